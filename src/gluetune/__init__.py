@@ -1,0 +1,93 @@
+"""gluetune fine-tunes any Transformers checkpoint on GLUE, with honest scores.
+
+>>> import gluetune
+>>> run = gluetune.train("cola", model="minilm", data="sample")  # doctest: +SKIP
+>>> run.score, run.model_path  # doctest: +SKIP
+
+Names are imported when they are first used: `import gluetune` itself is instant.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gluetune.config import TrainConfig
+    from gluetune.errors import (
+        CheckpointError,
+        ConfigurationError,
+        DataError,
+        Finding,
+        GluetuneError,
+        HubError,
+        RunError,
+        StorageError,
+        TrainingError,
+    )
+    from gluetune.records import Record
+    from gluetune.references import Reference, published
+    from gluetune.runs import Run
+    from gluetune.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
+    from gluetune.training.run import train
+    from gluetune.training.trainer import Trainer
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CheckpointError": "gluetune.errors",
+    "ConfigurationError": "gluetune.errors",
+    "DataError": "gluetune.errors",
+    "Finding": "gluetune.errors",
+    "GLUE_TASKS": "gluetune.tasks",
+    "GluetuneError": "gluetune.errors",
+    "HubError": "gluetune.errors",
+    "Record": "gluetune.records",
+    "Reference": "gluetune.references",
+    "Run": "gluetune.runs",
+    "RunError": "gluetune.errors",
+    "StorageError": "gluetune.errors",
+    "TASKS": "gluetune.tasks",
+    "TaskSpec": "gluetune.tasks",
+    "TrainConfig": "gluetune.config",
+    "Trainer": "gluetune.training.trainer",
+    "TrainingError": "gluetune.errors",
+    "get_task": "gluetune.tasks",
+    "published": "gluetune.references",
+    "train": "gluetune.training.run",
+}
+
+__all__ = [
+    "GLUE_TASKS",
+    "TASKS",
+    "CheckpointError",
+    "ConfigurationError",
+    "DataError",
+    "Finding",
+    "GluetuneError",
+    "HubError",
+    "Record",
+    "Reference",
+    "Run",
+    "RunError",
+    "StorageError",
+    "TaskSpec",
+    "TrainConfig",
+    "Trainer",
+    "TrainingError",
+    "__version__",
+    "get_task",
+    "published",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gluetune' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,62 @@
+"""`gluetune`: the verbs together, and how mistakes are told.
+
+Only the verb that runs imports what it needs, so that `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from gluetune import __version__
+from gluetune.cli import run_glue
+from gluetune.cli.env import env
+from gluetune.cli.show import show
+from gluetune.cli.train import train
+from gluetune.errors import GluetuneError
+
+app = typer.Typer(
+    name="gluetune",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(show)
+app.command()(train)
+app.command()(env)
+
+
+@app.callback(invoke_without_command=True)
+def gluetune(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+    ] = False,
+) -> None:
+    """Fine-tune any Transformers checkpoint on GLUE, with honest scores."""
+    if version:
+        typer.echo(f"gluetune {__version__}")
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line. A GluetuneError ends it with its findings and its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(run_glue.translate(given), prog_name="gluetune")
+    except GluetuneError as error:
+        tell(error)
+        sys.exit(error.exit_code)
+
+
+def tell(error: GluetuneError) -> None:
+    """Print what went wrong and what to type, on standard error."""
+    console = Console(stderr=True)
+    for finding in error.findings:
+        console.print(Text("error: ", style="bold red"), Text(finding.message), sep="", end="\n")
+        if finding.hint:
+            console.print(Text(f"       {finding.hint}", style="dim"))

@@ -1,0 +1,40 @@
+"""`gluetune env`: what a report of a problem should say about the machine."""
+
+from __future__ import annotations
+
+import os
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def env() -> None:
+    """Print versions, devices, native bf16, and whether the Hub can be reached."""
+    console = Console()
+    table = Table.grid(padding=(0, 2))
+    for name, value in _facts().items():
+        table.add_row(Text(name, style="bold"), Text(value))
+    console.print(table)
+
+
+def _facts() -> dict[str, str]:
+    import torch
+
+    from gluetune.files import cache_folder
+    from gluetune.hub import reachable
+    from gluetune.modeling.checkpoints import minilm_folder
+    from gluetune.training.environment import device, device_name, multiplies_bf16, versions
+
+    here = device()
+    problem = reachable()
+    return {
+        **versions(),
+        "device": f"{device_name(here)} ({here.type})",
+        "threads": str(torch.get_num_threads()),
+        "native bf16": "yes: --precision auto takes it" if multiplies_bf16(here) else "no",
+        "Hub": "reachable" if problem is None else f"not reachable: {problem}",
+        "minilm": "installed" if minilm_folder() else "from the Hub (extra: gluetune[offline])",
+        "GLUETUNE_DATA": os.environ.get("GLUETUNE_DATA", "not set"),
+        "cache": str(cache_folder()),
+    }

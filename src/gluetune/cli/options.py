@@ -1,0 +1,118 @@
+"""Command line options made from the fields of TrainConfig.
+
+Values are read as text and checked by TrainConfig, so that all mistakes are reported at once
+instead of the parser stopping at the first.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import typer
+from pydantic.fields import FieldInfo
+
+from gluetune.config import TrainConfig, flag_of, parse_assignment
+from gluetune.errors import ConfigurationError, Finding
+
+_PANELS = {
+    "What to train": ("model", "revision", "data", "fraction", "output"),
+    "How": (
+        "learning_rate",
+        "batch_size",
+        "epochs",
+        "weight_decay",
+        "warmup",
+        "max_length",
+        "seed",
+        "precision",
+        "metric",
+        "early_stopping",
+        "set",
+    ),
+    "The checkpoint's head and code": ("new_head", "label_order", "trust_remote_code"),
+    "The machine": ("micro_batch_size", "eval_batch_size", "threads", "checkpoint_minutes"),
+}
+_PANEL_OF = {name: panel for panel, names in _PANELS.items() for name in names}
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a Typer command one option per field of TrainConfig, in place of its **settings."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [
+        parameter
+        for parameter in signature.parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    options = [
+        _option(name, field) for name, field in TrainConfig.model_fields.items() if name != "task"
+    ]
+    order = list(_PANEL_OF)
+    options.sort(key=lambda parameter: order.index(parameter.name))
+    command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]  # how inspect documents it
+    command.__annotations__ = {
+        parameter.name: parameter.annotation for parameter in (*own, *options)
+    }
+    return command
+
+
+def given_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was typed, by field: an option that was left out is left out."""
+    settings = {name: value for name, value in options.items() if value not in (None, False, [])}
+    if "set" in settings:
+        settings["set"] = _assignments(settings["set"])
+    if "label_order" in settings:
+        settings["label_order"] = [name.strip() for name in settings["label_order"].split(",")]
+    return settings
+
+
+def _assignments(texts: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    findings: list[Finding] = []
+    for text in texts:
+        try:
+            name, value = parse_assignment(text)
+        except ConfigurationError as error:
+            findings += error.findings
+        else:
+            values[name] = value
+    if findings:
+        raise ConfigurationError.of(findings)
+    return values
+
+
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+    is_flag = field.annotation is bool
+    kind: Any = bool if is_flag else list[str] | None if name == "set" else str | None
+    option = typer.Option(
+        flag_of(name),
+        help=field.description,
+        metavar=None if is_flag else _metavar(name, field),
+        show_default=False if is_flag else _shown_default(field),
+        rich_help_panel=_PANEL_OF[name],
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False if is_flag else None,
+        annotation=Annotated[kind, option],
+    )
+
+
+def _metavar(name: str, field: FieldInfo) -> str:
+    if name == "set":
+        return "NAME=VALUE"
+    kinds = typing.get_args(field.annotation) or (field.annotation,)
+    if all(isinstance(kind, str) for kind in kinds):
+        return "|".join(kinds)
+    if float in kinds or int in kinds:
+        return "NUMBER"
+    return "TEXT"
+
+
+def _shown_default(field: FieldInfo) -> str | bool:
+    if field.default is None or field.default_factory is not None:
+        return False
+    return str(field.default)

@@ -1,0 +1,164 @@
+"""run_glue.py's flags, as aliases of gluetune's.
+
+Every flag of transformers' examples/pytorch/text-classification/run_glue.py is either translated,
+known to be needless, or refused with what to type instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gluetune.config import TrainConfig
+from gluetune.errors import ConfigurationError, Finding
+
+ALIASES = {
+    "model_name_or_path": "--model",
+    "model_revision": "--revision",
+    "max_seq_length": "--max-length",
+    "output_dir": "--output",
+    "per_device_train_batch_size": "--batch-size",
+    "per_device_eval_batch_size": "--eval-batch-size",
+    "num_train_epochs": "--epochs",
+    "warmup_steps": "--warmup",
+    "warmup_ratio": "--warmup",
+    "metric_for_best_model": "--metric",
+    "resume_from_checkpoint": "--resume",
+}
+"""Flags that take a value and mean one of gluetune's."""
+
+NEEDLESS = (
+    "do_train",
+    "do_eval",
+    "eval_strategy",
+    "evaluation_strategy",
+    "save_strategy",
+    "save_steps",
+    "eval_steps",
+    "save_total_limit",
+    "load_best_model_at_end",
+    "overwrite_cache",
+    "use_fast_tokenizer",
+    "pad_to_max_length",
+    "auto_find_batch_size",
+)
+"""Flags for what gluetune does, or decides, by itself."""
+
+REFUSED = {
+    "overwrite_output_dir": "A run is never overwritten: choose another --output.",
+    "ignore_mismatched_sizes": "Type: --new-head",
+    "token": "Put the token into the environment variable HF_TOKEN.",
+    "use_auth_token": "Put the token into the environment variable HF_TOKEN.",
+    "hub_token": "Put the token into the environment variable HF_TOKEN.",
+    "cache_dir": "Set the environment variable HF_HOME.",
+    "config_name": "Give a --model folder that holds config, tokenizer and weights together.",
+    "tokenizer_name": "Give a --model folder that holds config, tokenizer and weights together.",
+    "max_train_samples": "Type: --fraction SHARE, which keeps the labels' balance.",
+    "max_eval_samples": "Validation is always scored whole.",
+    "max_predict_samples": "Validation is always predicted whole.",
+    "do_predict": "Validation predictions are always written; test splits are not predicted yet.",
+    "dataset_name": "Only GLUE's tasks can be trained yet: give TASK, and --data for where it is.",
+    "dataset_config_name": "Only GLUE's tasks can be trained yet: give TASK.",
+    "train_file": "Only GLUE's tasks can be trained yet: give TASK.",
+    "validation_file": "Only GLUE's tasks can be trained yet: give TASK.",
+    "test_file": "Only GLUE's tasks can be trained yet: give TASK.",
+}
+"""Flags that gluetune has no place for, with what to do instead."""
+
+_SWITCHES = ("trust_remote_code", "new_head")
+_PRECISIONS = ("bf16", "fp16")
+_FALSE = ("false", "no", "0", "f", "n")
+
+
+def translate(arguments: Sequence[str]) -> list[str]:
+    """Return the command line with run_glue.py's flags of `gluetune train` in gluetune's words.
+
+    A flag with an underscore that neither knows is passed on as `--set name=value`, which checks
+    it against TrainingArguments. Raises ConfigurationError that lists every refused flag.
+    """
+    if not arguments or arguments[0] != "train":
+        return list(arguments)
+    translated: list[str] = []
+    findings: list[Finding] = []
+    accumulation, batch = "", ""
+    for flag, value in _pairs(arguments[1:]):
+        name = flag.removeprefix("--").replace("-", "_")
+        if not flag.startswith("--"):
+            translated.append(flag)
+        elif name in REFUSED:
+            findings.append(Finding(f"{flag} is not a flag of gluetune.", REFUSED[name]))
+        elif name == "gradient_accumulation_steps":
+            accumulation = value or "1"
+        elif name == "per_device_train_batch_size":
+            batch = value or ""
+        else:
+            translated += _translate_one(flag, name, value)
+    translated += _batch_flags(batch, accumulation, findings)
+    if findings:
+        raise ConfigurationError.of(findings)
+    return ["train", *translated]
+
+
+def _translate_one(flag: str, name: str, value: str | None) -> list[str]:
+    if name == "task_name" and value is not None:
+        return [value]
+    if name in NEEDLESS:
+        return []
+    if name in _PRECISIONS:
+        return [] if _is_false(value) else ["--precision", name]
+    if name in _SWITCHES:
+        return [] if _is_false(value) else [f"--{name.replace('_', '-')}"]
+    if name in ALIASES:
+        return [ALIASES[name], *([] if value is None else [value])]
+    if "_" in flag and name not in TrainConfig.model_fields:
+        return ["--set", f"{name}={'true' if value is None else value}"]
+    plain = f"--{name.replace('_', '-')}"
+    return [plain] if value is None else [plain, value]
+
+
+def _batch_flags(batch: str, accumulation: str, findings: list[Finding]) -> list[str]:
+    """Batch and accumulation of run_glue.py: the step is their product, here the batch size."""
+    if not accumulation:
+        return ["--batch-size", batch] if batch else []
+    micro = batch or "8"  # TrainingArguments' default
+    if not (micro.isdigit() and accumulation.isdigit()):
+        findings.append(
+            Finding(
+                f"--per_device_train_batch_size {micro} --gradient_accumulation_steps "
+                f"{accumulation}: both must be whole numbers.",
+                "Type: --batch-size 32 --micro-batch-size 8",
+            )
+        )
+        return []
+    return ["--batch-size", str(int(micro) * int(accumulation)), "--micro-batch-size", micro]
+
+
+def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield each flag with its value, and each word that stands alone with None."""
+    index = 0
+    while index < len(arguments):
+        word = arguments[index]
+        index += 1
+        if not word.startswith("--"):
+            yield word, None
+        elif "=" in word:
+            flag, _, value = word.partition("=")
+            yield flag, value
+        elif index < len(arguments) and not arguments[index].startswith("-"):
+            if _takes_value(word, arguments[index]):
+                yield word, arguments[index]
+                index += 1
+            else:
+                yield word, None
+        else:
+            yield word, None
+
+
+def _takes_value(flag: str, following: str) -> bool:
+    """Tell a switch before the task's name (`--new-head cola`) from a flag and its value."""
+    name = flag.removeprefix("--").replace("-", "_")
+    is_switch = name in (*_SWITCHES, *_PRECISIONS, *NEEDLESS, "help")
+    return not is_switch or following.lower() in (*_FALSE, "true", "yes", "1", "t", "y", "epoch")
+
+
+def _is_false(value: str | None) -> bool:
+    return value is not None and value.lower() in _FALSE

@@ -1,0 +1,162 @@
+"""`gluetune train`: fine-tune a checkpoint on a task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gluetune.cli.options import given_settings, with_settings
+
+if TYPE_CHECKING:
+    from gluetune.records import EpochRecord, Record, ScoreRecord
+    from gluetune.references import Reference
+    from gluetune.runs import Run
+
+
+@with_settings
+def train(
+    task: Annotated[
+        str | None, typer.Argument(help="A GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, …")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of settings, such as a run's config.yaml.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Take up an unfinished run where it stopped.")
+    ] = None,
+    **options: Any,
+) -> None:
+    """Fine-tune a checkpoint on a GLUE task, and keep the best epoch in a run folder."""
+    settings = given_settings(options)
+    from gluetune.training.run import train as run_training
+
+    try:
+        run = run_training(task, config=config, resume=resume, **settings)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    render_run(Console(), run)
+
+
+def render_run(console: Console, run: Run) -> None:
+    """Print what came of a run: scores by epoch, what to hold them against, what to type next."""
+    record = run.record
+    console.print(_epochs(record))
+    console.print(_comparison(record))
+    for note in record.notes:
+        console.print(Text(f"note: {note}"))
+    if any(
+        epoch.collapsed for epoch in record.epochs if record.best and epoch.step == record.best.step
+    ):
+        console.print(
+            Text(
+                "This run collapsed: it gives every example the same class. Try another --seed, "
+                "--warmup 0.1, or a lower --learning-rate.",
+                style="yellow",
+            )
+        )
+    console.print(_next_steps(run))
+
+
+def _epochs(record: Record) -> Table:
+    table = Table(title=f"{record.task}: validation by epoch", title_justify="left")
+    table.add_column("epoch", justify="right")
+    table.add_column("train loss", justify="right")
+    names = _metric_names(record.epochs[0])
+    for name in names:
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for epoch in record.epochs:
+        best = record.best is not None and epoch.step == record.best.step
+        values = {**_flat(epoch.validation), **epoch.extra}
+        table.add_row(
+            f"{epoch.epoch:g}",
+            _number(epoch.train_loss),
+            *(_number(values.get(name)) for name in names),
+            "best" if best else "",
+            style="bold" if best else None,
+        )
+    return table
+
+
+def _comparison(record: Record) -> Table:
+    table = Table(title="Held against", title_justify="left")
+    table.add_column("", no_wrap=True)
+    names = list(_flat(record.epochs[0].validation))
+    for name in names:
+        table.add_column(name, justify="right")
+    table.add_column("protocol")
+    assert record.best is not None, "a finished run has a best epoch"
+    best = _flat(record.best.validation)
+    table.add_row(
+        "this run",
+        *(_number(best[name]) for name in names),
+        f"best of {len(record.epochs)} epochs, one seed ({record.seed})",
+        style="bold",
+    )
+    if record.majority_baseline:
+        baseline = _flat(record.majority_baseline)
+        cells = (_number(baseline.get(name)) for name in names)
+        table.add_row("majority class", *cells, "the most frequent label of train")
+    for reference in _published(record):
+        table.add_row(*_reference_row(reference, names))
+    return table
+
+
+def _published(record: Record) -> tuple[Reference, ...]:
+    from gluetune.references import published
+
+    return published(record.task, record.model.name) if record.model else ()
+
+
+def _reference_row(reference: Reference, names: list[str]) -> tuple[str, ...]:
+    """A published cell stands under its own metric only; where the source names none, apart."""
+    value = f"{reference.value / 100:.4f}"
+    under = [value if _metric(name) == reference.metric else "" for name in names]
+    unnamed = "" if any(under) else f"{value}, {reference.metric or 'metric unstated'}; "
+    where = f"{unnamed}{reference.split}, {reference.protocol} ({reference.source})"
+    return (reference.model, *under, where)
+
+
+def _next_steps(run: Run) -> Text:
+    record = run.record
+    lines = [f"run      {run.path}", f"model    {run.path}/model  (loads with transformers)"]
+    rate = record.timing.examples_per_second
+    if rate:
+        seconds = record.timing.train_seconds + record.timing.evaluation_seconds
+        lines.append(f"time     {seconds:.0f} s, {rate:.0f} examples/s in training")
+    other = record.seed + 1
+    config = run.folder.config
+    lines += [
+        "",
+        "Next:",
+        f"  gluetune train --config {config} --seed {other}    how much does the seed matter?",
+        f"  gluetune show {record.task}    what do the examples look like?",
+    ]
+    return Text("\n".join(lines))
+
+
+def _metric_names(epoch: EpochRecord) -> list[str]:
+    return [*_flat(epoch.validation), *epoch.extra]
+
+
+def _flat(score: ScoreRecord) -> dict[str, float | None]:
+    """Return a score's metrics by name, with the split before it where there are several."""
+    several = len(score.metrics) > 1
+    return {
+        f"{split.removeprefix('validation_')} {name}" if several else name: value
+        for split, values in score.metrics.items()
+        for name, value in values.items()
+    }
+
+
+def _metric(name: str) -> str:
+    return name.rpartition(" ")[2]
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"

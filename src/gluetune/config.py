@@ -1,0 +1,204 @@
+"""What a training is asked to do: one documented definition.
+
+The Python API, `--help`, YAML files and the saved run all come from `TrainConfig`. Defaults are
+those of Hugging Face's "Text classification on GLUE" notebook.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from gluetune.errors import ConfigurationError, Finding
+from gluetune.files import write_text
+from gluetune.tasks import get_task
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class TrainConfig(BaseModel):
+    """Everything that decides a training. A field left at `auto` or null is resolved when it runs.
+
+    `config.yaml` in a run folder is this record with every such field resolved, so that it repeats
+    the run to the bit on the same machine.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    task: Name = Field(description="GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli.")
+    model: Name = Field(
+        "minilm",
+        description="Checkpoint: a Hub id, a folder, or `minilm` (all-MiniLM-L6-v2, offline).",
+    )
+    revision: Name | None = Field(
+        None, description="Branch, tag or commit of the checkpoint on the Hub."
+    )
+    data: Name | None = Field(
+        None,
+        description="`sample`, a folder of GLUE files, or nothing: GLUETUNE_DATA, else the Hub.",
+    )
+    fraction: float = Field(
+        1.0, gt=0, le=1, description="Share of the training set to use, stratified by label."
+    )
+    learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate of AdamW.")
+    batch_size: int = Field(16, ge=1, description="Examples per optimiser step.")
+    micro_batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Examples per forward pass. The step stays the same; memory falls. "
+        "Found by itself when memory runs out.",
+    )
+    eval_batch_size: int = Field(32, ge=1, description="Examples per forward pass in evaluation.")
+    epochs: float = Field(5.0, gt=0, description="Passes over the training set.")
+    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay of AdamW.")
+    warmup: float = Field(
+        0.0, ge=0, description="Warmup: a share of all steps below 1, a number of steps from 1 on."
+    )
+    max_length: int | None = Field(
+        None, ge=3, description="Tokens per example; longer ones are cut. Default: what fits."
+    )
+    seed: int = Field(
+        42, ge=0, lt=2**32, description="Seed of the head, the order and the dropout."
+    )
+    precision: Precision = Field(
+        "auto", description="auto takes bf16 where the hardware multiplies it natively, else fp32."
+    )
+    metric: Name = Field(
+        "score",
+        description="What chooses the best epoch: `score` (the task's own), one of its metrics, "
+        "or one that your compute_metrics returns.",
+    )
+    early_stopping: int | None = Field(
+        None, ge=1, description="Stop after so many epochs without a better one."
+    )
+    new_head: bool = Field(
+        False, description="Start a fresh output layer even if the checkpoint brings one."
+    )
+    label_order: tuple[str, ...] | None = Field(
+        None, description="Class names of the checkpoint's own head, by id, where it names none."
+    )
+    trust_remote_code: bool = Field(
+        False, description="Run Python code that the checkpoint brings. Read that code first."
+    )
+    checkpoint_minutes: float = Field(
+        10.0, gt=0, description="Save a resumable state this often, besides every epoch's end."
+    )
+    threads: int | None = Field(None, ge=1, description="CPU threads. Default: PyTorch's choice.")
+    set: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Any other field of transformers.TrainingArguments, as name=value.",
+    )
+    output: Path | None = Field(
+        None, description="Folder of the run. Default: runs/TASK-MODEL-sSEED-TIME."
+    )
+
+    def save(self, path: Path) -> None:
+        """Write the configuration as YAML, without `output`: a repeat gets a folder of its own."""
+        values = self.model_dump(mode="json", exclude={"output"}, exclude_none=True)
+        lines = []
+        for name, value in values.items():
+            description = type(self).model_fields[name].description or ""
+            lines.append(f"# {' '.join(description.split())}")
+            lines.append(yaml.safe_dump({name: value}, sort_keys=False, allow_unicode=True).strip())
+        write_text(path, "\n".join(lines) + "\n")
+
+
+def make_config(
+    values: Mapping[str, Any], *, places: Mapping[str, str] | None = None
+) -> TrainConfig:
+    """Check `values` and return them as a configuration.
+
+    `places` says where a value came from, by field ("--epochs", "recipe.yaml"). Raises
+    ConfigurationError that lists every mistake.
+    """
+    findings: list[Finding] = []
+    config: TrainConfig | None = None
+    try:
+        config = TrainConfig.model_validate(dict(values))
+    except ValidationError as error:
+        findings = [_finding(detail, places or {}) for detail in error.errors()]
+    findings += _task_findings(values.get("task"))
+    if config is None or findings:
+        raise ConfigurationError.of(findings)
+    return config.model_copy(update={"task": get_task(config.task).name})
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the settings in a YAML file. Raises ConfigurationError naming the file and line."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"There is no file {path}.", hint="Check --config.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}.") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or "it is not YAML"
+        raise ConfigurationError(
+            f"{place}: {problem}.", hint="Write lines as `name: value`."
+        ) from error
+    if not isinstance(values, dict):
+        raise ConfigurationError(
+            f"{path} holds no settings.", hint="Write lines as `name: value`, e.g. `epochs: 3`."
+        )
+    return {str(name).replace("-", "_"): value for name, value in values.items()}
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Split `name=value` and read the value as YAML does: numbers, true, lists, else text."""
+    name, separator, value = text.partition("=")
+    if not separator or not name.strip():
+        raise ConfigurationError(f"--set {text!r} is not of the form name=value.")
+    if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value.strip()):
+        return name.strip(), float(value)  # YAML 1.1 reads 1e-6 as text
+    try:
+        return name.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        return name.strip(), value
+
+
+def flag_of(field: str) -> str:
+    """Return the command line's name of a field."""
+    return "TASK" if field == "task" else f"--{field.replace('_', '-')}"
+
+
+def _task_findings(task: object) -> list[Finding]:
+    if not isinstance(task, str) or not task.strip():
+        return []
+    try:
+        spec = get_task(task.strip())
+    except ConfigurationError as error:
+        return list(error.findings)
+    if spec.train_split is None:
+        return [
+            Finding(
+                f"Task '{spec.name}' has no training split: it is answered by a model of "
+                f"'{spec.trained_as}'.",
+                f"Type: gluetune train {spec.trained_as}",
+            )
+        ]
+    return []
+
+
+def _finding(detail: Any, places: Mapping[str, str]) -> Finding:
+    field = str(detail["loc"][0]) if detail["loc"] else ""
+    place = places.get(field, field)
+    if detail["type"] == "extra_forbidden":
+        known = [name for name in TrainConfig.model_fields if name != "output"]
+        near = difflib.get_close_matches(field, known, n=1, cutoff=0.5)
+        hint = f"Did you mean '{near[0]}'?" if near else f"Settings: {', '.join(known)}."
+        return Finding(f"{place}: there is no setting '{field}'.", hint)
+    if detail["type"] == "missing":
+        return Finding(
+            f"No {field} is given.", "Type for instance: gluetune train cola, or --config FILE."
+        )
+    problem = detail["msg"][0].lower() + detail["msg"][1:]
+    return Finding(f"{place} = {detail['input']!r}: {problem}.", f"Type: {flag_of(field)} VALUE")

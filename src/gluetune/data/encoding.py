@@ -1,0 +1,166 @@
+"""From text to token ids, with a tokenizer that is handed in: batched, cached, truncated."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from gluetune.data.tables import fingerprint
+from gluetune.files import cache_folder
+from gluetune.tasks import TaskSpec
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A split as a model reads it, in the order of its rows."""
+
+    examples: Dataset
+    """Columns: the tokenizer's (`input_ids`, …; not padded) and `labels`: float32 for regression,
+    else the number of the model's output, -1 where hidden."""
+    lengths: npt.NDArray[np.int64]
+    """Tokens of each example."""
+    truncated: int
+    """How many examples were cut."""
+
+
+def encode(
+    table: pa.Table,
+    task: TaskSpec,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int | None,
+    outputs: tuple[int, ...],
+) -> Encoded:
+    """Return the rows of `table` as a model reads them.
+
+    `outputs` is the model's output for each class of the task. Tokens are cached on disk, by the
+    content of the texts and of the tokenizer.
+    """
+    import datasets
+
+    texts = table.select(task.text_columns)
+    key = _cache_key(texts, tokenizer, max_length)
+    folder = cache_folder() / "tokens"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _no_progress_bars():
+        tokens = datasets.Dataset(texts).map(
+            lambda rows: _tokenize(rows, task, tokenizer, max_length),
+            batched=True,
+            remove_columns=list(task.text_columns),
+            cache_file_name=str(folder / f"{key}.arrow"),
+            new_fingerprint=key,
+        )
+        labels = datasets.Dataset(pa.table({"labels": _labels(table, task, outputs)}))
+        examples = datasets.concatenate_datasets(
+            [tokens.remove_columns(["length", "truncated"]), labels], axis=1
+        )
+    return Encoded(
+        examples=examples,
+        lengths=np.asarray(tokens["length"], dtype=np.int64),
+        truncated=sum(tokens["truncated"]),
+    )
+
+
+def encode_one(
+    example: Mapping[str, str],
+    task: TaskSpec,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int | None = None,
+) -> dict[str, list[int]]:
+    """Return one example as the model receives it: each of its inputs, by name."""
+    rows = {column: [example[column]] for column in task.text_columns}
+    encoded = _call(rows, task, tokenizer, max_length)
+    return {name: list(values[0]) for name, values in encoded.items()}
+
+
+def _tokenize(
+    rows: Mapping[str, list[str]],
+    task: TaskSpec,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None,
+) -> dict[str, list[Any]]:
+    encoded = _call(rows, task, tokenizer, max_length)
+    lengths = [len(ids) for ids in encoded["input_ids"]]
+    encoded["length"] = lengths
+    encoded["truncated"] = _truncated(rows, task, tokenizer, lengths, max_length)
+    return encoded
+
+
+def _call(
+    rows: Mapping[str, list[str]],
+    task: TaskSpec,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None,
+) -> dict[str, list[Any]]:
+    columns = [list(rows[name]) for name in task.text_columns]
+    encoded = tokenizer(*columns, truncation=max_length is not None, max_length=max_length)
+    return {name: list(encoded[name]) for name in encoded}
+
+
+def _truncated(
+    rows: Mapping[str, list[str]],
+    task: TaskSpec,
+    tokenizer: PreTrainedTokenizerBase,
+    lengths: list[int],
+    max_length: int | None,
+) -> list[bool]:
+    """Say which rows were cut: only those at full length can have been, so only they are tried."""
+    truncated = [False] * len(lengths)
+    full = [index for index, length in enumerate(lengths) if length == max_length]
+    if full:
+        again = {name: [rows[name][index] for index in full] for name in task.text_columns}
+        whole = _call(again, task, tokenizer, None)["input_ids"]
+        for index, ids in zip(full, whole, strict=True):
+            truncated[index] = len(ids) > lengths[index]
+    return truncated
+
+
+def _labels(table: pa.Table, task: TaskSpec, outputs: tuple[int, ...]) -> pa.Array:
+    labels = table.column(task.label_column).combine_chunks()
+    if task.is_regression:
+        return labels.cast(pa.float32())
+    # A hidden label (-1) stays hidden: it is no output.
+    return pa.array([outputs[label] if label >= 0 else -1 for label in labels.to_pylist()])
+
+
+def _cache_key(texts: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> str:
+    import transformers
+
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    rules = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
+    parts = (
+        fingerprint(texts),
+        type(tokenizer).__name__,
+        rules,
+        repr(tokenizer.special_tokens_map),
+        repr(tokenizer.model_input_names),
+        tokenizer.truncation_side,
+        str(max_length),
+        transformers.__version__,
+    )
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    import datasets
+
+    hidden = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not hidden:
+            datasets.enable_progress_bars()

@@ -1,0 +1,49 @@
+"""Collects what is wrong with a data set, so that all of it is reported at once.
+
+A file can be wrong in every row, so only the first few findings are written out, with the total.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+
+from gluetune.errors import DataError, Finding
+
+SHOWN = 10
+"""Findings that are written out; the rest are counted."""
+
+
+class Findings:
+    """Everything wrong that has been found so far; the first `SHOWN` are kept in words."""
+
+    def __init__(self) -> None:
+        self._shown: list[Finding] = []
+        self.total = 0
+
+    def add(self, message: str, *, hint: str = "") -> None:
+        """Note one mistake."""
+        if self.total < SHOWN:
+            self._shown.append(Finding(message, hint))
+        self.total += 1
+
+    def add_rows(self, rows: Sequence[int], describe: Callable[[int], str]) -> None:
+        """Note one mistake for each of `rows`; `describe` words only those that are shown."""
+        room = max(SHOWN - self.total, 0)
+        self._shown.extend(Finding(describe(row)) for row in rows[:room])
+        self.total += len(rows)
+
+    def raise_any(self) -> None:
+        """Raise DataError with everything that was found; do nothing when that is nothing."""
+        if not self.total:
+            return
+        hidden = self.total - len(self._shown)
+        more = [Finding(f"... and {hidden} more: {self.total} findings in all.")] if hidden else []
+        raise DataError.of([*self._shown, *more])
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """Return "Did you mean 'x'? " for the candidate most like `name`, or nothing."""
+    by_lower = {candidate.lower(): candidate for candidate in candidates}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return f"Did you mean '{by_lower[near[0]]}'? " if near else ""

@@ -1,0 +1,98 @@
+"""Where a task's splits come from: what every source offers, and the choice of one by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from gluetune.data import glue_download, parquet_folder
+from gluetune.data.findings import nearest
+from gluetune.data.hub_source import HUB_REPOSITORY, HubSource
+from gluetune.data.sample_source import SAMPLE, SampleSource
+from gluetune.errors import ConfigurationError, DataError
+from gluetune.tasks import TaskSpec
+
+DATA_VARIABLE = "GLUETUNE_DATA"
+"""Environment variable that names the source when `--data` does not."""
+
+
+class Source(Protocol):
+    """A place that holds splits of the tasks."""
+
+    name: str
+    """What is shown and recorded: "sample", "nyu-mll/glue", or a folder's absolute path."""
+
+    def splits(self, task: TaskSpec) -> tuple[str, ...]:
+        """Return the splits of `task` that can be read here, in the task's order."""
+
+    def read(self, task: TaskSpec, split: str) -> pa.Table:
+        """Return the canonical table of `split` (see `gluetune.data.tables`).
+
+        Raises DataError when the split is not there, or with all that is wrong in it.
+        """
+
+
+def open_source(data: str | None) -> Source:
+    """Return the source that `data` names: "sample", a folder, or "nyu-mll/glue" on the Hub.
+
+    None means what the environment variable GLUETUNE_DATA says, and the Hub when it says nothing.
+    A source's own `name` opens it again. Nothing is read yet, except the names in a folder.
+
+    Raises ConfigurationError when there is no such source, and DataError when a folder is in
+    neither the Hub's layout nor that of GLUE's own download.
+    """
+    if data is not None:
+        return _named(data, f"--data {data}")
+    from_environment = os.environ.get(DATA_VARIABLE)
+    if from_environment:
+        return _named(from_environment, f"{DATA_VARIABLE}={from_environment}")
+    return HubSource()
+
+
+def _named(data: str, asked: str) -> Source:
+    if data == SAMPLE:
+        return SampleSource()
+    folder = Path(data).expanduser()
+    if folder.is_dir():
+        return _folder_source(folder)
+    if data == HUB_REPOSITORY:
+        return HubSource()
+    if folder.is_file():
+        raise ConfigurationError(
+            f"{asked}: this is a file, and a folder of GLUE tasks is needed.",
+            hint="For your own labelled text: --train-file FILE --text COLUMN --label COLUMN",
+        )
+    raise ConfigurationError(
+        f"{asked}: there is no such folder, and no data of that name.",
+        hint=f"{nearest(data, _candidates(folder))}"
+        f"Type '{SAMPLE}', '{HUB_REPOSITORY}', or the path of a folder.",
+    )
+
+
+def _candidates(folder: Path) -> list[str]:
+    """Return what could have been meant: the named sources, and the folders beside `folder`."""
+    try:
+        beside = [str(path) for path in folder.parent.iterdir() if path.is_dir()]
+    except OSError:
+        beside = []
+    return [SAMPLE, HUB_REPOSITORY, *beside]
+
+
+def _folder_source(folder: Path) -> Source:
+    if parquet_folder.is_parquet_folder(folder):
+        return parquet_folder.ParquetFolder(folder)
+    if glue_download.is_glue_download(folder):
+        return glue_download.GlueDownload(folder)
+    raise DataError(
+        f"{folder.resolve()} holds no GLUE task. It has: {_contents(folder)}.",
+        hint=f"Expected {parquet_folder.EXPECTED};\n  or {glue_download.EXPECTED}.",
+    )
+
+
+def _contents(folder: Path, most: int = 8) -> str:
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "nothing") + more

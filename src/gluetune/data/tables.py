@@ -1,0 +1,265 @@
+"""The canonical table of a split, the one check that every source's rows go through, and its hash.
+
+A canonical table has the task's text columns (string), then its label column (int64 class ids in
+the task's order, or float32 for regression; -1 is a hidden label), then its index column (int32,
+unique). Nothing is null. What is odd but no mistake travels as notes in the schema's metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gluetune.data.findings import Findings, nearest
+from gluetune.tasks import TaskSpec
+
+HIDDEN_LABEL = -1
+"""What stands for a label that is not given out, in class ids and in regression alike."""
+
+TOLERATED_EMPTY_SHARE = 0.01
+"""Share of rows whose text may be empty: QQP as published has a few, a wrong column has many."""
+
+Locate = Callable[[int], str]
+"""From a row's position in the table to the place a user can look it up: `file:line`."""
+
+_NOTES_KEY = b"gluetune.notes"
+
+
+def canonical_schema(task: TaskSpec) -> pa.Schema:
+    """Return the columns and types of a canonical table of `task`."""
+    texts = [(column, pa.string()) for column in task.text_columns]
+    label = pa.float32() if task.is_regression else pa.int64()
+    return pa.schema([*texts, (task.label_column, label), (task.index_column, pa.int32())])
+
+
+def canonical_table(
+    table: pa.Table,
+    task: TaskSpec,
+    split: str,
+    *,
+    place: str,
+    locate: Locate,
+    findings: Findings | None = None,
+    notes: Sequence[str] = (),
+) -> pa.Table:
+    """Check `table` as the `split` of `task` and return it in canonical form.
+
+    `place` names the file or folder, `locate` a row of it. `findings` holds what the caller found
+    already, so that it is reported together with what is found here; `notes` likewise.
+
+    Raises DataError with every finding: missing columns, wrong types, null or empty text, unknown
+    or hidden labels, label names in another order than the task's, repeated indices, no rows.
+    """
+    findings = findings if findings is not None else Findings()
+    present = _check_columns(table, task, place, findings)
+    if not table.num_rows and not findings.total:
+        findings.add(f"{place} holds no rows.")
+    _check_label_names(table, task, place, findings)
+    empty_notes: list[str] = []
+    for column in present & set(task.text_columns):
+        empty_notes += _check_text(table[column], column, place, locate, findings)
+    if task.label_column in present:
+        _check_labels(table[task.label_column], task, split, place, locate, findings)
+    if task.index_column in present:
+        _check_index(table[task.index_column], task, place, locate, findings)
+    findings.raise_any()
+    schema = canonical_schema(task)
+    plain = table.select(schema.names).replace_schema_metadata(None).cast(schema)
+    return with_notes(plain, [*notes, *sorted(empty_notes)])
+
+
+def with_notes(table: pa.Table, notes: Sequence[str]) -> pa.Table:
+    """Return `table` carrying `notes` in place of those it had."""
+    metadata = {_NOTES_KEY: json.dumps(list(notes)).encode()} if notes else None
+    return table.replace_schema_metadata(metadata)
+
+
+def notes_of(table: pa.Table) -> tuple[str, ...]:
+    """Return what the source remarked on while reading: rows left out, empty texts."""
+    return tuple(json.loads((table.schema.metadata or {}).get(_NOTES_KEY, b"[]")))
+
+
+def hidden_labels(task: TaskSpec, labels: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+    """Return which of `labels` are hidden: those of -1, unless -1 is a score of the task."""
+    low, high = _label_bounds(task)
+    mask: npt.NDArray[np.bool_] = labels == HIDDEN_LABEL
+    return mask & (not low <= HIDDEN_LABEL <= high)
+
+
+def fingerprint(table: pa.Table) -> str:
+    """Return the sha256 (hex) of the rows of a canonical table, in their order.
+
+    The same rows give the same fingerprint whatever their source, chunks, column order, notes, or
+    string and integer widths. Columns are hashed by name, each with all its lengths or values.
+    """
+    digest = hashlib.sha256(str(table.num_rows).encode())
+    for name in sorted(table.column_names):
+        digest.update(b"\0column\0" + name.encode() + b"\0")
+        for part in _canonical_bytes(table[name]):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _canonical_bytes(column: pa.ChunkedArray) -> list[bytes | memoryview]:
+    if pa.types.is_floating(column.type):
+        values = column.cast(pa.float32()).to_numpy()
+        return [(values + np.float32(0)).astype("<f4").tobytes()]  # + 0 turns -0.0 into 0.0
+    if pa.types.is_integer(column.type):
+        return [column.cast(pa.int64()).to_numpy().astype("<i8").tobytes()]
+    whole = column.cast(pa.large_string()).cast(pa.large_binary()).combine_chunks()
+    lengths = pc.binary_length(whole).to_numpy(zero_copy_only=False).astype("<i8")
+    return [lengths.tobytes(), _string_bytes(whole)]
+
+
+def _string_bytes(column: pa.LargeBinaryArray) -> memoryview:
+    """Return the bytes of all strings, one behind the other, without a copy."""
+    _, offsets_buffer, data = column.buffers()
+    if not len(column) or data is None:
+        return memoryview(b"")
+    offsets = np.frombuffer(offsets_buffer, dtype=np.int64)
+    return memoryview(data)[offsets[column.offset] : offsets[column.offset + len(column)]]
+
+
+def _check_columns(table: pa.Table, task: TaskSpec, place: str, findings: Findings) -> set[str]:
+    present = set()
+    for column in canonical_schema(task).names:
+        count = table.column_names.count(column)
+        if count == 1:
+            present.add(column)
+        elif count:
+            findings.add(f"{place} has {count} columns called '{column}'.")
+        else:
+            findings.add(
+                f"{place} has no column '{column}'.",
+                hint=f"{nearest(column, table.column_names)}"
+                f"Its columns: {', '.join(table.column_names) or 'none'}.",
+            )
+    return present
+
+
+def _check_label_names(table: pa.Table, task: TaskSpec, place: str, findings: Findings) -> None:
+    names = _declared_label_names(table.schema, task.label_column)
+    if names is not None and names != task.labels:
+        findings.add(
+            f"{place} declares the labels {_quoted(names)}, in this order; "
+            f"'{task.name}' has {_quoted(task.labels) if task.labels else 'numbers, no classes'}.",
+            hint="Ids would be read as other classes: write them again in the task's order.",
+        )
+
+
+def _declared_label_names(schema: pa.Schema, label_column: str) -> tuple[str, ...] | None:
+    """Return the class names that `datasets` wrote into the schema, None where it wrote none."""
+    raw = (schema.metadata or {}).get(b"huggingface")
+    if raw is None:
+        return None
+    try:
+        names = json.loads(raw)["info"]["features"][label_column]["names"]
+    except (ValueError, KeyError, TypeError):
+        return None  # the label is no ClassLabel, or another tool used this key
+    if isinstance(names, dict):  # datasets before 2.0 wrote {"0": name, ...}
+        names = [names[key] for key in sorted(names, key=int)]
+    return tuple(names)
+
+
+def _check_text(
+    column: pa.ChunkedArray, name: str, place: str, locate: Locate, findings: Findings
+) -> list[str]:
+    if not _is_string(column.type):
+        findings.add(f"{place}: column '{name}' holds {column.type}, not text.")
+        return []
+    findings.add_rows(_where(column.is_null()), lambda row: f"{locate(row)}: '{name}' is null.")
+    blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(column.cast(pa.large_string()))), 0)
+    rows = _where(pc.fill_null(blank, False))
+    if len(rows) > TOLERATED_EMPTY_SHARE * len(column):
+        findings.add_rows(rows, lambda row: f"{locate(row)}: '{name}' is empty.")
+        return []
+    return [f"{len(rows)} with an empty '{name}', first {locate(rows[0])}."] if rows else []
+
+
+def _check_labels(
+    column: pa.ChunkedArray,
+    task: TaskSpec,
+    split: str,
+    place: str,
+    locate: Locate,
+    findings: Findings,
+) -> None:
+    wanted = _is_number if task.is_regression else pa.types.is_integer
+    if not wanted(column.type):
+        findings.add(
+            f"{place}: column '{task.label_column}' holds {column.type}; "
+            f"expected {_expected_labels(task)}."
+        )
+        return
+    findings.add_rows(
+        _where(column.is_null()), lambda row: f"{locate(row)}: '{task.label_column}' is null."
+    )
+    labels = column.cast(pa.float64()).to_numpy()
+    hidden = hidden_labels(task, labels)
+    low, high = _label_bounds(task)
+    known = hidden | (np.isfinite(labels) & (labels >= low) & (labels <= high))
+    unknown = ~known & ~column.is_null().to_numpy()
+    findings.add_rows(
+        _where(unknown),
+        lambda row: f"{locate(row)}: label {column[row]}; expected {_expected_labels(task)}.",
+    )
+    if hidden.any() and split not in task.test_splits:
+        first = int(hidden.argmax())
+        findings.add(
+            f"{hidden.sum()} labels of '{split}' are hidden (-1), first {locate(first)}.",
+            hint="Only test splits may hide labels.",
+        )
+
+
+def _expected_labels(task: TaskSpec) -> str:
+    if task.is_regression:
+        low, high = _label_bounds(task)
+        return f"a number from {low:g} to {high:g}" if np.isfinite(high) else "a finite number"
+    ids = ", ".join(f"{index} ({name})" for index, name in enumerate(task.labels))
+    return f"a class id: {ids}"
+
+
+def _label_bounds(task: TaskSpec) -> tuple[float, float]:
+    if task.is_regression:
+        return task.label_range or (-np.inf, np.inf)
+    return 0, task.num_labels - 1
+
+
+def _check_index(
+    column: pa.ChunkedArray, task: TaskSpec, place: str, locate: Locate, findings: Findings
+) -> None:
+    if not pa.types.is_integer(column.type):
+        findings.add(f"{place}: '{task.index_column}' holds {column.type}, not integers.")
+    elif column.null_count:
+        first = _where(column.is_null())[0]
+        findings.add(
+            f"{column.null_count} of '{task.index_column}' are null, first {locate(first)}."
+        )
+    elif len(column) and not 0 <= pc.min(column).as_py() <= pc.max(column).as_py() < 2**31:
+        findings.add(f"{place}: '{task.index_column}' must lie between 0 and 2147483647.")
+    elif pc.count_distinct(column).as_py() != len(column):
+        repeated = len(column) - pc.count_distinct(column).as_py()
+        findings.add(f"{place}: {repeated} values of '{task.index_column}' occur before.")
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _where(mask: pa.ChunkedArray | npt.NDArray[np.bool_]) -> list[int]:
+    flags = mask if isinstance(mask, np.ndarray) else mask.to_numpy()
+    return [int(row) for row in np.flatnonzero(flags)]
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

@@ -1,0 +1,1 @@
+"""From a model and encoded examples to predictions, and from predictions to scores."""

@@ -1,0 +1,97 @@
+"""Logits for every example of a set, longest first, handed back in the set's own order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from accelerate.utils.memory import should_reduce_batch_size
+from numpy.typing import NDArray
+
+from gluetune.errors import TrainingError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from gluetune.data.encoding import Encoded
+
+Collator = Callable[[list[dict[str, Any]]], dict[str, Any]]
+
+ResolvedPrecision = Literal["fp32", "bf16", "fp16"]
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def compute_logits(
+    model: PreTrainedModel,
+    split: Encoded,
+    collate: Collator,
+    *,
+    batch_size: int,
+    precision: ResolvedPrecision,
+) -> NDArray[np.float32]:
+    """Return the model's logits, of shape (examples, outputs), without dropout.
+
+    Examples run in order of length, longest first, so that little is padded and a lack of memory
+    shows at once; it is answered by smaller batches. No random number is drawn, so an evaluation in
+    the middle of a training changes nothing. Raises TrainingError when one example does not fit.
+    """
+    order = np.argsort(-split.lengths, kind="stable")
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), autocast(model.device, precision):
+            parts = _run(model, split, collate, order, batch_size)
+    finally:
+        model.train(training)
+    logits = np.empty((len(order), parts[0].shape[1]), dtype=np.float32)
+    logits[order] = torch.cat(parts).cpu().numpy()
+    return logits
+
+
+def autocast(device: torch.device, precision: ResolvedPrecision) -> AbstractContextManager[Any]:
+    """Return the context in which a forward pass has this precision."""
+    if precision == "fp32":
+        return nullcontext()
+    context: AbstractContextManager[Any] = torch.autocast(device.type, dtype=_DTYPES[precision])
+    return context
+
+
+def _run(
+    model: PreTrainedModel,
+    split: Encoded,
+    collate: Collator,
+    order: NDArray[np.intp],
+    batch_size: int,
+) -> list[torch.Tensor]:
+    parts: list[torch.Tensor] = []
+    start = 0
+    while start < len(order):
+        rows = order[start : start + batch_size]
+        batch = collate([split.examples[int(row)] for row in rows])
+        try:
+            parts.append(_forward(model, batch))
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+            batch_size = _smaller(batch_size, error)
+            continue
+        start += len(rows)
+    return parts
+
+
+def _forward(model: PreTrainedModel, batch: dict[str, Any]) -> torch.Tensor:
+    inputs = {name: value.to(model.device) for name, value in batch.items() if name != "labels"}
+    logits = model(**inputs)["logits"].float()
+    return logits.reshape(len(logits), -1)
+
+
+def _smaller(batch_size: int, error: RuntimeError) -> int:
+    if batch_size == 1:
+        raise TrainingError(
+            "There is not enough memory to evaluate a single example.",
+            hint="Cut examples with --max-length, or choose a smaller checkpoint.",
+        ) from error
+    return batch_size // 2

@@ -1,0 +1,148 @@
+"""What a model scores on a task's validation splits, with every prediction kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gluetune.data.encoding import Encoded
+from gluetune.errors import TrainingError
+from gluetune.evaluation.inference import Collator, ResolvedPrecision, compute_logits
+from gluetune.metrics import TaskScore, collapsed, score_task
+from gluetune.records import ScoreRecord
+from gluetune.tasks import TaskSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class ScoredSplit:
+    """A split to predict: its encoded examples with the labels and indices of its rows."""
+
+    encoded: Encoded
+    labels: NDArray[Any]
+    index: NDArray[Any]
+
+    @classmethod
+    def of(cls, table: pa.Table, task: TaskSpec, encoded: Encoded) -> ScoredSplit:
+        """Pair `encoded` with the labels and indices of the table that it was made from."""
+        labels = table.column(task.label_column).to_numpy()
+        return cls(encoded, labels, table.column(task.index_column).to_numpy())
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's answers on one split, in the order of its rows."""
+
+    index: NDArray[Any]
+    labels: NDArray[Any]
+    predicted: NDArray[Any]
+    """Class ids of the task, or numbers."""
+    logits: NDArray[np.float32]
+    """Shape (rows, classes) in the order of the task's classes, or (rows, 1)."""
+
+    def table(self) -> pa.Table:
+        """Return the rows of `predictions/SPLIT.parquet`: idx, label, prediction, logits."""
+        return pa.table(
+            {
+                "idx": pa.array(self.index),
+                "label": pa.array(self.labels),
+                "prediction": pa.array(self.predicted),
+                "logits": pa.array(list(self.logits), pa.list_(pa.float32())),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores and predictions on every validation split."""
+
+    score: ScoreRecord
+    predictions: Mapping[str, Predictions]
+    loss: float
+    """Mean cross-entropy (nats) or mean squared error over all rows."""
+    collapsed: bool
+    """Whether every row of every split got the same class."""
+
+
+def evaluate_task(
+    model: PreTrainedModel,
+    task: TaskSpec,
+    splits: Mapping[str, ScoredSplit],
+    collate: Collator,
+    *,
+    outputs: tuple[int, ...],
+    batch_size: int,
+    precision: ResolvedPrecision,
+) -> Evaluation:
+    """Predict and score every split. `outputs` is the model's output for each class of the task.
+
+    Raises TrainingError when the model answers with something that is not a number.
+    """
+    predictions: dict[str, Predictions] = {}
+    for name, split in splits.items():
+        logits = compute_logits(
+            model, split.encoded, collate, batch_size=batch_size, precision=precision
+        )
+        if not np.isfinite(logits).all():
+            raise TrainingError(
+                f"The model answers {name} with values that are not finite: training diverged.",
+                hint="Lower --learning-rate, add --warmup 0.1, or take --precision fp32.",
+            )
+        predictions[name] = _predictions(split, logits[:, list(outputs)], task)
+    return _evaluation(task, predictions)
+
+
+def score_record(score: TaskScore) -> ScoreRecord:
+    """Return a score as the record keeps it: values, and why some are null."""
+    metrics = {
+        split: {name: measure.value for name, measure in measures.items()}
+        for split, measures in score.by_split.items()
+    }
+    undefined = {
+        f"{split}/{name}": measure.reason
+        for split, measures in score.by_split.items()
+        for name, measure in measures.items()
+        if measure.value is None
+    }
+    if score.score.value is None:
+        undefined["score"] = score.score.reason
+    return ScoreRecord(score=score.score.value, metrics=metrics, undefined=undefined)
+
+
+def _predictions(split: ScoredSplit, logits: NDArray[np.float32], task: TaskSpec) -> Predictions:
+    predicted = logits[:, 0] if task.is_regression else logits.argmax(axis=1)
+    return Predictions(split.index, split.labels, predicted, logits)
+
+
+def _evaluation(task: TaskSpec, predictions: Mapping[str, Predictions]) -> Evaluation:
+    score = score_task(
+        task,
+        {name: found.predicted for name, found in predictions.items()},
+        {name: found.labels for name, found in predictions.items()},
+    )
+    losses = np.concatenate([_losses(found, task) for found in predictions.values()])
+    same = collapsed(np.concatenate([found.predicted for found in predictions.values()]))
+    return Evaluation(
+        score=score_record(score),
+        predictions=predictions,
+        loss=float(losses.mean()),
+        collapsed=same and not task.is_regression,
+    )
+
+
+def _losses(found: Predictions, task: TaskSpec) -> NDArray[np.float64]:
+    logits = found.logits.astype(np.float64)
+    if task.is_regression:
+        squared: NDArray[np.float64] = (logits[:, 0] - found.labels) ** 2
+        return squared
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_likelihood = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    chosen: NDArray[np.float64] = -log_likelihood[np.arange(len(logits)), found.labels]
+    return chosen

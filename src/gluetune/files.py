@@ -1,0 +1,159 @@
+"""Files that are whole or absent, locks that die with their process, and fingerprints."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gluetune.errors import RunError, StorageError
+
+_FULL_DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+# Libraries with a native writer (safetensors, torch, Arrow) raise their own types: only the text of
+# the system's error survives.
+_FULL_DISK_WORDS = tuple(os.strerror(number) for number in _FULL_DISK)
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary sibling of `path`, then put it in place in one step.
+
+    Raises StorageError when the disk is full; `path` then holds what it held before.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        with disk_errors(path):
+            write(temporary)
+            _sync(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically. NaN and infinity are refused (ValueError)."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def write_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder to fill, and move it to `path` when the block ends well.
+
+    What stood at `path` before is replaced; after an error it still stands, and nothing else does.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.parent / f".{path.name}.writing"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    try:
+        with disk_errors(path):
+            yield staging
+            for file in staging.rglob("*"):
+                if file.is_file():
+                    _sync(file)
+            if path.exists():
+                shutil.rmtree(path)
+            staging.rename(path)
+            _sync(path.parent)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn any library's complaint about a full disk into StorageError naming `path`."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_full_disk(error):
+            raise
+        raise StorageError(
+            f"There is no room to write {path}.",
+            hint=f"Free some space ({shutil.disk_usage(_existing(path)).free / 1e9:.1f} GB are "
+            "free) or lift the file size limit, then go on with: gluetune train --resume RUN",
+        ) from error
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`, or a copy where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process alone; the lock goes when the process does, however it ends.
+
+    Raises RunError when another process holds it.
+    """
+    path = folder / ".lock"
+    with path.open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            holder = lock.read().strip()
+            raise RunError(
+                f"Another process{f' ({holder})' if holder else ''} is working in {folder}.",
+                hint="Wait for it, stop it, or choose another folder with --output DIR.",
+            ) from error
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}")
+        lock.flush()
+        yield
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return gluetune's cache: GLUETUNE_CACHE, or `gluetune` in the user's cache folder."""
+    chosen = os.environ.get("GLUETUNE_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gluetune"
+
+
+def _is_full_disk(error: Exception) -> bool:
+    if isinstance(error, OSError) and error.errno in _FULL_DISK:
+        return True
+    return any(words in str(error) for words in _FULL_DISK_WORDS)
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

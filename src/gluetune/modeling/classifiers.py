@@ -1,0 +1,173 @@
+"""A checkpoint fitted to a task: the model, its tokenizer, and what each output means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForSequenceClassification, set_seed
+from transformers.utils import logging as transformers_logging
+
+from gluetune.errors import CheckpointError
+from gluetune.modeling.checkpoints import Checkpoint
+from gluetune.modeling.heads import match_labels, output_weights
+from gluetune.modeling.tokenizers import input_limit, load_config, load_tokenizer
+from gluetune.tasks import TaskSpec
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A model ready to be trained on a task."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    outputs: tuple[int, ...]
+    """The model's output for each class of the task, by the task's ids; (0,) for regression."""
+    new_weights: tuple[str, ...]
+    """Parameters that the checkpoint did not bring."""
+    limit: int | None
+    """How many tokens the model takes; None where nothing bounds it."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+
+def load_classifier(
+    checkpoint: Checkpoint,
+    task: TaskSpec,
+    *,
+    seed: int,
+    new_head: bool = False,
+    label_order: tuple[str, ...] | None = None,
+) -> Classifier:
+    """Load a checkpoint as a classifier for `task`, in float32.
+
+    A head that the checkpoint brings is kept, and its outputs are matched to the task's classes by
+    name; `new_head` starts its output layer afresh. New weights are drawn from `seed`. Raises
+    CheckpointError.
+    """
+    config = load_config(checkpoint)
+    tokenizer = load_tokenizer(checkpoint, config)
+    config.pad_token_id = tokenizer.pad_token_id
+    trusted = checkpoint.trust_remote_code
+    brings_head = output_weights(config, trust_remote_code=trusted) <= _weight_names(
+        checkpoint.folder
+    )
+    if brings_head and not new_head:
+        outputs = match_labels(config.id2label, task, checkpoint=checkpoint.name, order=label_order)
+    else:
+        outputs = tuple(range(task.num_labels))
+    _name_outputs(config, task, outputs)
+    set_seed(seed)
+    model, missing = _load(checkpoint, config)
+    if brings_head and new_head:
+        missing |= _restart_output_layer(model, trusted)
+    limit = input_limit(config, tokenizer, trust_remote_code=trusted)
+    return Classifier(model, tokenizer, outputs, tuple(sorted(missing)), limit)
+
+
+def reload_classifier(folder: Path) -> PreTrainedModel:
+    """Load a saved model as any user of transformers would. Raises CheckpointError."""
+    checkpoint = Checkpoint(str(folder), folder)
+    return _load(checkpoint, load_config(checkpoint))[0]
+
+
+def _name_outputs(config: PretrainedConfig, task: TaskSpec, outputs: tuple[int, ...]) -> None:
+    names = task.labels or ("score",)
+    config.id2label = dict(sorted(zip(outputs, names, strict=True)))
+    config.label2id = {name: output for output, name in config.id2label.items()}
+    config.problem_type = "regression" if task.is_regression else "single_label_classification"
+
+
+def _load(checkpoint: Checkpoint, config: PretrainedConfig) -> tuple[PreTrainedModel, set[str]]:
+    try:
+        with quiet_transformers():
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                checkpoint.folder,
+                config=config,
+                use_safetensors=True,
+                trust_remote_code=checkpoint.trust_remote_code,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{checkpoint.name} cannot be loaded for classification: {_first_line(error)}",
+            hint="Choose an encoder or decoder that AutoModelForSequenceClassification knows.",
+        ) from error
+    mismatched = {name for name, *_ in report["mismatched_keys"]}
+    _check_loaded(checkpoint, model, mismatched, set(report["missing_keys"]))
+    return model, set(report["missing_keys"]) | mismatched
+
+
+def _check_loaded(
+    checkpoint: Checkpoint, model: PreTrainedModel, mismatched: set[str], missing: set[str]
+) -> None:
+    """Refuse a checkpoint whose body did not load: it would train from random weights."""
+    if strange := mismatched - output_weights(
+        model.config, trust_remote_code=checkpoint.trust_remote_code
+    ):
+        raise CheckpointError(
+            f"Weights of {checkpoint.name} do not fit its config.json: "
+            f"{', '.join(sorted(strange))}.",
+            hint="The checkpoint is damaged or mixed from two: get it again.",
+        )
+    names = {name for name, _ in model.named_parameters()}
+    if names and len(missing & names) > len(names) / 2:
+        raise CheckpointError(
+            f"{checkpoint.name} holds {len(names - missing)} of the {len(names)} weights that "
+            f"{type(model).__name__} needs.",
+            hint="It is a checkpoint of another architecture than its config.json says.",
+        )
+
+
+def _restart_output_layer(model: PreTrainedModel, trusted: bool) -> set[str]:
+    """Draw the output layer anew, as the architecture initialises it."""
+    names = output_weights(model.config, trust_remote_code=trusted)
+    for owner in sorted({name.rpartition(".")[0] for name in names}):
+        model._init_weights(model.get_submodule(owner))
+    return set(names)
+
+
+def _weight_names(folder: Path) -> set[str]:
+    names: set[str] = set()
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="pt") as weights:
+                names |= set(weights.keys())
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"{file} is damaged: {_first_line(error)}", hint="Get the checkpoint again."
+            ) from error
+    return names
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' reports and bars off the screen: gluetune says in its own words."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def _first_line(error: Any) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,197 @@
+"""What happened in a run: `record.json`, versioned and typed.
+
+Everything after training (reports, comparisons, cards) reads this record and never needs the
+process that wrote it. A score that is undefined is null, with its reason beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gluetune.errors import RunError
+from gluetune.files import write_json
+
+RECORD_VERSION = 1
+
+
+class Status(StrEnum):
+    """Where a run stands. One whose process was killed still says `running`, but is not locked."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+class ScoreRecord(_Part):
+    """A task's score with the metrics that it is the mean of, by validation split."""
+
+    score: float | None
+    metrics: dict[str, dict[str, float | None]]
+    undefined: dict[str, str] = Field(default_factory=dict)
+    """Why a value is null, by `score` or `split/metric`."""
+
+
+class EpochRecord(_Part):
+    """One evaluation, at the end of an epoch."""
+
+    epoch: float
+    step: int
+    train_loss: float | None
+    learning_rate: float | None
+    validation: ScoreRecord
+    validation_loss: float | None
+    selection: float | None
+    """The value by which the best epoch is chosen."""
+    extra: dict[str, float] = Field(default_factory=dict)
+    """What the user's own compute_metrics returned."""
+    collapsed: bool = False
+    """Whether every validation example got the same class."""
+    train_seconds: float
+    evaluation_seconds: float
+
+
+class BestRecord(_Part):
+    """The best epoch, and what the saved model scored when it was read back from disk."""
+
+    epoch: float
+    step: int
+    validation: ScoreRecord
+    reloaded: ScoreRecord | None = None
+    agrees: bool | None = None
+    """Whether the reloaded model's logits equal those of its epoch, to the bit."""
+
+
+class ModelRecord(_Part):
+    """Which checkpoint was trained, and what was made of its head."""
+
+    name: str
+    commit: str | None
+    architecture: str
+    parameters: int
+    new_weights: list[str]
+    label_map: dict[str, int]
+    """The model's output for each class name of the task."""
+    max_length: int | None
+
+
+class DataRecord(_Part):
+    """Which examples were used. A fingerprint is of the rows' content, whatever file held them."""
+
+    source: str
+    rows: dict[str, int]
+    fingerprints: dict[str, str]
+    truncated: dict[str, int]
+    """Examples that were cut to the model's length, by split."""
+    notes: list[str] = Field(default_factory=list)
+
+
+class EnvironmentRecord(_Part):
+    """The software and hardware that a repeat to the bit needs."""
+
+    versions: dict[str, str]
+    platform: str
+    device: str
+    precision: str
+    threads: int
+    git_commit: str | None
+
+
+class TimingRecord(_Part):
+    """Seconds and rates, summed over resumptions."""
+
+    train_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    examples_per_second: float | None = None
+    tokens_per_second: float | None = None
+    """Real tokens, padding not counted."""
+
+
+class ErrorRecord(_Part):
+    """Why a run failed."""
+
+    type: str
+    message: str
+    step: int | None = None
+
+
+class Record(_Part):
+    """The whole of `record.json`."""
+
+    version: int = RECORD_VERSION
+    status: Status = Status.RUNNING
+    task: str
+    seed: int
+    started: str
+    updated: str
+    command: str
+    """What repeats the run."""
+    model: ModelRecord | None = None
+    data: DataRecord | None = None
+    environment: EnvironmentRecord | None = None
+    epochs: list[EpochRecord] = Field(default_factory=list)
+    best: BestRecord | None = None
+    majority_baseline: ScoreRecord | None = None
+    timing: TimingRecord = Field(default_factory=TimingRecord)
+    steps: int = 0
+    """Optimiser steps done."""
+    total_steps: int | None = None
+    resumed_from: list[int] = Field(default_factory=list)
+    """Steps at which the run was taken up again."""
+    final_weights_sha256: str | None = None
+    """Of the weights after the last step (not the best epoch's), to compare repeats by."""
+    best_weights_sha256: str | None = None
+    notes: list[str] = Field(default_factory=list)
+    """Anything that was decided on the way and that a reader should know."""
+    error: ErrorRecord | None = None
+
+    def save(self, path: Path) -> None:
+        """Write the record as JSON, atomically."""
+        self.updated = now()
+        write_json(path, self.model_dump(mode="json"))
+
+
+def read_record(path: Path) -> Record:
+    """Read a record. Raises RunError when it is missing, damaged, or of a newer version."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RunError(
+            f"{path.parent} is not a run: it has no {path.name}.",
+            hint="Give the folder that `gluetune train` printed, e.g. runs/cola-…",
+        ) from error
+    try:
+        return Record.model_validate_json(text)
+    except ValidationError as error:
+        version = _version(text)
+        if isinstance(version, int) and version > RECORD_VERSION:
+            raise RunError(
+                f"{path} was written by a newer gluetune (record version {version}).",
+                hint="Update gluetune: pip install --upgrade gluetune",
+            ) from error
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RunError(f"{path} is damaged at '{where}': {first['msg']}.") from error
+
+
+def now() -> str:
+    """Return the time in UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _version(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value.get("version") if isinstance(value, dict) else None

@@ -1,0 +1,109 @@
+"""The run folder: where its parts lie, and a run opened for reading.
+
+```
+runs/cola-all-minilm-l6-v2-s42-20260101-120000/
+  config.yaml      everything that was decided; `gluetune train --config` repeats it
+  record.json      what happened
+  model/           the best model, as save_pretrained writes it
+  predictions/     validation.parquet: idx, label, prediction, logits
+  checkpoints/     what `--resume` needs, while the run is unfinished
+```
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gluetune.config import TrainConfig, make_config, read_config
+from gluetune.errors import RunError
+from gluetune.records import Record, read_record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class RunFolder:
+    """Names of what lies in a run folder. Nothing is read or made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.record = path / "record.json"
+        self.model = path / "model"
+        self.predictions = path / "predictions"
+        self.checkpoints = path / "checkpoints"
+
+
+class Run:
+    """A run on disk.
+
+    Raises RunError when `path` holds none.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.folder = RunFolder(self.path)
+        self._record = read_record(self.folder.record)
+
+    def __repr__(self) -> str:
+        return f"Run('{self.path}', {self.status}, score={self.score})"
+
+    @property
+    def record(self) -> Record:
+        """What happened, as of when the run was opened."""
+        return self._record
+
+    @property
+    def config(self) -> TrainConfig:
+        """What was decided."""
+        return make_config(read_config(self.folder.config))
+
+    @property
+    def status(self) -> str:
+        """`running`, `finished`, `failed` or `interrupted`."""
+        return self._record.status.value
+
+    @property
+    def score(self) -> float | None:
+        """The task's score at the best epoch, from 0 to 1; None while there is none."""
+        return self._record.best.validation.score if self._record.best else None
+
+    @property
+    def model_path(self) -> Path:
+        """Folder of the best model. Raises RunError while there is none."""
+        if not self.folder.model.is_dir():
+            raise RunError(
+                f"{self.path} has no model yet: the run is {self.status}.",
+                hint=f"Type: gluetune train --resume {self.path}",
+            )
+        return self.folder.model
+
+    def predictions(self, split: str = "validation") -> pa.Table:
+        """Return the predictions on a split: idx, label, prediction, logits; in the data's order.
+
+        Raises RunError when the split was not predicted.
+        """
+        import pyarrow.parquet as pq
+
+        path = self.folder.predictions / f"{split}.parquet"
+        if not path.exists():
+            there = sorted(file.stem for file in self.folder.predictions.glob("*.parquet"))
+            raise RunError(
+                f"{self.path} has no predictions on '{split}'.",
+                hint=f"There are: {', '.join(there) or 'none'}.",
+            )
+        return pq.read_table(path)
+
+
+def default_folder(task: str, model: str, seed: int) -> Path:
+    """Return `runs/TASK-MODEL-sSEED-TIME`, which does not exist yet."""
+    name = re.sub(r"[^a-z0-9.]+", "-", Path(model).name.lower()).strip("-.") or "model"
+    stem = f"{task}-{name}-s{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, count = Path("runs") / stem, 1
+    while path.exists():
+        count += 1
+        path = Path("runs") / f"{stem}-{count}"
+    return path

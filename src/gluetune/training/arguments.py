@@ -1,0 +1,116 @@
+"""From a configuration to transformers' TrainingArguments, with `--set` for their other fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from pathlib import Path
+
+import torch
+from transformers import TrainingArguments
+
+from gluetune.config import TrainConfig
+from gluetune.errors import ConfigurationError, Finding
+
+_HAS_FLAG = {
+    "learning_rate": "--learning-rate",
+    "per_device_train_batch_size": "--batch-size",
+    "per_device_eval_batch_size": "--eval-batch-size",
+    "gradient_accumulation_steps": "--micro-batch-size (the batch size stays what it is)",
+    "num_train_epochs": "--epochs",
+    "weight_decay": "--weight-decay",
+    "warmup_steps": "--warmup",
+    "seed": "--seed",
+    "data_seed": "--seed",
+    "bf16": "--precision bf16",
+    "fp16": "--precision fp16",
+    "bf16_full_eval": "--precision bf16",
+    "fp16_full_eval": "--precision fp16",
+    "output_dir": "--output",
+    "metric_for_best_model": "--metric",
+    "resume_from_checkpoint": "--resume",
+    "hub_token": "the environment variable HF_TOKEN: a token is never written to a run",
+}
+"""Fields that a flag of gluetune's stands for."""
+
+_DECIDED = {
+    "eval_strategy": "every epoch is evaluated",
+    "eval_steps": "every epoch is evaluated",
+    "eval_on_start": "every epoch is evaluated",
+    "save_strategy": "every epoch is saved, and see --checkpoint-minutes",
+    "save_steps": "every epoch is saved, and see --checkpoint-minutes",
+    "save_total_limit": "the best model and the newest state are kept",
+    "save_only_model": "the newest state is kept, for --resume",
+    "load_best_model_at_end": "the best epoch's model is always what is kept",
+    "greater_is_better": "the metrics are all better when greater",
+    "auto_find_batch_size": "memory failures are answered by smaller micro-batches",
+    "logging_nan_inf_filter": "a loss that is not finite stops the run",
+    "disable_tqdm": "gluetune shows the progress itself",
+    "do_train": "gluetune train trains",
+    "do_eval": "every epoch is evaluated",
+    "do_predict": "predictions are written for the validation splits",
+    "push_to_hub": "a run is pushed when it is finished",
+    "enable_jit_checkpoint": "SIGTERM already leaves a state to resume from",
+    "ignore_data_skip": "a resumed run must see the data that it would have seen",
+    "remove_unused_columns": "the encoded data hold only what the model reads",
+    "label_names": "the task says what its labels are",
+}
+"""Fields that gluetune decides, and why."""
+
+
+def check_set(config: TrainConfig) -> None:
+    """Raise ConfigurationError listing every `set` name that is unknown or not for the user."""
+    known = {field.name for field in dataclasses.fields(TrainingArguments) if field.init}
+    findings = [_finding(name, known) for name in config.set]
+    if real := [finding for finding in findings if finding]:
+        raise ConfigurationError.of(real)
+
+
+def training_arguments(config: TrainConfig, folder: Path) -> TrainingArguments:
+    """Return the arguments of a configuration whose `auto` fields are resolved.
+
+    Raises ConfigurationError when transformers refuses a value.
+    """
+    values = {
+        "report_to": "none",
+        "logging_steps": 50,
+        "dataloader_pin_memory": torch.accelerator.is_available(),
+        **config.set,
+        "output_dir": str(folder),
+        "per_device_train_batch_size": config.batch_size,
+        "per_device_eval_batch_size": config.eval_batch_size,
+        "learning_rate": config.learning_rate,
+        "weight_decay": config.weight_decay,
+        "num_train_epochs": config.epochs,
+        "warmup_steps": config.warmup,
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "bf16": config.precision == "bf16",
+        "fp16": config.precision == "fp16",
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "logging_nan_inf_filter": False,
+        "disable_tqdm": True,
+    }
+    try:
+        return TrainingArguments(**values)
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ConfigurationError(
+            f"transformers refuses these settings: {first}",
+            hint=f"Check --set ({', '.join(config.set) or 'none given'}).",
+        ) from error
+
+
+def _finding(name: str, known: set[str]) -> Finding | None:
+    if name in _HAS_FLAG:
+        return Finding(f"--set {name}: this has a place of its own.", f"Type: {_HAS_FLAG[name]}")
+    if name in _DECIDED:
+        return Finding(f"--set {name} is not needed: {_DECIDED[name]}.")
+    if name.startswith("hub_"):
+        return Finding(f"--set {name} is not needed: training pushes nothing.")
+    if name in known:
+        return None
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else "See transformers.TrainingArguments."
+    return Finding(f"--set {name}: TrainingArguments has no such field.", hint)

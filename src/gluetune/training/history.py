@@ -1,0 +1,98 @@
+"""What a run's record says at its start, and how it is set back when the run is resumed."""
+
+from __future__ import annotations
+
+import shlex
+
+import numpy as np
+
+from gluetune.errors import RunError
+from gluetune.evaluation.scoring import score_record
+from gluetune.metrics import majority_baseline
+from gluetune.records import BestRecord, EpochRecord, Record, Status, TimingRecord, now
+from gluetune.runs import RunFolder
+from gluetune.training.environment import describe
+from gluetune.training.preflight import Prepared
+
+
+def new_record(prepared: Prepared, folder: RunFolder) -> Record:
+    """Return the record of a run that is about to begin."""
+    task = prepared.task
+    baseline = majority_baseline(
+        task,
+        prepared.train_table.column(task.label_column).to_numpy(),
+        {split: found.labels for split, found in prepared.validation.items()},
+    )
+    return Record(
+        task=task.name,
+        seed=prepared.config.seed,
+        started=now(),
+        updated=now(),
+        command=shlex.join(["gluetune", "train", "--config", str(folder.config)]),
+        model=prepared.model,
+        data=prepared.data,
+        environment=describe(prepared.precision),
+        majority_baseline=score_record(baseline),
+    )
+
+
+def check_same(record: Record, prepared: Prepared, folder: RunFolder) -> None:
+    """Refuse other data; note other versions, with which the repeat is not to the bit."""
+    if record.data is not None and record.data.fingerprints != prepared.data.fingerprints:
+        changed = [
+            split
+            for split, digest in prepared.data.fingerprints.items()
+            if record.data.fingerprints.get(split) != digest
+        ]
+        raise RunError(
+            f"The data of {folder.path} have changed since it began: {', '.join(changed)}.",
+            hint=f"Start anew: gluetune train --config {folder.config}",
+        )
+    here = describe(prepared.precision)
+    if record.environment is not None and record.environment != here:
+        differing = [
+            name
+            for name, value in here.model_dump().items()
+            if name != "git_commit" and value != getattr(record.environment, name)
+        ]
+        if differing:
+            record.notes.append(
+                f"Resumed with another environment ({', '.join(differing)}): the result need not "
+                "equal an uninterrupted run's to the bit."
+            )
+
+
+def rewind(record: Record, step: int) -> None:
+    """Set the record back to the checkpoint: what came after it is done again."""
+    record.epochs = [epoch for epoch in record.epochs if epoch.step <= step]
+    record.best = _best(record.epochs)
+    record.status = Status.RUNNING
+    record.error = None
+    record.steps = step
+    record.resumed_from.append(step)
+
+
+def _best(epochs: list[EpochRecord]) -> BestRecord | None:
+    """Return the best epoch, by the rule of the trainer: the first of equals, undefined last."""
+    if not epochs:
+        return None
+    defined = [epoch for epoch in epochs if epoch.selection is not None]
+    best = max(defined, key=_selection, default=epochs[-1])
+    return BestRecord(epoch=best.epoch, step=best.step, validation=best.validation)
+
+
+def _selection(epoch: EpochRecord) -> float:
+    return float("-inf") if epoch.selection is None else epoch.selection
+
+
+def timing(record: Record, prepared: Prepared) -> TimingRecord:
+    """Return seconds and rates over the epochs done."""
+    seconds = sum(epoch.train_seconds for epoch in record.epochs)
+    examples = record.epochs[-1].epoch * len(prepared.train.lengths)
+    rate = examples / seconds if seconds else None
+    return TimingRecord(
+        train_seconds=round(seconds, 3),
+        evaluation_seconds=round(sum(epoch.evaluation_seconds for epoch in record.epochs), 3),
+        examples_per_second=rate,
+        tokens_per_second=rate and rate * float(np.mean(prepared.train.lengths)),
+    )

@@ -1,0 +1,188 @@
+"""One process's work on a run: train, finish, and write down how it ended."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallback
+
+from gluetune.evaluation.scoring import Evaluation
+from gluetune.files import write_atomically, write_folder
+from gluetune.modeling.classifiers import quiet_transformers, reload_classifier
+from gluetune.records import BestRecord, EpochRecord, ErrorRecord, Record, Status
+from gluetune.runs import Run, RunFolder
+from gluetune.training.arguments import training_arguments
+from gluetune.training.checkpoints import CheckpointStore, weights_digest
+from gluetune.training.flow import Flow
+from gluetune.training.history import timing
+from gluetune.training.preflight import Prepared
+from gluetune.training.progress import ProgressCallback, Reporter, epoch_line
+from gluetune.training.run_trainer import RunTrainer, Validation
+from gluetune.training.signals import StopRequest, listening
+
+if TYPE_CHECKING:
+    from transformers import EvalPrediction
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What only Python can bring to a training."""
+
+    callbacks: tuple[TrainerCallback, ...] = ()
+    data_collator: Callable[[list[dict[str, Any]]], dict[str, Any]] | None = None
+    compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None
+
+
+class Job:
+    """One process's work on a run: train, then finish; the record always says how it ended."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        prepared: Prepared,
+        record: Record,
+        extras: Extras,
+        reporter: Reporter,
+    ) -> None:
+        self.folder = folder
+        self.prepared = prepared
+        self.record = record
+        self.extras = extras
+        self.reporter = reporter
+        self.store = CheckpointStore(folder.checkpoints)
+
+    def run(self, checkpoint: Path | None) -> Run:
+        """Train from `checkpoint`, or from the beginning, to the end."""
+        with quiet_transformers(), self._recorded(), listening(self.reporter.say) as stop:
+            flow = Flow(
+                stop,
+                checkpoint_minutes=self.prepared.config.checkpoint_minutes,
+                early_stopping=self.prepared.config.early_stopping,
+            )
+            trainer = self._trainer(flow)
+            if not self._is_trained(checkpoint, trainer, flow):
+                trainer.train(checkpoint)
+                self._note_micro_batch(trainer)
+            self._end_if_asked(stop, trainer)
+            self._finish(trainer)
+        return Run(self.folder.path)
+
+    def _trainer(self, flow: Flow) -> RunTrainer:
+        prepared, config = self.prepared, self.prepared.config
+        tokenizer = prepared.classifier.tokenizer
+        trainer = RunTrainer(
+            model=prepared.classifier.model,
+            args=training_arguments(config, self.folder.checkpoints),
+            train_dataset=prepared.train.examples,
+            processing_class=tokenizer,
+            data_collator=self.extras.data_collator or DataCollatorWithPadding(tokenizer),
+            callbacks=[flow, *self.extras.callbacks, ProgressCallback(self.reporter)],
+            micro_batch_size=config.micro_batch_size,
+            validation=Validation(
+                task=prepared.task,
+                splits=prepared.validation,
+                outputs=prepared.classifier.outputs,
+                batch_size=config.eval_batch_size,
+                precision=prepared.precision,
+                metric=config.metric,
+                compute_metrics=self.extras.compute_metrics,
+            ),
+            store=self.store,
+            on_epoch=self._on_epoch,
+        )
+        trainer.remove_callback(PrinterCallback)
+        return trainer
+
+    def _is_trained(self, checkpoint: Path | None, trainer: RunTrainer, flow: Flow) -> bool:
+        """Say whether the checkpoint is the training's last, so that only finishing is left."""
+        if checkpoint is None:
+            return False
+        state = trainer.state.load_from_json(str(checkpoint / "trainer_state.json"))
+        steps_per_epoch = len(trainer.get_train_dataloader())
+        return state.global_step >= state.max_steps or flow.is_exhausted(state, steps_per_epoch)
+
+    def _on_epoch(self, epoch: EpochRecord, best: bool) -> None:
+        self.record.epochs.append(epoch)
+        self.record.steps = epoch.step
+        if best:
+            self.record.best = BestRecord(
+                epoch=epoch.epoch, step=epoch.step, validation=epoch.validation
+            )
+        self.record.timing = timing(self.record, self.prepared)
+        self.record.save(self.folder.record)
+        self.reporter.say(epoch_line(epoch, best))
+
+    def _note_micro_batch(self, trainer: RunTrainer) -> None:
+        """Keep the micro-batch that memory allowed, for resuming and for repeating."""
+        before = self.prepared.config.micro_batch_size
+        if before is not None and trainer.micro_batch_size < before:
+            self.record.notes.append(
+                f"Memory ran out: the micro-batch fell from {before} to "
+                f"{trainer.micro_batch_size}. The batch stayed the same."
+            )
+            self.prepared.config.model_copy(
+                update={"micro_batch_size": trainer.micro_batch_size}
+            ).save(self.folder.config)
+
+    def _end_if_asked(self, stop: StopRequest, trainer: RunTrainer) -> None:
+        """Leave after a stop request, unless the training was at its end anyway."""
+        if stop.made and trainer.state.global_step < trainer.state.max_steps:
+            self.record.steps = trainer.state.global_step
+            raise stop.end()
+
+    def _finish(self, trainer: RunTrainer) -> None:
+        """Put the best model in place, read it back, score it again, and close the record."""
+        checkpoint = self.store.newest()
+        assert checkpoint is not None, "every training ends with a checkpoint"
+        with write_folder(self.folder.model) as staging:
+            shutil.copytree(checkpoint / "best", staging, dirs_exist_ok=True)
+        evaluation = self._check_reloaded(trainer)
+        for split, predictions in evaluation.predictions.items():
+            table = predictions.table()
+            write_atomically(
+                self.folder.predictions / f"{split}.parquet", partial(pq.write_table, table)
+            )
+        self.record.final_weights_sha256 = weights_digest(checkpoint)
+        self.record.best_weights_sha256 = weights_digest(self.folder.model)
+        self.record.status = Status.FINISHED
+        self.record.save(self.folder.record)
+        self.store.remove()
+
+    def _check_reloaded(self, trainer: RunTrainer) -> Evaluation:
+        model = reload_classifier(self.folder.model).to(trainer.args.device)
+        evaluation = trainer.score(model)
+        best = self.record.best
+        assert best is not None, "every training ends with an evaluation"
+        best.reloaded = evaluation.score
+        best.agrees = evaluation.score == best.validation
+        if not best.agrees:
+            self.record.notes.append(
+                "The saved model does not score what it scored in training: see best.reloaded."
+            )
+        return evaluation
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Write into the record how the work ended, whatever ended it."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            self._close(Status.INTERRUPTED, None)
+            raise
+        except BaseException as error:
+            self._close(Status.FAILED, ErrorRecord(type=type(error).__name__, message=str(error)))
+            raise
+        finally:
+            self.reporter.end()
+
+    def _close(self, status: Status, error: ErrorRecord | None) -> None:
+        self.record.status = status
+        self.record.error = error
+        self.record.save(self.folder.record)

@@ -1,0 +1,235 @@
+"""Everything that can be found wrong before compute is spent, reported at once.
+
+The flags, the data, the checkpoint and transformers' arguments are each tried whatever became of
+the others, and their findings are merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+from gluetune.config import TrainConfig
+from gluetune.data.encoding import Encoded, encode
+from gluetune.data.sampling import take_fraction
+from gluetune.data.sources import Source, open_source
+from gluetune.data.tables import fingerprint, notes_of
+from gluetune.errors import ConfigurationError, GluetuneError
+from gluetune.evaluation.inference import ResolvedPrecision
+from gluetune.evaluation.scoring import ScoredSplit
+from gluetune.modeling.checkpoints import Checkpoint, find_checkpoint
+from gluetune.modeling.classifiers import Classifier, load_classifier
+from gluetune.records import DataRecord, ModelRecord
+from gluetune.tasks import TaskSpec, get_task
+from gluetune.training.arguments import check_set, training_arguments
+from gluetune.training.environment import device, resolve_precision
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training that nothing is known to stand against."""
+
+    config: TrainConfig
+    """With every `auto` resolved."""
+    task: TaskSpec
+    precision: ResolvedPrecision
+    checkpoint: Checkpoint
+    classifier: Classifier
+    train_table: pa.Table
+    train: Encoded
+    validation: Mapping[str, ScoredSplit]
+    data: DataRecord
+    model: ModelRecord
+
+
+@dataclass(frozen=True)
+class _Tables:
+    source: Source
+    train: pa.Table
+    validation: Mapping[str, pa.Table]
+
+    @property
+    def all(self) -> dict[str, pa.Table]:
+        return {"train": self.train, **self.validation}
+
+
+def prepare(config: TrainConfig, *, own_metrics: bool = False) -> Prepared:
+    """Load and check all that a training needs. `own_metrics`: the user brings a compute_metrics.
+
+    Raises one GluetuneError that lists every finding.
+    """
+    task = get_task(config.task)
+    errors: list[GluetuneError] = []
+    _try(lambda: check_set(config), errors)
+    _try(lambda: _check_metric(config, task, own_metrics), errors)
+    precision = _try(lambda: resolve_precision(config.precision, _device(config)), errors)
+    arguments_can_be_tried = not errors
+    tables = _try(lambda: _read(config, task), errors)
+    checkpoint = _try(lambda: _checkpoint(config), errors)
+    classifier = None
+    if checkpoint is not None:
+        classifier = _try(lambda: _classifier(config, task, checkpoint), errors)
+    resolved = _resolved(config, precision, tables, checkpoint, classifier)
+    if arguments_can_be_tried:
+        _try(lambda: training_arguments(resolved, Path()), errors)
+    if errors or not (precision and tables and checkpoint and classifier):
+        raise _merged(errors)
+    return _prepared(resolved, task, precision, tables, checkpoint, classifier)
+
+
+def _prepared(
+    config: TrainConfig,
+    task: TaskSpec,
+    precision: ResolvedPrecision,
+    tables: _Tables,
+    checkpoint: Checkpoint,
+    classifier: Classifier,
+) -> Prepared:
+    encoded = {
+        split: encode(
+            table,
+            task,
+            classifier.tokenizer,
+            max_length=config.max_length,
+            outputs=classifier.outputs,
+        )
+        for split, table in tables.all.items()
+    }
+    return Prepared(
+        config=config,
+        task=task,
+        precision=precision,
+        checkpoint=checkpoint,
+        classifier=classifier,
+        train_table=tables.train,
+        train=encoded["train"],
+        validation={
+            split: ScoredSplit.of(table, task, encoded[split])
+            for split, table in tables.validation.items()
+        },
+        data=_data_record(tables, encoded),
+        model=_model_record(config, task, checkpoint, classifier),
+    )
+
+
+def _try(step: Callable[[], T], errors: list[GluetuneError]) -> T | None:
+    try:
+        return step()
+    except GluetuneError as error:
+        errors.append(error)
+        return None
+
+
+def _merged(errors: list[GluetuneError]) -> GluetuneError:
+    if len(errors) == 1:
+        return errors[0]
+    return ConfigurationError.of([finding for error in errors for finding in error.findings])
+
+
+def _device(config: TrainConfig) -> torch.device:
+    return torch.device("cpu") if config.set.get("use_cpu") else device()
+
+
+def _check_metric(config: TrainConfig, task: TaskSpec, own_metrics: bool) -> None:
+    known = ("score", *task.metrics)
+    if not own_metrics and config.metric not in known:
+        raise ConfigurationError(
+            f"--metric {config.metric}: {task.name} has no such metric.",
+            hint=f"Metrics: {', '.join(known)}.",
+        )
+
+
+def _read(config: TrainConfig, task: TaskSpec) -> _Tables:
+    """Read the splits, each fault with its own words, all at once."""
+    source = open_source(config.data)
+    errors: list[GluetuneError] = []
+    names = (task.train_split or "train", *task.validation_splits)
+    tables = {name: _try(partial(source.read, task, name), errors) for name in names}
+    if errors:
+        raise _merged(errors)
+    read = {name: table for name, table in tables.items() if table is not None}
+    train = take_fraction(read.pop(names[0]), task, config.fraction, config.seed)
+    return _Tables(source, train, read)
+
+
+def _checkpoint(config: TrainConfig) -> Checkpoint:
+    return find_checkpoint(
+        config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
+    )
+
+
+def _classifier(config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint) -> Classifier:
+    classifier = load_classifier(
+        checkpoint,
+        task,
+        seed=config.seed,
+        new_head=config.new_head,
+        label_order=config.label_order,
+    )
+    limit = classifier.limit
+    if config.max_length and limit and config.max_length > limit:
+        raise ConfigurationError(
+            f"--max-length {config.max_length}: {checkpoint.name} takes at most {limit} tokens.",
+            hint=f"Type: --max-length {limit}, or leave it out.",
+        )
+    return classifier
+
+
+def _resolved(
+    config: TrainConfig,
+    precision: ResolvedPrecision | None,
+    tables: _Tables | None,
+    checkpoint: Checkpoint | None,
+    classifier: Classifier | None,
+) -> TrainConfig:
+    """Put in what every `auto` came to, as far as it could be found out."""
+    found = {
+        "precision": precision,
+        "data": tables and tables.source.name,
+        "model": checkpoint and _model_setting(config, checkpoint),
+        "revision": checkpoint and checkpoint.commit,
+        "max_length": config.max_length or (classifier and classifier.limit),
+        "micro_batch_size": config.micro_batch_size or config.batch_size,
+        "threads": config.threads or torch.get_num_threads(),
+    }
+    return config.model_copy(
+        update={name: value for name, value in found.items() if value is not None}
+    )
+
+
+def _model_setting(config: TrainConfig, checkpoint: Checkpoint) -> str:
+    return "minilm" if config.model == "minilm" and not checkpoint.commit else checkpoint.name
+
+
+def _data_record(tables: _Tables, encoded: Mapping[str, Encoded]) -> DataRecord:
+    return DataRecord(
+        source=tables.source.name,
+        rows={split: len(table) for split, table in tables.all.items()},
+        fingerprints={split: fingerprint(table) for split, table in tables.all.items()},
+        truncated={split: found.truncated for split, found in encoded.items()},
+        notes=[note for table in tables.all.values() for note in notes_of(table)],
+    )
+
+
+def _model_record(
+    config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint, classifier: Classifier
+) -> ModelRecord:
+    return ModelRecord(
+        name=checkpoint.name,
+        commit=checkpoint.commit,
+        architecture=type(classifier.model).__name__,
+        parameters=classifier.parameters,
+        new_weights=list(classifier.new_weights),
+        label_map=dict(zip(task.labels or ("score",), classifier.outputs, strict=True)),
+        max_length=config.max_length,
+    )

@@ -1,0 +1,160 @@
+"""`gluetune.train`: one run, from a configuration to a finished folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gluetune.config import TrainConfig, make_config, read_config
+from gluetune.errors import ConfigurationError, RunError
+from gluetune.files import locked
+from gluetune.modeling.checkpoints import display_name
+from gluetune.records import Status
+from gluetune.runs import Run, RunFolder, default_folder
+from gluetune.training.checkpoints import CheckpointStore, step_of
+from gluetune.training.history import check_same, new_record, rewind
+from gluetune.training.job import Extras, Job
+from gluetune.training.preflight import Prepared, prepare
+from gluetune.training.progress import Reporter, make_reporter
+
+if TYPE_CHECKING:
+    from transformers import EvalPrediction, TrainerCallback
+
+
+def train(
+    task: str | None = None,
+    *,
+    config: str | Path | TrainConfig | None = None,
+    resume: str | Path | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    data_collator: Callable[[list[dict[str, Any]]], dict[str, Any]] | None = None,
+    compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> Run:
+    """Fine-tune a checkpoint on a task, and return the finished run.
+
+    Args:
+        task: Name of a GLUE task, e.g. "cola".
+        config: A TrainConfig, or a YAML file of settings such as a run's config.yaml.
+        resume: Folder of an unfinished run to take up where it stopped. Nothing else may be
+            changed then; callbacks, collator and metrics are given again.
+        callbacks: More transformers TrainerCallbacks.
+        data_collator: In place of padding each batch to its longest example.
+        compute_metrics: More metrics, from logits in the order of the task's classes (or, for
+            regression, of shape (rows, 1)) and labels, as Trainer's.
+        progress: Whether to tell on standard error what is being done.
+        settings: Fields of TrainConfig, e.g. `model="minilm", epochs=3`; they win over `config`.
+
+    Raises:
+        GluetuneError: with every mistake that can be found before compute is spent; TrainingError
+            when training fails. The record then says `failed`.
+        KeyboardInterrupt: after Ctrl-C, once the state to resume from is saved.
+    """
+    reporter = make_reporter(progress)
+    extras = Extras(tuple(callbacks), data_collator, compute_metrics)
+    if resume is not None:
+        if task is not None or config is not None or settings:
+            raise ConfigurationError(
+                "A resumed run keeps its settings, so none can be given.",
+                hint=f"Type: gluetune train --resume {resume}",
+            )
+        return _resume(RunFolder(Path(resume)), extras, reporter)
+    return _start(_merge(task, config, settings), extras, reporter)
+
+
+def _merge(
+    task: str | None, config: str | Path | TrainConfig | None, settings: Mapping[str, Any]
+) -> TrainConfig:
+    values: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    if isinstance(config, TrainConfig):
+        values = config.model_dump(exclude_unset=True)
+    elif config is not None:
+        values = read_config(Path(config))
+        places = {name: f"{config}: {name}" for name in values}
+    if task is not None:
+        settings = {"task": task, **settings}
+    values |= settings
+    return make_config(values, places=places | {name: name for name in settings})
+
+
+def _start(config: TrainConfig, extras: Extras, reporter: Reporter) -> Run:
+    path = config.output or default_folder(config.task, display_name(config.model), config.seed)
+    _check_output(path)
+    with _threads(config.threads):
+        prepared = prepare(config, own_metrics=extras.compute_metrics is not None)
+        path.mkdir(parents=True, exist_ok=True)
+        with locked(path):
+            folder = RunFolder(path)
+            prepared.config.save(folder.config)
+            record = new_record(prepared, folder)
+            record.save(folder.record)
+            _introduce(prepared, folder, reporter)
+            return Job(folder, prepared, record, extras, reporter).run(None)
+
+
+def _resume(folder: RunFolder, extras: Extras, reporter: Reporter) -> Run:
+    before = Run(folder.path)
+    if before.record.status is Status.FINISHED:
+        raise RunError(
+            f"{folder.path} is finished: there is nothing to resume.",
+            hint=f"To repeat it: gluetune train --config {folder.config}",
+        )
+    config = before.config
+    with locked(folder.path), _threads(config.threads):
+        checkpoint = CheckpointStore(folder.checkpoints).newest()
+        prepared = prepare(config, own_metrics=extras.compute_metrics is not None)
+        record = before.record
+        check_same(record, prepared, folder)
+        step = 0 if checkpoint is None else step_of(checkpoint)
+        rewind(record, step)
+        reporter.say(f"Resuming after step {step}." if step else "Starting from the beginning.")
+        record.save(folder.record)
+        return Job(folder, prepared, record, extras, reporter).run(checkpoint)
+
+
+def _check_output(path: Path) -> None:
+    if (path / "record.json").exists():
+        raise RunError(
+            f"{path} already holds a run.",
+            hint=f"Choose another --output, or go on with it: gluetune train --resume {path}",
+        )
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunError(f"{path} exists and is not empty.", hint="Choose another --output.")
+
+
+def _introduce(prepared: Prepared, folder: RunFolder, reporter: Reporter) -> None:
+    config, model, rows = prepared.config, prepared.model, prepared.data.rows
+    counted = ", ".join(f"{split} {count:,}" for split, count in rows.items())
+    reporter.say(f"{prepared.task.title}")
+    reporter.say(f"data    {prepared.data.source} ({counted} examples)")
+    reporter.say(
+        f"model   {model.name} ({model.parameters / 1e6:.1f}M weights, {config.precision}, "
+        f"{config.threads} threads)"
+    )
+    if model.new_weights:
+        names = ", ".join(model.new_weights)
+        reporter.say(f"        new weights, to be learnt from this data: {names}")
+    for split, count in prepared.data.truncated.items():
+        if count:
+            reporter.say(f"        {split}: {count} cut to {model.max_length} tokens")
+    for note in prepared.data.notes:
+        reporter.say(f"        {note}")
+    reporter.say(f"run     {folder.path}")
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Compute with `count` CPU threads: another number gives other last bits."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

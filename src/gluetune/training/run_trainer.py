@@ -1,0 +1,210 @@
+"""The trainer of a run: scores the task at every epoch and keeps the best model with the state."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gluetune.evaluation.inference import ResolvedPrecision
+from gluetune.evaluation.scoring import Evaluation, ScoredSplit, evaluate_task
+from gluetune.records import EpochRecord
+from gluetune.tasks import TaskSpec
+from gluetune.training.checkpoints import CheckpointStore
+from gluetune.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import EvalPrediction
+
+_METER = "meter.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """How a run is scored at the end of an epoch."""
+
+    task: TaskSpec
+    splits: Mapping[str, ScoredSplit]
+    outputs: tuple[int, ...]
+    batch_size: int
+    precision: ResolvedPrecision
+    metric: str
+    """What the best epoch is chosen by."""
+    compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None
+
+
+@dataclass
+class _Meter:
+    """What the current epoch has measured so far; saved with the state, so that nothing is lost."""
+
+    loss: float = 0.0
+    steps: int = 0
+    seconds: float = 0.0
+
+
+class RunTrainer(Trainer):
+    """A Trainer whose evaluations are the task's, and whose checkpoints are a CheckpointStore's.
+
+    `on_epoch` is told of every evaluation: the record of the epoch, and whether it is the best.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        validation: Validation,
+        store: CheckpointStore,
+        on_epoch: Callable[[EpochRecord, bool], None],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.validation = validation
+        self.store = store
+        self.on_epoch = on_epoch
+        self._meter = _Meter()
+        self._clock = time.monotonic()
+        self._staging = Path()
+
+    def score(self, model: Any) -> Evaluation:
+        """Predict and score every validation split with `model`."""
+        how = self.validation
+        return evaluate_task(
+            model,
+            how.task,
+            how.splits,
+            self.data_collator,
+            outputs=how.outputs,
+            batch_size=how.batch_size,
+            precision=how.precision,
+        )
+
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train, from `resume_from_checkpoint` if given."""
+        if resume_from_checkpoint is not None:
+            saved = json.loads((Path(resume_from_checkpoint) / _METER).read_text(encoding="utf-8"))
+            self._meter = _Meter(**saved)
+        self._clock = time.monotonic()
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Train on one batch and count its loss towards the epoch's mean."""
+        loss = super().training_step(*args, **kwargs)
+        self._meter.loss += loss  # a tensor on an accelerator: reading it now would wait for it
+        self._meter.steps += 1
+        return loss
+
+    def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
+        """Score the task. Returns its metrics as Trainer does, with a prefix."""
+        train_seconds = self._read_clock()
+        evaluation = self.score(self.model)
+        extra = self._user_metrics(evaluation)
+        epoch = EpochRecord(
+            epoch=round(self.state.epoch or 0.0, 6),
+            step=self.state.global_step,
+            train_loss=float(self._meter.loss) / self._meter.steps if self._meter.steps else None,
+            learning_rate=self._get_learning_rate(),
+            validation=evaluation.score,
+            validation_loss=evaluation.loss,
+            selection=_selection(evaluation, extra, self.validation.metric),
+            extra=extra,
+            collapsed=evaluation.collapsed,
+            train_seconds=round(self._meter.seconds + train_seconds, 3),
+            evaluation_seconds=round(self._read_clock(), 3),
+        )
+        self._meter = _Meter()
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in _flat(epoch).items()}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        self.on_epoch(epoch, self._is_best(epoch.selection))
+        return metrics
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Remember the best epoch. One whose score is undefined beats only others like it."""
+        selection = metrics.get("eval_selection")
+        if not self._is_best(selection):
+            return False
+        self.state.best_metric = selection
+        self.state.best_global_step = self.state.global_step
+        return True
+
+    def _is_best(self, selection: float | None) -> bool:
+        best = self.state.best_metric
+        return best is None or (selection is not None and selection > best)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Commit the state and the best model, together or not at all."""
+        self.check_losses()
+        step = self.state.global_step
+        self._meter.seconds += self._read_clock()
+        self._meter.loss = float(self._meter.loss)
+        with self.store.writing(
+            step, is_best=self.state.best_global_step in (None, step)
+        ) as folder:
+            self._staging = folder
+            super()._save_checkpoint(model, trial)
+            written = folder / f"checkpoint-{step}"
+            for file in written.iterdir():
+                file.rename(folder / file.name)
+            written.rmdir()
+            # A pickle that resuming does not need, and that could hold a token.
+            (folder / "training_args.bin").unlink(missing_ok=True)
+            (folder / _METER).write_text(json.dumps(asdict(self._meter)), encoding="utf-8")
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._staging)
+
+    def _read_clock(self) -> float:
+        now = time.monotonic()
+        seconds, self._clock = now - self._clock, now
+        return seconds
+
+    def _user_metrics(self, evaluation: Evaluation) -> dict[str, float]:
+        if self.validation.compute_metrics is None:
+            return {}
+        from transformers import EvalPrediction
+
+        several = len(evaluation.predictions) > 1
+        found: dict[str, float] = {}
+        for split, predictions in evaluation.predictions.items():
+            given = EvalPrediction(predictions=predictions.logits, label_ids=predictions.labels)
+            for name, value in self.validation.compute_metrics(given).items():
+                found[f"{split}_{name}" if several else name] = float(value)
+        return found
+
+
+def _selection(evaluation: Evaluation, extra: Mapping[str, float], metric: str) -> float | None:
+    """Return the value that chooses the best epoch; a metric's mean over the splits."""
+    if metric == "score":
+        return evaluation.score.score
+    if metric in extra:
+        return None if math.isnan(extra[metric]) else extra[metric]
+    values = [found.get(metric) for found in evaluation.score.metrics.values()]
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if len(defined) == len(values) else None
+
+
+def _flat(epoch: EpochRecord) -> dict[str, Any]:
+    """Return an epoch's numbers under the names that callbacks and trackers see."""
+    metrics = epoch.validation.metrics
+    named = {
+        f"{split}_{name}" if len(metrics) > 1 else name: value
+        for split, values in metrics.items()
+        for name, value in values.items()
+    }
+    numbers = {
+        **named,
+        **epoch.extra,
+        "score": epoch.validation.score,
+        "selection": epoch.selection,
+        "loss": epoch.validation_loss,
+        "runtime": epoch.evaluation_seconds,
+    }
+    return {name: value for name, value in numbers.items() if value is not None}

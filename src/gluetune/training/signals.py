@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM as a request: the step is finished and saved, then training stops."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopRequest:
+    """Whether somebody asked the training to stop, and how."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+
+    @property
+    def made(self) -> bool:
+        """Whether a stop was asked for."""
+        return self.signal is not None
+
+    def end(self) -> BaseException:
+        """Return what to raise once everything is saved: what the signal would have raised."""
+        if self.signal is signal.SIGTERM:
+            return SystemExit(128 + signal.SIGTERM)
+        return KeyboardInterrupt()
+
+
+@contextmanager
+def listening(announce: Callable[[str], None]) -> Iterator[StopRequest]:
+    """Catch the first Ctrl-C or SIGTERM as a request; a second one stops at once.
+
+    Outside the main thread, where Python takes no signals, the request is never made.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if request.made:
+            raise KeyboardInterrupt
+        request.signal = signal.Signals(number)
+        announce("Stopping after this step, with everything saved. Once more stops at once.")
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from gluetune.data.findings import SHOWN, Findings, nearest
+from gluetune.errors import DataError
+
+
+def test_nothing_found_raises_nothing() -> None:
+    Findings().raise_any()
+
+
+def test_every_finding_is_reported_up_to_the_cap_and_the_total_beyond_it() -> None:
+    findings = Findings()
+    findings.add("first", hint="do this")
+    findings.add_rows(range(100), lambda row: f"row {row}")
+    with pytest.raises(DataError) as caught:
+        findings.raise_any()
+    messages = [finding.message for finding in caught.value.findings]
+    assert messages[:SHOWN] == ["first", *(f"row {row}" for row in range(SHOWN - 1))]
+    assert messages[SHOWN:] == ["... and 91 more: 101 findings in all."]
+    assert "do this" in str(caught.value)
+
+
+def test_only_the_shown_rows_are_put_in_words() -> None:
+    worded: list[int] = []
+
+    def describe(row: int) -> str:
+        worded.append(row)
+        return str(row)
+
+    findings = Findings()
+    findings.add_rows(range(1_000), describe)
+    findings.add_rows([7], describe)
+    assert worded == list(range(SHOWN))
+    assert findings.total == 1_001
+
+
+def test_nearest_ignores_case_and_stays_silent_when_nothing_is_near() -> None:
+    assert nearest("SENTENCE", ["sentence1", "idx"]) == "Did you mean 'sentence1'? "
+    assert nearest("zzz", ["sentence1", "idx"]) == ""

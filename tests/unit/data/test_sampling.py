@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gluetune.data.sampling import take_fraction
+from gluetune.data.tables import canonical_schema, notes_of, with_notes
+from gluetune.errors import ConfigurationError
+from gluetune.tasks import get_task
+
+MNLI = get_task("mnli")
+STSB = get_task("stsb")
+
+FRACTION = st.floats(0, 1, exclude_min=True)
+
+
+def mnli(labels: list[int]) -> pa.Table:
+    text = [f"row {row}" for row in range(len(labels))]
+    return pa.table([text, text, labels, range(len(labels))], schema=canonical_schema(MNLI))
+
+
+@given(labels=st.lists(st.integers(-1, 2), max_size=80), fraction=FRACTION, seed=st.integers(0, 99))
+def test_each_class_keeps_its_share_and_rows_their_order(
+    labels: list[int], fraction: float, seed: int
+) -> None:
+    table = mnli(labels)
+    part = take_fraction(table, MNLI, fraction, seed)
+    index = part["idx"].to_pylist()
+    assert index == sorted(set(index))
+    assert part.equals(table.take(pa.array(index, pa.int64())))
+    kept = Counter(part["label"].to_pylist())
+    for label, count in Counter(labels).items():
+        assert kept[label] == max(1, round(fraction * count))
+
+
+@given(
+    labels=st.lists(st.integers(0, 2), max_size=80),
+    fractions=st.tuples(FRACTION, FRACTION),
+    seed=st.integers(0, 99),
+)
+def test_a_smaller_fraction_is_part_of_a_larger_one(
+    labels: list[int], fractions: tuple[float, float], seed: int
+) -> None:
+    small, large = (
+        set(take_fraction(mnli(labels), MNLI, fraction, seed)["idx"].to_pylist())
+        for fraction in sorted(fractions)
+    )
+    assert small <= large
+
+
+def test_the_draw_repeats_and_depends_on_the_seed() -> None:
+    table = mnli([0, 1, 2] * 100)
+    first, again, other = (take_fraction(table, MNLI, 0.1, seed) for seed in (1, 1, 2))
+    assert first.equals(again)
+    assert not first.equals(other)
+
+
+def test_the_draw_of_a_seed_stays_what_it_was() -> None:
+    part = take_fraction(mnli([0, 1, 2] * 10), MNLI, 0.2, 42)
+    assert part["idx"].to_pylist() == [4, 8, 15, 17, 27, 28]
+
+
+def test_everything_is_the_table_itself() -> None:
+    table = with_notes(mnli([0, 1, 2, 2, 1]), ["a note"])
+    assert take_fraction(table, MNLI, 1, 0).equals(table)
+    assert notes_of(take_fraction(table, MNLI, 0.5, 0)) == ("a note",)
+
+
+def test_regression_keeps_its_spread() -> None:
+    scores = np.linspace(0, 5, 1_000, dtype=np.float32) ** 2 / 5
+    text = [str(row) for row in range(1_000)]
+    table = pa.table([text, text, scores, range(1_000)], schema=canonical_schema(STSB))
+    part = take_fraction(table, STSB, 0.1, 3)["label"].to_numpy()
+    assert len(part) == 100
+    deciles = np.searchsorted(np.quantile(scores, np.linspace(0, 1, 11)[1:-1]), part, side="right")
+    assert np.bincount(deciles).tolist() == [10] * 10
+
+
+def test_equal_scores_are_one_stratum() -> None:
+    text = [str(row) for row in range(30)]
+    table = pa.table([text, text, [2.5] * 30, range(30)], schema=canonical_schema(STSB))
+    assert take_fraction(table, STSB, 0.1, 3).num_rows == 3
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, 1.01, float("nan")])
+def test_an_impossible_fraction_is_refused(fraction: float) -> None:
+    with pytest.raises(ConfigurationError, match=r"--fraction 0\.1"):
+        take_fraction(mnli([0, 1]), MNLI, fraction, 0)
+
+
+def test_a_negative_seed_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="is -1"):
+        take_fraction(mnli([0, 1]), MNLI, 0.5, -1)
