@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.hub_server import Hub, running_hub
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Encoded data are kept in a cache of the tests' own, not in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLUETUNE_CACHE", str(tmp_path_factory.mktemp("gluetune-cache")))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imports_are_not_garbage() -> None:
+    """Spare the collector all that was imported: Trainer calls it at every start, for a second."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -23,6 +23,22 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-6 as the number that it is in YAML 1.2; YAML 1.1 takes it for text."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes such text in quotes, so that it comes back as text."""
+
+
+for _class in (_Loader, _Dumper):
+    _class.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+$"),
+        list("+-0123456789"),
+    )
+
+
 class TrainConfig(BaseModel):
     """Everything that decides a training. A field left at `auto` or null is resolved when it runs.
 
@@ -106,7 +122,8 @@ class TrainConfig(BaseModel):
         for name, value in values.items():
             description = type(self).model_fields[name].description or ""
             lines.append(f"# {' '.join(description.split())}")
-            lines.append(yaml.safe_dump({name: value}, sort_keys=False, allow_unicode=True).strip())
+            line = yaml.dump({name: value}, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+            lines.append(line.strip())
         write_text(path, "\n".join(lines) + "\n")
 
 
@@ -133,7 +150,7 @@ def make_config(
 def read_config(path: Path) -> dict[str, Any]:
     """Return the settings in a YAML file. Raises ConfigurationError naming the file and line."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError as error:
         raise ConfigurationError(f"There is no file {path}.", hint="Check --config.") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -157,10 +174,8 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition("=")
     if not separator or not name.strip():
         raise ConfigurationError(f"--set {text!r} is not of the form name=value.")
-    if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value.strip()):
-        return name.strip(), float(value)  # YAML 1.1 reads 1e-6 as text
     try:
-        return name.strip(), yaml.safe_load(value)
+        return name.strip(), yaml.load(value, Loader=_Loader)
     except yaml.YAMLError:
         return name.strip(), value
 

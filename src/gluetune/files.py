@@ -17,9 +17,14 @@ from typing import Any
 from gluetune.errors import RunError, StorageError
 
 _FULL_DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
-# Libraries with a native writer (safetensors, torch, Arrow) raise their own types: only the text of
-# the system's error survives.
-_FULL_DISK_WORDS = tuple(os.strerror(number) for number in _FULL_DISK)
+# Libraries with a native writer raise their own types: of safetensors and Arrow only the text of the
+# system's error survives, of torch.save only that its stream took less than it was given.
+_FULL_DISK_WORDS = (
+    *(os.strerror(number) for number in _FULL_DISK),
+    "iostream error",
+    "PytorchStreamWriter failed writing",
+    "unexpected pos",
+)
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -27,8 +32,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     Raises StorageError when the disk is full; `path` then holds what it held before.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
     try:
@@ -57,20 +63,17 @@ def write_folder(path: Path) -> Iterator[Path]:
 
     What stood at `path` before is replaced; after an error it still stands, and nothing else does.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     staging = path.parent / f".{path.name}.writing"
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
+    with disk_errors(path):
+        staging.mkdir(parents=True)
     try:
         with disk_errors(path):
             yield staging
             for file in staging.rglob("*"):
                 if file.is_file():
                     _sync(file)
-            if path.exists():
-                shutil.rmtree(path)
-            staging.rename(path)
-            _sync(path.parent)
+            _replace_folder(path, staging)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -108,7 +111,7 @@ def locked(folder: Path) -> Iterator[None]:
     with path.open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             lock.seek(0)
             holder = lock.read().strip()
             raise RunError(
@@ -133,6 +136,17 @@ def cache_folder() -> Path:
     if chosen:
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gluetune"
+
+
+def _replace_folder(path: Path, new: Path) -> None:
+    """Put `new` at `path`. What stood there is moved aside first: deleting could be cut short."""
+    old = path.parent / f".{path.name}.replaced"
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    _sync(path.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _is_full_disk(error: Exception) -> bool:

@@ -7,12 +7,14 @@ process that wrote it. A score that is undefined is null, with its reason beside
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gluetune.errors import RunError
 from gluetune.files import write_json
@@ -53,12 +55,20 @@ class EpochRecord(_Part):
     validation_loss: float | None
     selection: float | None
     """The value by which the best epoch is chosen."""
-    extra: dict[str, float] = Field(default_factory=dict)
-    """What the user's own compute_metrics returned."""
+    extra: Mapping[str, float | None] = Field(default_factory=dict)
+    """What the user's own compute_metrics returned; null where that was not finite."""
     collapsed: bool = False
     """Whether every validation example got the same class."""
     train_seconds: float
     evaluation_seconds: float
+
+    @field_validator("extra")
+    @classmethod
+    def _finite(cls, extra: Mapping[str, float | None]) -> Mapping[str, float | None]:
+        return {
+            name: value if value is not None and isfinite(value) else None
+            for name, value in extra.items()
+        }
 
 
 class BestRecord(_Part):
@@ -69,7 +79,7 @@ class BestRecord(_Part):
     validation: ScoreRecord
     reloaded: ScoreRecord | None = None
     agrees: bool | None = None
-    """Whether the reloaded model's logits equal those of its epoch, to the bit."""
+    """Whether both scores are the same, metric by metric."""
 
 
 class ModelRecord(_Part):
@@ -164,24 +174,25 @@ class Record(_Part):
 def read_record(path: Path) -> Record:
     """Read a record. Raises RunError when it is missing, damaged, or of a newer version."""
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except OSError as error:
         raise RunError(
             f"{path.parent} is not a run: it has no {path.name}.",
             hint="Give the folder that `gluetune train` printed, e.g. runs/cola-…",
         ) from error
+    version = _version(content)
+    if isinstance(version, int) and version > RECORD_VERSION:
+        raise RunError(
+            f"{path} was written by a newer gluetune (record version {version}).",
+            hint="Update gluetune: pip install --upgrade gluetune",
+        )
     try:
-        return Record.model_validate_json(text)
+        return Record.model_validate_json(content)
     except ValidationError as error:
-        version = _version(text)
-        if isinstance(version, int) and version > RECORD_VERSION:
-            raise RunError(
-                f"{path} was written by a newer gluetune (record version {version}).",
-                hint="Update gluetune: pip install --upgrade gluetune",
-            ) from error
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise RunError(f"{path} is damaged at '{where}': {first['msg']}.") from error
+        place = f" at '{where}'" if where else ""
+        raise RunError(f"{path} is damaged{place}: {first['msg']}.") from error
 
 
 def now() -> str:
@@ -189,9 +200,9 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _version(text: str) -> Any:
+def _version(content: bytes) -> Any:
     try:
-        value = json.loads(text)
+        value = json.loads(content)
     except ValueError:
         return None
     return value.get("version") if isinstance(value, dict) else None

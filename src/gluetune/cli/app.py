@@ -57,6 +57,7 @@ def tell(error: GluetuneError) -> None:
     """Print what went wrong and what to type, on standard error."""
     console = Console(stderr=True)
     for finding in error.findings:
-        console.print(Text("error: ", style="bold red"), Text(finding.message), sep="", end="\n")
+        # Soft wrap: a path that is broken over two lines cannot be copied.
+        console.print(Text("error: ", "bold red").append(finding.message, ""), soft_wrap=True)
         if finding.hint:
-            console.print(Text(f"       {finding.hint}", style="dim"))
+            console.print(Text(f"       {finding.hint}", style="dim"), soft_wrap=True)

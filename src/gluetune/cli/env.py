@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gluetune.errors import CheckpointError
+
 
 def env() -> None:
     """Print versions, devices, native bf16, and whether the Hub can be reached."""
@@ -23,7 +25,6 @@ def _facts() -> dict[str, str]:
 
     from gluetune.files import cache_folder
     from gluetune.hub import reachable
-    from gluetune.modeling.checkpoints import minilm_folder
     from gluetune.training.environment import device, device_name, multiplies_bf16, versions
 
     here = device()
@@ -34,7 +35,16 @@ def _facts() -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "native bf16": "yes: --precision auto takes it" if multiplies_bf16(here) else "no",
         "Hub": "reachable" if problem is None else f"not reachable: {problem}",
-        "minilm": "installed" if minilm_folder() else "from the Hub (extra: gluetune[offline])",
+        "minilm": _minilm(),
         "GLUETUNE_DATA": os.environ.get("GLUETUNE_DATA", "not set"),
         "cache": str(cache_folder()),
     }
+
+
+def _minilm() -> str:
+    from gluetune.modeling.checkpoints import minilm_folder
+
+    try:
+        return "installed" if minilm_folder() else "from the Hub (extra: gluetune[offline])"
+    except CheckpointError as error:
+        return f"damaged: {error.findings[0].message}"

@@ -6,7 +6,8 @@ known to be needless, or refused with what to type instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from gluetune.config import TrainConfig
 from gluetune.errors import ConfigurationError, Finding
@@ -16,7 +17,6 @@ ALIASES = {
     "model_revision": "--revision",
     "max_seq_length": "--max-length",
     "output_dir": "--output",
-    "per_device_train_batch_size": "--batch-size",
     "per_device_eval_batch_size": "--eval-batch-size",
     "num_train_epochs": "--epochs",
     "warmup_steps": "--warmup",
@@ -26,22 +26,26 @@ ALIASES = {
 }
 """Flags that take a value and mean one of gluetune's."""
 
-NEEDLESS = (
+NEEDLESS_SWITCHES = (
     "do_train",
     "do_eval",
-    "eval_strategy",
-    "evaluation_strategy",
-    "save_strategy",
-    "save_steps",
-    "eval_steps",
-    "save_total_limit",
     "load_best_model_at_end",
     "overwrite_cache",
     "use_fast_tokenizer",
     "pad_to_max_length",
     "auto_find_batch_size",
 )
-"""Flags for what gluetune does, or decides, by itself."""
+"""Flags without a value, or with true or false, for what gluetune does, or decides, by itself."""
+
+NEEDLESS = (
+    "eval_strategy",
+    "evaluation_strategy",
+    "save_strategy",
+    "save_steps",
+    "eval_steps",
+    "save_total_limit",
+)
+"""The same, with a value."""
 
 REFUSED = {
     "overwrite_output_dir": "A run is never overwritten: choose another --output.",
@@ -66,33 +70,38 @@ REFUSED = {
 
 _SWITCHES = ("trust_remote_code", "new_head")
 _PRECISIONS = ("bf16", "fp16")
+_TRUE = ("true", "yes", "1", "t", "y")
 _FALSE = ("false", "no", "0", "f", "n")
+_ONE_WORD_ARGUMENTS = ("debug", "deepspeed", "fsdp", "optim", "project", "tf32")
+_BATCH = "per_device_train_batch_size"
+_ACCUMULATION = "gradient_accumulation_steps"
+_FLAG = re.compile(r"-[^\d.]")
+"""A flag, and not a negative number."""
 
 
 def translate(arguments: Sequence[str]) -> list[str]:
     """Return the command line with run_glue.py's flags of `gluetune train` in gluetune's words.
 
-    A flag with an underscore that neither knows is passed on as `--set name=value`, which checks
-    it against TrainingArguments. Raises ConfigurationError that lists every refused flag.
+    A flag with an underscore that neither knows, and those fields of TrainingArguments that have
+    none, are passed on as `--set name=value`, which checks them against TrainingArguments. Raises
+    ConfigurationError that lists every refused flag.
     """
     if not arguments or arguments[0] != "train":
         return list(arguments)
     translated: list[str] = []
     findings: list[Finding] = []
-    accumulation, batch = "", ""
+    sizes: dict[str, str | None] = {}
     for flag, value in _pairs(arguments[1:]):
         name = flag.removeprefix("--").replace("-", "_")
         if not flag.startswith("--"):
             translated.append(flag)
         elif name in REFUSED:
             findings.append(Finding(f"{flag} is not a flag of gluetune.", REFUSED[name]))
-        elif name == "gradient_accumulation_steps":
-            accumulation = value or "1"
-        elif name == "per_device_train_batch_size":
-            batch = value or ""
+        elif name in (_BATCH, _ACCUMULATION):
+            sizes[name] = value
         else:
             translated += _translate_one(flag, name, value)
-    translated += _batch_flags(batch, accumulation, findings)
+    translated += _batch_flags(sizes, translated, findings)
     if findings:
         raise ConfigurationError.of(findings)
     return ["train", *translated]
@@ -101,7 +110,7 @@ def translate(arguments: Sequence[str]) -> list[str]:
 def _translate_one(flag: str, name: str, value: str | None) -> list[str]:
     if name == "task_name" and value is not None:
         return [value]
-    if name in NEEDLESS:
+    if name in NEEDLESS or name in NEEDLESS_SWITCHES:
         return []
     if name in _PRECISIONS:
         return [] if _is_false(value) else ["--precision", name]
@@ -109,25 +118,30 @@ def _translate_one(flag: str, name: str, value: str | None) -> list[str]:
         return [] if _is_false(value) else [f"--{name.replace('_', '-')}"]
     if name in ALIASES:
         return [ALIASES[name], *([] if value is None else [value])]
-    if "_" in flag and name not in TrainConfig.model_fields:
+    is_argument = "_" in flag or name in _ONE_WORD_ARGUMENTS
+    if is_argument and name not in TrainConfig.model_fields:
         return ["--set", f"{name}={'true' if value is None else value}"]
     plain = f"--{name.replace('_', '-')}"
     return [plain] if value is None else [plain, value]
 
 
-def _batch_flags(batch: str, accumulation: str, findings: list[Finding]) -> list[str]:
+def _batch_flags(
+    sizes: Mapping[str, str | None], translated: Sequence[str], findings: list[Finding]
+) -> list[str]:
     """Batch and accumulation of run_glue.py: the step is their product, here the batch size."""
-    if not accumulation:
-        return ["--batch-size", batch] if batch else []
-    micro = batch or "8"  # TrainingArguments' default
-    if not (micro.isdigit() and accumulation.isdigit()):
-        findings.append(
-            Finding(
-                f"--per_device_train_batch_size {micro} --gradient_accumulation_steps "
-                f"{accumulation}: both must be whole numbers.",
-                "Type: --batch-size 32 --micro-batch-size 8",
-            )
+    hint = "Type: --batch-size 32 --micro-batch-size 8"
+    if sizes and not {"--batch-size", "--micro-batch-size"}.isdisjoint(translated):
+        names = " and ".join(f"--{name}" for name in sizes)
+        findings.append(Finding(f"{names} stand beside gluetune's own batch sizes.", hint))
+        return []
+    if _ACCUMULATION not in sizes:
+        return [word for value in sizes.values() for word in ("--batch-size", value) if word]
+    micro, accumulation = sizes.get(_BATCH, "8"), sizes[_ACCUMULATION]  # TrainingArguments' default
+    if not (micro and accumulation and micro.isdecimal() and accumulation.isdecimal()):
+        message = (
+            f"--{_BATCH} {micro} --{_ACCUMULATION} {accumulation}: both must be whole numbers."
         )
+        findings.append(Finding(message, hint))
         return []
     return ["--batch-size", str(int(micro) * int(accumulation)), "--micro-batch-size", micro]
 
@@ -143,7 +157,7 @@ def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
         elif "=" in word:
             flag, _, value = word.partition("=")
             yield flag, value
-        elif index < len(arguments) and not arguments[index].startswith("-"):
+        elif index < len(arguments) and not _FLAG.match(arguments[index]):
             if _takes_value(word, arguments[index]):
                 yield word, arguments[index]
                 index += 1
@@ -156,8 +170,8 @@ def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 def _takes_value(flag: str, following: str) -> bool:
     """Tell a switch before the task's name (`--new-head cola`) from a flag and its value."""
     name = flag.removeprefix("--").replace("-", "_")
-    is_switch = name in (*_SWITCHES, *_PRECISIONS, *NEEDLESS, "help")
-    return not is_switch or following.lower() in (*_FALSE, "true", "yes", "1", "t", "y", "epoch")
+    is_switch = name in (*_SWITCHES, *_PRECISIONS, *NEEDLESS_SWITCHES, "help")
+    return not is_switch or following.lower() in (*_TRUE, *_FALSE)
 
 
 def _is_false(value: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,9 +50,7 @@ def render_run(console: Console, run: Run) -> None:
     console.print(_comparison(record))
     for note in record.notes:
         console.print(Text(f"note: {note}"))
-    if any(
-        epoch.collapsed for epoch in record.epochs if record.best and epoch.step == record.best.step
-    ):
+    if _best_epoch(record).collapsed:
         console.print(
             Text(
                 "This run collapsed: it gives every example the same class. Try another --seed, "
@@ -59,7 +58,12 @@ def render_run(console: Console, run: Run) -> None:
                 style="yellow",
             )
         )
-    console.print(_next_steps(run))
+    console.print(_next_steps(run), soft_wrap=True)
+
+
+def _best_epoch(record: Record) -> EpochRecord:
+    assert record.best is not None, "a finished run has a best epoch"
+    return next(epoch for epoch in record.epochs if epoch.step == record.best.step)
 
 
 def _epochs(record: Record) -> Table:
@@ -90,8 +94,7 @@ def _comparison(record: Record) -> Table:
     for name in names:
         table.add_column(name, justify="right")
     table.add_column("protocol")
-    assert record.best is not None, "a finished run has a best epoch"
-    best = _flat(record.best.validation)
+    best = _flat(_best_epoch(record).validation)
     table.add_row(
         "this run",
         *(_number(best[name]) for name in names),
@@ -129,15 +132,27 @@ def _next_steps(run: Run) -> Text:
     if rate:
         seconds = record.timing.train_seconds + record.timing.evaluation_seconds
         lines.append(f"time     {seconds:.0f} s, {rate:.0f} examples/s in training")
-    other = record.seed + 1
-    config = run.folder.config
-    lines += [
-        "",
-        "Next:",
-        f"  gluetune train --config {config} --seed {other}    how much does the seed matter?",
-        f"  gluetune show {record.task}    what do the examples look like?",
-    ]
+    lines += ["", "Next:", *(f"  {command}" for command in _commands(run))]
     return Text("\n".join(lines))
+
+
+def _commands(run: Run) -> list[str]:
+    """Return what to type next: use the model, look at the data, learn what the seed does."""
+    from gluetune.tasks import get_task
+
+    record = run.record
+    texts = ["Some text.", "Some other text."][: len(get_task(record.task).text_columns)]
+    example = dict(zip(("text", "text_pair"), texts, strict=False))
+    code = (
+        "from transformers import pipeline; "
+        f"print(pipeline('text-classification', '{run.path}/model')({example}))"
+    )
+    data = f" --data {shlex.quote(record.data.source)}" if record.data else ""
+    return [
+        f'python -c "{code}"',
+        f"gluetune show {record.task}{data}",
+        f"gluetune train --config {run.folder.config} --seed {record.seed + 1}",
+    ]
 
 
 def _metric_names(epoch: EpochRecord) -> list[str]:

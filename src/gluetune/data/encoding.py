@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gluetune.data.tables import fingerprint
-from gluetune.files import cache_folder
+from gluetune.errors import ConfigurationError
+from gluetune.files import cache_folder, disk_errors
 from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -45,15 +46,17 @@ def encode(
     """Return the rows of `table` as a model reads them.
 
     `outputs` is the model's output for each class of the task. Tokens are cached on disk, by the
-    content of the texts and of the tokenizer.
+    content of the texts and of the tokenizer. Raises ConfigurationError when `max_length` leaves no
+    room for text, and StorageError when the cache's disk is full.
     """
     import datasets
 
+    _check_room(task, tokenizer, max_length)
     texts = table.select(task.text_columns)
     key = _cache_key(texts, tokenizer, max_length)
     folder = cache_folder() / "tokens"
-    folder.mkdir(parents=True, exist_ok=True)
-    with _no_progress_bars():
+    with _no_progress_bars(), disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
         tokens = datasets.Dataset(texts).map(
             lambda rows: _tokenize(rows, task, tokenizer, max_length),
             batched=True,
@@ -83,6 +86,19 @@ def encode_one(
     rows = {column: [example[column]] for column in task.text_columns}
     encoded = _call(rows, task, tokenizer, max_length)
     return {name: list(values[0]) for name, values in encoded.items()}
+
+
+def _check_room(
+    task: TaskSpec, tokenizer: PreTrainedTokenizerBase, max_length: int | None
+) -> None:
+    """Refuse a length that special tokens fill: tokenizers then cut nothing, or everything."""
+    special = tokenizer.num_special_tokens_to_add(pair=len(task.text_columns) == 2)
+    if max_length is not None and max_length <= special:
+        raise ConfigurationError(
+            f"--max-length {max_length} leaves no room for text: {special} tokens of every example "
+            "are the tokenizer's own.",
+            hint="Type for instance: --max-length 128",
+        )
 
 
 def _tokenize(
@@ -139,9 +155,13 @@ def _cache_key(texts: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: 
     import transformers
 
     backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:  # the last call's truncation stays in it, and is no rule of it
+        backend.no_truncation()
+        backend.no_padding()
     rules = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
     parts = (
         fingerprint(texts),
+        repr(texts.column_names),  # the fingerprint is the same in any order
         type(tokenizer).__name__,
         rules,
         repr(tokenizer.special_tokens_map),

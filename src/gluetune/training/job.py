@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
-from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallback
+from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallback, TrainerState
 
 from gluetune.evaluation.scoring import Evaluation
 from gluetune.files import write_atomically, write_folder
@@ -57,6 +57,7 @@ class Job:
         self.extras = extras
         self.reporter = reporter
         self.store = CheckpointStore(folder.checkpoints)
+        self.trainer: RunTrainer | None = None
 
     def run(self, checkpoint: Path | None) -> Run:
         """Train from `checkpoint`, or from the beginning, to the end."""
@@ -66,24 +67,22 @@ class Job:
                 checkpoint_minutes=self.prepared.config.checkpoint_minutes,
                 early_stopping=self.prepared.config.early_stopping,
             )
-            trainer = self._trainer(flow)
-            if not self._is_trained(checkpoint, trainer, flow):
-                trainer.train(checkpoint)
-                self._note_micro_batch(trainer)
+            self.trainer = trainer = self._make_trainer(flow)
+            self._train(trainer, flow, checkpoint)
             self._end_if_asked(stop, trainer)
             self._finish(trainer)
         return Run(self.folder.path)
 
-    def _trainer(self, flow: Flow) -> RunTrainer:
+    def _make_trainer(self, flow: Flow) -> RunTrainer:
         prepared, config = self.prepared, self.prepared.config
         tokenizer = prepared.classifier.tokenizer
         trainer = RunTrainer(
             model=prepared.classifier.model,
-            args=training_arguments(config, self.folder.checkpoints),
+            args=training_arguments(config, self.folder.path),
             train_dataset=prepared.train.examples,
             processing_class=tokenizer,
             data_collator=self.extras.data_collator or DataCollatorWithPadding(tokenizer),
-            callbacks=[flow, *self.extras.callbacks, ProgressCallback(self.reporter)],
+            callbacks=[*self.extras.callbacks, flow, ProgressCallback(self.reporter)],
             micro_batch_size=config.micro_batch_size,
             validation=Validation(
                 task=prepared.task,
@@ -100,17 +99,20 @@ class Job:
         trainer.remove_callback(PrinterCallback)
         return trainer
 
-    def _is_trained(self, checkpoint: Path | None, trainer: RunTrainer, flow: Flow) -> bool:
-        """Say whether the checkpoint is the training's last, so that only finishing is left."""
-        if checkpoint is None:
-            return False
-        state = trainer.state.load_from_json(str(checkpoint / "trainer_state.json"))
-        steps_per_epoch = len(trainer.get_train_dataloader())
-        return state.global_step >= state.max_steps or flow.is_exhausted(state, steps_per_epoch)
+    def _train(self, trainer: RunTrainer, flow: Flow, checkpoint: Path | None) -> None:
+        """Train, unless the checkpoint is the training's last and only finishing is left."""
+        if checkpoint is not None:
+            state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+            steps_per_epoch = len(trainer.get_train_dataloader())
+            if state.global_step >= state.max_steps or flow.is_exhausted(state, steps_per_epoch):
+                trainer.state = state
+                return
+        trainer.train(checkpoint)
+        self._note_micro_batch(trainer)
 
     def _on_epoch(self, epoch: EpochRecord, best: bool) -> None:
         self.record.epochs.append(epoch)
-        self.record.steps = epoch.step
+        self._count_steps()
         if best:
             self.record.best = BestRecord(
                 epoch=epoch.epoch, step=epoch.step, validation=epoch.validation
@@ -134,7 +136,6 @@ class Job:
     def _end_if_asked(self, stop: StopRequest, trainer: RunTrainer) -> None:
         """Leave after a stop request, unless the training was at its end anyway."""
         if stop.made and trainer.state.global_step < trainer.state.max_steps:
-            self.record.steps = trainer.state.global_step
             raise stop.end()
 
     def _finish(self, trainer: RunTrainer) -> None:
@@ -156,7 +157,9 @@ class Job:
         self.store.remove()
 
     def _check_reloaded(self, trainer: RunTrainer) -> Evaluation:
-        model = reload_classifier(self.folder.model).to(trainer.args.device)
+        model = reload_classifier(
+            self.folder.model, trust_remote_code=self.prepared.config.trust_remote_code
+        ).to(trainer.args.device)
         evaluation = trainer.score(model)
         best = self.record.best
         assert best is not None, "every training ends with an evaluation"
@@ -175,14 +178,25 @@ class Job:
             yield
         except (KeyboardInterrupt, SystemExit):
             self._close(Status.INTERRUPTED, None)
+            self.reporter.say(f"Stopped. To go on: gluetune train --resume {self.folder.path}")
             raise
         except BaseException as error:
-            self._close(Status.FAILED, ErrorRecord(type=type(error).__name__, message=str(error)))
+            self._close(Status.FAILED, error)
             raise
         finally:
             self.reporter.end()
 
-    def _close(self, status: Status, error: ErrorRecord | None) -> None:
+    def _close(self, status: Status, error: BaseException | None) -> None:
+        self._count_steps()
         self.record.status = status
-        self.record.error = error
+        if error is not None:
+            self.record.error = ErrorRecord(
+                type=type(error).__name__, message=str(error), step=self.record.steps
+            )
         self.record.save(self.folder.record)
+
+    def _count_steps(self) -> None:
+        """Note how far the training is, once it has begun."""
+        if self.trainer is not None and self.trainer.state.max_steps:
+            self.record.steps = self.trainer.state.global_step
+            self.record.total_steps = self.trainer.state.max_steps

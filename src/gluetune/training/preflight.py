@@ -43,6 +43,7 @@ class Prepared:
     """With every `auto` resolved."""
     task: TaskSpec
     precision: ResolvedPrecision
+    device: torch.device
     checkpoint: Checkpoint
     classifier: Classifier
     train_table: pa.Table
@@ -70,10 +71,11 @@ def prepare(config: TrainConfig, *, own_metrics: bool = False) -> Prepared:
     """
     task = get_task(config.task)
     errors: list[GluetuneError] = []
-    _try(lambda: check_set(config), errors)
-    _try(lambda: _check_metric(config, task, own_metrics), errors)
-    precision = _try(lambda: resolve_precision(config.precision, _device(config)), errors)
+    _try(lambda: check_set(config.set), errors)
+    chosen = device(use_cpu=bool(config.set.get("use_cpu")))
+    precision = _try(lambda: resolve_precision(config.precision, chosen), errors)
     arguments_can_be_tried = not errors
+    _try(lambda: _check_metric(config, task, own_metrics), errors)
     tables = _try(lambda: _read(config, task), errors)
     checkpoint = _try(lambda: _checkpoint(config), errors)
     classifier = None
@@ -84,13 +86,14 @@ def prepare(config: TrainConfig, *, own_metrics: bool = False) -> Prepared:
         _try(lambda: training_arguments(resolved, Path()), errors)
     if errors or not (precision and tables and checkpoint and classifier):
         raise _merged(errors)
-    return _prepared(resolved, task, precision, tables, checkpoint, classifier)
+    return _prepared(resolved, task, precision, chosen, tables, checkpoint, classifier)
 
 
 def _prepared(
     config: TrainConfig,
     task: TaskSpec,
     precision: ResolvedPrecision,
+    device: torch.device,
     tables: _Tables,
     checkpoint: Checkpoint,
     classifier: Classifier,
@@ -109,6 +112,7 @@ def _prepared(
         config=config,
         task=task,
         precision=precision,
+        device=device,
         checkpoint=checkpoint,
         classifier=classifier,
         train_table=tables.train,
@@ -136,10 +140,6 @@ def _merged(errors: list[GluetuneError]) -> GluetuneError:
     return ConfigurationError.of([finding for error in errors for finding in error.findings])
 
 
-def _device(config: TrainConfig) -> torch.device:
-    return torch.device("cpu") if config.set.get("use_cpu") else device()
-
-
 def _check_metric(config: TrainConfig, task: TaskSpec, own_metrics: bool) -> None:
     known = ("score", *task.metrics)
     if not own_metrics and config.metric not in known:
@@ -159,6 +159,12 @@ def _read(config: TrainConfig, task: TaskSpec) -> _Tables:
         raise _merged(errors)
     read = {name: table for name, table in tables.items() if table is not None}
     train = take_fraction(read.pop(names[0]), task, config.fraction, config.seed)
+    if config.set.get("dataloader_drop_last") and len(train) < config.batch_size:
+        raise ConfigurationError(
+            f"--set dataloader_drop_last: the training set has {len(train)} examples, less than "
+            f"one batch of {config.batch_size}, so none would be left.",
+            hint=f"Leave it out, or type: --batch-size {len(train)}",
+        )
     return _Tables(source, train, read)
 
 

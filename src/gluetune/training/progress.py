@@ -172,7 +172,7 @@ def epoch_line(epoch: EpochRecord, best: bool) -> str:
         f"{f'{split} ' if several else ''}{name} {_shown(value)}"
         for split, values in metrics.items()
         for name, value in values.items()
-    ] + [f"{name} {value:.4f}" for name, value in epoch.extra.items()]
+    ] + [f"{name} {_shown(value)}" for name, value in epoch.extra.items()]
     loss = "" if epoch.train_loss is None else f", loss {epoch.train_loss:.4f}"
     flags = (", one class for everything" if epoch.collapsed else "") + (", best" if best else "")
     return f"epoch {epoch.epoch:g}: {', '.join(parts)}{loss}{flags}"

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gluetune.config import TrainConfig, make_config, read_config
-from gluetune.errors import ConfigurationError, RunError
+from gluetune.errors import ConfigurationError, GluetuneError, RunError
 from gluetune.files import locked
 from gluetune.modeling.checkpoints import display_name
-from gluetune.records import Status
+from gluetune.records import Record, Status
 from gluetune.runs import Run, RunFolder, default_folder
+from gluetune.training.arguments import check_set
 from gluetune.training.checkpoints import CheckpointStore, step_of
 from gluetune.training.history import check_same, new_record, rewind
 from gluetune.training.job import Extras, Job
@@ -80,7 +81,19 @@ def _merge(
     if task is not None:
         settings = {"task": task, **settings}
     values |= settings
-    return make_config(values, places=places | {name: name for name in settings})
+    try:
+        return make_config(values, places=places | {name: name for name in settings})
+    except ConfigurationError as error:
+        raise _with_set_findings(error, values.get("set")) from error
+
+
+def _with_set_findings(error: ConfigurationError, given: object) -> GluetuneError:
+    """Add what is wrong with `--set`, so that all of a command's mistakes are told at once."""
+    try:
+        check_set(given if isinstance(given, dict) else {})
+    except ConfigurationError as more:
+        return ConfigurationError.of([*error.findings, *more.findings])
+    return error
 
 
 def _start(config: TrainConfig, extras: Extras, reporter: Reporter) -> Run:
@@ -90,6 +103,7 @@ def _start(config: TrainConfig, extras: Extras, reporter: Reporter) -> Run:
         prepared = prepare(config, own_metrics=extras.compute_metrics is not None)
         path.mkdir(parents=True, exist_ok=True)
         with locked(path):
+            _check_no_run(path)  # another process may have been faster
             folder = RunFolder(path)
             prepared.config.save(folder.config)
             record = new_record(prepared, folder)
@@ -99,17 +113,12 @@ def _start(config: TrainConfig, extras: Extras, reporter: Reporter) -> Run:
 
 
 def _resume(folder: RunFolder, extras: Extras, reporter: Reporter) -> Run:
-    before = Run(folder.path)
-    if before.record.status is Status.FINISHED:
-        raise RunError(
-            f"{folder.path} is finished: there is nothing to resume.",
-            hint=f"To repeat it: gluetune train --config {folder.config}",
-        )
-    config = before.config
+    config = Run(folder.path).config
     with locked(folder.path), _threads(config.threads):
+        record = Run(folder.path).record  # read again: a process that held the lock has gone on
+        _check_unfinished(record, folder)
         checkpoint = CheckpointStore(folder.checkpoints).newest()
         prepared = prepare(config, own_metrics=extras.compute_metrics is not None)
-        record = before.record
         check_same(record, prepared, folder)
         step = 0 if checkpoint is None else step_of(checkpoint)
         rewind(record, step)
@@ -118,12 +127,24 @@ def _resume(folder: RunFolder, extras: Extras, reporter: Reporter) -> Run:
         return Job(folder, prepared, record, extras, reporter).run(checkpoint)
 
 
-def _check_output(path: Path) -> None:
-    if (path / "record.json").exists():
+def _check_unfinished(record: Record, folder: RunFolder) -> None:
+    if record.status is Status.FINISHED:
+        raise RunError(
+            f"{folder.path} is finished: there is nothing to resume.",
+            hint=f"To repeat it: gluetune train --config {folder.config}",
+        )
+
+
+def _check_no_run(path: Path) -> None:
+    if RunFolder(path).record.exists():
         raise RunError(
             f"{path} already holds a run.",
             hint=f"Choose another --output, or go on with it: gluetune train --resume {path}",
         )
+
+
+def _check_output(path: Path) -> None:
+    _check_no_run(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(f"{path} exists and is not empty.", hint="Choose another --output.")
 

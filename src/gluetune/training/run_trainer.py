@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gluetune.errors import ConfigurationError
 from gluetune.evaluation.inference import ResolvedPrecision
 from gluetune.evaluation.scoring import Evaluation, ScoredSplit, evaluate_task
 from gluetune.records import EpochRecord
@@ -47,6 +48,8 @@ class _Meter:
     loss: float = 0.0
     steps: int = 0
     seconds: float = 0.0
+    micro_batch_size: int | None = None
+    """What memory allows: a resumed run must cut its batches as the run before it did."""
 
 
 class RunTrainer(Trainer):
@@ -89,6 +92,7 @@ class RunTrainer(Trainer):
         if resume_from_checkpoint is not None:
             saved = json.loads((Path(resume_from_checkpoint) / _METER).read_text(encoding="utf-8"))
             self._meter = _Meter(**saved)
+            self.micro_batch_size = self._meter.micro_batch_size or self.micro_batch_size
         self._clock = time.monotonic()
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
@@ -124,6 +128,7 @@ class RunTrainer(Trainer):
             self.args, self.state, self.control, metrics
         )
         self.on_epoch(epoch, self._is_best(epoch.selection))
+        self.control.should_save = True  # else a best model that no epoch ended with would be lost
         return metrics
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
@@ -145,6 +150,7 @@ class RunTrainer(Trainer):
         step = self.state.global_step
         self._meter.seconds += self._read_clock()
         self._meter.loss = float(self._meter.loss)
+        self._meter.micro_batch_size = self.micro_batch_size
         with self.store.writing(
             step, is_best=self.state.best_global_step in (None, step)
         ) as folder:
@@ -157,6 +163,7 @@ class RunTrainer(Trainer):
             # A pickle that resuming does not need, and that could hold a token.
             (folder / "training_args.bin").unlink(missing_ok=True)
             (folder / _METER).write_text(json.dumps(asdict(self._meter)), encoding="utf-8")
+        self._read_clock()  # writing is not training
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._staging)
@@ -181,13 +188,30 @@ class RunTrainer(Trainer):
 
 
 def _selection(evaluation: Evaluation, extra: Mapping[str, float], metric: str) -> float | None:
-    """Return the value that chooses the best epoch; a metric's mean over the splits."""
+    """Return the value that chooses the best epoch; a metric's mean over the splits.
+
+    The user's own metrics win over the task's of the same name. Raises ConfigurationError when
+    there is no such metric.
+    """
     if metric == "score":
         return evaluation.score.score
     if metric in extra:
-        return None if math.isnan(extra[metric]) else extra[metric]
-    values = [found.get(metric) for found in evaluation.score.metrics.values()]
-    defined = [value for value in values if value is not None]
+        return _mean([extra[metric]])
+    splits = evaluation.score.metrics
+    own = [extra[f"{split}_{metric}"] for split in splits if f"{split}_{metric}" in extra]
+    if own:
+        return _mean(own)
+    if not all(metric in found for found in splits.values()):
+        known = ["score", *extra, *next(iter(splits.values()))]
+        raise ConfigurationError(
+            f"--metric {metric}: neither the task nor compute_metrics gives it.",
+            hint=f"Metrics: {', '.join(known)}.",
+        )
+    return _mean([found[metric] for found in splits.values()])
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    defined = [value for value in values if value is not None and math.isfinite(value)]
     return float(np.mean(defined)) if len(defined) == len(values) else None
 
 

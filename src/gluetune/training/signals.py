@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -38,10 +39,14 @@ def listening(announce: Callable[[str], None]) -> Iterator[StopRequest]:
         yield request
         return
 
+    process = os.getpid()
+
     def note(number: int, frame: FrameType | None) -> None:
-        if request.made:
-            raise KeyboardInterrupt
-        request.signal = signal.Signals(number)
+        if os.getpid() != process:
+            return  # a loader's worker: the terminal sends it Ctrl-C too, and it is still needed
+        again, request.signal = request.made, signal.Signals(number)
+        if again:
+            raise request.end()
         announce("Stopping after this step, with everything saved. Once more stops at once.")
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}

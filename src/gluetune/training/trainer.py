@@ -12,7 +12,7 @@ import torch
 import transformers
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
-from gluetune.errors import TrainingError
+from gluetune.errors import ConfigurationError, TrainingError
 from gluetune.training.losses import ClassificationLoss
 
 if TYPE_CHECKING:
@@ -119,10 +119,10 @@ def _split(inputs: dict[str, Any], size: int) -> Iterator[dict[str, Any]]:
     """
     mask = inputs.get("attention_mask")
     count = max(len(value) for value in inputs.values() if isinstance(value, torch.Tensor))
-    if mask is None or count <= size:
-        order = torch.arange(count)
-    else:
-        order = torch.argsort(mask.sum(dim=1), stable=True)
+    if count <= size:
+        yield inputs  # as the collator padded it: a fixed length is there for a reason
+        return
+    order = torch.arange(count) if mask is None else torch.argsort(mask.sum(dim=1), stable=True)
     for rows in order.split(size):
         yield _trim({name: _take(value, rows) for name, value in inputs.items()})
 
@@ -149,7 +149,15 @@ def _trim(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_regression(config: Any) -> bool:
-    """Decide as transformers' heads do: by the problem type, else by the number of outputs."""
+    """Decide as transformers' heads do: by the problem type, else by the number of outputs.
+
+    Raises ConfigurationError for several labels per example, whose loss is another.
+    """
+    if config.problem_type == "multi_label_classification":
+        raise ConfigurationError(
+            "The model's problem type is multi_label_classification, which has no loss here.",
+            hint="Pass compute_loss_func.",
+        )
     if config.problem_type is None:
         return bool(config.num_labels == 1)
     return bool(config.problem_type == "regression")

@@ -1,0 +1,32 @@
+# `make quickstart` and `make test` do their own set-up, from nothing but the package registry.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+# One thread a process: the tests run two processes side by side.
+PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/pytest
+
+.PHONY: setup quickstart test check format
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --editable '.[offline,dev]'
+	touch $@
+
+quickstart: setup
+	$(BIN)/gluetune train sst2 --model minilm --data sample --epochs 3
+
+test: setup
+	$(PYTEST) -n 2
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format

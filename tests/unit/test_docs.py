@@ -1,0 +1,292 @@
+"""What README.md and docs/ tell people to type: that it parses, and means what the pages say."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import shlex
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import pytest
+import typer
+from tests.support.pages import PAGES, ROOT, commands, gluetune_calls, python_sources, spans, tables
+
+import gluetune
+from gluetune.cli import run_glue
+from gluetune.cli.app import app
+from gluetune.cli.options import given_settings
+from gluetune.config import TrainConfig, make_config
+from gluetune.errors import ConfigurationError
+
+FROM_NOTEBOOK = ROOT / "docs" / "from-the-notebook.md"
+FROM_RUN_GLUE = ROOT / "docs" / "from-run-glue.md"
+COMMANDS = [(page, arguments) for page in PAGES for arguments in commands(page)]
+# typer brings a click of its own; this is its UsageError.
+USAGE_ERROR = typer.BadParameter.__bases__[0]
+
+SCRIPT_FLAGS = (
+    "model_name_or_path",
+    "config_name",
+    "tokenizer_name",
+    "cache_dir",
+    "use_fast_tokenizer",
+    "model_revision",
+    "token",
+    "use_auth_token",
+    "trust_remote_code",
+    "ignore_mismatched_sizes",
+    "task_name",
+    "dataset_name",
+    "dataset_config_name",
+    "max_seq_length",
+    "overwrite_cache",
+    "pad_to_max_length",
+    "max_train_samples",
+    "max_eval_samples",
+    "max_predict_samples",
+    "train_file",
+    "validation_file",
+    "test_file",
+)
+"""Every flag that run_glue.py defines itself; its others are the fields of TrainingArguments."""
+
+
+def parse(arguments: list[str]) -> dict[str, Any]:
+    """Parse a command line and run nothing; a bare `gluetune VERB` is a mention of the verb.
+
+    Raises AssertionError, the parser's USAGE_ERROR, or ConfigurationError.
+    """
+    words = run_glue.translate(arguments)
+    group: Any = typer.main.get_command(app)
+    if not words or words[0].startswith("-"):
+        known = {option for parameter in group.params for option in parameter.opts}
+        assert set(words) <= known | {"-h", "--help"}, words
+        return {}
+    assert words[0] in group.commands, f"gluetune has no command {words[0]!r}"
+    if len(words) == 1 or not {"-h", "--help"}.isdisjoint(words):
+        return {}
+    options: dict[str, Any] = group.commands[words[0]].make_context(words[0], words[1:]).params
+    if words[0] == "train":
+        make_config({"task": task_of(options), **settings_of(options)})
+    return options
+
+
+def task_of(options: Mapping[str, Any]) -> str | None:
+    """Return the task that is typed, or any, where a file or a run would say it."""
+    return options["task"] or ("cola" if options["config"] or options["resume"] else None)
+
+
+def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    own = ("task", "config", "resume")
+    typed = {name: value for name, value in options.items() if value != () and name not in own}
+    return given_settings(typed)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [arguments for _, arguments in COMMANDS],
+    ids=[f"{page.name}: {shlex.join(arguments)}" for page, arguments in COMMANDS],
+)
+def test_a_command_of_the_pages_parses(arguments: list[str]) -> None:
+    parse(arguments)
+
+
+def test_the_pages_have_commands() -> None:
+    assert len([page for page, _ in COMMANDS if page == FROM_NOTEBOOK]) >= 8
+    assert len([page for page, _ in COMMANDS if page == FROM_RUN_GLUE]) >= 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "gluetune serach cola",
+        "gluetune train cola --no-such-flag 3",
+        "gluetune train cola extra",
+        "gluetune train colla",
+        "gluetune train cola --epochs many",
+        "GLUETUNE_DATA=x .venv/bin/gluetune train cola --seed -1 | tail",
+        "cd x && gluetune --verison",
+        "gluetune train cola --do_predict",
+    ],
+)
+def test_a_wrong_command_would_be_found(line: str) -> None:
+    (arguments,) = gluetune_calls(line)
+    with pytest.raises((AssertionError, USAGE_ERROR, ConfigurationError)):
+        parse(arguments)
+
+
+def test_every_python_block_compiles_and_uses_what_exists() -> None:
+    sources = [(page, source) for page in PAGES for source in python_sources(page)]
+    for page, source in sources:
+        assert faults(source) == [], f"{page.name}:\n{source}"
+    assert len(sources) >= 2
+
+
+def test_the_expressions_of_the_notebook_page_use_what_exists() -> None:
+    cells = [row[-1] for table in tables(FROM_NOTEBOOK) for row in table[1:]]
+    expressions = [span for cell in cells for span in spans(cell) if "gluetune." in span]
+    for expression in expressions:
+        assert faults(expression) == [], expression
+    assert len(expressions) >= 8
+
+
+def test_flag_and_argument_are_the_same_setting_on_the_notebook_page() -> None:
+    (table,) = [table for table in tables(FROM_NOTEBOOK) if table[0][1:] == ["command", "Python"]]
+    pairs = [(spans(flag)[0], spans(python)[0]) for _, flag, python in table[1:] if spans(flag)]
+    for flag, python in pairs:
+        typed = settings_of(parse(["train", "cola", *shlex.split(flag)]))
+        call = ast.parse(f"f({python})", mode="eval").body
+        assert isinstance(call, ast.Call)
+        given = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+        assert list(typed) == list(given)
+        assert make_config({"task": "cola", **typed}) == make_config({"task": "cola", **given})
+    assert len(pairs) >= 8
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import gluetune.nothing",
+        "from gluetune import serch",
+        "from gluetune.config import nothing",
+        "from gluetune.config import _finding",
+        "gluetune.serch('cola')",
+        "gluetune.train('cola', epoch=3)",
+        "gluetune.train('cola'",
+    ],
+)
+def test_wrong_python_would_be_found(source: str) -> None:
+    assert len(faults(source)) == 1
+
+
+def faults(source: str) -> list[str]:
+    """Return what is wrong with a piece of Python that uses gluetune."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        return [str(error)]
+    return [fault for node in ast.walk(tree) for fault in _faults_of(node)]
+
+
+def _faults_of(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Import():
+            names = [alias.name for alias in node.names if _is_ours(alias.name)]
+            return [f"there is no module {name}" for name in names if not _has_module(name)]
+        case ast.ImportFrom(module=str(module)) if _is_ours(module):
+            names = [alias.name for alias in node.names]
+            return [f"{module} has no {name}" for name in names if not _is_public(module, name)]
+        case ast.Attribute(attr=name) if ast.unparse(node.value) == "gluetune":
+            return [] if _is_public("gluetune", name) else [f"gluetune has no {name}"]
+        case ast.Call() if ast.unparse(node.func) == "gluetune.train":
+            words = [str(word.arg) for word in node.keywords]
+            return [f"train takes no {word}" for word in words if word not in _train_arguments()]
+    return []
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "gluetune"
+
+
+def _has_module(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        return False
+    return not any(part.startswith("_") for part in name.split("."))
+
+
+def _is_public(module: str, name: str) -> bool:
+    if module == "gluetune":
+        return name in gluetune.__all__
+    return (
+        not name.startswith("_")
+        and _has_module(module)
+        and hasattr(importlib.import_module(module), name)
+    )
+
+
+@cache
+def _train_arguments() -> frozenset[str]:
+    named = {*inspect.signature(gluetune.train).parameters, *TrainConfig.model_fields}
+    return frozenset(named - {"settings"})
+
+
+def flag_rows() -> list[tuple[str, str]]:
+    """Return what is typed and what the page says of it, for every row about flags."""
+    rows = [row for table in tables(FROM_RUN_GLUE) for row in table[1:]]
+    return [
+        (spans(typed)[0], (spans(meaning) or [meaning])[0])
+        for typed, meaning, _ in rows
+        if typed.startswith("`--")
+    ]
+
+
+def test_the_page_of_flags_says_what_the_command_line_does() -> None:
+    rows = flag_rows()
+    outcomes = {typed: outcome(shlex.split(typed)) for typed, _ in rows}
+    wrong = [
+        f"{typed}: {outcomes[typed]}, and not {meaning}"
+        for typed, meaning in rows
+        if outcomes[typed] != meaning
+    ]
+    assert not wrong, "\n".join(wrong)
+    assert len(outcomes) == len(rows) >= 70
+    assert {"nothing", "refused"} < set(outcomes.values())
+
+
+def outcome(words: list[str]) -> str:
+    """Return what becomes of flags of run_glue.py: gluetune's words, `nothing`, or `refused`."""
+    from gluetune.training.arguments import check_set
+
+    try:
+        translated = run_glue.translate(["train", *words])[1:]
+        task = [] if "--task_name" in words else ["cola"]
+        options = parse(["train", *task, *translated, "--seed", "1"])
+        check_set(settings_of(options).get("set", {}))
+    except ConfigurationError:
+        return "refused"
+    return shlex.join(translated) or "nothing"
+
+
+def test_the_page_of_flags_has_all_that_are_known() -> None:
+    words = [word for typed, _ in flag_rows() for word in shlex.split(typed)]
+    named = {word.removeprefix("--") for word in words if word.startswith("--")}
+    known = {
+        *SCRIPT_FLAGS,
+        *run_glue.ALIASES,
+        *run_glue.NEEDLESS,
+        *run_glue.NEEDLESS_SWITCHES,
+        *run_glue.REFUSED,
+    }
+    assert sorted(known - named) == []
+    assert len(known) >= 40
+
+
+def test_the_page_of_flags_gives_the_defaults_of_both_sides() -> None:
+    from transformers import TrainingArguments
+
+    (table,) = [table for table in tables(FROM_RUN_GLUE) if table[0][0] == "setting"]
+    theirs = {field.name: field.default for field in dataclasses.fields(TrainingArguments)}
+    theirs["max_length"] = 128  # a default of the script's own
+    names = {
+        "batch_size": "per_device_train_batch_size",
+        "eval_batch_size": "per_device_eval_batch_size",
+        "epochs": "num_train_epochs",
+    }
+    for cell, script, ours in table[1:]:
+        (name,) = spans(cell)
+        default = TrainConfig.model_fields[name].default
+        assert float(script) == theirs[names.get(name, name)], name
+        assert default is None or float(ours) == default, name
+    assert len(table[1:]) >= 7
+
+
+def test_the_two_commands_of_the_page_of_flags_are_the_same() -> None:
+    first, second = [arguments for page, arguments in COMMANDS if page == FROM_RUN_GLUE][:2]
+    assert first != second
+    assert parse(first) == parse(second)

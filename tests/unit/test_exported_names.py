@@ -1,0 +1,78 @@
+"""What `import gluetune` offers, and what it does not load."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import gluetune
+
+HEAVY = ("torch", "transformers", "datasets", "sklearn", "scipy", "numpy", "pyarrow")
+
+
+def test_all_lists_every_public_name_once() -> None:
+    assert len(gluetune.__all__) == len(set(gluetune.__all__)) == 21
+    assert set(gluetune.__all__) == {*gluetune._HOMES, "__version__"}
+    assert dir(gluetune) == sorted(gluetune.__all__)
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    tree = ast.parse(inspect.getsource(gluetune))
+    block = next(
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    homes = {
+        alias.name: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert homes == gluetune._HOMES
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        _ = gluetune.trian
+
+
+def test_no_module_takes_the_place_of_a_public_name() -> None:
+    """`import gluetune.x` sets the attribute `x` of the package: no public name may be called so."""
+    modules = [module.name for module in pkgutil.walk_packages(gluetune.__path__, "gluetune.")]
+    assert len(modules) > 40
+    for name in modules:
+        importlib.import_module(name)
+    for name in gluetune.__all__:
+        value = getattr(gluetune, name)
+        assert not inspect.ismodule(value), name
+    assert callable(gluetune.train)
+    assert callable(gluetune.published)
+    assert not {module.split(".")[1] for module in modules} & set(gluetune.__all__)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import gluetune",
+        "import gluetune.cli.app",
+        "from gluetune.cli.app import main\ntry:\n    main(['train', '--help'])\n"
+        "except SystemExit:\n    pass",
+        "from gluetune import TrainConfig, Run, get_task, published",
+    ],
+)
+def test_help_loads_nothing_heavy(statement: str) -> None:
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert "gluetune" in loaded
+    assert not loaded & set(HEAVY)

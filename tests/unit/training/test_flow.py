@@ -1,0 +1,100 @@
+"""When a run evaluates, saves and stops."""
+
+from __future__ import annotations
+
+import signal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from transformers import TrainerControl, TrainerState
+
+from gluetune.training import flow as flow_module
+from gluetune.training.flow import Flow
+from gluetune.training.signals import StopRequest
+
+_STEPS_PER_EPOCH = 10
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(flow_module.time, "monotonic", lambda: clock.now)
+    return clock
+
+
+def _flow(*, minutes: float = 10.0, early_stopping: int | None = None) -> Flow:
+    return Flow(StopRequest(), checkpoint_minutes=minutes, early_stopping=early_stopping)
+
+
+def _event(flow: Flow, name: str, step: int, *, best: int | None = None, **control: Any) -> Any:
+    state = TrainerState(global_step=step, max_steps=35, best_global_step=best)
+    decided = TrainerControl(**control)
+    getattr(flow, name)(None, state, decided, train_dataloader=range(_STEPS_PER_EPOCH))
+    return decided
+
+
+def test_an_epoch_ends_with_an_evaluation_and_then_a_save() -> None:
+    control = _event(_flow(), "on_epoch_end", 10)
+    assert control.should_evaluate
+    assert control.should_save
+    assert not control.should_training_stop
+
+
+def test_between_epochs_a_state_is_saved_now_and_then(clock: SimpleNamespace) -> None:
+    flow = _flow(minutes=1)
+    assert not _event(flow, "on_step_end", 3).should_save
+    clock.now = 61
+    assert _event(flow, "on_step_end", 4).should_save
+    _event(flow, "on_save", 4)
+    assert not _event(flow, "on_step_end", 5).should_save
+    clock.now = 122
+    assert _event(flow, "on_step_end", 6).should_save
+
+
+@pytest.mark.parametrize("step", [10, 20, 30, 35])
+def test_no_state_is_saved_right_before_an_epochs_evaluation(
+    clock: SimpleNamespace, step: int
+) -> None:
+    """Taken up from there, the run would go on without that evaluation."""
+    flow = _flow(minutes=1)
+    clock.now = 1000
+    control = _event(flow, "on_step_end", step, should_save=True, should_evaluate=True)
+    assert not control.should_save
+    assert not control.should_evaluate
+    flow.stop.signal = signal.SIGINT
+    assert not _event(flow, "on_step_end", step).should_training_stop
+
+
+def test_what_other_callbacks_ask_for_between_epochs_is_left_alone(clock: SimpleNamespace) -> None:
+    control = _event(_flow(), "on_step_end", 3, should_save=True, should_evaluate=True)
+    assert control.should_save
+    assert control.should_evaluate
+
+
+def test_a_stop_request_saves_and_stops_without_an_evaluation() -> None:
+    flow = _flow()
+    flow.stop.signal = signal.SIGTERM
+    control = _event(flow, "on_step_end", 13)
+    assert control.should_save
+    assert control.should_training_stop
+    end = _event(flow, "on_epoch_end", 13)
+    assert not end.should_save
+    assert not end.should_evaluate
+
+
+def test_a_stop_request_at_the_end_of_an_epoch_evaluates_first() -> None:
+    flow = _flow()
+    flow.stop.signal = signal.SIGINT
+    assert _event(flow, "on_epoch_end", 20).should_evaluate
+    assert _event(flow, "on_save", 20).should_training_stop
+
+
+def test_early_stopping_counts_epochs_without_a_better_one() -> None:
+    flow = _flow(early_stopping=2)
+    assert not _event(flow, "on_save", 20, best=10).should_training_stop
+    assert not _event(flow, "on_save", 29, best=10).should_training_stop
+    assert _event(flow, "on_save", 30, best=10).should_training_stop
+    assert not _event(flow, "on_save", 30, best=20).should_training_stop
+    assert not _event(flow, "on_save", 30).should_training_stop
+    assert not _event(_flow(), "on_save", 30, best=10).should_training_stop

@@ -1,0 +1,163 @@
+"""All that can be found wrong is found before compute is spent, and told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.support.trainings import Bench
+
+import gluetune
+from gluetune.config import make_config
+from gluetune.errors import ConfigurationError, GluetuneError
+from gluetune.training import environment
+from gluetune.training.preflight import prepare
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("bench"))
+
+
+def _findings(action: Callable[[], object]) -> list[str]:
+    with pytest.raises(GluetuneError) as caught:
+        action()
+    assert caught.value.exit_code == 2
+    return [str(finding) for finding in caught.value.findings]
+
+
+def _prepare(bench: Bench, **changed: Any) -> Any:
+    return prepare(make_config(bench.settings(**changed)))
+
+
+def _without_validation(bench: Bench, folder: Path) -> Path:
+    bench.settings()
+    (folder / "cola").mkdir(parents=True)
+    name = "train-00000-of-00001.parquet"
+    (folder / "cola" / name).write_bytes((bench.data / "cola" / name).read_bytes())
+    return folder
+
+
+def test_a_missing_split_a_bad_metric_a_bad_set_and_a_length_are_told_at_once(
+    bench: Bench, tmp_path: Path
+) -> None:
+    findings = _findings(
+        lambda: _prepare(
+            bench,
+            data=str(_without_validation(bench, tmp_path)),
+            metric="f1",
+            max_length=1000,
+            precision="fp16",
+            set={"lr_schedular_type": "cosine", "seed": 3, "max_grad_norm": "big"},
+        )
+    )
+    expected = (
+        "lr_schedular_type",
+        "--set seed",
+        "max_grad_norm=big",
+        *(() if torch.accelerator.is_available() else ("--precision fp16",)),
+        "--metric f1",
+        "'validation'",
+        "--max-length 1000",
+    )
+    assert len(findings) == len(expected)
+    for finding, part in zip(findings, expected, strict=True):
+        assert part in finding
+
+
+def test_an_unknown_checkpoint_and_a_value_that_transformers_refuses_are_among_them(
+    bench: Bench, tmp_path: Path
+) -> None:
+    findings = _findings(
+        lambda: _prepare(
+            bench,
+            data=str(_without_validation(bench, tmp_path)),
+            model="./nowhere",
+            metric="f1",
+            set={"lr_scheduler_type": "cosin"},
+        )
+    )
+    for part in ("--metric f1", "'validation'", "./nowhere", "cosin"):
+        assert sum(part in finding for finding in findings) == 1, part
+    assert len(findings) == 4
+
+
+def test_nothing_is_written_before_all_is_checked(bench: Bench) -> None:
+    output = bench.new_output()
+    with pytest.raises(ConfigurationError):
+        bench.train(output=output, metric="f1")
+    assert not output.exists()
+
+
+def test_every_auto_is_resolved(bench: Bench) -> None:
+    prepared = _prepare(bench, precision="auto", threads=None)
+    config = prepared.config
+    assert config.precision == prepared.precision
+    assert config.precision == environment.resolve_precision("auto", environment.device())
+    assert config.threads == torch.get_num_threads()
+    assert config.max_length == 128
+    assert config.micro_batch_size == config.batch_size == 16
+    assert Path(config.data).is_absolute()
+    assert Path(config.model).is_absolute()
+    again = prepare(config)
+    assert again.config == config
+    assert again.data == prepared.data
+
+
+def test_relative_paths_are_made_absolute(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = bench.settings()
+    monkeypatch.chdir(bench.folder)
+    config = prepare(make_config({**settings, "model": "bert", "data": "glue"})).config
+    assert (config.model, config.data) == (settings["model"], settings["data"])
+
+
+def test_the_data_record_counts_rows_and_what_was_cut(bench: Bench) -> None:
+    data = _prepare(bench, max_length=5, fraction=0.5).data
+    assert data.rows == {"train": 20, "validation": 12}
+    assert data.truncated["train"] > 0
+    assert set(data.fingerprints) == {"train", "validation"}
+
+
+def test_the_user_may_name_a_metric_that_only_python_brings(bench: Bench) -> None:
+    config = make_config(bench.settings(metric="mine"))
+    assert prepare(config, own_metrics=True).config.metric == "mine"
+    with pytest.raises(ConfigurationError, match="no such metric"):
+        prepare(config)
+
+
+def test_dropping_the_only_batch_is_refused(bench: Bench) -> None:
+    drop = {"dataloader_drop_last": True}
+    (finding,) = _findings(lambda: _prepare(bench, batch_size=64, set=drop))
+    assert "--batch-size 40" in finding
+    assert _prepare(bench, batch_size=40, set=drop)
+
+
+def test_threads_are_applied_in_the_run_and_put_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    seen: list[int] = []
+    set_threads = torch.set_num_threads
+    monkeypatch.setattr(
+        torch, "set_num_threads", lambda count: (seen.append(count), set_threads(count))
+    )
+    run = bench.train(threads=before + 1, epochs=0.1)
+    assert seen == [before + 1, before]
+    assert torch.get_num_threads() == before
+    assert run.record.environment is not None
+    assert run.record.environment.threads == before + 1
+    with pytest.raises(ConfigurationError):
+        bench.train(threads=before + 1, metric="f1")
+    assert torch.get_num_threads() == before
+
+
+def test_mistakes_of_type_and_of_set_are_told_together() -> None:
+    findings = _findings(
+        lambda: gluetune.train("colla", epochs=-1, learning_rate="x", set={"seed": 1})
+    )
+    for part in ("colla", "epochs", "learning_rate", "--set seed"):
+        assert any(part in finding for finding in findings), part
+    assert len(findings) == 4
