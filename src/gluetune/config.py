@@ -188,6 +188,8 @@ def flag_of(field: str) -> str:
 def _task_findings(task: object) -> list[Finding]:
     if not isinstance(task, str) or not task.strip():
         return []
+    if task.strip().endswith((".json", ".yaml", ".yml")):
+        return [Finding(f"'{task}' is a file, not a task.", f"Type: --config {task}")]
     try:
         spec = get_task(task.strip())
     except ConfigurationError as error:

@@ -17,8 +17,8 @@ from typing import Any
 from gluetune.errors import RunError, StorageError
 
 _FULL_DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
-# Libraries with a native writer raise their own types: of safetensors and Arrow only the text of the
-# system's error survives, of torch.save only that its stream took less than it was given.
+# Libraries with a native writer raise their own types: of safetensors and Arrow only the text of
+# the system's error survives, of torch.save only that its stream took less than it was given.
 _FULL_DISK_WORDS = (
     *(os.strerror(number) for number in _FULL_DISK),
     "iostream error",

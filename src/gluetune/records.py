@@ -43,6 +43,15 @@ class ScoreRecord(_Part):
     undefined: dict[str, str] = Field(default_factory=dict)
     """Why a value is null, by `score` or `split/metric`."""
 
+    def flat(self) -> dict[str, float | None]:
+        """Return the metrics by name, with the split before it where there are several."""
+        several = len(self.metrics) > 1
+        return {
+            f"{split.removeprefix('validation_')} {name}" if several else name: value
+            for split, values in self.metrics.items()
+            for name, value in values.items()
+        }
+
 
 class EpochRecord(_Part):
     """One evaluation, at the end of an epoch."""

@@ -72,6 +72,24 @@ class Run:
         return self._record.best.validation.score if self._record.best else None
 
     @property
+    def history(self) -> list[dict[str, float | None]]:
+        """One flat row per epoch, for a table: losses, score, and every metric by its name.
+
+        Where a task has several validation splits, a metric's name starts with its split's.
+        """
+        return [
+            {
+                "epoch": epoch.epoch,
+                "training loss": epoch.train_loss,
+                "validation loss": epoch.validation_loss,
+                "score": epoch.validation.score,
+                **epoch.validation.flat(),
+                **epoch.extra,
+            }
+            for epoch in self._record.epochs
+        ]
+
+    @property
     def model_path(self) -> Path:
         """Folder of the best model. Raises RunError while there is none."""
         if not self.folder.model.is_dir():

@@ -128,9 +128,7 @@ def test_places_default_to_the_field() -> None:
         ("task: cola\nmodel: a: b\n", ":2"),
     ],
 )
-def test_what_is_not_yaml_is_told_with_file_and_line(
-    tmp_path: Path, text: str, place: str
-) -> None:
+def test_what_is_not_yaml_is_told_with_file_and_line(tmp_path: Path, text: str, place: str) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     with pytest.raises(ConfigurationError) as caught:

@@ -22,7 +22,8 @@ def test_the_tree_is_whole_and_drawn_in_the_docstring() -> None:
     from gluetune import errors
 
     below = [
-        value for value in vars(errors).values()
+        value
+        for value in vars(errors).values()
         if isinstance(value, type) and issubclass(value, GluetuneError)
     ]
     assert len(below) == 8

@@ -45,7 +45,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_no_module_takes_the_place_of_a_public_name() -> None:
-    """`import gluetune.x` sets the attribute `x` of the package: no public name may be called so."""
+    """`import gluetune.x` sets the package's attribute `x`: no public name may be called so."""
     modules = [module.name for module in pkgutil.walk_packages(gluetune.__path__, "gluetune.")]
     assert len(modules) > 40
     for name in modules:
@@ -70,9 +70,7 @@ def test_no_module_takes_the_place_of_a_public_name() -> None:
 )
 def test_help_loads_nothing_heavy(statement: str) -> None:
     code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     assert "gluetune" in loaded
     assert not loaded & set(HEAVY)

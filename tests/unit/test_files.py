@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from gluetune import files
 from gluetune.errors import RunError, StorageError
 from gluetune.files import (
     cache_folder,
@@ -85,15 +84,20 @@ def test_a_folder_replaces_the_one_before(tmp_path: Path) -> None:
     assert names(folder.parent) == ["model"]
 
 
+def write_and_fail(folder: Path, error: BaseException) -> None:
+    with write_folder(folder) as staging:
+        (staging / "a.txt").write_text("half")
+        raise error
+
+
 @pytest.mark.parametrize("error", [RuntimeError("the writer failed"), KeyboardInterrupt()])
 def test_an_aborted_folder_leaves_the_old_one_and_nothing_else(
     tmp_path: Path, error: BaseException
 ) -> None:
     folder = tmp_path / "model"
     fill(folder, "old")
-    with pytest.raises(type(error)), write_folder(folder) as staging:
-        (staging / "a.txt").write_text("half")
-        raise error
+    with pytest.raises(type(error)):
+        write_and_fail(folder, error)
     assert (folder / "a.txt").read_text() == "old"
     assert names(tmp_path) == ["model"]
 
@@ -122,7 +126,7 @@ def test_a_killed_replacement_never_leaves_half_a_folder(
     folder = tmp_path / "model"
     fill(folder, "old")
     deleted: list[Path] = []
-    monkeypatch.setattr(files.shutil, "rmtree", lambda path, **_: deleted.append(path))
+    monkeypatch.setattr("shutil.rmtree", lambda path, **_: deleted.append(path))
     fill(folder, "new")
     assert folder not in deleted
     assert (folder / "a.txt").read_text() == "new"

@@ -8,7 +8,7 @@ import pytest
 
 from gluetune.config import make_config
 from gluetune.errors import ConfigurationError, RunError
-from gluetune.records import BestRecord, Record, ScoreRecord, Status, now
+from gluetune.records import BestRecord, EpochRecord, Record, ScoreRecord, Status, now
 from gluetune.runs import Run, default_folder
 
 
@@ -42,6 +42,40 @@ def test_a_run_tells_what_its_folder_holds(folder: Path) -> None:
     assert run.record.task == "cola"
     assert run.predictions().num_rows == 2
     assert repr(run) == f"Run('{folder}', finished, score=0.5)"
+
+
+def test_the_history_is_one_flat_row_an_epoch(folder: Path) -> None:
+    record = Run(folder).record
+    score = ScoreRecord(
+        score=0.5,
+        metrics={"validation_matched": {"accuracy": 0.25}, "validation_mismatched": {"f1": None}},
+    )
+    record.epochs = [
+        EpochRecord(
+            epoch=1.0,
+            step=2,
+            train_loss=0.7,
+            learning_rate=None,
+            validation=score,
+            validation_loss=0.6,
+            selection=0.5,
+            extra={"mine": 1.0},
+            train_seconds=1.0,
+            evaluation_seconds=1.0,
+        )
+    ]
+    record.save(folder / "record.json")
+    assert Run(folder).history == [
+        {
+            "epoch": 1.0,
+            "training loss": 0.7,
+            "validation loss": 0.6,
+            "score": 0.5,
+            "matched accuracy": 0.25,
+            "mismatched f1": None,
+            "mine": 1.0,
+        }
+    ]
 
 
 def test_a_split_that_was_not_predicted_is_told_with_those_that_were(folder: Path) -> None:

@@ -21,7 +21,6 @@ ALIASES = {
     "num_train_epochs": "--epochs",
     "warmup_steps": "--warmup",
     "warmup_ratio": "--warmup",
-    "metric_for_best_model": "--metric",
     "resume_from_checkpoint": "--resume",
 }
 """Flags that take a value and mean one of gluetune's."""
@@ -32,7 +31,9 @@ NEEDLESS_SWITCHES = (
     "load_best_model_at_end",
     "overwrite_cache",
     "use_fast_tokenizer",
+    "no_use_fast_tokenizer",
     "pad_to_max_length",
+    "no_pad_to_max_length",
     "auto_find_batch_size",
 )
 """Flags without a value, or with true or false, for what gluetune does, or decides, by itself."""
@@ -116,6 +117,8 @@ def _translate_one(flag: str, name: str, value: str | None) -> list[str]:
         return [] if _is_false(value) else ["--precision", name]
     if name in _SWITCHES:
         return [] if _is_false(value) else [f"--{name.replace('_', '-')}"]
+    if name == "metric_for_best_model" and value is not None:
+        return ["--metric", _metric(value)]
     if name in ALIASES:
         return [ALIASES[name], *([] if value is None else [value])]
     is_argument = "_" in flag or name in _ONE_WORD_ARGUMENTS
@@ -172,6 +175,11 @@ def _takes_value(flag: str, following: str) -> bool:
     name = flag.removeprefix("--").replace("-", "_")
     is_switch = name in (*_SWITCHES, *_PRECISIONS, *NEEDLESS_SWITCHES, "help")
     return not is_switch or following.lower() in (*_TRUE, *_FALSE)
+
+
+def _metric(name: str) -> str:
+    """Trainer's metrics carry a prefix, and run_glue.py calls the mean of several combined."""
+    return name.removeprefix("eval_").replace("combined_score", "score")
 
 
 def _is_false(value: str | None) -> bool:

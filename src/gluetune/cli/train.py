@@ -14,7 +14,7 @@ from rich.text import Text
 from gluetune.cli.options import given_settings, with_settings
 
 if TYPE_CHECKING:
-    from gluetune.records import EpochRecord, Record, ScoreRecord
+    from gluetune.records import EpochRecord, Record
     from gluetune.references import Reference
     from gluetune.runs import Run
 
@@ -76,9 +76,9 @@ def _epochs(record: Record) -> Table:
     table.add_column("")
     for epoch in record.epochs:
         best = record.best is not None and epoch.step == record.best.step
-        values = {**_flat(epoch.validation), **epoch.extra}
+        values = {**epoch.validation.flat(), **epoch.extra}
         table.add_row(
-            f"{epoch.epoch:g}",
+            f"{epoch.epoch:.3g}",
             _number(epoch.train_loss),
             *(_number(values.get(name)) for name in names),
             "best" if best else "",
@@ -90,24 +90,29 @@ def _epochs(record: Record) -> Table:
 def _comparison(record: Record) -> Table:
     table = Table(title="Held against", title_justify="left")
     table.add_column("", no_wrap=True)
-    names = list(_flat(record.epochs[0].validation))
+    names = list(record.epochs[0].validation.flat())
     for name in names:
         table.add_column(name, justify="right")
     table.add_column("protocol")
-    best = _flat(_best_epoch(record).validation)
+    best = _best_epoch(record).validation.flat()
     table.add_row(
         "this run",
         *(_number(best[name]) for name in names),
-        f"best of {len(record.epochs)} epochs, one seed ({record.seed})",
+        f"{_epoch_choice(record)}, one seed ({record.seed})",
         style="bold",
     )
     if record.majority_baseline:
-        baseline = _flat(record.majority_baseline)
+        baseline = record.majority_baseline.flat()
         cells = (_number(baseline.get(name)) for name in names)
         table.add_row("majority class", *cells, "the most frequent label of train")
     for reference in _published(record):
         table.add_row(*_reference_row(reference, names))
     return table
+
+
+def _epoch_choice(record: Record) -> str:
+    count = len(record.epochs)
+    return "one epoch" if count == 1 else f"best of {count} epochs"
 
 
 def _published(record: Record) -> tuple[Reference, ...]:
@@ -156,17 +161,7 @@ def _commands(run: Run) -> list[str]:
 
 
 def _metric_names(epoch: EpochRecord) -> list[str]:
-    return [*_flat(epoch.validation), *epoch.extra]
-
-
-def _flat(score: ScoreRecord) -> dict[str, float | None]:
-    """Return a score's metrics by name, with the split before it where there are several."""
-    several = len(score.metrics) > 1
-    return {
-        f"{split.removeprefix('validation_')} {name}" if several else name: value
-        for split, values in score.metrics.items()
-        for name, value in values.items()
-    }
+    return [*epoch.validation.flat(), *epoch.extra]
 
 
 def _metric(name: str) -> str:

@@ -88,9 +88,7 @@ def encode_one(
     return {name: list(values[0]) for name, values in encoded.items()}
 
 
-def _check_room(
-    task: TaskSpec, tokenizer: PreTrainedTokenizerBase, max_length: int | None
-) -> None:
+def _check_room(task: TaskSpec, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> None:
     """Refuse a length that special tokens fill: tokenizers then cut nothing, or everything."""
     special = tokenizer.num_special_tokens_to_add(pair=len(task.text_columns) == 2)
     if max_length is not None and max_length <= special:

@@ -175,7 +175,7 @@ def epoch_line(epoch: EpochRecord, best: bool) -> str:
     ] + [f"{name} {_shown(value)}" for name, value in epoch.extra.items()]
     loss = "" if epoch.train_loss is None else f", loss {epoch.train_loss:.4f}"
     flags = (", one class for everything" if epoch.collapsed else "") + (", best" if best else "")
-    return f"epoch {epoch.epoch:g}: {', '.join(parts)}{loss}{flags}"
+    return f"epoch {epoch.epoch:.3g}: {', '.join(parts)}{loss}{flags}"
 
 
 def _shown(value: float | None) -> str:

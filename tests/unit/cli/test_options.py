@@ -44,7 +44,7 @@ def test_help_names_every_flag_with_its_default_and_description() -> None:
             continue
         assert f"{flag_of(name)} " in result.output, name
         assert (field.description or "?")[:40] in result.output, name
-    assert "[default: 2e-05]" in result.output
+    assert "[default: (2e-05)]" in result.output
     assert "auto|fp32|bf16|fp16" in result.output
     for panel in _PANELS:
         assert panel in result.output
@@ -87,7 +87,9 @@ def test_a_value_typed_arrives_in_the_config(name: str) -> None:
 
 
 def test_the_values_cover_all_but_switches_and_the_output() -> None:
-    switches = {name for name, field in TrainConfig.model_fields.items() if field.annotation is bool}
+    switches = {
+        name for name, field in TrainConfig.model_fields.items() if field.annotation is bool
+    }
     assert switches == {"new_head", "trust_remote_code"}
     assert set(VALUES) == set(TrainConfig.model_fields) - switches - {"task", "output"}
     assert given("--new-head", "--trust-remote-code") == dict.fromkeys(switches, True)

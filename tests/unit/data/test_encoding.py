@@ -173,7 +173,7 @@ def variants() -> dict[str, Any]:
         "no length": (RTE, table_of(RTE), bert(), None),
         "vocabulary": (RTE, table_of(RTE), grown, 9),
         "case": (RTE, table_of(RTE), bert(do_lower_case=False), 9),
-        "tokenizer": (RTE, table_of(RTE), TOKENIZERS["electra"](unk_token="[MASK]"), 9),  # noqa: S106  (a token of text)
+        "tokenizer": (RTE, table_of(RTE), TOKENIZERS["electra"](unk_token="[MASK]"), 9),
         "side of the cut": (RTE, table_of(RTE), left, 9),
         "inputs": (RTE, table_of(RTE), named, 9),
     }

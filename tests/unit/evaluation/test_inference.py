@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -144,10 +143,9 @@ def test_another_failure_is_not_taken_for_a_lack_of_memory(classifier: Classifie
 
 
 @pytest.fixture
-def bf16_products() -> Iterator[None]:
+def bf16_products() -> None:
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         pytest.skip("no bfloat16 on this processor")
-    yield
 
 
 def test_precision_is_what_the_products_are_done_in(

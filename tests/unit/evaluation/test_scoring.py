@@ -114,8 +114,8 @@ def test_a_task_of_two_splits_is_their_mean() -> None:
 
 
 def test_numbers_are_scored_by_correlation() -> None:
-    answers, labels = [0.5, 1.0, 4.5, 3.0], np.float32([0.0, 2.0, 5.0, 3.5])
-    found = evaluate(STSB, [[answer] for answer in answers], {"validation": split_of(list(labels))})
+    answers, labels = [0.5, 1.0, 4.5, 3.0], [0.0, 2.0, 5.0, 3.5]
+    found = evaluate(STSB, [[answer] for answer in answers], {"validation": split_of(labels)})
     measured = found.score.metrics["validation"]
     assert measured["pearson"] == pytest.approx(np.corrcoef(answers, labels)[0, 1])
     assert measured["spearman"] == pytest.approx(1.0)

@@ -68,7 +68,7 @@ def test_pickled_weights_are_refused(folder: Path) -> None:
 
 
 def test_a_folder_has_no_revisions(folder: Path) -> None:
-    with pytest.raises(CheckpointError, match="--revision main: .* is a folder"):
+    with pytest.raises(CheckpointError, match=r"--revision main: .* is a folder"):
         find_checkpoint(str(folder), revision="main")
 
 

@@ -122,9 +122,7 @@ def test_new_head_starts_the_output_layer_afresh_and_nothing_else(
         *((architecture, task) for architecture in ("bart", "gpt2") for task in ("mnli", "stsb")),
     ],
 )
-def test_what_is_saved_loads_again_as_it_was(
-    tmp_path: Path, architecture: str, task: str
-) -> None:
+def test_what_is_saved_loads_again_as_it_was(tmp_path: Path, architecture: str, task: str) -> None:
     """save_pretrained leaves LABEL_0 and LABEL_1 out, but BART's default is three labels: what
     gluetune saves has names of its own, so that it comes back as wide as it was.
     """

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 from tests.support.tiny_checkpoints import ARCHITECTURES, write_tiny_checkpoint
@@ -54,7 +55,7 @@ def test_an_architecture_without_a_classifier_is_refused() -> None:
 
 
 def test_outputs_are_found_by_name_in_every_order_and_spelling() -> None:
-    spellings = (str, str.upper, lambda name: name.title().replace("_", " "))
+    spellings: tuple[Callable[[str], str], ...] = (str, str.upper, lambda name: f" {name.title()}-")
     orders = list(itertools.permutations(MNLI.labels))
     assert len(orders) == 6
     for order, spell in itertools.product(orders, spellings):

@@ -1,0 +1,63 @@
+"""Trainings that kill their own process at a chosen moment, as SIGKILL or a power cut would.
+
+The processes are forked from one that has imported torch already, so that they cost a second.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import gluetune
+from gluetune.training import checkpoints, job
+from gluetune.training.run_trainer import RunTrainer
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["gluetune.training.run"])
+
+_PLACES: dict[str, tuple[Any, str]] = {
+    "step": (RunTrainer, "training_step"),
+    "evaluation": (RunTrainer, "score"),
+    "weights": (RunTrainer, "save_model"),
+    "state": (RunTrainer, "_save_rng_state"),
+    "manifest": (checkpoints, "write_json"),
+    "sweep": (checkpoints.shutil, "rmtree"),
+    "model": (job.shutil, "copytree"),
+    "predictions": (job, "write_atomically"),
+}
+MOMENTS = tuple(_PLACES)
+"""Where a training can be killed: at the n-th call of one of its functions."""
+
+
+def train_and_die(moment: str, count: int, arguments: dict[str, Any]) -> int:
+    """Train in another process that dies at the `count`-th `moment`; return its exit code.
+
+    It is -9 when it was killed, and 0 when the training ended before that moment came.
+    """
+    process = _CONTEXT.Process(target=_train, args=(moment, count, arguments))
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _train(moment: str, count: int, arguments: dict[str, Any]) -> None:
+    owner, name = _PLACES[moment]
+    setattr(owner, name, _deadly(getattr(owner, name), count))
+    gluetune.train(**arguments, progress=False)
+
+
+def _deadly(function: Callable[..., Any], count: int) -> Callable[..., Any]:
+    calls = 0
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+
+    return counted
