@@ -256,6 +256,7 @@ def training_arguments(settings: Settings, folder: Path) -> TrainingArguments:
         metric_for_best_model=BEST_MODEL_METRIC.get(settings.task, "accuracy"),
         seed=settings.seed,
         bf16=settings.precision == "bf16",
+        use_cpu=not torch.accelerator.is_available(),  # bf16 on a CPU is refused unless asked for
     )
 
 

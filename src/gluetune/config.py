@@ -218,4 +218,13 @@ def _finding(detail: Any, places: Mapping[str, str]) -> Finding:
             f"No {field} is given.", "Type for instance: gluetune train cola, or --config FILE."
         )
     problem = detail["msg"][0].lower() + detail["msg"][1:]
-    return Finding(f"{place} = {detail['input']!r}: {problem}.", f"Type: {flag_of(field)} VALUE")
+    return Finding(f"{place} = {detail['input']!r}: {problem}.", _example(field))
+
+
+def _example(field: str) -> str:
+    """Say what a setting is, and how it is typed."""
+    about = TrainConfig.model_fields.get(field)
+    if about is None or about.description is None:
+        return ""
+    value = "VALUE" if about.default is None else about.default
+    return f"{about.description} Type: {flag_of(field)} {value}"

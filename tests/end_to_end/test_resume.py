@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import re
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +13,19 @@ from tests.support.processes import finish, start, wait_until
 from tests.support.trainings import Bench, checkpoints_of, outcome
 
 import gluetune
+from gluetune.cli.app import main
 from gluetune.runs import Run
 
 _SETTINGS: dict[str, Any] = {"set": {"lr_scheduler_type": "cosine"}, "warmup": 0.2}
 _SEED = 20
-_MOST = {"step": 14, "evaluation": 4, "weights": 14, "state": 14, "manifest": 14, "sweep": 13}
-"""How often each moment comes in 14 steps, each of them saved; the others come once."""
+_MOST = {"step": 10, "evaluation": 3, "weights": 10, "state": 10, "manifest": 10, "sweep": 9}
+"""How often each moment comes in 10 steps, each of them saved; the others come once."""
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """100 rows in batches of 16 for two epochs, with dropout: 14 steps."""
-    return Bench(tmp_path_factory.mktemp("bench"), dropout=0.2, train=100)
+    """70 rows in batches of 16 for two epochs, with dropout: 10 steps."""
+    return Bench(tmp_path_factory.mktemp("bench"), dropout=0.2, train=70)
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +38,18 @@ def _resumed(output: Path) -> Run:
     return gluetune.train(resume=output, progress=False)
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+def _drawn(moment: str) -> int:
+    return random.Random(f"{_SEED} {moment}").randint(2, _MOST[moment]) if moment in _MOST else 1
+
+
+@pytest.mark.parametrize(
+    ("moment", "count"), [("step", 1), *((moment, _drawn(moment)) for moment in MOMENTS)]
+)
 def test_a_run_killed_anywhere_comes_to_the_same_bits(
-    bench: Bench, whole: Run, moment: str
+    bench: Bench, whole: Run, moment: str, count: int
 ) -> None:
+    """The first of these is killed before there is a checkpoint: it starts again."""
     output = bench.new_output()
-    count = random.Random(f"{_SEED} {moment}").randint(1, _MOST.get(moment, 1))
     settings = bench.settings(epochs=2, checkpoint_minutes=1e-9, output=output, **_SETTINGS)
 
     assert train_and_die(moment, count, settings) == -signal.SIGKILL
@@ -60,14 +65,14 @@ def test_a_run_killed_again_and_again_comes_to_the_same_bits(bench: Bench, whole
     output = bench.new_output()
     arguments = bench.settings(epochs=2, checkpoint_minutes=1e-9, output=output, **_SETTINGS)
     deaths = 0
-    for _ in range(4):
+    for _ in range(3):
         moment = draw.choice(("step", "weights", "state", "manifest", "sweep"))
-        deaths += train_and_die(moment, draw.randint(2, 5), arguments) == -signal.SIGKILL
+        deaths += train_and_die(moment, draw.randint(1, 4), arguments) == -signal.SIGKILL
         assert len(checkpoints_of(output)) <= 3  # the newest, the one before, and half a next one
         arguments = {"resume": output}
     done = _resumed(output)
-    assert deaths == 4
-    assert len(done.record.resumed_from) == 4
+    assert deaths == 3
+    assert len(done.record.resumed_from) == 3
     assert outcome(done) == outcome(whole)
 
 
@@ -76,43 +81,34 @@ def _steps_saved(output: Path) -> int:
     return max((int(name[5:]) for name in names if name.startswith("step-")), default=0)
 
 
-def _seen(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
-    process.send_signal(number)
-    code, _, err = finish(process)
-    assert "Traceback" not in err
-    return code, err
-
-
-def test_the_command_line_killed_interrupted_terminated_and_resumed(
-    bench: Bench, whole: Run
+def test_the_command_line_interrupted_terminated_and_resumed(
+    bench: Bench, whole: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """SIGKILL before the first checkpoint, Ctrl-C, SIGTERM, and at last the end."""
     output = bench.new_output()
     arguments = bench.arguments(epochs=2, warmup=0.2, checkpoint_minutes=1e-9)
     arguments += ["--set", "lr_scheduler_type=cosine", "--output", str(output)]
-
-    process = start(arguments)
-    wait_until(process, lambda: (output / "record.json").exists())
-    process.send_signal(signal.SIGKILL)
-    assert finish(process)[0] == -signal.SIGKILL
-
     resume = ["train", "--resume", str(output)]
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+
+    for words, number, code in ((arguments, signal.SIGINT, 130), (resume, signal.SIGTERM, 143)):
         before = _steps_saved(output)
-        process = start(resume)
+        process = start(words)
         wait_until(process, lambda before=before: _steps_saved(output) > before)  # type: ignore[misc]  # a default binds the loop's value
-        ended, err = _seen(process, number)
+        process.send_signal(number)
+        ended, _, err = finish(process)
         assert ended == code
+        assert "Traceback" not in err
         assert "Stopping after this step" in err
         assert f"gluetune train --resume {output}" in err
         record = Run(output).record
         assert record.status.value == "interrupted"
-        assert before < record.steps == _steps_saved(output) < 14
+        assert before < record.steps == _steps_saved(output) < 10
 
-    code, out, err = finish(start(resume))
-    assert code == 0, err
-    assert re.search(r"Resuming after step \d+", err)
-    assert "best" in out
+    with pytest.raises(SystemExit) as caught:
+        main(resume)
+    assert caught.value.code == 0
+    said = capsys.readouterr()
+    assert f"Resuming after step {record.steps}" in said.err
+    assert "best" in said.out
     assert outcome(Run(output)) == outcome(whole)
 
 

@@ -7,26 +7,25 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pkgutil
 import signal
 from collections.abc import Callable
 from typing import Any
 
 import gluetune
-from gluetune.training import checkpoints, job
-from gluetune.training.run_trainer import RunTrainer
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["gluetune.training.run"])
 
-_PLACES: dict[str, tuple[Any, str]] = {
-    "step": (RunTrainer, "training_step"),
-    "evaluation": (RunTrainer, "score"),
-    "weights": (RunTrainer, "save_model"),
-    "state": (RunTrainer, "_save_rng_state"),
-    "manifest": (checkpoints, "write_json"),
-    "sweep": (checkpoints.shutil, "rmtree"),
-    "model": (job.shutil, "copytree"),
-    "predictions": (job, "write_atomically"),
+_PLACES = {
+    "step": "gluetune.training.run_trainer.RunTrainer.training_step",
+    "evaluation": "gluetune.training.run_trainer.RunTrainer.score",
+    "weights": "gluetune.training.run_trainer.RunTrainer.save_model",
+    "state": "gluetune.training.run_trainer.RunTrainer._save_rng_state",
+    "manifest": "gluetune.training.checkpoints.write_json",
+    "sweep": "gluetune.training.checkpoints.shutil.rmtree",
+    "model": "gluetune.training.job.shutil.copytree",
+    "predictions": "gluetune.training.job.write_atomically",
 }
 MOMENTS = tuple(_PLACES)
 """Where a training can be killed: at the n-th call of one of its functions."""
@@ -45,7 +44,8 @@ def train_and_die(moment: str, count: int, arguments: dict[str, Any]) -> int:
 
 
 def _train(moment: str, count: int, arguments: dict[str, Any]) -> None:
-    owner, name = _PLACES[moment]
+    place, _, name = _PLACES[moment].rpartition(".")
+    owner = pkgutil.resolve_name(place)
     setattr(owner, name, _deadly(getattr(owner, name), count))
     gluetune.train(**arguments, progress=False)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.support.glue_folders import make_table, write_parquet
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
+from transformers import TrainerCallback
 
 import gluetune
 from gluetune.runs import Run
@@ -23,6 +24,21 @@ def write_task(folder: Path, name: str, *, train: int = 40, validation: int = 12
         folder, task, {split: make_table(task, split, rows=rows) for split, rows in splits.items()}
     )
     return folder
+
+
+class At(TrainerCallback):  # type: ignore[misc]  # transformers' types are not followed
+    """Does something at one event of one step, or of every step.
+
+    The action is given what Trainer gives a callback: `args`, `state`, `control`, `model`, …
+    """
+
+    def __init__(self, event: str, step: int | None, action: Callable[..., None]) -> None:
+        self.step, self.action = step, action
+        setattr(self, event, self._act)
+
+    def _act(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.step is None or state.global_step == self.step:
+            self.action(args=args, state=state, control=control, **kwargs)
 
 
 class Bench:

@@ -137,7 +137,8 @@ def _finding(name: str, known: set[str]) -> Finding | None:
     if name in known:
         return None
     near = difflib.get_close_matches(name, sorted(known), n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else "See transformers.TrainingArguments."
+    meant = _HAS_FLAG.get(near[0], f"--set {near[0]}=VALUE") if near else ""
+    hint = f"Did you mean {meant}?" if near else "See transformers.TrainingArguments."
     return Finding(f"--set {name}: TrainingArguments has no such field.", hint)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -23,29 +24,27 @@ class Flow(TrainerCallback):
         self.stop = stop
         self.interval = 60 * checkpoint_minutes
         self.early_stopping = early_stopping
-        self.stopped_in_epoch = False
         self._saved_at = time.monotonic()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Save, or save and stop, between two steps of an epoch."""
-        steps = len(kwargs["train_dataloader"])
-        if state.global_step % steps == 0 or state.global_step >= state.max_steps:
+        if not _within_epoch(state, kwargs):
             # The epoch's end does both, in the right order, whatever other callbacks asked for.
             control.should_evaluate = control.should_save = False
             return
         if self.stop.made:
             control.should_save = control.should_training_stop = True
-            self.stopped_in_epoch = True
         elif time.monotonic() - self._saved_at >= self.interval:
             control.should_save = True
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Evaluate and save, unless the epoch was left in the middle."""
-        control.should_evaluate = control.should_save = not self.stopped_in_epoch
+        """Evaluate and save, unless the epoch was left in the middle to be taken up again."""
+        left = self.stop.made and _within_epoch(state, kwargs)
+        control.should_evaluate = control.should_save = not left
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -61,3 +60,11 @@ class Flow(TrainerCallback):
             return False
         waited: int = state.global_step - state.best_global_step
         return waited >= self.early_stopping * steps_per_epoch
+
+
+def _within_epoch(state: TrainerState, given: Mapping[str, Any]) -> bool:
+    """Return whether steps of the epoch are left; `given` is what every callback is given."""
+    steps: int = len(given["train_dataloader"])
+    step: int = state.global_step
+    last: int = state.max_steps
+    return step % steps != 0 and step < last

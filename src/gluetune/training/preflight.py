@@ -135,9 +135,11 @@ def _try(step: Callable[[], T], errors: list[GluetuneError]) -> T | None:
 
 
 def _merged(errors: list[GluetuneError]) -> GluetuneError:
-    if len(errors) == 1:
+    if len({error.findings for error in errors}) == 1:
         return errors[0]
-    return ConfigurationError.of([finding for error in errors for finding in error.findings])
+    # Two splits that fail for one reason say so once.
+    findings = dict.fromkeys(finding for error in errors for finding in error.findings)
+    return ConfigurationError.of(list(findings))
 
 
 def _check_metric(config: TrainConfig, task: TaskSpec, own_metrics: bool) -> None:

@@ -80,6 +80,8 @@ def _merge(
         places = {name: f"{config}: {name}" for name in values}
     if task is not None:
         settings = {"task": task, **settings}
+    if isinstance(values.get("set"), dict) and isinstance(settings.get("set"), dict):
+        settings = {**settings, "set": values["set"] | settings["set"]}
     values |= settings
     try:
         return make_config(values, places=places | {name: name for name in settings})

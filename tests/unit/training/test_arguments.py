@@ -57,7 +57,7 @@ def test_no_field_of_the_hub_goes_through() -> None:
 def test_all_mistakes_are_told_at_once_and_what_is_near() -> None:
     findings = _findings(lr_schedular_type="cosine", seed=3, zzz=1, max_grad_norm="big", optim="x")
     assert len(findings) == 4  # transformers itself judges optim
-    assert "Did you mean 'lr_scheduler_type'?" in findings[0]
+    assert "Did you mean --set lr_scheduler_type=VALUE?" in findings[0]
     assert "--seed" in findings[1]
     assert "TrainingArguments has no such field" in findings[2]
     assert "--set max_grad_norm=big" in findings[3]

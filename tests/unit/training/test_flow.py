@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from transformers import TrainerControl, TrainerState
 
-from gluetune.training import flow as flow_module
 from gluetune.training.flow import Flow
 from gluetune.training.signals import StopRequest
 
@@ -19,7 +18,7 @@ _STEPS_PER_EPOCH = 10
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(flow_module.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr("gluetune.training.flow.time.monotonic", lambda: clock.now)
     return clock
 
 
@@ -81,6 +80,20 @@ def test_a_stop_request_saves_and_stops_without_an_evaluation() -> None:
     end = _event(flow, "on_epoch_end", 13)
     assert not end.should_save
     assert not end.should_evaluate
+
+
+def test_a_stop_request_that_comes_during_a_save_stops_without_an_evaluation() -> None:
+    flow = _flow()
+    assert not _event(flow, "on_step_end", 13).should_training_stop
+    flow.stop.signal = signal.SIGINT
+    assert _event(flow, "on_save", 13).should_training_stop
+    assert not _event(flow, "on_epoch_end", 13).should_evaluate
+
+
+def test_an_epoch_that_another_callback_leaves_is_evaluated_and_saved() -> None:
+    end = _event(_flow(), "on_epoch_end", 13)
+    assert end.should_evaluate
+    assert end.should_save
 
 
 def test_a_stop_request_at_the_end_of_an_epoch_evaluates_first() -> None:

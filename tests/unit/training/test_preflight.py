@@ -141,9 +141,12 @@ def test_threads_are_applied_in_the_run_and_put_back(
     before = torch.get_num_threads()
     seen: list[int] = []
     set_threads = torch.set_num_threads
-    monkeypatch.setattr(
-        torch, "set_num_threads", lambda count: (seen.append(count), set_threads(count))
-    )
+
+    def noted(count: int) -> None:
+        seen.append(count)
+        set_threads(count)
+
+    monkeypatch.setattr(torch, "set_num_threads", noted)
     run = bench.train(threads=before + 1, epochs=0.1)
     assert seen == [before + 1, before]
     assert torch.get_num_threads() == before

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.support.trainings import Bench, checkpoints_of, outcome
-from transformers import TrainerCallback
+from tests.support.trainings import At, Bench, checkpoints_of, outcome
 
 import gluetune
 from gluetune.cli.app import main
@@ -21,19 +20,6 @@ from gluetune.config import TrainConfig
 from gluetune.errors import ConfigurationError, TrainingError
 from gluetune.runs import Run
 from gluetune.training.checkpoints import CheckpointStore
-from gluetune.training.run_trainer import RunTrainer
-
-
-class At(TrainerCallback):
-    """Does something at one event of one step."""
-
-    def __init__(self, event: str, step: int | None, action: Callable[..., None]) -> None:
-        self.step, self.action = step, action
-        setattr(self, event, self._act)
-
-    def _act(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.step is None or state.global_step == self.step:
-            self.action(control=control, **kwargs)
 
 
 def _signal(number: signal.Signals = signal.SIGINT) -> Callable[..., None]:
@@ -73,101 +59,6 @@ def test_a_run_repeats_to_the_bit_and_leaves_nothing_but_its_parts(
     assert whole["steps"] == run.record.total_steps == 9
     # transformers' own words and bars are not for the user; `progress=False` leaves none.
     assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("step", [1, 4, 8])
-def test_ctrl_c_in_mid_epoch_saves_and_the_resumed_run_is_the_same(
-    bench: Bench, whole: dict[str, Any], step: int
-) -> None:
-    output = bench.new_output()
-    with pytest.raises(KeyboardInterrupt):
-        bench.train(output=output, callbacks=[At("on_step_begin", step - 1, _signal())])
-    run = Run(output)
-    assert run.status == "interrupted"
-    assert (run.record.steps, run.record.total_steps) == (step, 9)
-    assert [path.name for path in checkpoints_of(output)] == [f"step-{step:06d}"]
-    assert not list(output.rglob("training_args.bin"))
-
-    done = _resumed(output)
-
-    assert outcome(done) == whole
-    assert done.record.resumed_from == [step]
-    assert checkpoints_of(output) == []
-
-
-def test_sigterm_at_the_end_of_an_epoch_evaluates_saves_and_exits_with_143(
-    bench: Bench, whole: dict[str, Any]
-) -> None:
-    output = bench.new_output()
-    stop = At("on_step_end", 3, _signal(signal.SIGTERM))
-    with pytest.raises(SystemExit) as caught:
-        bench.train(output=output, callbacks=[stop])
-    assert caught.value.code == 143
-    assert len(Run(output).record.epochs) == 1
-    assert outcome(_resumed(output)) == whole
-
-
-def test_a_stop_request_in_the_last_step_comes_too_late(
-    bench: Bench, whole: dict[str, Any]
-) -> None:
-    assert outcome(bench.train(callbacks=[At("on_step_begin", 8, _signal())])) == whole
-
-
-def test_the_second_ctrl_c_stops_at_once_and_the_earlier_checkpoint_stands(
-    bench: Bench, whole: dict[str, Any]
-) -> None:
-    def twice(**kwargs: Any) -> None:
-        _signal()()
-        _signal()()
-
-    output = bench.new_output()
-    with pytest.raises(KeyboardInterrupt):
-        bench.train(output=output, callbacks=[At("on_step_begin", 4, twice)])
-    assert Run(output).status == "interrupted"
-    assert [path.name for path in checkpoints_of(output)] == ["step-000003"]
-    assert outcome(_resumed(output)) == whole
-
-
-def test_a_checkpoint_that_is_given_up_half_written_is_as_if_it_never_was(
-    bench: Bench, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save = RunTrainer._save_optimizer_and_scheduler
-
-    def interrupted(self: RunTrainer, folder: str) -> None:
-        if self.state.global_step == 6:
-            raise KeyboardInterrupt
-        save(self, folder)
-
-    output = bench.new_output()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(RunTrainer, "_save_optimizer_and_scheduler", interrupted)
-        bench.train(output=output)
-    assert [path.name for path in checkpoints_of(output)] == ["step-000003"]
-    assert len(Run(output).record.epochs) == 2
-    assert outcome(_resumed(output)) == whole
-
-
-@pytest.mark.parametrize("moment", ["_check_reloaded", "_save_predictions"])
-def test_a_run_stopped_while_finishing_only_finishes(
-    bench: Bench, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
-    from gluetune.training import job
-
-    def fail(*args: Any, **kwargs: Any) -> None:
-        raise KeyboardInterrupt
-
-    output = bench.new_output()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        if moment == "_check_reloaded":
-            patch.setattr(job.Job, moment, fail)
-        else:
-            patch.setattr(job, "write_atomically", fail)
-        bench.train(output=output)
-    record = Run(output).record
-    assert (record.status.value, record.steps) == ("interrupted", 9)
-
-    trained = At("on_step_begin", None, fail)
-    assert outcome(_resumed(output, callbacks=[trained])) == whole
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_the_checkpoint_stands(
@@ -247,29 +138,6 @@ def test_a_resumed_run_cuts_its_batches_as_memory_allowed_before(bench: Bench) -
     assert "from 16 to 4" in done.record.notes[-1]
 
 
-def test_early_stopping_ends_the_run_and_a_resumed_one_does_not_train_on(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from gluetune.training import job
-
-    settings = {"early_stopping": 1, "epochs": 6, "learning_rate": 1e-9}
-    whole = bench.train(**settings)
-    assert whole.record.steps == 6
-    assert whole.record.total_steps == 18
-    assert [epoch.epoch for epoch in whole.record.epochs] == [1, 2]
-    assert whole.record.best is not None
-    assert whole.record.best.epoch == 1
-
-    def fail(*args: Any, **kwargs: Any) -> None:
-        raise KeyboardInterrupt
-
-    output = bench.new_output()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(job.Job, "_check_reloaded", fail)
-        bench.train(output=output, **settings)
-    assert outcome(_resumed(output)) == outcome(whole)
-
-
 def test_tiny_checkpoint_minutes_save_after_every_step_and_change_nothing(
     bench: Bench, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,68 +155,8 @@ def test_tiny_checkpoint_minutes_save_after_every_step_and_change_nothing(
     assert outcome(run) == whole
 
 
-def test_other_data_under_the_same_path_are_refused(bench: Bench) -> None:
-    output = bench.new_output()
-    with pytest.raises(KeyboardInterrupt):
-        bench.train("rte", output=output, callbacks=[At("on_step_begin", 3, _signal())])
-    (file,) = (bench.data / "rte").glob("validation-*")
-    other = next((bench.data / "rte").glob("train-*"))
-    before = file.read_bytes()
-    file.write_bytes(other.read_bytes())
-    with pytest.raises(gluetune.RunError, match="have changed since it began: validation"):
-        _resumed(output)
-    file.write_bytes(before)
-    assert _resumed(output).status == "finished"
-
-
-def test_a_damaged_checkpoint_is_refused_and_its_hint_works(
-    bench: Bench, whole: dict[str, Any]
-) -> None:
-    import shutil
-
-    output = bench.new_output()
-    with pytest.raises(KeyboardInterrupt):
-        bench.train(output=output, callbacks=[At("on_step_begin", 4, _signal())])
-    (checkpoint,) = checkpoints_of(output)
-    (checkpoint / "optimizer.pt").unlink()
-    with pytest.raises(gluetune.RunError, match=r"optimizer\.pt") as caught:
-        _resumed(output)
-    assert f"rm -r {checkpoint}" in caught.value.findings[0].hint
-    shutil.rmtree(checkpoint)
-    assert outcome(_resumed(output)) == whole
-
-
-@pytest.mark.parametrize(
-    ("settings", "steps", "epochs"),
-    [
-        ({"epochs": 1.5}, 5, [1, 1.666667]),
-        ({"epochs": 0.1}, 1, [0.333333]),
-        ({"set": {"max_steps": 4}}, 4, [1, 1.333333]),
-        ({"set": {"max_steps": 6}}, 6, [1, 2]),
-        ({"batch_size": 64}, 3, [1, 2, 3]),
-        ({"set": {"dataloader_drop_last": True}}, 6, [1, 2, 3]),
-    ],
-    ids=str,
-)
-def test_a_run_may_end_within_an_epoch_and_resumes_there(
-    bench: Bench, settings: dict[str, Any], steps: int, epochs: list[float]
-) -> None:
-    run = bench.train(**settings)
-    assert (run.record.steps, run.record.total_steps) == (steps, steps)
-    assert [epoch.epoch for epoch in run.record.epochs] == epochs
-    output = bench.new_output()
-    if steps > 1:
-        with pytest.raises(KeyboardInterrupt):
-            bench.train(
-                output=output,
-                callbacks=[At("on_step_begin", steps - 2, _signal())],
-                **settings,
-            )
-        assert outcome(_resumed(output)) == outcome(run)
-
-
 def test_a_schedule_and_smoothing_and_workers_go_through_set(bench: Bench) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "set": {
             "lr_scheduler_type": "cosine",
             "label_smoothing_factor": 0.1,
@@ -392,15 +200,19 @@ def test_an_evaluation_that_a_callback_asks_for_counts_and_its_model_is_kept(
         return {"mine": float(scores[-1] == 0)}  # the first evaluation is the best
 
     scores: list[int] = []
+    constant = {"lr_scheduler_type": "constant"}
     run = bench.train(
-        callbacks=[At("on_step_end", 2, evaluate)], compute_metrics=count, metric="mine"
+        callbacks=[At("on_step_end", 2, evaluate)],
+        compute_metrics=count,
+        metric="mine",
+        set=constant,
     )
     assert [epoch.step for epoch in run.record.epochs] == [2, 3, 6, 9]
     assert run.record.best is not None
     assert run.record.best.step == 2
     assert run.record.best.agrees
-    shorter = bench.train(set={"max_steps": 9}, callbacks=[At("on_step_end", 2, evaluate)])
-    assert shorter.record.final_weights_sha256 == run.record.final_weights_sha256
+    shorter = bench.train(set={**constant, "max_steps": 2})
+    assert run.record.best_weights_sha256 == shorter.record.final_weights_sha256
 
 
 def test_settings_win_over_a_configuration_and_over_a_file(bench: Bench, tmp_path: Path) -> None:
@@ -435,12 +247,12 @@ def test_trackers_logs_outlive_the_checkpoints(bench: Bench) -> None:
     """TensorBoard's callback writes below output_dir, which must not be swept with the state."""
     folders: list[str] = []
 
-    class Where(TrainerCallback):
-        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            folders.append(args.output_dir)
-            (Path(args.output_dir) / "runs").mkdir()
+    def log(**kwargs: Any) -> None:
+        folder = kwargs["args"].output_dir
+        folders.append(folder)
+        (Path(folder) / "runs").mkdir()
 
-    run = bench.train(epochs=0.1, callbacks=[Where()])
+    run = bench.train(epochs=0.1, callbacks=[At("on_train_begin", None, log)])
     assert folders == [str(run.path)]
     assert (run.path / "runs").is_dir()
 

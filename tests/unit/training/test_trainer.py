@@ -48,7 +48,7 @@ class Step:
         return float(torch.cat([value.flatten() for value in self.gradients.values()]).norm())
 
 
-class _Watcher(TrainerCallback):
+class _Watcher(TrainerCallback):  # type: ignore[misc]  # transformers' types are not followed
     def __init__(self) -> None:
         self.gradients: dict[str, torch.Tensor] = {}
         self.losses: list[float] = []
@@ -177,7 +177,7 @@ def test_an_epoch_whose_last_batch_is_partial_is_the_same_however_it_is_cut(
         classifier = _classifier(tmp_path / "model", "bert")
         options["arguments"] = {**options["arguments"], "learning_rate": 0.1}  # type: ignore[dict-item]  # a dict of dicts and numbers
         examples = _examples(classifier, 38)
-        trainer, watcher = _trainer(Trainer, classifier, examples, tmp_path, **options)  # type: ignore[arg-type]  # the same
+        trainer, watcher = _trainer(Trainer, classifier, examples, tmp_path, **options)
         trainer.train()
         assert trainer.state.global_step == 3
         weights.append(
@@ -224,8 +224,8 @@ def test_micro_batches_hold_every_example_once_and_only_their_own_padding(side: 
     }
     for row, length in enumerate(lengths):
         place = slice(0, length) if side == "right" else slice(9 - length, 9)
-        inputs["input_ids"][row, place] = torch.arange(1, length + 1) + 10 * row  # type: ignore[index]  # values of two types
-        inputs["attention_mask"][row, place] = 1  # type: ignore[index]  # the same
+        inputs["input_ids"][row, place] = torch.arange(1, length + 1) + 10 * row
+        inputs["attention_mask"][row, place] = 1
 
     parts = list(_split(inputs, 2))
 
