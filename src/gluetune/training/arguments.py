@@ -118,13 +118,17 @@ def training_arguments(config: TrainConfig, folder: Path) -> TrainingArguments:
         "disable_tqdm": True,
     }
     try:
-        return TrainingArguments(**values)
+        arguments = TrainingArguments(**values)
     except (ValueError, TypeError, ImportError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise ConfigurationError(
             f"transformers refuses these settings: {first}",
             hint=f"Check --set ({', '.join(config.set) or 'none given'}).",
         ) from error
+    if arguments.n_gpu > 1:
+        # One process with several GPUs: DataParallel would make the step so many times larger.
+        arguments._n_gpu = 1
+    return arguments
 
 
 def _finding(name: str, known: set[str]) -> Finding | None:

@@ -127,7 +127,8 @@ class Job:
         if before is not None and trainer.micro_batch_size < before:
             self.record.notes.append(
                 f"Memory ran out: the micro-batch fell from {before} to "
-                f"{trainer.micro_batch_size}. The batch stayed the same."
+                f"{trainer.micro_batch_size}. The batch stayed the same; a repeat from "
+                "config.yaml cuts it so from the first step on, and differs in the last bits."
             )
             self.prepared.config.model_copy(
                 update={"micro_batch_size": trainer.micro_batch_size}

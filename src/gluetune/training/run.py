@@ -99,10 +99,11 @@ def _with_set_findings(error: ConfigurationError, given: object) -> GluetuneErro
 
 
 def _start(config: TrainConfig, extras: Extras, reporter: Reporter) -> Run:
-    path = config.output or default_folder(config.task, display_name(config.model), config.seed)
-    _check_output(path)
+    if config.output is not None:
+        _check_output(config.output)
     with _threads(config.threads):
         prepared = prepare(config, own_metrics=extras.compute_metrics is not None)
+        path = config.output or default_folder(config.task, display_name(config.model), config.seed)
         path.mkdir(parents=True, exist_ok=True)
         with locked(path):
             _check_no_run(path)  # another process may have been faster
