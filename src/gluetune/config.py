@@ -39,6 +39,15 @@ for _class in (_Loader, _Dumper):
     )
 
 
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Quote and escape what YAML takes for a line break: unquoted, it would be read as a space."""
+    style = '"' if re.search("[\x85\u2028\u2029\ufeff]", text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
 class TrainConfig(BaseModel):
     """Everything that decides a training. A field left at `auto` or null is resolved when it runs.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gluetune.config import TrainConfig, flag_of, make_config, parse_assignment, read_config
@@ -235,6 +235,7 @@ CONFIGS = st.fixed_dictionaries(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(values=CONFIGS)
+@example(values={"task": "cola", "model": "next\x85line"})
 def test_a_saved_configuration_reads_back_equal(tmp_path: Path, values: dict[str, Any]) -> None:
     config = make_config(values)
     path = tmp_path / "config.yaml"
