@@ -12,11 +12,12 @@ setup: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --editable '.[offline,dev]'
+	PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet --editable '.[offline,dev]'
 	touch $@
 
 quickstart: setup
-	$(BIN)/gluetune train sst2 --model minilm --data sample --epochs 3
+	$(BIN)/gluetune train sst2 --model minilm --data sample
+	@echo 'To type these commands as they stand: source .venv/bin/activate'
 
 test: setup
 	$(PYTEST) -n 2

@@ -55,7 +55,9 @@ class TrainConfig(BaseModel):
     the run to the bit on the same machine.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="constants"
+    )
 
     task: Name = Field(description="GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli.")
     model: Name = Field(
@@ -132,7 +134,7 @@ class TrainConfig(BaseModel):
             description = type(self).model_fields[name].description or ""
             lines.append(f"# {' '.join(description.split())}")
             line = yaml.dump({name: value}, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-            lines.append(line.strip())
+            lines.append(line.rstrip("\n"))
         write_text(path, "\n".join(lines) + "\n")
 
 

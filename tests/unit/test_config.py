@@ -236,6 +236,7 @@ CONFIGS = st.fixed_dictionaries(
 )
 @given(values=CONFIGS)
 @example(values={"task": "cola", "model": "next\x85line"})
+@example(values={"task": "cola", "set": {"threshold": float("inf")}})
 def test_a_saved_configuration_reads_back_equal(tmp_path: Path, values: dict[str, Any]) -> None:
     config = make_config(values)
     path = tmp_path / "config.yaml"
