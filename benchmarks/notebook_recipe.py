@@ -2,6 +2,7 @@
 
     python benchmarks/notebook_recipe.py --data DIR --runs FOLDER --write benchmarks/results/…md
 
+It is about scores: both sides' times are not compared here, for they were not taken side by side.
 Runs that FOLDER already holds are not repeated: the table is made from their records. The plain
 Trainer's scores come from files that `benchmarks/peers/notebook.py --output` wrote into
 `benchmarks/results/peers/`.
@@ -63,8 +64,8 @@ def main() -> None:
 def report(records: list[Record]) -> str:
     """Return the table as Markdown: each run, then the plain Trainer's on the same task."""
     lines = [
-        "| task | who | seed | validation by epoch | best | majority | seconds |",
-        "|---|---|---|---|---|---|---|",
+        "| task | who | seed | validation by epoch | best | majority |",
+        "|---|---|---|---|---|---|",
     ]
     for record in records:
         lines.append(_own_row(record))
@@ -107,13 +108,10 @@ def _own_row(record: Record) -> str:
     majority = " / ".join(
         _shown(baseline.metrics["validation"][name] if baseline else None) for name in names
     )
-    seconds = record.timing.train_seconds + record.timing.evaluation_seconds
     rows = record.data.rows["train"] if record.data else 0
-    who = f"gluetune, {rows:,} rows, {len(record.epochs)} epochs"
-    return (
-        f"| {record.task} | {who} | {record.seed} | {by_epoch} | {best} | {majority} "
-        f"| {seconds:.0f} |"
-    )
+    precision = record.environment.precision if record.environment else ""
+    who = f"gluetune, {precision}, {len(record.epochs)} epochs, {rows:,} rows"
+    return f"| {record.task} | {who} | {record.seed} | {by_epoch} | {best} | {majority} |"
 
 
 def _value(epoch: EpochRecord, name: str) -> float | None:
@@ -121,7 +119,7 @@ def _value(epoch: EpochRecord, name: str) -> float | None:
 
 
 def _peers(task: str) -> list[dict[str, Any]]:
-    files = sorted(PEERS.glob(f"{task}-*.json"))
+    files = sorted(PEERS.glob(f"{task}-*.json"), reverse=True)
     return [json.loads(file.read_text(encoding="utf-8")) for file in files]
 
 
@@ -133,12 +131,8 @@ def _peer_row(peer: dict[str, Any]) -> str:
     )
     best = epochs[peer["best_epoch"] - 1]
     values = " / ".join(_shown(best[name]) for name in names)
-    seconds = peer["seconds"]["training_with_evaluations"]
     who = f"plain Trainer, {settings['precision']}, {len(epochs)} epochs"
-    return (
-        f"| {settings['task']} | {who} | {settings['seed']} | {by_epoch} | {values} | "
-        f"| {seconds:.0f} |"
-    )
+    return f"| {settings['task']} | {who} | {settings['seed']} | {by_epoch} | {values} | |"
 
 
 def _shown(value: float | None) -> str:
