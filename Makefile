@@ -3,8 +3,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
-# One thread a process: the tests run two processes side by side.
-PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/pytest
 
 .PHONY: setup quickstart test check format
 
@@ -20,7 +18,7 @@ quickstart: setup
 	@echo 'To type these commands as they stand: source .venv/bin/activate'
 
 test: setup
-	$(PYTEST) -n 2
+	$(BIN)/pytest -n 2
 
 check: setup
 	$(BIN)/ruff check

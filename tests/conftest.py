@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.hub_server import Hub, running_hub
+
+# torch and tokenizers read these on import, which no test has done yet. A second thread would only
+# wait for products as small as these, and the processes of `pytest -n 2` for each other.
+os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.support.killed import MOMENTS, train_and_die
 from tests.support.processes import finish, start, wait_until
-from tests.support.trainings import Bench, checkpoints_of, outcome
+from tests.support.trainings import Bench, checkpoints_of, outcome, resumed
 
 import gluetune
 from gluetune.cli.app import main
@@ -34,10 +34,6 @@ def whole(bench: Bench) -> Run:
     return bench.train(epochs=2, **_SETTINGS)
 
 
-def _resumed(output: Path) -> Run:
-    return gluetune.train(resume=output, progress=False)
-
-
 def _drawn(moment: str) -> int:
     return random.Random(f"{_SEED} {moment}").randint(2, _MOST[moment]) if moment in _MOST else 1
 
@@ -55,7 +51,7 @@ def test_a_run_killed_anywhere_comes_to_the_same_bits(
     assert train_and_die(moment, count, settings) == -signal.SIGKILL
 
     assert Run(output).status == "running"
-    done = _resumed(output)
+    done = resumed(output)
     assert outcome(done) == outcome(whole)
     assert checkpoints_of(output) == []
 
@@ -70,7 +66,7 @@ def test_a_run_killed_again_and_again_comes_to_the_same_bits(bench: Bench, whole
         deaths += train_and_die(moment, draw.randint(1, 4), arguments) == -signal.SIGKILL
         assert len(checkpoints_of(output)) <= 3  # the newest, the one before, and half a next one
         arguments = {"resume": output}
-    done = _resumed(output)
+    done = resumed(output)
     assert deaths == 3
     assert len(done.record.resumed_from) == 3
     assert outcome(done) == outcome(whole)

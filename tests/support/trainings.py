@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,3 +119,13 @@ def outcome(run: Run) -> dict[str, Any]:
 def checkpoints_of(run: Path) -> Sequence[Path]:
     """Return the folders that `checkpoints/` of an unfinished run holds, hidden ones too."""
     return sorted((run / "checkpoints").iterdir()) if (run / "checkpoints").is_dir() else []
+
+
+def send_signal(number: signal.Signals = signal.SIGINT) -> Callable[..., None]:
+    """Return an action for `At` that sends this process a signal."""
+    return lambda **kwargs: os.kill(os.getpid(), number)
+
+
+def resumed(output: Path, **extras: Any) -> Run:
+    """Take up the run in `output` where it stopped, and return it finished."""
+    return gluetune.train(resume=output, progress=False, **extras)

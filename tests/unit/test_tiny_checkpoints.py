@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,6 @@ TEXTS = [
     "The man read a book.",
     "It was not very good, said the woman who wrote 3 long stories: naïve 東京 🙂!",
 ]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Let no second thread wait on a busy machine for products as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _load(folder: Path, **options: Any) -> tuple[Any, Any]:

@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.trainings import At, Bench, checkpoints_of, outcome
+from tests.support.trainings import At, Bench, checkpoints_of, outcome, resumed, send_signal
 
 import gluetune
 from gluetune.runs import Run
 from gluetune.training.run_trainer import RunTrainer
-
-
-def _signal(number: signal.Signals = signal.SIGINT) -> Callable[..., None]:
-    return lambda **kwargs: os.kill(os.getpid(), number)
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """40 rows in batches of 16: three steps an epoch, nine in all."""
-    return Bench(tmp_path_factory.mktemp("bench"))
-
-
-@pytest.fixture(scope="module")
-def whole(bench: Bench) -> dict[str, Any]:
-    """What comes of a run that nothing interrupts."""
-    return outcome(bench.train())
-
-
-def _resumed(output: Path, **extras: Any) -> Run:
-    return gluetune.train(resume=output, progress=False, **extras)
 
 
 @pytest.mark.parametrize("step", [1, 4, 8])
@@ -43,14 +20,14 @@ def test_ctrl_c_in_mid_epoch_saves_and_the_resumed_run_is_the_same(
 ) -> None:
     output = bench.new_output()
     with pytest.raises(KeyboardInterrupt):
-        bench.train(output=output, callbacks=[At("on_step_begin", step - 1, _signal())])
+        bench.train(output=output, callbacks=[At("on_step_begin", step - 1, send_signal())])
     run = Run(output)
     assert run.status == "interrupted"
     assert (run.record.steps, run.record.total_steps) == (step, 9)
     assert [path.name for path in checkpoints_of(output)] == [f"step-{step:06d}"]
     assert not list(output.rglob("training_args.bin"))
 
-    done = _resumed(output)
+    done = resumed(output)
 
     assert outcome(done) == whole
     assert done.record.resumed_from == [step]
@@ -60,42 +37,44 @@ def test_ctrl_c_in_mid_epoch_saves_and_the_resumed_run_is_the_same(
 def test_ctrl_c_while_a_state_is_saved_is_the_same(bench: Bench, whole: dict[str, Any]) -> None:
     output = bench.new_output()
     with pytest.raises(KeyboardInterrupt):
-        bench.train(output=output, checkpoint_minutes=1e-9, callbacks=[At("on_save", 4, _signal())])
+        bench.train(
+            output=output, checkpoint_minutes=1e-9, callbacks=[At("on_save", 4, send_signal())]
+        )
     assert [epoch.step for epoch in Run(output).record.epochs] == [3]
-    assert outcome(_resumed(output)) == whole
+    assert outcome(resumed(output)) == whole
 
 
 def test_sigterm_at_the_end_of_an_epoch_evaluates_saves_and_exits_with_143(
     bench: Bench, whole: dict[str, Any]
 ) -> None:
     output = bench.new_output()
-    stop = At("on_step_end", 3, _signal(signal.SIGTERM))
+    stop = At("on_step_end", 3, send_signal(signal.SIGTERM))
     with pytest.raises(SystemExit) as caught:
         bench.train(output=output, callbacks=[stop])
     assert caught.value.code == 143
     assert len(Run(output).record.epochs) == 1
-    assert outcome(_resumed(output)) == whole
+    assert outcome(resumed(output)) == whole
 
 
 def test_a_stop_request_in_the_last_step_comes_too_late(
     bench: Bench, whole: dict[str, Any]
 ) -> None:
-    assert outcome(bench.train(callbacks=[At("on_step_begin", 8, _signal())])) == whole
+    assert outcome(bench.train(callbacks=[At("on_step_begin", 8, send_signal())])) == whole
 
 
 def test_the_second_ctrl_c_stops_at_once_and_the_earlier_checkpoint_stands(
     bench: Bench, whole: dict[str, Any]
 ) -> None:
     def twice(**kwargs: Any) -> None:
-        _signal()()
-        _signal()()
+        send_signal()()
+        send_signal()()
 
     output = bench.new_output()
     with pytest.raises(KeyboardInterrupt):
         bench.train(output=output, callbacks=[At("on_step_begin", 4, twice)])
     assert Run(output).status == "interrupted"
     assert [path.name for path in checkpoints_of(output)] == ["step-000003"]
-    assert outcome(_resumed(output)) == whole
+    assert outcome(resumed(output)) == whole
 
 
 def test_a_checkpoint_that_is_given_up_half_written_is_as_if_it_never_was(
@@ -115,7 +94,7 @@ def test_a_checkpoint_that_is_given_up_half_written_is_as_if_it_never_was(
             bench.train(output=output)
     assert [path.name for path in checkpoints_of(output)] == ["step-000003"]
     assert len(Run(output).record.epochs) == 2
-    assert outcome(_resumed(output)) == whole
+    assert outcome(resumed(output)) == whole
 
 
 @pytest.mark.parametrize("moment", ["Job._check_reloaded", "write_atomically"])
@@ -134,7 +113,7 @@ def test_a_run_stopped_while_finishing_only_finishes(
     assert (record.status.value, record.steps) == ("interrupted", 9)
 
     trained = At("on_step_begin", None, fail)
-    assert outcome(_resumed(output, callbacks=[trained])) == whole
+    assert outcome(resumed(output, callbacks=[trained])) == whole
 
 
 def test_a_run_that_ends_within_an_epoch_takes_no_further_step_when_finished_later(
@@ -148,7 +127,7 @@ def test_a_run_that_ends_within_an_epoch_takes_no_further_step_when_finished_lat
         patch.setattr("gluetune.training.job.Job._check_reloaded", fail)
         with pytest.raises(KeyboardInterrupt):
             bench.train(output=output, epochs=1.5)
-    assert outcome(_resumed(output)) == outcome(bench.train(epochs=1.5))
+    assert outcome(resumed(output)) == outcome(bench.train(epochs=1.5))
 
 
 def test_early_stopping_ends_the_run_and_a_resumed_one_does_not_train_on(
@@ -170,21 +149,21 @@ def test_early_stopping_ends_the_run_and_a_resumed_one_does_not_train_on(
         patch.setattr("gluetune.training.job.Job._check_reloaded", fail)
         with pytest.raises(KeyboardInterrupt):
             bench.train(output=output, **settings)
-    assert outcome(_resumed(output)) == outcome(whole)
+    assert outcome(resumed(output)) == outcome(whole)
 
 
 def test_other_data_under_the_same_path_are_refused(bench: Bench) -> None:
     output = bench.new_output()
     with pytest.raises(KeyboardInterrupt):
-        bench.train("rte", output=output, callbacks=[At("on_step_begin", 3, _signal())])
+        bench.train("rte", output=output, callbacks=[At("on_step_begin", 3, send_signal())])
     (file,) = (bench.data / "rte").glob("validation-*")
     other = next((bench.data / "rte").glob("train-*"))
     before = file.read_bytes()
     file.write_bytes(other.read_bytes())
     with pytest.raises(gluetune.RunError, match="have changed since it began: validation"):
-        _resumed(output)
+        resumed(output)
     file.write_bytes(before)
-    assert _resumed(output).status == "finished"
+    assert resumed(output).status == "finished"
 
 
 def test_a_damaged_checkpoint_is_refused_and_its_hint_works(
@@ -192,14 +171,14 @@ def test_a_damaged_checkpoint_is_refused_and_its_hint_works(
 ) -> None:
     output = bench.new_output()
     with pytest.raises(KeyboardInterrupt):
-        bench.train(output=output, callbacks=[At("on_step_begin", 4, _signal())])
+        bench.train(output=output, callbacks=[At("on_step_begin", 4, send_signal())])
     (checkpoint,) = checkpoints_of(output)
     (checkpoint / "optimizer.pt").unlink()
     with pytest.raises(gluetune.RunError, match=r"optimizer\.pt") as caught:
-        _resumed(output)
+        resumed(output)
     assert f"rm -r {checkpoint}" in caught.value.findings[0].hint
     shutil.rmtree(checkpoint)
-    assert outcome(_resumed(output)) == whole
+    assert outcome(resumed(output)) == whole
 
 
 @pytest.mark.parametrize(
@@ -225,7 +204,7 @@ def test_a_run_may_end_within_an_epoch_and_resumes_there(
         with pytest.raises(KeyboardInterrupt):
             bench.train(
                 output=output,
-                callbacks=[At("on_step_begin", steps - 2, _signal())],
+                callbacks=[At("on_step_begin", steps - 2, send_signal())],
                 **settings,
             )
-        assert outcome(_resumed(output)) == outcome(run)
+        assert outcome(resumed(output)) == outcome(run)

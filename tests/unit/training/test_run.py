@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tests.support.trainings import At, Bench, checkpoints_of, outcome
+from tests.support.trainings import At, Bench, checkpoints_of, outcome, resumed, send_signal
 
 import gluetune
 from gluetune.cli.app import main
@@ -20,26 +17,6 @@ from gluetune.config import TrainConfig
 from gluetune.errors import ConfigurationError, TrainingError
 from gluetune.runs import Run
 from gluetune.training.checkpoints import CheckpointStore
-
-
-def _signal(number: signal.Signals = signal.SIGINT) -> Callable[..., None]:
-    return lambda **kwargs: os.kill(os.getpid(), number)
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """40 rows in batches of 16: three steps an epoch, nine in all."""
-    return Bench(tmp_path_factory.mktemp("bench"))
-
-
-@pytest.fixture(scope="module")
-def whole(bench: Bench) -> dict[str, Any]:
-    """What comes of a run that nothing interrupts."""
-    return outcome(bench.train())
-
-
-def _resumed(output: Path, **extras: Any) -> Run:
-    return gluetune.train(resume=output, progress=False, **extras)
 
 
 def test_a_run_repeats_to_the_bit_and_leaves_nothing_but_its_parts(
@@ -76,7 +53,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_the_checkpoint_stands(
     assert record.error is not None
     assert (record.error.type, record.error.step) == ("TrainingError", 4)
     assert [path.name for path in checkpoints_of(output)] == ["step-000003"]
-    done = _resumed(output)
+    done = resumed(output)
     assert outcome(done) == whole
     assert done.record.error is None
 
@@ -132,7 +109,7 @@ def test_a_resumed_run_cuts_its_batches_as_memory_allowed_before(bench: Bench) -
     with pytest.raises(MemoryError):
         bench.train(output=output, callbacks=[_memory_for(4), At("on_step_begin", 7, cut_power)])
     assert Run(output).config.micro_batch_size == 16
-    done = _resumed(output)
+    done = resumed(output)
     assert outcome(done) == outcome(whole)
     assert done.config.micro_batch_size == 4
     assert "from 16 to 4" in done.record.notes[-1]
@@ -175,8 +152,8 @@ def test_a_schedule_and_smoothing_and_workers_go_through_set(bench: Bench) -> No
     assert rates[0] - rates[1] < rates[4] - rates[5]  # a cosine falls slowly at first
     output = bench.new_output()
     with pytest.raises(KeyboardInterrupt):
-        bench.train(output=output, callbacks=[At("on_step_begin", 4, _signal())], **settings)
-    assert outcome(_resumed(output)) == outcome(run)
+        bench.train(output=output, callbacks=[At("on_step_begin", 4, send_signal())], **settings)
+    assert outcome(resumed(output)) == outcome(run)
 
 
 def test_bf16_is_the_same_after_reloading_and_after_resuming(bench: Bench) -> None:
@@ -185,8 +162,10 @@ def test_bf16_is_the_same_after_reloading_and_after_resuming(bench: Bench) -> No
     assert run.record.best.agrees
     output = bench.new_output()
     with pytest.raises(KeyboardInterrupt):
-        bench.train(output=output, precision="bf16", callbacks=[At("on_step_begin", 4, _signal())])
-    assert outcome(_resumed(output)) == outcome(run)
+        bench.train(
+            output=output, precision="bf16", callbacks=[At("on_step_begin", 4, send_signal())]
+        )
+    assert outcome(resumed(output)) == outcome(run)
 
 
 def test_an_evaluation_that_a_callback_asks_for_counts_and_its_model_is_kept(
