@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,15 +51,25 @@ def render_run(console: Console, run: Run) -> None:
     console.print(_comparison(record))
     for note in record.notes:
         console.print(Text(f"note: {note}"))
-    if _best_epoch(record).collapsed:
-        console.print(
-            Text(
-                "This run collapsed: it gives every example the same class. Try another --seed, "
-                "--warmup 0.1, or a lower --learning-rate.",
-                style="yellow",
-            )
-        )
+    if warning := _warning(record):
+        console.print(Text(warning, style="yellow"))
     console.print(_next_steps(run), soft_wrap=True)
+
+
+def _warning(record: Record) -> str:
+    """Name a run that learnt nothing, and say what to try; empty when it learnt something."""
+    best, baseline = _best_epoch(record), record.majority_baseline
+    if best.collapsed:
+        found = "This run collapsed: it gives every example the same class."
+    elif _is_beaten(best.validation.score, baseline.score if baseline else None):
+        found = "This run does not beat the majority class: it learnt nothing that shows."
+    else:
+        return ""
+    return f"{found} Try another --seed, more --epochs, --warmup 0.1, or another --learning-rate."
+
+
+def _is_beaten(score: float | None, baseline: float | None) -> bool:
+    return score is not None and baseline is not None and score <= baseline
 
 
 def _best_epoch(record: Record) -> EpochRecord:
@@ -105,8 +116,8 @@ def _comparison(record: Record) -> Table:
         baseline = record.majority_baseline.flat()
         cells = (_number(baseline.get(name)) for name in names)
         table.add_row("majority class", *cells, "the most frequent label of train")
-    for reference in _published(record):
-        table.add_row(*_reference_row(reference, names))
+    for references in _published(record):
+        table.add_row(*_published_row(references, names))
     return table
 
 
@@ -115,19 +126,33 @@ def _epoch_choice(record: Record) -> str:
     return "one epoch" if count == 1 else f"best of {count} epochs"
 
 
-def _published(record: Record) -> tuple[Reference, ...]:
+def _published(record: Record) -> list[list[Reference]]:
+    """Return what was published for the checkpoint on GLUE, the metrics of one result together."""
     from gluetune.references import published
 
-    return published(record.task, record.model.name) if record.model else ()
+    if record.model is None or (record.data and record.data.source == "sample"):
+        return []  # the sample is not GLUE: its scores are held against none
+    found = published(record.task, record.model.name)
+    return [list(group) for _, group in groupby(found, key=_result)]
 
 
-def _reference_row(reference: Reference, names: list[str]) -> tuple[str, ...]:
+def _result(reference: Reference) -> tuple[str, ...]:
+    return (reference.model, reference.split, reference.protocol, reference.source)
+
+
+def _published_row(references: list[Reference], names: list[str]) -> list[str]:
     """A published cell stands under its own metric only; where the source names none, apart."""
-    value = f"{reference.value / 100:.4f}"
-    under = [value if _metric(name) == reference.metric else "" for name in names]
-    unnamed = "" if any(under) else f"{value}, {reference.metric or 'metric unstated'}; "
-    where = f"{unnamed}{reference.split}, {reference.protocol} ({reference.source})"
-    return (reference.model, *under, where)
+    under = dict.fromkeys(names, "")
+    apart = []
+    for reference in references:
+        columns = [name for name in names if _is_of(reference, name)]
+        value = f"{reference.value / 100:.4f}"
+        under |= dict.fromkeys(columns, value)
+        if not columns:
+            apart.append(f"{value} ({reference.metric or 'metric unstated'})")
+    first = references[0]
+    where = f"{first.split}, {first.protocol}; {first.source}"
+    return [first.model, *under.values(), "; ".join([*apart, where])]
 
 
 def _next_steps(run: Run) -> Text:
@@ -164,8 +189,10 @@ def _metric_names(epoch: EpochRecord) -> list[str]:
     return [*epoch.validation.flat(), *epoch.extra]
 
 
-def _metric(name: str) -> str:
-    return name.rpartition(" ")[2]
+def _is_of(reference: Reference, column: str) -> bool:
+    """Say whether a column, `METRIC` or `SUBSET METRIC`, is what a published cell measures."""
+    subset, _, metric = column.rpartition(" ")
+    return metric == reference.metric and subset in ("", reference.subset)
 
 
 def _number(value: float | None) -> str:

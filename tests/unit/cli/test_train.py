@@ -1,0 +1,174 @@
+"""What `gluetune train` prints at the end, from the record alone."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from gluetune.cli.train import render_run
+from gluetune.records import (
+    BestRecord,
+    DataRecord,
+    EpochRecord,
+    ModelRecord,
+    Record,
+    ScoreRecord,
+    Status,
+    TimingRecord,
+    now,
+)
+from gluetune.runs import Run
+
+TWO_SPLITS = ("validation_matched", "validation_mismatched")
+
+
+def _score(*splits: str, **metrics: float | None) -> ScoreRecord:
+    defined = [value for value in metrics.values() if value is not None]
+    mean = sum(defined) / len(defined) if len(defined) == len(metrics) else None
+    return ScoreRecord(
+        score=mean, metrics={split: dict(metrics) for split in splits or ("validation",)}
+    )
+
+
+def _epoch(number: int, score: ScoreRecord, **changed: Any) -> EpochRecord:
+    given: dict[str, Any] = {
+        "epoch": float(number),
+        "step": 10 * number,
+        "train_loss": 0.5,
+        "learning_rate": 1e-5,
+        "validation": score,
+        "validation_loss": 0.6,
+        "selection": score.score,
+        "train_seconds": 30.0,
+        "evaluation_seconds": 2.0,
+    }
+    return EpochRecord(**(given | changed))
+
+
+def _shown(
+    folder: Path,
+    *epochs: EpochRecord,
+    best: int = 1,
+    width: int = 100,
+    **changed: Any,
+) -> str:
+    chosen = epochs[best - 1]
+    given: dict[str, Any] = {
+        "status": Status.FINISHED,
+        "task": "mrpc",
+        "seed": 42,
+        "started": now(),
+        "updated": now(),
+        "command": "x",
+        "epochs": list(epochs),
+        "best": BestRecord(epoch=chosen.epoch, step=chosen.step, validation=chosen.validation),
+        "majority_baseline": _score(accuracy=0.68, f1=0.81),
+        "timing": TimingRecord(train_seconds=60, evaluation_seconds=4, examples_per_second=90),
+    }
+    Record(**(given | changed)).save(folder / "record.json")
+    console = Console(file=io.StringIO(), width=width)
+    render_run(console, Run(folder))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def _model(name: str) -> ModelRecord:
+    return ModelRecord(
+        name=name,
+        commit=None,
+        architecture="BertForSequenceClassification",
+        parameters=1,
+        new_weights=[],
+        label_map={},
+        max_length=None,
+    )
+
+
+def test_the_best_epoch_is_marked_and_held_against_the_majority(tmp_path: Path) -> None:
+    shown = _shown(
+        tmp_path,
+        _epoch(1, _score(accuracy=0.7, f1=0.8)),
+        _epoch(2, _score(accuracy=0.8, f1=0.85)),
+        best=2,
+    )
+    lines = shown.splitlines()
+    marked = [line for line in lines if "best │" in line]
+    assert len(marked) == 1
+    assert "0.8000" in marked[0]
+    assert "best of 2 epochs, one seed (42)" in shown
+    assert any("majority class" in line and "0.6800" in line and "0.8100" in line for line in lines)
+    assert "64 s, 90 examples/s" in shown
+    assert "does not beat" not in shown
+
+
+def test_a_run_that_learnt_nothing_is_named(tmp_path: Path) -> None:
+    worse = _epoch(1, _score(accuracy=0.6, f1=0.7))
+    assert "does not beat the majority class" in _shown(tmp_path, worse)
+    same = _epoch(1, _score(accuracy=0.68, f1=0.81), collapsed=True)
+    assert "This run collapsed" in _shown(tmp_path, same)
+
+
+def test_an_undefined_metric_is_called_so(tmp_path: Path) -> None:
+    shown = _shown(
+        tmp_path,
+        _epoch(1, _score(pearson=None, spearman=None)),
+        task="stsb",
+        majority_baseline=_score(pearson=None, spearman=None),
+    )
+    assert shown.count(" undefined │") == 6
+    assert "does not beat" not in shown
+
+
+def test_two_validation_sets_have_a_column_each(tmp_path: Path) -> None:
+    shown = _shown(
+        tmp_path,
+        _epoch(1, _score(*TWO_SPLITS, accuracy=0.8), extra={"mine": 0.25}),
+        task="mnli",
+        majority_baseline=_score(*TWO_SPLITS, accuracy=0.3),
+        best=1,
+    )
+    for part in ("matched accuracy", "mismatched accuracy", "mine", "0.2500", "one epoch"):
+        assert part in shown
+    published = _shown(
+        tmp_path,
+        _epoch(1, _score(*TWO_SPLITS, accuracy=0.8)),
+        task="mnli",
+        majority_baseline=None,
+        model=_model("google-bert/bert-base-cased"),
+        width=200,
+    )
+    row = next(line for line in published.splitlines() if "BERT-base-cased" in line)
+    assert row.count("0.83") == 1  # the matched set's, and not under the mismatched one
+
+
+def test_published_results_of_the_checkpoint_stand_under_their_own_metric(tmp_path: Path) -> None:
+    epoch = _epoch(1, _score(accuracy=0.8, f1=0.85))
+    shown = _shown(tmp_path, epoch, model=_model("google-bert/bert-base-cased"), width=180)
+    assert "BERT-base-cased" in shown
+    row = next(line for line in shown.splitlines() if "BERT-base-cased" in line)
+    assert "0.8407" in row
+    assert "0.8885" in row
+    assert "single seeded run" in row
+    assert "BERT-base-cased" not in _shown(tmp_path, epoch, model=_model("someone/else"))
+    sample = DataRecord(source="sample", rows={"train": 4}, fingerprints={}, truncated={})
+    on_sample = _shown(tmp_path, epoch, model=_model("google-bert/bert-base-cased"), data=sample)
+    assert "BERT-base-cased" not in on_sample
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_names_are_shown_as_they_are_and_commands_stay_whole(tmp_path: Path, width: int) -> None:
+    folder = tmp_path / "[red]runs[/red]"
+    folder.mkdir(parents=True)
+    data = DataRecord(
+        source="/data/[bold]my glue", rows={"train": 4}, fingerprints={}, truncated={}
+    )
+    shown = _shown(
+        folder, _epoch(1, _score(accuracy=0.8, f1=0.85)), data=data, notes=["[red]"], width=width
+    )
+    assert f"run      {folder}\n" in shown
+    assert "gluetune show mrpc --data '/data/[bold]my glue'\n" in shown
+    assert "note: [red]" in shown
