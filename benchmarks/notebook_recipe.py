@@ -131,7 +131,8 @@ def _peer_row(peer: dict[str, Any]) -> str:
     )
     best = epochs[peer["best_epoch"] - 1]
     values = " / ".join(_shown(best[name]) for name in names)
-    who = f"plain Trainer, {settings['precision']}, {len(epochs)} epochs"
+    threads = peer["hardware"]["threads"]
+    who = f"plain Trainer, {settings['precision']}, {len(epochs)} epochs, {threads} threads"
     return f"| {settings['task']} | {who} | {settings['seed']} | {by_epoch} | {values} | |"
 
 
