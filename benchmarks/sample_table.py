@@ -55,7 +55,8 @@ def report(records: list[Record]) -> str:
 
 def _record(task: str, folder: Path, threads: int | None) -> Record:
     if (folder / "record.json").exists():
-        return gluetune.Run(folder).record
+        run = gluetune.Run(folder)
+        return (run if run.status == "finished" else gluetune.train(resume=folder)).record
     return gluetune.train(
         task, model="minilm", data="sample", threads=threads, output=folder
     ).record

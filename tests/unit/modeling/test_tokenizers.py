@@ -71,7 +71,7 @@ def test_the_smaller_of_both_limits_counts(tmp_path: Path, architecture: str) ->
     assert limit_of(checkpoint) == LIMIT
 
 
-@pytest.mark.parametrize("architecture", UNLIMITED)
+@pytest.mark.parametrize("architecture", sorted(UNLIMITED))
 def test_a_tokenizers_limit_counts_where_the_model_has_none(
     tmp_path: Path, architecture: str
 ) -> None:
