@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from gluetune.data.encoding import Encoded
 from gluetune.errors import TrainingError
 from gluetune.evaluation.inference import Collator, ResolvedPrecision, compute_logits
 from gluetune.metrics import TaskScore, collapsed, score_task
+from gluetune.predictions import Predictions
 from gluetune.records import ScoreRecord
 from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from transformers import PreTrainedModel
 
 
@@ -34,29 +35,6 @@ class ScoredSplit:
         """Pair `encoded` with the labels and indices of the table that it was made from."""
         labels = table.column(task.label_column).to_numpy()
         return cls(encoded, labels, table.column(task.index_column).to_numpy())
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """A model's answers on one split, in the order of its rows."""
-
-    index: NDArray[Any]
-    labels: NDArray[Any]
-    predicted: NDArray[Any]
-    """Class ids of the task, or numbers."""
-    logits: NDArray[np.float32]
-    """Shape (rows, classes) in the order of the task's classes, or (rows, 1)."""
-
-    def table(self) -> pa.Table:
-        """Return the rows of `predictions/SPLIT.parquet`: idx, label, prediction, logits."""
-        return pa.table(
-            {
-                "idx": pa.array(self.index),
-                "label": pa.array(self.labels),
-                "prediction": pa.array(self.predicted),
-                "logits": pa.array(list(self.logits), pa.list_(pa.float32())),
-            }
-        )
 
 
 @dataclass(frozen=True)

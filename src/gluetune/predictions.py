@@ -1,0 +1,55 @@
+"""What a model answered on one split, as it lies in `predictions/SPLIT.parquet`.
+
+Everything that is said of a model's answers (scores, intervals, comparisons, reports) starts from
+these columns and needs neither the model nor the text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's answers on one split, in the order of its rows."""
+
+    index: NDArray[Any]
+    labels: NDArray[Any]
+    """Class ids of the task, or numbers; -1 where they are hidden."""
+    predicted: NDArray[Any]
+    """Class ids of the task, or numbers."""
+    logits: NDArray[np.float32]
+    """Shape (rows, classes) in the order of the task's classes, or (rows, 1)."""
+
+    def table(self) -> pa.Table:
+        """Return the rows of `predictions/SPLIT.parquet`: idx, label, prediction, logits."""
+        import pyarrow as pa
+
+        return pa.table(
+            {
+                "idx": pa.array(self.index),
+                "label": pa.array(self.labels),
+                "prediction": pa.array(self.predicted),
+                "logits": pa.array(list(self.logits), pa.list_(pa.float32())),
+            }
+        )
+
+    @classmethod
+    def of_table(cls, table: pa.Table) -> Predictions:
+        """Return what `table` wrote, read back."""
+        import numpy as np
+
+        width = len(table["logits"][0]) if len(table) else 0
+        flat = table["logits"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return cls(
+            index=table["idx"].to_numpy(),
+            labels=table["label"].to_numpy(),
+            predicted=table["prediction"].to_numpy(),
+            logits=np.asarray(flat, dtype=np.float32).reshape(len(table), width),
+        )
