@@ -20,6 +20,8 @@ from gluetune.files import write_text
 from gluetune.tasks import get_task
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+ComputePath = Literal["unpadded", "grouped", "padded"]
+Compute = Literal["auto", "unpadded", "grouped", "padded"]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -96,6 +98,14 @@ class TrainConfig(BaseModel):
     )
     precision: Precision = Field(
         "auto", description="auto takes bf16 where the hardware multiplies it natively, else fp32."
+    )
+    compute: Compute = Field(
+        "auto",
+        description="How padding is avoided: unpadded (the encoder sees real tokens only), grouped "
+        "(parts of like length), padded (not at all). auto takes what the model allows.",
+    )
+    compact_vocabulary: bool = Field(
+        True, description="Train only the rows of the word embeddings that occur in the data."
     )
     metric: Name = Field(
         "score",

@@ -136,6 +136,15 @@ class TimingRecord(_Part):
     """Real tokens, padding not counted."""
 
 
+class ComputeRecord(_Part):
+    """How the arithmetic was saved."""
+
+    path: str
+    """`unpadded`, `grouped` or `padded`."""
+    vocabulary_rows: int | None
+    """Rows of the word embeddings that were trained, where not all were."""
+
+
 class ErrorRecord(_Part):
     """Why a run failed."""
 
@@ -158,6 +167,7 @@ class Record(_Part):
     model: ModelRecord | None = None
     data: DataRecord | None = None
     environment: EnvironmentRecord | None = None
+    compute: ComputeRecord | None = None
     epochs: list[EpochRecord] = Field(default_factory=list)
     best: BestRecord | None = None
     majority_baseline: ScoreRecord | None = None

@@ -173,7 +173,7 @@ def test_minilm_learns_the_sample(tmp_path: Path) -> None:
         model="minilm",
         data="sample",
         fraction=0.05,
-        epochs=2,
+        epochs=4,
         batch_size=8,
         learning_rate=2e-4,
         precision="fp32",

@@ -35,7 +35,7 @@ def test_the_defaults_are_the_notebooks() -> None:
 
 def test_every_field_says_what_it_is() -> None:
     fields = TrainConfig.model_fields
-    assert len(fields) == 24
+    assert len(fields) == 26
     for name, field in fields.items():
         assert field.description, name
 
@@ -223,6 +223,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "label_order": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
     "trust_remote_code": st.booleans(),
     "checkpoint_minutes": _numbers(0, 1e3),
+    "compute": st.sampled_from(["auto", "unpadded", "grouped", "padded"]),
+    "compact_vocabulary": st.booleans(),
     "threads": st.none() | st.integers(1, 64),
     "set": st.dictionaries(_TEXT, _VALUE | st.lists(_VALUE, max_size=3), max_size=3),
 }

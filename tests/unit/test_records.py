@@ -13,6 +13,7 @@ from gluetune.errors import RunError
 from gluetune.records import (
     RECORD_VERSION,
     BestRecord,
+    ComputeRecord,
     DataRecord,
     EnvironmentRecord,
     EpochRecord,
@@ -78,6 +79,7 @@ def full_record() -> Record:
             threads=1,
             git_commit=None,
         ),
+        compute=ComputeRecord(path="unpadded", vocabulary_rows=5),
         epochs=[EPOCH],
         best=BestRecord(epoch=1.0, step=10, validation=SCORE, reloaded=SCORE, agrees=True),
         majority_baseline=SCORE,

@@ -33,7 +33,14 @@ _PANELS = {
         "set",
     ),
     "The checkpoint's head and code": ("new_head", "label_order", "trust_remote_code"),
-    "The machine": ("micro_batch_size", "eval_batch_size", "threads", "checkpoint_minutes"),
+    "The machine": (
+        "compute",
+        "compact_vocabulary",
+        "micro_batch_size",
+        "eval_batch_size",
+        "threads",
+        "checkpoint_minutes",
+    ),
 }
 _PANEL_OF = {name: panel for panel, names in _PANELS.items() for name in names}
 
@@ -60,7 +67,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 def given_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was typed, by field: an option that was left out is left out."""
-    settings = {name: value for name, value in options.items() if value not in (None, False, [])}
+    settings = {name: value for name, value in options.items() if value not in (None, [])}
     if "set" in settings:
         settings["set"] = _assignments(settings["set"])
     if "label_order" in settings:
@@ -85,9 +92,10 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     is_flag = field.annotation is bool
-    kind: Any = bool if is_flag else list[str] | None if name == "set" else str | None
+    kind: Any = bool | None if is_flag else list[str] | None if name == "set" else str | None
+    flag = flag_of(name)
     option = typer.Option(
-        flag_of(name),
+        f"{flag}/--no-{flag.removeprefix('--')}" if field.default is True else flag,
         help=field.description,
         metavar=None if is_flag else _metavar(name, field),
         show_default=False if is_flag else _shown_default(field),
@@ -96,7 +104,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=False if is_flag else None,
+        default=None,
         annotation=Annotated[kind, option],
     )
 

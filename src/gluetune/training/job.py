@@ -13,10 +13,17 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallback, TrainerState
 
+from gluetune.config import make_config, read_config
 from gluetune.evaluation.scoring import Evaluation
 from gluetune.files import write_atomically, write_folder
 from gluetune.modeling.classifiers import quiet_transformers, reload_classifier
-from gluetune.records import BestRecord, EpochRecord, ErrorRecord, Record, Status
+from gluetune.records import (
+    BestRecord,
+    EpochRecord,
+    ErrorRecord,
+    Record,
+    Status,
+)
 from gluetune.runs import Run, RunFolder
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore, weights_digest
@@ -84,6 +91,8 @@ class Job:
             data_collator=self.extras.data_collator or DataCollatorWithPadding(tokenizer),
             callbacks=[*self.extras.callbacks, flow, ProgressCallback(self.reporter)],
             micro_batch_size=config.micro_batch_size,
+            compute=config.compute,
+            compact_vocabulary=config.compact_vocabulary,
             validation=Validation(
                 task=prepared.task,
                 splits=prepared.validation,
@@ -95,6 +104,7 @@ class Job:
             ),
             store=self.store,
             on_epoch=self._on_epoch,
+            on_note=self._on_note,
         )
         trainer.remove_callback(PrinterCallback)
         return trainer
@@ -107,12 +117,21 @@ class Job:
             if state.global_step >= state.max_steps or flow.is_exhausted(state, steps_per_epoch):
                 trainer.state = state
                 return
-        trainer.train(checkpoint)
+        try:
+            trainer.train(checkpoint)
+        finally:
+            self._keep_path(trainer)
         self._note_micro_batch(trainer)
+
+    def _on_note(self, note: str) -> None:
+        self.record.notes.append(note)
+        self.reporter.say(f"note: {note}")
 
     def _on_epoch(self, epoch: EpochRecord, best: bool) -> None:
         self.record.epochs.append(epoch)
         self._count_steps()
+        assert self.trainer is not None, "an epoch is a trainer's"
+        self.record.compute = self.trainer.compute_record()
         if best:
             self.record.best = BestRecord(
                 epoch=epoch.epoch, step=epoch.step, validation=epoch.validation
@@ -120,6 +139,15 @@ class Job:
         self.record.timing = timing(self.record, self.prepared)
         self.record.save(self.folder.record)
         self.reporter.say(epoch_line(epoch, best))
+
+    def _keep_path(self, trainer: RunTrainer) -> None:
+        """Keep the path that the model allowed, for resuming and for repeating."""
+        if trainer.compute != self.prepared.config.compute:
+            self._change_config(compute=trainer.compute)
+
+    def _change_config(self, **changed: Any) -> None:
+        config = make_config(read_config(self.folder.config))
+        config.model_copy(update=changed).save(self.folder.config)
 
     def _note_micro_batch(self, trainer: RunTrainer) -> None:
         """Keep the micro-batch that memory allowed, for resuming and for repeating."""
@@ -130,9 +158,7 @@ class Job:
                 f"{trainer.micro_batch_size}. The batch stayed the same; a repeat from "
                 "config.yaml cuts it so from the first step on, and differs in the last bits."
             )
-            self.prepared.config.model_copy(
-                update={"micro_batch_size": trainer.micro_batch_size}
-            ).save(self.folder.config)
+            self._change_config(micro_batch_size=trainer.micro_batch_size)
 
     def _end_if_asked(self, stop: StopRequest, trainer: RunTrainer) -> None:
         """Leave after a stop request, unless the training was at its end anyway."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from gluetune.config import TrainConfig
+from gluetune.config import ComputePath, TrainConfig
 from gluetune.data.encoding import Encoded, encode
 from gluetune.data.sampling import take_fraction
 from gluetune.data.sources import Source, open_source
@@ -24,6 +24,7 @@ from gluetune.evaluation.inference import ResolvedPrecision
 from gluetune.evaluation.scoring import ScoredSplit
 from gluetune.modeling.checkpoints import Checkpoint, find_checkpoint
 from gluetune.modeling.classifiers import Classifier, load_classifier
+from gluetune.modeling.compute import resolve_compute
 from gluetune.records import DataRecord, ModelRecord
 from gluetune.tasks import TaskSpec, get_task
 from gluetune.training.arguments import check_set, training_arguments
@@ -81,7 +82,10 @@ def prepare(config: TrainConfig, *, own_metrics: bool = False) -> Prepared:
     classifier = None
     if checkpoint is not None:
         classifier = _try(lambda: _classifier(config, task, checkpoint), errors)
-    resolved = _resolved(config, precision, tables, checkpoint, classifier)
+    compute = None
+    if classifier is not None:
+        compute = _try(lambda: _compute(config, classifier), errors)
+    resolved = _resolved(config, precision, compute, tables, checkpoint, classifier)
     if arguments_can_be_tried:
         _try(lambda: training_arguments(resolved, Path()), errors)
     if errors or not (precision and tables and checkpoint and classifier):
@@ -193,9 +197,18 @@ def _classifier(config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint) -> 
     return classifier
 
 
+def _compute(config: TrainConfig, classifier: Classifier) -> ComputePath:
+    """Resolve the path of a batch. Layers that are computed twice cannot be told their layout."""
+    again = any(config.set.get(f"{kind}_checkpointing") for kind in ("activation", "gradient"))
+    if again and config.compute == "auto":
+        return "grouped"
+    return resolve_compute(config.compute, classifier.model)
+
+
 def _resolved(
     config: TrainConfig,
     precision: ResolvedPrecision | None,
+    compute: ComputePath | None,
     tables: _Tables | None,
     checkpoint: Checkpoint | None,
     classifier: Classifier | None,
@@ -203,6 +216,7 @@ def _resolved(
     """Put in what every `auto` came to, as far as it could be found out."""
     found = {
         "precision": precision,
+        "compute": compute,
         "data": tables and tables.source.name,
         "model": checkpoint and _model_setting(config, checkpoint),
         "revision": checkpoint and checkpoint.commit,

@@ -159,7 +159,7 @@ def _introduce(prepared: Prepared, folder: RunFolder, reporter: Reporter) -> Non
     reporter.say(f"data    {prepared.data.source} ({counted} examples)")
     reporter.say(
         f"model   {model.name} ({model.parameters / 1e6:.1f}M weights, {config.precision}, "
-        f"{config.threads} threads)"
+        f"{config.threads} threads, {config.compute})"
     )
     if model.new_weights:
         names = ", ".join(model.new_weights)

@@ -6,16 +6,19 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gluetune.config import ComputePath
 from gluetune.errors import ConfigurationError
 from gluetune.evaluation.inference import ResolvedPrecision
 from gluetune.evaluation.scoring import Evaluation, ScoredSplit, evaluate_task
-from gluetune.records import EpochRecord
+from gluetune.modeling.compute import computing, resolve_compute
+from gluetune.records import ComputeRecord, EpochRecord
 from gluetune.tasks import TaskSpec
 from gluetune.training.checkpoints import CheckpointStore
 from gluetune.training.trainer import Trainer
@@ -56,6 +59,7 @@ class RunTrainer(Trainer):
     """A Trainer whose evaluations are the task's, and whose checkpoints are a CheckpointStore's.
 
     `on_epoch` is told of every evaluation: the record of the epoch, and whether it is the best.
+    `on_note` is told what the record should say of it.
     """
 
     def __init__(
@@ -64,28 +68,51 @@ class RunTrainer(Trainer):
         validation: Validation,
         store: CheckpointStore,
         on_epoch: Callable[[EpochRecord, bool], None],
+        on_note: Callable[[str], None],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.validation = validation
         self.store = store
         self.on_epoch = on_epoch
+        self.on_note = on_note
         self._meter = _Meter()
         self._clock = time.monotonic()
         self._staging = Path()
 
     def score(self, model: Any) -> Evaluation:
-        """Predict and score every validation split with `model`."""
+        """Predict and score every validation split with `model`, as in training."""
         how = self.validation
-        return evaluate_task(
-            model,
-            how.task,
-            how.splits,
-            self.data_collator,
-            outputs=how.outputs,
-            batch_size=how.batch_size,
-            precision=how.precision,
-        )
+        with self._path_of(model):
+            return evaluate_task(
+                model,
+                how.task,
+                how.splits,
+                self.data_collator,
+                outputs=how.outputs,
+                batch_size=how.batch_size,
+                precision=how.precision,
+            )
+
+    def _path_of(self, model: Any) -> AbstractContextManager[None]:
+        """Return the context of the trained model's path; during training it is set already."""
+        if model is self.model:
+            return nullcontext()
+        return computing(model, resolve_compute(self.compute, model))
+
+    def compute_record(self) -> ComputeRecord:
+        """Return how the arithmetic is saved, for the record."""
+        rows = None if self._vocabulary is None else len(self._vocabulary.rows)
+        return ComputeRecord(path=self.compute_path, vocabulary_rows=rows)
+
+    def on_fallback(self, path: ComputePath, note: str) -> None:
+        """Have the record say that the model did not allow a faster way than `path`."""
+        self.on_note(note)
+
+    def data_to_scan(self) -> list[Any]:
+        """Return every data set whose tokens the model meets while it trains."""
+        validated = [split.encoded.examples for split in self.validation.splits.values()]
+        return [*super().data_to_scan(), *validated]
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train, from `resume_from_checkpoint` if given."""
@@ -106,6 +133,7 @@ class RunTrainer(Trainer):
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
         """Score the task. Returns its metrics as Trainer does, with a prefix."""
         train_seconds = self._read_clock()
+        self._check_path_once()
         evaluation = self.score(self.model)
         extra = self._user_metrics(evaluation)
         epoch = EpochRecord(
@@ -130,6 +158,15 @@ class RunTrainer(Trainer):
         self.on_epoch(epoch, self._is_best(epoch.selection))
         self.control.should_save = True  # else a best model that no epoch ended with would be lost
         return metrics
+
+    def _check_path_once(self) -> None:
+        """Check the path before an evaluation, where no batch of training had padding."""
+        for split in self.validation.splits.values():
+            lengths = split.encoded.lengths
+            ends = (int(lengths.argmin()), int(lengths.argmax()))
+            if not self._is_checked:
+                batch = self.data_collator([split.encoded.examples[row] for row in ends])
+                self._check_path(batch)
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         """Remember the best epoch. One whose score is undefined beats only others like it."""

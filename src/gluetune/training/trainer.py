@@ -1,37 +1,66 @@
-"""transformers' Trainer, with the loss averaged rightly and memory failures survived.
+"""transformers' Trainer, faster, with the loss averaged rightly and memory failures survived.
 
 It stays a Trainer: its arguments, callbacks, collators and trackers all work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
+from gluetune.config import Compute, ComputePath
 from gluetune.errors import ConfigurationError, TrainingError
+from gluetune.modeling.batches import is_mixed, sample, split, split_by_length
+from gluetune.modeling.compute import computing, disagreement, dropping, resolve_compute
+from gluetune.modeling.dropout import DropoutMasks
+from gluetune.modeling.vocabulary import CompactVocabulary, compact_vocabulary
 from gluetune.training.losses import ClassificationLoss
+from gluetune.training.rows import occurring_rows
 
 if TYPE_CHECKING:
     from torch import nn
 
+_VOCABULARY = "vocabulary.json"
+_CHECKED = 8
+"""Examples of a batch that are computed both ways, from its shortest to its longest."""
+
 
 class Trainer(transformers.Trainer):
-    """A Trainer whose step means the same however it is cut into micro-batches.
+    """A Trainer whose step means the same however it is computed, and computes it fast.
 
-    `micro_batch_size` is how many examples pass through the model at once; the optimiser's step
-    keeps its size. When memory runs out it is halved, and the step is done again.
+    It takes everything that transformers' Trainer takes, and besides:
+
+    - `compute`: how padding is avoided. `auto` takes what the model allows; the first batch with
+      padding is computed both ways, and where the logits differ the next slower way is taken.
+    - `compact_vocabulary`: whether to train only the word embeddings that occur in the data. It is
+      for AdamW and for data that can be scanned, and otherwise does nothing.
+    - `micro_batch_size`: how many examples pass through the model at once; the optimiser's step
+      keeps its size. When memory runs out it is halved, and the step is done again.
     """
 
     compute_loss_func: Any
     control: Any
 
-    def __init__(self, *args: Any, micro_batch_size: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        micro_batch_size: int | None = None,
+        compute: Compute = "auto",
+        compact_vocabulary: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.micro_batch_size = micro_batch_size or self.args.train_batch_size
+        self.compute = compute
+        self.compact_vocabulary = compact_vocabulary
         if self.compute_loss_func is None:
             self.compute_loss_func = ClassificationLoss(
                 regression=_is_regression(self.model.config),
@@ -41,6 +70,25 @@ class Trainer(transformers.Trainer):
         self.model_accepts_loss_kwargs = False
         self._loss_shifts_labels = False
         self._losses_unchecked: torch.Tensor | None = None
+        self._vocabulary: CompactVocabulary | None = None
+        self._masks = DropoutMasks() if self.args.device.type == "cpu" else None
+        self._way = ExitStack()
+        self._path: ComputePath = "padded"
+        self._is_checked = False
+
+    @property
+    def compute_path(self) -> ComputePath:
+        """How batches pass through the model now; `padded` outside training."""
+        return self._path
+
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train, from `resume_from_checkpoint` if given; the model is left as any other."""
+        with self._compact():
+            return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def _inner_training_loop(self, *args: Any, **kwargs: Any) -> Any:
+        with self._on_path():
+            return super()._inner_training_loop(*args, **kwargs)
 
     def training_step(
         self,
@@ -54,6 +102,7 @@ class Trainer(transformers.Trainer):
         """
         while True:
             try:
+                self._check_path(inputs)
                 loss = self._accumulate(model, inputs, num_items_in_batch)
             except RuntimeError as error:
                 self._shrink_micro_batch(model, error)
@@ -70,13 +119,106 @@ class Trainer(transformers.Trainer):
                 hint="Lower --learning-rate, add --warmup 0.1, or take --precision fp32.",
             )
 
+    def on_fallback(self, path: ComputePath, note: str) -> None:
+        """Tell that the model did not allow a faster way than `path`."""
+        warnings.warn(note, stacklevel=2)
+
+    def data_to_scan(self) -> list[Any]:
+        """Return every data set whose tokens the model meets while it trains."""
+        evaluated = self.eval_dataset
+        more = list(evaluated.values()) if isinstance(evaluated, dict) else [evaluated]
+        return [data for data in (self.train_dataset, *more) if data is not None]
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """Predict a data set as transformers' Trainer does, without its padding."""
+        if self._path != "padded":
+            return super().evaluation_loop(*args, **kwargs)
+        with self._on_path():
+            return super().evaluation_loop(*args, **kwargs)
+
+    def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any) -> Any:
+        """Predict one batch."""
+        self._check_path(inputs)
+        return super().prediction_step(model, inputs, *args)
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """Make the optimiser that the arguments name."""
+        optimizer = super().create_optimizer(*args, **kwargs)
+        if self._vocabulary is not None:
+            self._vocabulary.follow(optimizer)
+        return optimizer
+
+    @contextmanager
+    def _on_path(self) -> Iterator[None]:
+        self._take(resolve_compute(self.compute, self.model))
+        try:
+            yield
+        finally:
+            self._take("padded")
+
+    @contextmanager
+    def _compact(self) -> Iterator[None]:
+        """Hold only the word embeddings that occur, where that changes nothing else."""
+        found = occurring_rows(self, self.data_to_scan()) if self.compact_vocabulary else None
+        if found is None:
+            yield
+            return
+        with compact_vocabulary(*found) as self._vocabulary:
+            yield
+            self._vocabulary.expand_moments(self.optimizer)
+        self._vocabulary = None
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self._vocabulary is not None and self.args.should_save:
+            text = json.dumps(self._vocabulary.state())
+            (Path(output_dir) / _VOCABULARY).write_text(text, encoding="utf-8")
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            self._load_vocabulary(Path(checkpoint) / _VOCABULARY)
+        super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_vocabulary(self, path: Path) -> None:
+        if path.exists() != (self._vocabulary is not None):
+            raise TrainingError(
+                f"{path.parent} was saved {'with' if path.exists() else 'without'} a compact "
+                "vocabulary, and this training goes on the other way.",
+                hint="Resume with the settings and the data that it began with.",
+            )
+        if self._vocabulary is not None:
+            self._vocabulary.load_state(json.loads(path.read_text(encoding="utf-8")))
+
+    def _take(self, path: ComputePath) -> None:
+        """Take `path` from now on, or rather from the first batch that has padding: see below."""
+        self._way.close()
+        self._path, self._is_checked = path, path == "padded"
+        self._way.enter_context(dropping(self.model, path, self._masks))
+
+    def _check_path(self, inputs: Mapping[str, Any]) -> None:
+        """Hold the fast logits against the padded ones once, and fall back where they differ."""
+        while not self._is_checked and is_mixed(inputs):
+            some = sample(inputs, min(_CHECKED, max(2, self.micro_batch_size)))
+            problem = disagreement(self.model, self._prepare_inputs(some), self._path)
+            if not problem:
+                self._is_checked = True
+                self._way.enter_context(computing(self.model, self._path, self._masks))
+                return
+            slower: ComputePath = "grouped" if self._path == "unpadded" else "padded"
+            name = type(self.model).__name__
+            note = f"{name} is not computed {self._path} but {slower}: {problem}."
+            self.compute = slower
+            self._take(slower)
+            self.on_fallback(slower, note)
+
     def _accumulate(
         self,
         model: nn.Module,
         inputs: dict[str, Any],
         num_items_in_batch: torch.Tensor | int | None,
     ) -> torch.Tensor:
-        micro_batches = list(_split(inputs, self.micro_batch_size))
+        cut = split_by_length if self._path == "grouped" else split
+        micro_batches = list(cut(inputs, self.micro_batch_size))
         losses = []
         for micro_batch in micro_batches[:-1]:
             with self.accelerator.no_sync(model):
@@ -109,43 +251,6 @@ class Trainer(transformers.Trainer):
         steps = self.state.logging_steps or 1
         if loss.device.type == "cpu" or (self.state.global_step + 1) % steps == 0:
             self.check_losses()
-
-
-def _split(inputs: dict[str, Any], size: int) -> Iterator[dict[str, Any]]:
-    """Cut a batch into micro-batches of examples of like length, each with its own padding only.
-
-    The order of examples inside a step means nothing to its sum; what a micro-batch is spared is
-    the padding of longer examples that stand in another.
-    """
-    mask = inputs.get("attention_mask")
-    count = max(len(value) for value in inputs.values() if isinstance(value, torch.Tensor))
-    if count <= size:
-        yield inputs  # as the collator padded it: a fixed length is there for a reason
-        return
-    order = torch.arange(count) if mask is None else torch.argsort(mask.sum(dim=1), stable=True)
-    for rows in order.split(size):
-        yield _trim({name: _take(value, rows) for name, value in inputs.items()})
-
-
-def _take(value: Any, rows: torch.Tensor) -> Any:
-    return value[rows.to(value.device)] if isinstance(value, torch.Tensor) else value
-
-
-def _trim(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Drop the positions that are padding in every example, at either end."""
-    mask = inputs.get("attention_mask")
-    if mask is None or mask.dim() != 2:
-        return inputs
-    used = mask.any(dim=0).nonzero()
-    if not len(used):
-        return inputs
-    start, end = int(used[0]), int(used[-1]) + 1
-    return {
-        name: value[:, start:end]
-        if isinstance(value, torch.Tensor) and value.shape[:2] == mask.shape
-        else value
-        for name, value in inputs.items()
-    }
 
 
 def _is_regression(config: Any) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ def given(*arguments: str) -> dict[str, Any]:
 
 def test_every_field_has_its_option_in_one_panel() -> None:
     fields = set(TrainConfig.model_fields) - {"task"}
-    assert len(fields) == 23
+    assert len(fields) == 25
     placed = [name for names in _PANELS.values() for name in names]
     assert sorted(placed) == sorted(fields)
     assert fields <= set(inspect.signature(train).parameters)
@@ -42,7 +43,7 @@ def test_help_names_every_flag_with_its_default_and_description() -> None:
     for name, field in TrainConfig.model_fields.items():
         if name == "task":
             continue
-        assert f"{flag_of(name)} " in result.output, name
+        assert re.search(rf"{flag_of(name)}\b", result.output), name
         assert (field.description or "?")[:40] in result.output, name
     assert "[default: (2e-05)]" in result.output
     assert "auto|fp32|bf16|fp16" in result.output
@@ -69,6 +70,7 @@ VALUES = {
     "early_stopping": ("3", 3),
     "checkpoint_minutes": ("1.5", 1.5),
     "precision": ("bf16", "bf16"),
+    "compute": ("grouped", "grouped"),
     "metric": ("accuracy", "accuracy"),
     "model": ("a/b", "a/b"),
     "revision": ("main", "main"),
@@ -90,9 +92,12 @@ def test_the_values_cover_all_but_switches_and_the_output() -> None:
     switches = {
         name for name, field in TrainConfig.model_fields.items() if field.annotation is bool
     }
-    assert switches == {"new_head", "trust_remote_code"}
+    assert switches == {"new_head", "trust_remote_code", "compact_vocabulary"}
     assert set(VALUES) == set(TrainConfig.model_fields) - switches - {"task", "output"}
-    assert given("--new-head", "--trust-remote-code") == dict.fromkeys(switches, True)
+    every = ("--new-head", "--trust-remote-code", "--compact-vocabulary")
+    assert given(*every) == dict.fromkeys(switches, True)
+    assert given("--no-compact-vocabulary") == {"compact_vocabulary": False}
+    assert given() == {}
 
 
 def test_set_may_be_given_several_times() -> None:

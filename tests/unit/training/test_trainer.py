@@ -16,11 +16,12 @@ from transformers import DataCollatorWithPadding, TrainerCallback, TrainingArgum
 from transformers.trainer_pt_utils import LabelSmoother
 
 from gluetune.errors import ConfigurationError, TrainingError
+from gluetune.modeling.batches import split
 from gluetune.modeling.checkpoints import Checkpoint
 from gluetune.modeling.classifiers import Classifier, load_classifier
 from gluetune.tasks import get_task
 from gluetune.training.losses import ClassificationLoss
-from gluetune.training.trainer import Trainer, _split
+from gluetune.training.trainer import Trainer
 
 ARCHITECTURES = (
     "bert",
@@ -227,7 +228,7 @@ def test_micro_batches_hold_every_example_once_and_only_their_own_padding(side: 
         inputs["input_ids"][row, place] = torch.arange(1, length + 1) + 10 * row
         inputs["attention_mask"][row, place] = 1
 
-    parts = list(_split(inputs, 2))
+    parts = list(split(inputs, 2))
 
     assert [len(part["labels"]) for part in parts] == [2, 2, 1]
     assert sorted(int(label) for part in parts for label in part["labels"]) == [0, 1, 2, 3, 4]
@@ -245,7 +246,7 @@ def test_a_batch_that_is_not_cut_keeps_the_padding_its_collator_gave_it() -> Non
         "attention_mask": torch.tensor([[1, 1, 0, 0, 0, 0, 0, 0]] * 3),
         "labels": torch.zeros(3),
     }
-    (part,) = _split(inputs, 4)
+    (part,) = split(inputs, 4)
     assert part["input_ids"].shape == (3, 8)
 
 
@@ -274,7 +275,9 @@ def test_when_memory_runs_out_the_micro_batch_is_halved_and_the_gradient_stays(
     # The second pass fails: what the first one added to the gradient must be forgotten.
     sizes = _out_of_memory(classifier.model, lambda number, examples: number == 2)
 
-    cut = _step(Trainer, classifier, tmp_path, arguments=_WHOLE, micro_batch_size=8)
+    cut = _step(
+        Trainer, classifier, tmp_path, arguments=_WHOLE, micro_batch_size=8, compute="padded"
+    )
 
     assert sizes == [8, 8, 4, 4, 4, 4]
     _assert_same(cut, whole)
@@ -284,8 +287,18 @@ def test_memory_may_run_out_several_times(tmp_path: Path) -> None:
     classifier = _classifier(tmp_path / "model", "bert")
     whole = _step(Trainer, classifier, tmp_path, arguments=_WHOLE)
     sizes = _out_of_memory(classifier.model, lambda number, examples: examples > 2)
-    _assert_same(_step(Trainer, classifier, tmp_path, arguments=_WHOLE), whole)
+    padded = _step(Trainer, classifier, tmp_path, arguments=_WHOLE, compute="padded")
+    _assert_same(padded, whole)
     assert sizes == [16, 8, 4, *[2] * 8]
+
+
+def test_memory_may_run_out_while_the_path_is_checked(tmp_path: Path) -> None:
+    classifier = _classifier(tmp_path / "model", "bert")
+    whole = _step(Trainer, classifier, tmp_path, arguments=_WHOLE)
+    sizes = _out_of_memory(classifier.model, lambda number, examples: examples > 4)
+    _assert_same(_step(Trainer, classifier, tmp_path, arguments=_WHOLE), whole)
+    # Eight are tried both ways until four fit; then sixteen are cut into fours.
+    assert sizes == [8, 8, 4, 4, *[4] * 4]
 
 
 def test_one_example_that_does_not_fit_ends_the_training(tmp_path: Path) -> None:
@@ -300,7 +313,7 @@ def test_memory_that_runs_out_under_accumulation_says_what_to_type(tmp_path: Pat
     classifier = _classifier(tmp_path / "model", "bert")
     _out_of_memory(classifier.model, lambda number, examples: examples > 2)
     with pytest.raises(TrainingError, match="not enough memory") as caught:
-        _step(Trainer, classifier, tmp_path, arguments=_CUT)
+        _step(Trainer, classifier, tmp_path, arguments=_CUT, compute="padded")
     assert "--micro-batch-size 2" in caught.value.findings[0].hint
 
 
@@ -308,7 +321,7 @@ def test_another_failure_is_not_taken_for_a_lack_of_memory(tmp_path: Path) -> No
     classifier = _classifier(tmp_path / "model", "bert")
     sizes = _out_of_memory(classifier.model, lambda number, examples: True, "shapes differ")
     with pytest.raises(RuntimeError, match="shapes differ"):
-        _step(Trainer, classifier, tmp_path, arguments=_WHOLE)
+        _step(Trainer, classifier, tmp_path, arguments=_WHOLE, compute="padded")
     assert sizes == [16]
 
 

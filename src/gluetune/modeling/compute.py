@@ -1,0 +1,99 @@
+"""Which way a batch takes through a model: without padding, in groups of like length, or padded.
+
+All three compute the same function; they differ in how much of the arithmetic is spent on padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gluetune.config import Compute, ComputePath
+from gluetune.errors import ConfigurationError
+from gluetune.modeling.attention import UnsupportedAttentionError
+from gluetune.modeling.batches import split_by_length
+from gluetune.modeling.dropout import DropoutMasks, fast_dropout
+from gluetune.modeling.unpadded import can_be_unpadded, computes_layers_twice, unpadded
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_TOLERANCES = {torch.float64: 1e-8, torch.float32: 1e-4}
+"""How far logits may lie apart, as a part of the largest (of 1 at least)."""
+_TOLERANCE = 0.05
+"""The same in half precision."""
+
+
+def resolve_compute(asked: Compute, model: PreTrainedModel) -> ComputePath:
+    """Return the path that `auto` means for a model, by its own flags.
+
+    Raises ConfigurationError where the model cannot take the path that is asked for.
+    """
+    able = can_be_unpadded(model)
+    if asked == "auto":
+        return "unpadded" if able else "grouped"
+    if asked == "unpadded" and not able:
+        raise ConfigurationError(
+            f"--compute unpadded: the attention of {type(model).__name__} cannot be replaced.",
+            hint="Type: --compute auto",
+        )
+    return asked
+
+
+def computing(
+    model: PreTrainedModel, path: ComputePath, masks: DropoutMasks | None = None
+) -> AbstractContextManager[None]:
+    """Let batches take `path` through `model`; groups are cut by whoever calls the model.
+
+    `masks` draws attention's dropout in training on a CPU.
+    """
+    return unpadded(model, masks) if path == "unpadded" else nullcontext()
+
+
+def dropping(
+    model: PreTrainedModel, path: ComputePath, masks: DropoutMasks | None
+) -> AbstractContextManager[None]:
+    """Draw the model's other dropouts from `masks` too, unless `padded` asks for it as it is."""
+    # A layer that is computed again in the backward pass would draw other masks.
+    if masks is None or path == "padded" or computes_layers_twice(model):
+        return nullcontext()
+    return fast_dropout(model, masks)
+
+
+def disagreement(model: PreTrainedModel, batch: Mapping[str, Any], path: ComputePath) -> str:
+    """Say how the logits by `path` differ from the padded ones; empty where they agree.
+
+    Dropout is off, the arithmetic in the precision of the weights, and no random number is drawn.
+    """
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
+            plain = model(**inputs)["logits"]
+            with computing(model, path):
+                found = _logits(model, inputs, path)
+    except UnsupportedAttentionError as error:
+        return f"its attention needs what this path does not do ({error})"
+    finally:
+        model.train(training)
+    same = (found == plain) | (found.isnan() & plain.isnan())
+    scale = max(1.0, float(plain.abs().max()))
+    distance = float((found - plain).abs().masked_fill(same, 0.0).max()) / scale
+    if distance <= _TOLERANCES.get(plain.dtype, _TOLERANCE):  # false for NaN
+        return ""
+    return f"its logits differ by {distance:.2g} from the padded ones"
+
+
+def _logits(model: PreTrainedModel, inputs: Mapping[str, Any], path: ComputePath) -> torch.Tensor:
+    if path != "grouped":
+        logits: torch.Tensor = model(**inputs)["logits"]
+        return logits
+    rows = torch.arange(len(next(iter(inputs.values()))))
+    parts = list(split_by_length({**inputs, "row": rows}, len(rows)))
+    order = torch.cat([part.pop("row") for part in parts])  # type: ignore[attr-defined]  # dicts
+    answers = torch.cat([model(**part)["logits"] for part in parts])
+    return answers[torch.argsort(order)]

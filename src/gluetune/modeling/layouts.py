@@ -1,0 +1,175 @@
+"""Where the real tokens of a padded batch stand, and which sequences are of like length.
+
+A layout is made once per batch. The encoder then works on the real tokens alone, in one row, the
+shortest sequence first; attention works on groups of neighbours whose lengths are close, so that
+hardly anything is padded there either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+_CLOSE = 0.75
+"""A group's shortest sequence is at least this part of its longest …"""
+_SHORT = 24
+"""… unless all are this short: then one product for all is cheaper than several."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neighbours in a layout, of like length, padded to the longest of them for attention."""
+
+    start: int
+    """First token of the group in the layout's order."""
+    lengths: tuple[int, ...]
+    device: torch.device
+
+    @property
+    def count(self) -> int:
+        """How many sequences there are."""
+        return len(self.lengths)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence."""
+        return self.lengths[-1]
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens in the group."""
+        return sum(self.lengths)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether all sequences are of one length, so that nothing is padded."""
+        return self.lengths[0] == self.longest
+
+    @cached_property
+    def real(self) -> torch.Tensor:
+        """Which of the padded places are tokens: shape (count, longest), true for tokens."""
+        places = torch.arange(self.longest, device=self.device)
+        return places < torch.tensor(self.lengths, device=self.device)[:, None]
+
+    @cached_property
+    def sources(self) -> torch.Tensor:
+        """The token in each padded place, counted within the group: shape (count * longest,).
+
+        Padding repeats the sequence's last token; attention never looks at it.
+        """
+        lengths = torch.tensor(self.lengths, device=self.device)
+        starts = lengths.cumsum(0) - lengths
+        places = torch.arange(self.longest, device=self.device)
+        return (starts[:, None] + torch.minimum(places, lengths[:, None] - 1)).flatten()
+
+    @cached_property
+    def places(self) -> torch.Tensor:
+        """The padded place of each of the group's tokens: shape (tokens,)."""
+        return self.real.flatten().nonzero().squeeze(1)
+
+    @cached_property
+    def _allowed(self) -> dict[tuple[bool, int | None], torch.Tensor | None]:
+        return {}
+
+    def allowed(self, *, causal: bool, window: int | None) -> torch.Tensor | None:
+        """Return which place may look at which: bool, shape (count or 1, 1, longest, longest).
+
+        None where all may look at all. `window` is how many places off the furthest visible one is
+        not yet visible. Padding may look at everything: nothing reads its answer, and a row that
+        sees nothing would be NaN.
+        """
+        key = (causal, window if window is not None and window < self.longest else None)
+        if key not in self._allowed:
+            self._allowed[key] = self._make_allowed(*key)
+        return self._allowed[key]
+
+    def _make_allowed(self, causal: bool, window: int | None) -> torch.Tensor | None:
+        if self.is_even and not causal and window is None:
+            return None
+        places = torch.arange(self.longest, device=self.device)
+        offset = places[:, None] - places
+        near = offset.abs() < window if window is not None else torch.ones_like(offset).bool()
+        if causal:
+            near = near & (offset >= 0)
+        if self.is_even:
+            return near[None, None]
+        real = self.real[:, None, :]
+        return ((near & real) | ~real.transpose(1, 2))[:, None]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The real tokens of a batch of shape (rows, width), sequences in order of length."""
+
+    rows: int
+    width: int
+    tokens: torch.Tensor
+    """Where each real token stands in the flattened batch: shape (tokens,), int64."""
+    groups: tuple[Group, ...]
+
+    @classmethod
+    def of(cls, mask: torch.Tensor) -> Layout | None:
+        """Read an attention mask of shape (rows, width), 1 for tokens and 0 for padding.
+
+        None where nothing is padded, and where a sequence is empty or has holes: distances in it
+        are not those of its tokens.
+        """
+        if mask.dim() != 2:
+            return None
+        real = mask != 0
+        if real.all():
+            return None
+        lengths = real.sum(dim=1)
+        order = torch.argsort(lengths, stable=True)
+        lengths = lengths[order]
+        found, columns = real[order].nonzero(as_tuple=True)
+        sizes = lengths.tolist()
+        if not sizes or sizes[0] == 0 or _has_holes(columns, lengths):
+            return None
+        tokens = order[found] * mask.shape[1] + columns
+        groups = _groups(sizes, mask.device)
+        return cls(mask.shape[0], mask.shape[1], tokens, groups)
+
+    def holds(self, value: torch.Tensor) -> bool:
+        """Return whether a tensor has a place for every token: shape (rows or 1, width, …)."""
+        return (
+            value.dim() >= 2 and value.shape[1] == self.width and value.shape[0] in (1, self.rows)
+        )
+
+    def drop_padding(self, value: torch.Tensor) -> torch.Tensor:
+        """Take the real tokens of a tensor that holds them; shape (1, tokens, …)."""
+        shared = value.shape[0] == 1 and self.rows > 1
+        index = self.tokens % self.width if shared else self.tokens
+        return value.flatten(0, 1).index_select(0, index)[None]
+
+    def restore_padding(self, value: torch.Tensor) -> torch.Tensor:
+        """Put tokens of shape (1, tokens, …) back into (rows, width, …); padding becomes 0."""
+        padded = value.new_zeros(self.rows * self.width, *value.shape[2:])
+        return padded.index_copy(0, self.tokens, value[0]).unflatten(0, (self.rows, self.width))
+
+
+def _has_holes(columns: torch.Tensor, lengths: torch.Tensor) -> bool:
+    """Return whether a sequence's last token is further from its first than its length says."""
+    ends = lengths.cumsum(0) - 1
+    spans = columns[ends] - columns[ends - lengths + 1] + 1
+    return bool((spans != lengths).any())
+
+
+def _groups(lengths: Sequence[int], device: torch.device) -> tuple[Group, ...]:
+    """Cut ascending lengths into groups of close ones."""
+    groups: list[Group] = []
+    last, start = len(lengths), sum(lengths)
+    while last:
+        longest = lengths[last - 1]
+        close = 1 if longest <= _SHORT else _CLOSE * longest
+        first = last - 1
+        while first and lengths[first - 1] >= close:
+            first -= 1
+        members = tuple(lengths[first:last])
+        start -= sum(members)
+        groups.append(Group(start, members, device))
+        last = first
+    return tuple(reversed(groups))

@@ -1,0 +1,163 @@
+"""The encoder on real tokens alone: a hook ahead of it drops the padding, one behind restores it.
+
+Embeddings, position ids, poolers and heads stay the checkpoint's own and see the padded batch that
+they expect; only what lies between, nearly all of the arithmetic, is spared the padding. It works
+for every architecture whose attention goes through transformers' AttentionInterface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import Token
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from transformers.utils import ModelOutput
+
+from gluetune.modeling.attention import NAME, begin_attending, end_attending
+from gluetune.modeling.dropout import DropoutMasks
+from gluetune.modeling.layouts import Layout
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def can_be_unpadded(model: PreTrainedModel) -> bool:
+    """Return whether the model's own flags say that its attention can be replaced.
+
+    Flags alone are not to be trusted: hold the logits against the padded ones.
+    """
+    config = model.config
+    return bool(
+        getattr(model, "_supports_attention_backend", False)
+        and not config.is_encoder_decoder
+        and config._attn_implementation in ("sdpa", "eager")
+        and not computes_layers_twice(model)
+        and _blocks(model)
+    )
+
+
+def computes_layers_twice(model: PreTrainedModel) -> bool:
+    """Return whether layers are computed again in the backward pass, to save memory.
+
+    By then the forward pass is over, and so is what held for it.
+    """
+    return any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+
+
+@contextmanager
+def unpadded(model: PreTrainedModel, masks: DropoutMasks | None = None) -> Iterator[None]:
+    """Run the encoder of `model` on real tokens only, for every forward pass with a mask.
+
+    `masks` draws attention's dropout on a CPU. Raises ValueError where `can_be_unpadded` is false.
+    """
+    blocks = _blocks(model)
+    if not blocks:
+        raise ValueError(f"{type(model).__name__} has no encoder that could be unpadded.")
+    passing = _Pass(model, masks)
+    handles = [
+        model.register_forward_pre_hook(passing.begin, with_kwargs=True),
+        model.register_forward_hook(passing.end, always_call=True),
+        *(block.register_forward_pre_hook(passing.drop, with_kwargs=True) for block in blocks),
+        blocks[-1].register_forward_hook(passing.restore),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _blocks(model: PreTrainedModel) -> list[nn.Module]:
+    """Return the modules between the embeddings and what comes after the last layer.
+
+    That is the module that holds the layers, or, where the model itself does, each layer.
+    """
+    base = model.base_model
+    for owner in base.modules():
+        for child in owner.children():
+            if isinstance(child, nn.ModuleList) and len(child):
+                return list(child) if owner is base else [owner]
+    return []
+
+
+class _Pass:
+    """One forward pass after another: what the hooks of a model share."""
+
+    def __init__(self, model: PreTrainedModel, masks: DropoutMasks | None) -> None:
+        self.config = model.config
+        self.masks = masks
+        self.layout: Layout | None = None
+        self._token: Token[Any] | None = None
+        self._implementation = ""
+
+    def begin(
+        self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Read the layout of the batch, and let attention go by it."""
+        mask = kwargs.get("attention_mask")
+        if mask is None or _wants_inner_states(self.config, kwargs):
+            return None
+        self.layout = Layout.of(mask)
+        if self.layout is None:
+            return None
+        self._token = begin_attending(self.layout, self.masks if model.training else None)
+        self._implementation = self.config._attn_implementation
+        self.config._attn_implementation_internal = NAME
+        if getattr(self.config, "use_cache", False):
+            kwargs = {**kwargs, "use_cache": False}
+        return args, kwargs
+
+    def end(self, *_: Any) -> None:
+        """Leave the model as it was, also when the pass failed."""
+        if self._token is not None:
+            end_attending(self._token)
+            self.config._attn_implementation_internal = self._implementation
+        self.layout = self._token = None
+
+    def drop(
+        self, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Take the padding out of whatever a block is given: hidden states, rotary angles, …"""
+        layout = self.layout
+        if layout is None:
+            return None
+
+        def take(value: torch.Tensor) -> torch.Tensor:
+            return layout.drop_padding(value) if layout.holds(value) else value
+
+        return _mapped(take, args), _mapped(take, kwargs)
+
+    def restore(self, block: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        """Put the padding back into the last block's output."""
+        layout = self.layout
+        if layout is None:
+            return output
+
+        def put(value: torch.Tensor) -> torch.Tensor:
+            is_flat = value.dim() >= 2 and value.shape[:2] == (1, len(layout.tokens))
+            return layout.restore_padding(value) if is_flat else value
+
+        return _mapped(put, output)
+
+
+def _wants_inner_states(config: Any, kwargs: dict[str, Any]) -> bool:
+    names = ("output_hidden_states", "output_attentions")
+    return any(kwargs.get(name) or getattr(config, name, False) for name in names)
+
+
+def _mapped(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any:
+    """Change every tensor in nested tuples, lists, dicts and model outputs."""
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, ModelOutput):
+        for name in list(value.keys()):
+            value[name] = _mapped(change, value[name])
+        return value
+    if isinstance(value, tuple | list):
+        return type(value)(_mapped(change, item) for item in value)
+    if isinstance(value, dict):
+        return {name: _mapped(change, item) for name, item in value.items()}
+    return value

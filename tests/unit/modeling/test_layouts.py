@@ -1,0 +1,96 @@
+"""A layout holds every real token once, and its groups waste little."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gluetune.modeling.layouts import Layout
+
+LENGTHS = st.lists(st.integers(1, 90), min_size=2, max_size=20).filter(lambda it: len(set(it)) > 1)
+
+
+def _mask(lengths: list[int], *, left: bool = False) -> torch.Tensor:
+    mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
+    return mask.flip(1) if left else mask
+
+
+def _layout(lengths: list[int], *, left: bool = False) -> Layout:
+    layout = Layout.of(_mask(lengths, left=left))
+    assert layout is not None
+    return layout
+
+
+@settings(max_examples=60, deadline=None)
+@given(LENGTHS, st.booleans())
+def test_dropping_and_restoring_keep_every_token_in_its_place(
+    lengths: list[int], left: bool
+) -> None:
+    mask = _mask(lengths, left=left)
+    values = torch.randn(*mask.shape, 3) * mask[..., None]
+    layout = _layout(lengths, left=left)
+    flat = layout.drop_padding(values)
+    assert flat.shape == (1, sum(lengths), 3)
+    assert torch.equal(layout.restore_padding(flat), values)
+
+
+@settings(max_examples=60, deadline=None)
+@given(LENGTHS)
+def test_groups_hold_each_sequence_once_and_lengths_that_are_close(lengths: list[int]) -> None:
+    layout = _layout(lengths)
+    assert [length for group in layout.groups for length in group.lengths] == sorted(lengths)
+    start = 0
+    for group in layout.groups:
+        assert group.start == start
+        start += group.tokens
+        assert group.lengths[0] >= 0.75 * group.longest or group.longest <= 24
+        flat = torch.arange(group.tokens)
+        padded = flat[group.sources].view(group.count, group.longest)
+        assert torch.equal(padded[group.real], flat)
+        assert torch.equal(padded.flatten()[group.places], flat)
+
+
+def test_what_one_row_holds_for_all_is_taken_by_place() -> None:
+    layout = _layout([2, 3])
+    places = torch.tensor([[10, 11, 12]])
+    assert layout.holds(places)
+    assert layout.drop_padding(places).tolist() == [[10, 11, 10, 11, 12]]
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        [[1, 1], [1, 1]],
+        [[1, 0, 1], [1, 1, 1]],
+        [[0, 0], [1, 1]],
+        [[[1, 0], [1, 1]]],
+    ],
+    ids=["no padding", "a hole", "an empty sequence", "three dimensions"],
+)
+def test_what_has_no_layout(mask: list[list[int]]) -> None:
+    assert Layout.of(torch.tensor(mask)) is None
+
+
+@pytest.mark.parametrize("window", [None, 2])
+@pytest.mark.parametrize("causal", [False, True])
+def test_who_may_look_at_whom(causal: bool, window: int | None) -> None:
+    (group,) = _layout([2, 4]).groups
+    allowed = group.allowed(causal=causal, window=window)
+    assert allowed is not None
+    for row, length in enumerate(group.lengths):
+        for query in range(group.longest):
+            for key in range(group.longest):
+                near = window is None or abs(query - key) < window
+                behind = not causal or key <= query
+                expected = query >= length or (key < length and near and behind)
+                assert bool(allowed[row, 0, query, key]) == expected
+
+
+def test_a_group_of_one_length_needs_no_mask() -> None:
+    (short, long) = _layout([30, 30, 80]).groups
+    assert short.is_even
+    assert long.is_even
+    assert short.allowed(causal=False, window=None) is None
+    assert short.allowed(causal=False, window=80) is None, "a window that all are within"
