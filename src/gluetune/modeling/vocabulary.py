@@ -93,19 +93,15 @@ class CompactVocabulary:
 
     def follow(self, optimizer: torch.optim.Optimizer) -> None:
         """Count the decay of every step that `optimizer` takes."""
-        groups = [
-            group
-            for group in optimizer.param_groups
-            if any(parameter is self.table.weight for parameter in group["params"])
-        ]
-
         if optimizer in self._followed:
             return
         self._followed.append(optimizer)
 
         def count(*_: Any) -> None:
-            for group in groups:
-                self.decay *= 1 - float(group["lr"]) * group["weight_decay"]
+            # Read anew at every step: accelerate puts other dictionaries in their place.
+            for group in optimizer.param_groups:
+                if any(parameter is self.table.weight for parameter in group["params"]):
+                    self.decay *= 1 - float(group["lr"]) * group["weight_decay"]
 
         self._handles.append(optimizer.register_step_pre_hook(count))
 

@@ -136,10 +136,12 @@ class Trainer(transformers.Trainer):
         with self._on_path():
             return super().evaluation_loop(*args, **kwargs)
 
-    def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any) -> Any:
+    def prediction_step(
+        self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
         """Predict one batch."""
         self._check_path(inputs)
-        return super().prediction_step(model, inputs, *args)
+        return super().prediction_step(model, inputs, *args, **kwargs)
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Make the optimiser that the arguments name."""
