@@ -1,10 +1,10 @@
-# `make quickstart` and `make test` do their own set-up, from nothing but the package registry.
+# quickstart, test and bench do their own set-up, from nothing but the package registry.
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: setup quickstart test check format
+.PHONY: setup quickstart test bench check format
 
 setup: $(INSTALLED)
 
@@ -19,6 +19,10 @@ quickstart: setup
 
 test: setup
 	$(BIN)/pytest -n 2
+
+# Real data: GLUETUNE_DATA=DIR make bench. More: make bench BENCH='--tasks cola --rounds 5'.
+bench: setup
+	$(BIN)/python -m benchmarks.speed $(BENCH)
 
 check: setup
 	$(BIN)/ruff check

