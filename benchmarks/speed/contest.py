@@ -100,7 +100,7 @@ def prepare_contest(options: argparse.Namespace, folder: Path) -> Contest:
     contestants, skipped = choose(options.contestants, native_bf16=machine["native_bf16"])
     contest = Contest(options, folder, machine, contestants, skipped)
     facts = []
-    for name, task, checkpoint, cut in _wanted(options, machine, folder):
+    for name, task, checkpoint, cut in _wanted(options, folder):
         prepared = folder / name.replace(" ", "-")
         say(f"encoding {name}")
         request = {
@@ -111,19 +111,20 @@ def prepare_contest(options: argparse.Namespace, folder: Path) -> Contest:
             "paddings": sorted({contestant.padding for contestant in contestants}),
             "cut": cut,
         }
-        facts.append(run_worker("prepare", request, folder=folder, threads=options.threads))
-        contest.cases.append(Case(name, task, checkpoint, str(prepared)))
+        found = run_worker("prepare", request, folder=folder, threads=options.threads)
+        contest.cases.append(Case(name, task, found["checkpoint"], str(prepared)))
+        facts.append(found)
     contest.data = described_data(facts)
     return contest
 
 
 def _wanted(
-    options: argparse.Namespace, machine: dict[str, Any], folder: Path
-) -> Iterator[tuple[str, str, str, int | None]]:
+    options: argparse.Namespace, folder: Path
+) -> Iterator[tuple[str, str, str | None, int | None]]:
     """Yield name, task, checkpoint and longest example of every case."""
     if options.architectures is None:
         for task in options.tasks:
-            yield task, task, options.model or machine["minilm"], None
+            yield task, task, options.model, None
         return
     request = {"names": options.architectures, "folder": str(folder / "checkpoints")}
     written = run_worker("checkpoints", request, folder=folder, threads=options.threads)

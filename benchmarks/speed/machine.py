@@ -19,7 +19,7 @@ _LARGE = 4096
 
 
 def describe() -> dict[str, Any]:
-    """Return hardware, versions, native bf16, GEMM rates in FLOP/s, and where MiniLM is."""
+    """Return hardware, versions, native bf16, and GEMM rates in FLOP/s by precision."""
     chosen = device()
     native = multiplies_bf16(chosen)
     rates = {"fp32": gemm_rate(torch.float32, chosen)}
@@ -31,7 +31,6 @@ def describe() -> dict[str, Any]:
         "native_bf16": native,
         "gemm": rates,
         "shape": list(_shape(chosen)),
-        "minilm": notebook.minilm_folder(),
     }
 
 

@@ -18,13 +18,20 @@ PADDED_LENGTH = 128
 
 
 def prepare(
-    *, task: str, checkpoint: str, data: str, folder: str, paddings: list[str], cut: int | None
+    *,
+    task: str,
+    checkpoint: str | None,
+    data: str,
+    folder: str,
+    paddings: list[str],
+    cut: int | None,
 ) -> dict[str, Any]:
     """Write `folder`/<padding>/<train|validation> as encoded data sets; return their sizes.
 
-    Texts are encoded as the notebook does it, and for "max_length" as run_glue.py does it. `cut` is
-    the longest example in tokens, for checkpoints that say none.
+    No checkpoint means MiniLM. Texts are encoded as the notebook does it, and for "max_length" as run_glue.py does it. `cut`
+    is the longest example in tokens, for checkpoints that say none.
     """
+    checkpoint = checkpoint or notebook.minilm_folder()
     settings = _write_tables(task, data, Path(folder))
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     if tokenizer.pad_token is None:
@@ -44,6 +51,7 @@ def prepare(
             encoded.save_to_disk(str(Path(folder) / padding / name))
     official = get_task(task).rows
     return {
+        "checkpoint": checkpoint,
         "source": open_source(data).name,
         "rows": rows,
         "official": rows["train"] == official["train"],
