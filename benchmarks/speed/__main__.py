@@ -27,7 +27,6 @@ _INTERRUPTED = 130
 def main() -> int:
     """Run the contest that the command line asks for. Returns the exit status."""
     options = parse()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the worker ends too
     stopped = False
     with tempfile.TemporaryDirectory(prefix="gluetune-speed-") as folder:
         try:
@@ -54,4 +53,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the worker ends too
     sys.exit(main())

@@ -28,8 +28,8 @@ def prepare(
 ) -> dict[str, Any]:
     """Write `folder`/<padding>/<train|validation> as encoded data sets; return their sizes.
 
-    No checkpoint means MiniLM. Texts are encoded as the notebook does it, and for "max_length" as run_glue.py does it. `cut`
-    is the longest example in tokens, for checkpoints that say none.
+    No checkpoint means MiniLM. Texts are encoded as the notebook does it, and for "max_length" as
+    run_glue.py does it. `cut` is the longest example in tokens, for checkpoints that say none.
     """
     checkpoint = checkpoint or notebook.minilm_folder()
     settings = _write_tables(task, data, Path(folder))

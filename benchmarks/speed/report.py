@@ -114,7 +114,8 @@ def _reading(contest: Contest, baseline: str) -> str:
             f"{baseline}'s seconds by the other's within one round; shown are median, least and "
             "most over rounds. Real tokens are no padding; 'padding' is what the plain "
             "Trainer's batches hold of it. 'of GEMM' is 6 operations "
-            "(evaluation: 2) per real token and weight outside of embeddings, by the rate of "
+            "(evaluation: 2) per real token and weight outside of embeddings (one that layers "
+            "share counts once), by the rate of "
             "torch.mm measured in the same run at the contestant's precision. 'outside s' is what "
             "train() took before its first and after its last step, which no ratio counts. Memory "
             f"is the process's, or the accelerator's where there is one. {exact}",

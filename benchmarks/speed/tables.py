@@ -97,14 +97,20 @@ def ratio_table(rows_by_case: Mapping[str, Mapping[str, Row]], baseline: str) ->
 
 
 def slower_cases(rows_by_case: Mapping[str, Mapping[str, Row]], baseline: str, who: str) -> str:
-    """Say at which cases `who` is slower than `baseline` by the median, or that there are none."""
-    ratios = {
-        case: spread(speedups(rows[baseline].seconds, rows[who].seconds)).median
+    """Say where `who` is slower than `baseline` by the median, and whether in every round."""
+    found = {
+        case: spread(ratios)
         for case, rows in rows_by_case.items()
-        if baseline in rows and who in rows
+        if baseline in rows
+        and who in rows
+        and (ratios := speedups(rows[baseline].seconds, rows[who].seconds))
     }
-    slower = [f"{case} ({ratio:.2f})" for case, ratio in ratios.items() if ratio < 1]
-    return f"Slower than {baseline}: {', '.join(slower) or f'none of {len(ratios)}'}."
+    slower = [
+        f"{case} ({ratio.median:.2f}, {'in every round' if ratio.high < 1 else 'not always'})"
+        for case, ratio in found.items()
+        if ratio.median < 1
+    ]
+    return f"Where {who} is slower than {baseline}: {', '.join(slower) or f'none of {len(found)}'}."
 
 
 def training_table(rows: Mapping[str, Row], reference: str, rates: Mapping[str, float]) -> str:

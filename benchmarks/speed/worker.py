@@ -15,10 +15,11 @@ def main() -> None:
     """Read the request, do the job, write the answer."""
     job, request, answer = sys.argv[1:]
     asked = json.loads(Path(request).read_text(encoding="utf-8"))
-    Path(answer).write_text(json.dumps(_do(job, asked)), encoding="utf-8")
+    Path(answer).write_text(json.dumps(do(job, asked)), encoding="utf-8")
 
 
-def _do(job: str, request: dict[str, Any]) -> dict[str, Any]:
+def do(job: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Do one job. Raises ValueError when there is no such job."""
     if job == "machine":
         from benchmarks.speed.machine import describe
 

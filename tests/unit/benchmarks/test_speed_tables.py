@@ -76,14 +76,19 @@ def test_a_case_without_its_baseline_has_no_ratios() -> None:
 
 
 def test_cases_that_are_slower_are_named() -> None:
-    turns = [turn("notebook", 2.0), turn("gluetune", 4.0)]
-    turns += [turn("notebook", 2.0, case="rte"), turn("gluetune", 1.0, case="rte")]
+    turns = [turn("notebook", 2.0, number) for number in range(3)]
+    turns += [turn("gluetune", 4.0, number) for number in range(3)]
+    turns += [turn("notebook", 2.0, number, case="rte") for number in range(3)]
+    turns += [turn("gluetune", 2.5 - number, number, case="rte") for number in range(3)]
+    turns += [turn("notebook", 2.0, number, case="qnli") for number in range(3)]
+    turns += [turn("gluetune", 2.5, number, case="qnli") for number in (0, 1)]
+    turns += [turn("gluetune", 1.0, 2, case="qnli")]
     assert slower_cases(by_case(turns), "notebook", "gluetune") == (
-        "Slower than notebook: cola (0.50)."
+        "Where gluetune is slower than notebook: cola (0.50, in every round), "
+        "qnli (0.80, not always)."
     )
-    assert slower_cases(by_case(turns[2:]), "notebook", "gluetune") == (
-        "Slower than notebook: none of 1."
-    )
+    faster = by_case([one for one in turns if one.case == "rte"])
+    assert slower_cases(faster, "notebook", "gluetune").endswith("notebook: none of 1.")
 
 
 def test_training_shows_rates_memory_and_losses() -> None:
