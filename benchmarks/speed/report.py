@@ -71,7 +71,7 @@ def _introduction(contest: Contest) -> str:
         f"- data: {contest.data}",
         f"- model: {model or 'all-MiniLM-L6-v2'}",
         f"- {rounds} round(s); batch {options.batch_size}, {options.steps} timed steps "
-        f"after {options.warmup} of warm-up, seed 42; the first {options.eval_examples} "
+        f"after {options.warmup} of warm-up, seed 42; at most the first {options.eval_examples} "
         f"validation examples in batches of {options.eval_batch_size}; "
         f"dropout {'off' if options.no_dropout else 'on'}",
         f"- torch.mm of {shape}, GFLOP/s: {rates}",
