@@ -13,6 +13,9 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+IGNORED = -100
+"""The label of an example that does not count, as in torch's cross-entropy."""
+
 
 class ClassificationLoss:
     """Cross-entropy, or squared error for one output: transformers' own losses, rightly averaged.
@@ -31,10 +34,13 @@ class ClassificationLoss:
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
         """Return the sum over these examples, divided by the number of examples in the step."""
-        logits = outputs["logits"].float()
+        logits = outputs["logits"]
+        if logits.dtype is not torch.float64:
+            logits = logits.float()
         count = len(labels) if num_items_in_batch is None else num_items_in_batch
         if self.regression:
-            total = functional.mse_loss(logits.reshape(-1), labels.float(), reduction="sum")
+            errors = logits.reshape(-1) - labels.to(logits.dtype)
+            total = errors.square().masked_fill(labels == IGNORED, 0.0).sum()
         else:
             total = functional.cross_entropy(
                 logits, labels, reduction="sum", label_smoothing=self.label_smoothing

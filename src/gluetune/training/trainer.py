@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from gluetune.config import Compute, ComputePath
 from gluetune.errors import ConfigurationError, TrainingError
@@ -22,8 +23,9 @@ from gluetune.modeling.batches import is_mixed, sample, split, split_by_length
 from gluetune.modeling.compute import computing, disagreement, dropping, resolve_compute
 from gluetune.modeling.dropout import DropoutMasks
 from gluetune.modeling.vocabulary import CompactVocabulary, compact_vocabulary
-from gluetune.training.losses import ClassificationLoss
+from gluetune.training.losses import IGNORED, ClassificationLoss
 from gluetune.training.rows import occurring_rows
+from gluetune.training.shares import Shares, share_batches
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,6 +77,8 @@ class Trainer(transformers.Trainer):
         self._way = ExitStack()
         self._path: ComputePath = "padded"
         self._is_checked = False
+        self._weights: int | None = None
+        self._shares: Shares | None = None
 
     @property
     def compute_path(self) -> ComputePath:
@@ -89,6 +93,20 @@ class Trainer(transformers.Trainer):
     def _inner_training_loop(self, *args: Any, **kwargs: Any) -> Any:
         with self._on_path():
             return super()._inner_training_loop(*args, **kwargs)
+
+    def get_train_dataloader(self) -> Any:
+        """Return the loader of the training set; each process has its share of every batch."""
+        loader = super().get_train_dataloader()
+        if self.args.world_size > 1:
+            process, processes = self.args.process_index, self.args.world_size
+            self._shares = share_batches(loader, process=process, processes=processes)
+        return loader
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        at_end = self.accelerator.gradient_state.end_of_dataloader
+        if self._shares is not None and at_end and self._shares.is_empty:
+            batch_samples[-1]["labels"].fill_(IGNORED)
+        return super()._get_num_items_in_batch(batch_samples, device)
 
     def training_step(
         self,
@@ -149,6 +167,26 @@ class Trainer(transformers.Trainer):
         if self._vocabulary is not None:
             self._vocabulary.follow(optimizer)
         return optimizer
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Return transformers' estimate, without counting the model's parameters at every step."""
+        tokens = inputs.get("input_ids")
+        if tokens is None:
+            return int(super().floating_point_ops(inputs))
+        if self._weights is None:
+            self._weights = int(self.model.num_parameters(exclude_embeddings=True))
+        return 6 * int(tokens.numel()) * self._weights
+
+    def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor:
+        """Clip the gradient; on a CPU, where its norm can be looked at, only if it is too long."""
+        if self.args.device.type != "cpu" or self.args.world_size > 1:
+            return super()._clip_grad_norm(model)
+        limit = self.args.max_grad_norm
+        weights = [weight for weight in model.parameters() if weight.grad is not None]
+        norm = get_total_norm([weight.grad for weight in weights])
+        if not norm <= limit:
+            clip_grads_with_norm_(weights, limit, norm)
+        return norm
 
     @contextmanager
     def _on_path(self) -> Iterator[None]:

@@ -1,0 +1,107 @@
+"""Several processes train as one does: the same batches, no example twice, one mean."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from tests.support.mixed_batches import is_key_bias
+from tests.support.tiny_checkpoints import write_tiny_checkpoint
+
+from gluetune.training.losses import IGNORED, ClassificationLoss
+from gluetune.training.shares import Shares
+
+ROOT = Path(__file__).parents[3]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 5), st.integers(1, 4), st.booleans())
+def test_shares_make_up_the_batches(rows: int, each: int, processes: int, drop_last: bool) -> None:
+    size = each * processes
+    order = list(range(rows))[::-1]
+    shares = [
+        Shares(order, size, process=process, processes=processes, drop_last=drop_last)
+        for process in range(processes)
+    ]
+    whole = [order[start : start + size] for start in range(0, rows, size)]
+    if drop_last and len(whole[-1]) < size:
+        whole.pop()
+    taken = [list(share) for share in shares]
+    assert {len(share) for share in taken} == {len(whole)}, "every process takes every step"
+    for step, batch in enumerate(whole):
+        last = step == len(whole) - 1
+        parts = [
+            share[step]
+            for share, of in zip(taken, shares, strict=True)
+            if not (last and of.is_empty)
+        ]
+        assert sorted(row for part in parts for row in part) == sorted(batch)
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_an_example_that_does_not_count_adds_nothing(regression: bool) -> None:
+    loss = ClassificationLoss(regression=regression)
+    logits = torch.randn(3, 1 if regression else 2, requires_grad=True)
+    kind = torch.float32 if regression else torch.int64
+    labels = torch.tensor([1, IGNORED, 0]).to(kind)
+    total = loss({"logits": logits}, labels, 2)
+    rest = loss({"logits": logits[[0, 2]]}, labels[[0, 2]], 2)
+    assert torch.equal(total, rest)
+    (gradient,) = torch.autograd.grad(total, logits)
+    assert not gradient[1].any()
+
+
+def _train(folder: Path, model: Path, processes: int, batch: int, rows: int) -> list[Any]:
+    output = folder / f"{processes}-processes"
+    output.mkdir()
+    command = [sys.executable, "-m"]
+    if processes > 1:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command += ["torch.distributed.run", "--nproc-per-node", str(processes)]
+        command += ["--master-addr", "127.0.0.1", "--master-port", str(port), "-m"]
+    command += ["tests.support.two_processes", str(model), str(output), str(batch), str(rows)]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [
+        {
+            **json.loads((output / f"{process}.json").read_text()),
+            "weights": load_file(output / f"{process}.safetensors"),
+        }
+        for process in range(processes)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("num_labels", "rows"), [(3, 103), (1, 49)], ids=["103 rows", "an empty share, regression"]
+)
+def test_two_processes_end_where_one_does(tmp_path: Path, num_labels: int, rows: int) -> None:
+    """After two epochs in float64, to 1% of the learning rate; 49 leaves one for the last step."""
+    model = write_tiny_checkpoint(tmp_path / "model", "bert", num_labels=num_labels)
+    (one,) = _train(tmp_path, model, 1, 16, rows)
+    two = _train(tmp_path, model, 2, 8, rows)
+    assert one["steps"] == two[0]["steps"] == two[1]["steps"]
+    seen = sorted(two[0]["seen"] + two[1]["seen"])
+    stand_ins = len(seen) - len(one["seen"])
+    assert stand_ins == (2 if rows % 16 == 1 else 0), "only where a process had none of its own"
+    if not stand_ins:
+        assert seen == sorted(one["seen"]) == sorted([*range(rows)] * 2)
+    assert two[0]["losses"] == pytest.approx(one["losses"], rel=1e-4)
+    for name, value in one["weights"].items():
+        if not is_key_bias(name):
+            for found in two:
+                assert float((found["weights"][name] - value).abs().max()) < 0.01 * 1e-3, name
