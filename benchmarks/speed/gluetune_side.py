@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 import gluetune
 from gluetune.data.encoding import Encoded
 from gluetune.evaluation.inference import compute_logits
+from gluetune.modeling.compute import computing, resolve_compute
 
 DROP_IN = "Trainer.predict"
 
@@ -43,10 +44,12 @@ def _logits(trainer: Any, setting: Setting, examples: Dataset) -> NDArray[np.flo
     inputs = [name for name in setting.tokenizer.model_input_names if name in examples.features]
     kept = examples.select_columns(inputs)
     lengths = np.array([len(ids) for ids in kept["input_ids"]], dtype=np.int64)
-    return compute_logits(
-        trainer.model.to(trainer.args.device),
-        Encoded(examples=kept, lengths=lengths, truncated=0),
-        setting.collator,
-        batch_size=setting.turn.eval_batch_size,
-        precision=setting.turn.precision,
-    )
+    model = trainer.model.to(trainer.args.device)
+    with computing(model, resolve_compute(trainer.compute, model)):
+        return compute_logits(
+            model,
+            Encoded(examples=kept, lengths=lengths, truncated=0),
+            setting.collator,
+            batch_size=setting.turn.eval_batch_size,
+            precision=setting.turn.precision,
+        )
