@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from gluetune.records import Record
     from gluetune.references import Reference, published
+    from gluetune.reporting.pages import report
     from gluetune.runs import Run
     from gluetune.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
     from gluetune.training.run import train
@@ -53,6 +54,7 @@ _HOMES = {
     "TrainingError": "gluetune.errors",
     "get_task": "gluetune.tasks",
     "published": "gluetune.references",
+    "report": "gluetune.reporting.pages",
     "train": "gluetune.training.run",
 }
 
@@ -77,6 +79,7 @@ __all__ = [
     "__version__",
     "get_task",
     "published",
+    "report",
     "train",
 ]
 

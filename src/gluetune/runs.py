@@ -6,6 +6,7 @@ runs/cola-all-minilm-l6-v2-s42-20260101-120000/
   record.json      what happened
   model/           the best model, as save_pretrained writes it
   predictions/     validation.parquet: idx, label, prediction, logits
+  report.html      the run as one page
   checkpoints/     what `--resume` needs, while the run is unfinished
 ```
 """

@@ -16,6 +16,7 @@ from rich.text import Text
 from gluetune import __version__
 from gluetune.cli import run_glue
 from gluetune.cli.env import env
+from gluetune.cli.report import report
 from gluetune.cli.show import show
 from gluetune.cli.train import train
 from gluetune.errors import GluetuneError
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command()(show)
 app.command()(train)
+app.command()(report)
 app.command()(env)
 
 

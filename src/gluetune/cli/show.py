@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gluetune.tasks import TaskSpec
+from gluetune.visible_text import visible
 
 if TYPE_CHECKING:
     from gluetune.data.summary import ShownExample, Summary
@@ -76,18 +77,6 @@ def render_encoded(console: Console, encoded: Mapping[str, list[int]], tokens: l
     for key, values in encoded.items():
         grid.add_row(_name(key), _plain(" ".join(str(value) for value in values)))
     console.print(grid)
-
-
-def visible(text: str) -> str:
-    """Return `text` with control characters as pictures, so that no text can drive a terminal."""
-    return text.translate(_PICTURES)
-
-
-# U+2400 to U+2421 are the pictures of the ASCII control characters.
-_PICTURES = {code: chr(0x2400 + code) for code in range(32)}
-_PICTURES[0x7F] = "\u2421"
-# C1 controls have no pictures; direction overrides would turn round the rest of the line.
-_PICTURES |= dict.fromkeys((*range(0x80, 0xA0), *range(0x202A, 0x202F)), "\ufffd")
 
 
 def _show_encoded(console: Console, task: TaskSpec, example: ShownExample, model: str) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
+from jinja2 import TemplateError
 from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallback, TrainerState
 
 from gluetune.config import make_config, read_config
+from gluetune.errors import GluetuneError
 from gluetune.evaluation.scoring import Evaluation
 from gluetune.files import write_atomically, write_folder
 from gluetune.modeling.classifiers import quiet_transformers, reload_classifier
@@ -24,6 +26,7 @@ from gluetune.records import (
     Record,
     Status,
 )
+from gluetune.reporting.pages import report
 from gluetune.runs import Run, RunFolder
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore, weights_digest
@@ -78,6 +81,8 @@ class Job:
             self._train(trainer, flow, checkpoint)
             self._end_if_asked(stop, trainer)
             self._finish(trainer)
+        # Outside `_recorded`: whatever befalls the page, the run stays finished.
+        self._report()
         return Run(self.folder.path)
 
     def _make_trainer(self, flow: Flow) -> RunTrainer:
@@ -182,6 +187,14 @@ class Job:
         self.record.status = Status.FINISHED
         self.record.save(self.folder.record)
         self.store.remove()
+
+    def _report(self) -> None:
+        """Write report.html; a run without its page is still whole, and says so."""
+        try:
+            report(self.folder.path)
+        except (GluetuneError, OSError, TemplateError) as error:
+            self._on_note(f"There is no report.html: {error}")
+            self.record.save(self.folder.record)
 
     def _check_reloaded(self, trainer: RunTrainer) -> Evaluation:
         model = reload_classifier(

@@ -14,11 +14,12 @@ from rich.console import Console
 from tests.support.glue_folders import make_table, write_parquet
 from typer.testing import CliRunner
 
-from gluetune.cli.show import render_encoded, render_summary, show, visible
+from gluetune.cli.show import render_encoded, render_summary, show
 from gluetune.data.summary import Summary, summarise
 from gluetune.data.tables import canonical_schema, with_notes
 from gluetune.errors import DataError
 from gluetune.tasks import get_task
+from gluetune.visible_text import visible
 
 COLA = get_task("cola")
 RTE = get_task("rte")

@@ -1,0 +1,21 @@
+"""`gluetune report`: one page about one run or several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold some.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The file to write; report.html in the folder given, or here for many."),
+    ] = None,
+) -> None:
+    """Write one self-contained HTML page about runs: scores, curves, settings."""
+    from gluetune.reporting.pages import report as write_report
+
+    typer.echo(write_report(*runs, output=output))

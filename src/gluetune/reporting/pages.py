@@ -1,0 +1,59 @@
+"""The page itself: runs are read, described, and written as one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gluetune.errors import ConfigurationError
+from gluetune.files import write_text
+from gluetune.reporting.views import RunView, groups, run_folders, view
+from gluetune.runs import Run
+from gluetune.visible_text import visible
+
+
+def report(*runs: str | Path, output: str | Path | None = None) -> Path:
+    """Write one self-contained HTML page about `runs` and return its path.
+
+    Each is a run folder, or a folder that holds some. Without `output` the page is `report.html`
+    in the folder, or in the working folder where several are given.
+
+    Raises RunError where a folder holds no run, ConfigurationError where none is given.
+    """
+    if not runs:
+        raise ConfigurationError("There is no run to report.", hint="Type: gluetune report RUN")
+    paths = [Path(each) for each in runs]
+    folders = list(dict.fromkeys(found for path in paths for found in run_folders(path)))
+    views = [view(Run(folder), number) for number, folder in enumerate(folders, start=1)]
+    place = paths[0] if len(paths) == 1 else Path()
+    target = place / "report.html" if output is None else Path(output)
+    write_text(target, render(views))
+    return target
+
+
+def render(views: Sequence[RunView]) -> str:
+    """Return the page: every text from outside is escaped, its control characters made visible."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("gluetune.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["points"] = _points
+    return environment.get_template("report.html").render(views=views, groups=groups(views))
+
+
+def _finalize(value: Any) -> Any:
+    from markupsafe import Markup
+
+    # Markup here is only what the template's own macros gave, escaped already.
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _points(value: float | None) -> str:
+    return "undefined" if value is None else f"{100 * value:.1f}"

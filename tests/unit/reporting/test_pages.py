@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gluetune.config import make_config
+from gluetune.errors import ConfigurationError, RunError
+from gluetune.records import BestRecord, EpochRecord, Record, ScoreRecord, Status, now
+from gluetune.reporting.pages import report
+from gluetune.reporting.plots import epoch_plot
+from gluetune.visible_text import visible
+
+HOSTILE = "<script>alert(1)</script></svg>\"'&\x00\x1b\u202e שלום"
+
+
+def write_run(folder: Path, *, seed: int = 1, score: float = 0.5, note: str = "") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    make_config({"task": "cola", "epochs": 2, "seed": seed}).save(folder / "config.yaml")
+    found = ScoreRecord(score=score, metrics={"validation": {"matthews_correlation": score}})
+    epochs = [
+        EpochRecord(
+            epoch=float(number),
+            step=number,
+            train_loss=1 / number,
+            learning_rate=1e-3,
+            validation=found,
+            validation_loss=None if number == 1 else 0.5,
+            selection=score,
+            train_seconds=1.0,
+            evaluation_seconds=1.0,
+        )
+        for number in (1, 2)
+    ]
+    Record(
+        status=Status.FINISHED,
+        task="cola",
+        seed=seed,
+        started=now(),
+        updated=now(),
+        command="gluetune train --config c.yaml",
+        epochs=epochs,
+        best=BestRecord(epoch=2.0, step=2, validation=found),
+        majority_baseline=ScoreRecord(
+            score=0.0, metrics={"validation": {"matthews_correlation": 0.0}}
+        ),
+        notes=[note] if note else [],
+    ).save(folder / "record.json")
+    return folder
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_one_run_is_reported_into_its_folder(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", note="A thing was decided.")
+    path = report(folder)
+    page = Page(path.read_text(encoding="utf-8"))
+    assert path == folder / "report.html"
+    assert page.tags.count("svg") == 3
+    for words in ("50.0", "Majority baseline", "A thing was decided.", "--config c.yaml"):
+        assert words in page.text
+
+
+def test_seeds_of_one_configuration_are_taken_together(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", seed=1, score=0.5)
+    write_run(tmp_path / "b", seed=2, score=0.7)
+    page = Page(report(tmp_path).read_text(encoding="utf-8"))
+    assert page.tags.count("details") == 2
+    assert "60.0" in page.text
+    assert "14.1" in page.text
+
+
+def test_a_failed_run_and_a_score_below_majority_are_told(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", score=-0.1)
+    text = (folder / "record.json").read_text().replace('"finished"', '"failed"')
+    (folder / "record.json").write_text(text)
+    page = Page(report(folder).read_text(encoding="utf-8"))
+    assert "record says 'failed'" in page.text
+    assert "below that of the majority" in page.text
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is not a run"):
+        report(tmp_path)
+    with pytest.raises(ConfigurationError, match="no run to report"):
+        report()
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(HOSTILE.__add__))
+def test_any_text_stays_text(tmp_path: Path, note: str) -> None:
+    plain = Page(report(write_run(tmp_path / "a", note="x")).read_text(encoding="utf-8"))
+    page = Page(report(write_run(tmp_path / "a", note=note)).read_text(encoding="utf-8"))
+    assert page.tags == plain.tags
+    assert visible(note) in page.text
+
+
+def test_an_undefined_value_cuts_its_line() -> None:
+    plot = epoch_plot("x", [1.0, 2.0, 3.0], {"a": [1.0, None, 2.0]})
+    assert plot is not None
+    assert [len(segment) for segment in plot.lines[0].segments] == [1, 1]
+    assert epoch_plot("x", [1.0], {"a": [None]}) is None
