@@ -1,7 +1,7 @@
 """Where the points of a plot lie; the template draws them as SVG, with text that stays text.
 
-Small templates rather than matplotlib: importing that takes longer than a tiny training, and a page
-that follows the reader's light or dark scheme needs colours from its own style sheet.
+Small templates rather than matplotlib: lines and ticks need no plotting library, and a page that
+follows the reader's light or dark scheme needs colours from its own style sheet.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from tests.support.trainings import At, Bench, checkpoints_of, outcome, resumed,
 import gluetune
 from gluetune.cli.app import main
 from gluetune.config import TrainConfig
-from gluetune.errors import ConfigurationError, TrainingError
+from gluetune.errors import ConfigurationError, StorageError, TrainingError
 from gluetune.runs import Run
 from gluetune.training.checkpoints import CheckpointStore
 
@@ -31,11 +31,24 @@ def test_a_run_repeats_to_the_bit_and_leaves_nothing_but_its_parts(
         "model",
         "predictions",
         "record.json",
+        "report.html",
     ]
     assert whole["agrees"]
     assert whole["steps"] == run.record.total_steps == 9
     # transformers' own words and bars are not for the user; `progress=False` leaves none.
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_page_that_cannot_be_written_leaves_the_run_finished(
+    bench: Bench, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*runs: Path) -> Path:
+        raise StorageError("There is no room to write report.html.")
+
+    monkeypatch.setattr("gluetune.training.job.report", refuse)
+    run = bench.train()
+    assert outcome(run) == whole
+    assert any("There is no report.html: There is no room" in note for note in run.record.notes)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_the_checkpoint_stands(
