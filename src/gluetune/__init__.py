@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from gluetune.records import Record
     from gluetune.references import Reference, published
+    from gluetune.reporting.comparison import Comparison, compare
     from gluetune.reporting.pages import report
     from gluetune.runs import Run
     from gluetune.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CheckpointError": "gluetune.errors",
+    "Comparison": "gluetune.reporting.comparison",
     "ConfigurationError": "gluetune.errors",
     "DataError": "gluetune.errors",
     "Finding": "gluetune.errors",
@@ -52,6 +54,7 @@ _HOMES = {
     "TrainConfig": "gluetune.config",
     "Trainer": "gluetune.training.trainer",
     "TrainingError": "gluetune.errors",
+    "compare": "gluetune.reporting.comparison",
     "get_task": "gluetune.tasks",
     "published": "gluetune.references",
     "report": "gluetune.reporting.pages",
@@ -62,6 +65,7 @@ __all__ = [
     "GLUE_TASKS",
     "TASKS",
     "CheckpointError",
+    "Comparison",
     "ConfigurationError",
     "DataError",
     "Finding",
@@ -77,6 +81,7 @@ __all__ = [
     "Trainer",
     "TrainingError",
     "__version__",
+    "compare",
     "get_task",
     "published",
     "report",

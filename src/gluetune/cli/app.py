@@ -15,7 +15,9 @@ from rich.text import Text
 
 from gluetune import __version__
 from gluetune.cli import run_glue
+from gluetune.cli.compare import compare
 from gluetune.cli.env import env
+from gluetune.cli.references import references
 from gluetune.cli.report import report
 from gluetune.cli.show import show
 from gluetune.cli.train import train
@@ -29,7 +31,9 @@ app = typer.Typer(
 )
 app.command()(show)
 app.command()(train)
+app.command()(compare)
 app.command()(report)
+app.command()(references)
 app.command()(env)
 
 

@@ -1,0 +1,63 @@
+"""`gluetune compare`: which run is better, and how sure that is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from gluetune.reporting.comparison import Comparison
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs of one task.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Compare runs on the same examples; runs that differ in the seed only are one side."""
+    from gluetune.reporting.comparison import compare as compare_runs
+
+    found = compare_runs(*runs)
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(found), default=str, indent=2))
+        return
+    _render(Console(), found)
+
+
+def _render(console: Console, found: Comparison) -> None:
+    console.print(_sides(found))
+    if found.differing:
+        console.print(_settings(found))
+    for pair in found.pairs:
+        console.print(Text(pair.verdict, style="bold"), soft_wrap=True)
+    for note in found.notes:
+        console.print(Text(f"note: {note}"), soft_wrap=True)
+
+
+def _sides(found: Comparison) -> Table:
+    title = f"{found.task}: {found.examples:,} validation examples"
+    table = Table(title=title, title_justify="left")
+    for name in ("", "score", "sd", "seeds", "runs"):
+        table.add_column(name, justify="right" if name in ("score", "sd") else "left")
+    for side in found.sides:
+        spread = "" if side.deviation is None else f"{side.deviation:.4f}"
+        seeds = ", ".join(map(str, side.seeds))
+        paths = Text("\n".join(map(str, side.runs)), overflow="fold")
+        table.add_row(side.name, f"{side.score:.4f}", spread, seeds, paths)
+    return table
+
+
+def _settings(found: Comparison) -> Table:
+    table = Table(title="What differs", title_justify="left")
+    table.add_column("setting")
+    for side in found.sides:
+        table.add_column(side.name)
+    for name, values in found.differing.items():
+        table.add_row(name, *(Text(str(value), overflow="fold") for value in values))
+    return table

@@ -1,0 +1,333 @@
+"""`gluetune.compare`: which of several runs is better, and how sure that is.
+
+Runs that differ in nothing but their seed are one side. Two runs are compared on the same examples;
+sides of several seeds by their scores, which is what a claim about a recipe needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from statistics import mean, stdev
+from string import ascii_uppercase
+from typing import TYPE_CHECKING, Any
+
+from gluetune.errors import Finding, RunError
+from gluetune.predictions import Predictions
+from gluetune.records import Status
+from gluetune.runs import Run
+from gluetune.statistics.multiplicity import holm
+from gluetune.statistics.paired import mcnemar, paired_difference
+from gluetune.statistics.permutation import permutation_test
+from gluetune.statistics.power import smallest_visible
+from gluetune.tasks import get_task
+
+if TYPE_CHECKING:
+    from gluetune.tasks import TaskSpec
+
+_NOT_A_RECIPE = {"seed", "output", "micro_batch_size", "eval_batch_size", "checkpoint_minutes"}
+"""Settings that runs of one side may differ in."""
+_ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Side:
+    """Runs of one configuration."""
+
+    name: str
+    runs: tuple[Path, ...]
+    seeds: tuple[int, ...]
+    scores: tuple[float, ...]
+
+    @property
+    def score(self) -> float:
+        """Mean score over the seeds."""
+        return mean(self.scores)
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation over the seeds; None for a single one."""
+        return stdev(self.scores) if len(self.scores) > 1 else None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One side against another. Differences are the second's score less the first's."""
+
+    first: str
+    second: str
+    difference: float
+    low: float | None
+    high: float | None
+    """95% interval: over examples for two runs, over seeds otherwise; None for too few seeds."""
+    test: str
+    p_value: float
+    adjusted_p: float
+    """Holm's, over all pairs of the comparison."""
+    smallest_p: float | None
+    """The smallest that so few seeds can give."""
+    visible: float | None
+    """The difference that would have been seen four times in five."""
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came of comparing runs."""
+
+    task: str
+    examples: int
+    sides: tuple[Side, ...]
+    pairs: tuple[Pair, ...]
+    differing: Mapping[str, tuple[Any, ...]]
+    """Settings that differ between the sides, in the order of `sides`."""
+    notes: tuple[str, ...]
+
+
+def compare(*runs: str | Path | Run) -> Comparison:
+    """Compare finished runs of one task on the same validation data.
+
+    Raises RunError, with every fault at once: fewer than two runs, unfinished ones, other tasks,
+    other validation data, a run given twice.
+    """
+    opened = [run if isinstance(run, Run) else Run(run) for run in runs]
+    _check(opened)
+    task = get_task(opened[0].record.task)
+    sides = _sides(opened)
+    pairs = [_compare_pair(task, first, second) for first, second in combinations(sides, 2)]
+    adjusted = holm([pair["p_value"] for pair in pairs])
+    answers = _answers(task, opened[0])
+    examples = sum(len(found.labels) for found in answers.values())
+    return Comparison(
+        task=task.name,
+        examples=examples,
+        sides=tuple(side for side, _ in sides),
+        pairs=tuple(
+            Pair(**pair, adjusted_p=p_value, verdict=_verdict(pair, p_value, examples, len(pairs)))
+            for pair, p_value in zip(pairs, adjusted, strict=True)
+        ),
+        differing=_differing(sides),
+        notes=tuple(_notes(opened, sides)),
+    )
+
+
+_Side = tuple[Side, list[Run]]
+
+
+def _check(runs: Sequence[Run]) -> None:
+    findings = []
+    if len(runs) < 2:
+        findings.append(Finding("One run cannot be compared.", "Type: gluetune compare RUN RUN"))
+    paths = [run.path.resolve() for run in runs]
+    for path in sorted({path for path in paths if paths.count(path) > 1}):
+        findings.append(Finding(f"{path} is given twice.", "Give each run once."))
+    for run in runs:
+        if run.record.status is not Status.FINISHED or run.score is None:
+            hint = f"Type: gluetune train --resume {run.path}"
+            findings.append(
+                Finding(f"{run.path} is {run.status}: it has no score to compare.", hint)
+            )
+    tasks = {run.record.task for run in runs}
+    if len(tasks) > 1:
+        found = ", ".join(sorted(tasks))
+        findings.append(Finding(f"The runs are of several tasks: {found}.", "Compare one task."))
+    elif not findings:
+        findings += _data_findings(runs)
+    if findings:
+        raise RunError.of(findings)
+
+
+def _data_findings(runs: Sequence[Run]) -> list[Finding]:
+    """Refuse runs that answered other examples: a difference would be of the data."""
+    first, findings = runs[0], []
+    task = get_task(first.record.task)
+    for run in runs[1:]:
+        other = [
+            split
+            for split in task.validation_splits
+            if _fingerprint(run, split) != _fingerprint(first, split)
+        ]
+        if other:
+            findings.append(
+                Finding(
+                    f"{run.path} was scored on other data than {first.path}: {', '.join(other)}.",
+                    "Compare runs on the same --data.",
+                )
+            )
+    return findings
+
+
+def _fingerprint(run: Run, split: str) -> str | None:
+    return run.record.data.fingerprints.get(split) if run.record.data else None
+
+
+def _sides(runs: Sequence[Run]) -> list[_Side]:
+    """Group runs by their configuration, in the order given."""
+    groups: list[tuple[dict[str, Any], list[Run]]] = []
+    for run in runs:
+        recipe = run.config.model_dump(exclude=_NOT_A_RECIPE)
+        for known, members in groups:
+            if known == recipe:
+                members.append(run)
+                break
+        else:
+            groups.append((recipe, [run]))
+    if len(groups) == 1:  # nothing differs but the seed: each run stands for itself
+        groups = [(groups[0][0], [run]) for run in runs]
+    return [(_side(_name(n), members), members) for n, (_, members) in enumerate(groups)]
+
+
+def _name(number: int) -> str:
+    return ascii_uppercase[number] if number < len(ascii_uppercase) else f"Z{number + 1}"
+
+
+def _side(name: str, runs: Sequence[Run]) -> Side:
+    return Side(
+        name=name,
+        runs=tuple(run.path for run in runs),
+        seeds=tuple(run.record.seed for run in runs),
+        scores=tuple(float(run.score or 0.0) for run in runs),
+    )
+
+
+def _compare_pair(task: TaskSpec, first: _Side, second: _Side) -> dict[str, Any]:
+    names = {"first": first[0].name, "second": second[0].name}
+    if len(first[1]) == len(second[1]) == 1:
+        return {
+            **names,
+            **_by_examples(task, _answers(task, first[1][0]), _answers(task, second[1][0])),
+        }
+    return {**names, **_by_seeds(first[0], second[0])}
+
+
+def _by_examples(
+    task: TaskSpec, first: dict[str, Predictions], second: dict[str, Predictions]
+) -> dict[str, Any]:
+    """Compare two runs example by example."""
+    difference = paired_difference(task, first, second)
+    found = {
+        "difference": difference.value,
+        "low": difference.low,
+        "high": difference.high,
+        "smallest_p": None,
+    }
+    if set(task.metrics) != {"accuracy"}:
+        # 1.96 + 0.84 standard deviations: seen at 5% four times in five.
+        visible = 2.8 * difference.spread
+        return {
+            **found,
+            "test": "paired bootstrap",
+            "p_value": difference.p_value,
+            "visible": visible,
+        }
+    test = mcnemar(_joined(first), _joined(second))
+    count = sum(len(one.labels) for one in first.values())
+    visible = smallest_visible(count, (test.only_first + test.only_second) / count)
+    return {**found, "test": "McNemar's exact test", "p_value": test.p_value, "visible": visible}
+
+
+def _by_seeds(first: Side, second: Side) -> dict[str, Any]:
+    """Compare two groups of seeds by their scores."""
+    test = permutation_test(first.scores, second.scores)
+    low, high = _welch(first.scores, second.scores)
+    return {
+        "difference": test.difference,
+        "low": low,
+        "high": high,
+        "test": f"permutation test, {len(first.scores)} seeds against {len(second.scores)}",
+        "p_value": test.p_value,
+        "smallest_p": test.smallest_p,
+        "visible": None,
+    }
+
+
+def _welch(first: Sequence[float], second: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return Welch's 95% interval of the difference of two means; none for a single score."""
+    if min(len(first), len(second)) < 2 or stdev(first) + stdev(second) == 0:
+        return None, None
+    from scipy.stats import ttest_ind
+
+    interval = ttest_ind(second, first, equal_var=False).confidence_interval(0.95)
+    return float(interval.low), float(interval.high)
+
+
+def _answers(task: TaskSpec, run: Run) -> dict[str, Predictions]:
+    return {split: Predictions.of_table(run.predictions(split)) for split in task.validation_splits}
+
+
+def _joined(answers: Mapping[str, Predictions]) -> Predictions:
+    import numpy as np
+
+    parts = list(answers.values())
+    return Predictions(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("index", "labels", "predicted", "logits")
+        )
+    )
+
+
+def _verdict(pair: dict[str, Any], p_value: float, examples: int, pairs: int) -> str:
+    better, worse = pair["second"], pair["first"]
+    difference, low, high = pair["difference"], pair["low"], pair["high"]
+    if difference < 0:
+        better, worse = worse, better
+        difference = -difference
+        low, high = (None, None) if low is None else (-high, -low)
+    interval = "" if low is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
+    size = f"{100 * difference:.1f} points{interval}"
+    corrected = f", corrected for {pairs} comparisons" if pairs > 1 else ""
+    proof = f"p = {p_value:.2g}{corrected}, {pair['test']}"
+    if p_value < _ALPHA:
+        return f"{better} is better than {worse} by {size} ({proof})."
+    if difference == 0:
+        return f"{better} and {worse} score the same ({proof})."
+    return f"No difference is shown: {better} scores {size} more than {worse} ({proof})." + _limits(
+        pair, examples
+    )
+
+
+def _limits(pair: dict[str, Any], examples: int) -> str:
+    """Say what the comparison could not have shown anyway."""
+    if pair["smallest_p"] is not None and pair["smallest_p"] >= _ALPHA:
+        return f" So few seeds cannot give a p below {pair['smallest_p']:.2g}: train more of them."
+    if pair["visible"]:
+        return (
+            f" With {examples:,} examples a difference below {100 * pair['visible']:.1f} points "
+            "would mostly go unseen."
+        )
+    return ""
+
+
+def _differing(sides: Sequence[_Side]) -> dict[str, tuple[Any, ...]]:
+    """Return the settings in which the sides differ."""
+    settings = [runs[0].config.model_dump(exclude={"output"}) for _, runs in sides]
+    if any(len(runs) > 1 for _, runs in sides):
+        settings = [{k: v for k, v in one.items() if k != "seed"} for one in settings]
+    return {
+        name: tuple(one[name] for one in settings)
+        for name in settings[0]
+        if any(one[name] != settings[0][name] for one in settings)
+    }
+
+
+def _notes(runs: Sequence[Run], sides: Sequence[_Side]) -> list[str]:
+    notes = []
+    prints = {_fingerprint(run, get_task(run.record.task).train_split or "") for run in runs}
+    if len(prints) > 1:
+        notes.append("The runs were trained on different training data.")
+    places = {
+        (run.record.environment.precision, run.record.environment.device)
+        for run in runs
+        if run.record.environment
+    }
+    if len(places) > 1:
+        notes.append("The runs were computed in another precision or on another device.")
+    if all(len(members) == 1 for _, members in sides):
+        notes.append(
+            "One seed a side: the intervals are over examples, and seeds move scores too. "
+            "For a claim about a recipe, train several seeds of each."
+        )
+    return notes

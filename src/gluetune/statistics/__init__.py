@@ -1,0 +1,1 @@
+"""What can be said of a model's answers without the model: intervals, errors, comparisons."""

@@ -1,0 +1,33 @@
+"""Which examples a model gets most wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gluetune.statistics.calibration import probabilities
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gluetune.predictions import Predictions
+    from gluetune.tasks import TaskSpec
+
+
+def hardest(task: TaskSpec, predictions: Predictions, count: int = 10) -> NDArray[np.int64]:
+    """Return the rows of the `count` worst answers, the worst first.
+
+    For classes those are the wrong answers, by the probability given to the true class; for numbers
+    the largest errors. There may be fewer than `count`.
+    """
+    import numpy as np
+
+    rows = np.arange(len(predictions.labels))
+    if task.is_regression:
+        errors = np.abs(predictions.predicted - predictions.labels)
+        largest: NDArray[np.int64] = rows[np.argsort(-errors, kind="stable")[:count]]
+        return largest
+    given = probabilities(predictions.logits)[rows, predictions.labels]
+    wrong = rows[predictions.predicted != predictions.labels]
+    worst: NDArray[np.int64] = wrong[np.argsort(given[wrong], kind="stable")[:count]]
+    return worst

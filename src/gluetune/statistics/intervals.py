@@ -1,0 +1,172 @@
+"""Confidence intervals of a task's metrics, by bootstrap over the examples.
+
+The examples of a validation set are a sample of those that might have been asked: an interval says
+how far the metric would move with others of the same kind. It says nothing about seeds.
+
+Accuracy gets Wilson's interval (Wilson 1927), which needs no drawing and is never empty. Everything
+else is drawn: the percentile and the BCa bootstrap (Efron 1987; Efron & Tibshirani 1993, ch. 14).
+`benchmarks/interval_coverage.py` shows how often each holds the truth; where it does not, by that
+table, the interval is marked as unreliable, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from gluetune.errors import ConfigurationError
+from gluetune.metrics import score_task
+from gluetune.statistics.resampling import Resampled, resample
+
+if TYPE_CHECKING:
+    from gluetune.predictions import Predictions
+    from gluetune.tasks import TaskSpec
+
+Method = Literal["percentile", "bca"]
+
+_FEW = 100
+"""Examples below which no drawn interval is relied on: coverage falls under 93% there."""
+_RARE = 20
+"""Examples that the rarer outcome needs: members of the smaller class, or errors."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where a metric lies with probability `level`, and whether that can be relied on."""
+
+    low: float
+    high: float
+    level: float
+    method: str
+    """`wilson`, `bca` or `percentile`."""
+    reliable: bool = True
+    reason: str = ""
+    """Why it is not reliable."""
+
+
+def score_intervals(
+    task: TaskSpec,
+    predictions: Mapping[str, Predictions],
+    *,
+    level: float = 0.95,
+    draws: int = 10_000,
+    seed: int = 0,
+    method: Method = "bca",
+) -> dict[str, Interval | None]:
+    """Return the interval of the task's score and of each of its metrics, by name.
+
+    `predictions` are by validation split. Names are `score` and those of `ScoreRecord.flat`; a
+    metric that is undefined has None. The same seed gives the same intervals. Raises
+    ConfigurationError for a level outside (0, 1) or fewer than 100 draws.
+    """
+    if not 0 < level < 1:
+        raise ConfigurationError(f"level = {level}: must lie between 0 and 1.", hint="Type: 0.95")
+    if draws < 100:
+        raise ConfigurationError(f"draws = {draws}: must be at least 100.", hint="Type: 10000")
+    score = score_task(
+        task,
+        {split: found.predicted for split, found in predictions.items()},
+        {split: found.labels for split, found in predictions.items()},
+    )
+    parts: dict[tuple[str, str], Resampled] = {}
+    for number, (split, found) in enumerate(predictions.items()):
+        parts |= {
+            (split, name): one
+            for name, one in resample(
+                task, found, draws=draws, seed=seed + number, split=split
+            ).items()
+        }
+    doubts = {split: _doubt(task, found) for split, found in predictions.items()}
+    several = len(predictions) > 1
+    intervals: dict[str, Interval | None] = {"score": None}
+    if score.score.value is not None:
+        everything = list(parts.values())
+        doubt = next((text for text in doubts.values() if text), "")
+        intervals["score"] = _interval(task, everything, level, method, doubt)
+    for (split, name), one in parts.items():
+        title = f"{split.removeprefix('validation_')} {name}" if several else name
+        value = score.by_split[split][name].value
+        known = None if value is None else _interval(task, [one], level, method, doubts[split])
+        intervals[title] = known
+    return intervals
+
+
+def wilson(successes: float, count: int, level: float) -> tuple[float, float]:
+    """Return Wilson's score interval for a proportion of `count` (Wilson 1927)."""
+    from scipy.stats import norm
+
+    z = float(norm.ppf((1 + level) / 2))
+    share = successes / count
+    center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * (share * (1 - share) / count + z**2 / (4 * count**2)) ** 0.5
+    return max(0.0, center - half), min(1.0, center + half)
+
+
+def _interval(
+    task: TaskSpec, parts: Sequence[Resampled], level: float, method: Method, doubt: str
+) -> Interval:
+    """Return the interval of the mean of `parts`, each a metric of a split."""
+    if all(part.metric == "accuracy" for part in parts) and len(parts) == 1:
+        (part,) = parts
+        low, high = wilson(part.value * part.count, part.count, level)
+        return Interval(low, high, level, "wilson")
+    low, high = _drawn(parts, level, method)
+    smoothed = any(part.smoothed for part in parts)
+    if smoothed:
+        doubt = doubt or "no example, or every one, was answered rightly: there is nothing to draw"
+    return Interval(low, high, level, method, reliable=not doubt, reason=doubt)
+
+
+def _drawn(parts: Sequence[Resampled], level: float, method: Method) -> tuple[float, float]:
+    import numpy as np
+    from scipy.stats import norm
+
+    # Metrics of one split were drawn together, those of two splits independently: both are right.
+    drawn = np.mean([part.drawn for part in parts], axis=0)
+    drawn = drawn[np.isfinite(drawn)]
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    if method == "bca":
+        value = float(np.mean([part.value for part in parts]))
+        below = (np.sum(drawn < value) + 0.5 * np.sum(drawn == value)) / len(drawn)
+        bias = norm.ppf(np.clip(below, 1 / len(drawn), 1 - 1 / len(drawn)))
+        shifted = bias + norm.ppf(tails)
+        tails = norm.cdf(bias + shifted / (1 - _acceleration(parts) * shifted))
+    low, high = np.quantile(drawn, tails)
+    return float(low), float(high)
+
+
+def _acceleration(parts: Sequence[Resampled]) -> float:
+    """Return BCa's acceleration, from what leaving out each example does to the mean of `parts`."""
+    import numpy as np
+
+    by_split: dict[str, list[Resampled]] = {}
+    for part in parts:
+        by_split.setdefault(part.split, []).append(part)
+    cubes = squares = 0.0
+    for members in by_split.values():
+        values = np.sum([part.left_out for part in members], axis=0) / len(parts)
+        weights = members[0].weights
+        center = np.average(values, weights=weights)
+        cubes += float(np.sum(weights * (center - values) ** 3))
+        squares += float(np.sum(weights * (center - values) ** 2))
+    return cubes / (6 * squares**1.5) if squares > 0 else 0.0
+
+
+def _doubt(task: TaskSpec, found: Predictions) -> str:
+    """Say why a drawn interval of these answers cannot be relied on; empty where it can."""
+    import numpy as np
+
+    count = len(found.labels)
+    if count < _FEW:
+        return f"only {count} examples"
+    if task.is_regression:
+        return ""
+    if set(task.metrics) == {"accuracy"}:
+        return ""  # it has no class that counts for more than its examples
+    smallest = int(np.bincount(found.labels.astype(int), minlength=task.num_labels).min())
+    if smallest < _RARE:
+        return f"a class has only {smallest} examples"
+    wrong = int(np.sum(found.labels != found.predicted))
+    rarer, kind = min((wrong, "wrong"), (count - wrong, "right"))
+    return f"only {rarer} answers are {kind}" if rarer < _RARE else ""

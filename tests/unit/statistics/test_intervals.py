@@ -1,0 +1,188 @@
+"""Intervals against SciPy's and statistics' own formulas, and what they promise of themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import f1_score, matthews_corrcoef
+from tests.support.answers import classified, random_classified, random_estimated
+
+from gluetune.errors import ConfigurationError
+from gluetune.metrics import score_task
+from gluetune.statistics import resampling
+from gluetune.statistics.intervals import score_intervals, wilson
+from gluetune.tasks import get_task
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_is_scipys(pair: tuple[int, int]) -> None:
+    right, count = pair
+    expected = stats.binomtest(right, count).proportion_ci(0.95, method="wilson")
+    np.testing.assert_allclose(wilson(right, count, 0.95), tuple(expected), atol=1e-12)
+
+
+def _scipys(task: str, found: Any, metric: Any, method: str) -> tuple[float, float]:
+    result = stats.bootstrap(
+        (found.labels, found.predicted),
+        metric,
+        paired=True,
+        vectorized=False,
+        n_resamples=1000,
+        method=method,
+        rng=np.random.default_rng(1),
+    )
+    return tuple(result.confidence_interval)
+
+
+@pytest.mark.parametrize("method", ["bca", "percentile"])
+@pytest.mark.parametrize(
+    ("task", "name", "metric"),
+    [
+        ("cola", "matthews_correlation", matthews_corrcoef),
+        ("mrpc", "f1", f1_score),
+        ("stsb", "pearson", lambda x, y: stats.pearsonr(x, y).statistic),
+        ("stsb", "spearman", lambda x, y: stats.spearmanr(x, y).statistic),
+    ],
+)
+def test_the_bootstraps_are_scipys(task: str, name: str, metric: Any, method: Any) -> None:
+    """To what a thousand draws leave open."""
+    spec = get_task(task)
+    found = random_estimated(150) if spec.is_regression else random_classified(150, positive=0.7)
+    ours = score_intervals(spec, {"validation": found}, method=method)[name]
+    assert ours is not None
+    expected = _scipys(task, found, metric, method)
+    width = expected[1] - expected[0]
+    np.testing.assert_allclose((ours.low, ours.high), expected, atol=0.15 * width)
+
+
+@pytest.mark.parametrize("task", ["cola", "sst2", "mrpc", "stsb", "rte", "mnli"])
+def test_every_metric_has_its_interval_around_its_value(task: str) -> None:
+    spec = get_task(task)
+    found = {
+        split: random_estimated(300, seed=seed)
+        if spec.is_regression
+        else random_classified(300, seed=seed)
+        for seed, split in enumerate(spec.validation_splits)
+    }
+    score = score_task(
+        spec,
+        {split: one.predicted for split, one in found.items()},
+        {split: one.labels for split, one in found.items()},
+    )
+    intervals = score_intervals(spec, found, draws=2000)
+    several = len(found) > 1
+    values = {"score": score.score.value} | {
+        f"{split.removeprefix('validation_')} {name}" if several else name: measure.value
+        for split, measures in score.by_split.items()
+        for name, measure in measures.items()
+    }
+    assert intervals.keys() == values.keys()
+    for name, interval in intervals.items():
+        value = values[name]
+        assert interval is not None
+        assert value is not None
+        assert interval.low < value < interval.high
+        assert interval.reliable, name
+        assert interval.level == 0.95
+
+
+def test_two_splits_say_more_than_one() -> None:
+    spec = get_task("mnli")
+    found = {split: random_classified(300, seed=1) for split in spec.validation_splits}
+    intervals = score_intervals(spec, found)
+    whole, half = intervals["score"], intervals["matched accuracy"]
+    assert whole is not None
+    assert half is not None
+    assert whole.high - whole.low == pytest.approx((half.high - half.low) / 2**0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("task", ["cola", "sst2", "mrpc"])
+@pytest.mark.parametrize("right", [True, False])
+def test_no_interval_is_empty(task: str, right: bool) -> None:
+    labels = np.arange(200) % 2
+    found = classified(labels, labels if right else 1 - labels)
+    for name, interval in score_intervals(get_task(task), {"validation": found}).items():
+        assert interval is not None
+        assert interval.high - interval.low > 1e-3, name
+        assert interval.reliable == (interval.method == "wilson"), name
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (random_classified(71), "only 71 examples"),
+        (random_classified(300, positive=0.03, seed=2), "a class has only"),
+        (random_classified(300, right=0.98), "answers are wrong"),
+        (random_classified(300, right=0.02), "answers are right"),
+    ],
+)
+def test_what_cannot_be_relied_on_is_marked(found: Any, reason: str) -> None:
+    interval = score_intervals(get_task("cola"), {"validation": found})["score"]
+    assert interval is not None
+    assert not interval.reliable
+    assert reason in interval.reason
+
+
+def test_what_is_undefined_has_no_interval() -> None:
+    same = classified(np.zeros(150, dtype=int), np.arange(150) % 2)
+    assert score_intervals(get_task("cola"), {"validation": same}) == {
+        "score": None,
+        "matthews_correlation": None,
+    }
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    found = {"validation": random_classified(300)}
+    first, again, other = (
+        score_intervals(get_task("cola"), found, seed=seed)["score"] for seed in (1, 1, 2)
+    )
+    assert first == again != other
+
+
+def test_the_order_of_the_rows_means_nothing() -> None:
+    found = random_classified(300)
+    turned = classified(found.labels[::-1], found.predicted[::-1])
+    task = get_task("mrpc")
+    assert score_intervals(task, {"v": found}) == score_intervals(task, {"v": turned})
+
+
+@pytest.mark.parametrize("asked", [{"level": 0.0}, {"level": 1.0}, {"draws": 10}])
+def test_senseless_requests_are_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        score_intervals(get_task("cola"), {"validation": random_classified(100)}, **asked)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=2, max_size=30).filter(
+        lambda rows: len({label for label, _ in rows}) > 1
+    )
+)
+def test_metrics_of_counts_are_scikit_learns(rows: list[tuple[int, int]]) -> None:
+    labels, answers = (np.array(side) for side in zip(*rows, strict=True))
+    cells = np.bincount(labels * 3 + answers, minlength=9).astype(float)[None]
+    assert resampling.accuracy(cells, 3)[0] == pytest.approx((labels == answers).mean())
+    assert resampling.matthews(cells, 3)[0] == pytest.approx(matthews_corrcoef(labels, answers))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(3, 40), st.integers(0, 999))
+def test_correlations_under_weights_are_those_of_the_repeated_rows(count: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    first, second = np.round(random.uniform(0, 3, count)), random.standard_normal(count)
+    weights = np.bincount(random.integers(0, count, count), minlength=count).astype(float)
+    rows = np.repeat(np.arange(count), weights.astype(int))
+    if len(set(first[rows])) < 2 or len(set(second[rows])) < 2:
+        return
+    for ours, theirs in (
+        (resampling._pearson, stats.pearsonr),
+        (resampling._spearman, stats.spearmanr),
+    ):
+        expected = theirs(first[rows], second[rows]).statistic
+        assert ours(first, second, weights[None])[0] == pytest.approx(expected, abs=1e-9)
