@@ -1,16 +1,23 @@
 """Where the points of a plot lie; the template draws them as SVG, with text that stays text.
 
-Small templates rather than matplotlib: lines and ticks need no plotting library, and a page that
-follows the reader's light or dark scheme needs colours from its own style sheet.
+Small templates rather than matplotlib: lines, dots and ticks need no plotting library, and a page
+that follows the reader's light or dark scheme needs colours from its own style sheet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
+from typing import TYPE_CHECKING, Any
 
-WIDTH, HEIGHT = 320, 180
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 14, 34
+if TYPE_CHECKING:
+    from gluetune.statistics.calibration import Calibration
+
+WIDTH, HEIGHT = 320, 190
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 16, 38
+_DOTS = 600
+"""Dots of a scatter plot at most; more would hide each other and swell the page."""
 
 
 @dataclass(frozen=True)
@@ -39,47 +46,95 @@ class Line:
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot of lines over epochs."""
+    """Lines or dots between two axes."""
 
     title: str
-    lines: tuple[Line, ...]
+    across: str
+    """What the horizontal axis counts."""
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
-    best: float | None
-    """Where the best epoch stands, or None."""
+    lines: tuple[Line, ...] = ()
+    dots: tuple[Point, ...] = ()
+    best: float | None = None
+    """Where the best epoch stands."""
+    diagonal: tuple[Point, Point] | None = None
+    """Where both axes say the same."""
 
 
 def epoch_plot(
     title: str,
     epochs: Sequence[float],
-    series: dict[str, Sequence[float | None]],
+    series: Mapping[str, Sequence[float | None]],
     best: float | None = None,
 ) -> Plot | None:
     """Return the plot of `series` over `epochs`; None where no value is defined."""
     values = [value for line in series.values() for value in line if value is not None]
     if not values:
         return None
-    low, high = _range(values)
-    first, last = _range(epochs)
-
-    def across(epoch: float) -> float:
-        return round(_LEFT + (epoch - first) / (last - first) * (WIDTH - _LEFT - _RIGHT), 2)
-
-    def down(value: float) -> float:
-        share = (value - low) / (high - low)
-        return round(HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM), 2)
-
+    across, down = _scales(_range(epochs), _range(values))
     step = max(1, -(-len(epochs) // 6))
     return Plot(
         title=title,
+        across="epoch",
         lines=tuple(
             Line(name, _segments([across(each) for each in epochs], line, down))
             for name, line in series.items()
             if any(value is not None for value in line)
         ),
         x_ticks=tuple(Tick(across(each), f"{each:g}") for each in epochs[::step]),
-        y_ticks=tuple(Tick(down(each), f"{each:.3g}") for each in (low, (low + high) / 2, high)),
+        y_ticks=_ticks(down, _range(values)),
         best=None if best is None else across(best),
+    )
+
+
+def reliability_plot(title: str, measured: Calibration) -> Plot:
+    """Return the share of right answers by the probability that was given."""
+    across, down = _scales((0.0, 1.0), (0.0, 1.0))
+    curve = tuple(Point(across(one.confidence), down(one.accuracy)) for one in measured.bins)
+    return Plot(
+        title=title,
+        across="probability of the answer",
+        lines=(Line("share right", (curve,)),),
+        x_ticks=_ticks(across, (0.0, 1.0)),
+        y_ticks=_ticks(down, (0.0, 1.0)),
+        diagonal=(Point(across(0), down(0)), Point(across(1), down(1))),
+    )
+
+
+def scatter_plot(title: str, labels: Any, answers: Any) -> Plot:
+    """Return each answer over its label; of many, every so many-th."""
+    step = max(1, -(-len(labels) // _DOTS))
+    pairs = [(float(x), float(y)) for x, y in zip(labels[::step], answers[::step], strict=True)]
+    ends = _range([value for pair in pairs for value in pair])
+    across, down = _scales(ends, ends)
+    return Plot(
+        title=title,
+        across="label",
+        dots=tuple(Point(across(x), down(y)) for x, y in pairs),
+        x_ticks=_ticks(across, ends),
+        y_ticks=_ticks(down, ends),
+        diagonal=(Point(across(ends[0]), down(ends[0])), Point(across(ends[1]), down(ends[1]))),
+    )
+
+
+def seeds_plot(title: str, groups: Sequence[Sequence[float]]) -> Plot | None:
+    """Return each seed's score, a column a configuration; None for fewer than two scores."""
+    scores = [100 * score for group in groups for score in group]
+    if len(scores) < 2:
+        return None
+    across, down = _scales((-0.5, max(len(groups) - 0.5, 0.5)), _range(scores))
+    return Plot(
+        title=title,
+        across="configuration, in the table's order",
+        dots=tuple(
+            Point(across(number), down(100 * score))
+            for number, group in enumerate(groups)
+            for score in group
+        ),
+        x_ticks=tuple(
+            Tick(across(number), ascii_uppercase[number % 26]) for number in range(len(groups))
+        ),
+        y_ticks=_ticks(down, _range(scores)),
     )
 
 
@@ -90,8 +145,30 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return (low, high) if high > low else (low - margin, high + margin)
 
 
+_Scale = Callable[[float], float]
+
+
+def _scales(xs: tuple[float, float], ys: tuple[float, float]) -> tuple[_Scale, _Scale]:
+    """Return what places a value along each axis."""
+
+    def across(value: float) -> float:
+        share = (value - xs[0]) / (xs[1] - xs[0])
+        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+
+    def down(value: float) -> float:
+        share = (value - ys[0]) / (ys[1] - ys[0])
+        return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
+
+    return across, down
+
+
+def _ticks(scale: _Scale, ends: tuple[float, float]) -> tuple[Tick, ...]:
+    low, high = ends
+    return tuple(Tick(scale(each), f"{each:.3g}") for each in (low, (low + high) / 2, high))
+
+
 def _segments(
-    xs: Sequence[float], values: Sequence[float | None], down: Callable[[float], float]
+    xs: Sequence[float], values: Sequence[float | None], down: _Scale
 ) -> tuple[tuple[Point, ...], ...]:
     segments: list[list[Point]] = [[]]
     for x, value in zip(xs, values, strict=True):

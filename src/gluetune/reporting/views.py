@@ -1,17 +1,27 @@
-"""What the page says of a run and of runs of one configuration, taken from their records."""
+"""What the page says of a run and of several, taken from their records and predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
 
+from gluetune.errors import RunError
+from gluetune.predictions import Predictions
 from gluetune.records import EpochRecord, ScoreRecord
-from gluetune.references import Reference, published
-from gluetune.reporting.plots import Plot, epoch_plot
+from gluetune.reporting.answers import AnswersView, answers_view
+from gluetune.reporting.plots import Plot, epoch_plot, seeds_plot
+from gluetune.reporting.tables import (
+    Table,
+    pairs_table,
+    runs_table,
+    scores_table,
+    seeds_table,
+    time_table,
+)
 from gluetune.runs import Run
-from gluetune.tasks import get_task
+from gluetune.statistics.intervals import Interval, score_intervals
+from gluetune.tasks import TaskSpec, get_task
 
 
 @dataclass(frozen=True)
@@ -21,10 +31,14 @@ class RunView:
     run: Run
     anchor: str
     title: str
-    settings: dict[str, object]
-    plots: tuple[Plot, ...]
-    references: tuple[Reference, ...]
+    summary: str
     warnings: tuple[str, ...]
+    intervals: Mapping[str, Interval | None]
+    scores: Table
+    plots: tuple[Plot, ...]
+    answers: tuple[AnswersView, ...]
+    time: Table
+    details: tuple[Table, ...]
 
     @property
     def name(self) -> str:
@@ -33,77 +47,108 @@ class RunView:
 
 
 @dataclass(frozen=True)
-class Group:
-    """Runs that differ in nothing but their seed."""
+class Overview:
+    """Several runs beside each other."""
 
-    task: str
-    model: str
-    seeds: tuple[int, ...]
-    scores: tuple[float, ...]
-    mean: float | None
-    deviation: float | None
-    """The sample's standard deviation; None for fewer than two scores."""
+    runs: Table
+    seeds: Table
+    plot: Plot | None
 
 
 def view(run: Run, number: int) -> RunView:
     """Return what the page says of `run`, the `number`th on it."""
     record, config = run.record, run.config
+    task = get_task(record.task)
+    found = _predictions(run, task)
+    intervals = score_intervals(task, found) if found else {}
+    settings = config.model_dump(mode="json", exclude_none=True)
+    versions = record.environment.versions if record.environment else {}
     return RunView(
         run=run,
         anchor=f"run-{number}",
-        title=get_task(record.task).title,
-        settings=config.model_dump(mode="json", exclude_none=True),
-        plots=_plots(record.epochs, record.best.epoch if record.best else None),
-        references=published(record.task, config.model),
+        title=task.title,
+        summary=_summary(run),
         warnings=_warnings(run),
+        intervals=intervals,
+        scores=scores_table(run, intervals),
+        plots=_plots(record.epochs, record.best.epoch if record.best else None),
+        answers=tuple(answers_view(run, task, split, one) for split, one in found.items()),
+        time=time_table(record),
+        details=(
+            pairs_table("Configuration.", ("setting", "value"), settings),
+            pairs_table("Versions.", ("package", "version"), versions),
+        ),
     )
 
 
-def groups(views: Sequence[RunView]) -> list[Group]:
-    """Return the runs by configuration without seed, in the order of the first of each."""
-    found: dict[str, list[RunView]] = {}
+def overview(views: Sequence[RunView]) -> Overview:
+    """Return the runs side by side, and taken together by configuration without the seed."""
+    groups: dict[str, list[RunView]] = {}
     for each in views:
-        settings = {name: value for name, value in each.settings.items() if name != "seed"}
-        found.setdefault(repr(settings), []).append(each)
-    return [_group(members) for members in found.values()]
-
-
-def _group(members: list[RunView]) -> Group:
-    scored = [(each.run.record.seed, each.run.score) for each in members]
-    known = [(seed, score) for seed, score in scored if score is not None]
-    scores = tuple(score for _, score in known)
-    return Group(
-        task=members[0].run.record.task,
-        model=str(members[0].settings["model"]),
-        seeds=tuple(seed for seed, _ in known),
-        scores=scores,
-        mean=fmean(scores) if scores else None,
-        deviation=stdev(scores) if len(scores) > 1 else None,
+        recipe = each.run.config.model_dump(exclude={"seed", "output"})
+        groups.setdefault(repr(recipe), []).append(each)
+    scored = [
+        (
+            members[0].run.record.task,
+            members[0].run.config.model,
+            [one.run.score for one in members if one.run.score is not None],
+        )
+        for members in groups.values()
+    ]
+    return Overview(
+        runs=runs_table([(each.name, each.run, each.intervals) for each in views]),
+        seeds=seeds_table(scored),
+        plot=seeds_plot("Scores of the seeds, by configuration", [one[2] for one in scored]),
     )
+
+
+def run_folders(path: Path) -> list[Path]:
+    """Return `path` where it is a run, else the runs inside it, one or two levels down."""
+    if (path / "record.json").exists():
+        return [path]
+    found = {
+        record.parent for depth in ("*", "*/*") for record in path.glob(f"{depth}/record.json")
+    }
+    return sorted(found) or [path]
+
+
+def _predictions(run: Run, task: TaskSpec) -> dict[str, Predictions]:
+    """Return the answers on every validation split; none while one of them is missing."""
+    try:
+        return {
+            split: Predictions.of_table(run.predictions(split)) for split in task.validation_splits
+        }
+    except RunError:
+        return {}
+
+
+def _summary(run: Run) -> str:
+    record = run.record
+    rows = record.data.rows if record.data else {}
+    counted = ", ".join(f"{split} {count:,}" for split, count in rows.items())
+    data = f"{record.data.source} ({counted} examples)" if record.data else "unknown"
+    device = (
+        f"{record.environment.device}, {record.environment.precision}"
+        if record.environment
+        else "unknown"
+    )
+    return f"Data: {data}. Device: {device}. Seed {record.seed}, begun {record.started}."
 
 
 def _plots(epochs: Sequence[EpochRecord], best: float | None) -> tuple[Plot, ...]:
     if not epochs:
         return ()
     at = [each.epoch for each in epochs]
+    losses = {
+        "training": [each.train_loss for each in epochs],
+        "validation": [each.validation_loss for each in epochs],
+    }
+    scores = {"score": [each.validation.score for each in epochs]}
+    rates = {"learning rate": [each.learning_rate for each in epochs]}
     made = (
-        epoch_plot(
-            "Loss by epoch",
-            at,
-            {
-                "training": [each.train_loss for each in epochs],
-                "validation": [each.validation_loss for each in epochs],
-            },
-            best,
-        ),
-        epoch_plot(
-            "Score by epoch", at, {"score": [each.validation.score for each in epochs]}, best
-        ),
-        epoch_plot(
-            "Learning rate at the end of each epoch",
-            at,
-            {"learning rate": [each.learning_rate for each in epochs]},
-        ),
+        epoch_plot("Loss by epoch", at, losses, best),
+        epoch_plot("Score by epoch", at, scores, best),
+        epoch_plot("Learning rate at the end of each epoch", at, rates),
     )
     return tuple(plot for plot in made if plot is not None)
 
@@ -125,13 +170,3 @@ def _warnings(run: Run) -> tuple[str, ...]:
 
 def _value(score: ScoreRecord | None) -> float:
     return score.score if score is not None and score.score is not None else float("-inf")
-
-
-def run_folders(path: Path) -> list[Path]:
-    """Return `path` where it is a run, else the runs inside it, one or two levels down."""
-    if (path / "record.json").exists():
-        return [path]
-    found = {
-        record.parent for depth in ("*", "*/*") for record in path.glob(f"{depth}/record.json")
-    }
-    return sorted(found) or [path]

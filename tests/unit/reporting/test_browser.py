@@ -26,5 +26,5 @@ def test_a_page_opens_with_an_empty_console(tmp_path: Path) -> None:
         check=True,
         timeout=120,
     )
-    assert "Majority baseline" in done.stdout
+    assert "Majority, matthews_correlation" in done.stdout
     assert "CONSOLE" not in done.stderr

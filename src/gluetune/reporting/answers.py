@@ -1,0 +1,182 @@
+"""What the page says of a run's answers on one split: whom it mistakes for whom, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from gluetune.data.sources import open_source
+from gluetune.data.tables import fingerprint
+from gluetune.errors import GluetuneError
+from gluetune.predictions import Predictions
+from gluetune.reporting.plots import Plot, reliability_plot, scatter_plot
+from gluetune.reporting.tables import Table, points
+from gluetune.statistics.calibration import Calibration, calibration, probabilities
+from gluetune.statistics.confusion import class_table, confusion_matrix
+from gluetune.statistics.difficulty import hardest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from gluetune.runs import Run
+    from gluetune.tasks import TaskSpec
+
+_LENGTHS = 6
+"""Groups of examples by length."""
+_HARDEST = 10
+
+
+@dataclass(frozen=True)
+class AnswersView:
+    """One split's answers, ready for the page."""
+
+    split: str
+    tables: tuple[Table, ...]
+    plots: tuple[Plot, ...]
+    notes: tuple[str, ...]
+
+
+def answers_view(run: Run, task: TaskSpec, split: str, found: Predictions) -> AnswersView:
+    """Return what the page says of `found`, with its texts where they can be read again."""
+    tables, plots = _errors(task, found)
+    texts = read_texts(run, task, split)
+    if isinstance(texts, str):
+        return AnswersView(split, tuple(tables), tuple(plots), (texts,))
+    columns = {name: texts.column(name).to_pylist() for name in task.text_columns}
+    tables += [_length_table(task, found, columns), _hardest_table(task, found, columns)]
+    return AnswersView(split, tuple(tables), tuple(plots), ())
+
+
+def read_texts(run: Run, task: TaskSpec, split: str) -> pa.Table | str:
+    """Return the rows that the run was scored on, or the reason why they cannot be shown."""
+    data = run.record.data
+    if data is None:
+        return "The texts are not shown: the record does not say where they are."
+    try:
+        table = open_source(data.source).read(task, split)
+    except GluetuneError as error:
+        return f"The texts are not shown: {error.findings[0].message}"
+    if fingerprint(table) != data.fingerprints.get(split):
+        return f"The texts are not shown: {data.source} has changed since the run."
+    return table
+
+
+def _errors(task: TaskSpec, found: Predictions) -> tuple[list[Table], list[Plot]]:
+    if task.is_regression:
+        return [_residual_table(found)], [
+            scatter_plot("Answer by label", found.labels, found.predicted)
+        ]
+    measured = calibration(found)
+    tables = [
+        _confusion_table(task, found),
+        _class_table(task, found),
+        _calibration_table(measured),
+    ]
+    return tables, [reliability_plot("Calibration: share right by probability", measured)]
+
+
+def _confusion_table(task: TaskSpec, found: Predictions) -> Table:
+    matrix = confusion_matrix(found.labels, found.predicted, task.num_labels)
+    rows = tuple(
+        (name, *(f"{int(count):,}" for count in row))
+        for name, row in zip(task.labels, matrix, strict=True)
+    )
+    head = ("true class", *(f"answered {name}" for name in task.labels))
+    return Table(
+        "Confusion: how often each class was answered by each.", head, rows, _all_but_first(head)
+    )
+
+
+def _class_table(task: TaskSpec, found: Predictions) -> Table:
+    rows = tuple(
+        (one.name, f"{one.support:,}", *map(points, (one.precision, one.recall, one.f1)))
+        for one in class_table(task, found)
+    )
+    head = ("class", "examples", "precision", "recall", "F1")
+    return Table("Classes, in points.", head, rows, _all_but_first(head))
+
+
+def _calibration_table(measured: Calibration) -> Table:
+    rows = tuple(
+        (
+            f"{one.low:.2f} to {one.high:.2f}",
+            f"{one.count:,}",
+            points(one.confidence),
+            points(one.accuracy),
+        )
+        for one in measured.bins
+    )
+    head = ("probability", "answers", "mean probability", "share right")
+    caption = f"Calibration: expected error {points(measured.ece)} points."
+    return Table(caption, head, rows, _all_but_first(head))
+
+
+def _residual_table(found: Predictions) -> Table:
+    import numpy as np
+
+    errors = np.asarray(found.predicted, dtype=np.float64) - found.labels
+    rows = (
+        ("mean error (bias)", f"{errors.mean():.3f}"),
+        ("mean absolute error", f"{np.abs(errors).mean():.3f}"),
+        ("standard deviation", f"{errors.std():.3f}"),
+        ("largest absolute error", f"{np.abs(errors).max():.3f}"),
+    )
+    return Table("Errors: the answer less the label.", ("", "value"), rows, frozenset({1}))
+
+
+def _length_table(
+    task: TaskSpec, found: Predictions, columns: Mapping[str, Sequence[str]]
+) -> Table:
+    """Return how well examples of each length are answered; words need no tokenizer."""
+    import numpy as np
+
+    words = np.array(
+        [sum(len(text.split()) for text in row) for row in zip(*columns.values(), strict=True)]
+    )
+    edges = np.unique(np.quantile(words, np.linspace(0, 1, _LENGTHS + 1)).astype(int))
+    rows = []
+    for low, high in pairwise(edges):
+        inside = (words >= low) & ((words < high) | (high == edges[-1]))
+        if inside.any():
+            last = high if high == edges[-1] else high - 1
+            rows.append(
+                (f"{low} to {last}", f"{int(inside.sum()):,}", _quality(task, found, inside))
+            )
+    measure = "mean absolute error" if task.is_regression else "accuracy"
+    head = ("words", "examples", measure)
+    return Table(f"{measure.capitalize()} by length.", head, tuple(rows), _all_but_first(head))
+
+
+def _quality(task: TaskSpec, found: Predictions, inside: NDArray[Any]) -> str:
+    import numpy as np
+
+    labels, predicted = found.labels[inside], found.predicted[inside]
+    if task.is_regression:
+        return f"{np.abs(predicted - labels).mean():.3f}"
+    return points(float((predicted == labels).mean()))
+
+
+def _hardest_table(
+    task: TaskSpec, found: Predictions, columns: Mapping[str, Sequence[str]]
+) -> Table:
+    rows = []
+    chances = None if task.is_regression else probabilities(found.logits)
+    for row in hardest(task, found, _HARDEST):
+        label, answer = found.labels[row], found.predicted[row]
+        if chances is None:
+            said = (f"{label:.2f}", f"{answer:.2f}", "")
+        else:
+            sure = f"{chances[row].max():.3f}"
+            said = (task.labels[int(label)], task.labels[int(answer)], sure)
+        rows.append((str(found.index[row]), *said, *(values[row] for values in columns.values())))
+    head = ("idx", "label", "answer", "probability", *columns)
+    if task.is_regression:
+        head, rows = (*head[:3], *columns), [(*row[:3], *row[4:]) for row in rows]
+    return Table("The hardest examples: wrong, and most sure of it.", head, tuple(rows))
+
+
+def _all_but_first(head: Sequence[str]) -> frozenset[int]:
+    return frozenset(range(1, len(head)))

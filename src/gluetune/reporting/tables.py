@@ -1,0 +1,182 @@
+"""The page's tables, ready to be written: captions, heads and cells as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from gluetune.references import published
+
+if TYPE_CHECKING:
+    from gluetune.records import Record, ScoreRecord
+    from gluetune.references import Reference
+    from gluetune.runs import Run
+    from gluetune.statistics.intervals import Interval
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table. The first cell of a row is its head."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: frozenset[int] = frozenset()
+    """Columns of numbers, which are set to the right."""
+
+
+def points(value: float | None) -> str:
+    """Return a score from 0 to 1 in points, 0 to 100."""
+    return "undefined" if value is None else f"{100 * value:.1f}"
+
+
+def scores_table(run: Run, intervals: Mapping[str, Interval | None]) -> Table:
+    """Return what the run scored, with its intervals, beside the majority and what is published."""
+    record = run.record
+    rows: list[tuple[str, ...]] = []
+    if record.best is not None:
+        choice = "one epoch" if len(record.epochs) == 1 else f"best of {len(record.epochs)} epochs"
+        protocol = f"validation, {choice}, one seed ({record.seed})"
+        for name, value in _named(record.best.validation).items():
+            interval = intervals.get(name)
+            rows.append(
+                (
+                    f"This run, {name}",
+                    points(value),
+                    _between(interval),
+                    protocol + _doubt(interval),
+                )
+            )
+    if record.majority_baseline is not None:
+        said = "the most frequent class of train"
+        rows += [
+            (f"Majority, {name}", points(value), "", said)
+            for name, value in _named(record.majority_baseline).items()
+        ]
+    rows += [_published_row(one) for one in _references(record)]
+    return Table(
+        "Scores in points, 0 to 100, with 95% intervals over the examples. "
+        "Published results have protocols of their own.",
+        ("", "value", "95% interval", "protocol"),
+        tuple(rows),
+        frozenset({1, 2}),
+    )
+
+
+def _named(score: ScoreRecord) -> dict[str, float | None]:
+    metrics = score.flat()
+    alone = len(metrics) == 1
+    return metrics if alone else {"score": score.score, **metrics}
+
+
+def _between(interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    mark = "" if interval.reliable else " *"
+    return f"{points(interval.low)} to {points(interval.high)}{mark}"
+
+
+def _doubt(interval: Interval | None) -> str:
+    return f"; * not to be relied on: {interval.reason}" if interval and interval.reason else ""
+
+
+def _references(record: Record) -> Sequence[Reference]:
+    """Return what was published for the checkpoint; the sample, which is not GLUE, has nothing."""
+    if record.model is None or (record.data and record.data.source == "sample"):
+        return ()
+    return published(record.task, record.model.name)
+
+
+def _published_row(one: Reference) -> tuple[str, ...]:
+    metric = " ".join(part for part in (one.subset, one.metric or "metric unstated") if part)
+    return (
+        f"{one.model}, {metric}",
+        f"{one.value:.1f}",
+        "",
+        f"{one.split}, {one.protocol}; {one.source}",
+    )
+
+
+def time_table(record: Record) -> Table:
+    """Return where the time went, and how fast it was."""
+    timing = record.timing
+    rows = [
+        ("training, seconds", f"{timing.train_seconds:.1f}"),
+        ("evaluation, seconds", f"{timing.evaluation_seconds:.1f}"),
+    ]
+    if timing.examples_per_second is not None:
+        rows.append(("examples per second", f"{timing.examples_per_second:.1f}"))
+    if timing.tokens_per_second is not None:
+        rows.append(("real tokens per second", f"{timing.tokens_per_second:.0f}"))
+    if record.compute is not None:
+        rows.append(("way through the model", record.compute.path))
+    return Table("Time, over all resumptions.", ("", "value"), tuple(rows), frozenset({1}))
+
+
+def pairs_table(caption: str, head: tuple[str, str], pairs: Mapping[str, Any]) -> Table:
+    """Return a table of names and values."""
+    rows = tuple(
+        (str(name), _shown(value)) for name, value in pairs.items() if value not in ({}, [])
+    )
+    return Table(caption, head, rows)
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def runs_table(runs: Sequence[tuple[str, Run, Mapping[str, Interval | None]]]) -> Table:
+    """Return one row for each run: name, score with interval, majority, and what it was."""
+    rows = []
+    for name, run, intervals in runs:
+        record = run.record
+        baseline = record.majority_baseline
+        score = points(run.score) if record.best else "none"
+        rows.append(
+            (
+                name,
+                score,
+                _between(intervals.get("score")),
+                points(baseline.score) if baseline else "",
+                record.task,
+                record.model.name if record.model else str(run.config.model),
+                str(record.seed),
+                record.status.value,
+                f"{record.timing.train_seconds:.0f}",
+            )
+        )
+    head = (
+        "run",
+        "score",
+        "95% interval",
+        "majority",
+        "task",
+        "model",
+        "seed",
+        "status",
+        "training, s",
+    )
+    return Table("Runs. Scores in points, 0 to 100.", head, tuple(rows), frozenset({1, 2, 3, 6, 8}))
+
+
+def seeds_table(groups: Sequence[tuple[str, str, Sequence[float]]]) -> Table:
+    """Return mean and standard deviation over the seeds of each task and model."""
+    rows = tuple(
+        (
+            task,
+            model,
+            str(len(scores)),
+            points(fmean(scores)),
+            points(stdev(scores)) if len(scores) > 1 else "needs two seeds",
+        )
+        for task, model, scores in groups
+        if scores
+    )
+    return Table(
+        "Mean and standard deviation over the seeds of one configuration.",
+        ("task", "model", "n", "mean", "sd"),
+        rows,
+        frozenset({2, 3, 4}),
+    )
