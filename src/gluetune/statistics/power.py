@@ -10,18 +10,18 @@ def smallest_visible(
 
     `disagreement` is the share of examples on which one model is right and the other wrong. The
     difference is seen with probability `power` at significance 1 - `level`, by the normal
-    approximation of McNemar's test (Connor 1987); at most `disagreement` itself.
+    approximation of McNemar's test (Connor 1987). Where models disagree so seldom that no
+    difference within that would be seen, it is the one that would if they disagreed on more.
     """
     from scipy.stats import norm
 
-    if count < 1 or disagreement <= 0:
-        return 0.0
     strict, likely = norm.ppf((1 + level) / 2), norm.ppf(power)
-    low, high = 0.0, disagreement
+    low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        spread = max(disagreement - middle**2, 0.0) ** 0.5
-        if middle * count**0.5 >= strict * disagreement**0.5 + likely * spread:
+        within = max(disagreement, middle)
+        needed = strict * within**0.5 + likely * (within - middle**2) ** 0.5
+        if middle * count**0.5 >= needed:
             high = middle
         else:
             low = middle

@@ -132,6 +132,8 @@ def test_the_smallest_visible_difference_is_seen_four_times_in_five(
     assert 0.70 < np.mean(np.array(p_values) < 0.05) < 0.84
 
 
-def test_nothing_is_visible_where_nobody_disagrees() -> None:
-    assert smallest_visible(100, 0.0) == 0.0
-    assert smallest_visible(10, 0.1) == pytest.approx(0.1), "at most the disagreement itself"
+def test_models_that_hardly_disagree_would_have_to_disagree_more() -> None:
+    """Fewer than six examples, all for one side, are no proof at 5%."""
+    for disagreement in (0.0, 3 / 277):
+        assert 6 / 277 < smallest_visible(277, disagreement) < 9 / 277
+    assert smallest_visible(3, 0.0) == pytest.approx(1.0), "so few examples show nothing"
