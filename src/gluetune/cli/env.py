@@ -25,7 +25,8 @@ def _facts() -> dict[str, str]:
 
     from gluetune.files import cache_folder
     from gluetune.hub import reachable
-    from gluetune.training.environment import device, device_name, multiplies_bf16, versions
+    from gluetune.evaluation.devices import device, device_name, multiplies_bf16
+    from gluetune.training.environment import versions
 
     here = device()
     problem = reachable()

@@ -20,6 +20,7 @@ from gluetune.data.sampling import take_fraction
 from gluetune.data.sources import Source, open_source
 from gluetune.data.tables import fingerprint, notes_of
 from gluetune.errors import ConfigurationError, GluetuneError
+from gluetune.evaluation.devices import device, resolve_precision
 from gluetune.evaluation.inference import ResolvedPrecision
 from gluetune.evaluation.scoring import ScoredSplit
 from gluetune.modeling.checkpoints import Checkpoint, find_checkpoint
@@ -28,7 +29,6 @@ from gluetune.modeling.compute import resolve_compute
 from gluetune.records import DataRecord, ModelRecord
 from gluetune.tasks import TaskSpec, get_task
 from gluetune.training.arguments import check_set, training_arguments
-from gluetune.training.environment import device, resolve_precision
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from gluetune.config import TrainConfig, make_config, read_config
 from gluetune.errors import ConfigurationError, GluetuneError, RunError
+from gluetune.evaluation.devices import cpu_threads
 from gluetune.files import locked
 from gluetune.modeling.checkpoints import display_name
 from gluetune.records import Record, Status
@@ -101,7 +99,7 @@ def _with_set_findings(error: ConfigurationError, given: object) -> GluetuneErro
 def _start(config: TrainConfig, extras: Extras, reporter: Reporter) -> Run:
     if config.output is not None:
         _check_output(config.output)
-    with _threads(config.threads):
+    with cpu_threads(config.threads):
         prepared = prepare(config, own_metrics=extras.compute_metrics is not None)
         path = config.output or default_folder(config.task, display_name(config.model), config.seed)
         path.mkdir(parents=True, exist_ok=True)
@@ -117,7 +115,7 @@ def _start(config: TrainConfig, extras: Extras, reporter: Reporter) -> Run:
 
 def _resume(folder: RunFolder, extras: Extras, reporter: Reporter) -> Run:
     config = Run(folder.path).config
-    with locked(folder.path), _threads(config.threads):
+    with locked(folder.path), cpu_threads(config.threads):
         record = Run(folder.path).record  # read again: a process that held the lock has gone on
         _check_unfinished(record, folder)
         checkpoint = CheckpointStore(folder.checkpoints).newest()
@@ -170,15 +168,3 @@ def _introduce(prepared: Prepared, folder: RunFolder, reporter: Reporter) -> Non
     for note in prepared.data.notes:
         reporter.say(f"        {note}")
     reporter.say(f"run     {folder.path}")
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Compute with `count` CPU threads: another number gives other last bits."""
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
