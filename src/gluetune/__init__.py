@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         StorageError,
         TrainingError,
     )
+    from gluetune.publishing.submission import Submission, submit
     from gluetune.records import Record
     from gluetune.references import Reference, published
     from gluetune.reporting.comparison import Comparison, compare
@@ -49,6 +50,7 @@ _HOMES = {
     "Run": "gluetune.runs",
     "RunError": "gluetune.errors",
     "StorageError": "gluetune.errors",
+    "Submission": "gluetune.publishing.submission",
     "TASKS": "gluetune.tasks",
     "TaskSpec": "gluetune.tasks",
     "TrainConfig": "gluetune.config",
@@ -58,6 +60,7 @@ _HOMES = {
     "get_task": "gluetune.tasks",
     "published": "gluetune.references",
     "report": "gluetune.reporting.pages",
+    "submit": "gluetune.publishing.submission",
     "train": "gluetune.training.run",
 }
 
@@ -76,6 +79,7 @@ __all__ = [
     "Run",
     "RunError",
     "StorageError",
+    "Submission",
     "TaskSpec",
     "TrainConfig",
     "Trainer",
@@ -85,6 +89,7 @@ __all__ = [
     "get_task",
     "published",
     "report",
+    "submit",
     "train",
 ]
 

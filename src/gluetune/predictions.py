@@ -7,12 +7,19 @@ these columns and needs neither the model nor the text.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from gluetune.files import write_atomically
+from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+_FINGERPRINT_KEY = b"gluetune.data"
 
 
 @dataclass(frozen=True)
@@ -53,3 +60,22 @@ class Predictions:
             predicted=table["prediction"].to_numpy(),
             logits=np.asarray(flat, dtype=np.float32).reshape(len(table), width),
         )
+
+
+def kept_name(task: TaskSpec, split: str) -> str:
+    """Return what a split's predictions are kept as in a run: AX's are `ax`, in an MNLI run."""
+    return task.name if task.trained_as else split
+
+
+def keep_predictions(path: Path, predictions: Predictions, fingerprint: str) -> None:
+    """Write predictions atomically, with the fingerprint of the data that they answer."""
+    import pyarrow.parquet as pq
+
+    table = predictions.table().replace_schema_metadata({_FINGERPRINT_KEY: fingerprint})
+    write_atomically(path, partial(pq.write_table, table))
+
+
+def kept_fingerprint(table: pa.Table) -> str | None:
+    """Return the fingerprint of the data that a kept table answers; None where it has none."""
+    raw = (table.schema.metadata or {}).get(_FINGERPRINT_KEY)
+    return None if raw is None else raw.decode()

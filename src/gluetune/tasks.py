@@ -217,6 +217,9 @@ GLUE_TASKS: Mapping[str, TaskSpec] = MappingProxyType(
 )
 """The nine tasks that the GLUE average is taken over."""
 
+LEADERBOARD_TASKS: Mapping[str, TaskSpec] = MappingProxyType({**GLUE_TASKS, _AX.name: _AX})
+"""The tasks that a submission to the leaderboard answers, in its order."""
+
 TASKS: Mapping[str, TaskSpec] = MappingProxyType(
     {**GLUE_TASKS, _MNLI_MISMATCHED.name: _MNLI_MISMATCHED, _AX.name: _AX}
 )

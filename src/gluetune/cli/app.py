@@ -20,6 +20,7 @@ from gluetune.cli.env import env
 from gluetune.cli.references import references
 from gluetune.cli.report import report
 from gluetune.cli.show import show
+from gluetune.cli.submit import submit
 from gluetune.cli.train import train
 from gluetune.errors import GluetuneError
 
@@ -34,6 +35,7 @@ app.command()(train)
 app.command()(compare)
 app.command()(report)
 app.command()(references)
+app.command()(submit)
 app.command()(env)
 
 

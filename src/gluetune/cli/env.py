@@ -23,9 +23,9 @@ def env() -> None:
 def _facts() -> dict[str, str]:
     import torch
 
+    from gluetune.evaluation.devices import device, device_name, multiplies_bf16
     from gluetune.files import cache_folder
     from gluetune.hub import reachable
-    from gluetune.evaluation.devices import device, device_name, multiplies_bf16
     from gluetune.training.environment import versions
 
     here = device()

@@ -130,7 +130,7 @@ def _published(record: Record) -> list[list[Reference]]:
     """Return what was published for the checkpoint on GLUE, the metrics of one result together."""
     from gluetune.references import published
 
-    if record.model is None or (record.data and record.data.source == "sample"):
+    if record.model is None or (record.data and record.data.source.startswith("sample")):
         return []  # the sample is not GLUE: its scores are held against none
     found = published(record.task, record.model.name)
     return [list(group) for _, group in groupby(found, key=_result)]

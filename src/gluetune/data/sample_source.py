@@ -11,12 +11,19 @@ from gluetune.tasks import TaskSpec
 SAMPLE = "sample"
 """What the user types for it."""
 
+OFFICIAL_SAMPLE = "sample:official"
+"""The same, with as many test rows as the leaderboard's: what a submission needs."""
+
 
 class SampleSource:
-    """The sample, as a source: every split of every task, at its usual size."""
+    """The sample, as a source: every split of every task.
 
-    def __init__(self) -> None:
-        self.name = SAMPLE
+    Under the name OFFICIAL_SAMPLE its test splits have the leaderboard's number of rows; each
+    begins with the rows that it has under the name SAMPLE, and all other splits are the same.
+    """
+
+    def __init__(self, name: str = SAMPLE) -> None:
+        self.name = name
 
     def splits(self, task: TaskSpec) -> tuple[str, ...]:
         """Return every split of `task`."""
@@ -27,6 +34,12 @@ class SampleSource:
         from gluetune.data.sample import generate
 
         require_split(task, split, task.splits, place=self.name)
+        is_official = self.name == OFFICIAL_SAMPLE and split in task.test_splits
+        rows = task.rows[split] if is_official else None
         return canonical_table(
-            generate(task, split), task, split, place=self.name, locate=lambda row: f"row {row + 1}"
+            generate(task, split, rows=rows),
+            task,
+            split,
+            place=self.name,
+            locate=lambda row: f"row {row + 1}",
         )

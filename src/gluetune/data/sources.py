@@ -11,7 +11,7 @@ import pyarrow as pa
 from gluetune.data import glue_download, parquet_folder
 from gluetune.data.findings import nearest
 from gluetune.data.hub_source import HUB_REPOSITORY, HubSource
-from gluetune.data.sample_source import SAMPLE, SampleSource
+from gluetune.data.sample_source import OFFICIAL_SAMPLE, SAMPLE, SampleSource
 from gluetune.errors import ConfigurationError, DataError
 from gluetune.tasks import TaskSpec
 
@@ -38,6 +38,8 @@ class Source(Protocol):
 def open_source(data: str | None) -> Source:
     """Return the source that `data` names: "sample", a folder, or "nyu-mll/glue" on the Hub.
 
+    "sample:official" is the sample with the leaderboard's number of test rows.
+
     None means what the environment variable GLUETUNE_DATA says, and the Hub when it says nothing.
     A source's own `name` opens it again. Nothing is read yet, except the names in a folder.
 
@@ -53,8 +55,8 @@ def open_source(data: str | None) -> Source:
 
 
 def _named(data: str, asked: str) -> Source:
-    if data == SAMPLE:
-        return SampleSource()
+    if data in (SAMPLE, OFFICIAL_SAMPLE):
+        return SampleSource(data)
     folder = Path(data).expanduser()
     if folder.is_dir():
         return _folder_source(folder)
@@ -78,7 +80,7 @@ def _candidates(folder: Path) -> list[str]:
         beside = [str(path) for path in folder.parent.iterdir() if path.is_dir()]
     except OSError:
         beside = []
-    return [SAMPLE, HUB_REPOSITORY, *beside]
+    return [SAMPLE, OFFICIAL_SAMPLE, HUB_REPOSITORY, *beside]
 
 
 def _folder_source(folder: Path) -> Source:

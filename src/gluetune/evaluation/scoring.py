@@ -63,6 +63,23 @@ def evaluate_task(
 
     Raises TrainingError when the model answers with something that is not a number.
     """
+    predictions = predict_splits(
+        model, task, splits, collate, outputs=outputs, batch_size=batch_size, precision=precision
+    )
+    return _evaluation(task, predictions)
+
+
+def predict_splits(
+    model: PreTrainedModel,
+    task: TaskSpec,
+    splits: Mapping[str, ScoredSplit],
+    collate: Collator,
+    *,
+    outputs: tuple[int, ...],
+    batch_size: int,
+    precision: ResolvedPrecision,
+) -> dict[str, Predictions]:
+    """Predict every split, whether or not its labels are known: see `evaluate_task`."""
     predictions: dict[str, Predictions] = {}
     for name, split in splits.items():
         logits = compute_logits(
@@ -74,7 +91,7 @@ def evaluate_task(
                 hint="Lower --learning-rate, add --warmup 0.1, or take --precision fp32.",
             )
         predictions[name] = _predictions(split, logits[:, list(outputs)], task)
-    return _evaluation(task, predictions)
+    return predictions
 
 
 def score_record(score: TaskScore) -> ScoreRecord:

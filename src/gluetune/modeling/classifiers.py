@@ -56,13 +56,8 @@ def load_classifier(
     name; `new_head` starts its output layer afresh. New weights are drawn from `seed`. Raises
     CheckpointError.
     """
-    config = load_config(checkpoint)
-    tokenizer = load_tokenizer(checkpoint, config)
-    config.pad_token_id = tokenizer.pad_token_id
+    config, tokenizer, brings_head = _read_parts(checkpoint)
     trusted = checkpoint.trust_remote_code
-    brings_head = output_weights(config, trust_remote_code=trusted) <= _weight_names(
-        checkpoint.folder
-    )
     keeps_head = brings_head and not new_head
     if label_order and not keeps_head:
         raise CheckpointError(
@@ -81,6 +76,50 @@ def load_classifier(
         missing |= _restart_output_layer(model, trusted)
     limit = input_limit(config, tokenizer, trust_remote_code=trusted)
     return Classifier(model, tokenizer, outputs, tuple(sorted(missing)), limit)
+
+
+def load_trained(
+    checkpoint: Checkpoint,
+    task: TaskSpec | None = None,
+    *,
+    label_order: tuple[str, ...] | None = None,
+) -> Classifier:
+    """Load a checkpoint with the head that it was trained with, in float32, to be asked.
+
+    The head's outputs are matched to the classes of `task` by name; without a task they keep their
+    own names (`model.config.id2label`) and order. No random number is drawn. Raises
+    CheckpointError, also where the checkpoint brings no head.
+    """
+    config, tokenizer, brings_head = _read_parts(checkpoint)
+    if not brings_head:
+        raise CheckpointError(
+            f"{checkpoint.name} brings no trained classification head, so it has no answers yet.",
+            hint=f"Train it first: gluetune train {task.name if task else 'TASK'} "
+            f"--model {checkpoint.name}",
+        )
+    outputs = tuple(range(config.num_labels))
+    if task is not None:
+        outputs = match_labels(
+            config.id2label,
+            task,
+            checkpoint=checkpoint.name,
+            order=label_order,
+            may_restart=False,
+        )
+    model, missing = _load(checkpoint, config)
+    limit = input_limit(config, tokenizer, trust_remote_code=checkpoint.trust_remote_code)
+    return Classifier(model, tokenizer, outputs, tuple(sorted(missing)), limit)
+
+
+def _read_parts(
+    checkpoint: Checkpoint,
+) -> tuple[PretrainedConfig, PreTrainedTokenizerBase, bool]:
+    """Return a checkpoint's config and tokenizer, and whether it brings an output layer."""
+    config = load_config(checkpoint)
+    tokenizer = load_tokenizer(checkpoint, config)
+    config.pad_token_id = tokenizer.pad_token_id
+    head = output_weights(config, trust_remote_code=checkpoint.trust_remote_code)
+    return config, tokenizer, head <= _weight_names(checkpoint.folder)
 
 
 def reload_classifier(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedModel:

@@ -20,6 +20,8 @@ _CHOICES = (
     "Start a fresh output layer with --new-head, or keep this one and say what its outputs mean "
     "with --label-order NAME,NAME,… (by id)."
 )
+_STATE_ORDER = "Say what its outputs mean, by id: --label-order {classes} (in the head's order)."
+_OTHER_TASK = "Give --task the task that it was trained for, or another checkpoint."
 
 
 def skeleton(
@@ -63,16 +65,22 @@ def output_weights(config: PretrainedConfig, *, trust_remote_code: bool) -> froz
 
 
 def match_labels(
-    outputs: Mapping[int, str], task: TaskSpec, *, checkpoint: str, order: Sequence[str] | None
+    outputs: Mapping[int, str],
+    task: TaskSpec,
+    *,
+    checkpoint: str,
+    order: Sequence[str] | None,
+    may_restart: bool = True,
 ) -> tuple[int, ...]:
     """Return, for each class of `task` by id, the output of an existing head that means it.
 
-    `outputs` are the head's own names by id, `order` the names that the user states for them.
-    Raises CheckpointError where the names do not say it.
+    `outputs` are the head's own names by id, `order` the names that the user states for them;
+    `may_restart` says whether the user could have a fresh head instead. Raises CheckpointError
+    where the names do not say it.
     """
     names = [outputs[index] for index in sorted(outputs)]
     if len(names) != task.num_labels:
-        raise _mismatch(checkpoint, names, task)
+        raise _mismatch(checkpoint, names, task, may_restart)
     if order is not None:
         matched = _matched(order, task)
         if matched is None:
@@ -80,7 +88,7 @@ def match_labels(
         return matched
     matched = (0,) if task.is_regression else _matched(names, task)
     if matched is None:
-        raise _mismatch(checkpoint, names, task)
+        raise _mismatch(checkpoint, names, task, may_restart)
     return matched
 
 
@@ -103,20 +111,29 @@ def _wrong_order(order: Sequence[str], task: TaskSpec) -> CheckpointError:
     )
 
 
-def _mismatch(checkpoint: str, names: Sequence[str], task: TaskSpec) -> CheckpointError:
+def _mismatch(
+    checkpoint: str, names: Sequence[str], task: TaskSpec, may_restart: bool
+) -> CheckpointError:
     wanted = ", ".join(task.labels) or "one number"
-    nameless = all(re.fullmatch(r"LABEL_\d+", name) for name in names)
-    if nameless and len(names) == task.num_labels:
+    fits = len(names) == task.num_labels
+    if fits and all(re.fullmatch(r"LABEL_\d+", name) for name in names):
         message = (
             f"{checkpoint} brings a trained head whose outputs have no names "
             f"({', '.join(names)}), so nothing says which of them is which of {task.name}'s "
             f"classes ({wanted})."
         )
-        return CheckpointError(message, hint=_CHOICES)
-    return CheckpointError(
-        f"{checkpoint} brings a trained head for {', '.join(names)}; {task.name} needs {wanted}.",
-        hint=_CHOICES if len(names) == task.num_labels > 1 else "Start a fresh one: --new-head",
-    )
+    else:
+        message = (
+            f"{checkpoint} brings a trained head for {', '.join(names)}; {task.name} needs "
+            f"{wanted}."
+        )
+    return CheckpointError(message, hint=_choices(task, fits and task.num_labels > 1, may_restart))
+
+
+def _choices(task: TaskSpec, can_be_ordered: bool, may_restart: bool) -> str:
+    if may_restart:
+        return _CHOICES if can_be_ordered else "Start a fresh one: --new-head"
+    return _STATE_ORDER.format(classes=",".join(task.labels)) if can_be_ordered else _OTHER_TASK
 
 
 def _plain(name: str) -> str:

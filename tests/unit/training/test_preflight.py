@@ -13,7 +13,7 @@ from tests.support.trainings import Bench
 import gluetune
 from gluetune.config import make_config
 from gluetune.errors import ConfigurationError, GluetuneError
-from gluetune.training import environment
+from gluetune.evaluation import devices
 from gluetune.training.preflight import prepare
 
 
@@ -96,7 +96,7 @@ def test_every_auto_is_resolved(bench: Bench) -> None:
     prepared = _prepare(bench, precision="auto", threads=None)
     config = prepared.config
     assert config.precision == prepared.precision
-    assert config.precision == environment.resolve_precision("auto", environment.device())
+    assert config.precision == devices.resolve_precision("auto", devices.device())
     assert config.threads == torch.get_num_threads()
     assert config.max_length == 128
     assert config.micro_batch_size == config.batch_size == 16

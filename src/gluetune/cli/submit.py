@@ -1,0 +1,76 @@
+"""`gluetune submit`: the GLUE leaderboard's zip, or a check of anybody's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gluetune.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from gluetune.publishing.submission import Submission
+
+
+def submit(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Run folders, one per task; MNLI's answers AX too.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="The zip to write.")] = Path("submission.zip"),
+    fill_missing: Annotated[
+        bool,
+        typer.Option("--fill-missing", help="Answer tasks without a run by the majority class."),
+    ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Where the test sets are. Default: where each run was trained from."),
+    ] = None,
+    check: Annotated[
+        Path | None, typer.Option(help="Only check this zip, whoever wrote it.")
+    ] = None,
+) -> None:
+    """Write the GLUE leaderboard's zip from runs, or check one."""
+    console = Console()
+    if check is not None:
+        if runs:
+            raise ConfigurationError(
+                "--check takes a zip and no runs.", hint=f"Type: gluetune submit --check {check}"
+            )
+        _check(console, check)
+        return
+    from gluetune.publishing.submission import submit as write_submission
+
+    told = Console(stderr=True)
+    found = write_submission(
+        *(runs or ()),
+        output=output,
+        fill_missing=fill_missing,
+        data=data,
+        tell=lambda line: told.print(Text(line), soft_wrap=True),
+    )
+    _render(console, found)
+
+
+def _check(console: Console, path: Path) -> None:
+    from gluetune.publishing.leaderboard_files import check_submission
+
+    check_submission(path)
+    console.print(Text(f"{path}: all eleven files are as the leaderboard takes them."))
+
+
+def _render(console: Console, found: Submission) -> None:
+    table = Table(title=str(found.path), title_justify="left")
+    table.add_column("file")
+    table.add_column("rows", justify="right")
+    table.add_column("answered by")
+    for file in found.files:
+        table.add_row(file.name, f"{file.rows:,}", Text(file.origin, overflow="fold"))
+    console.print(table)
+    if found.filled:
+        names = ", ".join(file.name for file in found.filled)
+        console.print(Text(f"No model answered {names}: see the table.", style="yellow"))
+    console.print(Text("The zip was read back and passes the check."))

@@ -1,0 +1,186 @@
+"""A trained model opened to be asked: a run, a folder or a checkpoint of the Hub.
+
+A run is asked as its own training scored it: its config.yaml says precision, threads, batch size
+and length, so that its predictions come out the same to the bit on the same machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import DataCollatorWithPadding
+
+from gluetune.config import ComputePath, Precision
+from gluetune.data.encoding import encode
+from gluetune.errors import ConfigurationError
+from gluetune.evaluation.devices import cpu_threads, device, resolve_precision
+from gluetune.evaluation.inference import ResolvedPrecision
+from gluetune.evaluation.scoring import ScoredSplit, predict_splits
+from gluetune.modeling.checkpoints import Checkpoint, find_checkpoint
+from gluetune.modeling.classifiers import Classifier, load_trained
+from gluetune.modeling.compute import computing, resolve_compute
+from gluetune.runs import Run, RunFolder
+from gluetune.tasks import TaskSpec, get_task
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from gluetune.config import TrainConfig
+    from gluetune.predictions import Predictions
+
+_BATCH_SIZE = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a model is to be asked. What is None or `auto` is a run's own, or found out."""
+
+    precision: Precision = "auto"
+    batch_size: int | None = None
+    threads: int | None = None
+    max_length: int | None = None
+    label_order: tuple[str, ...] | None = None
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+    @property
+    def are_default(self) -> bool:
+        """Whether a run is asked with its own settings."""
+        return self == Settings(trust_remote_code=self.trust_remote_code)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedModel:
+    """A trained model with all that decides its answers."""
+
+    name: str
+    run: Run | None
+    task: TaskSpec | None
+    """The task whose classes it answers with; None: its own classes."""
+    classifier: Classifier
+    device: torch.device
+    precision: ResolvedPrecision
+    path: ComputePath
+    """How batches pass through the model: a run's own, `padded` for any other checkpoint."""
+    batch_size: int
+    threads: int
+    max_length: int | None
+    settings: Settings
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the logits; empty for regression."""
+        if self.task is not None:
+            return self.task.labels
+        config = self.classifier.model.config
+        return () if config.num_labels == 1 else tuple(config.id2label[i] for i in self.outputs)
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The model's output for each class."""
+        return self.classifier.outputs
+
+    def predict(self, task: TaskSpec, tables: Mapping[str, pa.Table]) -> dict[str, Predictions]:
+        """Answer every row of canonical tables of `task`, by split; labels may be hidden."""
+        with cpu_threads(self.threads):
+            splits = {
+                name: ScoredSplit.of(
+                    table,
+                    task,
+                    encode(
+                        table,
+                        task,
+                        self.classifier.tokenizer,
+                        max_length=self.max_length,
+                        outputs=self.outputs,
+                    ),
+                )
+                for name, table in tables.items()
+            }
+            with computing(self.classifier.model, self.path):
+                return predict_splits(
+                    self.classifier.model,
+                    task,
+                    splits,
+                    DataCollatorWithPadding(self.classifier.tokenizer),
+                    outputs=self.outputs,
+                    batch_size=self.batch_size,
+                    precision=self.precision,
+                )
+
+
+def open_model(
+    model: str | Path, task: TaskSpec | None = None, settings: Settings | None = None
+) -> OpenedModel:
+    """Load the model of a run, a folder, or a checkpoint of the Hub, with its trained head.
+
+    `task` is whose classes the answers are to be; without it a run's own task, and for any other
+    checkpoint its own classes. Raises RunError, CheckpointError, HubError, ConfigurationError.
+    """
+    settings = settings or Settings()
+    run = open_run(model)
+    if run is not None and task is None:
+        task = get_task(run.record.task)
+    if settings.label_order and task is None:
+        raise ConfigurationError(
+            "--label-order says which of a task's classes each output is, and no task is given.",
+            hint="Type for instance: --task mnli",
+        )
+    config = run.config if run is not None else None
+    where = device(use_cpu=bool(config and config.set.get("use_cpu")))
+    precision = _precision(settings, config, where)
+    checkpoint = _checkpoint(model, run, config, settings)
+    classifier = load_trained(checkpoint, task, label_order=settings.label_order)
+    classifier.model.to(where).eval()
+    return OpenedModel(
+        name=str(model),
+        run=run,
+        task=task,
+        classifier=classifier,
+        device=where,
+        precision=precision,
+        path=resolve_compute(config.compute, classifier.model) if config else "padded",
+        batch_size=settings.batch_size or (config.eval_batch_size if config else _BATCH_SIZE),
+        threads=settings.threads or (config and config.threads) or torch.get_num_threads(),
+        max_length=_max_length(settings, config, classifier, checkpoint),
+        settings=settings,
+    )
+
+
+def open_run(model: str | Path) -> Run | None:
+    """Return the run that `model` names, None where it is no run's folder."""
+    return Run(model) if RunFolder(Path(model)).record.exists() else None
+
+
+def _precision(
+    settings: Settings, config: TrainConfig | None, where: torch.device
+) -> ResolvedPrecision:
+    asked = settings.precision
+    if asked == "auto" and config is not None:
+        asked = config.precision
+    return resolve_precision(asked, where)
+
+
+def _checkpoint(
+    model: str | Path, run: Run | None, config: TrainConfig | None, settings: Settings
+) -> Checkpoint:
+    if run is not None:
+        _ = run.model_path  # says what to type while there is no model yet
+    trusted = settings.trust_remote_code or bool(config and config.trust_remote_code)
+    return find_checkpoint(str(model), revision=settings.revision, trust_remote_code=trusted)
+
+
+def _max_length(
+    settings: Settings, config: TrainConfig | None, classifier: Classifier, checkpoint: Checkpoint
+) -> int | None:
+    limit = classifier.limit
+    if settings.max_length and limit and settings.max_length > limit:
+        raise ConfigurationError(
+            f"--max-length {settings.max_length}: {checkpoint.name} takes at most {limit} tokens.",
+            hint=f"Type: --max-length {limit}, or leave it out.",
+        )
+    return settings.max_length or (config and config.max_length) or limit

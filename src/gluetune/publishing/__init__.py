@@ -1,0 +1,1 @@
+"""What leaves gluetune for others: the leaderboard's files."""

@@ -1,0 +1,310 @@
+"""`gluetune.submit`: the leaderboard's zip from one run per task.
+
+Predictions that a run keeps are used as they are, when they answer the same data; torch is imported
+only to make those that are missing. The same predictions give the same bytes.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gluetune.config import Precision
+from gluetune.data.sample_source import OFFICIAL_SAMPLE
+from gluetune.data.sources import Source, open_source
+from gluetune.data.tables import fingerprint
+from gluetune.errors import ConfigurationError, DataError, Finding, GluetuneError
+from gluetune.files import write_atomically
+from gluetune.predictions import Predictions, keep_predictions, kept_fingerprint, kept_name
+from gluetune.publishing.leaderboard_files import HEADER, check_submission
+from gluetune.runs import Run
+from gluetune.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TIME = (1980, 1, 1, 0, 0, 0)
+"""The oldest that a zip can state, so that the same predictions give the same bytes."""
+
+
+@dataclass(frozen=True)
+class SubmittedFile:
+    """One file of the zip, and where its answers come from."""
+
+    name: str
+    rows: int
+    origin: str
+    """A run's folder, or the constant that fills a task without a run."""
+    filled: bool = False
+    """Whether no model answered it."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A zip that was written, and passed the check."""
+
+    path: Path
+    files: tuple[SubmittedFile, ...]
+
+    @property
+    def filled(self) -> tuple[SubmittedFile, ...]:
+        """The files that no model answered."""
+        return tuple(file for file in self.files if file.filled)
+
+
+def submit(
+    *runs: str | Path | Run,
+    output: str | Path = "submission.zip",
+    fill_missing: bool = False,
+    data: str | None = None,
+    precision: Precision = "auto",
+    tell: Callable[[str], object] | None = None,
+) -> Submission:
+    """Write the GLUE leaderboard's zip from finished runs, one per task.
+
+    Args:
+        runs: Run folders. MNLI's answers AX too.
+        output: The zip.
+        fill_missing: Answer tasks without a run with the most frequent class of their training set
+            (STS-B: its mean label).
+        data: Where the test sets are, as in training; by default, where each run was trained from.
+        precision: Of predictions that are still to be made; `auto` is each run's own.
+        tell: Called with a line before each longer piece of work.
+
+    Raises:
+        GluetuneError: with everything that stands against the submission: tasks without a run or
+            with two, runs without a model, test sets that are not of the leaderboard's size.
+    """
+    chosen = _by_task([run if isinstance(run, Run) else Run(run) for run in runs], fill_missing)
+    if not chosen and data is None:
+        raise ConfigurationError(
+            "There is no run and no data to fill the submission from.",
+            hint="Type: gluetune submit RUN RUN …",
+        )
+    writer = _Writer(chosen, data, precision, tell or (lambda line: None))
+    tables = writer.read_tests()
+    answered = [writer.answer(task, tables[task.name]) for task in LEADERBOARD_TASKS.values()]
+    contents = {name: text for texts, _ in answered for name, text in texts.items()}
+    path = Path(output)
+    write_atomically(path, lambda temporary: _write_zip(temporary, contents))
+    check_submission(path)
+    return Submission(path, tuple(file for _, files in answered for file in files))
+
+
+class _Writer:
+    """Turns runs into the leaderboard's files."""
+
+    def __init__(
+        self,
+        runs: Mapping[str, Run],
+        data: str | None,
+        precision: Precision,
+        tell: Callable[[str], object],
+    ) -> None:
+        self.runs = runs
+        self.data = data
+        self.precision = precision
+        self.tell = tell
+        self._sources: dict[str | None, Source] = {}
+
+    def read_tests(self) -> dict[str, dict[str, pa.Table]]:
+        """Return the test sets by task and split. Raises DataError with all that is wrong."""
+        tables: dict[str, dict[str, pa.Table]] = {}
+        findings: dict[Finding, None] = {}
+        for task in LEADERBOARD_TASKS.values():
+            if self._run(task) is None:
+                continue  # a constant needs no texts
+            try:
+                source = self._source(task)
+                tables[task.name] = {
+                    file.split: _checked(source.read(task, file.split), task, file, source.name)
+                    for file in task.submission
+                }
+            except GluetuneError as error:
+                findings |= dict.fromkeys(error.findings)
+        if findings:
+            raise DataError.of(list(findings))
+        return tables | {name: {} for name in LEADERBOARD_TASKS if name not in tables}
+
+    def answer(
+        self, task: TaskSpec, tables: Mapping[str, pa.Table]
+    ) -> tuple[dict[str, str], list[SubmittedFile]]:
+        """Return the text of each of a task's files, and where it comes from."""
+        run = self._run(task)
+        if run is None:
+            return self._filled(task)
+        predictions = self._predictions(run, task, tables)
+        texts = {
+            file.name: _text(task, file, predictions[file.split].predicted)
+            for file in task.submission
+        }
+        files = [
+            SubmittedFile(file.name, task.rows[file.split], str(run.path))
+            for file in task.submission
+        ]
+        return texts, files
+
+    def _filled(self, task: TaskSpec) -> tuple[dict[str, str], list[SubmittedFile]]:
+        constant, words = self._constant(get_task(task.trained_as or task.name))
+        texts = {
+            file.name: _text(task, file, [constant] * task.rows[file.split])
+            for file in task.submission
+        }
+        files = [
+            SubmittedFile(file.name, task.rows[file.split], words, filled=True)
+            for file in task.submission
+        ]
+        return texts, files
+
+    def _constant(self, task: TaskSpec) -> tuple[float, str]:
+        """Return the answer that needs no model, and what it is."""
+        import numpy as np
+
+        labels = self._source(task).read(task, task.train_split or "")[task.label_column].to_numpy()
+        if task.is_regression:
+            mean = float(labels.mean(dtype=np.float64))
+            return mean, f"the mean label of train, {mean:.3f}"
+        majority = int(np.bincount(labels).argmax())
+        return majority, f"the majority class of train, {task.labels[majority]}"
+
+    def _predictions(
+        self, run: Run, task: TaskSpec, tables: Mapping[str, pa.Table]
+    ) -> dict[str, Predictions]:
+        """Return the run's answers: kept ones where they are of these data, new ones elsewhere."""
+        prints = {split: fingerprint(table) for split, table in tables.items()}
+        kept = {
+            split: found
+            for split, print_ in prints.items()
+            if (found := _kept(_path(run, task, split), print_)) is not None
+        }
+        missing = {split: table for split, table in tables.items() if split not in kept}
+        if not missing:
+            return kept
+        from gluetune.evaluation.opening import Settings, open_model
+
+        rows = sum(len(table) for table in missing.values())
+        self.tell(f"{run.path} answers {rows:,} rows of {task.name} ({', '.join(missing)})")
+        opened = open_model(run.path, task, Settings(precision=self.precision))
+        made = opened.predict(task, missing)
+        if opened.settings.are_default:
+            for split, predictions in made.items():
+                keep_predictions(_path(run, task, split), predictions, prints[split])
+        return kept | made
+
+    def _run(self, task: TaskSpec) -> Run | None:
+        return self.runs.get(task.trained_as or task.name)
+
+    def _source(self, task: TaskSpec) -> Source:
+        """Return where a task's data are: where it is said, else where its run was trained from."""
+        run = self._run(task) or next(iter(self.runs.values()), None)
+        name = self.data
+        if name is None and run is not None and run.record.data is not None:
+            name = run.record.data.source
+        if name not in self._sources:
+            self._sources[name] = open_source(name)
+        return self._sources[name]
+
+
+def _by_task(runs: Sequence[Run], fill_missing: bool) -> dict[str, Run]:
+    """Return the run of each task. Raises ConfigurationError that lists what stands against it."""
+    chosen: dict[str, Run] = {}
+    findings: list[Finding] = []
+    for run in runs:
+        name = _leaderboard_task(get_task(run.record.task)).name
+        if name in chosen:
+            findings.append(
+                Finding(
+                    f"{chosen[name].path} and {run.path} both answer {name}.",
+                    "Give one run per task.",
+                )
+            )
+        chosen[name] = run
+        try:
+            _ = run.model_path
+        except GluetuneError as error:
+            findings += error.findings
+    wanted = [task.name for task in LEADERBOARD_TASKS.values() if not task.trained_as]
+    missing = [name for name in wanted if name not in chosen]
+    if missing and not fill_missing:
+        findings.append(
+            Finding(
+                f"No run answers {', '.join(missing)}; the leaderboard takes all tasks or none.",
+                f"Train them (gluetune train {missing[0]} …), or answer them with the most "
+                "frequent class: --fill-missing",
+            )
+        )
+    if findings:
+        raise ConfigurationError.of(findings)
+    return chosen
+
+
+def _leaderboard_task(task: TaskSpec) -> TaskSpec:
+    """Return the task of the leaderboard that a run of `task` answers: `mnli` for `mnli-mm`."""
+    return next(
+        known for known in LEADERBOARD_TASKS.values() if known.hub_config == task.hub_config
+    )
+
+
+def _checked(table: pa.Table, task: TaskSpec, file: SubmissionFile, place: str) -> pa.Table:
+    """Return a test set in the order of its index. Raises DataError unless it is the official."""
+    import numpy as np
+
+    wanted = task.rows[file.split]
+    if len(table) != wanted:
+        raise DataError(
+            f"{file.name} needs {wanted:,} rows; '{file.split}' of {task.name} in {place} has "
+            f"{len(table):,}.",
+            hint="Give GLUE's own test sets with --data DIR, or, to try it out, type: --data "
+            f"{OFFICIAL_SAMPLE}",
+        )
+    index = table[task.index_column].to_numpy()
+    if (index == np.arange(wanted)).all():
+        return table
+    order = np.argsort(index)
+    if not (index[order] == np.arange(wanted)).all():
+        raise DataError(
+            f"'{task.index_column}' of '{file.split}' of {task.name} in {place} does not count "
+            f"from 0 to {wanted - 1}, so nothing says which row is which of the leaderboard's."
+        )
+    return table.take(order)
+
+
+def _path(run: Run, task: TaskSpec, split: str) -> Path:
+    return run.folder.predictions / f"{kept_name(task, split)}.parquet"
+
+
+def _kept(path: Path, print_: str) -> Predictions | None:
+    """Return the predictions at `path` if they answer the data of this fingerprint."""
+    import pyarrow.parquet as pq
+
+    if not path.exists():
+        return None
+    table = pq.read_table(path)
+    return Predictions.of_table(table) if kept_fingerprint(table) == print_ else None
+
+
+def _text(task: TaskSpec, file: SubmissionFile, predicted: Iterable[Any]) -> str:
+    """Return one file: the header, then index and prediction in the leaderboard's words."""
+    if file.values == "ids":
+        values = [str(int(value)) for value in predicted]
+    elif file.values == "names":
+        values = [task.labels[int(value)] for value in predicted]
+    else:
+        low, high = task.label_range or (float("-inf"), float("inf"))
+        # + 0.0 turns -0.0 into 0.0
+        values = [f"{min(max(float(value), low), high) + 0.0:.3f}" for value in predicted]
+    rows = [f"{index}\t{value}" for index, value in enumerate(values)]
+    return "\n".join([HEADER, *rows, ""])
+
+
+def _write_zip(path: Path, contents: Mapping[str, str]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in contents.items():
+            member = zipfile.ZipInfo(name, _TIME)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.create_system = 3  # Unix, whichever system wrote it
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, text.encode(), compresslevel=6)
