@@ -60,7 +60,7 @@ REFUSED = {
     "max_train_samples": "Type: --fraction SHARE, which keeps the labels' balance.",
     "max_eval_samples": "Validation is always scored whole.",
     "max_predict_samples": "Validation is always predicted whole.",
-    "do_predict": "Validation predictions are always written; `gluetune submit RUN` predicts the test splits.",
+    "do_predict": "Validation is always predicted; `gluetune submit RUN` predicts the test splits.",
     "dataset_name": "Only GLUE's tasks can be trained yet: give TASK, and --data for where it is.",
     "dataset_config_name": "Only GLUE's tasks can be trained yet: give TASK.",
     "train_file": "Only GLUE's tasks can be trained yet: give TASK.",
