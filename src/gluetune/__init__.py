@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         StorageError,
         TrainingError,
     )
+    from gluetune.evaluation.measuring import Measured, evaluate
     from gluetune.publishing.submission import Submission, submit
     from gluetune.records import Record
     from gluetune.references import Reference, published
@@ -45,6 +46,7 @@ _HOMES = {
     "GLUE_TASKS": "gluetune.tasks",
     "GluetuneError": "gluetune.errors",
     "HubError": "gluetune.errors",
+    "Measured": "gluetune.evaluation.measuring",
     "Record": "gluetune.records",
     "Reference": "gluetune.references",
     "Run": "gluetune.runs",
@@ -57,6 +59,7 @@ _HOMES = {
     "Trainer": "gluetune.training.trainer",
     "TrainingError": "gluetune.errors",
     "compare": "gluetune.reporting.comparison",
+    "evaluate": "gluetune.evaluation.measuring",
     "get_task": "gluetune.tasks",
     "published": "gluetune.references",
     "report": "gluetune.reporting.pages",
@@ -74,6 +77,7 @@ __all__ = [
     "Finding",
     "GluetuneError",
     "HubError",
+    "Measured",
     "Record",
     "Reference",
     "Run",
@@ -86,6 +90,7 @@ __all__ = [
     "TrainingError",
     "__version__",
     "compare",
+    "evaluate",
     "get_task",
     "published",
     "report",

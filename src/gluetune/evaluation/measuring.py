@@ -1,0 +1,166 @@
+"""`gluetune.evaluate`: what a trained model scores on labelled splits, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gluetune.config import Precision
+from gluetune.data.sources import open_source
+from gluetune.data.tables import fingerprint
+from gluetune.errors import ConfigurationError
+from gluetune.evaluation.opening import OpenedModel, Settings, open_model
+from gluetune.evaluation.scoring import score_record
+from gluetune.metrics import majority_baseline, score_task
+from gluetune.predictions import Predictions, keep_predictions, kept_name
+from gluetune.records import ScoreRecord
+from gluetune.statistics.intervals import Interval, score_intervals
+from gluetune.tasks import TaskSpec, get_task
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a model scored."""
+
+    model: str
+    task: str
+    data: str
+    rows: Mapping[str, int]
+    """Examples by split."""
+    score: ScoreRecord
+    intervals: Mapping[str, Interval | None]
+    majority: ScoreRecord
+    """What the most frequent class of these very splits scores."""
+    suspicion: str
+    """Why the labels may be in another order than the model's; empty where nothing says so."""
+    settings: Mapping[str, Any]
+    """Precision, path, batch size, threads and length: what decides the last bits."""
+    predictions: Mapping[str, Predictions]
+
+
+def evaluate(
+    model: str | Path,
+    *,
+    task: str | None = None,
+    split: str | None = None,
+    data: str | None = None,
+    precision: Precision = "auto",
+    batch_size: int | None = None,
+    threads: int | None = None,
+    max_length: int | None = None,
+    label_order: tuple[str, ...] | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Measured:
+    """Score a run, a checkpoint folder, or a checkpoint of the Hub.
+
+    Args:
+        model: A run's folder, a folder that save_pretrained wrote, or a Hub id.
+        task: The task to score; a run's own by default.
+        split: One split; all validation splits by default (MNLI has two).
+        data: Where the data are; a run's own by default, else as in training.
+        precision, batch_size, threads, max_length: A run's own by default, so that its predictions
+            come out as in training, to the bit on the same machine.
+        label_order: Class names of the model's outputs, by id, where it names none.
+
+    Predictions of a run, with its own settings and data, are kept in its folder.
+
+    Raises:
+        GluetuneError: where there is no task, split, data or trained head, where the head's labels
+            are not the task's, or where the split's labels are hidden.
+    """
+    settings = Settings(
+        precision=precision,
+        batch_size=batch_size,
+        threads=threads,
+        max_length=max_length,
+        label_order=label_order,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
+    spec = get_task(task) if task is not None else None
+    opened = open_model(model, spec, settings)
+    if opened.task is None:
+        raise ConfigurationError(
+            f"{model} is no run, so nothing says which task to score.",
+            hint="Type for instance: --task mnli",
+        )
+    spec = opened.task
+    source = open_source(data if data is not None else _own_data(opened))
+    names = (split,) if split is not None else spec.validation_splits
+    tables = {name: source.read(spec, name) for name in names}
+    found = opened.predict(spec, tables)
+    measured = _measure(opened, spec, source.name, tables, found)
+    if opened.run is not None and settings.are_default and data is None:
+        _keep(opened, spec, tables, found)
+    return measured
+
+
+def _own_data(opened: OpenedModel) -> str | None:
+    run = opened.run
+    return run.record.data.source if run is not None and run.record.data else None
+
+
+def _measure(
+    opened: OpenedModel,
+    task: TaskSpec,
+    data: str,
+    tables: Mapping[str, pa.Table],
+    found: Mapping[str, Predictions],
+) -> Measured:
+    import numpy as np
+
+    labels = {split: one.labels for split, one in found.items()}
+    score = score_record(
+        score_task(task, {split: one.predicted for split, one in found.items()}, labels)
+    )
+    intervals = score_intervals(task, found)
+    majority = score_record(majority_baseline(task, np.concatenate(list(labels.values())), labels))
+    return Measured(
+        model=opened.name,
+        task=task.name,
+        data=data,
+        rows={split: len(table) for split, table in tables.items()},
+        score=score,
+        intervals=intervals,
+        majority=majority,
+        suspicion=_suspicion(task, intervals.get("score"), majority.score),
+        settings={
+            "precision": opened.precision,
+            "compute": opened.path,
+            "batch_size": opened.batch_size,
+            "threads": opened.threads,
+            "max_length": opened.max_length,
+        },
+        predictions=found,
+    )
+
+
+def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None) -> str:
+    """Say that a score this low is no accident: a wrong order of labels makes such scores."""
+    if task.is_regression or interval is None or majority is None or interval.high >= majority:
+        return ""
+    return (
+        f"This is below the majority class ({100 * majority:.1f} points) by more than chance: the "
+        "model's classes may be in another order than its names say. Look at the confusions, and "
+        f"try --label-order with another order of {', '.join(task.labels)}."
+    )
+
+
+def _keep(
+    opened: OpenedModel,
+    task: TaskSpec,
+    tables: Mapping[str, pa.Table],
+    found: Mapping[str, Predictions],
+) -> None:
+    """Keep a run's answers on splits that it has not kept yet."""
+    assert opened.run is not None, "only a run keeps predictions"
+    for split, predictions in found.items():
+        path = opened.run.folder.predictions / f"{kept_name(task, split)}.parquet"
+        if not path.exists():
+            keep_predictions(path, predictions, fingerprint(tables[split]))

@@ -1,0 +1,140 @@
+"""A trained model asked again, elsewhere and in another order of classes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.support.tiny_checkpoints import write_tiny_checkpoint
+from tests.support.trainings import Bench
+from transformers import AutoModelForSequenceClassification
+from typer.testing import CliRunner
+
+import gluetune
+from gluetune.cli.app import app
+from gluetune.errors import CheckpointError, ConfigurationError, DataError
+from gluetune.runs import Run
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("bench"))
+
+
+@pytest.fixture(scope="module")
+def run(bench: Bench) -> Run:
+    return bench.train("mnli", epochs=1)
+
+
+def test_a_run_asked_in_another_process_answers_the_same_bits(run: Run, tmp_path: Path) -> None:
+    code = (
+        "import sys, gluetune, numpy as np\n"
+        f"found = gluetune.evaluate({str(run.path)!r})\n"
+        f"np.savez({str(tmp_path / 'logits.npz')!r}, "
+        "**{split: one.logits for split, one in found.predictions.items()})"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    logits = np.load(tmp_path / "logits.npz")
+    assert set(logits) == {"validation_matched", "validation_mismatched"}
+    for split in logits:
+        kept = np.array(run.predictions(split)["logits"].to_pylist(), dtype=np.float32)
+        np.testing.assert_array_equal(logits[split], kept)
+
+
+def test_both_sets_of_mnli_have_their_scores_and_intervals(run: Run) -> None:
+    found = gluetune.evaluate(run.path)
+    assert run.record.best is not None
+    assert found.score == run.record.best.validation
+    assert found.intervals.keys() == {"score", "matched accuracy", "mismatched accuracy"}
+    assert found.rows == {"validation_matched": 12, "validation_mismatched": 12}
+    assert found.settings["compute"] == "unpadded"
+
+
+def test_padded_and_fast_answers_agree(run: Run, tmp_path: Path) -> None:
+    """A plain checkpoint is asked with padding, a run as it was trained."""
+    fast = gluetune.evaluate(run.path)
+    padded = gluetune.evaluate(run.model_path, task="mnli", data=run.config.data)
+    assert padded.settings["compute"] == "padded"
+    for split, one in fast.predictions.items():
+        other = padded.predictions[split]
+        np.testing.assert_allclose(one.logits, other.logits, rtol=0, atol=1e-4)
+        np.testing.assert_array_equal(one.predicted, other.predicted)
+
+
+def _permuted(run: Run, folder: Path, names: list[str] | None) -> Path:
+    """Write the run's model with its outputs turned round, named or without names."""
+    model = AutoModelForSequenceClassification.from_pretrained(run.model_path)
+    order = [2, 0, 1]
+    model.classifier.weight.data = model.classifier.weight.data[order]
+    model.classifier.bias.data = model.classifier.bias.data[order]
+    own = model.config.id2label
+    labels = names or [own[index] for index in order]
+    model.config.id2label = dict(enumerate(labels))
+    model.config.label2id = {name: index for index, name in enumerate(labels)}
+    model.save_pretrained(folder)
+    for file in run.model_path.glob("token*"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def test_a_head_in_another_order_is_mapped_by_name(run: Run, tmp_path: Path) -> None:
+    turned = _permuted(run, tmp_path / "turned", None)
+    found = gluetune.evaluate(turned, task="mnli", data=run.config.data)
+    for split, one in found.predictions.items():
+        kept = np.array(run.predictions(split)["logits"].to_pylist())
+        np.testing.assert_allclose(one.logits, kept, atol=1e-4)
+
+
+def test_a_head_without_names_is_refused_until_the_order_is_stated(
+    run: Run, tmp_path: Path
+) -> None:
+    nameless = _permuted(run, tmp_path / "nameless", ["LABEL_0", "LABEL_1", "LABEL_2"])
+    with pytest.raises(CheckpointError, match="have no names") as caught:
+        gluetune.evaluate(nameless, task="mnli", data=run.config.data)
+    assert "--label-order" in str(caught.value)
+    found = gluetune.evaluate(
+        nameless,
+        task="mnli",
+        data=run.config.data,
+        label_order=("contradiction", "entailment", "neutral"),
+    )
+    assert found.score == gluetune.evaluate(run.path).score
+
+
+def test_what_cannot_be_scored_is_said(run: Run, bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="nothing says which task") as caught:
+        gluetune.evaluate(run.model_path)
+    assert "--task" in str(caught.value)
+    headless = write_tiny_checkpoint(tmp_path / "headless", "bert")
+    with pytest.raises(CheckpointError, match="no trained classification head"):
+        gluetune.evaluate(headless, task="mnli", data=run.config.data)
+    with pytest.raises(DataError):
+        gluetune.evaluate(run.path, split="no_such_split")
+    with pytest.raises(DataError, match="hidden"):
+        gluetune.evaluate(run.path, data="sample", split="test_matched")
+
+
+def test_a_new_split_is_kept_in_the_run(bench: Bench) -> None:
+    run = bench.train("cola", epochs=1)
+    path = run.folder.predictions / "train.parquet"
+    assert not path.exists()
+    found = gluetune.evaluate(run.path, split="train")
+    kept = run.predictions("train")
+    assert kept["prediction"].to_pylist() == found.predictions["train"].predicted.tolist()
+
+
+def test_the_command_prints_tables_or_json(run: Run, tmp_path: Path) -> None:
+    runner, file = CliRunner(), tmp_path / "e.json"
+    told = runner.invoke(
+        app, ["evaluate", str(run.path), "--output", str(file)], env={"COLUMNS": "160"}
+    )
+    assert told.exit_code == 0, told.output
+    for words in ("matched accuracy", "95% interval", "true class by answer", "only 12 examples"):
+        assert words in told.output
+    parsed = json.loads(runner.invoke(app, ["evaluate", str(run.path), "--json"]).output)
+    assert parsed == json.loads(file.read_text())
+    assert parsed["score"]["score"] == run.score
