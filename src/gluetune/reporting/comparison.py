@@ -27,7 +27,14 @@ from gluetune.tasks import get_task
 if TYPE_CHECKING:
     from gluetune.tasks import TaskSpec
 
-_NOT_A_RECIPE = {"seed", "output", "micro_batch_size", "eval_batch_size", "checkpoint_minutes"}
+_NOT_A_RECIPE = {
+    "seed",
+    "output",
+    "micro_batch_size",
+    "eval_batch_size",
+    "checkpoint_minutes",
+    "threads",
+}
 """Settings that runs of one side may differ in."""
 _ALPHA = 0.05
 
@@ -89,13 +96,14 @@ class Comparison:
 def compare(*runs: str | Path | Run) -> Comparison:
     """Compare finished runs of one task on the same validation data.
 
-    Raises RunError, with every fault at once: fewer than two runs, unfinished ones, other tasks,
-    other validation data, a run given twice.
+    Raises RunError, with every fault at once: what is no run, fewer than two runs, unfinished ones,
+    other tasks, other validation data, a run given twice, a seed twice on one side.
     """
-    opened = [run if isinstance(run, Run) else Run(run) for run in runs]
+    opened = _open(runs)
     _check(opened)
     task = get_task(opened[0].record.task)
     sides = _sides(opened)
+    _check_seeds(sides)
     pairs = [_compare_pair(task, first, second) for first, second in combinations(sides, 2)]
     adjusted = holm([pair["p_value"] for pair in pairs])
     answers = _answers(task, opened[0])
@@ -114,6 +122,36 @@ def compare(*runs: str | Path | Run) -> Comparison:
 
 
 _Side = tuple[Side, list[Run]]
+
+
+def _open(runs: Sequence[str | Path | Run]) -> list[Run]:
+    opened: list[Run] = []
+    findings: list[Finding] = []
+    for run in runs:
+        try:
+            opened.append(run if isinstance(run, Run) else Run(run))
+        except RunError as error:
+            findings += error.findings
+    if findings:
+        raise RunError.of(findings)
+    return opened
+
+
+def _check_seeds(sides: Sequence[_Side]) -> None:
+    """Refuse a seed that stands twice on one side: a repeat says nothing new about the recipe."""
+    findings = []
+    for side, _ in sides:
+        for seed in sorted({seed for seed in side.seeds if side.seeds.count(seed) > 1}):
+            paths = [str(p) for p, s in zip(side.runs, side.seeds, strict=True) if s == seed]
+            findings.append(
+                Finding(
+                    f"{', '.join(paths)} are one recipe with one seed ({seed}): a repeat is no "
+                    "new seed.",
+                    "Give one of them.",
+                )
+            )
+    if findings:
+        raise RunError.of(findings)
 
 
 def _check(runs: Sequence[Run]) -> None:
@@ -141,8 +179,14 @@ def _check(runs: Sequence[Run]) -> None:
 
 def _data_findings(runs: Sequence[Run]) -> list[Finding]:
     """Refuse runs that answered other examples: a difference would be of the data."""
-    first, findings = runs[0], []
+    first = runs[0]
     task = get_task(first.record.task)
+    findings = [
+        finding
+        for run in runs
+        for split in task.validation_splits
+        for finding in _lacks(run, split)
+    ]
     for run in runs[1:]:
         other = [
             split
@@ -156,6 +200,16 @@ def _data_findings(runs: Sequence[Run]) -> list[Finding]:
                     "Compare runs on the same --data.",
                 )
             )
+    return findings
+
+
+def _lacks(run: Run, split: str) -> list[Finding]:
+    """Say what a run does not have that a comparison needs of a split."""
+    findings = []
+    if _fingerprint(run, split) is None:
+        findings.append(Finding(f"{run.path} does not say which data it was scored on ({split})."))
+    if not (run.folder.predictions / f"{split}.parquet").exists():
+        findings.append(Finding(f"{run.path} has no predictions on '{split}'."))
     return findings
 
 
@@ -195,10 +249,8 @@ def _side(name: str, runs: Sequence[Run]) -> Side:
 def _compare_pair(task: TaskSpec, first: _Side, second: _Side) -> dict[str, Any]:
     names = {"first": first[0].name, "second": second[0].name}
     if len(first[1]) == len(second[1]) == 1:
-        return {
-            **names,
-            **_by_examples(task, _answers(task, first[1][0]), _answers(task, second[1][0])),
-        }
+        answers = _paired_answers(task, first[1][0], second[1][0])
+        return {**names, **_by_examples(task, *answers)}
     return {**names, **_by_seeds(first[0], second[0])}
 
 
@@ -254,7 +306,33 @@ def _welch(first: Sequence[float], second: Sequence[float]) -> tuple[float | Non
 
 
 def _answers(task: TaskSpec, run: Run) -> dict[str, Predictions]:
-    return {split: Predictions.of_table(run.predictions(split)) for split in task.validation_splits}
+    """Return a run's answers by split, in the order of the examples' index."""
+    return {
+        split: Predictions.of_table(run.predictions(split).sort_by("idx"))
+        for split in task.validation_splits
+    }
+
+
+def _paired_answers(
+    task: TaskSpec, first: Run, second: Run
+) -> tuple[dict[str, Predictions], dict[str, Predictions]]:
+    """Return two runs' answers to the same examples, side by side.
+
+    Raises RunError where the examples or their labels are not the same.
+    """
+    import numpy as np
+
+    ours, theirs = _answers(task, first), _answers(task, second)
+    for split, one in ours.items():
+        other = theirs[split]
+        same = np.array_equal(one.index, other.index) and np.array_equal(one.labels, other.labels)
+        if not same:
+            raise RunError(
+                f"{first.path} and {second.path} answer other examples of '{split}', though their "
+                "records name the same data.",
+                hint="One of the files in predictions/ was changed: train that run again.",
+            )
+    return ours, theirs
 
 
 def _joined(answers: Mapping[str, Predictions]) -> Predictions:

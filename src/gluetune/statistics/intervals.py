@@ -39,7 +39,7 @@ class Interval:
     high: float
     level: float
     method: str
-    """`wilson`, `bca` or `percentile`."""
+    """`wilson`, `bca`, `percentile`, or `smoothed percentile` where nothing varies."""
     reliable: bool = True
     reason: str = ""
     """Why it is not reliable."""
@@ -111,11 +111,15 @@ def _interval(
         (part,) = parts
         low, high = wilson(part.value * part.count, part.count, level)
         return Interval(low, high, level, "wilson")
-    low, high = _drawn(parts, level, method)
-    smoothed = any(part.smoothed for part in parts)
-    if smoothed:
-        doubt = doubt or "no example, or every one, was answered rightly: there is nothing to draw"
-    return Interval(low, high, level, method, reliable=not doubt, reason=doubt)
+    if not any(part.smoothed for part in parts):
+        low, high = _drawn(parts, level, method)
+        return Interval(low, high, level, method, reliable=not doubt, reason=doubt)
+    # Around smoothed data the value itself is an outlier, which BCa would take for a bias.
+    low, high = _drawn(parts, level, "percentile")
+    value = sum(part.value for part in parts) / len(parts)
+    doubt = doubt or "every sample of these examples gives the same value"
+    low, high = min(low, value), max(high, value)
+    return Interval(low, high, level, "smoothed percentile", reliable=False, reason=doubt)
 
 
 def _drawn(parts: Sequence[Resampled], level: float, method: Method) -> tuple[float, float]:

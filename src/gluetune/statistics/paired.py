@@ -27,8 +27,9 @@ class Difference:
     """The second model's metric less the first's, with an interval over the examples."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    """None where the models answer so alike that no sample differs from another."""
     level: float
     spread: float
     """Standard deviation of the difference over the samples."""
@@ -73,11 +74,12 @@ def paired_difference(
     drawn = np.mean(samples, axis=0)
     drawn = drawn[np.isfinite(drawn)]
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    varies = float(np.ptp(drawn)) > 1e-9
     tail = min(np.mean(drawn <= 0), np.mean(drawn >= 0))
     return Difference(
         value=float(np.mean(values)),
-        low=float(low),
-        high=float(high),
+        low=float(low) if varies else None,
+        high=float(high) if varies else None,
         level=level,
         spread=float(np.std(drawn)),
         p_value=float(min(1.0, 2 * max(tail, 1 / len(drawn)))),

@@ -40,7 +40,7 @@ class Resampled:
     weights: Floats
     """How many examples there are of each kind."""
     smoothed: bool = False
-    """Whether the samples were drawn from smoothed counts, all examples being of one kind."""
+    """Whether the samples are of smoothed data, because none of the examples' own varies."""
 
 
 def resample(
@@ -72,27 +72,35 @@ def _classification(
     size, count = task.num_labels, len(found.labels)
     pairs = found.labels.astype(np.int64) * size + found.predicted.astype(np.int64)
     cells = np.bincount(pairs, minlength=size * size).astype(np.float64)
-    right = cells.reshape(size, size).trace()
-    smoothed = smooth and right in (0, count)
-    # Nothing varies among samples of one kind: draw from what half an example more of each gives.
-    chances = (cells + 0.5) / (cells + 0.5).sum() if smoothed else cells / count
-    samples = random.multinomial(count, chances, size=draws).astype(np.float64)
+    samples = random.multinomial(count, cells / count, size=draws).astype(np.float64)
+    softer = (cells + 0.5) / (cells + 0.5).sum()  # half an example more of each kind
+    softened = random.multinomial(count, softer, size=draws).astype(np.float64)
     kinds = np.flatnonzero(cells)
     without = cells - np.eye(len(cells))[kinds]
     results: dict[str, Resampled] = {}
     for name in task.metrics:
         metric = _METRICS[name]
+        drawn = metric(samples, size)
+        smoothed = smooth and not _varies(drawn)
         results[name] = Resampled(
             split=split,
             metric=name,
             value=float(metric(cells[None], size)[0]),
             count=count,
-            drawn=metric(samples, size),
+            drawn=metric(softened, size) if smoothed else drawn,
             left_out=np.nan_to_num(metric(without, size), nan=0.0),
             weights=cells[kinds],
             smoothed=smoothed,
         )
     return results
+
+
+def _varies(drawn: Floats) -> bool:
+    """Return whether a metric is not the same on every sample."""
+    import numpy as np
+
+    known = drawn[np.isfinite(drawn)]
+    return bool(len(known) and np.ptp(known) > 1e-9)
 
 
 def accuracy(cells: Floats, size: int) -> Floats:
@@ -156,18 +164,33 @@ def _correlations(
         for name, blocks in drawn.items():
             blocks.append(makers[name](*values, weights))
     whole = np.ones((1, count))
-    return {
-        name: Resampled(
+    results: dict[str, Resampled] = {}
+    for name in task.metrics:
+        value = float(makers[name](*values, whole)[0])
+        found_values = np.concatenate(drawn[name])
+        smoothed = np.isfinite(value) and not _varies(found_values)
+        results[name] = Resampled(
             split=split,
             metric=name,
-            value=float(makers[name](*values, whole)[0]),
+            value=value,
             count=count,
-            drawn=np.concatenate(drawn[name]),
+            drawn=_fishers(value, count, random, draws) if smoothed else found_values,
             left_out=_left_out(makers[name], values, count),
             weights=np.ones(count),
+            smoothed=bool(smoothed),
         )
-        for name in task.metrics
-    }
+    return results
+
+
+def _fishers(value: float, count: int, random: np.random.Generator, draws: int) -> Floats:
+    """Draw correlations about a perfect one, by Fisher's transformation (Fisher 1921)."""
+    import numpy as np
+
+    limit = 1 - 1 / count
+    center = np.arctanh(np.clip(value, -limit, limit))
+    spread = 1 / max(count - 3, 1) ** 0.5
+    result: Floats = np.tanh(center + spread * random.standard_normal(draws))
+    return result
 
 
 def _samples(random: np.random.Generator, count: int, draws: int) -> Iterator[Floats]:

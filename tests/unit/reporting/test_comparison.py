@@ -186,6 +186,47 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
         assert words in text
 
 
+def test_a_repeat_is_no_new_seed(tmp_path: Path) -> None:
+    answers = random_classified(277)
+    runs = [
+        write_run(tmp_path / f"{epochs}-{number}", answers, epochs=epochs)
+        for epochs in (1, 2)
+        for number in range(2)
+    ]
+    with pytest.raises(RunError, match="a repeat is no new seed") as caught:
+        compare(*runs)
+    assert len(caught.value.findings) == 2
+
+
+def test_answers_are_paired_by_index_whatever_the_order_of_their_rows(tmp_path: Path) -> None:
+    answers = random_classified(277)
+    one = write_run(tmp_path / "one", answers)
+    two = write_run(tmp_path / "two", answers, epochs=2)
+    path = two / "predictions" / "validation.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.take(list(range(len(table)))[::-1]), path)
+    assert compare(one, two).pairs[0].verdict.startswith("B and A score the same")
+    pq.write_table(table.slice(1), path)
+    with pytest.raises(RunError, match="answer other examples of 'validation'"):
+        compare(one, two)
+
+
+def test_what_is_not_said_or_not_there_is_no_agreement(tmp_path: Path) -> None:
+    answers = random_classified(50)
+    one = write_run(tmp_path / "one", answers)
+    two = write_run(tmp_path / "two", answers, epochs=2)
+    record = json.loads((two / "record.json").read_text())
+    (two / "record.json").write_text(json.dumps({**record, "data": None}))
+    (one / "predictions" / "validation.parquet").unlink()
+    with pytest.raises(RunError) as caught:
+        compare(one, two)
+    assert "does not say which data" in str(caught.value)
+    assert "has no predictions on 'validation'" in str(caught.value)
+    with pytest.raises(RunError) as caught:
+        compare(tmp_path / "nowhere", tmp_path / "neither")
+    assert len(caught.value.findings) == 2
+
+
 def test_other_data_and_a_single_run_are_refused(tmp_path: Path) -> None:
     answers = random_classified(50)
     one = write_run(tmp_path / "one", answers)

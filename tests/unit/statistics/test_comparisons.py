@@ -62,13 +62,16 @@ def test_a_paired_difference_is_scipys_bootstrap(task: str) -> None:
             - score(first.labels[rows], first.predicted[rows])
         )
     low, high = np.nanquantile(drawn, [0.025, 0.975])
+    assert ours.low is not None
+    assert ours.high is not None
     np.testing.assert_allclose((ours.low, ours.high), (low, high), atol=0.15 * (high - low))
 
 
 def test_the_same_answers_do_not_differ() -> None:
     found = random_classified(100)
     difference = paired_difference(get_task("rte"), {"v": found}, {"v": found})
-    assert (difference.value, difference.low, difference.high) == (0.0, 0.0, 0.0)
+    assert (difference.value, difference.low, difference.high) == (0.0, None, None)
+    assert difference.p_value == 1.0
 
 
 SCORES = st.lists(st.integers(0, 100).map(lambda it: it / 100), min_size=1, max_size=5)

@@ -113,6 +113,42 @@ def test_no_interval_is_empty(task: str, right: bool) -> None:
         assert interval.reliable == (interval.method == "wilson"), name
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["cola", "sst2", "mrpc", "mnli"]),
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=2, max_size=40),
+)
+def test_whatever_is_answered_no_interval_is_empty(task: str, rows: list[tuple[int, int]]) -> None:
+    labels, answers = zip(*rows, strict=True)
+    spec = get_task(task)
+    found = dict.fromkeys(spec.validation_splits, classified(labels, answers))
+    for name, interval in score_intervals(spec, found, draws=200).items():
+        assert interval is None or interval.low < interval.high, name
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "answers"),
+    [("cola", [0, 1] * 100, [1] * 200), ("mrpc", [0, 1] * 100, [0] * 200)],
+    ids=["one class for all", "no true positive"],
+)
+def test_where_no_sample_differs_the_interval_says_so(
+    task: str, labels: list[int], answers: list[int]
+) -> None:
+    name = get_task(task).metrics[-1]
+    interval = score_intervals(get_task(task), {"v": classified(labels, answers)})[name]
+    assert interval is not None
+    assert interval.low <= 0 < interval.high
+    assert not interval.reliable
+
+
+def test_a_perfect_correlation_has_an_interval() -> None:
+    found = random_estimated(150, noise=0.0)
+    for interval in score_intervals(get_task("stsb"), {"v": found}).values():
+        assert interval is not None
+        assert interval.low < interval.high
+        assert not interval.reliable
+
+
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
