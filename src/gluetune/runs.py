@@ -103,7 +103,7 @@ class Run:
     def predictions(self, split: str = "validation") -> pa.Table:
         """Return the predictions on a split: idx, label, prediction, logits; in the data's order.
 
-        Raises RunError when the split was not predicted.
+        Raises RunError when the split was not predicted, or its file is damaged.
         """
         import pyarrow.parquet as pq
 
@@ -114,7 +114,13 @@ class Run:
                 f"{self.path} has no predictions on '{split}'.",
                 hint=f"There are: {', '.join(there) or 'none'}.",
             )
-        return pq.read_table(path)
+        try:
+            return pq.read_table(path)
+        except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+            raise RunError(
+                f"{path} cannot be read: {str(error).splitlines()[0]}",
+                hint=f"Remove it, and make it again: gluetune evaluate {self.path} --split {split}",
+            ) from error
 
 
 def default_folder(task: str, model: str, seed: int) -> Path:

@@ -131,11 +131,15 @@ def seeds_plot(title: str, groups: Sequence[Sequence[float]]) -> Plot | None:
             for number, group in enumerate(groups)
             for score in group
         ),
-        x_ticks=tuple(
-            Tick(across(number), ascii_uppercase[number % 26]) for number in range(len(groups))
-        ),
+        x_ticks=tuple(Tick(across(number), plot_letter(number)) for number in range(len(groups))),
         y_ticks=_ticks(down, _range(scores)),
     )
+
+
+def plot_letter(number: int) -> str:
+    """Return what a configuration is called on a plot and in its table: A, …, Z, A2, …"""
+    turn, place = divmod(number, len(ascii_uppercase))
+    return ascii_uppercase[place] + (str(turn + 1) if turn else "")
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from gluetune.references import published
+from gluetune.reporting.plots import plot_letter
 
 if TYPE_CHECKING:
     from gluetune.records import Record, ScoreRecord
@@ -165,18 +166,18 @@ def seeds_table(groups: Sequence[tuple[str, str, Sequence[float]]]) -> Table:
     """Return mean and standard deviation over the seeds of each task and model."""
     rows = tuple(
         (
+            plot_letter(number),
             task,
             model,
             str(len(scores)),
             points(fmean(scores)),
             points(stdev(scores)) if len(scores) > 1 else "needs two seeds",
         )
-        for task, model, scores in groups
-        if scores
+        for number, (task, model, scores) in enumerate(groups)
     )
     return Table(
         "Mean and standard deviation over the seeds of one configuration.",
-        ("task", "model", "n", "mean", "sd"),
+        ("", "task", "model", "n", "mean", "sd"),
         rows,
-        frozenset({2, 3, 4}),
+        frozenset({3, 4, 5}),
     )

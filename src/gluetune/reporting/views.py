@@ -94,6 +94,7 @@ def overview(views: Sequence[RunView]) -> Overview:
             [one.run.score for one in members if one.run.score is not None],
         )
         for members in groups.values()
+        if any(one.run.score is not None for one in members)
     ]
     return Overview(
         runs=runs_table([(each.name, each.run, each.intervals) for each in views]),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from gluetune.config import make_config
 from gluetune.errors import ConfigurationError, RunError
 from gluetune.records import BestRecord, EpochRecord, Record, ScoreRecord, Status, now
 from gluetune.reporting.pages import report
-from gluetune.reporting.plots import epoch_plot
+from gluetune.reporting.plots import epoch_plot, plot_letter
+from gluetune.runs import Run
 from gluetune.visible_text import visible
 
 HOSTILE = "<script>alert(1)</script></svg>\"'&\x00\x1b\u202e שלום"
@@ -99,6 +101,31 @@ def test_a_failed_run_and_a_score_below_majority_are_told(tmp_path: Path) -> Non
     page = Page(report(folder).read_text(encoding="utf-8"))
     assert "record says 'failed'" in page.text
     assert "below that of the majority" in page.text
+
+
+def test_the_plots_letters_are_the_tables(tmp_path: Path) -> None:
+    """A configuration without a score has none."""
+    failed = write_run(tmp_path / "a", seed=1)
+    record = json.loads((failed / "record.json").read_text())
+    (failed / "record.json").write_text(json.dumps({**record, "best": None, "status": "failed"}))
+    for seed, score in ((2, 0.5), (3, 0.7)):
+        folder = write_run(tmp_path / f"b{seed}", seed=seed, score=score)
+        config = (folder / "config.yaml").read_text().replace("epochs: 2", "epochs: 3")
+        (folder / "config.yaml").write_text(config)
+    text = report(tmp_path).read_text(encoding="utf-8")
+    assert text.count(">A<") == 2, "in the table and under its dots"
+    assert ">B<" not in text
+    assert plot_letter(0) == "A"
+    assert [plot_letter(25), plot_letter(26), plot_letter(53)] == ["Z", "A2", "B3"]
+
+
+def test_a_damaged_predictions_file_costs_its_part_only(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a")
+    (folder / "predictions").mkdir()
+    (folder / "predictions" / "validation.parquet").write_bytes(b"PAR1 cut off")
+    assert "50.0" in Page(report(folder).read_text(encoding="utf-8")).text
+    with pytest.raises(RunError, match="cannot be read"):
+        Run(folder).predictions()
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
