@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
+import torch
 from scipy import stats
 
+from gluetune.evaluation.devices import device_name
 from gluetune.predictions import Predictions
 from gluetune.statistics.intervals import Method, score_intervals
 from gluetune.statistics.paired import mcnemar
@@ -79,7 +81,8 @@ def _footing(began: float) -> list[str]:
     )
     seconds = time.perf_counter() - began
     return [
-        f"{versions}; {seconds:.0f} s. Made by `python benchmarks/interval_coverage.py`.",
+        f"{device_name(torch.device('cpu'))}; {versions}; {seconds:.0f} s. Made by",
+        "`python benchmarks/interval_coverage.py --write FILE`.",
     ]
 
 

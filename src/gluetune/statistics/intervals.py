@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Method = Literal["percentile", "bca"]
 
 _FEW = 100
-"""Examples below which no drawn interval is relied on: of 71, it can hold the truth 74% only."""
+"""Examples below which no drawn interval is relied on."""
 _RARE = 20
 """Examples that the rarer outcome needs: members of the smaller class, or errors."""
 
