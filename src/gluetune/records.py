@@ -35,6 +35,16 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
 
+def metric_title(split: str, name: str, *, several: bool) -> str:
+    """Return what a split's metric is called, with the split before it where there are several."""
+    return f"{split.removeprefix('validation_')} {name}" if several else name
+
+
+def shown(value: float | None) -> str:
+    """Return a recorded value as a line or a table of text shows it."""
+    return "undefined" if value is None else f"{value:.4f}"
+
+
 class ScoreRecord(_Part):
     """A task's score with the metrics that it is the mean of, by validation split."""
 
@@ -47,7 +57,7 @@ class ScoreRecord(_Part):
         """Return the metrics by name, with the split before it where there are several."""
         several = len(self.metrics) > 1
         return {
-            f"{split.removeprefix('validation_')} {name}" if several else name: value
+            metric_title(split, name, several=several): value
             for split, values in self.metrics.items()
             for name, value in values.items()
         }

@@ -37,6 +37,10 @@ class RunFolder:
         self.predictions = path / "predictions"
         self.checkpoints = path / "checkpoints"
 
+    def predictions_on(self, split: str) -> Path:
+        """Return the file of the predictions on a split."""
+        return self.predictions / f"{split}.parquet"
+
 
 class Run:
     """A run on disk.
@@ -107,7 +111,7 @@ class Run:
         """
         import pyarrow.parquet as pq
 
-        path = self.folder.predictions / f"{split}.parquet"
+        path = self.folder.predictions_on(split)
         if not path.exists():
             there = sorted(file.stem for file in self.folder.predictions.glob("*.parquet"))
             raise RunError(

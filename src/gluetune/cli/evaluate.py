@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gluetune.files import write_text
+from gluetune.records import shown
 
 if TYPE_CHECKING:
     from gluetune.evaluation.measuring import Measured
@@ -98,7 +99,7 @@ def _scores(found: Measured) -> Table:
     majority = {"score": found.majority.score, **found.majority.flat()}
     for name, value in values.items():
         interval = found.intervals.get(name)
-        table.add_row(name, _number(value), _between(interval), _number(majority.get(name)))
+        table.add_row(name, shown(value), _between(interval), shown(majority.get(name)))
     doubts = {one.reason for one in found.intervals.values() if one and one.reason}
     if doubts:
         table.caption = f"* not to be relied on: {'; '.join(sorted(doubts))}"
@@ -114,7 +115,7 @@ def _confusion(task: TaskSpec, split: str, predictions: Predictions) -> Table:
         table.add_column(name, justify="right")
     matrix = confusion_matrix(predictions.labels, predictions.predicted, task.num_labels)
     for row, counts in zip(class_table(task, predictions), matrix, strict=True):
-        rates = (_number(value) for value in (row.precision, row.recall, row.f1))
+        rates = (shown(value) for value in (row.precision, row.recall, row.f1))
         table.add_row(row.name, *(f"{int(count):,}" for count in counts), *rates)
     return table
 
@@ -123,7 +124,3 @@ def _between(interval: Interval | None) -> str:
     if interval is None:
         return ""
     return f"{interval.low:.4f} to {interval.high:.4f}{'' if interval.reliable else ' *'}"
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gluetune.cli.options import given_settings, with_settings
+from gluetune.records import shown
 
 if TYPE_CHECKING:
     from gluetune.records import EpochRecord, Record
@@ -90,8 +91,8 @@ def _epochs(record: Record) -> Table:
         values = {**epoch.validation.flat(), **epoch.extra}
         table.add_row(
             f"{epoch.epoch:.3g}",
-            _number(epoch.train_loss),
-            *(_number(values.get(name)) for name in names),
+            shown(epoch.train_loss),
+            *(shown(values.get(name)) for name in names),
             "best" if best else "",
             style="bold" if best else None,
         )
@@ -99,6 +100,8 @@ def _epochs(record: Record) -> Table:
 
 
 def _comparison(record: Record) -> Table:
+    from gluetune.reporting.tables import epoch_choice
+
     table = Table(title="Held against", title_justify="left")
     table.add_column("", no_wrap=True)
     names = list(record.epochs[0].validation.flat())
@@ -108,32 +111,24 @@ def _comparison(record: Record) -> Table:
     best = _best_epoch(record).validation.flat()
     table.add_row(
         "this run",
-        *(_number(best[name]) for name in names),
-        f"{_epoch_choice(record)}, one seed ({record.seed})",
+        *(shown(best[name]) for name in names),
+        f"{epoch_choice(record)}, one seed ({record.seed})",
         style="bold",
     )
     if record.majority_baseline:
         baseline = record.majority_baseline.flat()
-        cells = (_number(baseline.get(name)) for name in names)
+        cells = (shown(baseline.get(name)) for name in names)
         table.add_row("majority class", *cells, "the most frequent label of train")
     for references in _published(record):
         table.add_row(*_published_row(references, names))
     return table
 
 
-def _epoch_choice(record: Record) -> str:
-    count = len(record.epochs)
-    return "one epoch" if count == 1 else f"best of {count} epochs"
-
-
 def _published(record: Record) -> list[list[Reference]]:
-    """Return what was published for the checkpoint on GLUE, the metrics of one result together."""
-    from gluetune.references import published
+    """Return what was published for the checkpoint, the metrics of one result together."""
+    from gluetune.reporting.tables import published_beside
 
-    if record.model is None or (record.data and record.data.source.startswith("sample")):
-        return []  # the sample is not GLUE: its scores are held against none
-    found = published(record.task, record.model.name)
-    return [list(group) for _, group in groupby(found, key=_result)]
+    return [list(group) for _, group in groupby(published_beside(record), key=_result)]
 
 
 def _result(reference: Reference) -> tuple[str, ...]:
@@ -193,7 +188,3 @@ def _is_of(reference: Reference, column: str) -> bool:
     """Say whether a column, `METRIC` or `SUBSET METRIC`, is what a published cell measures."""
     subset, _, metric = column.rpartition(" ")
     return metric == reference.metric and subset in ("", reference.subset)
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"

@@ -13,6 +13,7 @@ SAMPLE = "sample"
 
 OFFICIAL_SAMPLE = "sample:official"
 """The same, with as many test rows as the leaderboard's: what a submission needs."""
+SAMPLES = (SAMPLE, OFFICIAL_SAMPLE)
 
 
 class SampleSource:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from gluetune.data import glue_download, parquet_folder
 from gluetune.data.findings import nearest
 from gluetune.data.hub_source import HUB_REPOSITORY, HubSource
-from gluetune.data.sample_source import OFFICIAL_SAMPLE, SAMPLE, SampleSource
+from gluetune.data.sample_source import SAMPLE, SAMPLES, SampleSource
 from gluetune.errors import ConfigurationError, DataError
 from gluetune.tasks import TaskSpec
 
@@ -55,7 +55,7 @@ def open_source(data: str | None) -> Source:
 
 
 def _named(data: str, asked: str) -> Source:
-    if data in (SAMPLE, OFFICIAL_SAMPLE):
+    if data in SAMPLES:
         return SampleSource(data)
     folder = Path(data).expanduser()
     if folder.is_dir():
@@ -80,7 +80,7 @@ def _candidates(folder: Path) -> list[str]:
         beside = [str(path) for path in folder.parent.iterdir() if path.is_dir()]
     except OSError:
         beside = []
-    return [SAMPLE, OFFICIAL_SAMPLE, HUB_REPOSITORY, *beside]
+    return [*SAMPLES, HUB_REPOSITORY, *beside]
 
 
 def _folder_source(folder: Path) -> Source:

@@ -12,8 +12,8 @@ from gluetune.data.sources import open_source
 from gluetune.data.tables import fingerprint
 from gluetune.errors import ConfigurationError
 from gluetune.evaluation.opening import OpenedModel, Settings, open_model
-from gluetune.evaluation.scoring import score_record
-from gluetune.metrics import majority_baseline, score_task
+from gluetune.evaluation.scoring import score_predictions, score_record
+from gluetune.metrics import majority_baseline
 from gluetune.predictions import Predictions, keep_predictions, kept_name
 from gluetune.records import ScoreRecord
 from gluetune.statistics.intervals import Interval, score_intervals
@@ -116,9 +116,7 @@ def _measure(
     import numpy as np
 
     labels = {split: one.labels for split, one in found.items()}
-    score = score_record(
-        score_task(task, {split: one.predicted for split, one in found.items()}, labels)
-    )
+    score = score_predictions(task, found)
     intervals = score_intervals(task, found)
     majority = score_record(majority_baseline(task, np.concatenate(list(labels.values())), labels))
     return Measured(
@@ -161,6 +159,6 @@ def _keep(
     """Keep a run's answers on splits that it has not kept yet."""
     assert opened.run is not None, "only a run keeps predictions"
     for split, predictions in found.items():
-        path = opened.run.folder.predictions / f"{kept_name(task, split)}.parquet"
+        path = opened.run.folder.predictions_on(kept_name(task, split))
         if not path.exists():
             keep_predictions(path, predictions, fingerprint(tables[split]))

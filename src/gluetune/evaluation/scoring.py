@@ -116,16 +116,21 @@ def _predictions(split: ScoredSplit, logits: NDArray[np.float32], task: TaskSpec
     return Predictions(split.index, split.labels, predicted, logits)
 
 
-def _evaluation(task: TaskSpec, predictions: Mapping[str, Predictions]) -> Evaluation:
+def score_predictions(task: TaskSpec, predictions: Mapping[str, Predictions]) -> ScoreRecord:
+    """Return the task's score on the given splits. Raises DataError for hidden labels."""
     score = score_task(
         task,
         {name: found.predicted for name, found in predictions.items()},
         {name: found.labels for name, found in predictions.items()},
     )
+    return score_record(score)
+
+
+def _evaluation(task: TaskSpec, predictions: Mapping[str, Predictions]) -> Evaluation:
     losses = np.concatenate([_losses(found, task) for found in predictions.values()])
     same = collapsed(np.concatenate([found.predicted for found in predictions.values()]))
     return Evaluation(
-        score=score_record(score),
+        score=score_predictions(task, predictions),
         predictions=predictions,
         loss=float(losses.mean()),
         collapsed=same and not task.is_regression,

@@ -2,7 +2,7 @@
 
 The function is registered with transformers' AttentionInterface, so every architecture that calls
 attention through it can use it. Which tokens belong together is said by the layout that
-`attending` sets for the time of one forward pass.
+`begin_attending` sets for the time of one forward pass.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def unpadded_attention(
     """Attend within each sequence; the signature is transformers'.
 
     Shapes are (1, heads, tokens, size) in and (1, tokens, heads, size) out. Raises
-    UnsupportedAttentionError outside `attending`, for a mask, and for what only some models ask
+    UnsupportedAttentionError where no layout is set, for a mask, and for what only some models ask
     for: capped scores, sinks, position biases.
     """
     attending = _now.get()

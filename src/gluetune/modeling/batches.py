@@ -13,10 +13,7 @@ import numpy as np
 import torch
 
 _PASS = 128
-"""What one more pass through the model costs, in tokens of padding that it must save.
-
-Set by measuring small batches of short texts on a CPU, where a pass is dearest beside its tokens.
-"""
+"""What one more pass through the model costs, in tokens of padding that it must save: a guess."""
 
 
 def split(inputs: Mapping[str, Any], size: int) -> Iterator[Mapping[str, Any]]:

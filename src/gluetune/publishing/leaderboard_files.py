@@ -29,6 +29,8 @@ SUBMISSION_FILES: Mapping[str, tuple[TaskSpec, SubmissionFile]] = MappingProxyTy
 )
 """The eleven files by name, each with the task that it answers."""
 
+_IN_ANY_CASE = {name.lower(): name for name in SUBMISSION_FILES}
+
 
 def check_submission(path: str | Path) -> None:
     """Check a submission, whoever wrote it.
@@ -74,9 +76,8 @@ def _misplaced(name: str) -> Finding:
         return Finding(f"{name} is in a folder.", "The zip must be flat.")
     if name.endswith("/"):
         return Finding(f"{name} is a folder.", "The zip must be flat.")
-    by_lower = {known.lower(): known for known in SUBMISSION_FILES}
-    if name.lower() in by_lower:
-        return Finding(f"{name} must be called {by_lower[name.lower()]}.")
+    if name.lower() in _IN_ANY_CASE:
+        return Finding(f"{name} must be called {_IN_ANY_CASE[name.lower()]}.")
     return Finding(f"{name} does not belong into a submission.")
 
 
@@ -84,8 +85,7 @@ def _all_file_faults(archive: zipfile.ZipFile) -> list[Finding]:
     findings = []
     for member in archive.infolist():
         # A file under a wrong name or in a folder is still read: its content may be wrong too.
-        known = {name.lower(): name for name in SUBMISSION_FILES}
-        name = known.get(re.split(r"[/\\]", member.filename)[-1].lower())
+        name = _IN_ANY_CASE.get(re.split(r"[/\\]", member.filename)[-1].lower())
         if name is None:
             continue
         if member.file_size > _LARGEST_FILE:

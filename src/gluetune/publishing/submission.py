@@ -178,7 +178,7 @@ class _Writer:
         kept = {
             split: found
             for split, print_ in prints.items()
-            if (found := _kept(_path(run, task, split), print_)) is not None
+            if (found := _kept(run, kept_name(task, split), print_)) is not None
         }
         missing = {split: table for split, table in tables.items() if split not in kept}
         if not missing:
@@ -191,7 +191,8 @@ class _Writer:
         made = opened.predict(task, missing)
         if opened.settings.are_default:
             for split, predictions in made.items():
-                keep_predictions(_path(run, task, split), predictions, prints[split])
+                path = run.folder.predictions_on(kept_name(task, split))
+                keep_predictions(path, predictions, prints[split])
         return kept | made
 
     def _run(self, task: TaskSpec) -> Run | None:
@@ -272,17 +273,14 @@ def _checked(table: pa.Table, task: TaskSpec, file: SubmissionFile, place: str) 
     return table.take(order)
 
 
-def _path(run: Run, task: TaskSpec, split: str) -> Path:
-    return run.folder.predictions / f"{kept_name(task, split)}.parquet"
+def _kept(run: Run, name: str, print_: str) -> Predictions | None:
+    """Return the predictions that a run keeps, if they answer the data of this fingerprint.
 
-
-def _kept(path: Path, print_: str) -> Predictions | None:
-    """Return the predictions at `path` if they answer the data of this fingerprint."""
-    import pyarrow.parquet as pq
-
-    if not path.exists():
+    Raises RunError where they cannot be read.
+    """
+    if not run.folder.predictions_on(name).exists():
         return None
-    table = pq.read_table(path)
+    table = run.predictions(name)
     return Predictions.of_table(table) if kept_fingerprint(table) == print_ else None
 
 

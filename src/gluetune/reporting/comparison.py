@@ -208,7 +208,7 @@ def _lacks(run: Run, split: str) -> list[Finding]:
     findings = []
     if _fingerprint(run, split) is None:
         findings.append(Finding(f"{run.path} does not say which data it was scored on ({split})."))
-    if not (run.folder.predictions / f"{split}.parquet").exists():
+    if not run.folder.predictions_on(split).exists():
         findings.append(Finding(f"{run.path} has no predictions on '{split}'."))
     return findings
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from gluetune.data.sample_source import SAMPLES
 from gluetune.references import published
 from gluetune.reporting.plots import plot_letter
 
@@ -38,8 +39,7 @@ def scores_table(run: Run, intervals: Mapping[str, Interval | None]) -> Table:
     record = run.record
     rows: list[tuple[str, ...]] = []
     if record.best is not None:
-        choice = "one epoch" if len(record.epochs) == 1 else f"best of {len(record.epochs)} epochs"
-        protocol = f"validation, {choice}, one seed ({record.seed})"
+        protocol = f"validation, {epoch_choice(record)}, one seed ({record.seed})"
         for name, value in _named(record.best.validation).items():
             interval = intervals.get(name)
             rows.append(
@@ -56,7 +56,7 @@ def scores_table(run: Run, intervals: Mapping[str, Interval | None]) -> Table:
             (f"Majority, {name}", points(value), "", said)
             for name, value in _named(record.majority_baseline).items()
         ]
-    rows += [_published_row(one) for one in _references(record)]
+    rows += [_published_row(one) for one in published_beside(record)]
     return Table(
         "Scores in points, 0 to 100, with 95% intervals over the examples. "
         "Published results have protocols of their own.",
@@ -83,9 +83,15 @@ def _doubt(interval: Interval | None) -> str:
     return f"; * not to be relied on: {interval.reason}" if interval and interval.reason else ""
 
 
-def _references(record: Record) -> Sequence[Reference]:
+def epoch_choice(record: Record) -> str:
+    """Return how the epoch that is scored was chosen."""
+    count = len(record.epochs)
+    return "one epoch" if count == 1 else f"best of {count} epochs"
+
+
+def published_beside(record: Record) -> Sequence[Reference]:
     """Return what was published for the checkpoint; the sample, which is not GLUE, has nothing."""
-    if record.model is None or (record.data and record.data.source == "sample"):
+    if record.model is None or (record.data and record.data.source in SAMPLES):
         return ()
     return published(record.task, record.model.name)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gluetune.errors import ConfigurationError
 from gluetune.metrics import score_task
+from gluetune.records import metric_title
 from gluetune.statistics.resampling import Resampled, resample
 
 if TYPE_CHECKING:
@@ -83,12 +84,11 @@ def score_intervals(
     if score.score.value is not None:
         everything = list(parts.values())
         doubt = next((text for text in doubts.values() if text), "")
-        intervals["score"] = _interval(task, everything, level, method, doubt)
+        intervals["score"] = _interval(everything, level, method, doubt)
     for (split, name), one in parts.items():
-        title = f"{split.removeprefix('validation_')} {name}" if several else name
         value = score.by_split[split][name].value
-        known = None if value is None else _interval(task, [one], level, method, doubts[split])
-        intervals[title] = known
+        known = None if value is None else _interval([one], level, method, doubts[split])
+        intervals[metric_title(split, name, several=several)] = known
     return intervals
 
 
@@ -103,9 +103,7 @@ def wilson(successes: float, count: int, level: float) -> tuple[float, float]:
     return max(0.0, center - half), min(1.0, center + half)
 
 
-def _interval(
-    task: TaskSpec, parts: Sequence[Resampled], level: float, method: Method, doubt: str
-) -> Interval:
+def _interval(parts: Sequence[Resampled], level: float, method: Method, doubt: str) -> Interval:
     """Return the interval of the mean of `parts`, each a metric of a split."""
     if all(part.metric == "accuracy" for part in parts) and len(parts) == 1:
         (part,) = parts

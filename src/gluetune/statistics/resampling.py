@@ -73,24 +73,26 @@ def _classification(
     pairs = found.labels.astype(np.int64) * size + found.predicted.astype(np.int64)
     cells = np.bincount(pairs, minlength=size * size).astype(np.float64)
     samples = random.multinomial(count, cells / count, size=draws).astype(np.float64)
-    softer = (cells + 0.5) / (cells + 0.5).sum()  # half an example more of each kind
-    softened = random.multinomial(count, softer, size=draws).astype(np.float64)
+    drawn = {name: _METRICS[name](samples, size) for name in task.metrics}
+    constant = {name for name, values in drawn.items() if smooth and not _varies(values)}
+    if constant:
+        softer = (cells + 0.5) / (cells + 0.5).sum()  # half an example more of each kind
+        softened = random.multinomial(count, softer, size=draws).astype(np.float64)
+        drawn |= {name: _METRICS[name](softened, size) for name in constant}
     kinds = np.flatnonzero(cells)
     without = cells - np.eye(len(cells))[kinds]
     results: dict[str, Resampled] = {}
     for name in task.metrics:
         metric = _METRICS[name]
-        drawn = metric(samples, size)
-        smoothed = smooth and not _varies(drawn)
         results[name] = Resampled(
             split=split,
             metric=name,
             value=float(metric(cells[None], size)[0]),
             count=count,
-            drawn=metric(softened, size) if smoothed else drawn,
+            drawn=drawn[name],
             left_out=np.nan_to_num(metric(without, size), nan=0.0),
             weights=cells[kinds],
-            smoothed=smoothed,
+            smoothed=name in constant,
         )
     return results
 

@@ -179,9 +179,7 @@ class Job:
         evaluation = self._check_reloaded(trainer)
         for split, predictions in evaluation.predictions.items():
             table = predictions.table()
-            write_atomically(
-                self.folder.predictions / f"{split}.parquet", partial(pq.write_table, table)
-            )
+            write_atomically(self.folder.predictions_on(split), partial(pq.write_table, table))
         self.record.final_weights_sha256 = weights_digest(checkpoint)
         self.record.best_weights_sha256 = weights_digest(self.folder.model)
         self.record.status = Status.FINISHED

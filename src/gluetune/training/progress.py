@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from gluetune.records import EpochRecord
+from gluetune.records import EpochRecord, shown
 
 _LINE_SECONDS = 15.0
 """At most one plain line in this time."""
@@ -169,14 +169,10 @@ def epoch_line(epoch: EpochRecord, best: bool) -> str:
     metrics = epoch.validation.metrics
     several = len(metrics) > 1
     parts = [
-        f"{f'{split} ' if several else ''}{name} {_shown(value)}"
+        f"{f'{split} ' if several else ''}{name} {shown(value)}"
         for split, values in metrics.items()
         for name, value in values.items()
-    ] + [f"{name} {_shown(value)}" for name, value in epoch.extra.items()]
+    ] + [f"{name} {shown(value)}" for name, value in epoch.extra.items()]
     loss = "" if epoch.train_loss is None else f", loss {epoch.train_loss:.4f}"
     flags = (", one class for everything" if epoch.collapsed else "") + (", best" if best else "")
     return f"epoch {epoch.epoch:.3g}: {', '.join(parts)}{loss}{flags}"
-
-
-def _shown(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"

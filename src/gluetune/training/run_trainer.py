@@ -162,11 +162,11 @@ class RunTrainer(Trainer):
     def _check_path_once(self) -> None:
         """Check the path before an evaluation, where no batch of training had padding."""
         for split in self.validation.splits.values():
+            if self._is_checked:
+                return
             lengths = split.encoded.lengths
             ends = (int(lengths.argmin()), int(lengths.argmax()))
-            if not self._is_checked:
-                batch = self.data_collator([split.encoded.examples[row] for row in ends])
-                self._check_path(batch)
+            self._check_path(self.data_collator([split.encoded.examples[row] for row in ends]))
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         """Remember the best epoch. One whose score is undefined beats only others like it."""
