@@ -24,7 +24,9 @@ if TYPE_CHECKING:
         StorageError,
         TrainingError,
     )
+    from gluetune.evaluation.file_predictions import PredictedFile, predict
     from gluetune.evaluation.measuring import Measured, evaluate
+    from gluetune.evaluation.predictor import Answer, Predictor, load
     from gluetune.publishing.submission import Submission, submit
     from gluetune.records import Record
     from gluetune.references import Reference, published
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Answer": "gluetune.evaluation.predictor",
     "CheckpointError": "gluetune.errors",
     "Comparison": "gluetune.reporting.comparison",
     "ConfigurationError": "gluetune.errors",
@@ -47,6 +50,8 @@ _HOMES = {
     "GluetuneError": "gluetune.errors",
     "HubError": "gluetune.errors",
     "Measured": "gluetune.evaluation.measuring",
+    "PredictedFile": "gluetune.evaluation.file_predictions",
+    "Predictor": "gluetune.evaluation.predictor",
     "Record": "gluetune.records",
     "Reference": "gluetune.references",
     "Run": "gluetune.runs",
@@ -61,6 +66,8 @@ _HOMES = {
     "compare": "gluetune.reporting.comparison",
     "evaluate": "gluetune.evaluation.measuring",
     "get_task": "gluetune.tasks",
+    "load": "gluetune.evaluation.predictor",
+    "predict": "gluetune.evaluation.file_predictions",
     "published": "gluetune.references",
     "report": "gluetune.reporting.pages",
     "submit": "gluetune.publishing.submission",
@@ -70,6 +77,7 @@ _HOMES = {
 __all__ = [
     "GLUE_TASKS",
     "TASKS",
+    "Answer",
     "CheckpointError",
     "Comparison",
     "ConfigurationError",
@@ -78,6 +86,8 @@ __all__ = [
     "GluetuneError",
     "HubError",
     "Measured",
+    "PredictedFile",
+    "Predictor",
     "Record",
     "Reference",
     "Run",
@@ -92,6 +102,8 @@ __all__ = [
     "compare",
     "evaluate",
     "get_task",
+    "load",
+    "predict",
     "published",
     "report",
     "submit",

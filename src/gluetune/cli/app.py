@@ -18,6 +18,7 @@ from gluetune.cli import run_glue
 from gluetune.cli.compare import compare
 from gluetune.cli.env import env
 from gluetune.cli.evaluate import evaluate
+from gluetune.cli.predict import predict
 from gluetune.cli.references import references
 from gluetune.cli.report import report
 from gluetune.cli.show import show
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command()(show)
 app.command()(train)
 app.command()(evaluate)
+app.command()(predict)
 app.command()(compare)
 app.command()(report)
 app.command()(references)

@@ -1,0 +1,180 @@
+"""`gluetune predict`: what a trained model says of text, typed or in files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from gluetune.config import Precision
+from gluetune.errors import ConfigurationError
+from gluetune.visible_text import visible
+
+if TYPE_CHECKING:
+    from gluetune.evaluation.file_predictions import PredictedFile
+    from gluetune.evaluation.predictor import Answer, Predictor
+
+_FIRST_LINE_AFTER = 10.0
+"""Seconds after which, and as often, a long file's progress is told."""
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")],
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="A text, or the two texts of a pair.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="CSV, JSON lines, Parquet or text. Default: standard input."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The same with the answers. Default: standard output.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Column of the text. Default: the task's, or 'text'.")
+    ] = None,
+    text_pair: Annotated[str | None, typer.Option(help="Column of a pair's second text.")] = None,
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="csv, jsonl, parquet or text.")
+    ] = None,
+    on_error: Annotated[
+        str, typer.Option(help="What a row that cannot be used does: stop, or skip (and be told).")
+    ] = "stop",
+    prefix: Annotated[str, typer.Option(help="Stands before the names of the new columns.")] = "",
+    task: Annotated[
+        str | None, typer.Option(help="The task. Default: the run's own, or none.")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="auto (a run's own), fp32, bf16 or fp16.")
+    ] = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Examples per forward pass. Default: the run's own.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads. Default: the run's own.")
+    ] = None,
+    label_order: Annotated[
+        str | None, typer.Option(help="Class names of the model's outputs, by id: NAME,NAME,…")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer typed text in JSON.")] = False,
+) -> None:
+    """Ask a trained model about text: typed here, in a file, or on standard input."""
+    _check_inputs(texts, file, output)
+    from gluetune.evaluation.predictor import load
+
+    predictor = load(
+        model,
+        task=task,
+        precision=_precision(precision),
+        batch_size=batch_size,
+        threads=threads,
+        label_order=[name.strip() for name in label_order.split(",")] if label_order else None,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
+    if texts:
+        _answer(Console(), predictor, texts, as_json)
+        return
+    options = {
+        "text": text,
+        "text_pair": text_pair,
+        "file_format": file_format,
+        "on_error": on_error,
+        "prefix": prefix,
+    }
+    _answer_file(predictor, file, output, options)
+
+
+def _precision(text: str) -> Precision:
+    for known in get_args(Precision):
+        if text == known:
+            return known  # type: ignore[no-any-return]  # get_args has no types
+    raise ConfigurationError(
+        f"--precision {text}: there is no such precision.",
+        hint=f"Type one of: {', '.join(get_args(Precision))}.",
+    )
+
+
+def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | None) -> None:
+    if texts and (file or output):
+        raise ConfigurationError(
+            "Text is typed, and a file is named too.", hint="Give the text, or --file FILE."
+        )
+    if texts and len(texts) > 2:
+        raise ConfigurationError(
+            f"{len(texts)} texts are typed; an example has one, or two that are a pair.",
+            hint="Put many into a file, or a line each on standard input.",
+        )
+    if not texts and file is None and sys.stdin.isatty():
+        raise ConfigurationError(
+            "There is no text.", hint='Type: gluetune predict RUN "Some text.", or --file FILE'
+        )
+
+
+def _answer(console: Console, predictor: Predictor, texts: list[str], as_json: bool) -> None:
+    found = predictor(*texts)
+    if as_json:
+        typer.echo(json.dumps(_plain(found), ensure_ascii=False))
+        return
+    if found.label is None:
+        console.print(Text(f"{found.score:.4f}"))
+    for name, share in sorted(found.probabilities.items(), key=lambda each: -each[1]):
+        style = "bold" if name == found.label else ""
+        console.print(Text(f"{share:.4f}  {visible(name)}", style), soft_wrap=True)
+
+
+def _plain(found: Answer) -> dict[str, Any]:
+    if found.label is None:
+        return {"score": found.score}
+    return {"label": found.label, "score": found.score, "probabilities": found.probabilities}
+
+
+def _answer_file(
+    predictor: Predictor, file: Path | None, output: Path | None, options: dict[str, Any]
+) -> None:
+    from gluetune.evaluation.file_predictions import predict as predict_file
+
+    told = Console(stderr=True)
+    found = predict_file(
+        predictor,
+        file or sys.stdin.buffer,
+        output=output or sys.stdout.buffer,
+        progress=_Progress(told),
+        **options,
+    )
+    sys.stdout.buffer.flush()
+    for problem in found.problems:
+        told.print(Text("left out: ", "yellow").append(problem, ""), soft_wrap=True)
+    if found.skipped > len(found.problems):
+        told.print(Text(f"… and {found.skipped - len(found.problems):,} more"))
+    told.print(Text(_summary(found)), soft_wrap=True)
+
+
+def _summary(found: PredictedFile) -> str:
+    where = f" -> {found.output}" if found.output else ""
+    skipped = f", {found.skipped:,} left out" if found.skipped else ""
+    rate = f"{found.rows_per_second:,.0f} rows/s"
+    return f"{found.rows:,} rows answered{skipped}, {rate}{where}"
+
+
+class _Progress:
+    """Tells now and then how far a long file is."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._next = _FIRST_LINE_AFTER
+
+    def __call__(self, done: PredictedFile) -> None:
+        """Print a line, unless one was printed just now."""
+        if done.seconds >= self._next:
+            self._next = done.seconds + _FIRST_LINE_AFTER
+            self._console.print(Text(_summary(done)), soft_wrap=True)

@@ -1,0 +1,306 @@
+"""`gluetune.predict`: a file of rows in, the same rows with label, score and probabilities out.
+
+Rows are read, answered and written a window at a time, so a file may be larger than memory; inside
+a window they run in order of length, and come out in their own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from gluetune.data.findings import SHOWN, nearest
+from gluetune.data.rows.files import Format, format_of, open_rows, writing_rows, written_as
+from gluetune.data.rows.row import BadRow, Row, RowReader
+from gluetune.errors import ConfigurationError, DataError, Finding
+from gluetune.evaluation.predictor import WINDOW, Answer, Predictor, Text, load
+from gluetune.files import write_atomically
+
+OnError = Literal["stop", "skip"]
+
+_PLAIN_COLUMNS = ("text", "text_pair")
+"""What text columns are called where a file does not use the task's own names."""
+
+_DECIMALS = 6
+"""Of numbers in files. float32, in which models answer, has no more."""
+
+
+@dataclass
+class PredictedFile:
+    """What became of a file."""
+
+    output: Path | None
+    rows: int = 0
+    """Rows that were answered."""
+    skipped: int = 0
+    """Rows that were left out."""
+    problems: list[str] = field(default_factory=list)
+    """Why, with the line, of the first of them."""
+    seconds: float = 0.0
+
+    @property
+    def rows_per_second(self) -> float:
+        """Of reading, answering and writing together."""
+        return self.rows / self.seconds if self.seconds else 0.0
+
+
+def predict(
+    model: str | Path | Predictor,
+    file: str | Path | BinaryIO,
+    *,
+    output: str | Path | BinaryIO,
+    text: str | None = None,
+    text_pair: str | None = None,
+    file_format: str | None = None,
+    on_error: OnError = "stop",
+    prefix: str = "",
+    progress: Callable[[PredictedFile], object] | None = None,
+    **settings: Any,
+) -> PredictedFile:
+    """Answer every row of a CSV, JSON lines, Parquet or text file, in constant memory.
+
+    The output has the input's columns and order, and besides them `label`, `score` and
+    `probability_CLASS` for each class (in JSON lines one object, `probabilities`); for regression
+    only `score`. Lines of text come out as JSON lines.
+
+    Args:
+        model: A run, a checkpoint, or what `gluetune.load` returned.
+        file: CSV (RFC 4180, with a header line, UTF-8), JSON lines, Parquet, or plain lines of
+            text, a tab between the two of a pair. An open file, such as standard input, too.
+        output: A file, which is whole or absent; or an open one, but for Parquet.
+        text: Column of the text, or of the first of two. By default the task's, or `text`.
+        text_pair: Column of the second text. By default the task's, or `text_pair`.
+        file_format: `csv`, `jsonl`, `parquet` or `text`, where the file's name does not say it.
+        on_error: Whether a row that cannot be used stops the work, or is reported and left out.
+        prefix: Stands before the names of the new columns.
+        progress: Called after every window with what was done so far.
+        settings: What `gluetune.load` takes.
+
+    Raises:
+        ConfigurationError: for a column that is not there, or a name that is taken.
+        DataError: for a file that cannot be read, and with `stop` for its first bad rows.
+    """
+    if on_error not in ("stop", "skip"):
+        raise ConfigurationError(f"--on-error {on_error}: there are stop and skip.")
+    source = Path(file) if isinstance(file, str | Path) else file
+    target = Path(output) if isinstance(output, str | Path) else output
+    kind = format_of(source, file_format)
+    _check_output(source, target, written_as(kind))
+    predictor = model if isinstance(model, Predictor) else load(model, **settings)
+    with open_rows(source, kind, _line_columns(predictor)) as reader:
+        columns = _text_columns(predictor, reader, text, text_pair)
+        answering = _Answering(predictor, written_as(kind), prefix)
+        new = tuple(answering.sample)
+        _check_free(reader, new, prefix)
+        rows = _Rows(reader, columns, new, on_error)
+        return _write(rows, answering, target, progress)
+
+
+class _Answering:
+    """From rows to the values of the new columns."""
+
+    def __init__(self, predictor: Predictor, kind: Format, prefix: str) -> None:
+        self._predictor = predictor
+        self.kind = kind
+        self._prefix = prefix
+        labels = predictor.labels
+        blank = Answer(labels[0] if labels else None, 0.0, dict.fromkeys(labels, 0.0))
+        self.sample = self._values(blank)
+        """The new columns by name, each with a value of its type."""
+
+    def __call__(self, texts: list[Text]) -> Iterator[Mapping[str, Any]]:
+        """Yield the new values of each text, in order."""
+        answers = self._predictor.answers(self._predictor.logits(texts))
+        return (self._values(answer) for answer in answers)
+
+    def _values(self, answer: Answer) -> Mapping[str, Any]:
+        score = {f"{self._prefix}score": round(answer.score, _DECIMALS)}
+        if answer.label is None:
+            return score
+        shares = {name: round(share, _DECIMALS) for name, share in answer.probabilities.items()}
+        label = {f"{self._prefix}label": answer.label}
+        if self.kind == "jsonl":
+            return {**label, **score, f"{self._prefix}probabilities": shares}
+        columns = {f"{self._prefix}probability_{name}": share for name, share in shares.items()}
+        return {**label, **score, **columns}
+
+
+class _Rows:
+    """The rows of a file in windows, without those that cannot be used, which are kept count of."""
+
+    def __init__(
+        self,
+        reader: RowReader,
+        columns: tuple[str, ...],
+        taken: tuple[str, ...],
+        on_error: OnError,
+    ) -> None:
+        self.reader = reader
+        self._columns = columns
+        self._taken = taken
+        self._on_error = on_error
+        self.skipped = 0
+        self.problems: list[str] = []
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        """Yield windows of rows. Raises DataError at the first bad ones, unless they are left out.
+
+        All of a window are told, so that a file which is wrong throughout shows how.
+        """
+        checked = map(self._checked, iter(self.reader))
+        while window := list(islice(checked, WINDOW)):
+            if bad := [row for row in window if isinstance(row, BadRow)]:
+                self._note(bad)
+            if good := [row for row in window if isinstance(row, Row)]:
+                yield good
+
+    def texts(self, rows: list[Row]) -> list[Text]:
+        """Return the text, or the pair, of each row."""
+        if len(self._columns) == 1:
+            return [row.values[self._columns[0]] for row in rows]
+        first, second = self._columns
+        return [(row.values[first], row.values[second]) for row in rows]
+
+    def _checked(self, row: Row | BadRow) -> Row | BadRow:
+        if isinstance(row, BadRow):
+            return row
+        for column in self._taken:
+            if column in row.values:  # JSON lines may have it in one row and not in the first
+                return BadRow(row.line, f"has '{column}' already, where the answer would stand")
+        for column in self._columns:
+            value = row.values.get(column)
+            if not isinstance(value, str):
+                return BadRow(row.line, f"has {_absence(row.values, column)}")
+            if not value.strip():
+                return BadRow(row.line, f"has an empty '{column}'")
+        return row
+
+    def _note(self, bad: list[BadRow]) -> None:
+        told = [
+            f"{self.reader.name}{self.reader.separator}{row.line} {row.problem}."
+            for row in bad[:SHOWN]
+        ]
+        if self._on_error == "stop":
+            findings = [Finding(problem) for problem in told[:-1]]
+            more = f" And {len(bad) - len(told)} more." if len(bad) > len(told) else ""
+            hint = "Mend the file, or leave such rows out: --on-error skip"
+            raise DataError.of([*findings, Finding(told[-1] + more, hint)])
+        self.skipped += len(bad)
+        self.problems += told[: SHOWN - len(self.problems)]
+
+
+def _write(
+    rows: _Rows,
+    answering: _Answering,
+    target: Path | BinaryIO,
+    progress: Callable[[PredictedFile], object] | None,
+) -> PredictedFile:
+    """Answer all rows and write them to `target`."""
+    begin = time.monotonic()
+    done = PredictedFile(target if isinstance(target, Path) else None, problems=rows.problems)
+
+    def count(answered: int) -> None:
+        done.rows += answered
+        done.skipped = rows.skipped
+        done.seconds = time.monotonic() - begin
+
+    def pump(place: Path | BinaryIO) -> None:
+        with writing_rows(place, answering.kind, rows.reader, answering.sample) as writer:
+            for window in rows:
+                for row, more in zip(window, answering(rows.texts(window)), strict=True):
+                    writer.write(row, more)
+                count(len(window))
+                if progress is not None:
+                    progress(done)
+
+    if isinstance(target, Path):
+        write_atomically(target, pump)
+    else:
+        pump(target)
+    count(0)
+    return done
+
+
+def _check_output(source: Path | BinaryIO, target: Path | BinaryIO, kind: Format) -> None:
+    if not isinstance(target, Path):
+        if kind == "parquet":
+            raise ConfigurationError("Parquet cannot be written to a stream: give --output FILE.")
+        return
+    if isinstance(source, Path) and target.resolve() == source.resolve():
+        raise ConfigurationError(
+            f"{source} is to be read and written at once.", hint="Choose another --output."
+        )
+    if format_of(target) != kind:
+        raise ConfigurationError(
+            f"{target}: the output has the format of the input, here {kind}.",
+            hint=f"Type: --output {target.with_suffix(f'.{kind}')}",
+        )
+
+
+def _line_columns(predictor: Predictor) -> tuple[str, ...]:
+    """Return what the texts of a plain line are called."""
+    task = predictor.opened.task
+    return task.text_columns if task else _PLAIN_COLUMNS[:1]
+
+
+def _text_columns(
+    predictor: Predictor, reader: RowReader, text: str | None, text_pair: str | None
+) -> tuple[str, ...]:
+    """Return which columns hold the texts. Raises ConfigurationError where that is not clear."""
+    task, count = predictor.opened.task, predictor.texts_per_example
+    if text is None and text_pair is not None:
+        raise ConfigurationError("--text-pair is given without --text.")
+    if text is not None:
+        chosen = (text,) if text_pair is None else (text, text_pair)
+        if count is not None and len(chosen) != count:
+            raise ConfigurationError(
+                f"{predictor.opened.name} reads {'one text' if count == 1 else 'two texts'} per "
+                f"example, and the columns given are: {', '.join(chosen)}.",
+                hint="Type: --text COLUMN" + " --text-pair COLUMN" * (count - 1),
+            )
+        return _present(reader, chosen)
+    candidates = [task.text_columns] if task else []
+    candidates += [_PLAIN_COLUMNS[:count]] if count else [_PLAIN_COLUMNS, _PLAIN_COLUMNS[:1]]
+    for candidate in candidates:
+        if set(candidate) <= set(reader.columns):
+            return candidate
+    if len(reader.columns) == 1 and count in (None, 1):
+        return reader.columns
+    return _present(reader, candidates[0] if task else candidates[-1])
+
+
+def _present(reader: RowReader, chosen: tuple[str, ...]) -> tuple[str, ...]:
+    missing = [column for column in chosen if column not in reader.columns]
+    if not missing:
+        return chosen
+    listed = ", ".join(reader.columns) or "none"
+    options = "--text COLUMN" + " --text-pair COLUMN" * (len(chosen) > 1)
+    raise ConfigurationError.of(
+        [
+            Finding(
+                f"{reader.name} has no column '{column}'. Its columns: {listed}.",
+                f"{nearest(column, reader.columns)}Say which holds the text: {options}",
+            )
+            for column in missing
+        ]
+    )
+
+
+def _check_free(reader: RowReader, new: tuple[str, ...], prefix: str) -> None:
+    taken = [column for column in new if column in reader.columns]
+    if taken:
+        raise ConfigurationError(
+            f"{reader.name} has {', '.join(taken)} already, where the answers would stand.",
+            hint=f"Give the new columns other names: --prefix predicted_{prefix}",
+        )
+
+
+def _absence(values: Mapping[str, Any], column: str) -> str:
+    if column not in values:
+        return f"no text in '{column}'"
+    value = values[column]
+    return f"a null '{column}'" if value is None else f"no text in '{column}', but {value!r:.40}"

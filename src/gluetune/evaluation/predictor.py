@@ -1,0 +1,196 @@
+"""`gluetune.load`: a trained model that is called with text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import DataCollatorWithPadding
+
+from gluetune.config import Precision
+from gluetune.data.encoding import Encoded
+from gluetune.errors import ConfigurationError, TrainingError
+from gluetune.evaluation.devices import cpu_threads
+from gluetune.evaluation.inference import compute_logits
+from gluetune.evaluation.opening import OpenedModel, Settings, open_model
+from gluetune.modeling.compute import computing
+from gluetune.statistics.calibration import probabilities
+from gluetune.tasks import get_task
+
+Text = str | tuple[str, str]
+"""One text, or a pair of texts."""
+
+WINDOW = 4096
+"""Texts that are sorted by length together, and held in memory at once."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one text or pair."""
+
+    label: str | None
+    """Name of the likeliest class; None for regression."""
+    score: float
+    """The label's probability; for regression the number itself."""
+    probabilities: dict[str, float] = field(default_factory=dict)
+    """By class name; empty for regression."""
+
+
+class Predictor:
+    """A trained model, called with one text, a pair, or many of either.
+
+    >>> predictor = gluetune.load("runs/sst2-…")  # doctest: +SKIP
+    >>> predictor("A lovely film.").label  # doctest: +SKIP
+    'positive'
+    """
+
+    def __init__(self, opened: OpenedModel) -> None:
+        self.opened = opened
+        self.labels = opened.labels
+        self.texts_per_example = len(opened.task.text_columns) if opened.task else None
+        """1 or 2; None where the checkpoint does not say."""
+        self._collate = DataCollatorWithPadding(opened.classifier.tokenizer)
+
+    def __repr__(self) -> str:
+        classes = ", ".join(self.labels) or "a number"
+        return f"Predictor('{self.opened.name}', {classes})"
+
+    @overload
+    def __call__(self, texts: Text, pair: str | None = None) -> Answer: ...
+
+    @overload
+    def __call__(self, texts: list[str] | list[tuple[str, str]]) -> list[Answer]: ...
+
+    def __call__(
+        self, texts: Text | Sequence[Text], pair: str | None = None
+    ) -> Answer | list[Answer]:
+        """Return the answer to a text, or to each of a list of texts.
+
+        A pair is `predictor(first, second)` or a tuple of two. Raises ConfigurationError for one
+        text where the model was trained on pairs, and the reverse.
+        """
+        if pair is not None:
+            if not isinstance(texts, str):
+                raise ConfigurationError("A second text goes with one first text, not with a list.")
+            return self.answers(self.logits([(texts, pair)]))[0]
+        if isinstance(texts, str | tuple):
+            return self.answers(self.logits([texts]))[0]
+        return self.answers(self.logits(texts))
+
+    def logits(self, texts: Sequence[Text]) -> NDArray[np.float32]:
+        """Return the logits, of shape (texts, classes) in the order of `labels`, or (texts, 1)."""
+        width = len(self.labels) or 1
+        parts = [
+            self._window(texts[start : start + WINDOW]) for start in range(0, len(texts), WINDOW)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, width), dtype=np.float32)
+
+    def answers(self, logits: NDArray[np.float32]) -> list[Answer]:
+        """Return what logits mean."""
+        if not self.labels:
+            return [Answer(None, float(value)) for value in logits[:, 0]]
+        rows = probabilities(logits)
+        best = rows.argmax(axis=1)
+        return [
+            Answer(
+                self.labels[choice],
+                float(row[choice]),
+                dict(zip(self.labels, row.tolist(), strict=True)),
+            )
+            for choice, row in zip(best, rows, strict=True)
+        ]
+
+    def _window(self, texts: Sequence[Text]) -> NDArray[np.float32]:
+        opened = self.opened
+        model = opened.classifier.model
+        with cpu_threads(opened.threads), computing(model, opened.path):
+            logits = compute_logits(
+                model,
+                self._encode(texts),
+                self._collate,
+                batch_size=opened.batch_size,
+                precision=opened.precision,
+            )
+        if not np.isfinite(logits).all():
+            raise TrainingError(
+                f"{opened.name} answers with values that are not finite.",
+                hint="Take --precision fp32, or train it again with a lower --learning-rate.",
+            )
+        return logits[:, list(opened.outputs)]
+
+    def _encode(self, texts: Sequence[Text]) -> Encoded:
+        """Return texts as a model reads them, in memory: nothing is cached."""
+        limit = self.opened.max_length
+        tokens = self.opened.classifier.tokenizer(
+            *self._columns(texts), truncation=limit is not None, max_length=limit
+        )
+        names = list(tokens)
+        examples: Any = [
+            dict(zip(names, values, strict=True))
+            for values in zip(*(tokens[name] for name in names), strict=True)
+        ]
+        lengths = np.fromiter((len(ids) for ids in tokens["input_ids"]), dtype=np.int64)
+        return Encoded(examples, lengths, 0)
+
+    def _columns(self, texts: Sequence[Text]) -> list[list[str]]:
+        """Return the texts by column: one, or two for pairs."""
+        sizes = {1 if isinstance(text, str) else len(text) for text in texts}
+        wanted = {self.texts_per_example} if self.texts_per_example else {1, 2}
+        if len(sizes) > 1 or not sizes <= wanted:
+            raise ConfigurationError(
+                f"{self.opened.name} reads {_readable(self.texts_per_example)} per example, and "
+                f"was given {' and '.join(str(size) for size in sorted(sizes))}.",
+                hint='A pair is two: predictor("first", "second").',
+            )
+        if sizes == {1}:
+            return [[str(text) for text in texts]]
+        return [[text[0] for text in texts], [text[1] for text in texts]]
+
+
+def load(
+    model: str | Path,
+    *,
+    task: str | None = None,
+    precision: Precision = "auto",
+    batch_size: int | None = None,
+    threads: int | None = None,
+    max_length: int | None = None,
+    label_order: Sequence[str] | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Predictor:
+    """Load a run or a checkpoint with a trained head, to be called with text.
+
+    Args:
+        model: A run's folder, a checkpoint's folder, or a Hub id.
+        task: GLUE task whose classes the answers are to be. A run's own, unless given; any other
+            checkpoint otherwise answers with its own classes.
+        precision: `auto` is a run's own, else bf16 where the hardware multiplies it natively.
+        batch_size: Examples per forward pass; a run's own, else 32.
+        threads: CPU threads; a run's own, else PyTorch's choice.
+        max_length: Tokens per example; longer ones are cut. A run's own, else what fits.
+        label_order: Class names of the head by id, where it names none.
+        revision: Branch, tag or commit on the Hub.
+        trust_remote_code: Run Python code that the checkpoint brings.
+
+    Raises:
+        GluetuneError: RunError, CheckpointError, HubError or ConfigurationError.
+    """
+    settings = Settings(
+        precision=precision,
+        batch_size=batch_size,
+        threads=threads,
+        max_length=max_length,
+        label_order=tuple(label_order) if label_order else None,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
+    return Predictor(open_model(model, get_task(task) if task else None, settings))
+
+
+def _readable(count: int | None) -> str:
+    return {1: "one text", 2: "two texts"}.get(count or 0, "one text or two")
