@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         StorageError,
         TrainingError,
     )
+    from gluetune.evaluation.diagnosing import Diagnosis, diagnose
     from gluetune.evaluation.file_predictions import PredictedFile, predict
     from gluetune.evaluation.measuring import Measured, evaluate
     from gluetune.evaluation.predictor import Answer, Predictor, load
@@ -63,7 +64,9 @@ _HOMES = {
     "TrainConfig": "gluetune.config",
     "Trainer": "gluetune.training.trainer",
     "TrainingError": "gluetune.errors",
+    "Diagnosis": "gluetune.evaluation.diagnosing",
     "compare": "gluetune.reporting.comparison",
+    "diagnose": "gluetune.evaluation.diagnosing",
     "evaluate": "gluetune.evaluation.measuring",
     "get_task": "gluetune.tasks",
     "load": "gluetune.evaluation.predictor",
@@ -82,6 +85,7 @@ __all__ = [
     "Comparison",
     "ConfigurationError",
     "DataError",
+    "Diagnosis",
     "Finding",
     "GluetuneError",
     "HubError",
@@ -100,6 +104,7 @@ __all__ = [
     "TrainingError",
     "__version__",
     "compare",
+    "diagnose",
     "evaluate",
     "get_task",
     "load",

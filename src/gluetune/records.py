@@ -200,6 +200,12 @@ class Record(_Part):
         write_json(path, self.model_dump(mode="json"))
 
 
+def best_epoch(record: Record) -> EpochRecord:
+    """Return the epoch whose model the run keeps. The run must have scored."""
+    assert record.best is not None, "a run that has scored has a best epoch"
+    return next(epoch for epoch in record.epochs if epoch.step == record.best.step)
+
+
 def read_record(path: Path) -> Record:
     """Read a record. Raises RunError when it is missing, damaged, or of a newer version."""
     try:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from gluetune.config import TrainConfig, make_config, read_config
 from gluetune.errors import RunError
+from gluetune.predictions import Predictions, kept_fingerprint
 from gluetune.records import Record, read_record
 
 if TYPE_CHECKING:
@@ -125,6 +126,17 @@ class Run:
                 f"{path} cannot be read: {str(error).splitlines()[0]}",
                 hint=f"Remove it, and make it again: gluetune evaluate {self.path} --split {split}",
             ) from error
+
+    def kept(self, name: str, fingerprint: str) -> Predictions | None:
+        """Return the predictions kept as `name`, if they answer the data of this fingerprint.
+
+        Raises RunError when they are there and cannot be read.
+        """
+        if not self.folder.predictions_on(name).exists():
+            return None
+        table = self.predictions(name)
+        same = kept_fingerprint(table) == fingerprint
+        return Predictions.of_table(table) if same else None
 
 
 def default_folder(task: str, model: str, seed: int) -> Path:

@@ -18,7 +18,7 @@ from gluetune.data.sources import Source, open_source
 from gluetune.data.tables import fingerprint
 from gluetune.errors import ConfigurationError, DataError, Finding, GluetuneError
 from gluetune.files import write_atomically
-from gluetune.predictions import Predictions, keep_predictions, kept_fingerprint, kept_name
+from gluetune.predictions import Predictions, keep_predictions, kept_name
 from gluetune.publishing.leaderboard_files import HEADER, check_submission
 from gluetune.runs import Run
 from gluetune.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task
@@ -178,7 +178,7 @@ class _Writer:
         kept = {
             split: found
             for split, print_ in prints.items()
-            if (found := _kept(run, kept_name(task, split), print_)) is not None
+            if (found := run.kept(kept_name(task, split), print_)) is not None
         }
         missing = {split: table for split, table in tables.items() if split not in kept}
         if not missing:
@@ -271,17 +271,6 @@ def _checked(table: pa.Table, task: TaskSpec, file: SubmissionFile, place: str) 
             f"from 0 to {wanted - 1}, so nothing says which row is which of the leaderboard's."
         )
     return table.take(order)
-
-
-def _kept(run: Run, name: str, print_: str) -> Predictions | None:
-    """Return the predictions that a run keeps, if they answer the data of this fingerprint.
-
-    Raises RunError where they cannot be read.
-    """
-    if not run.folder.predictions_on(name).exists():
-        return None
-    table = run.predictions(name)
-    return Predictions.of_table(table) if kept_fingerprint(table) == print_ else None
 
 
 def _text(task: TaskSpec, file: SubmissionFile, predicted: Iterable[Any]) -> str:

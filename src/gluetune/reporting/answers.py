@@ -16,6 +16,7 @@ from gluetune.reporting.tables import Table, points
 from gluetune.statistics.calibration import Calibration, calibration, probabilities
 from gluetune.statistics.confusion import class_table, confusion_matrix
 from gluetune.statistics.difficulty import hardest
+from gluetune.statistics.residuals import residuals
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -115,14 +116,12 @@ def _calibration_table(measured: Calibration) -> Table:
 
 
 def _residual_table(found: Predictions) -> Table:
-    import numpy as np
-
-    errors = np.asarray(found.predicted, dtype=np.float64) - found.labels
+    measured = residuals(found)
     rows = (
-        ("mean error (bias)", f"{errors.mean():.3f}"),
-        ("mean absolute error", f"{np.abs(errors).mean():.3f}"),
-        ("standard deviation", f"{errors.std():.3f}"),
-        ("largest absolute error", f"{np.abs(errors).max():.3f}"),
+        ("mean error (bias)", f"{measured.bias:.3f}"),
+        ("mean absolute error", f"{measured.mean_absolute:.3f}"),
+        ("standard deviation", f"{measured.deviation:.3f}"),
+        ("largest absolute error", f"{measured.largest:.3f}"),
     )
     return Table("Errors: the answer less the label.", ("", "value"), rows, frozenset({1}))
 

@@ -6,19 +6,18 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
 from jinja2 import TemplateError
 from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallback, TrainerState
 
 from gluetune.config import make_config, read_config
 from gluetune.errors import GluetuneError
 from gluetune.evaluation.scoring import Evaluation
-from gluetune.files import write_atomically, write_folder
+from gluetune.files import write_folder
 from gluetune.modeling.classifiers import quiet_transformers, reload_classifier
+from gluetune.predictions import keep_predictions
 from gluetune.records import (
     BestRecord,
     EpochRecord,
@@ -178,8 +177,8 @@ class Job:
             shutil.copytree(checkpoint / "best", staging, dirs_exist_ok=True)
         evaluation = self._check_reloaded(trainer)
         for split, predictions in evaluation.predictions.items():
-            table = predictions.table()
-            write_atomically(self.folder.predictions_on(split), partial(pq.write_table, table))
+            print_ = self.prepared.data.fingerprints[split]
+            keep_predictions(self.folder.predictions_on(split), predictions, print_)
         self.record.final_weights_sha256 = weights_digest(checkpoint)
         self.record.best_weights_sha256 = weights_digest(self.folder.model)
         self.record.status = Status.FINISHED

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.unit.reporting.test_pages import HOSTILE, write_run
+from tests.support.run_folders import write_run
+from tests.unit.reporting.test_pages import HOSTILE
 
 from gluetune.reporting.pages import report
 
