@@ -11,7 +11,7 @@ from gluetune.data.sources import open_source
 from gluetune.data.tables import fingerprint
 from gluetune.errors import GluetuneError
 from gluetune.predictions import Predictions
-from gluetune.reporting.plots import Plot, reliability_plot, scatter_plot
+from gluetune.reporting.plots import Plot, histogram, reliability_plot, scatter_plot
 from gluetune.reporting.tables import Table, points
 from gluetune.statistics.calibration import Calibration, calibration, probabilities
 from gluetune.statistics.confusion import class_table, confusion_matrix
@@ -47,7 +47,9 @@ def answers_view(run: Run, task: TaskSpec, split: str, found: Predictions) -> An
     if isinstance(texts, str):
         return AnswersView(split, tuple(tables), tuple(plots), (texts,))
     columns = {name: texts.column(name).to_pylist() for name in task.text_columns}
-    tables += [_length_table(task, found, columns), _hardest_table(task, found, columns)]
+    words = _words(columns)
+    plots.append(histogram("Examples by length", "words", words))
+    tables += [_length_table(task, found, words), _hardest_table(task, found, columns)]
     return AnswersView(split, tuple(tables), tuple(plots), ())
 
 
@@ -126,15 +128,19 @@ def _residual_table(found: Predictions) -> Table:
     return Table("Errors: the answer less the label.", ("", "value"), rows, frozenset({1}))
 
 
-def _length_table(
-    task: TaskSpec, found: Predictions, columns: Mapping[str, Sequence[str]]
-) -> Table:
-    """Return how well examples of each length are answered; words need no tokenizer."""
+def _words(columns: Mapping[str, Sequence[str]]) -> NDArray[Any]:
+    """Return the length of every example in words, which need no tokenizer."""
     import numpy as np
 
-    words = np.array(
+    return np.array(
         [sum(len(text.split()) for text in row) for row in zip(*columns.values(), strict=True)]
     )
+
+
+def _length_table(task: TaskSpec, found: Predictions, words: NDArray[Any]) -> Table:
+    """Return how well examples of each length are answered."""
+    import numpy as np
+
     edges = np.unique(np.quantile(words, np.linspace(0, 1, _LENGTHS + 1)).astype(int))
     rows = []
     for low, high in pairwise(edges):
