@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.support.browser import chromium, needs_chromium, watched
 from tests.support.glue_folders import make_table, write_parquet
 from tests.support.trainings import Bench
 
+from gluetune.reporting import views
 from gluetune.reporting.pages import report
 from gluetune.tasks import get_task
 
@@ -81,6 +83,20 @@ def test_hostile_text_stays_text(browser: Browser, pages: dict[str, Path], name:
         assert sum(text in body for text in HOSTILE[:5]) >= 3, "the hardest examples have texts"
         assert "\x1b" not in page.content()
         assert "\u202e" not in page.content()
+
+
+def test_hostile_class_names_stay_text(
+    browser: Browser, pages: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = dataclasses.replace(get_task("mnli"), labels=HOSTILE[:3])
+    monkeypatch.setattr(views, "get_task", lambda name: task)
+    path = report(pages["classes"].parent, output=tmp_path / "page.html")
+    with watched(browser, path.as_uri()) as seen:
+        assert seen.page.locator("h1").count() == 1
+        assert seen.page.locator("script, img").count() == 0
+        body = seen.page.inner_text("body")
+        assert all(f"answered {name}" in body for name in HOSTILE[:3])
+        assert seen.console == []
 
 
 def test_a_page_of_classes_shows_what_it_should(browser: Browser, pages: dict[str, Path]) -> None:
