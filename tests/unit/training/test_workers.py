@@ -216,6 +216,8 @@ def _gone(pid: int) -> bool:
 def test_ctrl_c_lets_every_call_save_and_leaves_no_process(tmp_path: Path, count: int) -> None:
     process = _script(tmp_path, count)
     pids = [_started(tmp_path, str(number)) for number in range(count)]
+    # Each is in a group of its own: the terminal's Ctrl-C and the parent's would be two.
+    assert [os.getpgid(pid) for pid in pids] == pids
     os.killpg(process.pid, signal.SIGINT)  # what a terminal sends, to all in its group
     _, err = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT  # Python's own end of an unhandled Ctrl-C
