@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from gluetune.reporting.comparison import Comparison, compare
     from gluetune.reporting.pages import report
     from gluetune.runs import Run
+    from gluetune.suite_records import Suite
+    from gluetune.suites.run_suite import suite
     from gluetune.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
     from gluetune.training.run import train
     from gluetune.training.trainer import Trainer
@@ -58,6 +60,7 @@ _HOMES = {
     "RunError": "gluetune.errors",
     "StorageError": "gluetune.errors",
     "Submission": "gluetune.publishing.submission",
+    "Suite": "gluetune.suite_records",
     "TASKS": "gluetune.tasks",
     "TaskSpec": "gluetune.tasks",
     "TrainConfig": "gluetune.config",
@@ -71,6 +74,7 @@ _HOMES = {
     "published": "gluetune.references",
     "report": "gluetune.reporting.pages",
     "submit": "gluetune.publishing.submission",
+    "suite": "gluetune.suites.run_suite",
     "train": "gluetune.training.run",
 }
 
@@ -94,6 +98,7 @@ __all__ = [
     "RunError",
     "StorageError",
     "Submission",
+    "Suite",
     "TaskSpec",
     "TrainConfig",
     "Trainer",
@@ -107,6 +112,7 @@ __all__ = [
     "published",
     "report",
     "submit",
+    "suite",
     "train",
 ]
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from gluetune.config import Precision
 from gluetune.data.sample_source import OFFICIAL_SAMPLE
 from gluetune.data.sources import Source, open_source
-from gluetune.data.tables import fingerprint
 from gluetune.errors import ConfigurationError, DataError, Finding, GluetuneError
+from gluetune.evaluation.kept_answers import answers
 from gluetune.files import write_atomically
-from gluetune.predictions import Predictions, keep_predictions, kept_fingerprint, kept_name
+from gluetune.predictions import Predictions
 from gluetune.publishing.leaderboard_files import HEADER, check_submission
 from gluetune.runs import Run
 from gluetune.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task
@@ -174,26 +174,7 @@ class _Writer:
         self, run: Run, task: TaskSpec, tables: Mapping[str, pa.Table]
     ) -> dict[str, Predictions]:
         """Return the run's answers: kept ones where they are of these data, new ones elsewhere."""
-        prints = {split: fingerprint(table) for split, table in tables.items()}
-        kept = {
-            split: found
-            for split, print_ in prints.items()
-            if (found := _kept(run, kept_name(task, split), print_)) is not None
-        }
-        missing = {split: table for split, table in tables.items() if split not in kept}
-        if not missing:
-            return kept
-        from gluetune.evaluation.opening import Settings, open_model
-
-        rows = sum(len(table) for table in missing.values())
-        self.tell(f"{run.path} answers {rows:,} rows of {task.name} ({', '.join(missing)})")
-        opened = open_model(run.path, task, Settings(precision=self.precision))
-        made = opened.predict(task, missing)
-        if opened.settings.are_default:
-            for split, predictions in made.items():
-                path = run.folder.predictions_on(kept_name(task, split))
-                keep_predictions(path, predictions, prints[split])
-        return kept | made
+        return answers(run, task, tables, precision=self.precision, tell=self.tell)
 
     def _run(self, task: TaskSpec) -> Run | None:
         return self.runs.get(task.trained_as or task.name)
@@ -271,17 +252,6 @@ def _checked(table: pa.Table, task: TaskSpec, file: SubmissionFile, place: str) 
             f"from 0 to {wanted - 1}, so nothing says which row is which of the leaderboard's."
         )
     return table.take(order)
-
-
-def _kept(run: Run, name: str, print_: str) -> Predictions | None:
-    """Return the predictions that a run keeps, if they answer the data of this fingerprint.
-
-    Raises RunError where they cannot be read.
-    """
-    if not run.folder.predictions_on(name).exists():
-        return None
-    table = run.predictions(name)
-    return Predictions.of_table(table) if kept_fingerprint(table) == print_ else None
 
 
 def _text(task: TaskSpec, file: SubmissionFile, predicted: Iterable[Any]) -> str:
