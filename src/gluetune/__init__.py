@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gluetune.publishing.submission import Submission, submit
     from gluetune.records import Record
     from gluetune.references import Reference, published
-    from gluetune.reporting.comparison import Comparison, compare
+    from gluetune.reporting.comparison import Comparison, compare, compare_suites
     from gluetune.reporting.pages import report
     from gluetune.runs import Run
     from gluetune.suite_records import Suite
@@ -67,6 +67,7 @@ _HOMES = {
     "Trainer": "gluetune.training.trainer",
     "TrainingError": "gluetune.errors",
     "compare": "gluetune.reporting.comparison",
+    "compare_suites": "gluetune.reporting.comparison",
     "evaluate": "gluetune.evaluation.measuring",
     "get_task": "gluetune.tasks",
     "load": "gluetune.evaluation.predictor",
@@ -105,6 +106,7 @@ __all__ = [
     "TrainingError",
     "__version__",
     "compare",
+    "compare_suites",
     "evaluate",
     "get_task",
     "load",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -102,10 +102,18 @@ def _print(found: Suite, *, as_markdown: bool, as_json: bool) -> None:
 
 
 def _render(console: Console, found: Suite) -> None:
-    from gluetune.reporting.suite_tables import jobs_table, suite_notes, suite_table, suite_title
+    from gluetune.reporting.suite_tables import (
+        jobs_table,
+        suite_notes,
+        suite_table,
+        suite_title,
+        suite_warnings,
+    )
 
     console.print(Text(visible(suite_title(found.record)), style="bold"), soft_wrap=True)
     console.print(_rich(suite_table(found.record)))
+    for warning in suite_warnings(found.record):
+        console.print(Text(visible(warning), style="yellow"), soft_wrap=True)
     for note in suite_notes(found.record):
         console.print(Text(f"note: {visible(note)}"), soft_wrap=True)
     unfinished = jobs_table(found.record)
@@ -127,7 +135,8 @@ def _render(console: Console, found: Suite) -> None:
 def _rich(table: Table) -> Rich:
     shown = Rich(title=table.caption, title_justify="left")
     for number, name in enumerate(table.head):
-        shown.add_column(name, justify="right" if number in table.numeric else "left")
+        justify: Literal["left", "right"] = "right" if number in table.numeric else "left"
+        shown.add_column(name, justify=justify, overflow="fold")
     for row in table.rows:
         last = "bold" if row[0] == "GLUE average" else None
         shown.add_row(*(Text(visible(cell)) for cell in row), style=last)

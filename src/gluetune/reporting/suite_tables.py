@@ -50,21 +50,25 @@ def suite_table(record: SuiteRecord) -> Table:
     )
 
 
+def suite_warnings(record: SuiteRecord) -> tuple[str, ...]:
+    """Return what makes a mean doubtful: runs that collapsed, runs without a defined score."""
+    told = []
+    for one in record.table.tasks:
+        if one.collapsed:
+            seeds = ", ".join(map(str, one.collapsed))
+            told.append(
+                f"{one.task}: collapsed to one class with seed {seeds}; the mean counts this in."
+            )
+        if one.undefined:
+            seeds = ", ".join(map(str, one.undefined))
+            told.append(f"{one.task}: undefined with seed {seeds}; the mean leaves this out.")
+    return tuple(told)
+
+
 def suite_notes(record: SuiteRecord) -> tuple[str, ...]:
-    """Return every reservation about the table, most important first."""
+    """Return every other reservation about the table, most important first."""
     table = record.table
-    notes = [
-        f"{one.task}: collapsed to one class with seed {', '.join(map(str, one.collapsed))}; "
-        "such runs are in the mean."
-        for one in table.tasks
-        if one.collapsed
-    ]
-    notes += [
-        f"{one.task}: undefined with seed {', '.join(map(str, one.undefined))}; such runs are in "
-        "no mean."
-        for one in table.tasks
-        if one.undefined
-    ]
+    notes = []
     if table.average_note:
         notes.append(table.average_note)
     if started := [one.task for one in table.tasks if one.from_mnli]:
@@ -74,7 +78,7 @@ def suite_notes(record: SuiteRecord) -> tuple[str, ...]:
         )
     protocols = list(dict.fromkeys(one.protocol for one in table.tasks if one.protocol))
     if protocols:
-        notes.append(f"A run's score is its {'; '.join(protocols)} on validation.")
+        notes.append(f"Protocol of each run: {', or '.join(protocols)}, on validation.")
     notes += _legend(table.tasks)
     return (*notes, *table.notes)
 
@@ -92,7 +96,8 @@ def jobs_table(record: SuiteRecord) -> Table:
 def markdown(record: SuiteRecord) -> str:
     """Return the whole suite as Markdown."""
     lines = [f"# {_plain(suite_title(record))}", "", *_markdown_table(suite_table(record)), ""]
-    lines += [f"- {_plain(note)}" for note in suite_notes(record)]
+    told = (*suite_warnings(record), *suite_notes(record))
+    lines += [f"- {_plain(note)}" for note in told]
     unfinished = jobs_table(record)
     if unfinished.rows:
         lines += ["", unfinished.caption, "", *_markdown_table(unfinished)]
@@ -147,7 +152,7 @@ def _row(one: TaskSummary, legend: Legend, has_published: bool) -> tuple[str, ..
         f"{one.task} (from MNLI)" if one.from_mnli else one.task,
         spread_text(one.score),
         str(one.score.n if one.score else 0),
-        "undefined" if one.majority is None else points(one.majority),
+        points(one.majority) if one.protocol else "",
         metrics,
         *(["; ".join(published)] if has_published else []),
         "" if one.seconds is None else f"{one.seconds:.0f}",

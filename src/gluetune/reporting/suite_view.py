@@ -15,6 +15,7 @@ from gluetune.reporting.suite_tables import (
     suite_notes,
     suite_table,
     suite_title,
+    suite_warnings,
 )
 from gluetune.reporting.tables import Table, pairs_table, points
 from gluetune.suite_records import Suite, SuiteRecord, TaskSummary
@@ -80,9 +81,10 @@ def _link(page: Path, target: Path) -> str:
 
 
 def _warnings(record: SuiteRecord) -> tuple[str, ...]:
+    doubts = suite_warnings(record)
     if record.status is Status.FINISHED:
-        return ()
-    return (f"This suite is not whole: {counts(record.jobs)}.",)
+        return doubts
+    return (f"This suite is not whole: {counts(record.jobs)}.", *doubts)
 
 
 def _plots(tasks: list[TaskSummary]) -> tuple[Plot, ...]:
@@ -90,7 +92,11 @@ def _plots(tasks: list[TaskSummary]) -> tuple[Plot, ...]:
     names = [task for task, _ in scored]
     scores = [list(score.by_seed.values()) for _, score in scored]
     distances = [[value - score.mean for value in score.by_seed.values()] for _, score in scored]
-    made = [seeds_plot("Score of each seed, by task", scores, names=names, across_name="task")]
+    made = [
+        seeds_plot(
+            "Score of each seed, by task, in points", scores, names=names, across_name="task"
+        )
+    ]
     if any(len(group) > 1 for group in scores):
         title = "Each seed's distance from its task's mean, in points"
         made.append(seeds_plot(title, distances, names=names, across_name="task"))
