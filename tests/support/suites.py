@@ -90,8 +90,11 @@ def write_run(
     spec = get_task(task)
     folder.mkdir(parents=True)
     make_config({"task": task, "epochs": 2, "seed": seed}).save(folder / "config.yaml")
-    values = {split: dict.fromkeys(spec.metrics, score) for split in spec.validation_splits}
-    found = ScoreRecord(score=score, metrics={name: dict(one) for name, one in values.items()})
+    names = [str(name) for name in spec.metrics]
+    metrics: dict[str, dict[str, float | None]] = {
+        split: dict.fromkeys(names, score) for split in spec.validation_splits
+    }
+    found = ScoreRecord(score=score, metrics=metrics)
     epochs = [
         EpochRecord(
             epoch=float(number),
