@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from gluetune.publishing.submission import Submission, submit
     from gluetune.records import Record
     from gluetune.references import Reference, published
-    from gluetune.reporting.comparison import Comparison, compare
+    from gluetune.reporting.comparison import Comparison, compare, compare_suites
     from gluetune.reporting.pages import report
     from gluetune.runs import Run
+    from gluetune.suite_records import Suite
+    from gluetune.suites.run_suite import suite
     from gluetune.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
     from gluetune.training.run import train
     from gluetune.training.trainer import Trainer
@@ -59,6 +61,7 @@ _HOMES = {
     "RunError": "gluetune.errors",
     "StorageError": "gluetune.errors",
     "Submission": "gluetune.publishing.submission",
+    "Suite": "gluetune.suite_records",
     "TASKS": "gluetune.tasks",
     "TaskSpec": "gluetune.tasks",
     "TrainConfig": "gluetune.config",
@@ -66,6 +69,7 @@ _HOMES = {
     "TrainingError": "gluetune.errors",
     "Diagnosis": "gluetune.evaluation.diagnosing",
     "compare": "gluetune.reporting.comparison",
+    "compare_suites": "gluetune.reporting.comparison",
     "diagnose": "gluetune.evaluation.diagnosing",
     "evaluate": "gluetune.evaluation.measuring",
     "get_task": "gluetune.tasks",
@@ -74,6 +78,7 @@ _HOMES = {
     "published": "gluetune.references",
     "report": "gluetune.reporting.pages",
     "submit": "gluetune.publishing.submission",
+    "suite": "gluetune.suites.run_suite",
     "train": "gluetune.training.run",
 }
 
@@ -98,12 +103,14 @@ __all__ = [
     "RunError",
     "StorageError",
     "Submission",
+    "Suite",
     "TaskSpec",
     "TrainConfig",
     "Trainer",
     "TrainingError",
     "__version__",
     "compare",
+    "compare_suites",
     "diagnose",
     "evaluate",
     "get_task",
@@ -112,6 +119,7 @@ __all__ = [
     "published",
     "report",
     "submit",
+    "suite",
     "train",
 ]
 

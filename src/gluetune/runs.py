@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gluetune.config import TrainConfig, make_config, read_config
 from gluetune.errors import RunError
@@ -137,6 +138,19 @@ class Run:
         table = self.predictions(name)
         same = kept_fingerprint(table) == fingerprint
         return Predictions.of_table(table) if same else None
+
+
+def recipe_of(run: Run, besides: Collection[str] = ()) -> dict[str, Any]:
+    """Return what a run shares with those of its recipe: its settings but seed, output, `besides`.
+
+    Where it started from another run's model, that model is known by the other's recipe, so that a
+    suite's runs which started from MNLI's of their own seed have one recipe.
+    """
+    settings = run.config.model_dump(exclude={"seed", "output", *besides})
+    source = Path(settings["model"])
+    if source.name == "model" and RunFolder(source.parent).record.exists():
+        settings["model"] = recipe_of(Run(source.parent), besides)
+    return settings
 
 
 def default_folder(task: str, model: str, seed: int) -> Path:

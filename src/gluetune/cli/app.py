@@ -23,6 +23,7 @@ from gluetune.cli.references import references
 from gluetune.cli.report import report
 from gluetune.cli.show import show
 from gluetune.cli.submit import submit
+from gluetune.cli.suite import suite
 from gluetune.cli.train import train
 from gluetune.errors import GluetuneError
 
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.command()(show)
 app.command()(train)
+app.command()(suite)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(compare)

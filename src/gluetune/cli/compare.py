@@ -17,17 +17,49 @@ if TYPE_CHECKING:
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs of one task.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of finished runs of one task, or of suites.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Compare runs on the same examples; runs that differ in the seed only are one side."""
-    from gluetune.reporting.comparison import compare as compare_runs
+    """Compare runs on the same examples; runs that differ in the seed only are one side.
 
+    Suites are compared task by task.
+    """
+    from gluetune.reporting.comparison import compare as compare_runs
+    from gluetune.suite_records import is_suite
+
+    if len(runs) > 1 and all(is_suite(path) for path in runs):
+        _compare_suites(runs, as_json=as_json)
+        return
     found = compare_runs(*runs)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found), default=str, indent=2))
         return
     _render(Console(), found)
+
+
+def _compare_suites(suites: list[Path], *, as_json: bool) -> None:
+    from gluetune.errors import RunError
+    from gluetune.reporting.comparison import compare_suites
+
+    found = compare_suites(*suites)
+    if as_json:
+        plain = {
+            task: {"error": one.findings[0].message}
+            if isinstance(one, RunError)
+            else dataclasses.asdict(one)
+            for task, one in found.items()
+        }
+        typer.echo(json.dumps(plain, default=str, indent=2))
+        return
+    console = Console()
+    for task, one in found.items():
+        if isinstance(one, RunError):
+            for finding in one.findings:
+                console.print(Text(f"{task}: {finding.message}", style="yellow"), soft_wrap=True)
+        else:
+            _render(console, one)
 
 
 def _render(console: Console, found: Comparison) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -47,15 +47,24 @@ _PANEL_OF = {name: panel for panel, names in _PANELS.items() for name in names}
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a Typer command one option per field of TrainConfig, in place of its **settings."""
+    return with_settings_but("task")(command)
+
+
+def with_settings_but(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Do the same without the fields of these names."""
+    return lambda command: _with_options(
+        command, [name for name in TrainConfig.model_fields if name not in names]
+    )
+
+
+def _with_options(command: Callable[..., None], names: Sequence[str]) -> Callable[..., None]:
     signature = inspect.signature(command, eval_str=True)
     own = [
         parameter
         for parameter in signature.parameters.values()
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD
     ]
-    options = [
-        _option(name, field) for name, field in TrainConfig.model_fields.items() if name != "task"
-    ]
+    options = [_option(name, TrainConfig.model_fields[name]) for name in names]
     order = list(_PANEL_OF)
     options.sort(key=lambda parameter: order.index(parameter.name))
     command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]  # how inspect documents it

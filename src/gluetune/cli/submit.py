@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def submit(
     runs: Annotated[
-        list[Path] | None, typer.Argument(help="Run folders, one per task; MNLI's answers AX too.")
+        list[Path] | None,
+        typer.Argument(help="Run folders, one per task (MNLI's answers AX too), or a suite's."),
     ] = None,
     output: Annotated[Path, typer.Option(help="The zip to write.")] = Path("submission.zip"),
     fill_missing: Annotated[
@@ -28,6 +29,9 @@ def submit(
     data: Annotated[
         str | None,
         typer.Option(help="Where the test sets are. Default: where each run was trained from."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of a suite, whose runs to take. Default: its first seed.")
     ] = None,
     check: Annotated[
         Path | None, typer.Option(help="Only check this zip, whoever wrote it.")
@@ -50,6 +54,7 @@ def submit(
         output=output,
         fill_missing=fill_missing,
         data=data,
+        seed=seed,
         tell=lambda line: told.print(Text(line), soft_wrap=True),
     )
     _render(console, found)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gluetune.cli.held_against import held_against
 from gluetune.cli.options import given_settings, with_settings
+from gluetune.recipes import RECIPES
 from gluetune.records import best_epoch, shown
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Take up an unfinished run where it stopped.")
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help=f"A published recipe; flags win over it: {', '.join(RECIPES)}."),
+    ] = None,
     **options: Any,
 ) -> None:
     """Fine-tune a checkpoint on a GLUE task, and keep the best epoch in a run folder."""
@@ -38,7 +43,7 @@ def train(
     from gluetune.training.run import train as run_training
 
     try:
-        run = run_training(task, config=config, resume=resume, **settings)
+        run = run_training(task, config=config, resume=resume, recipe=recipe, **settings)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     render_run(Console(), run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,11 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForSequenceClassification, set_seed
 from transformers.utils import logging as transformers_logging
 
-from gluetune.errors import CheckpointError
+from gluetune.errors import CheckpointError, Finding
 from gluetune.modeling.checkpoints import Checkpoint
 from gluetune.modeling.heads import match_labels, output_weights
 from gluetune.modeling.tokenizers import input_limit, load_config, load_tokenizer
-from gluetune.tasks import TaskSpec
+from gluetune.tasks import TaskSpec, get_task
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -76,6 +76,30 @@ def load_classifier(
         missing |= _restart_output_layer(model, trusted)
     limit = input_limit(config, tokenizer, trust_remote_code=trusted)
     return Classifier(model, tokenizer, outputs, tuple(sorted(missing)), limit)
+
+
+def check_heads(
+    checkpoint: Checkpoint,
+    tasks: Sequence[str],
+    *,
+    new_head: bool = False,
+    order: tuple[str, ...] | None = None,
+) -> None:
+    """Raise one CheckpointError with every task that the checkpoint's own head does not fit.
+
+    Its weights are not read; a checkpoint without a head, or one that gets a new one, fits all.
+    """
+    config, _, brings_head = _read_parts(checkpoint)
+    if new_head or not brings_head:
+        return
+    findings: list[Finding] = []
+    for name in tasks:
+        try:
+            match_labels(config.id2label, get_task(name), checkpoint=checkpoint.name, order=order)
+        except CheckpointError as error:
+            findings += error.findings
+    if findings:
+        raise CheckpointError.of(findings)
 
 
 def load_trained(

@@ -7,7 +7,7 @@ only to make those that are missing. The same predictions give the same bytes.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from gluetune.config import Precision
 from gluetune.data.sample_source import OFFICIAL_SAMPLE
 from gluetune.data.sources import Source, open_source
-from gluetune.data.tables import fingerprint
 from gluetune.errors import ConfigurationError, DataError, Finding, GluetuneError
+from gluetune.evaluation.kept_answers import answers
 from gluetune.files import write_atomically
-from gluetune.predictions import Predictions, keep_predictions, kept_name
+from gluetune.predictions import Predictions
 from gluetune.publishing.leaderboard_files import HEADER, check_submission
 from gluetune.runs import Run
+from gluetune.suite_records import Suite, is_suite
 from gluetune.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task
 
 if TYPE_CHECKING:
@@ -61,24 +62,28 @@ def submit(
     fill_missing: bool = False,
     data: str | None = None,
     precision: Precision = "auto",
+    seed: int | None = None,
     tell: Callable[[str], object] | None = None,
 ) -> Submission:
     """Write the GLUE leaderboard's zip from finished runs, one per task.
 
     Args:
-        runs: Run folders. MNLI's answers AX too.
+        runs: Run folders, or suites' folders. MNLI's answers AX too.
         output: The zip.
         fill_missing: Answer tasks without a run with the most frequent class of their training set
             (STS-B: its mean label).
         data: Where the test sets are, as in training; by default, where each run was trained from.
         precision: Of predictions that are still to be made; `auto` is each run's own.
-        tell: Called with a line before each longer piece of work.
+        seed: Of suites, whose runs to take; by default the first that the suite was asked for, and
+            never the best on validation.
+        tell: Called with a line before each longer piece of work, and with the seed taken.
 
     Raises:
         GluetuneError: with everything that stands against the submission: tasks without a run or
             with two, runs without a model, test sets that are not of the leaderboard's size.
     """
-    chosen = _by_task([run if isinstance(run, Run) else Run(run) for run in runs], fill_missing)
+    opened = list(_opened(runs, seed, tell or (lambda line: None)))
+    chosen = _by_task(opened, fill_missing)
     if not chosen and data is None:
         raise ConfigurationError(
             "There is no run and no data to fill the submission from.",
@@ -174,26 +179,7 @@ class _Writer:
         self, run: Run, task: TaskSpec, tables: Mapping[str, pa.Table]
     ) -> dict[str, Predictions]:
         """Return the run's answers: kept ones where they are of these data, new ones elsewhere."""
-        prints = {split: fingerprint(table) for split, table in tables.items()}
-        kept = {
-            split: found
-            for split, print_ in prints.items()
-            if (found := run.kept(kept_name(task, split), print_)) is not None
-        }
-        missing = {split: table for split, table in tables.items() if split not in kept}
-        if not missing:
-            return kept
-        from gluetune.evaluation.opening import Settings, open_model
-
-        rows = sum(len(table) for table in missing.values())
-        self.tell(f"{run.path} answers {rows:,} rows of {task.name} ({', '.join(missing)})")
-        opened = open_model(run.path, task, Settings(precision=self.precision))
-        made = opened.predict(task, missing)
-        if opened.settings.are_default:
-            for split, predictions in made.items():
-                path = run.folder.predictions_on(kept_name(task, split))
-                keep_predictions(path, predictions, prints[split])
-        return kept | made
+        return answers(run, task, tables, precision=self.precision, tell=self.tell)
 
     def _run(self, task: TaskSpec) -> Run | None:
         return self.runs.get(task.trained_as or task.name)
@@ -207,6 +193,28 @@ class _Writer:
         if name not in self._sources:
             self._sources[name] = open_source(name)
         return self._sources[name]
+
+
+def _opened(
+    runs: Sequence[str | Path | Run], seed: int | None, tell: Callable[[str], object]
+) -> Iterator[Run]:
+    """Open each run, and of each suite those of one seed."""
+    suites = [run for run in runs if not isinstance(run, Run) and is_suite(run)]
+    if seed is not None and not suites:
+        raise ConfigurationError(
+            f"--seed {seed}: a run has one seed, and no suite is given.", hint="Leave --seed out."
+        )
+    for run in runs:
+        if isinstance(run, Run):
+            yield run
+        elif run in suites:
+            suite = Suite(run)
+            taken = suite.runs_of(seed)
+            said = seed if seed is not None else suite.record.request.seeds[0]
+            tell(f"{run}: seed {said} of {', '.join(map(str, suite.record.request.seeds))}")
+            yield from taken
+        else:
+            yield Run(run)
 
 
 def _by_task(runs: Sequence[Run], fill_missing: bool) -> dict[str, Run]:

@@ -17,19 +17,18 @@ from typing import TYPE_CHECKING, Any
 from gluetune.errors import Finding, RunError
 from gluetune.predictions import Predictions
 from gluetune.records import Status
-from gluetune.runs import Run
+from gluetune.runs import Run, recipe_of
 from gluetune.statistics.multiplicity import holm
 from gluetune.statistics.paired import mcnemar, paired_difference
 from gluetune.statistics.permutation import permutation_test
 from gluetune.statistics.power import smallest_visible
+from gluetune.suite_records import Suite, is_suite
 from gluetune.tasks import get_task
 
 if TYPE_CHECKING:
     from gluetune.tasks import TaskSpec
 
 _NOT_A_RECIPE = {
-    "seed",
-    "output",
     "micro_batch_size",
     "eval_batch_size",
     "checkpoint_minutes",
@@ -94,7 +93,9 @@ class Comparison:
 
 
 def compare(*runs: str | Path | Run) -> Comparison:
-    """Compare finished runs of one task on the same validation data.
+    """Compare finished runs of one task on the same validation data; of a suite, all its runs.
+
+    Suites of several tasks are compared by `compare_suites`.
 
     Raises RunError, with every fault at once: what is no run, fewer than two runs, unfinished ones,
     other tasks, other validation data, a run given twice, a seed twice on one side.
@@ -121,6 +122,30 @@ def compare(*runs: str | Path | Run) -> Comparison:
     )
 
 
+def compare_suites(*suites: str | Path) -> dict[str, Comparison | RunError]:
+    """Compare suites task by task: on each, the runs of all of them, seed by seed.
+
+    A task that cannot be compared has its reason instead; one that not all suites have finished is
+    left out. Raises RunError where no task is left.
+    """
+    opened = [Suite(suite) for suite in suites]
+    shared = [
+        task
+        for task in opened[0].record.request.tasks
+        if all(any(run.record.task == task for run in each.runs) for each in opened)
+    ]
+    if not shared:
+        raise RunError("The suites have no task with finished runs in common.")
+    found: dict[str, Comparison | RunError] = {}
+    for task in shared:
+        runs = [run for each in opened for run in each.runs if run.record.task == task]
+        try:
+            found[task] = compare(*runs)
+        except RunError as error:
+            found[task] = error
+    return found
+
+
 _Side = tuple[Side, list[Run]]
 
 
@@ -129,7 +154,10 @@ def _open(runs: Sequence[str | Path | Run]) -> list[Run]:
     findings: list[Finding] = []
     for run in runs:
         try:
-            opened.append(run if isinstance(run, Run) else Run(run))
+            if isinstance(run, Run):
+                opened.append(run)
+            else:
+                opened += Suite(run).runs if is_suite(run) else [Run(run)]
         except RunError as error:
             findings += error.findings
     if findings:
@@ -221,7 +249,7 @@ def _sides(runs: Sequence[Run]) -> list[_Side]:
     """Group runs by their configuration, in the order given."""
     groups: list[tuple[dict[str, Any], list[Run]]] = []
     for run in runs:
-        recipe = run.config.model_dump(exclude=_NOT_A_RECIPE)
+        recipe = recipe_of(run, _NOT_A_RECIPE)
         for known, members in groups:
             if known == recipe:
                 members.append(run)
@@ -381,9 +409,10 @@ def _limits(pair: dict[str, Any], examples: int) -> str:
 
 def _differing(sides: Sequence[_Side]) -> dict[str, tuple[Any, ...]]:
     """Return the settings in which the sides differ."""
-    settings = [runs[0].config.model_dump(exclude={"output"}) for _, runs in sides]
-    if any(len(runs) > 1 for _, runs in sides):
-        settings = [{k: v for k, v in one.items() if k != "seed"} for one in settings]
+    several = any(len(runs) > 1 for _, runs in sides)
+    settings = [
+        recipe_of(runs[0]) | ({} if several else {"seed": runs[0].config.seed}) for _, runs in sides
+    ]
     return {
         name: tuple(one[name] for one in settings)
         for name in settings[0]

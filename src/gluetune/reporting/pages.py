@@ -10,22 +10,29 @@ from typing import Any
 from gluetune.errors import ConfigurationError
 from gluetune.files import write_text
 from gluetune.reporting import plots
+from gluetune.reporting.suite_view import suite_view
 from gluetune.reporting.views import RunView, overview, run_folders, view
 from gluetune.runs import Run
+from gluetune.suite_records import Suite, is_suite
 from gluetune.visible_text import visible
 
 
 def report(*runs: str | Path, output: str | Path | None = None) -> Path:
     """Write one self-contained HTML page about `runs` and return its path.
 
-    Each is a run folder, or a folder that holds some. Without `output` the page is `report.html`
-    in the folder, or in the working folder where several are given.
+    Each is a run folder, or a folder that holds some; a suite's folder alone gives the suite's
+    table. Without `output` the page is `report.html` in the folder, or in the working folder where
+    several are given.
 
     Raises RunError where a folder holds no run, ConfigurationError where none is given.
     """
     if not runs:
         raise ConfigurationError("There is no run to report.", hint="Type: gluetune report RUN")
     paths = [Path(each) for each in runs]
+    if len(paths) == 1 and is_suite(paths[0]):
+        target = paths[0] / "report.html" if output is None else Path(output)
+        write_text(target, render_suite(Suite(paths[0]), target))
+        return target
     folders = list(dict.fromkeys(found for path in paths for found in run_folders(path)))
     views = [view(Run(folder), number) for number, folder in enumerate(folders, start=1)]
     place = paths[0] if len(paths) == 1 else Path()
@@ -41,6 +48,15 @@ def render(views: Sequence[RunView]) -> str:
         _environment()
         .get_template("report.html")
         .render(title=title, views=views, overview=overview(views), canvas=plots)
+    )
+
+
+def render_suite(suite: Suite, target: Path) -> str:
+    """Return the page of a suite, to be written to `target`: its links lead from there."""
+    return str(
+        _environment()
+        .get_template("suite.html")
+        .render(view=suite_view(suite, target), canvas=plots)
     )
 
 

@@ -157,21 +157,33 @@ def histogram(title: str, across: str, values: Any) -> Plot:
     )
 
 
-def seeds_plot(title: str, groups: Sequence[Sequence[float]]) -> Plot | None:
-    """Return each seed's score, a column a configuration; None for fewer than two scores."""
+def seeds_plot(
+    title: str,
+    groups: Sequence[Sequence[float]],
+    *,
+    names: Sequence[str] = (),
+    across_name: str = "configuration, in the table's order",
+) -> Plot | None:
+    """Return each seed's score in points, a column a group; None for fewer than two scores.
+
+    Groups are called by `names`; without them by letters, as in the table of configurations.
+    """
     scores = [100 * score for group in groups for score in group]
     if len(scores) < 2:
         return None
     across, down = _scales((-0.5, max(len(groups) - 0.5, 0.5)), _range(scores))
     return Plot(
         title=title,
-        across="configuration, in the table's order",
+        across=across_name,
         dots=tuple(
             Point(across(number), down(100 * score))
             for number, group in enumerate(groups)
             for score in group
         ),
-        x_ticks=tuple(Tick(across(number), plot_letter(number)) for number in range(len(groups))),
+        x_ticks=tuple(
+            Tick(across(number), names[number] if names else plot_letter(number))
+            for number in range(len(groups))
+        ),
         y_ticks=_ticks(down, _range(scores)),
     )
 

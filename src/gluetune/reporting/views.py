@@ -19,7 +19,7 @@ from gluetune.reporting.tables import (
     seeds_table,
     time_table,
 )
-from gluetune.runs import Run
+from gluetune.runs import Run, recipe_of
 from gluetune.statistics.intervals import Interval, score_intervals
 from gluetune.tasks import TaskSpec, get_task
 
@@ -85,8 +85,7 @@ def overview(views: Sequence[RunView]) -> Overview:
     """Return the runs side by side, and taken together by configuration without the seed."""
     groups: dict[str, list[RunView]] = {}
     for each in views:
-        recipe = each.run.config.model_dump(exclude={"seed", "output"})
-        groups.setdefault(repr(recipe), []).append(each)
+        groups.setdefault(repr(recipe_of(each.run)), []).append(each)
     scored = [
         (
             members[0].run.record.task,

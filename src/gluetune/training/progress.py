@@ -113,8 +113,10 @@ class Bar:
             self._progress = None
 
 
-def make_reporter(progress: bool) -> Reporter:
-    """Return what fits where the output goes."""
+def make_reporter(progress: bool | Reporter) -> Reporter:
+    """Return what fits where the output goes; a reporter is taken as it is."""
+    if not isinstance(progress, bool):
+        return progress
     if not progress:
         return Silent()
     console = Console(stderr=True)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gluetune.config import TrainConfig, make_config, read_config
-from gluetune.errors import ConfigurationError, GluetuneError, RunError
+from gluetune.config import TrainConfig
+from gluetune.errors import ConfigurationError, RunError
 from gluetune.evaluation.devices import cpu_threads
 from gluetune.files import locked
 from gluetune.modeling.checkpoints import display_name
 from gluetune.records import Record, Status
 from gluetune.runs import Run, RunFolder, default_folder
-from gluetune.training.arguments import check_set
 from gluetune.training.checkpoints import CheckpointStore, step_of
 from gluetune.training.history import check_same, new_record, rewind
 from gluetune.training.job import Extras, Job
 from gluetune.training.preflight import Prepared, prepare
 from gluetune.training.progress import Reporter, make_reporter
+from gluetune.training.settings import merge_settings
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction, TrainerCallback
@@ -29,10 +29,11 @@ def train(
     *,
     config: str | Path | TrainConfig | None = None,
     resume: str | Path | None = None,
+    recipe: str | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     data_collator: Callable[[list[dict[str, Any]]], dict[str, Any]] | None = None,
     compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
-    progress: bool = True,
+    progress: bool | Reporter = True,
     **settings: Any,
 ) -> Run:
     """Fine-tune a checkpoint on a task, and return the finished run.
@@ -42,11 +43,13 @@ def train(
         config: A TrainConfig, or a YAML file of settings such as a run's config.yaml.
         resume: Folder of an unfinished run to take up where it stopped. Nothing else may be
             changed then; callbacks, collator and metrics are given again.
+        recipe: Name of a published recipe for the task, e.g. "stable": it wins over `config`, and
+            `settings` win over it. What it does not do is said, and noted in the record.
         callbacks: More transformers TrainerCallbacks.
         data_collator: In place of padding each batch to its longest example.
         compute_metrics: More metrics, from logits in the order of the task's classes (or, for
             regression, of shape (rows, 1)) and labels, as Trainer's.
-        progress: Whether to tell on standard error what is being done.
+        progress: Whether to tell on standard error what is being done; or who is told instead.
         settings: Fields of TrainConfig, e.g. `model="minilm", epochs=3`; they win over `config`.
 
     Raises:
@@ -57,46 +60,17 @@ def train(
     reporter = make_reporter(progress)
     extras = Extras(tuple(callbacks), data_collator, compute_metrics)
     if resume is not None:
-        if task is not None or config is not None or settings:
+        if task is not None or config is not None or recipe is not None or settings:
             raise ConfigurationError(
                 "A resumed run keeps its settings, so none can be given.",
                 hint=f"Type: gluetune train --resume {resume}",
             )
         return _resume(RunFolder(Path(resume)), extras, reporter)
-    return _start(_merge(task, config, settings), extras, reporter)
+    merged, notes = merge_settings(task, config, recipe, settings)
+    return _start(merged, extras, reporter, notes)
 
 
-def _merge(
-    task: str | None, config: str | Path | TrainConfig | None, settings: Mapping[str, Any]
-) -> TrainConfig:
-    values: dict[str, Any] = {}
-    places: dict[str, str] = {}
-    if isinstance(config, TrainConfig):
-        values = config.model_dump(exclude_unset=True)
-    elif config is not None:
-        values = read_config(Path(config))
-        places = {name: f"{config}: {name}" for name in values}
-    if task is not None:
-        settings = {"task": task, **settings}
-    if isinstance(values.get("set"), dict) and isinstance(settings.get("set"), dict):
-        settings = {**settings, "set": values["set"] | settings["set"]}
-    values |= settings
-    try:
-        return make_config(values, places=places | {name: name for name in settings})
-    except ConfigurationError as error:
-        raise _with_set_findings(error, values.get("set")) from error
-
-
-def _with_set_findings(error: ConfigurationError, given: object) -> GluetuneError:
-    """Add what is wrong with `--set`, so that all of a command's mistakes are told at once."""
-    try:
-        check_set(given if isinstance(given, dict) else {})
-    except ConfigurationError as more:
-        return ConfigurationError.of([*error.findings, *more.findings])
-    return error
-
-
-def _start(config: TrainConfig, extras: Extras, reporter: Reporter) -> Run:
+def _start(config: TrainConfig, extras: Extras, reporter: Reporter, notes: Sequence[str]) -> Run:
     if config.output is not None:
         _check_output(config.output)
     with cpu_threads(config.threads):
@@ -108,8 +82,11 @@ def _start(config: TrainConfig, extras: Extras, reporter: Reporter) -> Run:
             folder = RunFolder(path)
             prepared.config.save(folder.config)
             record = new_record(prepared, folder)
+            record.notes += notes
             record.save(folder.record)
             _introduce(prepared, folder, reporter)
+            for note in notes:
+                reporter.say(f"        {note}")
             return Job(folder, prepared, record, extras, reporter).run(None)
 
 

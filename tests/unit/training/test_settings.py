@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import gluetune
+from gluetune.training.settings import merge_settings
 
 
 def test_every_mistake_of_a_file_and_a_call_is_told_at_once(tmp_path: Path) -> None:
@@ -18,3 +19,32 @@ def test_every_mistake_of_a_file_and_a_call_is_told_at_once(tmp_path: Path) -> N
     assert len(told) == 5
     for part in ("colaa", "epochs = -1", "batch_size = 0", "not_a_field", "nor_this"):
         assert any(part in message for message in told), part
+
+
+def test_what_is_typed_wins_over_the_recipe_and_the_recipe_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("task: rte\nepochs: 7\nseed: 9\nset: {adam_beta1: 0.8, adam_beta2: 0.5}\n")
+    typed = {"learning_rate": 3e-5, "set": {"adam_epsilon": 1e-7}}
+    config, notes = merge_settings(None, file, "roberta", typed)
+    assert config.learning_rate == 3e-5
+    assert (config.epochs, config.batch_size, config.seed) == (10, 16, 9)
+    assert config.set == {
+        "adam_beta1": 0.8,
+        "adam_beta2": 0.98,
+        "adam_epsilon": 1e-7,
+        "max_grad_norm": 0.0,
+    }
+    assert notes[0].startswith("Recipe roberta: facebookresearch/fairseq")
+
+
+def test_mistakes_of_the_recipe_are_told_with_the_others() -> None:
+    with pytest.raises(gluetune.ConfigurationError) as caught:
+        merge_settings("cola", None, "robert", {"epochs": -1, "set": {"nothing": 1}})
+    told = [finding.message for finding in caught.value.findings]
+    assert len(told) == 3
+    with pytest.raises(gluetune.ConfigurationError, match="No task is given") as caught:
+        merge_settings(None, None, "stable", {})
+    assert len(caught.value.findings) == 1
+    with pytest.raises(gluetune.ConfigurationError, match="no task 'colaa'") as caught:
+        merge_settings("colaa", None, "stable", {})
+    assert len(caught.value.findings) == 1

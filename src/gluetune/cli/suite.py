@@ -1,0 +1,143 @@
+"""`gluetune suite`: a checkpoint on all of GLUE, over seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table as Rich
+from rich.text import Text
+
+from gluetune.cli.options import given_settings, with_settings_but
+from gluetune.errors import ConfigurationError
+from gluetune.recipes import RECIPES
+from gluetune.visible_text import visible
+
+if TYPE_CHECKING:
+    from gluetune.reporting.tables import Table
+    from gluetune.suite_records import Suite
+
+
+@with_settings_but("task", "seed", "output")
+def suite(
+    seeds: Annotated[
+        str, typer.Option(help="How many seeds, from 42 on; or which, with commas: 1,2,3.")
+    ] = "5",
+    tasks: Annotated[
+        str | None, typer.Option(help="Tasks with commas: cola,rte. Default: all nine.")
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help=f"A published recipe; flags win over it: {', '.join(RECIPES)}."),
+    ] = None,
+    mnli_init: Annotated[
+        bool,
+        typer.Option(
+            "--mnli-init",
+            help="Start RTE, MRPC and STS-B from MNLI's model of the same seed, with a new head.",
+        ),
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option(help="Trainings at a time; they divide the cores, or share the GPU.")
+    ] = 1,
+    output: Annotated[
+        Path | None, typer.Option(help="The suite's folder. Default: suites/MODEL-HASH.")
+    ] = None,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the result as Markdown.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    **options: Any,
+) -> None:
+    """Train a checkpoint on all nine tasks with several seeds: mean and spread, in one table.
+
+    The same command goes on where it was stopped; nothing that was finished is redone.
+    """
+    settings = given_settings(options)
+    settings = {"model": "minilm", **settings}
+    given_seeds = _seeds(seeds)
+    from gluetune.suites.run_suite import suite as run_suite
+
+    try:
+        found = run_suite(
+            seeds=given_seeds,
+            tasks=None if tasks is None else _listed(tasks),
+            recipe=recipe,
+            mnli_init=mnli_init,
+            jobs=jobs,
+            output=output,
+            **settings,
+        )
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    _print(found, as_markdown=as_markdown, as_json=as_json)
+    if found.failed:
+        raise typer.Exit(1)
+
+
+def _seeds(text: str) -> int | list[int]:
+    """Read `5` as five seeds, and `1,2,3` or `7,` as those."""
+    try:
+        return [int(each) for each in _listed(text)] if "," in text else int(text)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"--seeds {text}: this is no number of seeds, and no list of them.",
+            hint="Type: --seeds 5, or --seeds 1,2,3",
+        ) from error
+
+
+def _listed(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def _print(found: Suite, *, as_markdown: bool, as_json: bool) -> None:
+    if as_json:
+        typer.echo(found.folder.record.read_text(encoding="utf-8"), nl=False)
+    elif as_markdown:
+        typer.echo(found.folder.markdown.read_text(encoding="utf-8"), nl=False)
+    else:
+        _render(Console(), found)
+
+
+def _render(console: Console, found: Suite) -> None:
+    from gluetune.reporting.suite_tables import (
+        jobs_table,
+        suite_notes,
+        suite_table,
+        suite_title,
+        suite_warnings,
+    )
+
+    console.print(Text(visible(suite_title(found.record)), style="bold"), soft_wrap=True)
+    console.print(_rich(suite_table(found.record)))
+    for warning in suite_warnings(found.record):
+        console.print(Text(visible(warning), style="yellow"), soft_wrap=True)
+    for note in suite_notes(found.record):
+        console.print(Text(f"note: {visible(note)}"), soft_wrap=True)
+    unfinished = jobs_table(found.record)
+    if unfinished.rows:
+        console.print(_rich(unfinished))
+    lines = [
+        "",
+        f"suite    {found.path}",
+        f"page     {found.folder.page}",
+        "",
+        "Next:",
+        f"  gluetune report {found.path}",
+        f"  gluetune submit {found.path}",
+        f"  gluetune compare {found.path} OTHER_SUITE",
+    ]
+    console.print(Text("\n".join(lines)), soft_wrap=True)
+
+
+def _rich(table: Table) -> Rich:
+    shown = Rich(title=table.caption, title_justify="left")
+    for number, name in enumerate(table.head):
+        justify: Literal["left", "right"] = "right" if number in table.numeric else "left"
+        shown.add_column(name, justify=justify, overflow="fold")
+    for row in table.rows:
+        last = "bold" if row[0] == "GLUE average" else None
+        shown.add_row(*(Text(visible(cell)) for cell in row), style=last)
+    return shown

@@ -1,0 +1,183 @@
+"""A suite's tables as text: one set of cells for the screen, for Markdown and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from string import ascii_lowercase
+
+from gluetune.reporting.tables import Table, points
+from gluetune.suite_records import (
+    JobRecord,
+    JobState,
+    PublishedCell,
+    Spread,
+    SuiteRecord,
+    TaskSummary,
+)
+from gluetune.visible_text import visible
+
+_PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
+
+
+def suite_title(record: SuiteRecord) -> str:
+    """Return one line on what was asked."""
+    request = record.request
+    count = len(request.seeds)
+    recipe = f", recipe {request.recipe}" if request.recipe else ""
+    part = f", {100 * request.fraction:g}% of train" if request.fraction < 1 else ""
+    seeds = f"{count} seed{'s' if count > 1 else ''}"
+    return f"{record.checkpoint} on {request.data}, {seeds}{part}{recipe}"
+
+
+def suite_table(record: SuiteRecord) -> Table:
+    """Return mean and spread of each task beside what they are held against."""
+    legend = Legend()
+    tasks = record.table.tasks
+    has_published = any(one.published for one in tasks)
+    rows = [_row(one, legend, has_published) for one in tasks]
+    average = record.table.average
+    if average is not None:
+        empty = [""] * (4 + has_published)
+        rows.append(("GLUE average", spread_text(average), str(average.n), *empty))
+    head = ["task", "score", "n", "majority", "by metric"]
+    head += ["published"] if has_published else []
+    numeric = {1, 2, 3, len(head), len(head) + 1}
+    return Table(
+        "Mean and standard deviation over seeds, on validation, in points, 0 to 100.",
+        (*head, "s per run", "examples/s"),
+        tuple(rows),
+        frozenset(numeric),
+    )
+
+
+def suite_warnings(record: SuiteRecord) -> tuple[str, ...]:
+    """Return what makes a mean doubtful: runs that collapsed, runs without a defined score."""
+    told = []
+    for one in record.table.tasks:
+        if one.collapsed:
+            seeds = ", ".join(map(str, one.collapsed))
+            told.append(
+                f"{one.task}: collapsed to one class with seed {seeds}; the mean counts this in."
+            )
+        if one.undefined:
+            seeds = ", ".join(map(str, one.undefined))
+            told.append(f"{one.task}: undefined with seed {seeds}; the mean leaves this out.")
+    return tuple(told)
+
+
+def suite_notes(record: SuiteRecord) -> tuple[str, ...]:
+    """Return every other reservation about the table, most important first."""
+    table = record.table
+    notes = []
+    if table.average_note:
+        notes.append(table.average_note)
+    if started := [one.task for one in table.tasks if one.from_mnli]:
+        notes.append(
+            f"{', '.join(started)} started from MNLI's model of the same seed, with a new head "
+            "(--mnli-init): not to be held against results that started from the checkpoint itself."
+        )
+    protocols = list(dict.fromkeys(one.protocol for one in table.tasks if one.protocol))
+    if protocols:
+        notes.append(f"Protocol of each run: {', or '.join(protocols)}, on validation.")
+    notes += _legend(table.tasks)
+    return (*notes, *table.notes)
+
+
+def jobs_table(record: SuiteRecord) -> Table:
+    """Return how each job that is not finished ended, and what to do."""
+    rows = [
+        (job.name, job.state.value, job.error or "", job.hint)
+        for job in record.jobs
+        if job.state is not JobState.FINISHED
+    ]
+    return Table("Jobs that are not finished.", ("job", "state", "why", "what to do"), tuple(rows))
+
+
+def markdown(record: SuiteRecord) -> str:
+    """Return the whole suite as Markdown."""
+    lines = [f"# {_plain(suite_title(record))}", "", *_markdown_table(suite_table(record)), ""]
+    told = (*suite_warnings(record), *suite_notes(record))
+    lines += [f"- {_plain(note)}" for note in told]
+    unfinished = jobs_table(record)
+    if unfinished.rows:
+        lines += ["", unfinished.caption, "", *_markdown_table(unfinished)]
+    return "\n".join([*lines, "", f"Made by `{_plain(record.command)}`.", ""])
+
+
+def spread_text(value: Spread | None) -> str:
+    """Return `mean ± sd` in points."""
+    if value is None:
+        return "none"
+    return points(value.mean) + (
+        f" {_PLUS_MINUS} {points(value.sd)}" if value.sd is not None else ""
+    )
+
+
+def counts(jobs: Sequence[JobRecord]) -> str:
+    """Return how many jobs stand where: `4 of 18 finished, 1 failed`."""
+    finished = sum(job.state is JobState.FINISHED for job in jobs)
+    failed = sum(job.state in (JobState.FAILED, JobState.BLOCKED) for job in jobs)
+    return f"{finished} of {len(jobs)} finished" + (f", {failed} failed" if failed else "")
+
+
+class Legend:
+    """Letters for protocols, in the order of their first use."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def letter(self, cell: PublishedCell) -> str:
+        """Return the letter of a cell's protocol."""
+        text = f"{cell.split}, {cell.protocol}; {cell.source}"
+        number = len(self.texts)
+        return self.texts.setdefault(text, ascii_lowercase[number % 26] * (1 + number // 26))
+
+
+def _legend(tasks: Sequence[TaskSummary]) -> list[str]:
+    legend = Legend()
+    for task in tasks:
+        for cell in task.published:
+            legend.letter(cell)
+    lines = [f"Published ({letter}): {text}." for text, letter in legend.texts.items()]
+    return [*lines, "Unlike protocols are not ranked against each other."] if lines else []
+
+
+def _row(one: TaskSummary, legend: Legend, has_published: bool) -> tuple[str, ...]:
+    several = len(one.metrics) > 1
+    metrics = ", ".join(
+        f"{name} {spread_text(value)}" if several else name for name, value in one.metrics.items()
+    )
+    published = [_published(cell, legend) for cell in one.published]
+    return (
+        f"{one.task} (from MNLI)" if one.from_mnli else one.task,
+        spread_text(one.score),
+        str(one.score.n if one.score else 0),
+        points(one.majority) if one.protocol else "",
+        metrics,
+        *(["; ".join(published)] if has_published else []),
+        "" if one.seconds is None else f"{one.seconds:.0f}",
+        "" if one.examples_per_second is None else f"{one.examples_per_second:.0f}",
+    )
+
+
+def _published(cell: PublishedCell, legend: Legend) -> str:
+    metric = " ".join(part for part in (cell.subset, cell.metric or "metric unstated") if part)
+    return f"{cell.value:.1f} {metric} ({legend.letter(cell)})"
+
+
+def _markdown_table(table: Table) -> list[str]:
+    rule = ["---:" if column in table.numeric else "---" for column in range(len(table.head))]
+    rows = [table.head, tuple(rule), *table.rows]
+    return ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
+
+
+def _cell(text: str) -> str:
+    return _plain(text).replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    """Return text on one line, in which Markdown and HTML find nothing of theirs."""
+    flat = visible(" ".join(text.split()))
+    for sign in ("\\", "`", "<", "[", "*"):
+        flat = flat.replace(sign, f"\\{sign}")
+    return flat

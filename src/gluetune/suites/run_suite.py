@@ -1,0 +1,223 @@
+"""`gluetune.suite`: a checkpoint on all of GLUE, over seeds, in one folder that can be taken up."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateError
+
+from gluetune.config import flag_of
+from gluetune.errors import GluetuneError, RunError
+from gluetune.files import locked, write_text
+from gluetune.modeling.checkpoints import Checkpoint
+from gluetune.recipes import get_recipe
+from gluetune.records import Status, now
+from gluetune.reporting.pages import report
+from gluetune.reporting.suite_tables import counts, markdown, suite_title
+from gluetune.suite_records import (
+    JobState,
+    Suite,
+    SuiteFolder,
+    SuiteRecord,
+    SuiteRequest,
+    is_suite,
+)
+from gluetune.suites.planning import plan
+from gluetune.suites.preflight import check
+from gluetune.suites.progress import SuiteProgress, showing
+from gluetune.suites.running import close, run_jobs
+from gluetune.training.settings import recipe_notes
+from gluetune.training.workers import open_workers, threads_each
+
+_NOT_ASKED = ("threads", "checkpoint_minutes")
+"""Settings that decide no score: with others, a suite is still the same."""
+
+
+def suite(
+    model: str = "minilm",
+    *,
+    seeds: int | Sequence[int] = 5,
+    tasks: Sequence[str] | None = None,
+    data: str | None = None,
+    fraction: float = 1.0,
+    recipe: str | None = None,
+    mnli_init: bool = False,
+    jobs: int = 1,
+    output: str | Path | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> Suite:
+    """Train a checkpoint on every task with every seed, and return the suite.
+
+    The same call goes on where a killed or interrupted one stopped: finished jobs are not redone,
+    unfinished ones go on from their checkpoints, failed ones are tried again.
+
+    Args:
+        model: A Hub id, a folder, or "minilm".
+        seeds: How many, from 42 on; or which.
+        tasks: Names of tasks; all nine by default. AX is answered by MNLI's runs.
+        data, fraction: As in `train`.
+        recipe: Name of a published recipe, each task with its own settings.
+        mnli_init: Start RTE, MRPC and STS-B from MNLI's model of the same seed, with a new head.
+        jobs: Trainings at a time, in processes of their own from two on; several may share a GPU.
+            They divide the CPU's cores, unless `threads` says how many each has.
+        output: The suite's folder; `suites/MODEL-HASH` by default, after what was asked.
+        progress: Whether to tell on standard error what is being done.
+        settings: Other fields of TrainConfig, for every training.
+
+    A failed job does not stop the others: see `Suite.failed`.
+
+    Raises:
+        GluetuneError: with every mistake that can be found before the first job.
+        KeyboardInterrupt: after Ctrl-C, once every running job has saved its state.
+    """
+    checked = check(
+        model=model,
+        seeds=seeds,
+        tasks=tasks,
+        data=data,
+        fraction=fraction,
+        recipe=recipe,
+        mnli_init=mnli_init,
+        jobs=jobs,
+        settings=settings,
+    )
+    request = checked.request
+    request.settings = {
+        name: value for name, value in request.settings.items() if name not in _NOT_ASKED
+    }
+    path = Path(output) if output else request.default_folder(checked.checkpoint.name)
+    folder = SuiteFolder(path)
+    _check_folder(folder, request)
+    path.mkdir(parents=True, exist_ok=True)
+    with locked(path):
+        record = _record(folder, request, checked.checkpoint)
+        threads = settings.get("threads") or (threads_each(jobs) if jobs > 1 else None)
+        with showing(record.jobs, progress=progress) as shown:
+            _introduce(record, folder, shown)
+            _run(record, folder, shown, jobs=jobs, threads=threads)
+        _write_pages(record, folder)
+    return Suite(path)
+
+
+def _run(
+    record: SuiteRecord,
+    folder: SuiteFolder,
+    shown: SuiteProgress,
+    *,
+    jobs: int,
+    threads: int | None,
+) -> None:
+    try:
+        with open_workers(jobs, threads=threads, on_told=shown.told) as workers:
+            run_jobs(record, folder, workers, shown, threads=threads)
+    except (KeyboardInterrupt, SystemExit):
+        close(record, folder, Status.INTERRUPTED)
+        shown.say(f"Stopped, {counts(record.jobs)}. To go on: {record.command}")
+        raise
+    done = all(job.state is JobState.FINISHED for job in record.jobs)
+    close(record, folder, Status.FINISHED if done else Status.FAILED)
+
+
+def _check_folder(folder: SuiteFolder, request: SuiteRequest) -> None:
+    """Refuse a folder that holds another suite, or anything else."""
+    if is_suite(folder.path):
+        there = Suite(folder.path).record.request
+        if there != request:
+            raise RunError(
+                f"{folder.path} holds another suite: {_differing(there, request)}.",
+                hint="Choose another --output, or leave it out: the folder is then named by what "
+                "is asked.",
+            )
+    elif folder.path.exists() and (
+        not folder.path.is_dir() or any(each.name != ".lock" for each in folder.path.iterdir())
+    ):
+        raise RunError(
+            f"{folder.path} exists, is no suite and is not empty.", hint="Choose another --output."
+        )
+
+
+def _differing(there: SuiteRequest, asked: SuiteRequest) -> str:
+    before, now_ = there.model_dump(), asked.model_dump()
+    return "; ".join(
+        f"{name} {_shown(before[name])} there, {_shown(now_[name])} asked"
+        for name in before
+        if before[name] != now_[name]
+    )
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _record(folder: SuiteFolder, request: SuiteRequest, checkpoint: Checkpoint) -> SuiteRecord:
+    """Return the suite's record: the one that is there, or a new one."""
+    if is_suite(folder.path):
+        record = Suite(folder.path).record
+        record.status = Status.RUNNING
+        return record
+    record = SuiteRecord(
+        started=now(),
+        updated=now(),
+        command=_command(request, folder.path),
+        request=request,
+        checkpoint=checkpoint.name,
+        commit=checkpoint.commit,
+        jobs=plan(request),
+    )
+    record.save(folder)
+    return record
+
+
+def _command(request: SuiteRequest, path: Path) -> str:
+    words = ["gluetune", "suite", "--model", request.model, "--data", request.data]
+    words += ["--tasks", ",".join(request.tasks), "--seeds", _typed_seeds(request.seeds)]
+    if request.fraction != 1:
+        words += ["--fraction", f"{request.fraction:g}"]
+    if request.recipe:
+        words += ["--recipe", request.recipe]
+    if request.mnli_init:
+        words.append("--mnli-init")
+    for name, value in request.settings.items():
+        words += _typed(name, value)
+    return shlex.join([*words, "--output", str(path)])
+
+
+def _typed_seeds(seeds: Sequence[int]) -> str:
+    """Return seeds as they are typed: one alone would be read as a number of seeds."""
+    return ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")
+
+
+def _typed(name: str, value: Any) -> list[str]:
+    flag = flag_of(name)
+    if isinstance(value, bool):
+        return [flag if value else f"--no-{flag.removeprefix('--')}"]
+    if isinstance(value, Mapping):
+        # JSON is YAML, and stands on one line.
+        return [word for key, each in value.items() for word in (flag, f"{key}={json.dumps(each)}")]
+    return [flag, ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)]
+
+
+def _introduce(record: SuiteRecord, folder: SuiteFolder, shown: SuiteProgress) -> None:
+    request = record.request
+    shown.say(f"Suite of {suite_title(record)}")
+    shown.say(f"tasks   {', '.join(request.tasks)}")
+    shown.say(f"seeds   {', '.join(map(str, request.seeds))}")
+    if request.recipe:
+        for note in recipe_notes(get_recipe(request.recipe)):
+            shown.say(f"        {note}")
+    shown.say(f"folder  {folder.path} ({counts(record.jobs)})")
+
+
+def _write_pages(record: SuiteRecord, folder: SuiteFolder) -> None:
+    """Write suite.md and report.html; without the page, the suite is still whole, and says so."""
+    write_text(folder.markdown, markdown(record))
+    try:
+        report(folder.path)
+    except (GluetuneError, OSError, TemplateError) as error:
+        record.table.notes.append(f"There is no report.html: {error}")
+        record.save(folder)

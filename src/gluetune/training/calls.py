@@ -1,0 +1,88 @@
+"""A call that a worker runs, what comes of it, and what it tells while it runs."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gluetune.errors import Finding, GluetuneError
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a call has no value."""
+
+    kind: Literal["raised", "died", "interrupted"]
+    """`died`: its process is gone. `interrupted`: its process, not this one, was asked to stop."""
+    type: str
+    """The exception's class."""
+    findings: tuple[Finding, ...]
+    traceback: str = ""
+
+    @property
+    def message(self) -> str:
+        """What went wrong, in one line."""
+        return " ".join(finding.message for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one call: its value, or a failure."""
+
+    key: Hashable
+    value: Any = None
+    failure: Failure | None = None
+
+
+OnTold = Callable[[Hashable, Any], object]
+"""Called, where calls are started from, with a call's key and what it told."""
+
+_told_to: Callable[[Any], object] | None = None
+"""Where this process's running call tells; None outside of one."""
+
+
+def tell(value: Any) -> None:
+    """Send `value` from inside a call to the process that started it; nothing elsewhere."""
+    if _told_to is not None:
+        _told_to(value)
+
+
+@contextmanager
+def telling(to: Callable[[Any], object] | None) -> Iterator[None]:
+    """Let what is told inside the block go to `to`."""
+    global _told_to
+    before, _told_to = _told_to, to
+    try:
+        yield
+    finally:
+        _told_to = before
+
+
+def failure_of(error: Exception) -> Failure:
+    """Return what is said of an exception. Only gluetune's own say themselves what to do."""
+    findings = error.findings if isinstance(error, GluetuneError) else ()
+    return Failure(
+        "raised",
+        type(error).__name__,
+        findings or (Finding(f"{type(error).__name__}: {error}"),),
+        "".join(traceback.format_exception(error)),
+    )
+
+
+@dataclass(frozen=True)
+class Call:
+    """A picklable call, under a name by which its outcome is known."""
+
+    key: Hashable
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+    def outcome(self) -> Outcome:
+        """Run it. Only what asks the process itself to stop gets through."""
+        try:
+            return Outcome(self.key, self.function(*self.arguments))
+        except Exception as error:  # noqa: BLE001  # whatever it is, it costs this call alone
+            return Outcome(self.key, failure=failure_of(error))

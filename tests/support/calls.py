@@ -1,0 +1,60 @@
+"""Calls for worker processes: spawned ones import what they run by its module's name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from gluetune.errors import ConfigurationError, Finding
+from gluetune.training.calls import tell
+from gluetune.training.signals import listening
+
+
+def double(number: int) -> int:
+    """Return twice the number, after telling it."""
+    tell(number)
+    return 2 * number
+
+
+def process() -> tuple[int, str | None, str | None]:
+    """Return who this is, and what it may use."""
+    return os.getpid(), os.environ.get("OMP_NUM_THREADS"), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def die(number: signal.Signals) -> None:
+    """Kill this process, as the system does when memory runs out."""
+    os.kill(os.getpid(), number)
+
+
+def leave() -> None:
+    """End this process behind Python's back."""
+    os._exit(7)
+
+
+def fail() -> None:
+    """Report two mistakes."""
+    raise ConfigurationError.of([Finding("First.", "Do this."), Finding("Second.")])
+
+
+def fail_strangely() -> None:
+    """Fail in a way that nobody foresaw."""
+    raise ZeroDivisionError("by nothing")
+
+
+def unpicklable() -> Any:
+    """Return what cannot be handed back."""
+    return lambda: None
+
+
+def work_until_asked(folder: Path, name: str) -> None:
+    """Work as a training does: the first request is noted, the step is finished and saved."""
+    with listening(lambda text: None) as stop:
+        (folder / f"{name}.started").write_text(str(os.getpid()))
+        while not stop.made:
+            time.sleep(0.01)
+        time.sleep(0.2)  # a second request in this time would end it unsaved
+        (folder / f"{name}.saved").touch()
+    raise stop.end()
