@@ -7,6 +7,7 @@ so a trial is repeated, to the bit, by `gluetune train --config FOLDER/config.ya
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,24 +64,27 @@ def value_of(record: Record) -> float:
     return max(values)
 
 
-def selector(compute_objective: Callable[[dict[str, float]], float], *, maximize: bool) -> Select:
-    """Return a Select of the user's function, which reads names with or without Trainer's `eval_`.
+@dataclass(frozen=True)
+class Selector:
+    """A Select made of the user's function, which reads names with or without Trainer's `eval_`.
 
-    It raises ConfigurationError where the function asks for a number that does not exist.
+    Raises ConfigurationError where the function asks for a number that does not exist.
     """
 
-    def select(numbers: Mapping[str, float]) -> float:
+    compute_objective: Callable[[dict[str, float]], float]
+    maximize: bool
+
+    def __call__(self, numbers: Mapping[str, float]) -> float:
+        """Return the value of an evaluation; greater is better."""
         given = {**numbers, **{f"eval_{name}": value for name, value in numbers.items()}}
         try:
-            value = float(compute_objective(given))
+            value = float(self.compute_objective(given))
         except KeyError as error:
             raise ConfigurationError(
                 f"compute_objective asks for {error.args[0]!r}, which no evaluation gives.",
                 hint=f"There are: {', '.join(numbers)}; each also with `eval_` before it.",
             ) from error
-        return value if maximize else -value
-
-    return select
+        return value if self.maximize else -value
 
 
 def _remove_settings_of_no_run(folder: Path) -> None:

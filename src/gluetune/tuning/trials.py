@@ -40,8 +40,9 @@ FAILURES = (
     TypeError,
     ValueError,
 )
-"""What fails a trial, by its settings or in the checkpoint's code, and lets the others go on. A full
-disk, a Hub that is away or a locked folder would fail them all: these stop the search instead."""
+"""What fails a trial, by its settings or in the checkpoint's code, and lets the others go on.
+
+A full disk, a Hub that is away or a locked folder would fail them all: these stop the search."""
 
 
 @dataclass(frozen=True)
