@@ -72,24 +72,24 @@ def prepare(config: TrainConfig, *, own_metrics: bool = False) -> Prepared:
     """
     task = get_task(config.task)
     errors: list[GluetuneError] = []
-    _try(lambda: check_set(config.set), errors)
+    attempt(lambda: check_set(config.set), errors)
     chosen = device(use_cpu=bool(config.set.get("use_cpu")))
-    precision = _try(lambda: resolve_precision(config.precision, chosen), errors)
+    precision = attempt(lambda: resolve_precision(config.precision, chosen), errors)
     arguments_can_be_tried = not errors
-    _try(lambda: _check_metric(config, task, own_metrics), errors)
-    tables = _try(lambda: _read(config, task), errors)
-    checkpoint = _try(lambda: _checkpoint(config), errors)
+    attempt(lambda: _check_metric(config, task, own_metrics), errors)
+    tables = attempt(lambda: _read(config, task), errors)
+    checkpoint = attempt(lambda: _checkpoint(config), errors)
     classifier = None
     if checkpoint is not None:
-        classifier = _try(lambda: _classifier(config, task, checkpoint), errors)
+        classifier = attempt(lambda: _classifier(config, task, checkpoint), errors)
     compute = None
     if classifier is not None:
-        compute = _try(lambda: _compute(config, classifier), errors)
+        compute = attempt(lambda: _compute(config, classifier), errors)
     resolved = _resolved(config, precision, compute, tables, checkpoint, classifier)
     if arguments_can_be_tried:
-        _try(lambda: training_arguments(resolved, Path()), errors)
+        attempt(lambda: training_arguments(resolved, Path()), errors)
     if errors or not (precision and tables and checkpoint and classifier):
-        raise _merged(errors)
+        raise merged(errors)
     return _prepared(resolved, task, precision, chosen, tables, checkpoint, classifier)
 
 
@@ -130,7 +130,8 @@ def _prepared(
     )
 
 
-def _try(step: Callable[[], T], errors: list[GluetuneError]) -> T | None:
+def attempt(step: Callable[[], T], errors: list[GluetuneError]) -> T | None:
+    """Return what `step` gives; None, with what it raised added to `errors`, where it fails."""
     try:
         return step()
     except GluetuneError as error:
@@ -138,7 +139,8 @@ def _try(step: Callable[[], T], errors: list[GluetuneError]) -> T | None:
         return None
 
 
-def _merged(errors: list[GluetuneError]) -> GluetuneError:
+def merged(errors: list[GluetuneError]) -> GluetuneError:
+    """Return one exception that says what all of `errors` say."""
     if len({error.findings for error in errors}) == 1:
         return errors[0]
     # Two splits that fail for one reason say so once.
@@ -164,9 +166,9 @@ def _read(config: TrainConfig, task: TaskSpec) -> _Tables:
     errors: list[GluetuneError] = []
     validation = () if config.holdout else task.validation_splits
     names = (task.train_split or "train", *validation)
-    tables = {name: _try(partial(source.read, task, name), errors) for name in names}
+    tables = {name: attempt(partial(source.read, task, name), errors) for name in names}
     if errors:
-        raise _merged(errors)
+        raise merged(errors)
     read = {name: table for name, table in tables.items() if table is not None}
     seed = config.seed if config.sampling_seed is None else config.sampling_seed
     train = read.pop(names[0])

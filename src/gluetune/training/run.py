@@ -70,12 +70,16 @@ def train(
                 hint=f"Type: gluetune train --resume {resume}",
             )
         return _resume(RunFolder(Path(resume)), extras, reporter)
-    return _start(_merge(task, config, settings), extras, reporter)
+    return _start(merge_settings(task, config, settings), extras, reporter)
 
 
-def _merge(
+def merge_settings(
     task: str | None, config: str | Path | TrainConfig | None, settings: Mapping[str, Any]
 ) -> TrainConfig:
+    """Return `config` with `task` and `settings` put over it.
+
+    Raises ConfigurationError with every mistake that can be found without compute.
+    """
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
     if isinstance(config, TrainConfig):

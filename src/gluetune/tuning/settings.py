@@ -120,6 +120,7 @@ def begin_or_go_on(
     if folder.settings.exists():
         kept = read_config(folder.settings)
         _check_same(folder, kept.get("asked"), asked)
+        _check_same_data(folder, kept["found"]["fingerprints"], found["fingerprints"])
         return dict(kept["found"])
     write_text(folder.settings, dump_yaml({"asked": asked, "found": dict(found)}))
     return dict(found)
@@ -149,6 +150,17 @@ def _check_same(folder: SearchFolder, kept: Any, asked: Mapping[str, Any]) -> No
         f"{folder.path} holds another search: {'; '.join(differing)}.",
         hint="Leave --output out, or choose another: a search is gone on with by its own command.",
     )
+
+
+def _check_same_data(
+    folder: SearchFolder, kept: Mapping[str, str], found: Mapping[str, str]
+) -> None:
+    changed = [split for split in found if kept.get(split) != found[split]]
+    if changed:
+        raise RunError(
+            f"The data have changed since {folder.path} began: {', '.join(changed)}.",
+            hint="Trials on other data cannot be compared. Choose another --output.",
+        )
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

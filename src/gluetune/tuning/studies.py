@@ -66,8 +66,12 @@ def seed_of(seed: int, number: int) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-def make_sampler(text: str, seed: int, number: int) -> optuna.samplers.BaseSampler:
+def make_sampler(
+    text: str, seed: int, number: int, *, several: bool = False
+) -> optuna.samplers.BaseSampler:
     """Return the sampler that proposes the `number`th trial of the search with this `seed`.
+
+    `several` trials at a time make TPE keep away from those that run (its constant liar).
 
     `text` is Optuna's name or a short one, with arguments or without: `tpe`, `TPESampler`,
     `TPESampler(multivariate=True)`. Raises ConfigurationError where Optuna has no such thing.
@@ -76,6 +80,8 @@ def make_sampler(text: str, seed: int, number: int) -> optuna.samplers.BaseSampl
     made = _class_of("samplers", name, _SAMPLERS, f"--sampler {text}")
     if "seed" in inspect.signature(made).parameters:
         given.setdefault("seed", seed if name in _ONE_SEED else seed_of(seed, number))
+    if several and "constant_liar" in inspect.signature(made).parameters:
+        given.setdefault("constant_liar", True)
     sampler: optuna.samplers.BaseSampler = _made(made, given, f"--sampler {text}")
     return sampler
 

@@ -18,13 +18,13 @@ from gluetune.errors import (
 )
 from gluetune.records import EpochRecord
 from gluetune.runs import Run
+from gluetune.training.calls import tell
 from gluetune.tuning.objective import Select, objective, value_of
 from gluetune.tuning.studies import make_pruner, open_storage, quiet_optuna, take_up
+from gluetune.tuning.telling import Evaluated, TellingReporter
 
 if TYPE_CHECKING:
     import optuna
-
-    from gluetune.training.progress import Reporter
 
 Ending = Literal["finished", "pruned", "failed"]
 
@@ -72,19 +72,16 @@ class TrialEnd:
     error: str = ""
 
 
-def run_trial(
-    call: TrialCall,
-    progress: bool | Reporter = False,
-    on_report: Callable[[], object] | None = None,
-) -> TrialEnd:
+def run_trial(call: TrialCall) -> TrialEnd:
     """Run or go on with a trial, telling its values to the study on disk, and say how it ended.
 
-    `on_report` is called after each evaluation. A signal leaves the trial running in the study, to
-    be taken up again.
+    A signal leaves the trial running in the study, to be taken up again.
     """
-    report = _report_to(call, on_report)
+    report = _report_to(call)
     try:
-        run = objective(call.config, call.folder, report, select=call.select, progress=progress)
+        run = objective(
+            call.config, call.folder, report, select=call.select, progress=TellingReporter()
+        )
         return TrialEnd(call.number, "finished", call.sign * value_of(run.record))
     except Pruned:
         return TrialEnd(call.number, "pruned", call.sign * value_of(Run(call.folder).record))
@@ -92,9 +89,20 @@ def run_trial(
         return TrialEnd(call.number, "failed", None, f"{type(error).__name__}: {error}")
 
 
-def _report_to(
-    call: TrialCall, on_report: Callable[[], object] | None
-) -> Callable[[EpochRecord], None]:
+def run_final(config: TrainConfig, folder: Path, select: Select | None, sign: int) -> None:
+    """Train the best setting, or go on with that."""
+
+    count = 0
+
+    def report(epoch: EpochRecord) -> None:
+        nonlocal count
+        count += 1
+        tell(Evaluated(count, epoch.epoch, _value(epoch, sign)))
+
+    objective(config, folder, report, select=select, progress=TellingReporter())
+
+
+def _report_to(call: TrialCall) -> Callable[[EpochRecord], None]:
     """Return what tells an evaluation to the study, and raises Pruned where its pruner says so."""
     trial = _trial(call)
     count = 0
@@ -102,18 +110,21 @@ def _report_to(
     def report(epoch: EpochRecord) -> None:
         nonlocal count
         count += 1
+        tell(Evaluated(count, epoch.epoch, _value(epoch, call.sign)))
         if epoch.selection is None:
             return
         with warnings.catch_warnings():
             # Of a trial that is taken up again: the same values for the same evaluations.
             warnings.filterwarnings("ignore", message="The reported value is ignored")
             trial.report(call.sign * epoch.selection, count)
-        if on_report is not None:
-            on_report()
         if trial.should_prune():
             raise Pruned(f"Trial {call.number} was pruned after {count} evaluations.")
 
     return report
+
+
+def _value(epoch: EpochRecord, sign: int) -> float | None:
+    return None if epoch.selection is None else sign * epoch.selection
 
 
 def _trial(call: TrialCall) -> optuna.Trial:
