@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gluetune.errors import ConfigurationError, Finding
-from gluetune.training.signals import listening
 from gluetune.training.calls import tell
+from gluetune.training.signals import listening
 
 
 def double(number: int) -> int:

@@ -12,8 +12,9 @@ from gluetune.reporting.plots import Point, Tick
 WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 62, 30, 30, 44
 _BAR, _NAMES = 26, 190
-_FAINTEST = 0.2
-"""Opacity of the worst trial's line; the best one's is 1."""
+_FAINTEST = 0.35
+_LONGEST = 24
+"""Opacity of the worst trial's line (the best one's is 1); letters of a name on an axis."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def importance_bars(importances: Mapping[str, float]) -> Bars | None:
     ranked = sorted(importances.items(), key=lambda item: -item[1])
     return Bars(
         bars=tuple(
-            Bar(name, f"{share:.0%}", _BAR * number + 6, round(room * share, 1))
+            Bar(_cut(name), f"{share:.0%}", _BAR * number + 6, round(room * share, 1))
             for number, (name, share) in enumerate(ranked)
         ),
         height=_BAR * len(ranked) + 8,
@@ -174,7 +175,7 @@ def parallel(
         )
     traces.sort(key=lambda trace: (trace.best, trace.opacity))
     axes = tuple(
-        Axis(x, name, tuple(Tick(_down(at), text) for at, text in ticks))
+        Axis(x, _cut(name), tuple(Tick(_down(at), _cut(text)) for at, text in ticks))
         for x, name, (_, ticks) in zip(xs, [*names, value_name], scales, strict=True)
     )
     return Parallel(axes, tuple(traces))
@@ -196,6 +197,10 @@ def _scale(column: Sequence[Any], *, log_scale: bool) -> tuple[Any, list[tuple[f
         lambda value: kinds.index(str(value)) / room,
         [(number / room, kind) for number, kind in enumerate(kinds)],
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:

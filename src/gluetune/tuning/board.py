@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -142,7 +143,7 @@ class LiveBoard(LineBoard):
         table.title = f"{self.title}: {done} of {self.trials} trials"
         for name, what in self._final.items():
             value = "" if what is None else shown(what.value)
-            table.add_row(name, self._share(name), value, "", self._clock(name), "on all of train")
+            table.add_row(name, self._share(name), value, "", self._clock(name))
         return table
 
     def _time_of(self, row: TrialRow) -> tuple[str, str]:
@@ -160,10 +161,16 @@ class LiveBoard(LineBoard):
 
 def trials_table(rows: Sequence[TrialRow], best: TrialRow | None, time_of: Any = None) -> Table:
     """Return trials as a table; `time_of` gives how far a trial is, and its time."""
-    table = Table(title_justify="left")
+    table = Table(title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name in ("trial", "state", "value", "epoch", "time"):
-        table.add_column(name, justify="left" if name == "state" else "right")
-    table.add_column("parameters")
+        table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
+    names = list(dict.fromkeys(name for row in rows for name in row.parameters))
+    for name in names:
+        # Broken where the words are: five of them side by side are wider than a terminal.
+        heading = Text(name.removeprefix("set.").replace("_", "\n"))
+        table.add_column(heading, justify="right", overflow="fold")
+    if any(row.error for row in rows):
+        table.add_column("error", ratio=1)
     for row in rows:
         seconds = "" if row.seconds is None else _clock(row.seconds)
         state, clock = time_of(row) if time_of else (row.state, seconds)
@@ -174,7 +181,8 @@ def trials_table(rows: Sequence[TrialRow], best: TrialRow | None, time_of: Any =
             "" if row.value is None else f"{row.value:.4f}",
             "" if row.evaluation is None else str(row.evaluation),
             clock,
-            Text(described(row.parameters) + (f"  {row.error}" if row.error else "")),
+            *(Text(_short(row.parameters.get(name, ""))) for name in names),
+            *([Text(row.error)] if any(one.error for one in rows) else []),
             style="bold" if is_best else None,
         )
     return table

@@ -150,15 +150,16 @@ class Driver:
             workers.start(number, run_trial, call)
 
     def _propose(self, number: int) -> int:
-        settings, base = self.settings, self.base
         with quiet_optuna():
-            self.study.sampler = make_sampler(
-                settings.sampler, base.seed, number, several=self.several
-            )
+            self.study.sampler = self._sampler(number)
             trial = self.study.ask()
             self._suggest(trial)
         assert trial.number == number, "nobody else asks"
         return number
+
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        name, seed = self.settings.sampler, self.base.seed
+        return make_sampler(name, seed, number, several=self.several)
 
     def _suggest(self, trial: optuna.Trial) -> None:
         space = self.settings.space
@@ -169,7 +170,7 @@ class Driver:
         trial = trials_of(self.study)[number]
         if PARAMETERS not in trial.user_attrs:  # killed between the two: proposed once more
             with quiet_optuna():
-                self.study.sampler = make_sampler(self.settings.sampler, self.base.seed, number)
+                self.study.sampler = self._sampler(number)
                 self._suggest(take_up(self.study, number))
             trial = trials_of(self.study)[number]
         return TrialCall(

@@ -66,7 +66,7 @@ def plan_search(
     threads = base.threads or (threads_each(jobs) if jobs > 1 else None)
     prepared = attempt(lambda: _prepare(base, parsed, threads), errors)
     if errors or checked is None or prepared is None:
-        raise merged(errors)
+        raise _as_typed(merged(errors), objective)
     settings = SearchSettings(
         base=base.model_copy(
             update={"data": prepared.config.data, "model": prepared.config.model, "output": None}
@@ -96,6 +96,18 @@ def _share_to_hold_out(base: TrainConfig) -> float:
     except GluetuneError:
         return _HELD_OUT_SHARE  # the preflight tells what is wrong with the data
     return min(_HELD_OUT_SHARE, round(_HELD_OUT_ROWS / len(table), 6))
+
+
+def _as_typed(error: GluetuneError, objective: str | Objective | None) -> GluetuneError:
+    """Name the flag that was typed: the objective is the metric of every trial."""
+    if not isinstance(objective, str):
+        return error
+    return type(error).of(
+        [
+            Finding(one.message.replace("--metric", "--objective"), one.hint)
+            for one in error.findings
+        ]
+    )
 
 
 def _prepare(base: TrainConfig, space: Space | HpSpace | None, threads: int | None) -> Prepared:
