@@ -48,6 +48,12 @@ ROWS = (
 )
 
 
+EVERYTHING = [
+    *("--batch-size", "8", "--epochs", "1", "--warmup", "0", "--weight-decay", "0"),
+    *("--learning-rate", "1e-3"),
+]
+
+
 def _fails(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     with pytest.raises(SystemExit) as caught:
         main(["search", *words])
@@ -97,23 +103,7 @@ def test_all_that_is_wrong_is_told_at_once(
         (["--metric", "loss", "--objective", "score"], "two answers to one question"),
         (["--space", "nowhere.yaml"], "There is no file nowhere.yaml"),
         (["--output", "{data}"], "holds no search"),
-        (
-            [
-                *[
-                    "--batch-size",
-                    "8",
-                    "--epochs",
-                    "1",
-                    "--warmup",
-                    "0",
-                    "--weight-decay",
-                    "0",
-                    "--learning-rate",
-                    "1",
-                ]
-            ],
-            "nothing is left to search",
-        ),
+        (EVERYTHING, "nothing is left to search"),
     ],
 )
 def test_a_mistake_is_named(
