@@ -87,7 +87,7 @@ def test_a_search_ends_with_its_best_trial_trained_on_all_of_train(whole: BestRu
 
     # 48 rows: a fifth is held out, half of the rest is trained on; at last all of them.
     assert whole.run.record.data is not None
-    assert whole.run.record.data.rows == {"train": 19, "holdout": 10}
+    assert whole.run.record.data.rows == {"train": 20, "holdout": 10}
     assert [run.record.seed for run in whole.finals] == [42, 43]
     for run in whole.finals:
         assert run.record.data is not None

@@ -34,6 +34,7 @@ FAILURES = (
     CheckpointError,
     DataError,
     ArithmeticError,
+    ImportError,
     LookupError,
     MemoryError,
     RuntimeError,
