@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Finding,
         GluetuneError,
         HubError,
+        Pruned,
         RunError,
         StorageError,
         TrainingError,
@@ -39,11 +40,14 @@ if TYPE_CHECKING:
     from gluetune.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
     from gluetune.training.run import train
     from gluetune.training.trainer import Trainer
+    from gluetune.tuning.outcomes import BestRun
+    from gluetune.tuning.searching import search
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Answer": "gluetune.evaluation.predictor",
+    "BestRun": "gluetune.tuning.outcomes",
     "CheckpointError": "gluetune.errors",
     "Comparison": "gluetune.reporting.comparison",
     "ConfigurationError": "gluetune.errors",
@@ -55,6 +59,7 @@ _HOMES = {
     "Measured": "gluetune.evaluation.measuring",
     "PredictedFile": "gluetune.evaluation.file_predictions",
     "Predictor": "gluetune.evaluation.predictor",
+    "Pruned": "gluetune.errors",
     "Record": "gluetune.records",
     "Reference": "gluetune.references",
     "Run": "gluetune.runs",
@@ -77,6 +82,7 @@ _HOMES = {
     "predict": "gluetune.evaluation.file_predictions",
     "published": "gluetune.references",
     "report": "gluetune.reporting.pages",
+    "search": "gluetune.tuning.searching",
     "submit": "gluetune.publishing.submission",
     "suite": "gluetune.suites.run_suite",
     "train": "gluetune.training.run",
@@ -86,6 +92,7 @@ __all__ = [
     "GLUE_TASKS",
     "TASKS",
     "Answer",
+    "BestRun",
     "CheckpointError",
     "Comparison",
     "ConfigurationError",
@@ -97,6 +104,7 @@ __all__ = [
     "Measured",
     "PredictedFile",
     "Predictor",
+    "Pruned",
     "Record",
     "Reference",
     "Run",
@@ -118,6 +126,7 @@ __all__ = [
     "predict",
     "published",
     "report",
+    "search",
     "submit",
     "suite",
     "train",

@@ -29,6 +29,8 @@ class Status(StrEnum):
     FINISHED = "finished"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    PRUNED = "pruned"
+    """Ended early by a search, since others did better."""
 
 
 class _Part(BaseModel):

@@ -70,7 +70,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """`running`, `finished`, `failed` or `interrupted`."""
+        """`running`, `finished`, `failed`, `interrupted` or `pruned`."""
         return self._record.status.value
 
     @property
@@ -153,10 +153,14 @@ def recipe_of(run: Run, besides: Collection[str] = ()) -> dict[str, Any]:
     return settings
 
 
+def model_slug(model: str) -> str:
+    """Return a checkpoint's name as a part of a folder's name."""
+    return re.sub(r"[^a-z0-9.]+", "-", Path(model).name.lower()).strip("-.") or "model"
+
+
 def default_folder(task: str, model: str, seed: int) -> Path:
     """Return `runs/TASK-MODEL-sSEED-TIME`, which does not exist yet."""
-    name = re.sub(r"[^a-z0-9.]+", "-", Path(model).name.lower()).strip("-.") or "model"
-    stem = f"{task}-{name}-s{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    stem = f"{task}-{model_slug(model)}-s{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, count = Path("runs") / stem, 1
     while path.exists():
         count += 1

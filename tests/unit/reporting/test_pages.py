@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import json
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.html_pages import HOSTILE, Page
 from tests.support.run_folders import write_run
 
 from gluetune.errors import ConfigurationError, RunError
@@ -14,24 +14,6 @@ from gluetune.reporting.pages import report
 from gluetune.reporting.plots import epoch_plot, plot_letter
 from gluetune.runs import Run
 from gluetune.visible_text import visible
-
-HOSTILE = "<script>alert(1)</script></svg>\"'&\x00\x1b\u202e שלום"
-
-
-class Page(HTMLParser):
-    """Tags, attributes and text of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self.tags.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def test_one_run_is_reported_into_its_folder(tmp_path: Path) -> None:
