@@ -42,6 +42,10 @@ class SuiteFolder:
         """Return the run folder of a job."""
         return self.path / job.name
 
+    def traceback(self, job: JobRecord) -> Path:
+        """Return where the traceback of a job stands that failed in a way nobody foresaw."""
+        return self.path / f"{job.name}.traceback.txt"
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_assignment=True)

@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from gluetune.suite_records import Suite
 
 
-@with_settings_but("task", "seed", "output")
+@with_settings_but("task", "seed", "output", "fraction")
 def suite(
     seeds: Annotated[
         str, typer.Option(help="How many seeds, from 42 on; or which, with commas: 1,2,3.")
     ] = "5",
     tasks: Annotated[
         str | None, typer.Option(help="Tasks with commas: cola,rte. Default: all nine.")
+    ] = None,
+    fraction: Annotated[
+        str | None,
+        typer.Option(help="Share of each training set. Default: all; of the sample, a quarter."),
     ] = None,
     recipe: Annotated[
         str | None,
@@ -64,6 +68,7 @@ def suite(
         found = run_suite(
             seeds=given_seeds,
             tasks=None if tasks is None else _listed(tasks),
+            fraction=fraction,  # type: ignore[arg-type]  # read as text, checked with the rest
             recipe=recipe,
             mnli_init=mnli_init,
             jobs=jobs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,15 @@ def device(*, use_cpu: bool = False) -> torch.device:
     if torch.accelerator.is_available() and not use_cpu:
         return torch.device(torch.accelerator.current_accelerator().type, 0)
     return torch.device("cpu")
+
+
+def visible_devices() -> tuple[str, ...]:
+    """Return what CUDA_VISIBLE_DEVICES calls each GPU of several; nothing where there is one."""
+    count = torch.cuda.device_count()
+    if count < 2:
+        return ()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(named.split(",")) if named else tuple(map(str, range(count)))
 
 
 def device_name(chosen: torch.device) -> str:

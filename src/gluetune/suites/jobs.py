@@ -13,6 +13,7 @@ from gluetune.data.sources import open_source
 from gluetune.errors import RunError
 from gluetune.evaluation.kept_answers import answers
 from gluetune.files import locked
+from gluetune.modeling.classifiers import quiet_transformers
 from gluetune.records import Status
 from gluetune.runs import Run, RunFolder
 from gluetune.tasks import TASKS, get_task
@@ -76,9 +77,10 @@ def run_job(training: Mapping[str, Any]) -> list[str]:
     one (AX by MNLI's) are answered, and the answers kept in the run.
     """
     path = Path(training["output"])
-    _wait_for(path)
-    run = _trained(path, training)
-    return _answer_others(run)
+    with quiet_transformers():
+        _wait_for(path)
+        run = _trained(path, training)
+        return _answer_others(run)
 
 
 def _trained(path: Path, training: Mapping[str, Any]) -> Run:

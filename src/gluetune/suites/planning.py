@@ -53,9 +53,9 @@ def settings_of(request: SuiteRequest, task: str) -> dict[str, Any]:
 
 
 def training_of(
-    record: SuiteRecord, job: JobRecord, folder: SuiteFolder, threads: int | None
+    record: SuiteRecord, job: JobRecord, folder: SuiteFolder, machine: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the arguments of `train` for a job.
+    """Return the arguments of `train` for a job, `machine` being those that decide no score.
 
     One that starts from another's model starts its output layer afresh: the classes are others.
     """
@@ -70,7 +70,7 @@ def training_of(
         if record.commit is not None:
             source["revision"] = record.commit
     return {
-        "threads": threads,
+        **machine,
         **settings,
         **source,
         "task": job.task,

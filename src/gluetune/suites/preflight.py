@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from gluetune.config import TrainConfig, make_config
+from gluetune.data.sample_source import SAMPLES
 from gluetune.data.sources import Source, open_source
 from gluetune.data.splits import require_split
 from gluetune.errors import ConfigurationError, Finding, GluetuneError, HubError
@@ -23,6 +24,11 @@ from gluetune.training.settings import over
 FIRST_SEED: int = TrainConfig.model_fields["seed"].default
 """Where the seeds start when only their number is given: with what `train` takes by itself."""
 
+SAMPLE_FRACTION = 0.25
+"""Of the sample, which is there to try a suite out: all of it would take four times as long to
+train on, and its scores would say as little about GLUE."""
+
+_MACHINE = {"threads", "checkpoint_minutes"}
 _OWN = {
     "task": "--tasks",
     "seed": "--seeds",
@@ -39,6 +45,8 @@ class Checked:
 
     request: SuiteRequest
     checkpoint: Checkpoint
+    machine: Mapping[str, Any]
+    """Settings that decide no score, and are not asked for: with others, a suite is the same."""
 
 
 def check(
@@ -47,7 +55,7 @@ def check(
     seeds: int | Sequence[int],
     tasks: Sequence[str] | None,
     data: str | None,
-    fraction: float,
+    fraction: float | None,
     recipe: str | None,
     mnli_init: bool,
     jobs: int,
@@ -68,8 +76,8 @@ def check(
     known = {name: value for name, value in settings.items() if name not in _OWN}
     if mnli_init and names:
         found.try_(lambda: _check_mnli_init(names))
-    own = {"model": model, "fraction": fraction, **known}
-    configs = [found.try_(partial(_config, task, recipe, own)) for task in names]
+    given = {"model": model, **({} if fraction is None else {"fraction": fraction}), **known}
+    configs = [found.try_(partial(_config, task, recipe, given)) for task in names]
     found.try_(lambda: check_set(known.get("set") or {}))
     source = found.try_(lambda: open_source(data))
     if source is not None:
@@ -91,18 +99,24 @@ def check(
     assert source is not None, "its absence is a finding"
     assert checkpoint is not None, "its absence is a finding"
     # As checked: what was typed as text is a number now.
-    typed = config.model_dump(mode="json", include=set(known))
+    typed = config.model_dump(mode="json", include=set(known) - _MACHINE)
     request = SuiteRequest(
         model="minilm" if model == "minilm" and not checkpoint.commit else checkpoint.name,
         data=source.name,
         tasks=tuple(names),
         seeds=tuple(chosen_seeds or ()),
-        fraction=config.fraction,
+        fraction=default_fraction(source.name) if fraction is None else config.fraction,
         recipe=recipe and get_recipe(recipe).name,
         mnli_init=mnli_init,
         settings=typed | {name: dict(known[name]) for name in ("set",) if name in known},
     )
-    return Checked(request, checkpoint)
+    machine = config.model_dump(include=set(known) & _MACHINE)
+    return Checked(request, checkpoint, machine)
+
+
+def default_fraction(data: str) -> float:
+    """Return the part of each training set that a suite takes when none is asked for."""
+    return SAMPLE_FRACTION if data in SAMPLES else 1.0
 
 
 class _Findings:

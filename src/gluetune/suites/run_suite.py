@@ -12,6 +12,7 @@ from jinja2 import TemplateError
 
 from gluetune.config import flag_of
 from gluetune.errors import GluetuneError, RunError
+from gluetune.evaluation.devices import visible_devices
 from gluetune.files import locked, write_text
 from gluetune.modeling.checkpoints import Checkpoint
 from gluetune.recipes import get_recipe
@@ -33,9 +34,6 @@ from gluetune.suites.running import close, run_jobs
 from gluetune.training.settings import recipe_notes
 from gluetune.training.workers import open_workers, threads_each
 
-_NOT_ASKED = ("threads", "checkpoint_minutes")
-"""Settings that decide no score: with others, a suite is still the same."""
-
 
 def suite(
     model: str = "minilm",
@@ -43,7 +41,7 @@ def suite(
     seeds: int | Sequence[int] = 5,
     tasks: Sequence[str] | None = None,
     data: str | None = None,
-    fraction: float = 1.0,
+    fraction: float | None = None,
     recipe: str | None = None,
     mnli_init: bool = False,
     jobs: int = 1,
@@ -60,7 +58,8 @@ def suite(
         model: A Hub id, a folder, or "minilm".
         seeds: How many, from 42 on; or which.
         tasks: Names of tasks; all nine by default. AX is answered by MNLI's runs.
-        data, fraction: As in `train`.
+        data: As in `train`.
+        fraction: Share of each training set; by default all, and of the sample a quarter.
         recipe: Name of a published recipe, each task with its own settings.
         mnli_init: Start RTE, MRPC and STS-B from MNLI's model of the same seed, with a new head.
         jobs: Trainings at a time, in processes of their own from two on; several may share a GPU.
@@ -87,19 +86,15 @@ def suite(
         settings=settings,
     )
     request = checked.request
-    request.settings = {
-        name: value for name, value in request.settings.items() if name not in _NOT_ASKED
-    }
     path = Path(output) if output else request.default_folder(checked.checkpoint.name)
     folder = SuiteFolder(path)
     _check_folder(folder, request)
     path.mkdir(parents=True, exist_ok=True)
     with locked(path):
         record = _record(folder, request, checked.checkpoint)
-        threads = settings.get("threads") or (threads_each(jobs) if jobs > 1 else None)
         with showing(record.jobs, progress=progress) as shown:
             _introduce(record, folder, shown)
-            _run(record, folder, shown, jobs=jobs, threads=threads)
+            _run(record, folder, shown, jobs, checked.machine)
         _write_pages(record, folder)
     return Suite(path)
 
@@ -108,13 +103,14 @@ def _run(
     record: SuiteRecord,
     folder: SuiteFolder,
     shown: SuiteProgress,
-    *,
     jobs: int,
-    threads: int | None,
+    machine: Mapping[str, Any],
 ) -> None:
+    threads = machine.get("threads") or (threads_each(jobs) if jobs > 1 else None)
+    devices = visible_devices()
     try:
-        with open_workers(jobs, threads=threads, on_told=shown.told) as workers:
-            run_jobs(record, folder, workers, shown, threads=threads)
+        with open_workers(jobs, threads=threads, devices=devices, on_told=shown.told) as workers:
+            run_jobs(record, folder, workers, shown, {**machine, "threads": threads})
     except (KeyboardInterrupt, SystemExit):
         close(record, folder, Status.INTERRUPTED)
         shown.say(f"Stopped, {counts(record.jobs)}. To go on: {record.command}")
@@ -176,8 +172,7 @@ def _record(folder: SuiteFolder, request: SuiteRequest, checkpoint: Checkpoint) 
 def _command(request: SuiteRequest, path: Path) -> str:
     words = ["gluetune", "suite", "--model", request.model, "--data", request.data]
     words += ["--tasks", ",".join(request.tasks), "--seeds", _typed_seeds(request.seeds)]
-    if request.fraction != 1:
-        words += ["--fraction", f"{request.fraction:g}"]
+    words += ["--fraction", f"{request.fraction:g}"]
     if request.recipe:
         words += ["--recipe", request.recipe]
     if request.mnli_init:

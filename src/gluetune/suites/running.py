@@ -5,6 +5,10 @@ Who the workers are (this process, others, a cluster) is not known here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from gluetune.files import write_text
 from gluetune.records import Status
 from gluetune.reporting.suite_summary import summarize
 from gluetune.suite_records import (
@@ -27,12 +31,12 @@ def run_jobs(
     folder: SuiteFolder,
     workers: Workers,
     progress: SuiteProgress,
-    *,
-    threads: int | None = None,
+    machine: Mapping[str, Any],
 ) -> None:
     """Run every job that is not finished; `record` and its file say at any time how far it is.
 
-    `threads` is of each training that begins now. A failed job stops only those that start from it.
+    `machine` holds settings that decide no score (threads, …), for each training that begins now.
+    A failed job stops only those that start from it.
     """
     by_name = {job.name: job for job in record.jobs}
     _take_up(record, folder)
@@ -42,7 +46,7 @@ def run_jobs(
             job.state = JobState.RUNNING
             record.save(folder)
             progress.started(job)
-            workers.start(job.name, run_job, training_of(record, job, folder, threads))
+            workers.start(job.name, run_job, training_of(record, job, folder, machine))
         if not workers.running:
             return
         outcome = workers.wait()
@@ -82,6 +86,9 @@ def _end(
     else:
         job.state, job.error = JobState.FAILED, failure.message
         job.hint = " ".join(finding.hint for finding in failure.findings if finding.hint)
+        if failure.traceback:
+            write_text(folder.traceback(job), failure.traceback)
+            job.hint = f"See {folder.traceback(job)}."
         progress.failed(job)
         for other in block(record.jobs):
             progress.failed(other)

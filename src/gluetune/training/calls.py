@@ -21,6 +21,7 @@ class Failure:
     """The exception's class."""
     findings: tuple[Finding, ...]
     traceback: str = ""
+    """Where an exception arose that nobody foresaw."""
 
     @property
     def message(self) -> str:
@@ -62,14 +63,12 @@ def telling(to: Callable[[Any], object] | None) -> Iterator[None]:
 
 
 def failure_of(error: Exception) -> Failure:
-    """Return what is said of an exception. Only gluetune's own say themselves what to do."""
-    findings = error.findings if isinstance(error, GluetuneError) else ()
-    return Failure(
-        "raised",
-        type(error).__name__,
-        findings or (Finding(f"{type(error).__name__}: {error}"),),
-        "".join(traceback.format_exception(error)),
-    )
+    """Return what is said of an exception; of one that is not gluetune's own, where it arose."""
+    name = type(error).__name__
+    if isinstance(error, GluetuneError):
+        return Failure("raised", name, error.findings)
+    arose = "".join(traceback.format_exception(error))
+    return Failure("raised", name, (Finding(f"{name}: {error}"),), arose)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from gluetune.errors import ConfigurationError
-from gluetune.evaluation.devices import device, multiplies_bf16, resolve_precision
+from gluetune.evaluation.devices import (
+    device,
+    multiplies_bf16,
+    resolve_precision,
+    visible_devices,
+)
 
 _CPU, _CUDA, _MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 
@@ -68,3 +73,13 @@ def test_the_first_accelerator_is_taken_unless_the_cpu_is_asked_for(
     assert device(use_cpu=True) == _CPU
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     assert device() == _CPU
+
+
+def test_several_gpus_are_named_as_the_user_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert visible_devices() == ()
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert visible_devices() == ("0", "1", "2")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6,7")
+    assert visible_devices() == ("4", "6", "7")

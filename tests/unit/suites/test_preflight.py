@@ -61,6 +61,22 @@ def test_what_was_typed_as_text_is_the_same_request(model: str) -> None:
     assert typed.tasks == ("cola", "stsb")
 
 
+def test_what_decides_no_score_is_not_part_of_the_request(model: str) -> None:
+    plain = checked(model)
+    tuned = checked(model, settings={"threads": "2", "checkpoint_minutes": "3"})
+    assert tuned.request == plain.request
+    assert tuned.machine == {"threads": 2, "checkpoint_minutes": 3.0}
+    assert plain.machine == {}
+
+
+def test_of_the_sample_a_quarter_is_taken_unless_said(model: str, tmp_path: Path) -> None:
+    assert checked(model, fraction=None).request.fraction == 0.25
+    assert checked(model, fraction=1).request.fraction == 1
+    data = write_task(tmp_path / "glue", "cola")
+    other = checked(model, fraction=None, data=str(data), tasks=["cola"])
+    assert other.request.fraction == 1
+
+
 def test_all_mistakes_are_told_together(model: str) -> None:
     told = faults(
         "./nothing",

@@ -70,7 +70,7 @@ def begin(folder: SuiteFolder, **changed: Any) -> SuiteRecord:
 def test_every_job_runs_once_and_is_written_down(folder: SuiteFolder) -> None:
     record = begin(folder, mnli_init=True)
     workers = Pretended(folder)
-    run_jobs(record, folder, workers, SilentProgress())
+    run_jobs(record, folder, workers, SilentProgress(), {})
     assert len(workers.started) == len(set(workers.started)) == 18
     assert workers.started[:2] == ["mnli-s42", "mnli-s43"]
     on_disk = Suite(folder.path)
@@ -82,7 +82,7 @@ def test_every_job_runs_once_and_is_written_down(folder: SuiteFolder) -> None:
 def test_a_failed_job_stops_only_what_starts_from_it(folder: SuiteFolder) -> None:
     record = begin(folder, mnli_init=True)
     workers = Pretended(folder, failing=("mnli-s42", "cola-s43"))
-    run_jobs(record, folder, workers, SilentProgress())
+    run_jobs(record, folder, workers, SilentProgress(), {})
     suite = Suite(folder.path)
     states = {job.name: job.state.value for job in suite.failed}
     assert states == {
@@ -101,19 +101,19 @@ def test_a_failed_job_stops_only_what_starts_from_it(folder: SuiteFolder) -> Non
 
 def test_taken_up_only_what_is_missing_runs(folder: SuiteFolder) -> None:
     record = begin(folder, mnli_init=True)
-    run_jobs(record, folder, Pretended(folder, failing=("mnli-s42",)), SilentProgress())
+    run_jobs(record, folder, Pretended(folder, failing=("mnli-s42",)), SilentProgress(), {})
     again = Pretended(folder)
-    run_jobs(Suite(folder.path).record, folder, again, SilentProgress())
+    run_jobs(Suite(folder.path).record, folder, again, SilentProgress(), {})
     assert set(again.started) == {"mnli-s42", "rte-s42", "mrpc-s42", "stsb-s42"}
     assert Suite(folder.path).failed == []
 
 
 def test_a_finished_job_whose_run_is_gone_runs_again(folder: SuiteFolder) -> None:
     record = begin(folder, tasks=("cola",))
-    run_jobs(record, folder, Pretended(folder), SilentProgress())
+    run_jobs(record, folder, Pretended(folder), SilentProgress(), {})
     (folder.path / "cola-s43" / "record.json").unlink()
     again = Pretended(folder)
-    run_jobs(Suite(folder.path).record, folder, again, SilentProgress())
+    run_jobs(Suite(folder.path).record, folder, again, SilentProgress(), {})
     assert again.started == ["cola-s43"]
 
 
@@ -124,3 +124,21 @@ def test_closing_says_what_was_running(folder: SuiteFolder) -> None:
     content = json.loads(folder.record.read_text())
     assert content["status"] == "interrupted"
     assert [job["state"] for job in content["jobs"]] == ["waiting", "waiting"]
+
+
+def test_a_failure_that_nobody_foresaw_leaves_its_traceback(folder: SuiteFolder) -> None:
+    class Odd(Pretended):
+        def wait(self, timeout: float | None = None) -> Outcome | None:
+            outcome = super().wait()
+            assert outcome is not None
+            findings = (Finding("ZeroDivisionError: by nothing"),)
+            return Outcome(
+                outcome.key, failure=Failure("raised", "ZeroDivisionError", findings, "Traceback …")
+            )
+
+    record = begin(folder, tasks=("cola",), seeds=(1,))
+    run_jobs(record, folder, Odd(folder), SilentProgress(), {})
+    (failed,) = Suite(folder.path).failed
+    assert failed.error == "ZeroDivisionError: by nothing"
+    assert failed.hint == f"See {folder.path / 'cola-s1.traceback.txt'}."
+    assert (folder.path / "cola-s1.traceback.txt").read_text() == "Traceback …"
