@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gluetune.evaluation.file_predictions import PredictedFile, predict
     from gluetune.evaluation.measuring import Measured, evaluate
     from gluetune.evaluation.predictor import Answer, Predictor, load
+    from gluetune.exporting.onnx import export
+    from gluetune.exports import ExportRecord
     from gluetune.publishing.submission import Submission, submit
     from gluetune.records import Record
     from gluetune.references import Reference, published
@@ -45,6 +47,7 @@ _HOMES = {
     "Comparison": "gluetune.reporting.comparison",
     "ConfigurationError": "gluetune.errors",
     "DataError": "gluetune.errors",
+    "ExportRecord": "gluetune.exports",
     "Finding": "gluetune.errors",
     "GLUE_TASKS": "gluetune.tasks",
     "GluetuneError": "gluetune.errors",
@@ -65,6 +68,7 @@ _HOMES = {
     "TrainingError": "gluetune.errors",
     "compare": "gluetune.reporting.comparison",
     "evaluate": "gluetune.evaluation.measuring",
+    "export": "gluetune.exporting.onnx",
     "get_task": "gluetune.tasks",
     "load": "gluetune.evaluation.predictor",
     "predict": "gluetune.evaluation.file_predictions",
@@ -82,6 +86,7 @@ __all__ = [
     "Comparison",
     "ConfigurationError",
     "DataError",
+    "ExportRecord",
     "Finding",
     "GluetuneError",
     "HubError",
@@ -101,6 +106,7 @@ __all__ = [
     "__version__",
     "compare",
     "evaluate",
+    "export",
     "get_task",
     "load",
     "predict",

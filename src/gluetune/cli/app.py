@@ -18,6 +18,7 @@ from gluetune.cli import run_glue
 from gluetune.cli.compare import compare
 from gluetune.cli.env import env
 from gluetune.cli.evaluate import evaluate
+from gluetune.cli.export import export
 from gluetune.cli.predict import predict
 from gluetune.cli.references import references
 from gluetune.cli.report import report
@@ -40,6 +41,7 @@ app.command()(compare)
 app.command()(report)
 app.command()(references)
 app.command()(submit)
+app.command()(export)
 app.command()(env)
 
 

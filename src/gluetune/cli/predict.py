@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from gluetune.cli.choices import one_of
 from gluetune.config import Precision
 from gluetune.errors import ConfigurationError
 from gluetune.visible_text import visible
@@ -65,21 +66,26 @@ def predict(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
     ] = False,
+    backend: Annotated[
+        str, typer.Option(help="torch, or what `gluetune export` made: onnx, onnx-int8.")
+    ] = "torch",
     as_json: Annotated[bool, typer.Option("--json", help="Answer typed text in JSON.")] = False,
 ) -> None:
     """Ask a trained model about text: typed here, in a file, or on standard input."""
     _check_inputs(texts, file, output)
+    from gluetune.evaluation.backends import BackendName
     from gluetune.evaluation.predictor import load
 
     predictor = load(
         model,
         task=task,
-        precision=_precision(precision),
+        precision=one_of(precision, Precision, "--precision"),
         batch_size=batch_size,
         threads=threads,
         label_order=[name.strip() for name in label_order.split(",")] if label_order else None,
         revision=revision,
         trust_remote_code=trust_remote_code,
+        backend=one_of(backend, BackendName, "--backend"),
     )
     if texts:
         _answer(Console(), predictor, texts, as_json)
@@ -92,16 +98,6 @@ def predict(
         "prefix": prefix,
     }
     _answer_file(predictor, file, output, options)
-
-
-def _precision(text: str) -> Precision:
-    for known in get_args(Precision):
-        if text == known:
-            return known  # type: ignore[no-any-return]  # get_args has no types
-    raise ConfigurationError(
-        f"--precision {text}: there is no such precision.",
-        hint=f"Type one of: {', '.join(get_args(Precision))}.",
-    )
 
 
 def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | None) -> None:
