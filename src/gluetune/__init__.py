@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from gluetune.reporting.comparison import Comparison, compare
     from gluetune.reporting.pages import report
     from gluetune.runs import Run
+    from gluetune.serving.limits import Limits
+    from gluetune.serving.server import serve
     from gluetune.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
     from gluetune.training.run import train
     from gluetune.training.trainer import Trainer
@@ -52,6 +54,7 @@ _HOMES = {
     "GLUE_TASKS": "gluetune.tasks",
     "GluetuneError": "gluetune.errors",
     "HubError": "gluetune.errors",
+    "Limits": "gluetune.serving.limits",
     "Measured": "gluetune.evaluation.measuring",
     "PredictedFile": "gluetune.evaluation.file_predictions",
     "Predictor": "gluetune.evaluation.predictor",
@@ -74,6 +77,7 @@ _HOMES = {
     "predict": "gluetune.evaluation.file_predictions",
     "published": "gluetune.references",
     "report": "gluetune.reporting.pages",
+    "serve": "gluetune.serving.server",
     "submit": "gluetune.publishing.submission",
     "train": "gluetune.training.run",
 }
@@ -90,6 +94,7 @@ __all__ = [
     "Finding",
     "GluetuneError",
     "HubError",
+    "Limits",
     "Measured",
     "PredictedFile",
     "Predictor",
@@ -112,6 +117,7 @@ __all__ = [
     "predict",
     "published",
     "report",
+    "serve",
     "submit",
     "train",
 ]

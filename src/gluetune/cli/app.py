@@ -22,6 +22,7 @@ from gluetune.cli.export import export
 from gluetune.cli.predict import predict
 from gluetune.cli.references import references
 from gluetune.cli.report import report
+from gluetune.cli.serve import serve
 from gluetune.cli.show import show
 from gluetune.cli.submit import submit
 from gluetune.cli.train import train
@@ -42,6 +43,7 @@ app.command()(report)
 app.command()(references)
 app.command()(submit)
 app.command()(export)
+app.command()(serve)
 app.command()(env)
 
 
