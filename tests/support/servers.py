@@ -71,4 +71,4 @@ class Watched:
 
 def watched(predictor: Predictor, before: Callable[[], None] = lambda: None) -> Predictor:
     """Return a predictor like `predictor`, whose `opened` is Watched."""
-    return Predictor(Watched(predictor.opened, before))  # type: ignore[arg-type]  # by delegation
+    return Predictor(Watched(predictor.opened, before))

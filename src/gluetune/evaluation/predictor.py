@@ -110,7 +110,7 @@ class Predictor:
         """
         limit = self.opened.max_length if cut else None
         tokens = self.opened.tokenizer(
-            *self._columns(texts), truncation=limit is not None, max_length=limit
+            *self._columns(texts), truncation=limit is not None, max_length=limit, verbose=False
         )
         names = list(tokens)
         examples: Any = [

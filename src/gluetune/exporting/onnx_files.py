@@ -42,18 +42,15 @@ def write_onnx(
         ]
     )
     names = tuple(name for name in batch if name in inspect.signature(model.forward).parameters)
-    shape = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    arrays = tuple(batch[name].cpu() for name in names)
+    model = model.cpu().eval()
     try:
         with quiet_transformers(), _quiet_exporter(), torch.inference_mode(False), torch.no_grad():
-            program = torch.onnx.export(
-                _LogitsOnly(model.cpu().eval(), names),
-                tuple(batch[name].cpu() for name in names),
-                dynamo=True,
-                input_names=list(names),
-                output_names=["logits"],
-                dynamic_shapes=((shape,) * len(names),),
-                verbose=False,
-            )
+            try:
+                program = _traced(_LogitsOnly(model, names, float_mask=False), arrays)
+            except torch.onnx.OnnxExporterError:
+                # torch 2.13 cannot decompose `1.0 - mask` of an integer mask (XLNet, T5).
+                program = _traced(_LogitsOnly(model, names, float_mask=True), arrays)
             program.save(path)
     except (torch.onnx.OnnxExporterError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(
@@ -61,6 +58,19 @@ def write_onnx(
             hint="torch.onnx knows no way for this architecture; PyTorch runs it as before.",
         ) from error
     return names
+
+
+def _traced(function: _LogitsOnly, arrays: tuple[torch.Tensor, ...]) -> Any:
+    shape = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    return torch.onnx.export(
+        function,
+        arrays,
+        dynamo=True,
+        input_names=list(function.names),
+        output_names=["logits"],
+        dynamic_shapes=((shape,) * len(arrays),),
+        verbose=False,
+    )
 
 
 def write_int8(path: Path, source: Path) -> None:
@@ -78,13 +88,16 @@ def write_int8(path: Path, source: Path) -> None:
 class _LogitsOnly(nn.Module):  # type: ignore[misc]  # torch is not followed
     """The model as a function from arrays, by position, to its logits."""
 
-    def __init__(self, model: PreTrainedModel, names: tuple[str, ...]) -> None:
+    def __init__(self, model: PreTrainedModel, names: tuple[str, ...], float_mask: bool) -> None:
         super().__init__()
         self.model = model
         self.names = names
+        self.float_mask = float_mask
 
     def forward(self, *arrays: torch.Tensor) -> Any:
         inputs: dict[str, Any] = dict(zip(self.names, arrays, strict=True))
+        if self.float_mask and "attention_mask" in inputs:
+            inputs["attention_mask"] = inputs["attention_mask"].to(self.model.dtype)
         if "use_cache" in inspect.signature(self.model.forward).parameters:
             inputs["use_cache"] = False  # keys and values that nobody asks for again
         logits = self.model(**inputs)["logits"]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.support.servers import watched
 
-from gluetune.evaluation.predictor import Predictor
+from gluetune.evaluation.predictor import Predictor, Text
 from gluetune.serving.batching import Answered, Batcher
 from gluetune.serving.limits import Limits
 from gluetune.serving.refusals import Refusal
@@ -50,8 +51,8 @@ class Gate:
         assert await asyncio.to_thread(self.reached.wait, 30)
 
 
-async def ask(batcher: Batcher, *texts: Any, truncate: bool = False) -> Answered:
-    return await batcher.answer(texts, truncate=truncate)
+async def ask(batcher: Batcher, *typed: Text, texts: Sequence[Text] = ()) -> Answered:
+    return await batcher.answer(typed or texts, truncate=False)
 
 
 def test_requests_that_wait_are_answered_together_each_its_own(emotions: Predictor) -> None:
@@ -76,8 +77,9 @@ def test_requests_that_wait_are_answered_together_each_its_own(emotions: Predict
 
 
 def test_a_text_alone_is_answered_to_the_bit(emotions: Predictor) -> None:
-    for text in ["a", "a quick brown fox", ("a pair", "of texts")]:
-        answered = run(emotions, lambda batcher, text=text: ask(batcher, text))
+    texts: list[Text] = ["a", "a quick brown fox", ("a pair", "of texts")]
+    for text in texts:
+        answered = run(emotions, partial(ask, texts=[text]))
         np.testing.assert_array_equal(answered.logits, emotions.logits([text]))
 
 
@@ -172,7 +174,7 @@ def test_texts_that_are_too_long_are_refused_or_cut(emotions: Predictor) -> None
         with pytest.raises(Refusal, match=r"at most 32 tokens. Given: 10\d") as raised:
             await ask(batcher, "a", long)
         assert raised.value.status == 413
-        return await ask(batcher, "a", long, truncate=True)
+        return await batcher.answer(["a", long], truncate=True)
 
     answered = run(emotions, work)
     assert answered.truncated == 1

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gluetune.errors import ConfigurationError
@@ -78,6 +78,7 @@ def test_what_cannot_be_answered_is_refused_without_its_text(
     assert raised.value.__cause__ is None
 
 
+@settings(max_examples=50)
 @given(st.recursive(st.none() | st.booleans() | st.text() | st.integers(), st.lists, max_leaves=9))
 def test_any_json_is_read_or_refused(inputs: Any) -> None:
     with contextlib.suppress(Refusal):
@@ -85,6 +86,7 @@ def test_any_json_is_read_or_refused(inputs: Any) -> None:
         assert 1 <= len(asked.texts) <= LIMITS.max_client_batch_size
 
 
+@settings(max_examples=50)
 @given(st.binary())
 def test_any_bytes_are_refused(content: bytes) -> None:
     with pytest.raises(Refusal):
