@@ -111,7 +111,7 @@ def read_export(path: Path) -> ExportRecord:
     except OSError as error:
         raise RunError(
             f"{path.parent} holds no exported model: it has no {path.name}.",
-            hint="Export it first: gluetune export RUN --onnx",
+            hint=f"Export it first: gluetune export {path.parent.parent} --onnx",
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
