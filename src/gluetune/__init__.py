@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     from gluetune.evaluation.file_predictions import PredictedFile, predict
     from gluetune.evaluation.measuring import Measured, evaluate
     from gluetune.evaluation.predictor import Answer, Predictor, load
+    from gluetune.exporting.onnx import export
+    from gluetune.exports import ExportRecord
     from gluetune.publishing.submission import Submission, submit
     from gluetune.records import Record
     from gluetune.references import Reference, published
     from gluetune.reporting.comparison import Comparison, compare, compare_suites
     from gluetune.reporting.pages import report
     from gluetune.runs import Run
+    from gluetune.serving.limits import Limits
+    from gluetune.serving.server import serve
     from gluetune.suite_records import Suite
     from gluetune.suites.run_suite import suite
     from gluetune.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
@@ -52,10 +56,12 @@ _HOMES = {
     "Comparison": "gluetune.reporting.comparison",
     "ConfigurationError": "gluetune.errors",
     "DataError": "gluetune.errors",
+    "ExportRecord": "gluetune.exports",
     "Finding": "gluetune.errors",
     "GLUE_TASKS": "gluetune.tasks",
     "GluetuneError": "gluetune.errors",
     "HubError": "gluetune.errors",
+    "Limits": "gluetune.serving.limits",
     "Measured": "gluetune.evaluation.measuring",
     "PredictedFile": "gluetune.evaluation.file_predictions",
     "Predictor": "gluetune.evaluation.predictor",
@@ -77,12 +83,14 @@ _HOMES = {
     "compare_suites": "gluetune.reporting.comparison",
     "diagnose": "gluetune.evaluation.diagnosing",
     "evaluate": "gluetune.evaluation.measuring",
+    "export": "gluetune.exporting.onnx",
     "get_task": "gluetune.tasks",
     "load": "gluetune.evaluation.predictor",
     "predict": "gluetune.evaluation.file_predictions",
     "published": "gluetune.references",
     "report": "gluetune.reporting.pages",
     "search": "gluetune.tuning.searching",
+    "serve": "gluetune.serving.server",
     "submit": "gluetune.publishing.submission",
     "suite": "gluetune.suites.run_suite",
     "train": "gluetune.training.run",
@@ -98,9 +106,11 @@ __all__ = [
     "ConfigurationError",
     "DataError",
     "Diagnosis",
+    "ExportRecord",
     "Finding",
     "GluetuneError",
     "HubError",
+    "Limits",
     "Measured",
     "PredictedFile",
     "Predictor",
@@ -121,12 +131,14 @@ __all__ = [
     "compare_suites",
     "diagnose",
     "evaluate",
+    "export",
     "get_task",
     "load",
     "predict",
     "published",
     "report",
     "search",
+    "serve",
     "submit",
     "suite",
     "train",

@@ -7,6 +7,7 @@ runs/cola-all-minilm-l6-v2-s42-20260101-120000/
   model/           the best model, as save_pretrained writes it
   predictions/     validation.parquet: idx, label, prediction, logits
   report.html      the run as one page
+  onnx/            the model as `gluetune export` made it
   checkpoints/     what `--resume` needs, while the run is unfinished
 ```
 """
@@ -38,6 +39,7 @@ class RunFolder:
         self.model = path / "model"
         self.predictions = path / "predictions"
         self.checkpoints = path / "checkpoints"
+        self.onnx = path / "onnx"
 
     def predictions_on(self, split: str) -> Path:
         """Return the file of the predictions on a split."""

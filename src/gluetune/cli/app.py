@@ -18,10 +18,12 @@ from gluetune.cli import run_glue
 from gluetune.cli.compare import compare
 from gluetune.cli.env import env
 from gluetune.cli.evaluate import evaluate
+from gluetune.cli.export import export
 from gluetune.cli.predict import predict
 from gluetune.cli.references import references
 from gluetune.cli.report import report
 from gluetune.cli.search import search
+from gluetune.cli.serve import serve
 from gluetune.cli.show import show
 from gluetune.cli.submit import submit
 from gluetune.cli.suite import suite
@@ -44,6 +46,8 @@ app.command()(compare)
 app.command()(report)
 app.command()(references)
 app.command()(submit)
+app.command()(export)
+app.command()(serve)
 app.command()(env)
 
 

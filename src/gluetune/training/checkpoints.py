@@ -106,12 +106,6 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("step-"))
 
 
-def weights_digest(model: Path) -> str:
-    """Return the SHA-256 of a saved model's weights, over all its shards."""
-    digests = [sha256(file) for file in sorted(model.glob("*.safetensors"))]
-    return digests[0] if len(digests) == 1 else ",".join(digests)
-
-
 def _carry_best(staging: Path, previous: Path | None) -> None:
     best = staging / "best"
     source = staging if previous is None else previous / "best"

@@ -15,7 +15,7 @@ from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallba
 from gluetune.config import make_config, read_config
 from gluetune.errors import GluetuneError, Pruned
 from gluetune.evaluation.scoring import Evaluation
-from gluetune.files import write_folder
+from gluetune.files import weights_digest, write_folder
 from gluetune.modeling.classifiers import quiet_transformers, reload_classifier
 from gluetune.predictions import keep_predictions
 from gluetune.records import (
@@ -28,7 +28,7 @@ from gluetune.records import (
 from gluetune.reporting.pages import report
 from gluetune.runs import Run, RunFolder
 from gluetune.training.arguments import training_arguments
-from gluetune.training.checkpoints import CheckpointStore, weights_digest
+from gluetune.training.checkpoints import CheckpointStore
 from gluetune.training.flow import Flow
 from gluetune.training.history import timing
 from gluetune.training.preflight import Prepared
