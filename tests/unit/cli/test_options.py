@@ -32,7 +32,7 @@ def given(*arguments: str) -> dict[str, Any]:
 
 def test_every_field_has_its_option_in_one_panel() -> None:
     fields = set(TrainConfig.model_fields) - {"task"}
-    assert len(fields) == 25
+    assert len(fields) == 28
     placed = [name for names in _PANELS.values() for name in names]
     assert sorted(placed) == sorted(fields)
     assert fields <= set(inspect.signature(train).parameters)
@@ -67,6 +67,9 @@ VALUES = {
     "max_length": ("128", 128),
     "seed": ("0", 0),
     "threads": ("2", 2),
+    "processes": ("2", 2),
+    "holdout": ("0.2", 0.2),
+    "sampling_seed": ("7", 7),
     "early_stopping": ("3", 3),
     "checkpoint_minutes": ("1.5", 1.5),
     "precision": ("bf16", "bf16"),
