@@ -162,6 +162,11 @@ class TrainConfig(BaseModel):
         start = f"torchrun --nproc-per-node {self.processes} -m " if several else ""
         return f"{start}gluetune train"
 
+    @property
+    def rows_seed(self) -> int:
+        """The seed of the rows that `fraction` and `holdout` draw."""
+        return self.seed if self.sampling_seed is None else self.sampling_seed
+
     def save(self, path: Path) -> None:
         """Write the configuration as YAML, without `output`: a repeat gets a folder of its own."""
         values = self.model_dump(mode="json", exclude={"output"}, exclude_none=True)

@@ -109,7 +109,10 @@ def _is_beaten(score: float | None, baseline: float | None) -> bool:
 
 
 def _epochs(record: Record) -> Table:
-    table = Table(title=f"{record.task}: validation by epoch", title_justify="left")
+    from gluetune.reporting.tables import scored_on
+
+    title = f"{record.task}: {scored_on(record)} by epoch"
+    table = Table(title=title, title_justify="left")
     table.add_column("epoch", justify="right")
     table.add_column("train loss", justify="right")
     names = _metric_names(record.epochs[0])

@@ -171,11 +171,10 @@ def _read(config: TrainConfig, task: TaskSpec) -> _Tables:
     if errors:
         raise merged(errors)
     read = {name: table for name, table in tables.items() if table is not None}
-    seed = config.seed if config.sampling_seed is None else config.sampling_seed
     train = read.pop(names[0])
     if config.holdout:
-        train, read[HELD_OUT] = hold_out(train, task, config.holdout, seed)
-    train = take_fraction(train, task, config.fraction, seed)
+        train, read[HELD_OUT] = hold_out(train, task, config.holdout, config.rows_seed)
+    train = take_fraction(train, task, config.fraction, config.rows_seed)
     if config.set.get("dataloader_drop_last") and len(train) < config.batch_size:
         raise ConfigurationError(
             f"--set dataloader_drop_last: the training set has {len(train)} examples, less than "

@@ -93,8 +93,7 @@ def plan_search(
 def _with_objective(base: TrainConfig, objective: str | Objective | None) -> TrainConfig:
     """Put in what all trials have in common: the metric, and the seed of the rows they draw."""
     metric = objective if isinstance(objective, str) else base.metric
-    seed = base.seed if base.sampling_seed is None else base.sampling_seed
-    return base.model_copy(update={"metric": metric, "sampling_seed": seed})
+    return base.model_copy(update={"metric": metric, "sampling_seed": base.rows_seed})
 
 
 def _share_to_hold_out(base: TrainConfig) -> float:
