@@ -24,6 +24,7 @@ from typing import Any, Protocol
 
 from gluetune.training.calls import Call, OnTold, Outcome, telling
 from gluetune.training.processes import Processes
+from gluetune.training.signals import exiting_on_sigterm
 
 
 class Workers(Protocol):
@@ -61,8 +62,8 @@ def open_workers(
         devices: What CUDA_VISIBLE_DEVICES says in each process, in turn; none: all see all.
         on_told: Called with what calls `gluetune.training.calls.tell`.
 
-    Whatever ends the block, calls that still run are asked to stop as by Ctrl-C and waited for;
-    a second Ctrl-C kills them.
+    Whatever ends the block (SIGTERM too), calls that still run are asked to stop as by Ctrl-C and
+    waited for; a second Ctrl-C kills them.
     """
     if count == 1:
         yield _Here(on_told)
@@ -75,10 +76,11 @@ def open_workers(
         for slot in range(count)
     ]
     processes = Processes(environments, on_told)
-    try:
-        yield processes
-    finally:
-        processes.stop()
+    with exiting_on_sigterm():
+        try:
+            yield processes
+        finally:
+            processes.stop()
 
 
 def threads_each(count: int) -> int:

@@ -212,16 +212,22 @@ def _gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists() or _state(pid) == "Z"
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_ctrl_c_lets_every_call_save_and_leaves_no_process(tmp_path: Path, count: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "number"), [(1, signal.SIGINT), (2, signal.SIGINT), (2, signal.SIGTERM)]
+)
+def test_ctrl_c_or_sigterm_lets_every_call_save_and_leaves_no_process(
+    tmp_path: Path, count: int, number: signal.Signals
+) -> None:
     process = _script(tmp_path, count)
     pids = [_started(tmp_path, str(number)) for number in range(count)]
     # Each is in a group of its own: the terminal's Ctrl-C and the parent's would be two.
     assert [os.getpgid(pid) for pid in pids] == pids
-    os.killpg(process.pid, signal.SIGINT)  # what a terminal sends, to all in its group
+    os.killpg(process.pid, number)  # what a terminal sends, to all in its group
     _, err = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGINT  # Python's own end of an unhandled Ctrl-C
-    assert err.count("Traceback") == 1, "the parent's, and no worker's"
+    # Python's own end of an unhandled Ctrl-C, with the parent's traceback and no worker's.
+    is_interrupted = number is signal.SIGINT
+    assert process.returncode == (-signal.SIGINT if is_interrupted else 128 + signal.SIGTERM)
+    assert err.count("Traceback") == is_interrupted
     assert [(tmp_path / f"{number}.saved").exists() for number in range(count)] == [True] * count
     assert all(_gone(pid) for pid in pids)
 
