@@ -20,10 +20,12 @@ if TYPE_CHECKING:
         Finding,
         GluetuneError,
         HubError,
+        Pruned,
         RunError,
         StorageError,
         TrainingError,
     )
+    from gluetune.evaluation.diagnosing import Diagnosis, diagnose
     from gluetune.evaluation.file_predictions import PredictedFile, predict
     from gluetune.evaluation.measuring import Measured, evaluate
     from gluetune.evaluation.predictor import Answer, Predictor, load
@@ -38,11 +40,14 @@ if TYPE_CHECKING:
     from gluetune.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
     from gluetune.training.run import train
     from gluetune.training.trainer import Trainer
+    from gluetune.tuning.outcomes import BestRun
+    from gluetune.tuning.searching import search
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Answer": "gluetune.evaluation.predictor",
+    "BestRun": "gluetune.tuning.outcomes",
     "CheckpointError": "gluetune.errors",
     "Comparison": "gluetune.reporting.comparison",
     "ConfigurationError": "gluetune.errors",
@@ -54,6 +59,7 @@ _HOMES = {
     "Measured": "gluetune.evaluation.measuring",
     "PredictedFile": "gluetune.evaluation.file_predictions",
     "Predictor": "gluetune.evaluation.predictor",
+    "Pruned": "gluetune.errors",
     "Record": "gluetune.records",
     "Reference": "gluetune.references",
     "Run": "gluetune.runs",
@@ -66,14 +72,17 @@ _HOMES = {
     "TrainConfig": "gluetune.config",
     "Trainer": "gluetune.training.trainer",
     "TrainingError": "gluetune.errors",
+    "Diagnosis": "gluetune.evaluation.diagnosing",
     "compare": "gluetune.reporting.comparison",
     "compare_suites": "gluetune.reporting.comparison",
+    "diagnose": "gluetune.evaluation.diagnosing",
     "evaluate": "gluetune.evaluation.measuring",
     "get_task": "gluetune.tasks",
     "load": "gluetune.evaluation.predictor",
     "predict": "gluetune.evaluation.file_predictions",
     "published": "gluetune.references",
     "report": "gluetune.reporting.pages",
+    "search": "gluetune.tuning.searching",
     "submit": "gluetune.publishing.submission",
     "suite": "gluetune.suites.run_suite",
     "train": "gluetune.training.run",
@@ -83,16 +92,19 @@ __all__ = [
     "GLUE_TASKS",
     "TASKS",
     "Answer",
+    "BestRun",
     "CheckpointError",
     "Comparison",
     "ConfigurationError",
     "DataError",
+    "Diagnosis",
     "Finding",
     "GluetuneError",
     "HubError",
     "Measured",
     "PredictedFile",
     "Predictor",
+    "Pruned",
     "Record",
     "Reference",
     "Run",
@@ -107,12 +119,14 @@ __all__ = [
     "__version__",
     "compare",
     "compare_suites",
+    "diagnose",
     "evaluate",
     "get_task",
     "load",
     "predict",
     "published",
     "report",
+    "search",
     "submit",
     "suite",
     "train",

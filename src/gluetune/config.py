@@ -76,6 +76,19 @@ class TrainConfig(BaseModel):
     fraction: float = Field(
         1.0, gt=0, le=1, description="Share of the training set to use, stratified by label."
     )
+    holdout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the training set to hold out, stratified, and to score in place of "
+        "the validation set, which is then not read. `fraction` is of the rest.",
+    )
+    sampling_seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**32,
+        description="Seed of the rows that fraction and holdout draw. Default: the seed.",
+    )
     learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate of AdamW.")
     batch_size: int = Field(16, ge=1, description="Examples per optimiser step.")
     micro_batch_size: int | None = Field(
@@ -110,7 +123,7 @@ class TrainConfig(BaseModel):
     metric: Name = Field(
         "score",
         description="What chooses the best epoch: `score` (the task's own), one of its metrics, "
-        "or one that your compute_metrics returns.",
+        "`loss` (the lowest), or one that your compute_metrics returns.",
     )
     early_stopping: int | None = Field(
         None, ge=1, description="Stop after so many epochs without a better one."
@@ -143,8 +156,7 @@ class TrainConfig(BaseModel):
         for name, value in values.items():
             description = type(self).model_fields[name].description or ""
             lines.append(f"# {' '.join(description.split())}")
-            line = yaml.dump({name: value}, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-            lines.append(line.rstrip("\n"))
+            lines.append(dump_yaml({name: value}).rstrip("\n"))
         write_text(path, "\n".join(lines) + "\n")
 
 
@@ -199,6 +211,12 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         return name.strip(), yaml.load(value, Loader=_Loader)
     except yaml.YAMLError:
         return name.strip(), value
+
+
+def dump_yaml(values: Mapping[str, Any]) -> str:
+    """Return `values` as YAML that `read_config` reads back as they are."""
+    text: str = yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def flag_of(field: str) -> str:

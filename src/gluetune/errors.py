@@ -8,7 +8,8 @@ GluetuneError                 base: a message, the next thing to type, an exit c
 ├── HubError                  the Hub refused, failed, or cannot be reached
 ├── RunError                  a run folder is locked, finished, broken, or not a run
 ├── StorageError              the disk is full, or does not take the file
-└── TrainingError             training itself failed: a loss that is not finite, no memory left
+├── TrainingError             training itself failed: a loss that is not finite, no memory left
+└── Pruned                    no failure: a training was ended early, since others do better
 ```
 
 A message names the value and the place; `hint` says what to type next. Mistakes that can be found
@@ -77,5 +78,11 @@ class StorageError(GluetuneError):
 
 class TrainingError(GluetuneError):
     """Training itself failed: a loss that is not finite, or no memory left."""
+
+    exit_code = 1
+
+
+class Pruned(GluetuneError):  # noqa: N818  # it is no error
+    """A training was ended early, since others do better: what `on_epoch` may raise."""
 
     exit_code = 1

@@ -34,6 +34,12 @@ class Predictions:
     logits: NDArray[np.float32]
     """Shape (rows, classes) in the order of the task's classes, or (rows, 1)."""
 
+    def rows(self, chosen: NDArray[Any]) -> Predictions:
+        """Return the answers on some of the rows, by number."""
+        return Predictions(
+            self.index[chosen], self.labels[chosen], self.predicted[chosen], self.logits[chosen]
+        )
+
     def table(self) -> pa.Table:
         """Return the rows of `predictions/SPLIT.parquet`: idx, label, prediction, logits."""
         import pyarrow as pa

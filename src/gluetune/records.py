@@ -29,6 +29,8 @@ class Status(StrEnum):
     FINISHED = "finished"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    PRUNED = "pruned"
+    """Ended early by a search, since others did better."""
 
 
 class _Part(BaseModel):
@@ -198,6 +200,12 @@ class Record(_Part):
         """Write the record as JSON, atomically."""
         self.updated = now()
         write_json(path, self.model_dump(mode="json"))
+
+
+def best_epoch(record: Record) -> EpochRecord:
+    """Return the epoch whose model the run keeps. The run must have scored."""
+    assert record.best is not None, "a run that has scored has a best epoch"
+    return next(epoch for epoch in record.epochs if epoch.step == record.best.step)
 
 
 def read_record(path: Path) -> Record:

@@ -63,6 +63,11 @@ def published(task: str | None = None, checkpoint: str | None = None) -> tuple[R
     )
 
 
+def human(task: str) -> tuple[Reference, ...]:
+    """Return what people score on `task`. Raises ConfigurationError for one that does not exist."""
+    return tuple(one for one in published(task) if one.model == HUMAN.model)
+
+
 def _is_of(reference: Reference, checkpoint: str) -> bool:
     wanted = checkpoint.lower()
     return any(
@@ -123,6 +128,7 @@ _BASELINES = "mwaskom/seaborn-data, glue.csv; Wang et al. 2019, arXiv 1804.07461
 _LEADERBOARD = "https://gluebenchmark.com/leaderboard"
 _HUMAN = "Nangia and Bowman 2019, https://aclanthology.org/P19-1449"
 
+_PEOPLE = "people, after a short training"
 _ONE_RUN = "single seeded run, run_glue.py"
 _MANY_SEEDS = "median of many seeds"
 _SEARCHED = "single model, single task; settings from a search"
@@ -292,6 +298,23 @@ _ROWS = (
         metrics={"mrpc": "f1", "stsb": "pearson", "qqp": "f1"},
         matched=True,
     ),
+    _Row(
+        model="Human",
+        split="test",
+        protocol=_PEOPLE,
+        scores="66.4/97.8/86.3/92.7/59.5/92.0/91.2/93.6/95.9/92.8",
+        source=_HUMAN,
+        metrics={"mrpc": "f1", "stsb": "pearson", "qqp": "f1"},
+        matched=True,
+    ),
+    _Row(
+        model="Human",
+        split="test",
+        protocol=_PEOPLE,
+        scores="-/-/80.8/92.6/80.4",
+        source=_HUMAN,
+        metrics={"mrpc": "accuracy", "stsb": "spearman", "qqp": "accuracy"},
+    ),
 )
 
 
@@ -308,7 +331,7 @@ def _average(model: str, value: float, protocol: str, source: str) -> Reference:
     )
 
 
-HUMAN = _average("Human", 87.1, "people, after a short training", _HUMAN)
+HUMAN = _average("Human", 87.1, _PEOPLE, _HUMAN)
 """What people score on GLUE."""
 
 LEADERBOARD_TOP: tuple[Reference, ...] = tuple(

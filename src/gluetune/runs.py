@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.config import TrainConfig, make_config, read_config
 from gluetune.errors import RunError
+from gluetune.predictions import Predictions, kept_fingerprint
 from gluetune.records import Record, read_record
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """`running`, `finished`, `failed` or `interrupted`."""
+        """`running`, `finished`, `failed`, `interrupted` or `pruned`."""
         return self._record.status.value
 
     @property
@@ -127,6 +128,17 @@ class Run:
                 hint=f"Remove it, and make it again: gluetune evaluate {self.path} --split {split}",
             ) from error
 
+    def kept(self, name: str, fingerprint: str) -> Predictions | None:
+        """Return the predictions kept as `name`, if they answer the data of this fingerprint.
+
+        Raises RunError when they are there and cannot be read.
+        """
+        if not self.folder.predictions_on(name).exists():
+            return None
+        table = self.predictions(name)
+        same = kept_fingerprint(table) == fingerprint
+        return Predictions.of_table(table) if same else None
+
 
 def recipe_of(run: Run, besides: Collection[str] = ()) -> dict[str, Any]:
     """Return what a run shares with those of its recipe: its settings but seed, output, `besides`.
@@ -141,10 +153,14 @@ def recipe_of(run: Run, besides: Collection[str] = ()) -> dict[str, Any]:
     return settings
 
 
+def model_slug(model: str) -> str:
+    """Return a checkpoint's name as a part of a folder's name."""
+    return re.sub(r"[^a-z0-9.]+", "-", Path(model).name.lower()).strip("-.") or "model"
+
+
 def default_folder(task: str, model: str, seed: int) -> Path:
     """Return `runs/TASK-MODEL-sSEED-TIME`, which does not exist yet."""
-    name = re.sub(r"[^a-z0-9.]+", "-", Path(model).name.lower()).strip("-.") or "model"
-    stem = f"{task}-{name}-s{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    stem = f"{task}-{model_slug(model)}-s{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, count = Path("runs") / stem, 1
     while path.exists():
         count += 1

@@ -15,6 +15,9 @@ from typing import Literal
 
 from gluetune.errors import ConfigurationError
 
+HELD_OUT = "holdout"
+"""Name of the part of a training set that is held out and scored in validation's place."""
+
 MetricName = Literal["accuracy", "f1", "matthews_correlation", "pearson", "spearman"]
 
 

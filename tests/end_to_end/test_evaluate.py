@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import matthews_corrcoef
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.trainings import Bench
 from transformers import AutoModelForSequenceClassification
@@ -18,6 +19,9 @@ import gluetune
 from gluetune.cli.app import app
 from gluetune.errors import CheckpointError, ConfigurationError, DataError
 from gluetune.runs import Run
+from gluetune.tasks import get_task
+
+MNLI = get_task("mnli")
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +142,98 @@ def test_the_command_prints_tables_or_json(run: Run, tmp_path: Path) -> None:
     parsed = json.loads(runner.invoke(app, ["evaluate", str(run.path), "--json"]).output)
     assert parsed == json.loads(file.read_text())
     assert parsed["score"]["score"] == run.score
+
+
+def test_the_command_tells_calibration_and_the_worst_answers_with_their_text(run: Run) -> None:
+    told = CliRunner().invoke(
+        app, ["evaluate", str(run.path), "--hardest", "2"], env={"COLUMNS": "160"}
+    )
+    assert told.exit_code == 0, told.output
+    words = " ".join(told.output.split())
+    assert "is it right as often as it says? (expected error 0." in words
+    assert told.output.count("furthest from the truth") == 2
+    assert "the same logits, to the bit" in told.output
+    parsed = json.loads(CliRunner().invoke(app, ["evaluate", str(run.path), "--json"]).output)
+    answers = parsed["answers"]["validation_matched"]
+    assert sum(map(sum, answers["confusion"])) == 12
+    assert sum(one["count"] for one in answers["calibration"]["bins"]) == 12
+    assert len(answers["hardest_idx"]) <= 5
+
+
+def test_numbers_have_residuals(bench: Bench) -> None:
+    scored = bench.train("stsb", epochs=1)
+    told = CliRunner().invoke(app, ["evaluate", str(scored.path)], env={"COLUMNS": "160"})
+    assert "answers less labels" in told.output, told.output
+    parsed = json.loads(CliRunner().invoke(app, ["evaluate", str(scored.path), "--json"]).output)
+    assert parsed["answers"]["validation"]["residuals"]["mean_absolute"] > 0
+
+
+def test_another_precision_counts_the_answers_that_it_changes(run: Run) -> None:
+    told = CliRunner().invoke(app, ["evaluate", str(run.path), "--precision", "bf16", "--json"])
+    parsed = json.loads(told.output)
+    assert parsed["settings"]["precision"] == "bf16"
+    for one in parsed["agreement"].values():
+        assert one["examples"] == 12
+        assert 0 < one["largest_difference"] < 0.5
+        assert one["widest_flip"] <= 2 * one["largest_difference"]
+    kept = CliRunner().invoke(app, ["evaluate", str(run.path), "--json"])
+    assert {one["largest_difference"] for one in json.loads(kept.output)["agreement"].values()} == {
+        0.0
+    }
+
+
+def write_diagnostics(path: Path) -> Path:
+    head = ("Lexical Semantics", "Predicate-Argument Structure", "Logic", "Knowledge", "Domain")
+    names = ("entailment", "neutral", "contradiction")
+    rows = [
+        (
+            *(
+                "Factivity" if n % 2 else "",
+                "",
+                "Negation;Disjunction" if n % 3 else "",
+                "",
+                "News",
+            ),
+            *(f"a b {n}", "c d", names[n % 3]),
+        )
+        for n in range(30)
+    ]
+    lines = ["\t".join(row) for row in [(*head, "Premise", "Hypothesis", "Label"), *rows]]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_labelled_diagnostic_set_is_scored_by_category(run: Run, tmp_path: Path) -> None:
+    path = write_diagnostics(tmp_path / "diagnostic-full.tsv")
+    found = gluetune.diagnose(run.path, path)
+    by_name = {(one.coarse, one.fine): one for one in found.categories}
+    assert by_name["", ""].examples == 30
+    assert by_name["Lexical Semantics", ""].examples == 15
+    assert by_name["Logic", ""].examples == by_name["Logic", "Negation"].examples == 20
+    assert ("Knowledge", "") not in by_name
+    expected = matthews_corrcoef(
+        [n % 3 for n in range(30)],
+        [
+            list(MNLI.labels).index(str(answer.label))
+            for answer in gluetune.load(run.path)([(f"a b {n}", "c d") for n in range(30)])
+        ],
+    )
+    assert by_name["", ""].r3 == pytest.approx(expected)
+    told = CliRunner().invoke(
+        app,
+        ["evaluate", str(run.path), "--diagnostics", str(path)],
+        env={"COLUMNS": "160"},
+    )
+    assert "Factivity" in told.output, told.output
+    typed = ["evaluate", str(run.path), "--diagnostics", str(path), "--json"]
+    parsed = json.loads(CliRunner().invoke(app, typed).output)
+    assert len(parsed["categories"]) == len(found.categories)
+
+
+def test_diagnostics_are_for_mnli_models_and_stand_alone(bench: Bench, tmp_path: Path) -> None:
+    path = write_diagnostics(tmp_path / "diagnostic-full.tsv")
+    with pytest.raises(CheckpointError):
+        gluetune.diagnose(bench.train("rte", epochs=1).path, path)
+    told = CliRunner().invoke(app, ["evaluate", "x", "--task", "ax", "--diagnostics", str(path)])
+    assert isinstance(told.exception, ConfigurationError)
+    assert "--task ax is given too" in str(told.exception)

@@ -15,7 +15,7 @@ from typing import Any
 import gluetune
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["gluetune.training.run"])
+_CONTEXT.set_forkserver_preload(["gluetune.tuning.searching"])
 
 _PLACES = {
     "step": "gluetune.training.run_trainer.RunTrainer.training_step",
@@ -29,6 +29,15 @@ _PLACES = {
 }
 MOMENTS = tuple(_PLACES)
 """Where a training can be killed: at the n-th call of one of its functions."""
+_SEARCH_PLACES = {
+    "proposal": "gluetune.tuning.driver.Driver._suggest",
+    "start": "gluetune.tuning.driver.run_trial",
+    "report": "gluetune.tuning.trials.tell",
+    "end": "gluetune.tuning.driver.Driver._end",
+    "told": "gluetune.tuning.driver.Driver.keep_best_model_only",
+}
+SEARCH_MOMENTS = tuple(_SEARCH_PLACES)
+"""Where a search can be killed, besides."""
 
 
 def train_and_die(moment: str, count: int, arguments: dict[str, Any]) -> int:
@@ -36,18 +45,27 @@ def train_and_die(moment: str, count: int, arguments: dict[str, Any]) -> int:
 
     It is -9 when it was killed, and 0 when the training ended before that moment came.
     """
-    process = _CONTEXT.Process(target=_train, args=(moment, count, arguments))
+    return _die("train", moment, count, arguments)
+
+
+def search_and_die(moment: str, count: int, arguments: dict[str, Any]) -> int:
+    """Search in another process that dies at the `count`-th `moment`; return its exit code."""
+    return _die("search", moment, count, arguments)
+
+
+def _die(verb: str, moment: str, count: int, arguments: dict[str, Any]) -> int:
+    process = _CONTEXT.Process(target=_run, args=(verb, moment, count, arguments))
     process.start()
     process.join()
     assert process.exitcode is not None
     return process.exitcode
 
 
-def _train(moment: str, count: int, arguments: dict[str, Any]) -> None:
-    place, _, name = _PLACES[moment].rpartition(".")
+def _run(verb: str, moment: str, count: int, arguments: dict[str, Any]) -> None:
+    place, _, name = {**_PLACES, **_SEARCH_PLACES}[moment].rpartition(".")
     owner = pkgutil.resolve_name(place)
     setattr(owner, name, _deadly(getattr(owner, name), count))
-    gluetune.train(**arguments, progress=False)
+    getattr(gluetune, verb)(**arguments, progress=False)
 
 
 def _deadly(function: Callable[..., Any], count: int) -> Callable[..., Any]:

@@ -21,6 +21,7 @@ from gluetune.cli.evaluate import evaluate
 from gluetune.cli.predict import predict
 from gluetune.cli.references import references
 from gluetune.cli.report import report
+from gluetune.cli.search import search
 from gluetune.cli.show import show
 from gluetune.cli.submit import submit
 from gluetune.cli.suite import suite
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command()(show)
 app.command()(train)
+app.command()(search)
 app.command()(suite)
 app.command()(evaluate)
 app.command()(predict)

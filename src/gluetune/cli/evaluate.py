@@ -9,59 +9,116 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from gluetune.cli.asking import (
+    AskedPrecision,
+    BatchSize,
+    LabelOrder,
+    MaxLength,
+    Model,
+    Revision,
+    Threads,
+    TrustRemoteCode,
+    checked_precision,
+    split_names,
+)
+from gluetune.errors import ConfigurationError
 from gluetune.files import write_text
-from gluetune.records import shown
 
 if TYPE_CHECKING:
+    from gluetune.evaluation.diagnosing import Diagnosis
     from gluetune.evaluation.measuring import Measured
     from gluetune.predictions import Predictions
-    from gluetune.statistics.intervals import Interval
     from gluetune.tasks import TaskSpec
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")],
+    model: Model,
     task: Annotated[str | None, typer.Option(help="The task. Default: the run's own.")] = None,
     split: Annotated[str | None, typer.Option(help="One split. Default: all validation.")] = None,
     data: Annotated[
         str | None, typer.Option(help="As in training. Default: the run's own.")
     ] = None,
-    label_order: Annotated[
-        str | None, typer.Option(help="Class names of the model's outputs, by id: NAME,NAME,…")
+    diagnostics: Annotated[
+        Path | None,
+        typer.Option(help="GLUE's labelled diagnostic-full.tsv: score an MNLI model on that."),
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
-    ] = False,
+    hardest: Annotated[int, typer.Option(min=0, help="Worst answers to show, with text.")] = 5,
+    precision: AskedPrecision = "auto",
+    batch_size: BatchSize = None,
+    threads: Threads = None,
+    max_length: MaxLength = None,
+    label_order: LabelOrder = None,
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write the JSON to this file too.")] = None,
 ) -> None:
-    """Score a run or a checkpoint on labelled splits, with intervals and the errors by class."""
+    """Score a model on labelled splits: intervals, errors by class, calibration, worst answers."""
+    settings: dict[str, Any] = {
+        "precision": checked_precision(precision),
+        "batch_size": batch_size,
+        "threads": threads,
+        "max_length": max_length,
+        "label_order": split_names(label_order),
+        "revision": revision,
+        "trust_remote_code": trust_remote_code,
+    }
+    if diagnostics is not None:
+        _check_alone(task, split, data)
+        from gluetune.evaluation.diagnosing import diagnose
+
+        diagnosis = diagnose(model, diagnostics, **settings)
+        _print(_plain_diagnosis(diagnosis), diagnosis, as_json, output)
+        return
     from gluetune.evaluation.measuring import evaluate as measure
 
-    order = tuple(name.strip() for name in label_order.split(",")) if label_order else None
-    found = measure(
-        model,
-        task=task,
-        split=split,
-        data=data,
-        label_order=order,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-    )
-    text = json.dumps(_plain(found), indent=2)
+    measured = measure(model, task=task, split=split, data=data, **settings)
+    _print(_plain(measured, hardest), measured, as_json, output, hardest)
+
+
+def _check_alone(task: str | None, split: str | None, data: str | None) -> None:
+    given = [
+        f"--{name} {value}"
+        for name, value in (("task", task), ("split", split), ("data", data))
+        if value is not None
+    ]
+    if given:
+        raise ConfigurationError(
+            f"--diagnostics is a data set of its own; {', '.join(given)} is given too.",
+            hint="Leave one of them out.",
+        )
+
+
+def _print(
+    plain: dict[str, Any],
+    found: Measured | Diagnosis,
+    as_json: bool,
+    output: Path | None,
+    hardest: int = 0,
+) -> None:
+    from gluetune.cli.evaluation_tables import diagnosis_tables, measured_tables
+    from gluetune.evaluation.measuring import Measured
+
+    text = json.dumps(plain, indent=2, ensure_ascii=False)
     if output is not None:
         write_text(output, text + "\n")
     if as_json:
         typer.echo(text)
         return
-    _render(Console(), found)
+    console = Console()
+    tables = (
+        measured_tables(found, hardest) if isinstance(found, Measured) else diagnosis_tables(found)
+    )
+    for table in tables:
+        console.print(table, soft_wrap=isinstance(table, Text))
 
 
-def _plain(found: Measured) -> dict[str, Any]:
+def _plain(found: Measured, count: int) -> dict[str, Any]:
+    from gluetune.tasks import get_task
+
+    task = get_task(found.task)
     return {
         "model": found.model,
         "task": found.task,
@@ -75,52 +132,35 @@ def _plain(found: Measured) -> dict[str, Any]:
         "majority": found.majority.model_dump(),
         "suspicion": found.suspicion,
         "settings": dict(found.settings),
+        "agreement": {split: dataclasses.asdict(one) for split, one in found.agreement.items()},
+        "answers": {
+            split: _plain_answers(task, predictions, count)
+            for split, predictions in found.predictions.items()
+        },
     }
 
 
-def _render(console: Console, found: Measured) -> None:
-    from gluetune.tasks import get_task
-
-    task = get_task(found.task)
-    console.print(_scores(found))
-    if found.suspicion:
-        console.print(Text(found.suspicion, style="yellow"), soft_wrap=True)
-    for split, predictions in found.predictions.items():
-        if not task.is_regression:
-            console.print(_confusion(task, split, predictions))
-
-
-def _scores(found: Measured) -> Table:
-    rows = ", ".join(f"{split} {count:,}" for split, count in found.rows.items())
-    table = Table(title=f"{found.task} on {found.data} ({rows})", title_justify="left")
-    for name in ("", "value", "95% interval", "majority"):
-        table.add_column(name, justify="right" if name else "left")
-    values = {"score": found.score.score, **found.score.flat()}
-    majority = {"score": found.majority.score, **found.majority.flat()}
-    for name, value in values.items():
-        interval = found.intervals.get(name)
-        table.add_row(name, shown(value), _between(interval), shown(majority.get(name)))
-    doubts = {one.reason for one in found.intervals.values() if one and one.reason}
-    if doubts:
-        table.caption = f"* not to be relied on: {'; '.join(sorted(doubts))}"
-    return table
-
-
-def _confusion(task: TaskSpec, split: str, predictions: Predictions) -> Table:
+def _plain_answers(task: TaskSpec, predictions: Predictions, count: int) -> dict[str, Any]:
+    from gluetune.statistics.calibration import calibration
     from gluetune.statistics.confusion import class_table, confusion_matrix
+    from gluetune.statistics.difficulty import hardest
+    from gluetune.statistics.residuals import residuals
 
-    table = Table(title=f"{split}: true class by answer", title_justify="left")
-    table.add_column("")
-    for name in (*task.labels, "precision", "recall", "F1"):
-        table.add_column(name, justify="right")
+    worst = [int(predictions.index[row]) for row in hardest(task, predictions, count)]
+    if task.is_regression:
+        return {"residuals": dataclasses.asdict(residuals(predictions)), "hardest_idx": worst}
     matrix = confusion_matrix(predictions.labels, predictions.predicted, task.num_labels)
-    for row, counts in zip(class_table(task, predictions), matrix, strict=True):
-        rates = (shown(value) for value in (row.precision, row.recall, row.f1))
-        table.add_row(row.name, *(f"{int(count):,}" for count in counts), *rates)
-    return table
+    return {
+        "classes": [dataclasses.asdict(row) for row in class_table(task, predictions)],
+        "confusion": matrix.tolist(),
+        "calibration": dataclasses.asdict(calibration(predictions)),
+        "hardest_idx": worst,
+    }
 
 
-def _between(interval: Interval | None) -> str:
-    if interval is None:
-        return ""
-    return f"{interval.low:.4f} to {interval.high:.4f}{'' if interval.reliable else ' *'}"
+def _plain_diagnosis(found: Diagnosis) -> dict[str, Any]:
+    return {
+        "model": found.model,
+        "file": str(found.file),
+        "categories": [dataclasses.asdict(one) for one in found.categories],
+    }

@@ -18,7 +18,15 @@ from gluetune.config import TrainConfig, flag_of, parse_assignment
 from gluetune.errors import ConfigurationError, Finding
 
 _PANELS = {
-    "What to train": ("model", "revision", "data", "fraction", "output"),
+    "What to train": (
+        "model",
+        "revision",
+        "data",
+        "fraction",
+        "holdout",
+        "sampling_seed",
+        "output",
+    ),
     "How": (
         "learning_rate",
         "batch_size",

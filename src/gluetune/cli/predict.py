@@ -5,13 +5,24 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from gluetune.config import Precision
+from gluetune.cli.asking import (
+    AskedPrecision,
+    BatchSize,
+    LabelOrder,
+    MaxLength,
+    Model,
+    Revision,
+    Threads,
+    TrustRemoteCode,
+    checked_precision,
+    split_names,
+)
 from gluetune.errors import ConfigurationError
 from gluetune.visible_text import visible
 
@@ -24,7 +35,7 @@ _FIRST_LINE_AFTER = 10.0
 
 
 def predict(
-    model: Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")],
+    model: Model,
     texts: Annotated[
         list[str] | None, typer.Argument(help="A text, or the two texts of a pair.")
     ] = None,
@@ -49,22 +60,13 @@ def predict(
     task: Annotated[
         str | None, typer.Option(help="The task. Default: the run's own, or none.")
     ] = None,
-    precision: Annotated[
-        str, typer.Option(help="auto (a run's own), fp32, bf16 or fp16.")
-    ] = "auto",
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Examples per forward pass. Default: the run's own.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads. Default: the run's own.")
-    ] = None,
-    label_order: Annotated[
-        str | None, typer.Option(help="Class names of the model's outputs, by id: NAME,NAME,…")
-    ] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
-    ] = False,
+    precision: AskedPrecision = "auto",
+    batch_size: BatchSize = None,
+    threads: Threads = None,
+    max_length: MaxLength = None,
+    label_order: LabelOrder = None,
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Answer typed text in JSON.")] = False,
 ) -> None:
     """Ask a trained model about text: typed here, in a file, or on standard input."""
@@ -74,10 +76,11 @@ def predict(
     predictor = load(
         model,
         task=task,
-        precision=_precision(precision),
+        precision=checked_precision(precision),
         batch_size=batch_size,
         threads=threads,
-        label_order=[name.strip() for name in label_order.split(",")] if label_order else None,
+        max_length=max_length,
+        label_order=split_names(label_order),
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
@@ -92,16 +95,6 @@ def predict(
         "prefix": prefix,
     }
     _answer_file(predictor, file, output, options)
-
-
-def _precision(text: str) -> Precision:
-    for known in get_args(Precision):
-        if text == known:
-            return known  # type: ignore[no-any-return]  # get_args has no types
-    raise ConfigurationError(
-        f"--precision {text}: there is no such precision.",
-        hint=f"Type one of: {', '.join(get_args(Precision))}.",
-    )
 
 
 def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | None) -> None:

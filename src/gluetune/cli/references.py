@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gluetune.errors import ConfigurationError, RunError
 from gluetune.references import Reference, published
 
 if TYPE_CHECKING:
@@ -20,9 +22,15 @@ if TYPE_CHECKING:
 def references(
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     model: Annotated[str | None, typer.Option(help="Only this checkpoint.")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Beside this run: its task and checkpoint, and people.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Print published GLUE results with metric, protocol and source."""
+    if run is not None:
+        _beside(run, task, model, as_json)
+        return
     found = published(task, model)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
@@ -35,6 +43,29 @@ def references(
     for mark, protocol in _marks(found).items():
         console.print(Text(f"{mark}  {protocol}"), soft_wrap=True)
     console.print(Text("Marks tell protocols apart: results of unlike ones are no ranking."))
+
+
+def _beside(run: Path, task: str | None, model: str | None, as_json: bool) -> None:
+    """Print what stands beside a run's own score."""
+    from gluetune.cli.held_against import held_against
+    from gluetune.reporting.tables import published_beside
+    from gluetune.runs import Run
+
+    if task is not None or model is not None:
+        raise ConfigurationError(
+            "A run has its own task and checkpoint.", hint="Leave out --task and --model, or --run."
+        )
+    opened = Run(run)
+    if opened.record.best is None:
+        raise RunError(
+            f"{run} has no score yet: the run is {opened.status}.",
+            hint=f"Type: gluetune train --resume {run}",
+        )
+    if as_json:
+        found = published_beside(opened.record)
+        typer.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
+        return
+    Console().print(held_against(opened.record))
 
 
 def _table(found: Sequence[Reference]) -> Table:

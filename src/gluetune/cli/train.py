@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gluetune.cli.held_against import held_against
 from gluetune.cli.options import given_settings, with_settings
 from gluetune.recipes import RECIPES
-from gluetune.records import shown
+from gluetune.records import best_epoch, shown
 
 if TYPE_CHECKING:
     from gluetune.records import EpochRecord, Record
-    from gluetune.references import Reference
     from gluetune.runs import Run
 
 
@@ -54,7 +53,7 @@ def render_run(console: Console, run: Run) -> None:
     """Print what came of a run: scores by epoch, what to hold them against, what to type next."""
     record = run.record
     console.print(_epochs(record))
-    console.print(_comparison(record))
+    console.print(held_against(record))
     for note in record.notes:
         console.print(Text(f"note: {note}"))
     if warning := _warning(record):
@@ -64,7 +63,7 @@ def render_run(console: Console, run: Run) -> None:
 
 def _warning(record: Record) -> str:
     """Name a run that learnt nothing, and say what to try; empty when it learnt something."""
-    best, baseline = _best_epoch(record), record.majority_baseline
+    best, baseline = best_epoch(record), record.majority_baseline
     if best.collapsed:
         found = "This run collapsed: it gives every example the same class."
     elif _is_beaten(best.validation.score, baseline.score if baseline else None):
@@ -76,11 +75,6 @@ def _warning(record: Record) -> str:
 
 def _is_beaten(score: float | None, baseline: float | None) -> bool:
     return score is not None and baseline is not None and score <= baseline
-
-
-def _best_epoch(record: Record) -> EpochRecord:
-    assert record.best is not None, "a finished run has a best epoch"
-    return next(epoch for epoch in record.epochs if epoch.step == record.best.step)
 
 
 def _epochs(record: Record) -> Table:
@@ -102,57 +96,6 @@ def _epochs(record: Record) -> Table:
             style="bold" if best else None,
         )
     return table
-
-
-def _comparison(record: Record) -> Table:
-    from gluetune.reporting.tables import epoch_choice
-
-    table = Table(title="Held against", title_justify="left")
-    table.add_column("", no_wrap=True)
-    names = list(record.epochs[0].validation.flat())
-    for name in names:
-        table.add_column(name, justify="right")
-    table.add_column("protocol")
-    best = _best_epoch(record).validation.flat()
-    table.add_row(
-        "this run",
-        *(shown(best[name]) for name in names),
-        f"{epoch_choice(record)}, one seed ({record.seed})",
-        style="bold",
-    )
-    if record.majority_baseline:
-        baseline = record.majority_baseline.flat()
-        cells = (shown(baseline.get(name)) for name in names)
-        table.add_row("majority class", *cells, "the most frequent label of train")
-    for references in _published(record):
-        table.add_row(*_published_row(references, names))
-    return table
-
-
-def _published(record: Record) -> list[list[Reference]]:
-    """Return what was published for the checkpoint, the metrics of one result together."""
-    from gluetune.reporting.tables import published_beside
-
-    return [list(group) for _, group in groupby(published_beside(record), key=_result)]
-
-
-def _result(reference: Reference) -> tuple[str, ...]:
-    return (reference.model, reference.split, reference.protocol, reference.source)
-
-
-def _published_row(references: list[Reference], names: list[str]) -> list[str]:
-    """A published cell stands under its own metric only; where the source names none, apart."""
-    under = dict.fromkeys(names, "")
-    apart = []
-    for reference in references:
-        columns = [name for name in names if _is_of(reference, name)]
-        value = f"{reference.value / 100:.4f}"
-        under |= dict.fromkeys(columns, value)
-        if not columns:
-            apart.append(f"{value} ({reference.metric or 'metric unstated'})")
-    first = references[0]
-    where = f"{first.split}, {first.protocol}; {first.source}"
-    return [first.model, *under.values(), "; ".join([*apart, where])]
 
 
 def _next_steps(run: Run) -> Text:
@@ -178,7 +121,9 @@ def _commands(run: Run) -> list[str]:
         f"print(pipeline('text-classification', '{run.path}/model')({example}))"
     )
     data = f" --data {shlex.quote(record.data.source)}" if record.data else ""
+    typed = " ".join(f'"{text}"' for text in texts)
     return [
+        f"gluetune predict {run.path} {typed}",
         f'python -c "{code}"',
         f"gluetune show {record.task}{data}",
         f"gluetune train --config {run.folder.config} --seed {record.seed + 1}",
@@ -187,9 +132,3 @@ def _commands(run: Run) -> list[str]:
 
 def _metric_names(epoch: EpochRecord) -> list[str]:
     return [*epoch.validation.flat(), *epoch.extra]
-
-
-def _is_of(reference: Reference, column: str) -> bool:
-    """Say whether a column, `METRIC` or `SUBSET METRIC`, is what a published cell measures."""
-    subset, _, metric = column.rpartition(" ")
-    return metric == reference.metric and subset in ("", reference.subset)

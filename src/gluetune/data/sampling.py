@@ -1,4 +1,4 @@
-"""Takes a fraction of a split that keeps its balance of labels."""
+"""Takes a fraction of a split, or holds one out, so that the balance of labels is kept."""
 
 from __future__ import annotations
 
@@ -28,14 +28,43 @@ def take_fraction(table: pa.Table, task: TaskSpec, fraction: float, seed: int) -
         )
     if seed < 0:
         raise ConfigurationError(f"The seed must not be negative, and is {seed}.")
+    chosen = [
+        rows[: max(1, round(fraction * len(rows)))] for rows in _drawn_strata(table, task, seed)
+    ]
+    return table.take(np.sort(np.concatenate(chosen))) if chosen else table
+
+
+def hold_out(table: pa.Table, task: TaskSpec, share: float, seed: int) -> tuple[pa.Table, pa.Table]:
+    """Return the rows of a canonical table that stay, and the `share` of them that is held out.
+
+    Both keep the table's order. Strata and draw are those of `take_fraction`, and a stratum always
+    keeps a row: one that has a single row holds nothing out.
+
+    Raises ConfigurationError unless 0 < share < 1, and where nothing would be held out.
+    """
+    if not 0 < share < 1:
+        raise ConfigurationError(
+            f"The share that is held out must be above 0 and below 1, not {share:g}.",
+            hint="Type --holdout 0.2 for a fifth.",
+        )
+    held = np.zeros(table.num_rows, dtype=bool)
+    for rows in _drawn_strata(table, task, seed):
+        held[rows[: min(max(1, round(share * len(rows))), len(rows) - 1)]] = True
+    if not held.any():
+        raise ConfigurationError(
+            f"The training set has {table.num_rows} examples: too few to hold any out.",
+            hint="Leave --holdout out.",
+        )
+    return table.filter(pa.array(~held)), table.filter(pa.array(held))
+
+
+def _drawn_strata(table: pa.Table, task: TaskSpec, seed: int) -> list[npt.NDArray[np.intp]]:
+    """Return the rows of each stratum, in the order in which they are drawn."""
     strata = _strata(table[task.label_column].to_numpy(), task)
     # The raw stream of PCG64 is fixed by NumPy's policy (NEP 19), the methods of Generator are not.
     draw = np.random.PCG64(seed).random_raw(table.num_rows)
-    chosen = [
-        _first_drawn(np.flatnonzero(strata == stratum), draw, fraction)
-        for stratum in np.unique(strata)
-    ]
-    return table.take(np.sort(np.concatenate(chosen))) if chosen else table
+    members = (np.flatnonzero(strata == stratum) for stratum in np.unique(strata))
+    return [rows[np.argsort(draw[rows], kind="stable")] for rows in members]
 
 
 def _strata(
@@ -45,10 +74,3 @@ def _strata(
         return labels
     edges = np.quantile(labels.astype(np.float64), np.linspace(0, 1, _REGRESSION_BINS + 1)[1:-1])
     return np.searchsorted(edges, labels, side="right")
-
-
-def _first_drawn(
-    rows: npt.NDArray[np.intp], draw: npt.NDArray[np.uint64], fraction: float
-) -> npt.NDArray[np.intp]:
-    count = max(1, round(fraction * len(rows)))
-    return rows[np.argsort(draw[rows], kind="stable")[:count]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gluetune.config import Precision
 from gluetune.data.tables import fingerprint
-from gluetune.predictions import Predictions, keep_predictions, kept_fingerprint, kept_name
+from gluetune.predictions import Predictions, keep_predictions, kept_name
 from gluetune.runs import Run
 from gluetune.tasks import TaskSpec
 
@@ -33,7 +33,7 @@ def answers(
     kept = {
         split: found
         for split, print_ in prints.items()
-        if (found := _kept(run, kept_name(task, split), print_)) is not None
+        if (found := run.kept(kept_name(task, split), print_)) is not None
     }
     missing = {split: table for split, table in tables.items() if split not in kept}
     if not missing:
@@ -49,11 +49,3 @@ def answers(
             path = run.folder.predictions_on(kept_name(task, split))
             keep_predictions(path, predictions, prints[split])
     return kept | made
-
-
-def _kept(run: Run, name: str, print_: str) -> Predictions | None:
-    """Return the predictions that a run keeps, if they answer the data of this fingerprint."""
-    if not run.folder.predictions_on(name).exists():
-        return None
-    table = run.predictions(name)
-    return Predictions.of_table(table) if kept_fingerprint(table) == print_ else None

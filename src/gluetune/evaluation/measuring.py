@@ -16,6 +16,8 @@ from gluetune.evaluation.scoring import score_predictions, score_record
 from gluetune.metrics import majority_baseline
 from gluetune.predictions import Predictions, keep_predictions, kept_name
 from gluetune.records import ScoreRecord
+from gluetune.runs import Run
+from gluetune.statistics.agreement import Agreement, agreement
 from gluetune.statistics.intervals import Interval, score_intervals
 from gluetune.tasks import TaskSpec, get_task
 
@@ -41,6 +43,10 @@ class Measured:
     settings: Mapping[str, Any]
     """Precision, path, batch size, threads and length: what decides the last bits."""
     predictions: Mapping[str, Predictions]
+    texts: Mapping[str, pa.Table]
+    """The rows that were answered, by split."""
+    agreement: Mapping[str, Agreement]
+    """How these answers differ from those that the run keeps, by split, where it keeps any."""
 
 
 def evaluate(
@@ -97,7 +103,7 @@ def evaluate(
     found = opened.predict(spec, tables)
     measured = _measure(opened, spec, source.name, tables, found)
     if opened.run is not None and settings.are_default and data is None:
-        _keep(opened, spec, tables, found)
+        _keep(opened.run, spec, tables, found)
     return measured
 
 
@@ -136,6 +142,8 @@ def _measure(
             "max_length": opened.max_length,
         },
         predictions=found,
+        texts=tables,
+        agreement=_agreement(opened.run, task, tables, found) if opened.run else {},
     )
 
 
@@ -150,15 +158,23 @@ def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None
     )
 
 
+def _agreement(
+    run: Run, task: TaskSpec, tables: Mapping[str, pa.Table], found: Mapping[str, Predictions]
+) -> dict[str, Agreement]:
+    """Hold the answers against those that the run keeps on the same rows."""
+    agreements = {}
+    for split, predictions in found.items():
+        kept = run.kept(kept_name(task, split), fingerprint(tables[split]))
+        if kept is not None:
+            agreements[split] = agreement(kept, predictions)
+    return agreements
+
+
 def _keep(
-    opened: OpenedModel,
-    task: TaskSpec,
-    tables: Mapping[str, pa.Table],
-    found: Mapping[str, Predictions],
+    run: Run, task: TaskSpec, tables: Mapping[str, pa.Table], found: Mapping[str, Predictions]
 ) -> None:
     """Keep a run's answers on splits that it has not kept yet."""
-    assert opened.run is not None, "only a run keeps predictions"
     for split, predictions in found.items():
-        path = opened.run.folder.predictions_on(kept_name(task, split))
+        path = run.folder.predictions_on(kept_name(task, split))
         if not path.exists():
             keep_predictions(path, predictions, fingerprint(tables[split]))

@@ -21,7 +21,7 @@ from gluetune.evaluation.devices import cpu_threads, device, resolve_precision
 from gluetune.evaluation.inference import ResolvedPrecision
 from gluetune.evaluation.scoring import ScoredSplit, predict_splits
 from gluetune.modeling.checkpoints import Checkpoint, find_checkpoint
-from gluetune.modeling.classifiers import Classifier, load_trained
+from gluetune.modeling.classifiers import Classifier, load_trained, quiet_transformers
 from gluetune.modeling.compute import computing, resolve_compute
 from gluetune.runs import Run, RunFolder
 from gluetune.tasks import TaskSpec, get_task
@@ -86,7 +86,7 @@ class OpenedModel:
 
     def predict(self, task: TaskSpec, tables: Mapping[str, pa.Table]) -> dict[str, Predictions]:
         """Answer every row of canonical tables of `task`, by split; labels may be hidden."""
-        with cpu_threads(self.threads):
+        with quiet_transformers(), cpu_threads(self.threads):
             splits = {
                 name: ScoredSplit.of(
                     table,

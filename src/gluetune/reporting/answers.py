@@ -11,11 +11,12 @@ from gluetune.data.sources import open_source
 from gluetune.data.tables import fingerprint
 from gluetune.errors import GluetuneError
 from gluetune.predictions import Predictions
-from gluetune.reporting.plots import Plot, reliability_plot, scatter_plot
+from gluetune.reporting.plots import Plot, histogram, reliability_plot, scatter_plot
 from gluetune.reporting.tables import Table, points
 from gluetune.statistics.calibration import Calibration, calibration, probabilities
 from gluetune.statistics.confusion import class_table, confusion_matrix
 from gluetune.statistics.difficulty import hardest
+from gluetune.statistics.residuals import residuals
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +47,9 @@ def answers_view(run: Run, task: TaskSpec, split: str, found: Predictions) -> An
     if isinstance(texts, str):
         return AnswersView(split, tuple(tables), tuple(plots), (texts,))
     columns = {name: texts.column(name).to_pylist() for name in task.text_columns}
-    tables += [_length_table(task, found, columns), _hardest_table(task, found, columns)]
+    words = _words(columns)
+    plots.append(histogram("Examples by length", "words", words))
+    tables += [_length_table(task, found, words), _hardest_table(task, found, columns)]
     return AnswersView(split, tuple(tables), tuple(plots), ())
 
 
@@ -115,27 +118,29 @@ def _calibration_table(measured: Calibration) -> Table:
 
 
 def _residual_table(found: Predictions) -> Table:
-    import numpy as np
-
-    errors = np.asarray(found.predicted, dtype=np.float64) - found.labels
+    measured = residuals(found)
     rows = (
-        ("mean error (bias)", f"{errors.mean():.3f}"),
-        ("mean absolute error", f"{np.abs(errors).mean():.3f}"),
-        ("standard deviation", f"{errors.std():.3f}"),
-        ("largest absolute error", f"{np.abs(errors).max():.3f}"),
+        ("mean error (bias)", f"{measured.bias:.3f}"),
+        ("mean absolute error", f"{measured.mean_absolute:.3f}"),
+        ("standard deviation", f"{measured.deviation:.3f}"),
+        ("largest absolute error", f"{measured.largest:.3f}"),
     )
     return Table("Errors: the answer less the label.", ("", "value"), rows, frozenset({1}))
 
 
-def _length_table(
-    task: TaskSpec, found: Predictions, columns: Mapping[str, Sequence[str]]
-) -> Table:
-    """Return how well examples of each length are answered; words need no tokenizer."""
+def _words(columns: Mapping[str, Sequence[str]]) -> NDArray[Any]:
+    """Return the length of every example in words, which need no tokenizer."""
     import numpy as np
 
-    words = np.array(
+    return np.array(
         [sum(len(text.split()) for text in row) for row in zip(*columns.values(), strict=True)]
     )
+
+
+def _length_table(task: TaskSpec, found: Predictions, words: NDArray[Any]) -> Table:
+    """Return how well examples of each length are answered."""
+    import numpy as np
+
     edges = np.unique(np.quantile(words, np.linspace(0, 1, _LENGTHS + 1)).astype(int))
     rows = []
     for low, high in pairwise(edges):

@@ -45,7 +45,7 @@ def render(views: Sequence[RunView]) -> str:
     """Return the page: every text from outside is escaped, its control characters made visible."""
     title = views[0].name if len(views) == 1 else f"Report of {len(views)} runs"
     return str(
-        _environment()
+        environment()
         .get_template("report.html")
         .render(title=title, views=views, overview=overview(views), canvas=plots)
     )
@@ -54,14 +54,14 @@ def render(views: Sequence[RunView]) -> str:
 def render_suite(suite: Suite, target: Path) -> str:
     """Return the page of a suite, to be written to `target`: its links lead from there."""
     return str(
-        _environment()
+        environment()
         .get_template("suite.html")
         .render(view=suite_view(suite, target), canvas=plots)
     )
 
 
 @cache
-def _environment() -> Any:
+def environment() -> Any:
     """Return Jinja's environment, whose templates are compiled once."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

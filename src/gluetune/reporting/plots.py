@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 320, 190
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 16, 38
+_BARS = 24
+"""Bars of a histogram at most."""
 _DOTS = 600
 """Dots of a scatter plot at most; more would hide each other and swell the page."""
 
@@ -45,8 +47,18 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """One bar of a histogram, placed."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
 class Plot:
-    """Lines or dots between two axes."""
+    """Lines, dots or bars between two axes."""
 
     title: str
     across: str
@@ -55,6 +67,7 @@ class Plot:
     y_ticks: tuple[Tick, ...]
     lines: tuple[Line, ...] = ()
     dots: tuple[Point, ...] = ()
+    bars: tuple[Bar, ...] = ()
     best: float | None = None
     """Where the best epoch stands."""
     diagonal: tuple[Point, Point] | None = None
@@ -114,6 +127,33 @@ def scatter_plot(title: str, labels: Any, answers: Any) -> Plot:
         x_ticks=_ticks(across, ends),
         y_ticks=_ticks(down, ends),
         diagonal=(Point(across(ends[0]), down(ends[0])), Point(across(ends[1]), down(ends[1]))),
+    )
+
+
+def histogram(title: str, across: str, values: Any) -> Plot:
+    """Return how often whole numbers occur, in bars of equal width."""
+    import numpy as np
+
+    low, high = int(values.min()), int(values.max())
+    width = max(1, -(-(high - low + 1) // _BARS))
+    edges = np.arange(low, high + width + 1, width)
+    counts, _ = np.histogram(values, edges)
+    place, down = _scales((float(edges[0]), float(edges[-1])), (0.0, float(counts.max())))
+    bars = tuple(
+        Bar(
+            x=place(float(edge)),
+            y=down(float(count)),
+            width=round(max(place(float(edge + width)) - place(float(edge)) - 1, 1), 1),
+            height=round(down(0.0) - down(float(count)), 1),
+        )
+        for edge, count in zip(edges, counts, strict=False)
+    )
+    return Plot(
+        title=title,
+        across=across,
+        bars=bars,
+        x_ticks=_ticks(place, (float(edges[0]), float(edges[-1]))),
+        y_ticks=(Tick(down(0.0), "0"), Tick(down(float(counts.max())), f"{int(counts.max()):,}")),
     )
 
 

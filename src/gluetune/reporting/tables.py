@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from gluetune.data.sample_source import SAMPLES
-from gluetune.references import published
+from gluetune.references import human, published
 from gluetune.reporting.plots import plot_letter
 
 if TYPE_CHECKING:
@@ -90,10 +90,10 @@ def epoch_choice(record: Record) -> str:
 
 
 def published_beside(record: Record) -> Sequence[Reference]:
-    """Return what was published for the checkpoint; the sample, which is not GLUE, has nothing."""
+    """Return what was published of the checkpoint and of people; nothing for the sample."""
     if record.model is None or (record.data and record.data.source in SAMPLES):
         return ()
-    return published(record.task, record.model.name)
+    return (*published(record.task, record.model.name), *human(record.task))
 
 
 def _published_row(one: Reference) -> tuple[str, ...]:

@@ -136,7 +136,7 @@ def _summary(run: Run) -> str:
 
 
 def _plots(epochs: Sequence[EpochRecord], best: float | None) -> tuple[Plot, ...]:
-    if not epochs:
+    if len(epochs) < 2:
         return ()
     at = [each.epoch for each in epochs]
     losses = {

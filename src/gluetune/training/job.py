@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
 from jinja2 import TemplateError
 from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallback, TrainerState
 
 from gluetune.config import make_config, read_config
-from gluetune.errors import GluetuneError
+from gluetune.errors import GluetuneError, Pruned
 from gluetune.evaluation.scoring import Evaluation
-from gluetune.files import write_atomically, write_folder
+from gluetune.files import write_folder
 from gluetune.modeling.classifiers import quiet_transformers, reload_classifier
+from gluetune.predictions import keep_predictions
 from gluetune.records import (
     BestRecord,
     EpochRecord,
@@ -48,6 +47,10 @@ class Extras:
     callbacks: tuple[TrainerCallback, ...] = ()
     data_collator: Callable[[list[dict[str, Any]]], dict[str, Any]] | None = None
     compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None
+    on_epoch: Callable[[EpochRecord], None] | None = None
+    """Told of every evaluation; may raise Pruned."""
+    select: Callable[[Mapping[str, float]], float] | None = None
+    """See Validation."""
 
 
 class Job:
@@ -72,6 +75,8 @@ class Job:
     def run(self, checkpoint: Path | None) -> Run:
         """Train from `checkpoint`, or from the beginning, to the end."""
         with quiet_transformers(), self._recorded(), listening(self.reporter.say) as stop:
+            for epoch in self.record.epochs:
+                self._pass_on(epoch)
             flow = Flow(
                 stop,
                 checkpoint_minutes=self.prepared.config.checkpoint_minutes,
@@ -106,6 +111,7 @@ class Job:
                 precision=prepared.precision,
                 metric=config.metric,
                 compute_metrics=self.extras.compute_metrics,
+                select=self.extras.select,
             ),
             store=self.store,
             on_epoch=self._on_epoch,
@@ -144,6 +150,17 @@ class Job:
         self.record.timing = timing(self.record, self.prepared)
         self.record.save(self.folder.record)
         self.reporter.say(epoch_line(epoch, best))
+        self._pass_on(epoch)
+
+    def _pass_on(self, epoch: EpochRecord) -> None:
+        """Tell of an evaluation. The one that ends the training leaves nothing to prune."""
+        if self.extras.on_epoch is None:
+            return
+        try:
+            self.extras.on_epoch(epoch)
+        except Pruned:
+            if self.record.total_steps is None or self.record.steps < self.record.total_steps:
+                raise
 
     def _keep_path(self, trainer: RunTrainer) -> None:
         """Keep the path that the model allowed, for resuming and for repeating."""
@@ -178,8 +195,8 @@ class Job:
             shutil.copytree(checkpoint / "best", staging, dirs_exist_ok=True)
         evaluation = self._check_reloaded(trainer)
         for split, predictions in evaluation.predictions.items():
-            table = predictions.table()
-            write_atomically(self.folder.predictions_on(split), partial(pq.write_table, table))
+            print_ = self.prepared.data.fingerprints[split]
+            keep_predictions(self.folder.predictions_on(split), predictions, print_)
         self.record.final_weights_sha256 = weights_digest(checkpoint)
         self.record.best_weights_sha256 = weights_digest(self.folder.model)
         self.record.status = Status.FINISHED
@@ -217,6 +234,10 @@ class Job:
         except (KeyboardInterrupt, SystemExit):
             self._close(Status.INTERRUPTED, None)
             self.reporter.say(f"Stopped. To go on: gluetune train --resume {self.folder.path}")
+            raise
+        except Pruned:
+            self._close(Status.PRUNED, None)
+            self.store.remove()
             raise
         except BaseException as error:
             self._close(Status.FAILED, error)

@@ -16,7 +16,7 @@ import torch
 
 from gluetune.config import ComputePath, TrainConfig
 from gluetune.data.encoding import Encoded, encode
-from gluetune.data.sampling import take_fraction
+from gluetune.data.sampling import hold_out, take_fraction
 from gluetune.data.sources import Source, open_source
 from gluetune.data.tables import fingerprint, notes_of
 from gluetune.errors import ConfigurationError, GluetuneError
@@ -27,7 +27,7 @@ from gluetune.modeling.checkpoints import Checkpoint, find_checkpoint
 from gluetune.modeling.classifiers import Classifier, load_classifier
 from gluetune.modeling.compute import resolve_compute
 from gluetune.records import DataRecord, ModelRecord
-from gluetune.tasks import TaskSpec, get_task
+from gluetune.tasks import HELD_OUT, TaskSpec, get_task
 from gluetune.training.arguments import check_set, training_arguments
 
 if TYPE_CHECKING:
@@ -72,24 +72,24 @@ def prepare(config: TrainConfig, *, own_metrics: bool = False) -> Prepared:
     """
     task = get_task(config.task)
     errors: list[GluetuneError] = []
-    _try(lambda: check_set(config.set), errors)
+    attempt(lambda: check_set(config.set), errors)
     chosen = device(use_cpu=bool(config.set.get("use_cpu")))
-    precision = _try(lambda: resolve_precision(config.precision, chosen), errors)
+    precision = attempt(lambda: resolve_precision(config.precision, chosen), errors)
     arguments_can_be_tried = not errors
-    _try(lambda: _check_metric(config, task, own_metrics), errors)
-    tables = _try(lambda: _read(config, task), errors)
-    checkpoint = _try(lambda: _checkpoint(config), errors)
+    attempt(lambda: _check_metric(config, task, own_metrics), errors)
+    tables = attempt(lambda: _read(config, task), errors)
+    checkpoint = attempt(lambda: _checkpoint(config), errors)
     classifier = None
     if checkpoint is not None:
-        classifier = _try(lambda: _classifier(config, task, checkpoint), errors)
+        classifier = attempt(lambda: _classifier(config, task, checkpoint), errors)
     compute = None
     if classifier is not None:
-        compute = _try(lambda: _compute(config, classifier), errors)
+        compute = attempt(lambda: _compute(config, classifier), errors)
     resolved = _resolved(config, precision, compute, tables, checkpoint, classifier)
     if arguments_can_be_tried:
-        _try(lambda: training_arguments(resolved, Path()), errors)
+        attempt(lambda: training_arguments(resolved, Path()), errors)
     if errors or not (precision and tables and checkpoint and classifier):
-        raise _merged(errors)
+        raise merged(errors)
     return _prepared(resolved, task, precision, chosen, tables, checkpoint, classifier)
 
 
@@ -130,7 +130,8 @@ def _prepared(
     )
 
 
-def _try(step: Callable[[], T], errors: list[GluetuneError]) -> T | None:
+def attempt(step: Callable[[], T], errors: list[GluetuneError]) -> T | None:
+    """Return what `step` gives; None, with what it raised added to `errors`, where it fails."""
     try:
         return step()
     except GluetuneError as error:
@@ -138,7 +139,8 @@ def _try(step: Callable[[], T], errors: list[GluetuneError]) -> T | None:
         return None
 
 
-def _merged(errors: list[GluetuneError]) -> GluetuneError:
+def merged(errors: list[GluetuneError]) -> GluetuneError:
+    """Return one exception that says what all of `errors` say."""
     if len({error.findings for error in errors}) == 1:
         return errors[0]
     # Two splits that fail for one reason say so once.
@@ -147,7 +149,7 @@ def _merged(errors: list[GluetuneError]) -> GluetuneError:
 
 
 def _check_metric(config: TrainConfig, task: TaskSpec, own_metrics: bool) -> None:
-    known = ("score", *task.metrics)
+    known = ("score", *task.metrics, "loss")
     if not own_metrics and config.metric not in known:
         raise ConfigurationError(
             f"--metric {config.metric}: {task.name} has no such metric.",
@@ -156,15 +158,23 @@ def _check_metric(config: TrainConfig, task: TaskSpec, own_metrics: bool) -> Non
 
 
 def _read(config: TrainConfig, task: TaskSpec) -> _Tables:
-    """Read the splits, each fault with its own words, all at once."""
+    """Read the splits, each fault with its own words, all at once.
+
+    A part of train that is held out stands in for validation, which is then left unread.
+    """
     source = open_source(config.data)
     errors: list[GluetuneError] = []
-    names = (task.train_split or "train", *task.validation_splits)
-    tables = {name: _try(partial(source.read, task, name), errors) for name in names}
+    validation = () if config.holdout else task.validation_splits
+    names = (task.train_split or "train", *validation)
+    tables = {name: attempt(partial(source.read, task, name), errors) for name in names}
     if errors:
-        raise _merged(errors)
+        raise merged(errors)
     read = {name: table for name, table in tables.items() if table is not None}
-    train = take_fraction(read.pop(names[0]), task, config.fraction, config.seed)
+    seed = config.seed if config.sampling_seed is None else config.sampling_seed
+    train = read.pop(names[0])
+    if config.holdout:
+        train, read[HELD_OUT] = hold_out(train, task, config.holdout, seed)
+    train = take_fraction(train, task, config.fraction, seed)
     if config.set.get("dataloader_drop_last") and len(train) < config.batch_size:
         raise ConfigurationError(
             f"--set dataloader_drop_last: the training set has {len(train)} examples, less than "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from gluetune.errors import ConfigurationError, RunError
 from gluetune.evaluation.devices import cpu_threads
 from gluetune.files import locked
 from gluetune.modeling.checkpoints import display_name
-from gluetune.records import Record, Status
+from gluetune.records import EpochRecord, Record, Status
 from gluetune.runs import Run, RunFolder, default_folder
 from gluetune.training.checkpoints import CheckpointStore, step_of
 from gluetune.training.history import check_same, new_record, rewind
@@ -33,6 +33,8 @@ def train(
     callbacks: Sequence[TrainerCallback] = (),
     data_collator: Callable[[list[dict[str, Any]]], dict[str, Any]] | None = None,
     compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+    select: Callable[[Mapping[str, float]], float] | None = None,
     progress: bool | Reporter = True,
     **settings: Any,
 ) -> Run:
@@ -49,16 +51,21 @@ def train(
         data_collator: In place of padding each batch to its longest example.
         compute_metrics: More metrics, from logits in the order of the task's classes (or, for
             regression, of shape (rows, 1)) and labels, as Trainer's.
+        on_epoch: Told of every evaluation, of a resumed run those before first. It may raise
+            Pruned: the training then ends there, and its record says `pruned`.
+        select: In place of `metric`, the value that chooses the best epoch: greater is better. It
+            is given an evaluation's numbers by name.
         progress: Whether to tell on standard error what is being done; or who is told instead.
         settings: Fields of TrainConfig, e.g. `model="minilm", epochs=3`; they win over `config`.
 
     Raises:
         GluetuneError: with every mistake that can be found before compute is spent; TrainingError
             when training fails. The record then says `failed`.
+        Pruned: where `on_epoch` raised it.
         KeyboardInterrupt: after Ctrl-C, once the state to resume from is saved.
     """
     reporter = make_reporter(progress)
-    extras = Extras(tuple(callbacks), data_collator, compute_metrics)
+    extras = Extras(tuple(callbacks), data_collator, compute_metrics, on_epoch, select)
     if resume is not None:
         if task is not None or config is not None or recipe is not None or settings:
             raise ConfigurationError(

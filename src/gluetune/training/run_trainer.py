@@ -42,6 +42,8 @@ class Validation:
     metric: str
     """What the best epoch is chosen by."""
     compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None
+    select: Callable[[Mapping[str, float]], float] | None = None
+    """In place of `metric`: an epoch's value, from its numbers; greater is better."""
 
 
 @dataclass
@@ -143,12 +145,13 @@ class RunTrainer(Trainer):
             learning_rate=self._get_learning_rate(),
             validation=evaluation.score,
             validation_loss=evaluation.loss,
-            selection=_selection(evaluation, extra, self.validation.metric),
+            selection=None,
             extra=extra,
             collapsed=evaluation.collapsed,
             train_seconds=round(self._meter.seconds + train_seconds, 3),
             evaluation_seconds=round(self._read_clock(), 3),
         )
+        epoch.selection = _selection(epoch, self.validation)
         self._meter = _Meter()
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in _flat(epoch).items()}
         self.log(dict(metrics))
@@ -224,22 +227,26 @@ class RunTrainer(Trainer):
         return found
 
 
-def _selection(evaluation: Evaluation, extra: Mapping[str, float], metric: str) -> float | None:
+def _selection(epoch: EpochRecord, how: Validation) -> float | None:
     """Return the value that chooses the best epoch; a metric's mean over the splits.
 
     The user's own metrics win over the task's of the same name. Raises ConfigurationError when
     there is no such metric.
     """
+    if how.select is not None:
+        return _mean([how.select(_flat(epoch))])
+    metric, extra, splits = how.metric, epoch.extra, epoch.validation.metrics
     if metric == "score":
-        return evaluation.score.score
+        return epoch.validation.score
     if metric in extra:
         return _mean([extra[metric]])
-    splits = evaluation.score.metrics
     own = [extra[f"{split}_{metric}"] for split in splits if f"{split}_{metric}" in extra]
     if own:
         return _mean(own)
+    if metric == "loss":
+        return None if epoch.validation_loss is None else -epoch.validation_loss
     if not all(metric in found for found in splits.values()):
-        known = ["score", *extra, *next(iter(splits.values()))]
+        known = ["score", *extra, *next(iter(splits.values())), "loss"]
         raise ConfigurationError(
             f"--metric {metric}: neither the task nor compute_metrics gives it.",
             hint=f"Metrics: {', '.join(known)}.",

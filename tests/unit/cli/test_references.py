@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from tests.support.run_folders import write_run
 from typer.testing import CliRunner
 
 from gluetune.cli.app import app, main
+from gluetune.errors import ConfigurationError, RunError
 
 
 def told(*arguments: str) -> str:
@@ -45,3 +48,28 @@ def test_a_task_that_does_not_exist_is_the_users_mistake(
         main(["references", "--task", "rtee"])
     assert caught.value.code == 2
     assert "Did you mean 'rte'?" in capsys.readouterr().err
+
+
+def test_a_run_stands_above_people_and_what_was_published_for_its_checkpoint(
+    tmp_path: Path,
+) -> None:
+    run = write_run(tmp_path / "run", model="google-bert/bert-base-cased")
+    output = told("--run", str(run))
+    assert "this run" in output
+    assert "majority class" in output
+    assert "BERT-base-cased" in output
+    assert "Human" in output
+    rows = json.loads(told("--run", str(run), "--json"))
+    assert {row["model"] for row in rows} == {"BERT-base-cased", "Human"}
+    assert {row["task"] for row in rows} == {"cola"}
+
+
+def test_a_run_brings_its_own_task_and_must_have_scored(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    with pytest.raises(ConfigurationError, match="own task"):
+        CliRunner().invoke(
+            app, ["references", "--run", str(run), "--task", "rte"], catch_exceptions=False
+        )
+    unscored = write_run(tmp_path / "new", scored=False)
+    with pytest.raises(RunError, match="no score yet"):
+        CliRunner().invoke(app, ["references", "--run", str(unscored)], catch_exceptions=False)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gluetune.data.sampling import take_fraction
+from gluetune.data.sampling import hold_out, take_fraction
 from gluetune.data.tables import canonical_schema, notes_of, with_notes
 from gluetune.errors import ConfigurationError
 from gluetune.tasks import get_task
@@ -96,3 +96,45 @@ def test_an_impossible_fraction_is_refused(fraction: float) -> None:
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="is -1"):
         take_fraction(mnli([0, 1]), MNLI, 0.5, -1)
+
+
+@given(
+    labels=st.lists(st.integers(0, 2), min_size=2, max_size=80),
+    share=st.floats(0, 1, exclude_min=True, exclude_max=True),
+    seed=st.integers(0, 99),
+)
+def test_what_is_held_out_is_the_rest_of_what_stays_and_both_have_every_class(
+    labels: list[int], share: float, seed: int
+) -> None:
+    counts = Counter(labels)
+    table = mnli(labels)
+    if max(counts.values()) == 1:
+        with pytest.raises(ConfigurationError, match="too few to hold any out"):
+            hold_out(table, MNLI, share, seed)
+        return
+    stays, held = hold_out(table, MNLI, share, seed)
+    index, held_index = stays["idx"].to_pylist(), held["idx"].to_pylist()
+    assert index == sorted(index)
+    assert held_index == sorted(held_index)
+    assert sorted(index + held_index) == list(range(len(labels)))
+    for label, count in counts.items():
+        wanted = min(max(1, round(share * count)), count - 1)
+        assert Counter(held["label"].to_pylist())[label] == wanted
+        assert Counter(stays["label"].to_pylist())[label] == count - wanted >= 1
+
+
+def test_a_regression_task_is_held_out_by_deciles() -> None:
+    scores = [row / 20 for row in range(100)]
+    text = [f"row {row}" for row in range(100)]
+    table = pa.table([text, text, scores, range(100)], schema=canonical_schema(STSB))
+    stays, held = hold_out(table, STSB, 0.2, 1)
+    assert (len(stays), len(held)) == (80, 20)
+    assert Counter(int(score * 2) for score in held["label"].to_pylist()) == dict.fromkeys(
+        range(10), 2
+    )
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.5])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(ConfigurationError, match="above 0 and below 1"):
+        hold_out(mnli([0, 0, 1, 1]), MNLI, share, 1)

@@ -1,73 +1,19 @@
 from __future__ import annotations
 
 import json
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.html_pages import HOSTILE, Page
+from tests.support.run_folders import write_run
 
-from gluetune.config import make_config
 from gluetune.errors import ConfigurationError, RunError
-from gluetune.records import BestRecord, EpochRecord, Record, ScoreRecord, Status, now
 from gluetune.reporting.pages import report
 from gluetune.reporting.plots import epoch_plot, plot_letter
 from gluetune.runs import Run
 from gluetune.visible_text import visible
-
-HOSTILE = "<script>alert(1)</script></svg>\"'&\x00\x1b\u202e שלום"
-
-
-def write_run(folder: Path, *, seed: int = 1, score: float = 0.5, note: str = "") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    make_config({"task": "cola", "epochs": 2, "seed": seed}).save(folder / "config.yaml")
-    found = ScoreRecord(score=score, metrics={"validation": {"matthews_correlation": score}})
-    epochs = [
-        EpochRecord(
-            epoch=float(number),
-            step=number,
-            train_loss=1 / number,
-            learning_rate=1e-3,
-            validation=found,
-            validation_loss=None if number == 1 else 0.5,
-            selection=score,
-            train_seconds=1.0,
-            evaluation_seconds=1.0,
-        )
-        for number in (1, 2)
-    ]
-    Record(
-        status=Status.FINISHED,
-        task="cola",
-        seed=seed,
-        started=now(),
-        updated=now(),
-        command="gluetune train --config c.yaml",
-        epochs=epochs,
-        best=BestRecord(epoch=2.0, step=2, validation=found),
-        majority_baseline=ScoreRecord(
-            score=0.0, metrics={"validation": {"matthews_correlation": 0.0}}
-        ),
-        notes=[note] if note else [],
-    ).save(folder / "record.json")
-    return folder
-
-
-class Page(HTMLParser):
-    """Tags, attributes and text of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self.tags.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def test_one_run_is_reported_into_its_folder(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.html_pages import HOSTILE, Page
 from tests.support.suites import write_suite
-from tests.unit.reporting.test_pages import HOSTILE, Page
 
 import gluetune
 from gluetune.errors import RunError

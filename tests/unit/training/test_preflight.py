@@ -164,3 +164,27 @@ def test_mistakes_of_type_and_of_set_are_told_together() -> None:
     for part in ("colla", "epochs", "learning_rate", "--set seed"):
         assert any(part in finding for finding in findings), part
     assert len(findings) == 4
+
+
+def test_what_is_held_out_stands_in_for_a_validation_set_that_is_not_read(
+    bench: Bench, tmp_path: Path
+) -> None:
+    prepared = _prepare(bench, data=str(_without_validation(bench, tmp_path)), holdout=0.25)
+    assert prepared.data.rows == {"train": 30, "holdout": 10}
+    train, held = (
+        set(prepared.train_table.column("idx").to_pylist()),
+        set(prepared.validation["holdout"].index.tolist()),
+    )
+    assert not train & held
+    half = _prepare(bench, holdout=0.25, fraction=0.5)
+    assert half.data.rows == {"train": 15, "holdout": 10}
+    assert half.data.fingerprints["holdout"] == prepared.data.fingerprints["holdout"]
+    assert set(half.train_table.column("idx").to_pylist()) < train
+
+
+def test_rows_are_drawn_by_the_seed_or_by_one_of_their_own(bench: Bench) -> None:
+    def drawn(**changed: Any) -> Any:
+        return _prepare(bench, holdout=0.25, fraction=0.5, **changed).data.fingerprints
+
+    assert drawn(seed=1) != drawn(seed=2)
+    assert drawn(seed=1, sampling_seed=1) == drawn(seed=2, sampling_seed=1) == drawn(seed=1)

@@ -1,0 +1,45 @@
+"""The options of every verb that asks a trained model: which one, and how it is run."""
+
+from __future__ import annotations
+
+from typing import Annotated, get_args
+
+import typer
+
+from gluetune.config import Precision
+from gluetune.errors import ConfigurationError
+
+Model = Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")]
+AskedPrecision = Annotated[
+    str, typer.Option("--precision", help="auto (a run's own), fp32, bf16 or fp16.")
+]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Examples per forward pass. Default: the run's own.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: the run's own.")]
+MaxLength = Annotated[
+    int | None, typer.Option(min=3, help="Tokens per example. Default: the run's own.")
+]
+LabelOrder = Annotated[
+    str | None, typer.Option(help="Class names of the model's outputs, by id: NAME,NAME,…")
+]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
+]
+
+
+def checked_precision(text: str) -> Precision:
+    """Return `text` as a precision. Raises ConfigurationError that lists those there are."""
+    for known in get_args(Precision):
+        if text == known:
+            return known  # type: ignore[no-any-return]  # get_args has no types
+    raise ConfigurationError(
+        f"--precision {text}: there is no such precision.",
+        hint=f"Type one of: {', '.join(get_args(Precision))}.",
+    )
+
+
+def split_names(text: str | None) -> tuple[str, ...] | None:
+    """Return the names in `NAME,NAME,…`."""
+    return tuple(name.strip() for name in text.split(",")) if text else None

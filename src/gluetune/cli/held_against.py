@@ -1,0 +1,74 @@
+"""A run's score as the terminal shows it: above the majority class, people and what is published.
+
+A published cell stands in its own metric's column only.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from gluetune.records import best_epoch, shown
+
+if TYPE_CHECKING:
+    from gluetune.records import Record
+    from gluetune.references import Reference
+
+
+def held_against(record: Record) -> Table:
+    """Return the table of a run that has scored."""
+    from gluetune.reporting.tables import epoch_choice
+
+    table = Table(title="Held against", title_justify="left")
+    table.add_column("", no_wrap=True)
+    best = best_epoch(record).validation.flat()
+    for name in best:
+        table.add_column(name, justify="right")
+    table.add_column("protocol")
+    table.add_row(
+        "this run",
+        *map(shown, best.values()),
+        f"{epoch_choice(record)}, one seed ({record.seed})",
+        style="bold",
+    )
+    if record.majority_baseline:
+        baseline = record.majority_baseline.flat()
+        cells = (shown(baseline.get(name)) for name in best)
+        table.add_row("majority class", *cells, "the most frequent label of train")
+    for references in _published(record):
+        table.add_row(*_published_row(references, list(best)))
+    return table
+
+
+def _published(record: Record) -> list[list[Reference]]:
+    """Return what was published for the checkpoint, the metrics of one result together."""
+    from gluetune.reporting.tables import published_beside
+
+    return [list(group) for _, group in groupby(published_beside(record), key=_result)]
+
+
+def _result(reference: Reference) -> tuple[str, ...]:
+    return (reference.model, reference.split, reference.protocol, reference.source)
+
+
+def _published_row(references: list[Reference], names: list[str]) -> list[str]:
+    """Put each value under its own metric; where the source names none, apart."""
+    under = dict.fromkeys(names, "")
+    apart = []
+    for reference in references:
+        columns = [name for name in names if _is_of(reference, name)]
+        value = f"{reference.value / 100:.4f}"
+        under |= dict.fromkeys(columns, value)
+        if not columns:
+            apart.append(f"{value} ({reference.metric or 'metric unstated'})")
+    first = references[0]
+    where = f"{first.split}, {first.protocol}; {first.source}"
+    return [first.model, *under.values(), "; ".join([*apart, where])]
+
+
+def _is_of(reference: Reference, column: str) -> bool:
+    """Say whether a column, `METRIC` or `SUBSET METRIC`, is what a published cell measures."""
+    subset, _, metric = column.rpartition(" ")
+    return metric == reference.metric and subset in ("", reference.subset)

@@ -1,0 +1,99 @@
+"""`gluetune predict` as it is typed: text, standard input, files, mistakes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.tiny_checkpoints import write_tiny_checkpoint
+from typer.testing import CliRunner
+
+from gluetune.cli.app import app
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    return write_tiny_checkpoint(folder, "bert", id2label={0: "dull [red]", 1: "lively"})
+
+
+@pytest.fixture(scope="module")
+def number(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("model") / "one", "bert", num_labels=1)
+
+
+def typed(*arguments: object, stdin: bytes | None = None) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["predict", *map(str, arguments)], input=stdin)
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_typed_text_gets_every_class_the_likeliest_first(model: Path) -> None:
+    code, out, _ = typed(model, "a b c")
+    assert code == 0
+    first, second = (line.split(maxsplit=1) for line in out.splitlines())
+    assert float(first[0]) >= float(second[0])
+    assert {first[1], second[1]} == {"dull [red]", "lively"}
+    code, out, _ = typed(model, "a b c", "d", "--json")
+    assert json.loads(out)["label"] in {"dull [red]", "lively"}
+
+
+def test_a_number_is_printed_alone(number: Path) -> None:
+    _, out, _ = typed(number, "a b c")
+    float(out)
+    _, out, _ = typed(number, "a b c", "--json")
+    assert json.loads(out).keys() == {"score"}
+
+
+def piped(model: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
+    code = "from gluetune.cli.app import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, "predict", str(model), *options],
+        input="a b\n\nc — é\n".encode(),
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_lines_on_standard_input_are_answered_on_standard_output(model: Path) -> None:
+    stopped = piped(model)
+    assert stopped.returncode == 2
+    assert b"standard input:2 has an empty 'text'." in stopped.stderr
+    done = piped(model, "--on-error", "skip")
+    assert done.returncode == 0
+    rows = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    assert [row["text"] for row in rows] == ["a b", "c — é"]
+    told = done.stderr.decode()
+    assert "left out: standard input:2 has an empty 'text'." in told
+    assert "2 rows answered, 1 left out" in told
+    assert "Traceback" not in told
+
+
+def test_a_file_is_answered_into_a_file(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("text\na b\nc\n")
+    code, out, err = typed(model, "--file", tmp_path / "in.csv", "--output", tmp_path / "out.csv")
+    assert (code, out) == (0, "")
+    assert "2 rows answered" in err
+    header = (tmp_path / "out.csv").read_text().splitlines()[0]
+    assert header == "text,label,score,probability_dull [red],probability_lively"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a", "b", "c"], "3 texts are typed"),
+        (["a", "--file", "x.csv"], "Text is typed, and a file is named too"),
+        (["a", "--precision", "fp8"], "--precision fp8: there is no such precision"),
+        (["--file", "gone.csv"], "gone.csv cannot be read"),
+        (["--file", "what.xls"], "its name does not say what it holds"),
+    ],
+)
+def test_mistakes_say_what_to_type(model: Path, arguments: list[str], said: str) -> None:
+    from gluetune.errors import GluetuneError
+
+    done = CliRunner().invoke(app, ["predict", str(model), *arguments])
+    assert done.exit_code != 0
+    assert isinstance(done.exception, GluetuneError | SystemExit)
+    assert said in f"{done.output} {done.exception}".replace("\n", " ")

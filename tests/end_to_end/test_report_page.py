@@ -1,0 +1,128 @@
+"""Reports of real, small trainings on hostile text, opened in a real browser."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+from tests.support.browser import chromium, needs_chromium, watched
+from tests.support.glue_folders import make_table, write_parquet
+from tests.support.trainings import Bench
+
+from gluetune.reporting import views
+from gluetune.reporting.pages import report
+from gluetune.tasks import get_task
+
+pytestmark = needs_chromium
+
+HOSTILE = (
+    "<script>document.title = 'taken'</script>",
+    "</svg></td></table><h1>loose</h1>",
+    "<img src=x onerror=\"document.title='taken'\">",
+    "<link rel=stylesheet href=https://example.org/x.css>",
+    "{{ 7 * 7 }} {% raw %}",
+    "\u202eright to left\u202c \x1b[31m",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One run of classes, one of numbers, and both with a second seed on one page."""
+    bench = Bench(tmp_path_factory.mktemp("bench"))
+    runs = []
+    for name in ("mnli", "stsb"):
+        task = get_task(name)
+        tables = {}
+        for split in ("train", *task.validation_splits):
+            table = make_table(task, split, rows=40 if split == "train" else 24)
+            texts = [f"{HOSTILE[row % len(HOSTILE)]} {row}" for row in range(len(table))]
+            place = table.schema.get_field_index(task.text_columns[0])
+            tables[split] = table.set_column(place, task.text_columns[0], [texts])
+        write_parquet(bench.data, task, tables)
+        runs.append(bench.train(name, epochs=2, output=bench.folder / f"<script> {name}"))
+    runs.append(bench.train("stsb", epochs=2, seed=7))
+    together = report(*(run.path for run in runs), output=bench.folder / "all.html")
+    return {
+        "classes": runs[0].path / "report.html",
+        "numbers": runs[1].path / "report.html",
+        "together": together,
+    }
+
+
+@pytest.mark.parametrize("name", ["classes", "numbers", "together"])
+@pytest.mark.parametrize(("width", "dark"), [(1000, False), (320, True)])
+def test_a_report_is_quiet_fits_and_is_accessible(
+    browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool
+) -> None:
+    with watched(browser, pages[name].as_uri(), width=width, dark=dark) as seen:
+        for summary in seen.page.query_selector_all("summary"):
+            summary.click()
+        assert seen.violations() == []
+        assert not seen.overflows()
+        assert seen.console == []
+        assert seen.requests == []
+
+
+@pytest.mark.parametrize("name", ["classes", "numbers"])
+def test_hostile_text_stays_text(browser: Browser, pages: dict[str, Path], name: str) -> None:
+    with watched(browser, pages[name].as_uri()) as seen:
+        page = seen.page
+        assert page.title().startswith("<script>")
+        assert page.locator("h1").count() == 1
+        assert page.locator("script, img, link:not([rel=icon])").count() == 0
+        body = page.inner_text("body")
+        assert sum(text in body for text in HOSTILE[:5]) >= 3, "the hardest examples have texts"
+        assert "\x1b" not in page.content()
+        assert "\u202e" not in page.content()
+
+
+def test_hostile_class_names_stay_text(
+    browser: Browser, pages: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = dataclasses.replace(get_task("mnli"), labels=HOSTILE[:3])
+    monkeypatch.setattr(views, "get_task", lambda name: task)
+    path = report(pages["classes"].parent, output=tmp_path / "page.html")
+    with watched(browser, path.as_uri()) as seen:
+        assert seen.page.locator("h1").count() == 1
+        assert seen.page.locator("script, img").count() == 0
+        body = seen.page.inner_text("body")
+        assert all(f"answered {name}" in body for name in HOSTILE[:3])
+        assert seen.console == []
+
+
+def test_a_page_of_classes_shows_what_it_should(browser: Browser, pages: dict[str, Path]) -> None:
+    with watched(browser, pages["classes"].as_uri()) as seen:
+        text = seen.page.inner_text("main")
+        for words in (
+            "Loss by epoch",
+            "Score by epoch",
+            "Learning rate",
+            "Majority, score",
+            "Human, matched accuracy",
+            "Confusion",
+            "Calibration",
+            "Examples by length",
+            "Accuracy by length",
+            "The hardest examples",
+            "examples per second",
+            "What repeats it",
+        ):
+            assert words in text, words
+
+
+def test_what_is_folded_is_printed(browser: Browser, pages: dict[str, Path]) -> None:
+    with watched(browser, pages["classes"].as_uri()) as seen:
+        settings = seen.page.locator("details table").first
+        assert not settings.is_visible()
+        seen.page.emulate_media(media="print")
+        assert settings.is_visible()
+        assert settings.bounding_box()["height"] > 50  # type: ignore[index]

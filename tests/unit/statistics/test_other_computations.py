@@ -1,0 +1,50 @@
+"""Residuals, and how far two computations of the same answers differ."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gluetune.predictions import Predictions
+from gluetune.statistics.agreement import agreement
+from gluetune.statistics.residuals import residuals
+
+
+def answers(logits: list[list[float]], labels: list[float] | None = None) -> Predictions:
+    array = np.array(logits, dtype=np.float32)
+    predicted = array[:, 0] if array.shape[1] == 1 else array.argmax(axis=1)
+    given_labels = np.zeros(len(array)) if labels is None else np.array(labels)
+    return Predictions(np.arange(len(array)), given_labels, predicted, array)
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 5, width=16)] * 2), min_size=1, max_size=20))
+def test_residuals_are_what_their_names_say(pairs: list[tuple[float, float]]) -> None:
+    found = residuals(answers([[answer] for answer, _ in pairs], [label for _, label in pairs]))
+    errors = [answer - label for answer, label in pairs]
+    assert found.bias == pytest.approx(sum(errors) / len(errors), abs=1e-6)
+    assert found.mean_absolute == pytest.approx(sum(map(abs, errors)) / len(errors), abs=1e-6)
+    assert found.largest == pytest.approx(max(map(abs, errors)), abs=1e-6)
+    variance = sum((error - found.bias) ** 2 for error in errors) / len(errors)
+    assert found.deviation**2 == pytest.approx(variance, abs=1e-5)
+
+
+def test_flips_are_counted_with_their_distance_from_a_tie() -> None:
+    first = answers([[1.0, 0.9], [3.0, 0.0], [0.0, 2.0]])
+    second = answers([[0.95, 1.0], [2.9, 0.0], [2.5, 2.0]])
+    found = agreement(first, second)
+    assert (found.examples, found.flips) == (3, 2)
+    assert found.largest_difference == pytest.approx(2.5)
+    assert found.widest_flip == pytest.approx(2.0)
+
+
+def test_the_same_answers_agree_to_the_bit() -> None:
+    same = answers([[1.0, 0.9], [3.0, 0.0]])
+    found = agreement(same, same)
+    assert (found.flips, found.largest_difference, found.widest_flip) == (0, 0, 0)
+
+
+def test_numbers_have_no_flips() -> None:
+    found = agreement(answers([[1.0], [2.0]]), answers([[1.5], [2.0]]))
+    assert (found.flips, found.largest_difference) == (0, 0.5)
