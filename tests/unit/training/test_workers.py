@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -133,6 +134,20 @@ def test_what_cannot_be_pickled_is_a_failure_of_its_call(two: Workers) -> None:
     assert found["fine"].value == 8
 
 
+def test_a_function_that_cannot_be_imported_there_is_a_failure_that_says_so(
+    two: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("only_here")
+    exec("def nothing(): pass", module.__dict__)
+    monkeypatch.setitem(sys.modules, "only_here", module)
+    found = ended(two, ("here", module.nothing), ("fine", calls.double, 4))
+    here = found["here"].failure
+    assert here is not None
+    assert here.kind == "raised"
+    assert "No module named 'only_here'" in here.message
+    assert found["fine"].value == 8
+
+
 def test_waiting_has_an_end(two: Workers, tmp_path: Path) -> None:
     two.start("long", time.sleep, 0.3)
     assert two.wait(0.01) is None
@@ -182,6 +197,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 _SCRIPT = """
 from pathlib import Path
+from types import ModuleType
 from tests.support import calls
 from gluetune.training.workers import open_workers
 
