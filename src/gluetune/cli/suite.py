@@ -30,7 +30,7 @@ def suite(
     ] = None,
     fraction: Annotated[
         str | None,
-        typer.Option(help="Share of each training set. Default: all; of the sample, a quarter."),
+        typer.Option(help="Share of each training set. Default: all; of the sample, an eighth."),
     ] = None,
     recipe: Annotated[
         str | None,

@@ -66,7 +66,7 @@ def suite(
         seeds: How many, from 42 on; or which.
         tasks: Names of tasks; all nine by default. AX is answered by MNLI's runs.
         data: As in `train`.
-        fraction: Share of each training set; by default all, and of the sample a quarter.
+        fraction: Share of each training set; by default all, and of the sample an eighth.
         recipe: Name of a published recipe, each task with its own settings.
         mnli_init: Start RTE, MRPC and STS-B from MNLI's model of the same seed, with a new head.
         jobs: Trainings at a time, in processes of their own from two on; several may share a GPU.

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from gluetune.errors import Finding
@@ -78,7 +79,7 @@ class Processes:
         """Give a call to a process; one that may die idle at this moment has to say `begun`."""
         worker.call, worker.begun = call, begun
         with suppress(OSError):  # it died just now, which is noticed by `_look`
-            worker.connection.send(call)
+            worker.connection.send((call.key, bytes(ForkingPickler.dumps(call))))
 
     def _idle(self) -> _Worker | None:
         """Return a process without a call, if there is one; forget those that died so."""
@@ -211,27 +212,36 @@ def _serve(connection: Connection) -> None:
     with suppress(EOFError, OSError, KeyboardInterrupt):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         while True:
-            call = connection.recv()
+            key, content = connection.recv()
             connection.send(("begun", None))
-            _answer(connection, call)
+            _answer(connection, key, content)
 
 
-def _answer(connection: Connection, call: Call) -> None:
+def _answer(connection: Connection, key: Hashable, content: bytes) -> None:
     def told(value: Any) -> None:
         with suppress(OSError):  # the other end is gone: this process will be asked to stop
             connection.send(("told", value))
 
     try:
         with telling(told):
-            outcome = call.outcome()
+            outcome = _outcome(key, content)
     except (KeyboardInterrupt, SystemExit) as error:
         failure = Failure("interrupted", type(error).__name__, (Finding("It was asked to stop."),))
-        connection.send(("over", Outcome(call.key, failure=failure)))
+        connection.send(("over", Outcome(key, failure=failure)))
         raise
     try:
         connection.send(("over", outcome))
     except (pickle.PicklingError, AttributeError, TypeError) as error:  # it cannot be pickled
-        connection.send(("over", Outcome(call.key, failure=failure_of(error))))
+        connection.send(("over", Outcome(key, failure=failure_of(error))))
+
+
+def _outcome(key: Hashable, content: bytes) -> Outcome:
+    """Run a call. Reading it imports its function, which may fail as the call itself may."""
+    try:
+        call: Call = pickle.loads(content)
+    except Exception as error:  # noqa: BLE001  # whatever it is, it costs this call alone
+        return Outcome(key, failure=failure_of(error))
+    return call.outcome()
 
 
 def _outlive_nobody() -> None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gluetune.training.calls import Call, OnTold, Outcome, telling
 from gluetune.training.processes import Processes
+from gluetune.training.signals import exiting_on_sigterm
 
 if TYPE_CHECKING:
     from gluetune.training.cluster import Cluster
@@ -69,8 +70,8 @@ def open_workers(
             is more than one at most so many. `threads` and `devices` are then the cluster's.
         restarts: How often a cluster's call whose worker died is started again.
 
-    Whatever ends the block, calls that still run are asked to stop as by Ctrl-C and waited for;
-    a second Ctrl-C kills them.
+    Whatever ends the block (SIGTERM too), calls that still run are asked to stop as by Ctrl-C and
+    waited for; a second Ctrl-C kills them.
     """
     if cluster is not None:
         from gluetune.training.ray_workers import open_ray_workers
@@ -90,10 +91,11 @@ def open_workers(
         for slot in range(count)
     ]
     processes = Processes(environments, on_told)
-    try:
-        yield processes
-    finally:
-        processes.stop()
+    with exiting_on_sigterm():
+        try:
+            yield processes
+        finally:
+            processes.stop()
 
 
 def threads_each(count: int) -> int:

@@ -69,8 +69,8 @@ def test_what_decides_no_score_is_not_part_of_the_request(model: str) -> None:
     assert plain.machine == {}
 
 
-def test_of_the_sample_a_quarter_is_taken_unless_said(model: str, tmp_path: Path) -> None:
-    assert checked(model, fraction=None).request.fraction == 0.25
+def test_of_the_sample_an_eighth_is_taken_unless_said(model: str, tmp_path: Path) -> None:
+    assert checked(model, fraction=None).request.fraction == 0.125
     assert checked(model, fraction=1).request.fraction == 1
     data = write_task(tmp_path / "glue", "cola")
     other = checked(model, fraction=None, data=str(data), tasks=["cola"])

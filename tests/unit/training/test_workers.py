@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -133,6 +134,20 @@ def test_what_cannot_be_pickled_is_a_failure_of_its_call(two: Workers) -> None:
     assert found["fine"].value == 8
 
 
+def test_a_function_that_cannot_be_imported_there_is_a_failure_that_says_so(
+    two: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("only_here")
+    exec("def nothing(): pass", module.__dict__)
+    monkeypatch.setitem(sys.modules, "only_here", module)
+    found = ended(two, ("here", module.nothing), ("fine", calls.double, 4))
+    here = found["here"].failure
+    assert here is not None
+    assert here.kind == "raised"
+    assert "No module named 'only_here'" in here.message
+    assert found["fine"].value == 8
+
+
 def test_waiting_has_an_end(two: Workers, tmp_path: Path) -> None:
     two.start("long", time.sleep, 0.3)
     assert two.wait(0.01) is None
@@ -182,6 +197,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 _SCRIPT = """
 from pathlib import Path
+from types import ModuleType
 from tests.support import calls
 from gluetune.training.workers import open_workers
 
@@ -212,16 +228,22 @@ def _gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists() or _state(pid) == "Z"
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_ctrl_c_lets_every_call_save_and_leaves_no_process(tmp_path: Path, count: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "number"), [(1, signal.SIGINT), (2, signal.SIGINT), (2, signal.SIGTERM)]
+)
+def test_ctrl_c_or_sigterm_lets_every_call_save_and_leaves_no_process(
+    tmp_path: Path, count: int, number: signal.Signals
+) -> None:
     process = _script(tmp_path, count)
     pids = [_started(tmp_path, str(number)) for number in range(count)]
     # Each is in a group of its own: the terminal's Ctrl-C and the parent's would be two.
     assert [os.getpgid(pid) for pid in pids] == pids
-    os.killpg(process.pid, signal.SIGINT)  # what a terminal sends, to all in its group
+    os.killpg(process.pid, number)  # what a terminal sends, to all in its group
     _, err = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGINT  # Python's own end of an unhandled Ctrl-C
-    assert err.count("Traceback") == 1, "the parent's, and no worker's"
+    # Python's own end of an unhandled Ctrl-C, with the parent's traceback and no worker's.
+    is_interrupted = number is signal.SIGINT
+    assert process.returncode == (-signal.SIGINT if is_interrupted else 128 + signal.SIGTERM)
+    assert err.count("Traceback") == is_interrupted
     assert [(tmp_path / f"{number}.saved").exists() for number in range(count)] == [True] * count
     assert all(_gone(pid) for pid in pids)
 
