@@ -18,7 +18,7 @@ quickstart: setup
 	@echo 'To type these commands as they stand: source .venv/bin/activate'
 
 test: setup
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup  # a group of tests, such as Ray's, shares one process
 
 # Real data: GLUETUNE_DATA=DIR make bench. More: make bench BENCH='--tasks cola --rounds 5'.
 bench: setup

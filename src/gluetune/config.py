@@ -141,6 +141,12 @@ class TrainConfig(BaseModel):
         10.0, gt=0, description="Save a resumable state this often, besides every epoch's end."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads. Default: PyTorch's choice.")
+    processes: int | None = Field(
+        None,
+        ge=1,
+        description="Processes that share every step, as torchrun started them; it stops where "
+        "another number runs. Default: as many as run.",
+    )
     set: dict[str, Any] = Field(
         default_factory=dict,
         description="Any other field of transformers.TrainingArguments, as name=value.",
@@ -148,6 +154,13 @@ class TrainConfig(BaseModel):
     output: Path | None = Field(
         None, description="Folder of the run. Default: runs/TASK-MODEL-sSEED-TIME."
     )
+
+    @property
+    def command(self) -> str:
+        """What starts a training in as many processes, here all on one machine."""
+        several = self.processes is not None and self.processes > 1
+        start = f"torchrun --nproc-per-node {self.processes} -m " if several else ""
+        return f"{start}gluetune train"
 
     def save(self, path: Path) -> None:
         """Write the configuration as YAML, without `output`: a repeat gets a folder of its own."""

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gluetune.cli.held_against import held_against
-from gluetune.cli.options import given_settings, with_settings
+from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
 from gluetune.recipes import RECIPES
 from gluetune.records import best_epoch, shown
 
@@ -36,17 +36,48 @@ def train(
         str | None,
         typer.Option(help=f"A published recipe; flags win over it: {', '.join(RECIPES)}."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Train on a Ray cluster, in --processes: auto, or HOST:PORT; local starts one.",
+            metavar="ADDRESS",
+            rich_help_panel=CLUSTER_PANEL,
+        ),
+    ] = None,
+    cpus_per_process: Annotated[
+        str | None,
+        typer.Option(
+            help="Cores of a process. Default: 1.", metavar="NUMBER", rich_help_panel=CLUSTER_PANEL
+        ),
+    ] = None,
+    gpus_per_process: Annotated[
+        str | None,
+        typer.Option(
+            help="GPUs of a process. Default: 0.", metavar="NUMBER", rich_help_panel=CLUSTER_PANEL
+        ),
+    ] = None,
     **options: Any,
 ) -> None:
     """Fine-tune a checkpoint on a GLUE task, and keep the best epoch in a run folder."""
     settings = given_settings(options)
+    from gluetune.evaluation.processes import processes_here
     from gluetune.training.run import train as run_training
 
     try:
-        run = run_training(task, config=config, resume=resume, recipe=recipe, **settings)
+        run = run_training(
+            task,
+            config=config,
+            resume=resume,
+            recipe=recipe,
+            ray=ray,
+            cpus_per_process=cpus_per_process,
+            gpus_per_process=gpus_per_process,
+            **settings,
+        )
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    render_run(Console(), run)
+    if processes_here().is_first:
+        render_run(Console(), run)
 
 
 def render_run(console: Console, run: Run) -> None:
@@ -126,7 +157,7 @@ def _commands(run: Run) -> list[str]:
         f"gluetune predict {run.path} {typed}",
         f'python -c "{code}"',
         f"gluetune show {record.task}{data}",
-        f"gluetune train --config {run.folder.config} --seed {record.seed + 1}",
+        f"{run.config.command} --config {run.folder.config} --seed {record.seed + 1}",
     ]
 
 

@@ -33,6 +33,7 @@ _NOT_A_RECIPE = {
     "eval_batch_size",
     "checkpoint_minutes",
     "threads",
+    "processes",
 }
 """Settings that runs of one side may differ in."""
 _ALPHA = 0.05
