@@ -29,6 +29,9 @@ from gluetune.training.signals import exiting_on_sigterm
 if TYPE_CHECKING:
     from gluetune.training.cluster import Cluster
 
+if TYPE_CHECKING:
+    from gluetune.training.cluster import Cluster
+
 
 class Workers(Protocol):
     """Who runs calls. A cluster's workers have these names too."""
