@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from gluetune.evaluation.measuring import Measured, evaluate
     from gluetune.evaluation.predictor import Answer, Predictor, load
     from gluetune.publishing.submission import Submission, submit
+    from gluetune.publishing.upload import Pushed, push
+    from gluetune.publishing.verification import Verification
     from gluetune.records import Record
     from gluetune.references import Reference, published
     from gluetune.reporting.comparison import Comparison, compare
@@ -53,6 +55,7 @@ _HOMES = {
     "Measured": "gluetune.evaluation.measuring",
     "PredictedFile": "gluetune.evaluation.file_predictions",
     "Predictor": "gluetune.evaluation.predictor",
+    "Pushed": "gluetune.publishing.upload",
     "Record": "gluetune.records",
     "Reference": "gluetune.references",
     "Run": "gluetune.runs",
@@ -65,6 +68,7 @@ _HOMES = {
     "Trainer": "gluetune.training.trainer",
     "TrainingError": "gluetune.errors",
     "Diagnosis": "gluetune.evaluation.diagnosing",
+    "Verification": "gluetune.publishing.verification",
     "compare": "gluetune.reporting.comparison",
     "diagnose": "gluetune.evaluation.diagnosing",
     "evaluate": "gluetune.evaluation.measuring",
@@ -72,6 +76,7 @@ _HOMES = {
     "load": "gluetune.evaluation.predictor",
     "predict": "gluetune.evaluation.file_predictions",
     "published": "gluetune.references",
+    "push": "gluetune.publishing.upload",
     "report": "gluetune.reporting.pages",
     "submit": "gluetune.publishing.submission",
     "train": "gluetune.training.run",
@@ -92,6 +97,7 @@ __all__ = [
     "Measured",
     "PredictedFile",
     "Predictor",
+    "Pushed",
     "Record",
     "Reference",
     "Run",
@@ -102,6 +108,7 @@ __all__ = [
     "TrainConfig",
     "Trainer",
     "TrainingError",
+    "Verification",
     "__version__",
     "compare",
     "diagnose",
@@ -110,6 +117,7 @@ __all__ = [
     "load",
     "predict",
     "published",
+    "push",
     "report",
     "submit",
     "train",

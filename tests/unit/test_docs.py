@@ -81,7 +81,7 @@ def task_of(options: Mapping[str, Any]) -> str | None:
 
 
 def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
-    own = ("task", "config", "resume")
+    own = ("task", "config", "resume", "push", "push_private")
     typed = {name: value for name, value in options.items() if value != () and name not in own}
     return given_settings(typed)
 

@@ -19,6 +19,7 @@ from gluetune.cli.compare import compare
 from gluetune.cli.env import env
 from gluetune.cli.evaluate import evaluate
 from gluetune.cli.predict import predict
+from gluetune.cli.push import push
 from gluetune.cli.references import references
 from gluetune.cli.report import report
 from gluetune.cli.show import show
@@ -40,6 +41,7 @@ app.command()(compare)
 app.command()(report)
 app.command()(references)
 app.command()(submit)
+app.command()(push)
 app.command()(env)
 
 
