@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from gluetune.exporting.onnx import export
     from gluetune.exports import ExportRecord
     from gluetune.publishing.submission import Submission, submit
+    from gluetune.publishing.upload import Pushed, push
+    from gluetune.publishing.verification import Verification
     from gluetune.records import Record
     from gluetune.references import Reference, published
     from gluetune.reporting.comparison import Comparison, compare, compare_suites
@@ -66,6 +68,7 @@ _HOMES = {
     "PredictedFile": "gluetune.evaluation.file_predictions",
     "Predictor": "gluetune.evaluation.predictor",
     "Pruned": "gluetune.errors",
+    "Pushed": "gluetune.publishing.upload",
     "Record": "gluetune.records",
     "Reference": "gluetune.references",
     "Run": "gluetune.runs",
@@ -79,6 +82,7 @@ _HOMES = {
     "Trainer": "gluetune.training.trainer",
     "TrainingError": "gluetune.errors",
     "Diagnosis": "gluetune.evaluation.diagnosing",
+    "Verification": "gluetune.publishing.verification",
     "compare": "gluetune.reporting.comparison",
     "compare_suites": "gluetune.reporting.comparison",
     "diagnose": "gluetune.evaluation.diagnosing",
@@ -88,6 +92,7 @@ _HOMES = {
     "load": "gluetune.evaluation.predictor",
     "predict": "gluetune.evaluation.file_predictions",
     "published": "gluetune.references",
+    "push": "gluetune.publishing.upload",
     "report": "gluetune.reporting.pages",
     "search": "gluetune.tuning.searching",
     "serve": "gluetune.serving.server",
@@ -115,6 +120,7 @@ __all__ = [
     "PredictedFile",
     "Predictor",
     "Pruned",
+    "Pushed",
     "Record",
     "Reference",
     "Run",
@@ -126,6 +132,7 @@ __all__ = [
     "TrainConfig",
     "Trainer",
     "TrainingError",
+    "Verification",
     "__version__",
     "compare",
     "compare_suites",
@@ -136,6 +143,7 @@ __all__ = [
     "load",
     "predict",
     "published",
+    "push",
     "report",
     "search",
     "serve",

@@ -22,6 +22,7 @@ from gluetune.cli.env import env
 from gluetune.cli.evaluate import evaluate
 from gluetune.cli.export import export
 from gluetune.cli.predict import predict
+from gluetune.cli.push import push
 from gluetune.cli.references import references
 from gluetune.cli.report import report
 from gluetune.cli.search import search
@@ -54,6 +55,7 @@ app.command()(references)
 app.command()(submit)
 app.command()(export)
 app.command()(serve)
+app.command()(push)
 app.command()(env)
 
 
