@@ -24,6 +24,11 @@ ComputePath = Literal["unpadded", "grouped", "padded"]
 Compute = Literal["auto", "unpadded", "grouped", "padded"]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
+MACHINE_SETTINGS = frozenset(
+    {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes"}
+)
+"""Settings that decide no more of a score than its last bits: they are no part of a recipe."""
+
 
 class _Loader(yaml.SafeLoader):
     """Reads 1e-6 as the number that it is in YAML 1.2; YAML 1.1 takes it for text."""
