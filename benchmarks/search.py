@@ -150,7 +150,7 @@ def table(arguments: argparse.Namespace, ours: Mapping[str, Any], theirs: Mappin
         "",
         f"`python -m benchmarks.search {arguments.task} --fraction {arguments.fraction} "
         f"--trials {arguments.trials} --seed {arguments.seed}`; {ours['config'].precision}, "
-        f"{ours['config'].threads} threads, {hardware}, "
+        f"{ours['config'].threads} threads, {hardware['cores']} cores of an {hardware['cpu']}, "
         + ", ".join(f"{name} {version}" for name, version in versions.items())
         + ".",
         "",

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from gluetune.config import MACHINE_SETTINGS, TrainConfig, make_config, read_config
 from gluetune.errors import RunError
 from gluetune.predictions import Predictions, kept_fingerprint
-from gluetune.records import Record, read_record
+from gluetune.records import Record, Status, read_record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,6 +100,11 @@ class Run:
     @property
     def model_path(self) -> Path:
         """Folder of the best model. Raises RunError while there is none."""
+        if not self.folder.model.is_dir() and self._record.status is Status.FINISHED:
+            raise RunError(
+                f"{self.path} has kept no model: a search keeps that of its best trial alone.",
+                hint=f"To make it again: gluetune train --config {self.folder.config}",
+            )
         if not self.folder.model.is_dir():
             raise RunError(
                 f"{self.path} has no model yet: the run is {self.status}.",

@@ -100,6 +100,11 @@ def test_a_search_ends_with_its_best_trial_trained_on_all_of_train(whole: BestRu
 def test_only_the_best_trial_keeps_its_model_and_each_its_settings(whole: BestRun) -> None:
     with_model = [row.number for row in whole.trials if (row.run / "model").is_dir()]
     assert with_model == [whole.number]
+    finished = [row for row in whole.trials if row.state == "finished"]
+    other = next(row for row in finished if row.number != whole.number)
+    with pytest.raises(RunError, match="has kept no model") as caught:
+        _ = Run(other.run).model_path
+    assert f"--config {other.run}/config.yaml" in caught.value.findings[0].hint
     for row in whole.trials:
         run = Run(row.run)
         assert run.status == row.state
@@ -128,10 +133,10 @@ def test_the_same_search_does_nothing_again_and_more_trials_go_on(
 def test_a_search_killed_again_and_again_is_the_same(bench: Bench, whole: BestRun) -> None:
     draw = random.Random(_SEED)
     given = _given(bench, final=False, checkpoint_minutes=1e-9)
-    moments = [*SEARCH_MOMENTS, "step", "evaluation", "state"]
+    moments = [*SEARCH_MOMENTS, "state"]
     draw.shuffle(moments)
     for moment in moments:
-        assert search_and_die(moment, 2 if moment in ("step", "told") else 1, given) in (
+        assert search_and_die(moment, 2 if moment == "told" else 1, given) in (
             -signal.SIGKILL,
             0,
         )

@@ -42,8 +42,8 @@ class Board:
     def refresh(self) -> None:
         """Show what time has changed."""
 
-    def close(self) -> None:
-        """Take away what moves, and leave what stays."""
+    def close(self, *, keep: bool) -> None:
+        """Stop showing; `keep` what stands there, where nothing else will tell it."""
 
 
 class LineBoard(Board):
@@ -128,8 +128,9 @@ class LiveBoard(LineBoard):
         """Draw the table anew."""
         self._live.refresh()
 
-    def close(self) -> None:
-        """Leave the table as it stands."""
+    def close(self, *, keep: bool) -> None:
+        """Leave the table as it stands, or take it away."""
+        self._live.transient = not keep
         self._live.stop()
 
     def table(self) -> Table:

@@ -119,6 +119,7 @@ def _run(
     driver.keep_best_model_only()
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
     finals: list[Run] = []
+    ended_well = False
     try:
         with open_workers(
             options.jobs, threads=base.threads, on_told=board.told, cluster=cluster
@@ -127,11 +128,12 @@ def _run(
             _check_found(driver)
             if options.final:
                 finals = driver.run_finals(workers, options.seeds)
+        ended_well = True
     except (KeyboardInterrupt, SystemExit):
         board.say(f"Stopped. The same command goes on with {folder.path} where it stopped.")
         raise
     finally:
-        board.close()
+        board.close(keep=not ended_well)
         _write_page(driver, finals)
     return _best_run(driver, finals)
 

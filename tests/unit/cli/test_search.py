@@ -205,7 +205,7 @@ def test_a_live_board_follows_the_trials() -> None:
         assert cells[4][2] == "0.7000"
         assert board.table().title == "cola: 4 of 4 trials"
     finally:
-        board.close()
+        board.close(keep=False)
 
 
 def _cells(board: LiveBoard) -> list[list[str]]:

@@ -60,10 +60,10 @@ def test_a_report_says_that_the_score_is_of_a_part_of_train(whole: Run) -> None:
     text = (whole.path / "report.html").read_text(encoding="utf-8")
     assert "held-out part of train, best of 2 epochs" in text
     assert "Answers on holdout" in text
-    assert "Hardest" in text
+    assert "by length" in text
     assert "texts are not shown" not in text
     assert "Published results" in text
-    assert "human" not in text
+    assert "people" not in text
 
 
 def test_a_finished_run_is_returned_at_once_and_reports_nothing(
