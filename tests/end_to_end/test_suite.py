@@ -67,7 +67,7 @@ def test_killed_and_taken_up_nothing_finished_is_redone(
     words = ["suite", "--model", str(bench.model), "--data", str(bench.data), "--tasks", "cola,rte"]
     words += ["--seeds", "2", "--epochs", "4"]
     words += ["--learning-rate", "1e-3", "--threads", "1", "--precision", "fp32"]
-    words += ["--output", str(suite)]
+    words += ["--jobs", "1", "--output", str(suite)]
 
     def running() -> list[Path]:
         found = [path.parent for path in suite.glob("*/record.json")]
@@ -281,7 +281,8 @@ def test_a_failed_job_is_named_and_the_rest_is_done(
     (broken,) = (data / "rte").glob("train*.parquet")
     broken.write_bytes(b"PAR1 cut off")
     words = ["suite", "--model", str(bench.model), "--data", str(data), "--tasks", "rte,cola"]
-    words += ["--seeds", "7,", "--epochs", "1", "--threads", "1", "--output", str(tmp_path / "s")]
+    words += ["--seeds", "7,", "--epochs", "1", "--threads", "1", "--jobs", "1"]
+    words += ["--output", str(tmp_path / "s")]
     with pytest.raises(SystemExit) as caught:
         main(words)
     assert caught.value.code == 1

@@ -44,8 +44,12 @@ def suite(
         ),
     ] = False,
     jobs: Annotated[
-        int, typer.Option(help="Trainings at a time; they divide the cores, or share the GPU.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            help="Trainings at a time; they divide the cores, or share the GPU. Default: 1 on a "
+            "GPU, 2 on a CPU of several cores."
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="The suite's folder. Default: suites/MODEL-HASH.")
     ] = None,
@@ -62,6 +66,7 @@ def suite(
     settings = given_settings(options)
     settings = {"model": "minilm", **settings}
     given_seeds = _seeds(seeds)
+    from gluetune.suites.run_suite import default_jobs
     from gluetune.suites.run_suite import suite as run_suite
 
     try:
@@ -71,7 +76,7 @@ def suite(
             fraction=fraction,  # type: ignore[arg-type]  # read as text, checked with the rest
             recipe=recipe,
             mnli_init=mnli_init,
-            jobs=jobs,
+            jobs=default_jobs() if jobs is None else jobs,
             output=output,
             **settings,
         )
