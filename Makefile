@@ -4,13 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: setup quickstart test bench check format
+.PHONY: setup quickstart test bench check docs format
 
 setup: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet --editable '.[offline,onnx,ray,serve,dev]'
+	PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet --editable '.[offline,onnx,ray,serve,docs,dev]'
 	touch $@
 
 quickstart: setup
@@ -18,7 +18,7 @@ quickstart: setup
 	@echo 'To type these commands as they stand: source .venv/bin/activate'
 
 test: setup
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup  # a group of tests, such as Ray's, shares one process
 
 # Real data: GLUETUNE_DATA=DIR make bench. More: make bench BENCH='--tasks cola --rounds 5'.
 bench: setup
@@ -29,6 +29,11 @@ check: setup
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(MAKE) --no-print-directory docs
+
+# Warnings are errors. The pages are then in site/index.html.
+docs: setup
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --conf-dir docs . site
 
 format: setup
 	$(BIN)/ruff check --fix

@@ -68,18 +68,17 @@ def search(job: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
     """Return values by trial, the best trial, the final score, and the seconds of each part."""
     tokenizer = AutoTokenizer.from_pretrained(job["model"])
     data = {name: _encoded(job, name, tokenizer, scratch) for name in _FILES}
-    began = time.perf_counter()
     trainer = _trainer(job, data["train"], data["tune"], tokenizer, scratch)
+    began = time.perf_counter()
     marks: list[float] = []
     best = trainer.hyperparameter_search(
-        hp_space=_space(job["trials"]),
+        hp_space=_space(job["trials"], marks),
         compute_objective=lambda metrics: metrics[f"eval_{_metric(job['task'])}"],
         n_trials=len(job["trials"]),
         direction="maximize",
         backend="optuna",
         sampler=Given(job["trials"]),
         pruner=optuna.pruners.NopPruner(),
-        callbacks=[lambda study, trial: marks.append(time.perf_counter())],
     )
     searched = time.perf_counter()
     trainer.train_dataset, trainer.eval_dataset = data["all"], data["validation"]
@@ -90,7 +89,7 @@ def search(job: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
     ended = time.perf_counter()
     return {
         "trial_seconds": [
-            round(end - begin, 2) for begin, end in zip([began, *marks], marks, strict=False)
+            round(end - begin, 2) for begin, end in zip(marks, [*marks[1:], searched], strict=True)
         ],
         "best": int(best.run_id),
         "value": best.objective,
@@ -118,12 +117,13 @@ def _metric(task: str) -> str:
     return notebook.BEST_MODEL_METRIC.get(task, "accuracy")
 
 
-def _space(trials: list[dict[str, Any]]) -> Any:
-    """Return an hp_space whose distributions hold every proposal."""
+def _space(trials: list[dict[str, Any]], marks: list[float]) -> Any:
+    """Return an hp_space whose distributions hold every proposal; it marks when trials begin."""
 
     def hp_space(trial: Any) -> dict[str, Any]:
+        marks.append(time.perf_counter())
         return {
-            name: trial.suggest_categorical(name, [given[name] for given in trials])
+            name: trial.suggest_categorical(name, list(dict.fromkeys(one[name] for one in trials)))
             for name in trials[0]
         }
 

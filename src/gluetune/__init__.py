@@ -29,12 +29,18 @@ if TYPE_CHECKING:
     from gluetune.evaluation.file_predictions import PredictedFile, predict
     from gluetune.evaluation.measuring import Measured, evaluate
     from gluetune.evaluation.predictor import Answer, Predictor, load
+    from gluetune.exporting.onnx import export
+    from gluetune.exports import ExportRecord
     from gluetune.publishing.submission import Submission, submit
+    from gluetune.publishing.upload import Pushed, push
+    from gluetune.publishing.verification import Verification
     from gluetune.records import Record
     from gluetune.references import Reference, published
     from gluetune.reporting.comparison import Comparison, compare, compare_suites
     from gluetune.reporting.pages import report
     from gluetune.runs import Run
+    from gluetune.serving.limits import Limits
+    from gluetune.serving.server import serve
     from gluetune.suite_records import Suite
     from gluetune.suites.run_suite import suite
     from gluetune.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
@@ -52,14 +58,17 @@ _HOMES = {
     "Comparison": "gluetune.reporting.comparison",
     "ConfigurationError": "gluetune.errors",
     "DataError": "gluetune.errors",
+    "ExportRecord": "gluetune.exports",
     "Finding": "gluetune.errors",
     "GLUE_TASKS": "gluetune.tasks",
     "GluetuneError": "gluetune.errors",
     "HubError": "gluetune.errors",
+    "Limits": "gluetune.serving.limits",
     "Measured": "gluetune.evaluation.measuring",
     "PredictedFile": "gluetune.evaluation.file_predictions",
     "Predictor": "gluetune.evaluation.predictor",
     "Pruned": "gluetune.errors",
+    "Pushed": "gluetune.publishing.upload",
     "Record": "gluetune.records",
     "Reference": "gluetune.references",
     "Run": "gluetune.runs",
@@ -73,16 +82,20 @@ _HOMES = {
     "Trainer": "gluetune.training.trainer",
     "TrainingError": "gluetune.errors",
     "Diagnosis": "gluetune.evaluation.diagnosing",
+    "Verification": "gluetune.publishing.verification",
     "compare": "gluetune.reporting.comparison",
     "compare_suites": "gluetune.reporting.comparison",
     "diagnose": "gluetune.evaluation.diagnosing",
     "evaluate": "gluetune.evaluation.measuring",
+    "export": "gluetune.exporting.onnx",
     "get_task": "gluetune.tasks",
     "load": "gluetune.evaluation.predictor",
     "predict": "gluetune.evaluation.file_predictions",
     "published": "gluetune.references",
+    "push": "gluetune.publishing.upload",
     "report": "gluetune.reporting.pages",
     "search": "gluetune.tuning.searching",
+    "serve": "gluetune.serving.server",
     "submit": "gluetune.publishing.submission",
     "suite": "gluetune.suites.run_suite",
     "train": "gluetune.training.run",
@@ -98,13 +111,16 @@ __all__ = [
     "ConfigurationError",
     "DataError",
     "Diagnosis",
+    "ExportRecord",
     "Finding",
     "GluetuneError",
     "HubError",
+    "Limits",
     "Measured",
     "PredictedFile",
     "Predictor",
     "Pruned",
+    "Pushed",
     "Record",
     "Reference",
     "Run",
@@ -116,17 +132,21 @@ __all__ = [
     "TrainConfig",
     "Trainer",
     "TrainingError",
+    "Verification",
     "__version__",
     "compare",
     "compare_suites",
     "diagnose",
     "evaluate",
+    "export",
     "get_task",
     "load",
     "predict",
     "published",
+    "push",
     "report",
     "search",
+    "serve",
     "submit",
     "suite",
     "train",

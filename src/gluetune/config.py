@@ -24,6 +24,11 @@ ComputePath = Literal["unpadded", "grouped", "padded"]
 Compute = Literal["auto", "unpadded", "grouped", "padded"]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
+MACHINE_SETTINGS = frozenset(
+    {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes"}
+)
+"""Settings that decide no more of a score than its last bits: they are no part of a recipe."""
+
 
 class _Loader(yaml.SafeLoader):
     """Reads 1e-6 as the number that it is in YAML 1.2; YAML 1.1 takes it for text."""
@@ -141,6 +146,12 @@ class TrainConfig(BaseModel):
         10.0, gt=0, description="Save a resumable state this often, besides every epoch's end."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads. Default: PyTorch's choice.")
+    processes: int | None = Field(
+        None,
+        ge=1,
+        description="Processes that share every step, as torchrun started them; it stops where "
+        "another number runs. Default: as many as run.",
+    )
     set: dict[str, Any] = Field(
         default_factory=dict,
         description="Any other field of transformers.TrainingArguments, as name=value.",
@@ -148,6 +159,18 @@ class TrainConfig(BaseModel):
     output: Path | None = Field(
         None, description="Folder of the run. Default: runs/TASK-MODEL-sSEED-TIME."
     )
+
+    @property
+    def command(self) -> str:
+        """What starts a training in as many processes, here all on one machine."""
+        several = self.processes is not None and self.processes > 1
+        start = f"torchrun --nproc-per-node {self.processes} -m " if several else ""
+        return f"{start}gluetune train"
+
+    @property
+    def rows_seed(self) -> int:
+        """The seed of the rows that `fraction` and `holdout` draw."""
+        return self.seed if self.sampling_seed is None else self.sampling_seed
 
     def save(self, path: Path) -> None:
         """Write the configuration as YAML, without `output`: a repeat gets a folder of its own."""

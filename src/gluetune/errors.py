@@ -39,6 +39,9 @@ class GluetuneError(Exception):
     exit_code = 2
     """What the command line exits with: 2 is the user's to mend, 1 is a failure of the work."""
 
+    told: bool | None = None
+    """Of several processes of one training: whether another one tells it. None: nobody decided."""
+
     def __init__(self, message: str, *, hint: str = "") -> None:
         self.findings: tuple[Finding, ...] = (Finding(message, hint),)
         super().__init__(str(self.findings[0]))
@@ -86,3 +89,11 @@ class Pruned(GluetuneError):  # noqa: N818  # it is no error
     """A training was ended early, since others do better: what `on_epoch` may raise."""
 
     exit_code = 1
+
+
+def merged(errors: Sequence[GluetuneError]) -> GluetuneError:
+    """Return one exception for several (at least one); what two of them say is said once."""
+    if len({error.findings for error in errors}) == 1:
+        return errors[0]
+    findings = dict.fromkeys(finding for error in errors for finding in error.findings)
+    return ConfigurationError.of(list(findings))

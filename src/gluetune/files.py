@@ -130,6 +130,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def weights_digest(model: Path) -> str:
+    """Return the SHA-256 of a saved model's weights, over all its shards."""
+    digests = [sha256(file) for file in sorted(model.glob("*.safetensors"))]
+    return digests[0] if len(digests) == 1 else ",".join(digests)
+
+
 def cache_folder() -> Path:
     """Return gluetune's cache: GLUETUNE_CACHE, or `gluetune` in the user's cache folder."""
     chosen = os.environ.get("GLUETUNE_CACHE")

@@ -1,4 +1,4 @@
-"""The one door to the Hugging Face Hub: every download passes here.
+"""The one door to the Hugging Face Hub: every download passes here, uploads through hub_uploads.
 
 `huggingface_hub` does the work. This module decides which files may come in (never a pickle), how
 long a failing Hub is waited for, and turns every failure into one of gluetune's errors, which says
@@ -29,7 +29,7 @@ from gluetune.hub_errors import (
 
 _log = logging.getLogger(__name__)
 
-_CHECKPOINT_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+CHECKPOINT_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 """Configuration, weights, and what tokenizers are made of (vocab.txt, merges.txt, spm.model)."""
 
 _INSTEAD_OF_MODEL = "type instead: `--model minilm`, or `--model PATH` for a folder on this machine"
@@ -63,7 +63,7 @@ def download_checkpoint(
     refuses, fails or cannot be reached, and StorageError when the disk does not take the files.
     """
     asked = Asked("model", repo, revision, fallback)
-    patterns = [*_CHECKPOINT_FILES, "*.py"] if allow_code else list(_CHECKPOINT_FILES)
+    patterns = [*CHECKPOINT_FILES, "*.py"] if allow_code else list(CHECKPOINT_FILES)
     folder = _snapshot(asked, patterns, ["*/*"], lambda names: _require_safetensors(asked, names))
     _require_shards(asked, folder)
     return folder
@@ -127,7 +127,7 @@ def _snapshot(
         )
 
     try:
-        with _bounded_retries():
+        with bounded_retries(_PATIENCE):
             check(_names_on_hub(asked))
             return download()
     # ValueError: a name that no repository can have. RuntimeError: what hf_xet raises.
@@ -233,8 +233,8 @@ def _listed(names: Sequence[str], most: int = 8) -> str:
 
 
 @contextmanager
-def _bounded_retries() -> Iterator[None]:
-    """Let `huggingface_hub` retry 429 and 5xx for `_PATIENCE` seconds rather than for minutes.
+def bounded_retries(patience: float) -> Iterator[None]:
+    """Let `huggingface_hub` retry 429 and 5xx for `patience` seconds rather than for minutes.
 
     It retries five times with growing waits, and waits for as long as the server says (the Hub's
     rate limits say up to five minutes). No argument bounds that, so a hook on its client raises
@@ -249,8 +249,8 @@ def _bounded_retries() -> Iterator[None]:
         nonlocal deadline
         if response.status_code not in TRY_AGAIN:
             return
-        deadline = deadline or time.monotonic() + _PATIENCE
-        if time.monotonic() >= deadline or _wait_asked_for(response.headers) > _PATIENCE:
+        deadline = deadline or time.monotonic() + patience
+        if time.monotonic() >= deadline or _wait_asked_for(response.headers) > patience:
             hf_raise_for_status(response)
 
     hooks = get_session().event_hooks["response"]

@@ -76,6 +76,40 @@ def explained(error: Exception, asked: Asked) -> GluetuneError:
     )
 
 
+def explained_upload(error: Exception, asked: Asked) -> GluetuneError:
+    """Return the gluetune error that says what `error` means for what was to be written."""
+    response = next((link.response for link in _chain(error) if hasattr(link, "response")), None)
+    if response is None:
+        if "metadata in README.md" in str(error):
+            return HubError(
+                f"The Hub does not take the card of {asked.place}: {_in_one_line(error)}.",
+                hint="Tell the makers of gluetune: the card is theirs.",
+            )
+        return explained(error, asked)
+    status = response.status_code
+    if status == 401:
+        return HubError(
+            f"The Hub does not take the token that was sent (401), to write {asked.place}.",
+            hint="Make a token that may write at https://huggingface.co/settings/tokens, then type:"
+            f" hf auth login. Then {asked.fallback}.",
+        )
+    if status == 403:
+        return HubError(
+            f"The token may not write {asked.place} (403).",
+            hint="Take a name under your own account, or a token that may write there.",
+        )
+    if status in (409, 412):
+        return HubError(
+            f"Somebody else changed {asked.place} meanwhile ({status}); you changed nothing.",
+            hint=f"{asked.fallback[0].upper()}{asked.fallback[1:]}.",
+        )
+    return explained(error, asked)
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
 def _refusal(response: Any, asked: Asked) -> GluetuneError:
     """Return the error for an answer of the Hub that is not a success."""
     status, code = response.status_code, response.headers.get("X-Error-Code")

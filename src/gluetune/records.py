@@ -135,6 +135,8 @@ class EnvironmentRecord(_Part):
     device: str
     precision: str
     threads: int
+    processes: int = 1
+    """How many processes shared every step, each with so many threads."""
     git_commit: str | None
 
 

@@ -7,6 +7,7 @@ runs/cola-all-minilm-l6-v2-s42-20260101-120000/
   model/           the best model, as save_pretrained writes it
   predictions/     validation.parquet: idx, label, prediction, logits
   report.html      the run as one page
+  onnx/            the model as `gluetune export` made it
   checkpoints/     what `--resume` needs, while the run is unfinished
 ```
 """
@@ -15,11 +16,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gluetune.config import TrainConfig, make_config, read_config
+from gluetune.config import MACHINE_SETTINGS, TrainConfig, make_config, read_config
 from gluetune.errors import RunError
 from gluetune.predictions import Predictions, kept_fingerprint
 from gluetune.records import Record, read_record
@@ -38,6 +38,7 @@ class RunFolder:
         self.model = path / "model"
         self.predictions = path / "predictions"
         self.checkpoints = path / "checkpoints"
+        self.onnx = path / "onnx"
 
     def predictions_on(self, split: str) -> Path:
         """Return the file of the predictions on a split."""
@@ -140,16 +141,19 @@ class Run:
         return Predictions.of_table(table) if same else None
 
 
-def recipe_of(run: Run, besides: Collection[str] = ()) -> dict[str, Any]:
-    """Return what a run shares with those of its recipe: its settings but seed, output, `besides`.
+def recipe_of(run: Run, *, machine: bool = False) -> dict[str, Any]:
+    """Return what a run shares with those of its recipe: its settings but for seed and output.
+
+    Those of the machine are left out too, unless `machine` asks for them.
 
     Where it started from another run's model, that model is known by the other's recipe, so that a
     suite's runs which started from MNLI's of their own seed have one recipe.
     """
-    settings = run.config.model_dump(exclude={"seed", "output", *besides})
+    left_out = {"seed", "output"} | (set() if machine else MACHINE_SETTINGS)
+    settings = run.config.model_dump(exclude=left_out)
     source = Path(settings["model"])
     if source.name == "model" and RunFolder(source.parent).record.exists():
-        settings["model"] = recipe_of(Run(source.parent), besides)
+        settings["model"] = recipe_of(Run(source.parent), machine=machine)
     return settings
 
 

@@ -18,6 +18,8 @@ class Repository:
     kind: str
     name: str
     folder: Path
+    branch: str = "main"
+    private: bool = False
 
     @functools.cached_property
     def files(self) -> dict[str, Path]:
@@ -32,7 +34,7 @@ class Repository:
         return digest.hexdigest()
 
     def has_revision(self, revision: str) -> bool:
-        return revision in ("main", self.commit)
+        return revision in (self.branch, self.commit)
 
     def description(self) -> dict[str, object]:
         """What `/api/models/{id}` says; `siblings` is the list of files."""
@@ -40,7 +42,7 @@ class Repository:
             "_id": self.commit[:24],
             "id": self.name,
             "sha": self.commit,
-            "private": False,
+            "private": self.private,
             "gated": False,
             "disabled": False,
             "tags": [],

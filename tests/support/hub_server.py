@@ -1,8 +1,7 @@
 """A stand-in for the Hugging Face Hub on 127.0.0.1, which serves folders and can be made to fail.
 
-It speaks the routes that `huggingface_hub`, `transformers` and `datasets` read from. A repository
-is a folder; its commit is a hash of what is in it. Routes are a table: writing routes are added to
-it in the same way.
+It speaks the routes that `huggingface_hub`, `transformers` and `datasets` read from, and those that
+a model is pushed by (`hub_writing`). A repository is a folder; its commit is a hash of its files.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from tests.support.hub_repository import LARGE, Repository, etag
+from tests.support.hub_writing import WRITING
 
 _NOT_HANDED_ON = re.compile(r"HF_|HUGGING|TRANSFORMERS_OFFLINE|.*_proxy$", re.IGNORECASE)
 """Environment variables that would lead a child process past the stand-in, tokens among them."""
@@ -33,7 +33,7 @@ class Fault:
     """What happens to requests whose "METHOD /path" holds a match of `pattern`."""
 
     pattern: str
-    action: Literal["fail", "truncate", "drop", "stall"]
+    action: Literal["fail", "truncate", "drop", "lose", "stall"]
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
@@ -48,12 +48,23 @@ class Hub:
     def __init__(self, home: Path) -> None:
         self.models: dict[str, Path] = {}
         self.datasets: dict[str, Path] = {}
+        self.branches: dict[str, dict[str, Path]] = {}
+        """Folders of the branches of a model besides `main`."""
+        self.private: set[str] = set()
+        self.owners: dict[str, str] = {}
+        """Who writes with which token."""
+        self.arrived: dict[str, bytes] = {}
+        self.blobs: dict[str, bytes] = {}
+        """Large files by sha256: those that were sent, and those that were found whole."""
+        self.commits: list[tuple[str, str, str]] = []
+        """Model, branch and message of every commit, in order."""
         self.requests: list[str] = []
         """Every request as "METHOD /path", in order."""
         self._home = home
+        self._folders = 0
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.hub = self
 
     @property
@@ -114,8 +125,15 @@ class Hub:
         self._add(fault)
 
     def truncate(self, pattern: str, *, times: int | None = None) -> None:
-        """Serve half of each file, as a proxy does that kept half: its length says half too."""
+        """Pass on half of each file or answer, as a proxy that kept half: its length says half too.
+
+        Of a file that is sent here, half arrives.
+        """
         self._add(Fault(pattern, "truncate", left=times))
+
+    def lose(self, pattern: str, *, times: int | None = None) -> None:
+        """Do what is asked, and close the connection instead of answering."""
+        self._add(Fault(pattern, "lose", left=times))
 
     def drop(self, pattern: str, *, times: int | None = None) -> None:
         """Close the connection: in the middle of a file's body, or instead of any other answer."""
@@ -124,6 +142,13 @@ class Hub:
     def stall(self, pattern: str, *, seconds: float, times: int | None = None) -> None:
         """Wait for `seconds` before the answer."""
         self._add(Fault(pattern, "stall", seconds=seconds, left=times))
+
+    def new_folder(self, name: str) -> Path:
+        """Return an empty folder of this server's own."""
+        self._folders += 1
+        folder = self._home / "served" / f"{self._folders}-{name.replace('/', '-')}"
+        folder.mkdir(parents=True)
+        return folder
 
     def heal(self) -> None:
         """Take all faults away."""
@@ -184,11 +209,13 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: clients that give up in the middle are part of the tests."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     """One connection: finds the route, lets a fault strike, answers."""
 
     protocol_version = "HTTP/1.1"
     fault: Fault | None = None
+    body: bytes = b""
+    """Of a request that sends something."""
 
     @property
     def hub(self) -> Hub:
@@ -200,12 +227,21 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._dispatch()
 
+    def do_POST(self) -> None:
+        self._dispatch()
+
+    def do_PUT(self) -> None:
+        self._dispatch()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (inherited name)
         """Say nothing: `Hub.requests` is the log."""
 
     def answer(
         self, body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
+        if self.fault and self.fault.action == "lose":
+            self.cut()
+            return
         self.send_response(status)
         given = dict(headers or {})
         given.setdefault("Content-Length", str(len(body)))
@@ -218,8 +254,11 @@ class _Handler(BaseHTTPRequestHandler):
     def answer_json(
         self, content: object, *, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
+        body = json.dumps(content).encode()
+        if self.fault and self.fault.action == "truncate":
+            body = body[: len(body) // 2]
         self.answer(
-            json.dumps(content).encode(),
+            body,
             status=status,
             headers={"Content-Type": "application/json"} | dict(headers or {}),
         )
@@ -237,6 +276,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _dispatch(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.fault = self.hub.received(f"{self.command} {path}")
+        if not self._receive():
+            return
         if self.fault and self.fault.action == "stall":
             time.sleep(self.fault.seconds)
         if self.fault and self.fault.action == "fail":
@@ -244,36 +285,70 @@ class _Handler(BaseHTTPRequestHandler):
                 self.fault.body.encode(), status=self.fault.status, headers=self.fault.headers
             )
             return
-        for methods, pattern, route in _ROUTES:
+        for methods, pattern, route in (*WRITING, *_ROUTES):
             match = pattern.fullmatch(path)
             if match and self.command in methods:
                 route(self, match)
                 return
         self.refuse(404, "EntryNotFound", f"no route {self.command} {path}")
 
+    def _receive(self) -> bool:
+        """Read what is sent; half of it and no more where the connection is to be dropped."""
+        length = int(self.headers.get("Content-Length") or 0)
+        drops = self.fault is not None and self.fault.action == "drop"
+        if self.command in ("POST", "PUT") and drops:
+            self.rfile.read(length // 2)
+            self.cut()
+            return False
+        self.body = self.rfile.read(length) if length else self._read_chunks()
+        return True
+
+    def _read_chunks(self) -> bytes:
+        parts = []
+        while self.headers.get("Transfer-Encoding") == "chunked":
+            size = int(self.rfile.readline(), 16)
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+            if size == 0:
+                break
+        return b"".join(parts)
+
+    def _token(self) -> str:
+        return self.headers.get("Authorization", "").removeprefix("Bearer ")
+
+    def owner(self) -> str | None:
+        """Return whose token was sent, or refuse as the Hub does."""
+        owner = self.hub.owners.get(self._token())
+        if owner is None:
+            self.refuse(401, "", "Invalid username or password.")
+        return owner
+
     def repository(self, match: re.Match[str]) -> Repository | None:
         """Return the repository at the revision that the path names, or refuse as the Hub does."""
         parts = match.groupdict()
         kind, name = (parts["kind"] or "models").rstrip("/"), parts["name"]
         served = self.hub.datasets if kind == "datasets" else self.hub.models
-        if name not in served:
+        hidden = name in self.hub.private and self._token() not in self.hub.owners
+        if name not in served or hidden:
             # Without a token the Hub does not say whether a private repository exists.
             status = 404 if "Authorization" in self.headers else 401
             self.refuse(status, "RepoNotFound", "Repository not found")
             return None
-        repository = Repository(kind, name, served[name])
         revision = parts["revision"] or "main"
-        if not repository.has_revision(revision):
-            self.refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-            return None
-        return repository
+        private = name in self.hub.private
+        for branch, folder in {"main": served[name], **self.hub.branches.get(name, {})}.items():
+            repository = Repository(kind, name, folder, branch, private)
+            if repository.has_revision(revision):
+                return repository
+        self.refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        return None
 
 
-def _front_page(handler: _Handler, match: re.Match[str]) -> None:
+def _front_page(handler: Handler, match: re.Match[str]) -> None:
     handler.answer(b"a stand-in for the Hub")
 
 
-def _describe(handler: _Handler, match: re.Match[str]) -> None:
+def _describe(handler: Handler, match: re.Match[str]) -> None:
     repository = handler.repository(match)
     if repository and handler.fault and handler.fault.action == "drop":
         handler.cut()
@@ -281,7 +356,7 @@ def _describe(handler: _Handler, match: re.Match[str]) -> None:
         handler.answer_json(repository.description(), headers={"X-Repo-Commit": repository.commit})
 
 
-def _list_tree(handler: _Handler, match: re.Match[str]) -> None:
+def _list_tree(handler: Handler, match: re.Match[str]) -> None:
     repository = handler.repository(match)
     if repository and handler.fault and handler.fault.action == "drop":
         handler.cut()
@@ -293,7 +368,7 @@ def _list_tree(handler: _Handler, match: re.Match[str]) -> None:
             handler.refuse(404, "EntryNotFound", f"{match['under']} does not exist")
 
 
-def _resolve(handler: _Handler, match: re.Match[str]) -> None:
+def _resolve(handler: Handler, match: re.Match[str]) -> None:
     repository = handler.repository(match)
     if repository is None:
         return
@@ -313,7 +388,7 @@ def _resolve(handler: _Handler, match: re.Match[str]) -> None:
     _send_file(handler, content, headers)
 
 
-def _send_file(handler: _Handler, content: bytes, headers: dict[str, str]) -> None:
+def _send_file(handler: Handler, content: bytes, headers: dict[str, str]) -> None:
     action = handler.fault.action if handler.fault else None
     status = 200
     asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
@@ -332,9 +407,7 @@ def _send_file(handler: _Handler, content: bytes, headers: dict[str, str]) -> No
 
 _REPOSITORY = r"(?P<name>[^/]+(?:/[^/]+)?)"
 _READ = ("GET", "HEAD")
-_ROUTES: list[
-    tuple[tuple[str, ...], re.Pattern[str], Callable[[_Handler, re.Match[str]], None]]
-] = [
+_ROUTES: list[tuple[tuple[str, ...], re.Pattern[str], Callable[[Handler, re.Match[str]], None]]] = [
     (_READ, re.compile(r"/"), _front_page),
     (
         _READ,

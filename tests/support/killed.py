@@ -25,7 +25,7 @@ _PLACES = {
     "manifest": "gluetune.training.checkpoints.write_json",
     "sweep": "gluetune.training.checkpoints.shutil.rmtree",
     "model": "gluetune.training.job.shutil.copytree",
-    "predictions": "gluetune.training.job.write_atomically",
+    "predictions": "gluetune.training.job.keep_predictions",
 }
 MOMENTS = tuple(_PLACES)
 """Where a training can be killed: at the n-th call of one of its functions."""

@@ -5,7 +5,9 @@ Only the verb that runs imports what it needs, so that `--help` is instant.
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -18,15 +20,22 @@ from gluetune.cli import run_glue
 from gluetune.cli.compare import compare
 from gluetune.cli.env import env
 from gluetune.cli.evaluate import evaluate
+from gluetune.cli.export import export
 from gluetune.cli.predict import predict
+from gluetune.cli.push import push
 from gluetune.cli.references import references
 from gluetune.cli.report import report
 from gluetune.cli.search import search
+from gluetune.cli.serve import serve
 from gluetune.cli.show import show
 from gluetune.cli.submit import submit
 from gluetune.cli.suite import suite
 from gluetune.cli.train import train
 from gluetune.errors import GluetuneError
+
+_GRACE = 5.0
+"""Seconds that a silent process leaves the one that tells: torchrun ends all when one has ended."""
+_USAGE_ERROR = typer.BadParameter.__bases__[0]  # of the click that typer brings
 
 app = typer.Typer(
     name="gluetune",
@@ -44,6 +53,9 @@ app.command()(compare)
 app.command()(report)
 app.command()(references)
 app.command()(submit)
+app.command()(export)
+app.command()(serve)
+app.command()(push)
 app.command()(env)
 
 
@@ -62,11 +74,28 @@ def gluetune(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. A GluetuneError ends it with its findings and its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    silent = os.environ.get("RANK", "0") != "0"
     try:
-        app(run_glue.translate(given), prog_name="gluetune")
+        words = run_glue.translate(given)
+        if silent:
+            sys.exit(_run_silently(words))
+        app(words, prog_name="gluetune")
     except GluetuneError as error:
-        tell(error)
+        if silent if error.told is None else error.told:
+            time.sleep(_GRACE)
+        else:
+            tell(error)
         sys.exit(error.exit_code)
+
+
+def _run_silently(words: list[str]) -> int:
+    """Run the command in a process that is not the first of its training; return its exit code."""
+    try:
+        code = app(words, prog_name="gluetune", standalone_mode=False)
+    except _USAGE_ERROR:  # type: ignore[misc]  # known by its place only
+        time.sleep(_GRACE)  # the first process says what is wrong
+        return 2
+    return code if isinstance(code, int) else 0
 
 
 def tell(error: GluetuneError) -> None:

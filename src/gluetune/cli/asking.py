@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
-from gluetune.config import Precision
-from gluetune.errors import ConfigurationError
-
 Model = Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")]
+Backend = Annotated[
+    str, typer.Option(help="torch, or what `gluetune export` made: onnx, onnx-int8.")
+]
 AskedPrecision = Annotated[
     str, typer.Option("--precision", help="auto (a run's own), fp32, bf16 or fp16.")
 ]
@@ -27,17 +27,6 @@ Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
 ]
-
-
-def checked_precision(text: str) -> Precision:
-    """Return `text` as a precision. Raises ConfigurationError that lists those there are."""
-    for known in get_args(Precision):
-        if text == known:
-            return known  # type: ignore[no-any-return]  # get_args has no types
-    raise ConfigurationError(
-        f"--precision {text}: there is no such precision.",
-        hint=f"Type one of: {', '.join(get_args(Precision))}.",
-    )
 
 
 def split_names(text: str | None) -> tuple[str, ...] | None:

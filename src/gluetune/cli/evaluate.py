@@ -20,9 +20,10 @@ from gluetune.cli.asking import (
     Revision,
     Threads,
     TrustRemoteCode,
-    checked_precision,
     split_names,
 )
+from gluetune.cli.choices import one_of
+from gluetune.config import Precision
 from gluetune.errors import ConfigurationError
 from gluetune.files import write_text
 
@@ -57,7 +58,7 @@ def evaluate(
 ) -> None:
     """Score a model on labelled splits: intervals, errors by class, calibration, worst answers."""
     settings: dict[str, Any] = {
-        "precision": checked_precision(precision),
+        "precision": one_of(precision, Precision, "--precision"),
         "batch_size": batch_size,
         "threads": threads,
         "max_length": max_length,

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from gluetune.config import TrainConfig, flag_of, parse_assignment
 from gluetune.errors import ConfigurationError, Finding
 
+CLUSTER_PANEL = "A cluster"
 _PANELS = {
     "What to train": (
         "model",
@@ -47,6 +48,7 @@ _PANELS = {
         "micro_batch_size",
         "eval_batch_size",
         "threads",
+        "processes",
         "checkpoint_minutes",
     ),
 }

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gluetune.cli.asking import (
     AskedPrecision,
+    Backend,
     BatchSize,
     LabelOrder,
     MaxLength,
@@ -20,9 +21,10 @@ from gluetune.cli.asking import (
     Revision,
     Threads,
     TrustRemoteCode,
-    checked_precision,
     split_names,
 )
+from gluetune.cli.choices import one_of
+from gluetune.config import Precision
 from gluetune.errors import ConfigurationError
 from gluetune.visible_text import visible
 
@@ -67,22 +69,25 @@ def predict(
     label_order: LabelOrder = None,
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
+    backend: Backend = "torch",
     as_json: Annotated[bool, typer.Option("--json", help="Answer typed text in JSON.")] = False,
 ) -> None:
     """Ask a trained model about text: typed here, in a file, or on standard input."""
     _check_inputs(texts, file, output)
+    from gluetune.evaluation.backends import BackendName
     from gluetune.evaluation.predictor import load
 
     predictor = load(
         model,
         task=task,
-        precision=checked_precision(precision),
+        precision=one_of(precision, Precision, "--precision"),
         batch_size=batch_size,
         threads=threads,
         max_length=max_length,
         label_order=split_names(label_order),
         revision=revision,
         trust_remote_code=trust_remote_code,
+        backend=one_of(backend, BackendName, "--backend"),
     )
     if texts:
         _answer(Console(), predictor, texts, as_json)

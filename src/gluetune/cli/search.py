@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from gluetune.cli.options import given_settings, with_settings
+from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
 from gluetune.records import shown
 
 if TYPE_CHECKING:
@@ -110,6 +110,28 @@ def search(
             rich_help_panel=_PANEL,
         ),
     ] = True,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Run trials on a Ray cluster: auto, or HOST:PORT; local starts one here.",
+            metavar="ADDRESS",
+            rich_help_panel=CLUSTER_PANEL,
+        ),
+    ] = None,
+    cpus_per_trial: Annotated[
+        str | None,
+        typer.Option(
+            help="Cores of a trial. Default: 1.", metavar="NUMBER", rich_help_panel=CLUSTER_PANEL
+        ),
+    ] = None,
+    gpus_per_trial: Annotated[
+        str | None,
+        typer.Option(
+            help="GPUs of a trial; 0.5 lets two share one. Default: 0.",
+            metavar="NUMBER",
+            rich_help_panel=CLUSTER_PANEL,
+        ),
+    ] = None,
     **options: Any,
 ) -> None:
     """Search for the best hyperparameters, then train with them on all of the training set."""
@@ -131,6 +153,9 @@ def search(
             jobs=jobs,  # type: ignore[arg-type]  # see above
             seeds=seeds,  # type: ignore[arg-type]  # see above
             final=final,
+            ray=ray,
+            cpus_per_trial=cpus_per_trial,
+            gpus_per_trial=gpus_per_trial,
             **settings,
         )
     except KeyboardInterrupt:

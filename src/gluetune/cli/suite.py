@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table as Rich
 from rich.text import Text
 
-from gluetune.cli.options import given_settings, with_settings_but
+from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings_but
 from gluetune.errors import ConfigurationError
 from gluetune.recipes import RECIPES
 from gluetune.visible_text import visible
@@ -53,6 +53,30 @@ def suite(
     output: Annotated[
         Path | None, typer.Option(help="The suite's folder. Default: suites/MODEL-HASH.")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Run trainings on a Ray cluster: auto, or HOST:PORT; local starts one here.",
+            metavar="ADDRESS",
+            rich_help_panel=CLUSTER_PANEL,
+        ),
+    ] = None,
+    cpus_per_job: Annotated[
+        str | None,
+        typer.Option(
+            help="Cores of a training. Default: 1.",
+            metavar="NUMBER",
+            rich_help_panel=CLUSTER_PANEL,
+        ),
+    ] = None,
+    gpus_per_job: Annotated[
+        str | None,
+        typer.Option(
+            help="GPUs of a training; 0.5 lets two share one. Default: 0.",
+            metavar="NUMBER",
+            rich_help_panel=CLUSTER_PANEL,
+        ),
+    ] = None,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the result as Markdown.")
     ] = False,
@@ -78,6 +102,9 @@ def suite(
             mnli_init=mnli_init,
             jobs=default_jobs() if jobs is None else jobs,
             output=output,
+            ray=ray,
+            cpus_per_job=cpus_per_job,
+            gpus_per_job=gpus_per_job,
             **settings,
         )
     except KeyboardInterrupt:

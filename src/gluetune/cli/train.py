@@ -12,13 +12,20 @@ from rich.table import Table
 from rich.text import Text
 
 from gluetune.cli.held_against import held_against
-from gluetune.cli.options import given_settings, with_settings
+from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
+from gluetune.errors import ConfigurationError, Finding, GluetuneError
 from gluetune.recipes import RECIPES
 from gluetune.records import best_epoch, shown
 
 if TYPE_CHECKING:
     from gluetune.records import EpochRecord, Record
     from gluetune.runs import Run
+
+
+class PushError(GluetuneError):
+    """The training is finished, and its `--push` is not: a failure of the work."""
+
+    exit_code = 1
 
 
 @with_settings
@@ -36,17 +43,86 @@ def train(
         str | None,
         typer.Option(help=f"A published recipe; flags win over it: {', '.join(RECIPES)}."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Train on a Ray cluster, in --processes: auto, or HOST:PORT; local starts one.",
+            metavar="ADDRESS",
+            rich_help_panel=CLUSTER_PANEL,
+        ),
+    ] = None,
+    cpus_per_process: Annotated[
+        str | None,
+        typer.Option(
+            help="Cores of a process. Default: 1.", metavar="NUMBER", rich_help_panel=CLUSTER_PANEL
+        ),
+    ] = None,
+    gpus_per_process: Annotated[
+        str | None,
+        typer.Option(
+            help="GPUs of a process. Default: 0.", metavar="NUMBER", rich_help_panel=CLUSTER_PANEL
+        ),
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option(help="Publish the finished run on the Hub as owner/name.")
+    ] = None,
+    push_private: Annotated[
+        bool, typer.Option("--push-private", help="With --push: as a private repository.")
+    ] = False,
     **options: Any,
 ) -> None:
     """Fine-tune a checkpoint on a GLUE task, and keep the best epoch in a run folder."""
     settings = given_settings(options)
+    _check_push(push, push_private)
+    from gluetune.evaluation.processes import processes_here
     from gluetune.training.run import train as run_training
 
     try:
-        run = run_training(task, config=config, resume=resume, recipe=recipe, **settings)
+        run = run_training(
+            task,
+            config=config,
+            resume=resume,
+            recipe=recipe,
+            ray=ray,
+            cpus_per_process=cpus_per_process,
+            gpus_per_process=gpus_per_process,
+            **settings,
+        )
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+    if not processes_here().is_first:
+        return
     render_run(Console(), run)
+    if push is not None:
+        _push(run, push, push_private)
+
+
+def _check_push(repo: str | None, private: bool) -> None:
+    """Find before any compute what would keep the run from being published."""
+    if repo is None:
+        if private:
+            raise ConfigurationError(
+                "--push-private goes with --push.", hint="Type: --push owner/name --push-private"
+            )
+        return
+    from gluetune.hub_uploads import require_token
+    from gluetune.publishing.upload import name_findings
+
+    if findings := list(name_findings(repo)):
+        raise ConfigurationError.of(findings)
+    require_token()
+
+
+def _push(run: Run, repo: str, private: bool) -> None:
+    """Publish a run that is finished whatever becomes of it here."""
+    from gluetune.cli.push import publish_and_tell
+
+    try:
+        publish_and_tell(run.path, repo, private=private)
+    except GluetuneError as error:
+        again = f"gluetune push {run.path} {repo}" + " --private" * private
+        more = Finding(f"{run.path} is finished, and is not on the Hub.", f"Type: {again}")
+        raise PushError.of([*error.findings, more]) from error
 
 
 def render_run(console: Console, run: Run) -> None:
@@ -78,7 +154,10 @@ def _is_beaten(score: float | None, baseline: float | None) -> bool:
 
 
 def _epochs(record: Record) -> Table:
-    table = Table(title=f"{record.task}: validation by epoch", title_justify="left")
+    from gluetune.reporting.tables import scored_on
+
+    title = f"{record.task}: {scored_on(record)} by epoch"
+    table = Table(title=title, title_justify="left")
     table.add_column("epoch", justify="right")
     table.add_column("train loss", justify="right")
     names = _metric_names(record.epochs[0])
@@ -126,7 +205,7 @@ def _commands(run: Run) -> list[str]:
         f"gluetune predict {run.path} {typed}",
         f'python -c "{code}"',
         f"gluetune show {record.task}{data}",
-        f"gluetune train --config {run.folder.config} --seed {record.seed + 1}",
+        f"{run.config.command} --config {run.folder.config} --seed {record.seed + 1}",
     ]
 
 

@@ -12,6 +12,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from numpy.typing import NDArray
 
 from gluetune.errors import TrainingError
+from gluetune.evaluation.processes import ALONE, Processes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,24 +32,33 @@ def compute_logits(
     *,
     batch_size: int,
     precision: ResolvedPrecision,
+    processes: Processes = ALONE,
 ) -> NDArray[np.float32]:
     """Return the model's logits, of shape (examples, outputs), without dropout.
+
+    Each of `processes` computes every n-th batch and is told the rest: the batches, and so the
+    bits, are those of one process, and every process comes to the same scores.
 
     Examples run in order of length, longest first, so that little is padded and a lack of memory
     shows at once; it is answered by smaller batches. No random number is drawn, so an evaluation in
     the middle of a training changes nothing. Raises TrainingError when one example does not fit.
     """
     order = np.argsort(-split.lengths, kind="stable")
+    batches = np.split(order, range(batch_size, len(order), batch_size))
+    mine = np.concatenate([order[:0], *batches[processes.index :: processes.count]])
     training = model.training
     model.eval()
     try:
         with torch.inference_mode(), autocast(model.device, precision):
-            parts = _run(model, split, collate, order, batch_size)
+            parts = _run(model, split, collate, mine, batch_size)
     finally:
         model.train(training)
-    logits = np.empty((len(order), parts[0].shape[1]), dtype=np.float32)
-    logits[order] = torch.cat(parts).cpu().numpy()
-    return logits
+    computed = torch.cat(parts).cpu().numpy() if parts else None
+    shares = processes.gather((mine, computed))
+    rows = np.concatenate([rows for rows, _ in shares])
+    found = np.concatenate([logits for _, logits in shares if logits is not None])
+    in_order: NDArray[np.float32] = found[np.argsort(rows)]
+    return in_order
 
 
 def autocast(device: torch.device, precision: ResolvedPrecision) -> AbstractContextManager[Any]:

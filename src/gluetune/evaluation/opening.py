@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import DataCollatorWithPadding
 
 from gluetune.config import ComputePath, Precision
-from gluetune.data.encoding import encode
-from gluetune.errors import ConfigurationError
+from gluetune.data.encoding import Encoded, encode
+from gluetune.errors import ConfigurationError, TrainingError
+from gluetune.evaluation.backends import BackendName
 from gluetune.evaluation.devices import cpu_threads, device, resolve_precision
-from gluetune.evaluation.inference import ResolvedPrecision
+from gluetune.evaluation.inference import ResolvedPrecision, compute_logits
 from gluetune.evaluation.scoring import ScoredSplit, predict_splits
 from gluetune.modeling.checkpoints import Checkpoint, find_checkpoint
 from gluetune.modeling.classifiers import Classifier, load_trained, quiet_transformers
@@ -28,11 +31,13 @@ from gluetune.tasks import TaskSpec, get_task
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from transformers import PreTrainedTokenizerBase
 
     from gluetune.config import TrainConfig
     from gluetune.predictions import Predictions
 
-_BATCH_SIZE = 32
+BATCH_SIZE = 32
+"""Examples per forward pass, where neither a run nor the user says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,16 @@ class OpenedModel:
     settings: Settings
 
     @property
+    def kind(self) -> BackendName:
+        """What computes."""
+        return "torch"
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The checkpoint's tokenizer."""
+        return self.classifier.tokenizer
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes in the order of the logits; empty for regression."""
         if self.task is not None:
@@ -83,6 +98,23 @@ class OpenedModel:
     def outputs(self) -> tuple[int, ...]:
         """The model's output for each class."""
         return self.classifier.outputs
+
+    def logits(self, encoded: Encoded) -> NDArray[np.float32]:
+        """Return logits of shape (examples, classes) in the order of `labels`, or (examples, 1).
+
+        Raises TrainingError when they are not finite.
+        """
+        model = self.classifier.model
+        with cpu_threads(self.threads), computing(model, self.path):
+            logits = compute_logits(
+                model,
+                encoded,
+                DataCollatorWithPadding(self.tokenizer),
+                batch_size=self.batch_size,
+                precision=self.precision,
+            )
+        check_finite(logits, self.name)
+        return logits[:, list(self.outputs)]
 
     def predict(self, task: TaskSpec, tables: Mapping[str, pa.Table]) -> dict[str, Predictions]:
         """Answer every row of canonical tables of `task`, by split; labels may be hidden."""
@@ -144,11 +176,20 @@ def open_model(
         device=where,
         precision=precision,
         path=resolve_compute(config.compute, classifier.model) if config else "padded",
-        batch_size=settings.batch_size or (config.eval_batch_size if config else _BATCH_SIZE),
+        batch_size=settings.batch_size or (config.eval_batch_size if config else BATCH_SIZE),
         threads=settings.threads or (config and config.threads) or torch.get_num_threads(),
         max_length=_max_length(settings, config, classifier, checkpoint),
         settings=settings,
     )
+
+
+def check_finite(logits: NDArray[np.float32], name: str) -> None:
+    """Raise TrainingError where a model answers with what is no number."""
+    if not np.isfinite(logits).all():
+        raise TrainingError(
+            f"{name} answers with values that are not finite.",
+            hint="Take --precision fp32, or train it again with a lower --learning-rate.",
+        )
 
 
 def open_run(model: str | Path) -> Run | None:

@@ -9,15 +9,13 @@ from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import DataCollatorWithPadding
 
 from gluetune.config import Precision
 from gluetune.data.encoding import Encoded
-from gluetune.errors import ConfigurationError, TrainingError
-from gluetune.evaluation.devices import cpu_threads
-from gluetune.evaluation.inference import compute_logits
-from gluetune.evaluation.opening import OpenedModel, Settings, open_model
-from gluetune.modeling.compute import computing
+from gluetune.errors import ConfigurationError
+from gluetune.evaluation.backends import Backend, BackendName
+from gluetune.evaluation.exported import open_exported
+from gluetune.evaluation.opening import Settings, open_model
 from gluetune.statistics.calibration import probabilities
 from gluetune.tasks import get_task
 
@@ -48,12 +46,11 @@ class Predictor:
     'positive'
     """
 
-    def __init__(self, opened: OpenedModel) -> None:
+    def __init__(self, opened: Backend) -> None:
         self.opened = opened
         self.labels = opened.labels
         self.texts_per_example = len(opened.task.text_columns) if opened.task else None
         """1 or 2; None where the checkpoint does not say."""
-        self._collate = DataCollatorWithPadding(opened.classifier.tokenizer)
 
     def __repr__(self) -> str:
         classes = ", ".join(self.labels) or "a number"
@@ -85,7 +82,8 @@ class Predictor:
         """Return the logits, of shape (texts, classes) in the order of `labels`, or (texts, 1)."""
         width = len(self.labels) or 1
         parts = [
-            self._window(texts[start : start + WINDOW]) for start in range(0, len(texts), WINDOW)
+            self.opened.logits(self.encode(texts[start : start + WINDOW]))
+            for start in range(0, len(texts), WINDOW)
         ]
         return np.concatenate(parts) if parts else np.empty((0, width), dtype=np.float32)
 
@@ -104,29 +102,15 @@ class Predictor:
             for choice, row in zip(best, rows, strict=True)
         ]
 
-    def _window(self, texts: Sequence[Text]) -> NDArray[np.float32]:
-        opened = self.opened
-        model = opened.classifier.model
-        with cpu_threads(opened.threads), computing(model, opened.path):
-            logits = compute_logits(
-                model,
-                self._encode(texts),
-                self._collate,
-                batch_size=opened.batch_size,
-                precision=opened.precision,
-            )
-        if not np.isfinite(logits).all():
-            raise TrainingError(
-                f"{opened.name} answers with values that are not finite.",
-                hint="Take --precision fp32, or train it again with a lower --learning-rate.",
-            )
-        return logits[:, list(opened.outputs)]
+    def encode(self, texts: Sequence[Text], *, cut: bool = True) -> Encoded:
+        """Return texts as the model reads them, in memory: nothing is cached.
 
-    def _encode(self, texts: Sequence[Text]) -> Encoded:
-        """Return texts as a model reads them, in memory: nothing is cached."""
-        limit = self.opened.max_length
-        tokens = self.opened.classifier.tokenizer(
-            *self._columns(texts), truncation=limit is not None, max_length=limit
+        Without `cut` texts keep the tokens that the model has no room for. Raises
+        ConfigurationError for one text where two are read, and the reverse.
+        """
+        limit = self.opened.max_length if cut else None
+        tokens = self.opened.tokenizer(
+            *self._columns(texts), truncation=limit is not None, max_length=limit, verbose=False
         )
         names = list(tokens)
         examples: Any = [
@@ -162,6 +146,7 @@ def load(
     label_order: Sequence[str] | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
+    backend: BackendName = "torch",
 ) -> Predictor:
     """Load a run or a checkpoint with a trained head, to be called with text.
 
@@ -176,6 +161,7 @@ def load(
         label_order: Class names of the head by id, where it names none.
         revision: Branch, tag or commit on the Hub.
         trust_remote_code: Run Python code that the checkpoint brings.
+        backend: `torch`, or what `gluetune export` made: `onnx`, `onnx-int8`.
 
     Raises:
         GluetuneError: RunError, CheckpointError, HubError or ConfigurationError.
@@ -189,7 +175,10 @@ def load(
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
-    return Predictor(open_model(model, get_task(task) if task else None, settings))
+    spec = get_task(task) if task else None
+    if backend != "torch":
+        return Predictor(open_exported(model, backend, spec, settings))
+    return Predictor(open_model(model, spec, settings))
 
 
 def _readable(count: int | None) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gluetune.data.encoding import Encoded
 from gluetune.errors import TrainingError
 from gluetune.evaluation.inference import Collator, ResolvedPrecision, compute_logits
+from gluetune.evaluation.processes import ALONE, Processes
 from gluetune.metrics import TaskScore, collapsed, score_task
 from gluetune.predictions import Predictions
 from gluetune.records import ScoreRecord
@@ -58,13 +59,23 @@ def evaluate_task(
     outputs: tuple[int, ...],
     batch_size: int,
     precision: ResolvedPrecision,
+    processes: Processes = ALONE,
 ) -> Evaluation:
-    """Predict and score every split. `outputs` is the model's output for each class of the task.
+    """Predict and score every split, each of `processes` its share of the batches.
+
+    `outputs` is the model's output for each class of the task.
 
     Raises TrainingError when the model answers with something that is not a number.
     """
     predictions = predict_splits(
-        model, task, splits, collate, outputs=outputs, batch_size=batch_size, precision=precision
+        model,
+        task,
+        splits,
+        collate,
+        outputs=outputs,
+        batch_size=batch_size,
+        precision=precision,
+        processes=processes,
     )
     return _evaluation(task, predictions)
 
@@ -78,12 +89,18 @@ def predict_splits(
     outputs: tuple[int, ...],
     batch_size: int,
     precision: ResolvedPrecision,
+    processes: Processes = ALONE,
 ) -> dict[str, Predictions]:
     """Predict every split, whether or not its labels are known: see `evaluate_task`."""
     predictions: dict[str, Predictions] = {}
     for name, split in splits.items():
         logits = compute_logits(
-            model, split.encoded, collate, batch_size=batch_size, precision=precision
+            model,
+            split.encoded,
+            collate,
+            batch_size=batch_size,
+            precision=precision,
+            processes=processes,
         )
         if not np.isfinite(logits).all():
             raise TrainingError(

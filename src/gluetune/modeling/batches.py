@@ -30,8 +30,32 @@ def split_by_length(inputs: Mapping[str, Any], size: int) -> Iterator[Mapping[st
     """Cut a batch so that padding and passes cost least, `size` examples at most a part."""
     lengths = _lengths(inputs)
     order = torch.argsort(lengths, stable=True)
-    for rows in order.split(_cheapest(lengths[order].cpu().numpy(), size)):
+    for rows in order.split(cheapest_parts(lengths[order].cpu().numpy(), size)):
         yield _part(inputs, rows)
+
+
+def cheapest_parts(
+    lengths: np.ndarray[Any, Any], size: int, *, most_tokens: int | None = None
+) -> list[int]:
+    """Return the numbers of examples per part, for ascending lengths, by dynamic programming.
+
+    A part has `size` examples at most, and with its padding `most_tokens`, unless it is one alone.
+    """
+    count = len(lengths)
+    costs = np.zeros(count + 1)
+    starts = np.zeros(count + 1, dtype=int)
+    for end in range(1, count + 1):
+        longest = max(int(lengths[end - 1]), 1)
+        room = size if most_tokens is None else min(size, max(1, most_tokens // longest))
+        candidates = np.arange(max(0, end - room), end)
+        totals = costs[candidates] + (end - candidates) * longest + _PASS
+        best = int(totals.argmin())
+        costs[end], starts[end] = totals[best], candidates[best]
+    sizes, end = [], count
+    while end:
+        sizes.append(int(end - starts[end]))
+        end = int(starts[end])
+    return sizes[::-1]
 
 
 def is_mixed(inputs: Mapping[str, Any]) -> bool:
@@ -47,24 +71,6 @@ def sample(inputs: Mapping[str, Any], count: int) -> Mapping[str, Any]:
         return inputs
     places = torch.linspace(0, len(order) - 1, count, device=order.device).round().long()
     return _part(inputs, order[places])
-
-
-def _cheapest(lengths: np.ndarray[Any, Any], size: int) -> list[int]:
-    """Return the numbers of examples per part, for ascending lengths, by dynamic programming."""
-    count = len(lengths)
-    costs = np.zeros(count + 1)
-    starts = np.zeros(count + 1, dtype=int)
-    for end in range(1, count + 1):
-        candidates = np.arange(max(0, end - size), end)
-        tokens = (end - candidates) * max(int(lengths[end - 1]), 1)
-        totals = costs[candidates] + tokens + _PASS
-        best = int(totals.argmin())
-        costs[end], starts[end] = totals[best], candidates[best]
-    sizes, end = [], count
-    while end:
-        sizes.append(int(end - starts[end]))
-        end = int(starts[end])
-    return sizes[::-1]
 
 
 def _count(inputs: Mapping[str, Any]) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from gluetune.data.sampling import hold_out
 from gluetune.data.sources import open_source
 from gluetune.data.tables import fingerprint
 from gluetune.errors import GluetuneError
@@ -17,6 +18,7 @@ from gluetune.statistics.calibration import Calibration, calibration, probabilit
 from gluetune.statistics.confusion import class_table, confusion_matrix
 from gluetune.statistics.difficulty import hardest
 from gluetune.statistics.residuals import residuals
+from gluetune.tasks import HELD_OUT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,12 +61,20 @@ def read_texts(run: Run, task: TaskSpec, split: str) -> pa.Table | str:
     if data is None:
         return "The texts are not shown: the record does not say where they are."
     try:
-        table = open_source(data.source).read(task, split)
+        table = _read(run, data.source, task, split)
     except GluetuneError as error:
         return f"The texts are not shown: {error.findings[0].message}"
     if fingerprint(table) != data.fingerprints.get(split):
         return f"The texts are not shown: {data.source} has changed since the run."
     return table
+
+
+def _read(run: Run, name: str, task: TaskSpec, split: str) -> pa.Table:
+    source = open_source(name)
+    if split != HELD_OUT:
+        return source.read(task, split)
+    train = source.read(task, task.train_split or "train")
+    return hold_out(train, task, run.config.holdout, run.config.rows_seed)[1]
 
 
 def _errors(task: TaskSpec, found: Predictions) -> tuple[list[Table], list[Plot]]:

@@ -28,13 +28,6 @@ from gluetune.tasks import get_task
 if TYPE_CHECKING:
     from gluetune.tasks import TaskSpec
 
-_NOT_A_RECIPE = {
-    "micro_batch_size",
-    "eval_batch_size",
-    "checkpoint_minutes",
-    "threads",
-}
-"""Settings that runs of one side may differ in."""
 _ALPHA = 0.05
 
 
@@ -249,7 +242,7 @@ def _sides(runs: Sequence[Run]) -> list[_Side]:
     """Group runs by their configuration, in the order given."""
     groups: list[tuple[dict[str, Any], list[Run]]] = []
     for run in runs:
-        recipe = recipe_of(run, _NOT_A_RECIPE)
+        recipe = recipe_of(run)
         for known, members in groups:
             if known == recipe:
                 members.append(run)
@@ -411,7 +404,8 @@ def _differing(sides: Sequence[_Side]) -> dict[str, tuple[Any, ...]]:
     """Return the settings in which the sides differ."""
     several = any(len(runs) > 1 for _, runs in sides)
     settings = [
-        recipe_of(runs[0]) | ({} if several else {"seed": runs[0].config.seed}) for _, runs in sides
+        recipe_of(runs[0], machine=True) | ({} if several else {"seed": runs[0].config.seed})
+        for _, runs in sides
     ]
     return {
         name: tuple(one[name] for one in settings)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from gluetune.errors import ConfigurationError
 from gluetune.files import write_text
+from gluetune.html import html_environment
 from gluetune.reporting import plots
 from gluetune.reporting.suite_view import suite_view
 from gluetune.reporting.views import RunView, overview, run_folders, view
 from gluetune.runs import Run
 from gluetune.suite_records import Suite, is_suite
-from gluetune.visible_text import visible
 
 
 def report(*runs: str | Path, output: str | Path | None = None) -> Path:
@@ -45,7 +43,7 @@ def render(views: Sequence[RunView]) -> str:
     """Return the page: every text from outside is escaped, its control characters made visible."""
     title = views[0].name if len(views) == 1 else f"Report of {len(views)} runs"
     return str(
-        environment()
+        html_environment("gluetune.reporting")
         .get_template("report.html")
         .render(title=title, views=views, overview=overview(views), canvas=plots)
     )
@@ -54,29 +52,7 @@ def render(views: Sequence[RunView]) -> str:
 def render_suite(suite: Suite, target: Path) -> str:
     """Return the page of a suite, to be written to `target`: its links lead from there."""
     return str(
-        environment()
+        html_environment("gluetune.reporting")
         .get_template("suite.html")
         .render(view=suite_view(suite, target), canvas=plots)
     )
-
-
-@cache
-def environment() -> Any:
-    """Return Jinja's environment, whose templates are compiled once."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("gluetune.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _finalize(value: Any) -> Any:
-    from markupsafe import Markup
-
-    # Markup here is only what the template's own macros gave, escaped already.
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

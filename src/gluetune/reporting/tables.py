@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gluetune.data.sample_source import SAMPLES
 from gluetune.references import human, published
 from gluetune.reporting.plots import plot_letter
+from gluetune.tasks import HELD_OUT
 
 if TYPE_CHECKING:
     from gluetune.records import Record, ScoreRecord
@@ -39,7 +40,7 @@ def scores_table(run: Run, intervals: Mapping[str, Interval | None]) -> Table:
     record = run.record
     rows: list[tuple[str, ...]] = []
     if record.best is not None:
-        protocol = f"validation, {epoch_choice(record)}, one seed ({record.seed})"
+        protocol = f"{scored_on(record)}, {epoch_choice(record)}, one seed ({record.seed})"
         for name, value in _named(record.best.validation).items():
             interval = intervals.get(name)
             rows.append(
@@ -83,6 +84,15 @@ def _doubt(interval: Interval | None) -> str:
     return f"; * not to be relied on: {interval.reason}" if interval and interval.reason else ""
 
 
+def scored_on(record: Record) -> str:
+    """Return what the epochs were scored on."""
+    return "held-out part of train" if _is_held_out(record) else "validation"
+
+
+def _is_held_out(record: Record) -> bool:
+    return record.best is not None and HELD_OUT in record.best.validation.metrics
+
+
 def epoch_choice(record: Record) -> str:
     """Return how the epoch that is scored was chosen."""
     count = len(record.epochs)
@@ -90,8 +100,13 @@ def epoch_choice(record: Record) -> str:
 
 
 def published_beside(record: Record) -> Sequence[Reference]:
-    """Return what was published of the checkpoint and of people; nothing for the sample."""
-    if record.model is None or (record.data and record.data.source in SAMPLES):
+    """Return what was published of the checkpoint and of people; nothing for other data.
+
+    Other data than GLUE's validation sets are the sample, and a part of train that is held out.
+    """
+    if record.model is None or _is_held_out(record):
+        return ()
+    if record.data and record.data.source in SAMPLES:
         return ()
     return (*published(record.task, record.model.name), *human(record.task))
 

@@ -113,11 +113,11 @@ def run_folders(path: Path) -> list[Path]:
 
 
 def _predictions(run: Run, task: TaskSpec) -> dict[str, Predictions]:
-    """Return the answers on every validation split; none while one of them is missing."""
+    """Return the answers on every split that was scored; none while one of them is missing."""
+    best = run.record.best
+    splits = task.validation_splits if best is None else tuple(best.validation.metrics)
     try:
-        return {
-            split: Predictions.of_table(run.predictions(split)) for split in task.validation_splits
-        }
+        return {split: Predictions.of_table(run.predictions(split)) for split in splits}
     except RunError:
         return {}
 

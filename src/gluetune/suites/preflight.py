@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from gluetune.config import TrainConfig, make_config
+from gluetune.config import MACHINE_SETTINGS, TrainConfig, make_config
 from gluetune.data.sample_source import SAMPLES
 from gluetune.data.sources import Source, open_source
 from gluetune.data.splits import require_split
@@ -28,7 +28,6 @@ SAMPLE_FRACTION = 0.125
 """Of the sample, which is there to try a suite out: training on all of it takes eight times as
 long, and its scores would say as little about GLUE."""
 
-_MACHINE = {"threads", "checkpoint_minutes"}
 _OWN = {
     "task": "--tasks",
     "seed": "--seeds",
@@ -99,7 +98,7 @@ def check(
     assert source is not None, "its absence is a finding"
     assert checkpoint is not None, "its absence is a finding"
     # As checked: what was typed as text is a number now.
-    typed = config.model_dump(mode="json", include=set(known) - _MACHINE)
+    typed = config.model_dump(mode="json", include=set(known) - MACHINE_SETTINGS)
     request = SuiteRequest(
         model="minilm" if model == "minilm" and not checkpoint.commit else checkpoint.name,
         data=source.name,
@@ -110,7 +109,7 @@ def check(
         mnli_init=mnli_init,
         settings=typed | {name: dict(known[name]) for name in ("set",) if name in known},
     )
-    machine = config.model_dump(include=set(known) & _MACHINE)
+    machine = config.model_dump(include=set(known) & MACHINE_SETTINGS)
     return Checked(request, checkpoint, machine)
 
 

@@ -31,8 +31,12 @@ from gluetune.suites.planning import plan
 from gluetune.suites.preflight import check
 from gluetune.suites.progress import SuiteProgress, showing
 from gluetune.suites.running import close, run_jobs
+from gluetune.training.cluster import Cluster, connect, make_cluster
 from gluetune.training.settings import recipe_notes
 from gluetune.training.workers import cores, open_workers, threads_each
+
+_RESTARTS = 2
+"""How often a job goes on whose worker on a cluster died."""
 
 
 def suite(
@@ -47,6 +51,9 @@ def suite(
     jobs: int = 1,
     output: str | Path | None = None,
     progress: bool = True,
+    ray: str | None = None,
+    cpus_per_job: float | str | None = None,
+    gpus_per_job: float | str | None = None,
     **settings: Any,
 ) -> Suite:
     """Train a checkpoint on every task with every seed, and return the suite.
@@ -67,6 +74,10 @@ def suite(
             imports your script again: keep what it does under `if __name__ == "__main__":`.
         output: The suite's folder; `suites/MODEL-HASH` by default, after what was asked.
         progress: Whether to tell on standard error what is being done.
+        ray: A Ray cluster that trainings run on: "auto", "HOST:PORT", or "local" to start one.
+            Every machine must see `output`, the data and the model. As many at a time as it has
+            room for; of more than one, `jobs` is the most.
+        cpus_per_job, gpus_per_job: What each has of the cluster; 1 and 0.
         settings: Other fields of TrainConfig, for every training.
 
     A failed job does not stop the others: see `Suite.failed`.
@@ -75,6 +86,9 @@ def suite(
         GluetuneError: with every mistake that can be found before the first job.
         KeyboardInterrupt: after Ctrl-C, once every running job has saved its state.
     """
+    cluster = make_cluster(ray, cpus_per_job, gpus_per_job, each="job")
+    if cluster is not None:
+        connect(cluster)
     checked = check(
         model=model,
         seeds=seeds,
@@ -95,7 +109,7 @@ def suite(
         record = _record(folder, request, checked.checkpoint)
         with showing(record.jobs, progress=progress) as shown:
             _introduce(record, folder, shown)
-            _run(record, folder, shown, jobs, checked.machine)
+            _run(record, folder, shown, jobs, checked.machine, cluster)
         _write_pages(record, folder)
     return Suite(path)
 
@@ -114,11 +128,20 @@ def _run(
     shown: SuiteProgress,
     jobs: int,
     machine: Mapping[str, Any],
+    cluster: Cluster | None,
 ) -> None:
-    threads = machine.get("threads") or (threads_each(jobs) if jobs > 1 else None)
+    share = threads_each(jobs) if jobs > 1 else None
+    threads = machine.get("threads") or (cluster.threads if cluster is not None else share)
     devices = visible_devices()
     try:
-        with open_workers(jobs, threads=threads, devices=devices, on_told=shown.told) as workers:
+        with open_workers(
+            jobs,
+            threads=threads,
+            devices=devices,
+            on_told=shown.told,
+            cluster=cluster,
+            restarts=_RESTARTS,
+        ) as workers:
             run_jobs(record, folder, workers, shown, {**machine, "threads": threads})
     except (KeyboardInterrupt, SystemExit):
         close(record, folder, Status.INTERRUPTED)

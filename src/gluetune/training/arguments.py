@@ -92,8 +92,10 @@ def check_set(given: Mapping[str, Any]) -> None:
 def training_arguments(config: TrainConfig, folder: Path) -> TrainingArguments:
     """Return the arguments of a configuration whose `auto` fields are resolved.
 
-    Raises ConfigurationError when transformers refuses a value.
+    Raises ConfigurationError when transformers refuses a value, or processes cannot share a step.
     """
+    processes = config.processes or 1
+    _check_shares(config, processes)
     values = {
         "report_to": "none",
         "logging_steps": 50,
@@ -102,7 +104,7 @@ def training_arguments(config: TrainConfig, folder: Path) -> TrainingArguments:
         "dataloader_pin_memory": torch.accelerator.is_available(),
         **config.set,
         "output_dir": str(folder),
-        "per_device_train_batch_size": config.batch_size,
+        "per_device_train_batch_size": config.batch_size // processes,
         "per_device_eval_batch_size": config.eval_batch_size,
         "learning_rate": config.learning_rate,
         "weight_decay": config.weight_decay,
@@ -125,10 +127,40 @@ def training_arguments(config: TrainConfig, folder: Path) -> TrainingArguments:
             f"transformers refuses these settings: {first}",
             hint=f"Check --set ({', '.join(config.set) or 'none given'}).",
         ) from error
+    if arguments.world_size != processes:
+        raise ConfigurationError(
+            f"{arguments.world_size} processes were started in a way that gluetune does not know.",
+            hint="Start them with: torchrun --nproc-per-node NUMBER -m gluetune train …",
+        )
     if arguments.n_gpu > 1:
         # One process with several GPUs: DataParallel would make the step so many times larger.
         arguments._n_gpu = 1
     return arguments
+
+
+def _check_shares(config: TrainConfig, processes: int) -> None:
+    """Refuse a step that cannot be shared evenly, and an order that processes do not agree on."""
+    findings = []
+    if rest := config.batch_size % processes:
+        below, above = config.batch_size - rest, config.batch_size - rest + processes
+        findings.append(
+            Finding(
+                f"--batch-size {config.batch_size}: {processes} processes cannot share a step of "
+                "so many examples evenly.",
+                f"Type: --batch-size {below or above}, or start fewer processes.",
+            )
+        )
+    order = config.set.get("train_sampling_strategy", "random")
+    if processes > 1 and order not in ("random", "sequential"):
+        findings.append(
+            Finding(
+                f"--set train_sampling_strategy={order}: every process would draw an order of its "
+                "own.",
+                "Leave it out: padding is avoided anyway.",
+            )
+        )
+    if findings:
+        raise ConfigurationError.of(findings)
 
 
 def _finding(name: str, known: set[str]) -> Finding | None:

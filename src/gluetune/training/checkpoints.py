@@ -5,6 +5,7 @@ checkpoints/step-000120/
   model.safetensors, config.json, tokenizer…    the weights at this step
   optimizer.pt, scheduler.pt, rng_state.pth, trainer_state.json
   meter.json                                    what the current epoch has measured so far
+                                                (rng_state_N.pth, meter_N.json of several processes)
   vocabulary.json                               the decay of the word embeddings that never occur
   best/                                         the best model so far (hard links where possible)
   manifest.json                                 SHA-256 of every file above
@@ -26,7 +27,7 @@ from gluetune.errors import RunError
 from gluetune.files import link_or_copy, sha256, write_folder, write_json
 
 _STATE_FILES = re.compile(
-    r"optimizer\.pt|scheduler\.pt|scaler\.pt|rng_state.*\.pth|trainer_state\.json|meter\.json"
+    r"optimizer\.pt|scheduler\.pt|scaler\.pt|rng_state.*\.pth|trainer_state\.json|meter.*\.json"
     r"|vocabulary\.json"
 )
 _MANIFEST = "manifest.json"
@@ -104,12 +105,6 @@ class CheckpointStore:
 def step_of(checkpoint: Path) -> int:
     """Return the optimiser step that a checkpoint was saved after."""
     return int(checkpoint.name.removeprefix("step-"))
-
-
-def weights_digest(model: Path) -> str:
-    """Return the SHA-256 of a saved model's weights, over all its shards."""
-    digests = [sha256(file) for file in sorted(model.glob("*.safetensors"))]
-    return digests[0] if len(digests) == 1 else ",".join(digests)
 
 
 def _carry_best(staging: Path, previous: Path | None) -> None:

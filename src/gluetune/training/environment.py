@@ -37,7 +37,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def describe(precision: ResolvedPrecision, chosen: torch.device) -> EnvironmentRecord:
+def describe(
+    precision: ResolvedPrecision, chosen: torch.device, processes: int | None = None
+) -> EnvironmentRecord:
     """Return the record of this process's environment, on the device that was chosen."""
     return EnvironmentRecord(
         versions=versions(),
@@ -45,6 +47,7 @@ def describe(precision: ResolvedPrecision, chosen: torch.device) -> EnvironmentR
         device=device_name(chosen),
         precision=precision,
         threads=torch.get_num_threads(),
+        processes=processes or 1,
         git_commit=_git_commit(),
     )
 

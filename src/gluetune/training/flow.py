@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from gluetune.evaluation.processes import ALONE, Processes
 from gluetune.training.signals import StopRequest
+
+_BETWEEN_AGREEMENTS = 1.0
+"""Seconds for which processes go on without asking whether one of them was told to stop."""
 
 
 class Flow(TrainerCallback):
     """Evaluates and saves at the end of every epoch, and saves now and then in between.
 
     A state is never saved right before an epoch's evaluation: taken up from there, the run would
-    go on without it. `early_stopping` counts epochs without a better one.
+    go on without it. `early_stopping` counts epochs without a better one. Several processes agree
+    on all of it: a signal reaches each of them in another step, and their clocks differ.
     """
 
     def __init__(
-        self, stop: StopRequest, *, checkpoint_minutes: float, early_stopping: int | None
+        self,
+        stop: StopRequest,
+        *,
+        checkpoint_minutes: float,
+        early_stopping: int | None,
+        processes: Processes = ALONE,
     ) -> None:
         self.stop = stop
         self.interval = 60 * checkpoint_minutes
         self.early_stopping = early_stopping
-        self._saved_at = time.monotonic()
+        self.processes = processes
+        self._saved_at = self._agreed_at = time.monotonic()
+        self._agreed_step = self._next_agreement = 0
+        self._stopping = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the training shall stop, which with several processes they have agreed on."""
+        return self.stop.made if self.processes.count == 1 else self._stopping
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -34,16 +53,17 @@ class Flow(TrainerCallback):
             # The epoch's end does both, in the right order, whatever other callbacks asked for.
             control.should_evaluate = control.should_save = False
             return
-        if self.stop.made:
+        is_due = self._agree(state.global_step)
+        if self.stopping:
             control.should_save = control.should_training_stop = True
-        elif time.monotonic() - self._saved_at >= self.interval:
+        elif is_due:
             control.should_save = True
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Evaluate and save, unless the epoch was left in the middle to be taken up again."""
-        left = self.stop.made and _within_epoch(state, kwargs)
+        left = self.stopping and _within_epoch(state, kwargs)
         control.should_evaluate = control.should_save = not left
 
     def on_save(
@@ -51,7 +71,8 @@ class Flow(TrainerCallback):
     ) -> None:
         """Stop once saved, when asked to or when no better epoch came for long enough."""
         self._saved_at = time.monotonic()
-        if self.stop.made or self.is_exhausted(state, len(kwargs["train_dataloader"])):
+        self._agree(state.global_step, at_once=True)
+        if self.stopping or self.is_exhausted(state, len(kwargs["train_dataloader"])):
             control.should_training_stop = True
 
     def is_exhausted(self, state: TrainerState, steps_per_epoch: int) -> bool:
@@ -60,6 +81,27 @@ class Flow(TrainerCallback):
             return False
         waited: int = state.global_step - state.best_global_step
         return waited >= self.early_stopping * steps_per_epoch
+
+    def _agree(self, step: int, *, at_once: bool = False) -> bool:
+        """Agree on whether to stop; return whether it is time to save, by the first one's clock."""
+        now = time.monotonic()
+        is_due = self.processes.is_first and now - self._saved_at >= self.interval
+        if self.processes.count == 1:
+            return is_due
+        if step < self._next_agreement and not at_once:
+            return False
+        rate = (step - self._agreed_step) / max(now - self._agreed_at, 1e-6)
+        asked = self.stop.signal or 0
+        # The slowest process counts: the largest of negative numbers.
+        number, due, pause = self.processes.largest(
+            [int(asked), int(is_due), -max(1, int(rate * _BETWEEN_AGREEMENTS))]
+        )
+        self._agreed_at, self._agreed_step, self._next_agreement = now, step, step - pause
+        if number and not self._stopping:
+            self._stopping = True
+            self.stop.signal = signal.Signals(number)
+            self.stop.announce()
+        return bool(due)
 
 
 def _within_epoch(state: TrainerState, given: Mapping[str, Any]) -> bool:

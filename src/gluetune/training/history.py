@@ -28,10 +28,10 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
         seed=prepared.config.seed,
         started=now(),
         updated=now(),
-        command=shlex.join(["gluetune", "train", "--config", str(folder.config)]),
+        command=f"{prepared.config.command} --config {shlex.quote(str(folder.config))}",
         model=prepared.model,
         data=prepared.data,
-        environment=describe(prepared.precision, prepared.device),
+        environment=describe(prepared.precision, prepared.device, prepared.config.processes),
         majority_baseline=score_record(baseline),
     )
 
@@ -48,7 +48,7 @@ def check_same(record: Record, prepared: Prepared, folder: RunFolder) -> None:
             f"The data of {folder.path} have changed since it began: {', '.join(changed)}.",
             hint=f"Start anew: gluetune train --config {folder.config}",
         )
-    here = describe(prepared.precision, prepared.device)
+    here = describe(prepared.precision, prepared.device, prepared.config.processes)
     if record.environment is not None and record.environment != here:
         differing = [
             name

@@ -1,4 +1,7 @@
-"""One process's work on a run: train, finish, and write down how it ended."""
+"""One process's work on a run: train, finish, and write down how it ended.
+
+Of several processes only the first writes and talks.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +18,9 @@ from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallba
 
 from gluetune.config import make_config, read_config
 from gluetune.errors import GluetuneError, Pruned
+from gluetune.evaluation.processes import Processes
 from gluetune.evaluation.scoring import Evaluation
-from gluetune.files import write_folder
+from gluetune.files import weights_digest, write_folder
 from gluetune.modeling.classifiers import quiet_transformers, reload_classifier
 from gluetune.predictions import keep_predictions
 from gluetune.records import (
@@ -28,12 +33,13 @@ from gluetune.records import (
 from gluetune.reporting.pages import report
 from gluetune.runs import Run, RunFolder
 from gluetune.training.arguments import training_arguments
-from gluetune.training.checkpoints import CheckpointStore, weights_digest
+from gluetune.training.checkpoints import CheckpointStore
 from gluetune.training.flow import Flow
 from gluetune.training.history import timing
 from gluetune.training.preflight import Prepared
 from gluetune.training.progress import ProgressCallback, Reporter, epoch_line
 from gluetune.training.run_trainer import RunTrainer, Validation
+from gluetune.training.shares import uses_all_weights
 from gluetune.training.signals import StopRequest, listening
 
 if TYPE_CHECKING:
@@ -63,42 +69,59 @@ class Job:
         record: Record,
         extras: Extras,
         reporter: Reporter,
+        processes: Processes,
     ) -> None:
         self.folder = folder
         self.prepared = prepared
         self.record = record
         self.extras = extras
         self.reporter = reporter
+        self.processes = processes
         self.store = CheckpointStore(folder.checkpoints)
         self.trainer: RunTrainer | None = None
 
     def run(self, checkpoint: Path | None) -> Run:
         """Train from `checkpoint`, or from the beginning, to the end."""
-        with quiet_transformers(), self._recorded(), listening(self.reporter.say) as stop:
+        alone = self.processes.count == 1
+        with (
+            quiet_transformers(),
+            self._recorded(),
+            self.processes.failing_as_one(),
+            listening(self.reporter.say, alone=alone) as stop,
+        ):
             for epoch in self.record.epochs:
                 self._pass_on(epoch)
             flow = Flow(
                 stop,
                 checkpoint_minutes=self.prepared.config.checkpoint_minutes,
                 early_stopping=self.prepared.config.early_stopping,
+                processes=self.processes,
             )
             self.trainer = trainer = self._make_trainer(flow)
             self._train(trainer, flow, checkpoint)
-            self._end_if_asked(stop, trainer)
-            self._finish(trainer)
+            self._end_if_asked(stop, flow, trainer)
+            self.processes.from_first(partial(self._finish, trainer))
         # Outside `_recorded`: whatever befalls the page, the run stays finished.
-        self._report()
+        if self.processes.is_first:
+            self._report()
         return Run(self.folder.path)
 
     def _make_trainer(self, flow: Flow) -> RunTrainer:
         prepared, config = self.prepared, self.prepared.config
         tokenizer = prepared.classifier.tokenizer
+        collator = self.extras.data_collator or DataCollatorWithPadding(tokenizer)
+        arguments = training_arguments(config, self.folder.path)
+        if self.processes.count > 1 and arguments.ddp_find_unused_parameters is None:
+            some = collator([prepared.train.examples[0]])
+            arguments.ddp_find_unused_parameters = not uses_all_weights(
+                prepared.classifier.model, some
+            )
         trainer = RunTrainer(
             model=prepared.classifier.model,
-            args=training_arguments(config, self.folder.path),
+            args=arguments,
             train_dataset=prepared.train.examples,
             processing_class=tokenizer,
-            data_collator=self.extras.data_collator or DataCollatorWithPadding(tokenizer),
+            data_collator=collator,
             callbacks=[*self.extras.callbacks, flow, ProgressCallback(self.reporter)],
             micro_batch_size=config.micro_batch_size,
             compute=config.compute,
@@ -116,6 +139,7 @@ class Job:
             store=self.store,
             on_epoch=self._on_epoch,
             on_note=self._on_note,
+            processes=self.processes,
         )
         trainer.remove_callback(PrinterCallback)
         return trainer
@@ -148,7 +172,7 @@ class Job:
                 epoch=epoch.epoch, step=epoch.step, validation=epoch.validation
             )
         self.record.timing = timing(self.record, self.prepared)
-        self.record.save(self.folder.record)
+        self._save_record()
         self.reporter.say(epoch_line(epoch, best))
         self._pass_on(epoch)
 
@@ -157,7 +181,7 @@ class Job:
         if self.extras.on_epoch is None:
             return
         try:
-            self.extras.on_epoch(epoch)
+            self.processes.from_first(partial(self.extras.on_epoch, epoch))
         except Pruned:
             if self.record.total_steps is None or self.record.steps < self.record.total_steps:
                 raise
@@ -168,6 +192,8 @@ class Job:
             self._change_config(compute=trainer.compute)
 
     def _change_config(self, **changed: Any) -> None:
+        if not self.processes.is_first:
+            return
         config = make_config(read_config(self.folder.config))
         config.model_copy(update=changed).save(self.folder.config)
 
@@ -182,9 +208,9 @@ class Job:
             )
             self._change_config(micro_batch_size=trainer.micro_batch_size)
 
-    def _end_if_asked(self, stop: StopRequest, trainer: RunTrainer) -> None:
+    def _end_if_asked(self, stop: StopRequest, flow: Flow, trainer: RunTrainer) -> None:
         """Leave after a stop request, unless the training was at its end anyway."""
-        if stop.made and trainer.state.global_step < trainer.state.max_steps:
+        if flow.stopping and trainer.state.global_step < trainer.state.max_steps:
             raise stop.end()
 
     def _finish(self, trainer: RunTrainer) -> None:
@@ -200,7 +226,7 @@ class Job:
         self.record.final_weights_sha256 = weights_digest(checkpoint)
         self.record.best_weights_sha256 = weights_digest(self.folder.model)
         self.record.status = Status.FINISHED
-        self.record.save(self.folder.record)
+        self._save_record()
         self.store.remove()
 
     def _report(self) -> None:
@@ -209,7 +235,7 @@ class Job:
             report(self.folder.path)
         except (GluetuneError, OSError, TemplateError) as error:
             self._on_note(f"There is no report.html: {error}")
-            self.record.save(self.folder.record)
+            self._save_record()
 
     def _check_reloaded(self, trainer: RunTrainer) -> Evaluation:
         model = reload_classifier(
@@ -233,11 +259,13 @@ class Job:
             yield
         except (KeyboardInterrupt, SystemExit):
             self._close(Status.INTERRUPTED, None)
-            self.reporter.say(f"Stopped. To go on: gluetune train --resume {self.folder.path}")
+            command = self.prepared.config.command
+            self.reporter.say(f"Stopped. To go on: {command} --resume {self.folder.path}")
             raise
         except Pruned:
             self._close(Status.PRUNED, None)
-            self.store.remove()
+            if self.processes.is_first:
+                self.store.remove()
             raise
         except BaseException as error:
             self._close(Status.FAILED, error)
@@ -252,7 +280,11 @@ class Job:
             self.record.error = ErrorRecord(
                 type=type(error).__name__, message=str(error), step=self.record.steps
             )
-        self.record.save(self.folder.record)
+        self._save_record()
+
+    def _save_record(self) -> None:
+        if self.processes.is_first:
+            self.record.save(self.folder.record)
 
     def _count_steps(self) -> None:
         """Note how far the training is, once it has begun."""

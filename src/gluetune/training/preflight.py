@@ -19,9 +19,10 @@ from gluetune.data.encoding import Encoded, encode
 from gluetune.data.sampling import hold_out, take_fraction
 from gluetune.data.sources import Source, open_source
 from gluetune.data.tables import fingerprint, notes_of
-from gluetune.errors import ConfigurationError, GluetuneError
+from gluetune.errors import ConfigurationError, GluetuneError, merged
 from gluetune.evaluation.devices import device, resolve_precision
 from gluetune.evaluation.inference import ResolvedPrecision
+from gluetune.evaluation.processes import ALONE, Processes
 from gluetune.evaluation.scoring import ScoredSplit
 from gluetune.modeling.checkpoints import Checkpoint, find_checkpoint
 from gluetune.modeling.classifiers import Classifier, load_classifier
@@ -65,11 +66,19 @@ class _Tables:
         return {"train": self.train, **self.validation}
 
 
-def prepare(config: TrainConfig, *, own_metrics: bool = False) -> Prepared:
+def prepare(
+    config: TrainConfig, *, own_metrics: bool = False, processes: Processes = ALONE
+) -> Prepared:
     """Load and check all that a training needs. `own_metrics`: the user brings a compute_metrics.
 
-    Raises one GluetuneError that lists every finding.
+    Raises one GluetuneError that lists every finding, of whichever of the processes.
     """
+    prepared = processes.together(lambda: _prepare(config, own_metrics, processes))
+    processes.together(lambda: _check_agreement(prepared, processes))
+    return prepared
+
+
+def _prepare(config: TrainConfig, own_metrics: bool, processes: Processes) -> Prepared:
     task = get_task(config.task)
     errors: list[GluetuneError] = []
     attempt(lambda: check_set(config.set), errors)
@@ -85,12 +94,13 @@ def prepare(config: TrainConfig, *, own_metrics: bool = False) -> Prepared:
     compute = None
     if classifier is not None:
         compute = attempt(lambda: _compute(config, classifier), errors)
-    resolved = _resolved(config, precision, compute, tables, checkpoint, classifier)
+    resolved = _resolved(config, precision, compute, tables, checkpoint, classifier, processes)
     if arguments_can_be_tried:
         attempt(lambda: training_arguments(resolved, Path()), errors)
-    if errors or not (precision and tables and checkpoint and classifier):
-        raise merged(errors)
-    return _prepared(resolved, task, precision, chosen, tables, checkpoint, classifier)
+    with processes.here_first():
+        if errors or not (precision and tables and checkpoint and classifier):
+            raise merged(errors)
+        return _prepared(resolved, task, precision, chosen, tables, checkpoint, classifier)
 
 
 def _prepared(
@@ -139,15 +149,6 @@ def attempt(step: Callable[[], T], errors: list[GluetuneError]) -> T | None:
         return None
 
 
-def merged(errors: list[GluetuneError]) -> GluetuneError:
-    """Return one exception that says what all of `errors` say."""
-    if len({error.findings for error in errors}) == 1:
-        return errors[0]
-    # Two splits that fail for one reason say so once.
-    findings = dict.fromkeys(finding for error in errors for finding in error.findings)
-    return ConfigurationError.of(list(findings))
-
-
 def _check_metric(config: TrainConfig, task: TaskSpec, own_metrics: bool) -> None:
     known = ("score", *task.metrics, "loss")
     if not own_metrics and config.metric not in known:
@@ -170,11 +171,10 @@ def _read(config: TrainConfig, task: TaskSpec) -> _Tables:
     if errors:
         raise merged(errors)
     read = {name: table for name, table in tables.items() if table is not None}
-    seed = config.seed if config.sampling_seed is None else config.sampling_seed
     train = read.pop(names[0])
     if config.holdout:
-        train, read[HELD_OUT] = hold_out(train, task, config.holdout, seed)
-    train = take_fraction(train, task, config.fraction, seed)
+        train, read[HELD_OUT] = hold_out(train, task, config.holdout, config.rows_seed)
+    train = take_fraction(train, task, config.fraction, config.rows_seed)
     if config.set.get("dataloader_drop_last") and len(train) < config.batch_size:
         raise ConfigurationError(
             f"--set dataloader_drop_last: the training set has {len(train)} examples, less than "
@@ -222,6 +222,7 @@ def _resolved(
     tables: _Tables | None,
     checkpoint: Checkpoint | None,
     classifier: Classifier | None,
+    processes: Processes,
 ) -> TrainConfig:
     """Put in what every `auto` came to, as far as it could be found out."""
     found = {
@@ -231,12 +232,27 @@ def _resolved(
         "model": checkpoint and _model_setting(config, checkpoint),
         "revision": checkpoint and checkpoint.commit,
         "max_length": config.max_length or (classifier and classifier.limit),
-        "micro_batch_size": config.micro_batch_size or config.batch_size,
+        "micro_batch_size": config.micro_batch_size or -(-config.batch_size // processes.count),
         "threads": config.threads or torch.get_num_threads(),
+        "processes": processes.count,
     }
     return config.model_copy(
         update={name: value for name, value in found.items() if value is not None}
     )
+
+
+def _check_agreement(prepared: Prepared, processes: Processes) -> None:
+    """Refuse processes that would train something else than the first one does."""
+    decided = {
+        **prepared.config.model_dump(exclude={"output"}),
+        **{f"the {split} data": digest for split, digest in prepared.data.fingerprints.items()},
+    }
+    first = processes.from_first(lambda: decided)
+    if other := [name for name, value in decided.items() if first[name] != value]:
+        raise ConfigurationError(
+            f"This process differs from the first one in {', '.join(other)}.",
+            hint="Give all machines the same data, checkpoint, hardware and environment.",
+        )
 
 
 def _model_setting(config: TrainConfig, checkpoint: Checkpoint) -> str:

@@ -151,7 +151,8 @@ class ProgressCallback(TrainerCallback):
         """Move the bar."""
         seconds = self._seconds + time.monotonic() - self._resumed_at
         steps = state.global_step - self._first_step
-        self.reporter.advance(state.global_step, steps * args.train_batch_size / seconds)
+        examples = steps * args.train_batch_size * args.world_size
+        self.reporter.advance(state.global_step, examples / seconds)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

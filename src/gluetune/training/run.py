@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gluetune.config import TrainConfig
-from gluetune.errors import ConfigurationError, RunError
+from gluetune.errors import ConfigurationError, GluetuneError, RunError
 from gluetune.evaluation.devices import cpu_threads
+from gluetune.evaluation.processes import ALONE, Processes, processes_here
 from gluetune.files import locked
 from gluetune.modeling.checkpoints import display_name
 from gluetune.records import EpochRecord, Record, Status
 from gluetune.runs import Run, RunFolder, default_folder
 from gluetune.training.checkpoints import CheckpointStore, step_of
+from gluetune.training.cluster import Cluster, make_cluster
 from gluetune.training.history import check_same, new_record, rewind
 from gluetune.training.job import Extras, Job
 from gluetune.training.preflight import Prepared, prepare
@@ -36,9 +39,14 @@ def train(
     on_epoch: Callable[[EpochRecord], None] | None = None,
     select: Callable[[Mapping[str, float]], float] | None = None,
     progress: bool | Reporter = True,
+    ray: str | None = None,
+    cpus_per_process: float | str | None = None,
+    gpus_per_process: float | str | None = None,
     **settings: Any,
 ) -> Run:
     """Fine-tune a checkpoint on a task, and return the finished run.
+
+    Started by torchrun in several processes, it is one training that they share.
 
     Args:
         task: Name of a GLUE task, e.g. "cola".
@@ -55,7 +63,10 @@ def train(
             Pruned: the training then ends there, and its record says `pruned`.
         select: In place of `metric`, the value that chooses the best epoch: greater is better. It
             is given an evaluation's numbers by name.
-        progress: Whether to tell on standard error what is being done; or who is told instead.
+        progress: Whether to tell on standard error what is being done, or what to tell it to.
+        ray: A Ray cluster to train on, in as many `processes`: "auto", "HOST:PORT", or "local" to
+            start one. Every machine must see the run's folder, the data and the model.
+        cpus_per_process, gpus_per_process: What each has of the cluster; 1 and 0.
         settings: Fields of TrainConfig, e.g. `model="minilm", epochs=3`; they win over `config`.
 
     Raises:
@@ -64,52 +75,154 @@ def train(
         Pruned: where `on_epoch` raised it.
         KeyboardInterrupt: after Ctrl-C, once the state to resume from is saved.
     """
-    reporter = make_reporter(progress)
     extras = Extras(tuple(callbacks), data_collator, compute_metrics, on_epoch, select)
+    if resume is not None and (
+        task is not None or config is not None or recipe is not None or settings
+    ):
+        raise ConfigurationError(
+            "A resumed run keeps its settings, so none can be given.",
+            hint=f"Type: gluetune train --resume {resume}",
+        )
+
+    def merge() -> tuple[TrainConfig, list[str]]:
+        return merge_settings(task, config, recipe, settings)
+
+    cluster = make_cluster(ray, cpus_per_process, gpus_per_process, each="process")
+    if cluster is not None:
+        found = merge()[0] if resume is None else Run(resume).config
+        given = {"task": task, "config": config, "recipe": recipe, **settings}
+        return _on_cluster(cluster, resume, found, given, extras, progress)
     if resume is not None:
-        if task is not None or config is not None or recipe is not None or settings:
-            raise ConfigurationError(
-                "A resumed run keeps its settings, so none can be given.",
-                hint=f"Type: gluetune train --resume {resume}",
-            )
-        return _resume(RunFolder(Path(resume)), extras, reporter)
-    merged, notes = merge_settings(task, config, recipe, settings)
-    return _start(merged, extras, reporter, notes)
+        return _resume(RunFolder(Path(resume)), extras, progress)
+    return _start(merge, extras, progress)
 
 
-def _start(config: TrainConfig, extras: Extras, reporter: Reporter, notes: Sequence[str]) -> Run:
-    if config.output is not None:
+def _on_cluster(
+    cluster: Cluster,
+    resume: str | Path | None,
+    config: TrainConfig,
+    given: Mapping[str, Any],
+    extras: Extras,
+    progress: bool | Reporter,
+) -> Run:
+    """Check what can be checked here, and leave the rest to the cluster's workers."""
+    from gluetune.training.ray_training import train_on_cluster
+
+    reporter = _reporter(progress, ALONE)
+    if resume is not None:
+        folder = Path(resume)
+        _check_unfinished(Run(folder).record, RunFolder(folder))
+    else:
         _check_output(config.output)
-    with cpu_threads(config.threads):
-        prepared = prepare(config, own_metrics=extras.compute_metrics is not None)
-        path = config.output or default_folder(config.task, display_name(config.model), config.seed)
-        path.mkdir(parents=True, exist_ok=True)
-        with locked(path):
-            _check_no_run(path)  # another process may have been faster
-            folder = RunFolder(path)
-            prepared.config.save(folder.config)
-            record = new_record(prepared, folder)
-            record.notes += notes
-            record.save(folder.record)
-            _introduce(prepared, folder, reporter)
-            for note in notes:
-                reporter.say(f"        {note}")
-            return Job(folder, prepared, record, extras, reporter).run(None)
+        folder = config.output or default_folder(config.task, Path(config.model).name, config.seed)
+    processes = config.processes or 1
+    reporter.say(f"run     {folder}, on {processes} workers of {cluster.address}")
+    own = {name: getattr(extras, name) for name in extras.__dataclass_fields__}
+    decided = {"processes": processes, "threads": config.threads or cluster.threads}
+    arguments = {name: value for name, value in given.items() if name != "output"} | own | decided
+    return train_on_cluster(cluster, processes, folder, arguments)
 
 
-def _resume(folder: RunFolder, extras: Extras, reporter: Reporter) -> Run:
-    config = Run(folder.path).config
-    with locked(folder.path), cpu_threads(config.threads):
-        record = Run(folder.path).record  # read again: a process that held the lock has gone on
-        _check_unfinished(record, folder)
-        checkpoint = CheckpointStore(folder.checkpoints).newest()
-        prepared = prepare(config, own_metrics=extras.compute_metrics is not None)
+def _start(
+    settings: Callable[[], tuple[TrainConfig, list[str]]],
+    extras: Extras,
+    progress: bool | Reporter,
+) -> Run:
+    config, notes, processes = _join(settings, "…")
+    reporter = _reporter(progress, processes)
+    with processes.failing_as_one(), cpu_threads(config.threads), ExitStack() as held:
+        processes.from_first(lambda: _check_output(config.output))
+        prepared = prepare(
+            config, own_metrics=extras.compute_metrics is not None, processes=processes
+        )
+        folder, record = processes.from_first(lambda: _open_new(prepared, held, notes))
+        _introduce(prepared, folder, reporter)
+        for note in notes:
+            reporter.say(f"        {note}")
+        return Job(folder, prepared, record, extras, reporter, processes).run(None)
+
+
+def _open_new(
+    prepared: Prepared, held: ExitStack, notes: Sequence[str]
+) -> tuple[RunFolder, Record]:
+    """Make the run's folder with its first record, locked for as long as `held` lasts."""
+    config = prepared.config
+    path = config.output or default_folder(config.task, display_name(config.model), config.seed)
+    path.mkdir(parents=True, exist_ok=True)
+    held.enter_context(locked(path))
+    _check_no_run(path)  # another training may have been faster
+    folder = RunFolder(path)
+    config.save(folder.config)
+    record = new_record(prepared, folder)
+    record.notes += notes
+    record.save(folder.record)
+    return folder, record
+
+
+def _resume(folder: RunFolder, extras: Extras, progress: bool | Reporter) -> Run:
+    config, _, processes = _join(lambda: (Run(folder.path).config, []), f"--resume {folder.path}")
+    reporter = _reporter(progress, processes)
+    with processes.failing_as_one(), cpu_threads(config.threads), ExitStack() as held:
+        record, checkpoint = processes.from_first(lambda: _open_again(folder, held))
+        prepared = prepare(
+            config, own_metrics=extras.compute_metrics is not None, processes=processes
+        )
         check_same(record, prepared, folder)
         step = 0 if checkpoint is None else step_of(checkpoint)
         rewind(record, step)
         reporter.say(f"Resuming after step {step}." if step else "Starting from the beginning.")
-        record.save(folder.record)
-        return Job(folder, prepared, record, extras, reporter).run(checkpoint)
+        if processes.is_first:
+            record.save(folder.record)
+        return Job(folder, prepared, record, extras, reporter, processes).run(checkpoint)
+
+
+def _open_again(folder: RunFolder, held: ExitStack) -> tuple[Record, Path | None]:
+    """Lock the folder of an unfinished run; return its record and its newest checkpoint."""
+    held.enter_context(locked(folder.path))
+    record = Run(folder.path).record  # read again: a process that held the lock has gone on
+    _check_unfinished(record, folder)
+    return record, CheckpointStore(folder.checkpoints).newest()
+
+
+def _join(
+    settings: Callable[[], tuple[TrainConfig, list[str]]], how: str
+) -> tuple[TrainConfig, list[str], Processes]:
+    """Read the settings, with notes on them, and join the processes that this one was started with.
+
+    Raises what any of them finds wrong, another number of processes than the settings name too: a
+    state is one of so many random generators, and with another number it could not go on.
+    """
+    config: TrainConfig | None = None
+    notes: list[str] = []
+    problem: GluetuneError | None = None
+    try:
+        config, notes = settings()
+    except GluetuneError as error:
+        problem = error
+    given = config.set if config else {}
+    processes = processes_here(
+        use_cpu=bool(given.get("use_cpu")), timeout=float(given.get("ddp_timeout", 1800))
+    )
+
+    def check() -> TrainConfig:
+        if config is None:
+            assert problem is not None, "settings are read or refused"
+            raise problem
+        _check_count(config.processes, processes, how)
+        return config
+
+    return processes.together(check), notes, processes
+
+
+def _check_count(asked: int | None, processes: Processes, how: str) -> None:
+    if asked is None or asked == processes.count:
+        return
+    start = f"torchrun --nproc-per-node {asked} -m " if asked > 1 else ""
+    hint = f"Type: {start}gluetune train {how}"
+    if "--resume" not in how:
+        hint += f", or for the same training to rounding: --processes {processes.count}"
+    were, run = (f"{count} process{'es' * (count > 1)}" for count in (asked, processes.count))
+    raise ConfigurationError(f"This training is one of {were}, and here run {run}.", hint=hint)
 
 
 def _check_unfinished(record: Record, folder: RunFolder) -> None:
@@ -128,10 +241,24 @@ def _check_no_run(path: Path) -> None:
         )
 
 
-def _check_output(path: Path) -> None:
+def _check_output(path: Path | None) -> None:
+    if path is None:
+        return
     _check_no_run(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(f"{path} exists and is not empty.", hint="Choose another --output.")
+
+
+def _reporter(progress: bool | Reporter, processes: Processes) -> Reporter:
+    if isinstance(progress, bool) or not processes.is_first:
+        return make_reporter(bool(progress) and processes.is_first)
+    return progress
+
+
+def _workers(config: TrainConfig) -> str:
+    threads = f"{config.threads} threads"
+    several = config.processes is not None and config.processes > 1
+    return f"{config.processes} processes of {threads}" if several else threads
 
 
 def _introduce(prepared: Prepared, folder: RunFolder, reporter: Reporter) -> None:
@@ -141,7 +268,7 @@ def _introduce(prepared: Prepared, folder: RunFolder, reporter: Reporter) -> Non
     reporter.say(f"data    {prepared.data.source} ({counted} examples)")
     reporter.say(
         f"model   {model.name} ({model.parameters / 1e6:.1f}M weights, {config.precision}, "
-        f"{config.threads} threads, {config.compute})"
+        f"{_workers(config)}, {config.compute})"
     )
     if model.new_weights:
         names = ", ".join(model.new_weights)

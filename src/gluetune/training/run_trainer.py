@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from gluetune.config import ComputePath
-from gluetune.errors import ConfigurationError
+from gluetune.errors import ConfigurationError, StorageError
 from gluetune.evaluation.inference import ResolvedPrecision
+from gluetune.evaluation.processes import ALONE, Processes
 from gluetune.evaluation.scoring import Evaluation, ScoredSplit, evaluate_task
 from gluetune.modeling.compute import computing, resolve_compute
 from gluetune.records import ComputeRecord, EpochRecord
@@ -26,8 +28,6 @@ from gluetune.training.trainer import Trainer
 if TYPE_CHECKING:
     from torch import nn
     from transformers import EvalPrediction
-
-_METER = "meter.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,8 @@ class RunTrainer(Trainer):
     """A Trainer whose evaluations are the task's, and whose checkpoints are a CheckpointStore's.
 
     `on_epoch` is told of every evaluation: the record of the epoch, and whether it is the best.
-    `on_note` is told what the record should say of it.
+    `on_note` is told what the record should say of it. With several `processes` each of them calls
+    both, evaluates its share, and has its part of a checkpoint.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class RunTrainer(Trainer):
         store: CheckpointStore,
         on_epoch: Callable[[EpochRecord, bool], None],
         on_note: Callable[[str], None],
+        processes: Processes = ALONE,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -78,12 +80,16 @@ class RunTrainer(Trainer):
         self.store = store
         self.on_epoch = on_epoch
         self.on_note = on_note
+        self.processes = processes
         self._meter = _Meter()
         self._clock = time.monotonic()
         self._staging = Path()
 
     def score(self, model: Any) -> Evaluation:
-        """Predict and score every validation split with `model`, as in training."""
+        """Predict and score every validation split with `model`, as in training.
+
+        A model that is not the trained one is scored by the process that asks, alone.
+        """
         how = self.validation
         with self._path_of(model):
             return evaluate_task(
@@ -94,6 +100,7 @@ class RunTrainer(Trainer):
                 outputs=how.outputs,
                 batch_size=how.batch_size,
                 precision=how.precision,
+                processes=self.processes if model is self.model else ALONE,
             )
 
     def _path_of(self, model: Any) -> AbstractContextManager[None]:
@@ -119,9 +126,12 @@ class RunTrainer(Trainer):
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train, from `resume_from_checkpoint` if given."""
         if resume_from_checkpoint is not None:
-            saved = json.loads((Path(resume_from_checkpoint) / _METER).read_text(encoding="utf-8"))
-            self._meter = _Meter(**saved)
+            saved = (Path(resume_from_checkpoint) / self._meter_name).read_text(encoding="utf-8")
+            self._meter = _Meter(**json.loads(saved))
             self.micro_batch_size = self._meter.micro_batch_size or self.micro_batch_size
+        elif not self.processes.is_first:
+            # Seeded alike, all processes would drop the same places of their examples.
+            torch.manual_seed(self.args.seed + self.processes.index)
         self._clock = time.monotonic()
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
@@ -137,11 +147,11 @@ class RunTrainer(Trainer):
         train_seconds = self._read_clock()
         self._check_path_once()
         evaluation = self.score(self.model)
-        extra = self._user_metrics(evaluation)
+        extra = self.processes.from_first(lambda: self._user_metrics(evaluation))
         epoch = EpochRecord(
             epoch=round(self.state.epoch or 0.0, 6),
             step=self.state.global_step,
-            train_loss=float(self._meter.loss) / self._meter.steps if self._meter.steps else None,
+            train_loss=self._train_loss(),
             learning_rate=self._get_learning_rate(),
             validation=evaluation.score,
             validation_loss=evaluation.loss,
@@ -161,6 +171,11 @@ class RunTrainer(Trainer):
         self.on_epoch(epoch, self._is_best(epoch.selection))
         self.control.should_save = True  # else a best model that no epoch ended with would be lost
         return metrics
+
+    def _train_loss(self) -> float | None:
+        """Return the epoch's mean loss, to which every process has given its share."""
+        losses = self.processes.gather(float(self._meter.loss))
+        return float(np.mean(losses)) / self._meter.steps if self._meter.steps else None
 
     def _check_path_once(self) -> None:
         """Check the path before an evaluation, where no batch of training had padding."""
@@ -191,19 +206,50 @@ class RunTrainer(Trainer):
         self._meter.seconds += self._read_clock()
         self._meter.loss = float(self._meter.loss)
         self._meter.micro_batch_size = self.micro_batch_size
-        with self.store.writing(
-            step, is_best=self.state.best_global_step in (None, step)
-        ) as folder:
+        with self._checkpoint_folder(step) as folder:
             self._staging = folder
             super()._save_checkpoint(model, trial)
             written = folder / f"checkpoint-{step}"
-            for file in written.iterdir():
-                file.rename(folder / file.name)
-            written.rmdir()
-            # A pickle that resuming does not need, and that could hold a token.
-            (folder / "training_args.bin").unlink(missing_ok=True)
-            (folder / _METER).write_text(json.dumps(asdict(self._meter)), encoding="utf-8")
+            (written / self._meter_name).write_text(
+                json.dumps(asdict(self._meter)), encoding="utf-8"
+            )
+            self.processes.wait()
+            if self.processes.is_first:
+                self._gather_files(written, folder)
+        # Gradients wait for each other less patiently than this.
+        self.processes.wait()
         self._read_clock()  # writing is not training
+
+    @contextmanager
+    def _checkpoint_folder(self, step: int) -> Iterator[Path]:
+        """Give every process the one folder that the first one commits."""
+        if not self.processes.is_first:
+            yield self.processes.from_first(lambda: self._staging)
+            return
+        is_best = self.state.best_global_step in (None, step)
+        with self.store.writing(step, is_best=is_best) as folder:
+            yield self.processes.from_first(lambda: folder)
+
+    def _gather_files(self, written: Path, folder: Path) -> None:
+        """Move what Trainer and all processes wrote to where a checkpoint has it."""
+        names = {self._name_of_meter(process) for process in range(self.processes.count)}
+        if missing := sorted(name for name in names if not (written / name).exists()):
+            raise StorageError(
+                f"{', '.join(missing)} of other processes did not arrive in {written}.",
+                hint="The run's folder must be on storage that all machines share: --output DIR.",
+            )
+        for file in written.iterdir():
+            file.rename(folder / file.name)
+        written.rmdir()
+        # A pickle that resuming does not need, and that could hold a token.
+        (folder / "training_args.bin").unlink(missing_ok=True)
+
+    @property
+    def _meter_name(self) -> str:
+        return self._name_of_meter(self.processes.index)
+
+    def _name_of_meter(self, process: int) -> str:
+        return f"meter_{process}.json" if self.processes.count > 1 else "meter.json"
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._staging)

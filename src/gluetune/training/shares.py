@@ -7,10 +7,17 @@ the batches are those of one process.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.utils.data import BatchSampler, DataLoader, Sampler
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_MAY_SKIP = ("layerdrop", "expert")
+"""Parts of the names by which a configuration says that a batch may pass by some weights."""
 
 
 class Shares(BatchSampler):
@@ -48,3 +55,23 @@ def share_batches(loader: DataLoader[Any], *, process: int, processes: int) -> S
     split.batch_sampler = shares
     split.num_processes, split.process_index, split.even_batches = 1, 0, False
     return shares
+
+
+def uses_all_weights(model: PreTrainedModel, inputs: Mapping[str, Any]) -> bool:
+    """Return whether every batch gives all of the model's weights a gradient.
+
+    Processes then need not look in every step which of them got none. No random number is drawn.
+    """
+    told = model.config.to_dict()
+    if any(word in name and value for name, value in told.items() for word in _MAY_SKIP):
+        return False
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    training = model.training
+    model.eval()
+    try:
+        given = {name: value for name, value in inputs.items() if name != "labels"}
+        logits = model(**given)["logits"]
+        gradients = torch.autograd.grad(logits.float().sum(), weights, allow_unused=True)
+    finally:
+        model.train(training)
+    return all(gradient is not None for gradient in gradients)

@@ -11,15 +11,22 @@ from types import FrameType
 
 
 class StopRequest:
-    """Whether somebody asked the training to stop, and how."""
+    """Whether somebody asked the training to stop, and how. `say` tells what then happens."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
         self.signal: signal.Signals | None = None
+        self.heard = False
+        """Whether this process itself was sent a signal; with several it may be another one."""
+        self._say = say
 
     @property
     def made(self) -> bool:
         """Whether a stop was asked for."""
         return self.signal is not None
+
+    def announce(self) -> None:
+        """Tell that the training is about to stop."""
+        self._say("Stopping after this step, with everything saved. Once more stops at once.")
 
     def end(self) -> BaseException:
         """Return what to raise once everything is saved: what the signal would have raised."""
@@ -29,12 +36,13 @@ class StopRequest:
 
 
 @contextmanager
-def listening(announce: Callable[[str], None]) -> Iterator[StopRequest]:
+def listening(say: Callable[[str], None], *, alone: bool = True) -> Iterator[StopRequest]:
     """Catch the first Ctrl-C or SIGTERM as a request; a second one stops at once.
 
+    The request is announced at once where the process is `alone`; several have to agree first.
     Outside the main thread, where Python takes no signals, the request is never made.
     """
-    request = StopRequest()
+    request = StopRequest(say)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
@@ -44,10 +52,12 @@ def listening(announce: Callable[[str], None]) -> Iterator[StopRequest]:
     def note(number: int, frame: FrameType | None) -> None:
         if os.getpid() != process:
             return  # a loader's worker: the terminal sends it Ctrl-C too, and it is still needed
-        again, request.signal = request.made, signal.Signals(number)
+        again, request.heard = request.heard, True
+        request.signal = signal.Signals(number)
         if again:
             raise request.end()
-        announce("Stopping after this step, with everything saved. Once more stops at once.")
+        if alone:
+            request.announce()
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -20,11 +20,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gluetune.training.calls import Call, OnTold, Outcome, telling
 from gluetune.training.processes import Processes
 from gluetune.training.signals import exiting_on_sigterm
+
+if TYPE_CHECKING:
+    from gluetune.training.cluster import Cluster
+
+if TYPE_CHECKING:
+    from gluetune.training.cluster import Cluster
 
 
 class Workers(Protocol):
@@ -52,6 +58,8 @@ def open_workers(
     threads: int | None = None,
     devices: Sequence[str] = (),
     on_told: OnTold | None = None,
+    cluster: Cluster | None = None,
+    restarts: int = 0,
 ) -> Iterator[Workers]:
     """Give `count` workers, one of which is this process where it is the only one.
 
@@ -61,10 +69,20 @@ def open_workers(
             A call that sets PyTorch's threads itself, as `train(threads=…)` does, has its way.
         devices: What CUDA_VISIBLE_DEVICES says in each process, in turn; none: all see all.
         on_told: Called with what calls `gluetune.training.calls.tell`.
+        cluster: Where calls run instead: as many at a time as it has room for, and where `count`
+            is more than one at most so many. `threads` and `devices` are then the cluster's.
+        restarts: How often a cluster's call whose worker died is started again.
 
     Whatever ends the block (SIGTERM too), calls that still run are asked to stop as by Ctrl-C and
     waited for; a second Ctrl-C kills them.
     """
+    if cluster is not None:
+        from gluetune.training.ray_workers import open_ray_workers
+
+        limit = count if count > 1 else None
+        with open_ray_workers(cluster, limit, restarts=restarts, on_told=on_told) as there:
+            yield there
+        return
     if count == 1:
         yield _Here(on_told)
         return

@@ -7,8 +7,8 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from gluetune.files import write_text
+from gluetune.html import html_environment
 from gluetune.reporting import search_plots
-from gluetune.reporting.pages import environment
 from gluetune.reporting.search_plots import Tried
 from gluetune.reporting.tables import Table, pairs_table, points
 from gluetune.tuning.outcomes import TrialRow, best_of
@@ -37,7 +37,7 @@ def write_page(
         if row.state in ("finished", "pruned") and row.value is not None
     ]
     text = (
-        environment()
+        html_environment("gluetune.reporting")
         .get_template("search.html")
         .render(
             title=f"Search on {settings.base.task}: {folder.path.resolve().name}",

@@ -6,14 +6,14 @@ import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gluetune.config import TrainConfig, flag_of
 from gluetune.data.sources import open_source
-from gluetune.errors import ConfigurationError, Finding, GluetuneError
+from gluetune.errors import ConfigurationError, Finding, GluetuneError, merged
 from gluetune.evaluation.devices import cpu_threads
 from gluetune.tasks import get_task
-from gluetune.training.preflight import Prepared, attempt, merged, prepare
+from gluetune.training.preflight import Prepared, attempt, prepare
 from gluetune.training.settings import merge_settings
 from gluetune.training.workers import threads_each
 from gluetune.tuning.driver import check_callable_space
@@ -21,6 +21,9 @@ from gluetune.tuning.options import SearchOptions, make_options
 from gluetune.tuning.settings import Direction, SearchSettings
 from gluetune.tuning.space import Choice, Space, default_space, parse_space, read_space
 from gluetune.tuning.studies import make_pruner, make_sampler
+
+if TYPE_CHECKING:
+    from gluetune.training.cluster import Cluster
 
 Objective = Callable[[dict[str, float]], float]
 HpSpace = Callable[[Any], Mapping[str, Any]]
@@ -48,8 +51,12 @@ def plan_search(
     space: str | Path | Mapping[str, Any] | HpSpace | None,
     objective: str | Objective | None,
     options: Mapping[str, Any],
+    cluster: Cluster | None = None,
 ) -> Plan:
-    """Check what `gluetune.search` was given. Raises one GluetuneError that lists every mistake."""
+    """Check what `gluetune.search` was given. Raises one GluetuneError that lists every mistake.
+
+    On a `cluster`, a trial has as many threads as cores.
+    """
     errors: list[GluetuneError] = []
     checked = attempt(lambda: make_options(options), errors)
     attempt(lambda: make_sampler(str(options["sampler"]), 0, 0), errors)
@@ -64,6 +71,8 @@ def plan_search(
         base = base.model_copy(update={"holdout": _share_to_hold_out(base)})
     jobs = checked.jobs if checked is not None else 1
     threads = base.threads or (threads_each(jobs) if jobs > 1 else None)
+    if cluster is not None:
+        threads = base.threads or cluster.threads
     prepared = attempt(lambda: _prepare(base, parsed, threads), errors)
     if errors or checked is None or prepared is None:
         raise _as_typed(merged(errors), objective)
@@ -84,8 +93,7 @@ def plan_search(
 def _with_objective(base: TrainConfig, objective: str | Objective | None) -> TrainConfig:
     """Put in what all trials have in common: the metric, and the seed of the rows they draw."""
     metric = objective if isinstance(objective, str) else base.metric
-    seed = base.seed if base.sampling_seed is None else base.sampling_seed
-    return base.model_copy(update={"metric": metric, "sampling_seed": seed})
+    return base.model_copy(update={"metric": metric, "sampling_seed": base.rows_seed})
 
 
 def _share_to_hold_out(base: TrainConfig) -> float:

@@ -12,6 +12,7 @@ from gluetune.errors import ConfigurationError
 from gluetune.files import locked
 from gluetune.runs import Run
 from gluetune.tasks import HELD_OUT
+from gluetune.training.cluster import Cluster, connect, make_cluster
 from gluetune.training.workers import open_workers
 from gluetune.tuning.board import make_board
 from gluetune.tuning.driver import Driver
@@ -41,6 +42,9 @@ def search(
     jobs: int = 1,
     seeds: int = 1,
     final: bool = True,
+    ray: str | None = None,
+    cpus_per_trial: float | str | None = None,
+    gpus_per_trial: float | str | None = None,
     **settings: Any,
 ) -> BestRun:
     """Search for the best hyperparameters of a task, then train with them on all of train.
@@ -67,6 +71,10 @@ def search(
         jobs: Trials at a time, each in a process of its own.
         seeds: How many seeds the best setting is trained with at last.
         final: Whether it is.
+        ray: A Ray cluster that trials run on: "auto", "HOST:PORT", or "local" to start one. Every
+            machine must see `output`, the data and the model. As many trials at a time as it has
+            room for; of more than one, `jobs` is the most.
+        cpus_per_trial, gpus_per_trial: What each has of the cluster; 1 and 0.
         settings: Fields of TrainConfig, e.g. `model="minilm", fraction=0.1`, as of `train`.
 
     Raises:
@@ -85,28 +93,36 @@ def search(
         "seeds": seeds,
         "final": final,
     }
-    plan = plan_search(task, config, settings, space, objective, options)
+    cluster = make_cluster(ray, cpus_per_trial, gpus_per_trial)
+    if cluster is not None:
+        connect(cluster)
+    plan = plan_search(task, config, settings, space, objective, options, cluster)
     path = Path(output) if output is not None else Path("searches") / plan.settings.name
     check_folder(path)
     path.mkdir(parents=True, exist_ok=True)
     with locked(path):
-        return _run(plan, SearchFolder(path), progress)
+        return _run(plan, SearchFolder(path), progress, cluster)
 
 
-def _run(plan: Plan, folder: SearchFolder, progress: bool) -> BestRun:
+def _run(
+    plan: Plan, folder: SearchFolder, progress: bool, cluster: Cluster | None = None
+) -> BestRun:
     """Go on with the search in `folder`, whose lock is held, from wherever it stands."""
     settings, options = plan.settings, plan.options
     found = begin_or_go_on(folder, settings, plan.found)
     base = settings.base.model_copy(update=found["resolved"])
     study = open_study(folder.path, settings.name, settings.direction)
     board = make_board(progress, settings.direction, base.task, options.trials)
-    driver = Driver(folder, settings, base, study, board, several=options.jobs > 1)
+    several = options.jobs > 1 or cluster is not None
+    driver = Driver(folder, settings, base, study, board, several=several)
     board.say(f"search  {folder.path}")
     driver.keep_best_model_only()
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
     finals: list[Run] = []
     try:
-        with open_workers(options.jobs, threads=base.threads, on_told=board.told) as workers:
+        with open_workers(
+            options.jobs, threads=base.threads, on_told=board.told, cluster=cluster
+        ) as workers:
             driver.run_trials(workers, options.trials, deadline)
             _check_found(driver)
             if options.final:

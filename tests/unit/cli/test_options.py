@@ -68,6 +68,7 @@ VALUES = {
     "max_length": ("128", 128),
     "seed": ("0", 0),
     "threads": ("2", 2),
+    "processes": ("2", 2),
     "early_stopping": ("3", 3),
     "checkpoint_minutes": ("1.5", 1.5),
     "precision": ("bf16", "bf16"),

@@ -182,7 +182,7 @@ def test_mistakes_are_told_before_any_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "in.csv").write_bytes(BAD)
-    monkeypatch.setattr(Predictor, "_window", None)
+    monkeypatch.setattr(Predictor, "encode", None)
     output = tmp_path / settings.pop("output", "out.csv")
     with pytest.raises((ConfigurationError, DataError), match=f"(?s){message}"):
         predict(predictor, tmp_path / "in.csv", output=output, **settings)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gluetune.modeling.batches import _PASS, _cheapest, is_mixed, sample, split_by_length
+from gluetune.modeling.batches import _PASS, cheapest_parts, is_mixed, sample, split_by_length
 
 
 def _inputs(lengths: list[int]) -> dict[str, torch.Tensor]:
@@ -29,7 +29,7 @@ def _cost(lengths: list[int], sizes: list[int]) -> int:
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=8), st.integers(1, 8))
 def test_no_other_cut_is_cheaper(lengths: list[int], size: int) -> None:
     lengths = sorted(lengths)
-    sizes = _cheapest(np.array(lengths), size)
+    sizes = cheapest_parts(np.array(lengths), size)
     assert sum(sizes) == len(lengths)
     assert max(sizes) <= size
     cuts = product([False, True], repeat=len(lengths) - 1)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gluetune.errors import RunError, StorageError
+from gluetune.files import weights_digest
 from gluetune.training import checkpoints
-from gluetune.training.checkpoints import CheckpointStore, step_of, weights_digest
+from gluetune.training.checkpoints import CheckpointStore, step_of
 
 _STATE = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", "meter.json")
 _MODEL = ("model.safetensors", "config.json", "tokenizer.json")

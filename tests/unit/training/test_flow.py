@@ -111,3 +111,56 @@ def test_early_stopping_counts_epochs_without_a_better_one() -> None:
     assert not _event(flow, "on_save", 30, best=20).should_training_stop
     assert not _event(flow, "on_save", 30).should_training_stop
     assert not _event(_flow(), "on_save", 30, best=10).should_training_stop
+
+
+class _Pair:
+    """Two processes, of which the other one says `other` when they agree."""
+
+    count, is_first = 2, True
+
+    def __init__(self) -> None:
+        self.other = [0, 0, -1]
+        self.asked = 0
+
+    def largest(self, values: list[int]) -> list[int]:
+        self.asked += 1
+        return [max(pair) for pair in zip(values, self.other, strict=True)]
+
+
+def test_processes_stop_when_one_of_them_is_asked_to(clock: SimpleNamespace) -> None:
+    said: list[str] = []
+    pair: Any = _Pair()
+    stop = StopRequest(said.append)
+    flow = Flow(stop, checkpoint_minutes=10, early_stopping=None, processes=pair)
+    stop.signal = signal.SIGINT  # this process alone has been sent it, and nobody knows
+    before = flow.stopping
+    control = _event(flow, "on_step_end", 3)
+    assert (before, flow.stopping) == (False, True)
+    assert control.should_save
+    assert control.should_training_stop
+    assert len(said) == 1
+
+    other = Flow(StopRequest(), checkpoint_minutes=10, early_stopping=None, processes=pair)
+    pair.other = [int(signal.SIGTERM), 0, -1]
+    assert _event(other, "on_step_end", 3).should_training_stop
+    assert other.stop.signal is signal.SIGTERM
+
+
+def test_processes_ask_each_other_about_once_a_second(clock: SimpleNamespace) -> None:
+    pair: Any = _Pair()
+    pair.other = [0, 0, -5000]  # the other one is faster: the slower one counts
+    flow = Flow(StopRequest(), checkpoint_minutes=10, early_stopping=None, processes=pair)
+    for step in range(1, 35):
+        clock.now = step / 10
+        _event(flow, "on_step_end", step)
+    assert 3 <= pair.asked <= 5
+
+
+def test_processes_save_by_the_clock_of_the_first(clock: SimpleNamespace) -> None:
+    pair: Any = _Pair()
+    pair.is_first = False
+    flow = Flow(StopRequest(), checkpoint_minutes=1, early_stopping=None, processes=pair)
+    clock.now = 1000
+    assert not _event(flow, "on_step_end", 3).should_save
+    pair.other = [0, 1, -1]
+    assert _event(flow, "on_step_end", 4).should_save

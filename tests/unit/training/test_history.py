@@ -107,9 +107,13 @@ def _environment(**changed: Any) -> EnvironmentRecord:
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    monkeypatch.setattr(history, "describe", lambda precision, device: _environment())
+    monkeypatch.setattr(history, "describe", lambda precision, device, processes: _environment())
     return SimpleNamespace(
-        precision="fp32", device=None, data=_data(train="a", validation="b"), train=None
+        config=SimpleNamespace(processes=1),
+        precision="fp32",
+        device=None,
+        data=_data(train="a", validation="b"),
+        train=None,
     )
 
 

@@ -97,7 +97,7 @@ def test_a_checkpoint_that_is_given_up_half_written_is_as_if_it_never_was(
     assert outcome(resumed(output)) == whole
 
 
-@pytest.mark.parametrize("moment", ["Job._check_reloaded", "write_atomically"])
+@pytest.mark.parametrize("moment", ["Job._check_reloaded", "keep_predictions"])
 def test_a_run_stopped_while_finishing_only_finishes(
     bench: Bench, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:

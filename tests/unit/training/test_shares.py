@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -19,7 +20,7 @@ from tests.support.mixed_batches import is_key_bias
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
 from gluetune.training.losses import IGNORED, ClassificationLoss
-from gluetune.training.shares import Shares
+from gluetune.training.shares import Shares, uses_all_weights
 
 ROOT = Path(__file__).parents[3]
 
@@ -105,3 +106,20 @@ def test_two_processes_end_where_one_does(tmp_path: Path, num_labels: int, rows:
         if not is_key_bias(name):
             for found in two:
                 assert float((found["weights"][name] - value).abs().max()) < 0.01 * 1e-3, name
+
+
+@pytest.mark.parametrize(("architecture", "uses"), [("bert", True), ("xlnet", False)])
+def test_weights_that_no_batch_uses_are_found(
+    tmp_path: Path, architecture: str, uses: bool
+) -> None:
+    """XLNet's embedding of masks is for its pretraining alone."""
+    folder = write_tiny_checkpoint(tmp_path, architecture)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).train()
+    batch = {"input_ids": torch.tensor([[5, 6, 7]]), "labels": torch.tensor([0])}
+    state = torch.get_rng_state()
+    assert uses_all_weights(model, batch) is uses
+    assert torch.equal(torch.get_rng_state(), state)
+    assert model.training
+    assert all(weight.grad is None for weight in model.parameters())
+    model.config.layerdrop = 0.1
+    assert not uses_all_weights(model, batch)

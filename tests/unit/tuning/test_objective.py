@@ -56,6 +56,16 @@ def test_an_objective_is_the_training_of_its_configuration(bench: Bench, whole: 
     assert [path.name for path in whole.folder.predictions.iterdir()] == ["holdout.parquet"]
 
 
+def test_a_report_says_that_the_score_is_of_a_part_of_train(whole: Run) -> None:
+    text = (whole.path / "report.html").read_text(encoding="utf-8")
+    assert "held-out part of train, best of 2 epochs" in text
+    assert "Answers on holdout" in text
+    assert "Hardest" in text
+    assert "texts are not shown" not in text
+    assert "Published results" in text
+    assert "human" not in text
+
+
 def test_a_finished_run_is_returned_at_once_and_reports_nothing(
     config: TrainConfig, whole: Run
 ) -> None:

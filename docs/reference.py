@@ -1,0 +1,84 @@
+"""The reference, written from the code: exported names, commands, settings of a training."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+import gluetune
+from gluetune.cli.app import app
+from gluetune.config import TrainConfig, flag_of
+
+
+def api() -> str:
+    """Return every exported name, with its docstring, by kind."""
+    values = {name: getattr(gluetune, name) for name in gluetune.__all__ if name[:2] != "__"}
+    functions = [name for name, value in values.items() if inspect.isfunction(value)]
+    errors = [
+        name
+        for name, value in values.items()
+        if inspect.isclass(value) and issubclass(value, Exception)
+    ]
+    classes = [
+        name for name, value in values.items() if inspect.isclass(value) and name not in errors
+    ]
+    data = [name for name in values if name not in {*functions, *errors, *classes}]
+    return "\n".join(
+        [
+            *_section("Functions", "autofunction", functions),
+            *_section("What they return and take", "autoclass", classes, ":members:"),
+            *_section("Errors", "autoexception", errors),
+            *_section("Data", "autodata", data, ":no-value:"),
+        ]
+    )
+
+
+def command_line() -> str:
+    """Return every command with its arguments and options."""
+    group: Any = typer.main.get_command(app)
+    return "\n".join(line for name in group.commands for line in _command(name, group))
+
+
+def settings() -> str:
+    """Return every field of TrainConfig: flag, default, meaning."""
+    rows = [
+        f"| `{name}` | `{flag_of(name)}` | {_default(field)} | {_cell(field.description)} |"
+        for name, field in TrainConfig.model_fields.items()
+    ]
+    return "\n".join(["| Python, YAML | command | default | |", "|---|---|---|---|", *rows, ""])
+
+
+def _section(title: str, directive: str, names: list[str], *options: str) -> Iterator[str]:
+    yield f"\n## {title}\n"
+    yield "```{eval-rst}"
+    for name in names:
+        yield f".. {directive}:: gluetune.{name}"
+        yield from (f"   {option}" for option in options)
+        yield ""
+    yield "```"
+
+
+def _command(name: str, group: Any) -> Iterator[str]:
+    command = group.commands[name]
+    yield f"\n## gluetune {name}\n"
+    yield f"{command.help}\n"
+    yield "| | |"
+    yield "|---|---|"
+    for parameter in command.params:
+        is_option = parameter.param_type_name == "option"
+        names = [*parameter.opts, *parameter.secondary_opts] if is_option else [parameter.name]
+        typed = ", ".join(f"`{each if is_option else each.upper()}`" for each in names)
+        yield f"| {typed} | {_cell(getattr(parameter, 'help', ''))} |"
+    yield ""
+
+
+def _default(field: Any) -> str:
+    value = field.get_default(call_default_factory=True)
+    return "" if field.is_required() or value in (None, {}) else f"`{value}`"
+
+
+def _cell(text: str | None) -> str:
+    return (text or "").replace("|", "\\|").replace("<", "\\<")

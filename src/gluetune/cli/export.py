@@ -1,0 +1,87 @@
+"""`gluetune export`: a run's model as ONNX, and how it answers beside PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gluetune.errors import ConfigurationError
+from gluetune.records import shown
+
+if TYPE_CHECKING:
+    from gluetune.exports import ExportRecord
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also with 8-bit weights, quantised dynamically.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="The folder to write. Default: onnx in the run's folder.")
+    ] = None,
+    max_loss: Annotated[
+        float, typer.Option(help="What int8 may lose of the score: 0.01 is one point.")
+    ] = 0.01,
+    task: Annotated[str | None, typer.Option(help="The task. Default: the run's own.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Where the validation set is. Default: the run's own.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads. Default: the run's own.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
+) -> None:
+    """Export a model to ONNX, and check its answers on the whole validation set."""
+    if not onnx:
+        raise ConfigurationError(
+            "Nothing says what to export to.", hint=f"Type: gluetune export {model} --onnx"
+        )
+    from gluetune.exporting.onnx import export as write_export
+
+    told = Console(stderr=True)
+    record = write_export(
+        model,
+        int8=int8,
+        output=output,
+        max_loss=max_loss,
+        task=task,
+        data=data,
+        threads=threads,
+        revision=revision,
+        tell=lambda line: told.print(Text(line, style="dim"), soft_wrap=True),
+    )
+    _render(Console(), record)
+    if not record.is_good:
+        raise typer.Exit(1)
+
+
+def _render(console: Console, record: ExportRecord) -> None:
+    rows = sum(record.rows.values())
+    title = f"{record.task} on {record.data} ({rows:,} rows), {record.threads} threads"
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for name in ("score", "rows/s", "MB", "largest difference", "other labels"):
+        table.add_column(name, justify="right")
+    table.add_row("torch", shown(record.score), f"{record.rows_per_second:,.0f}")
+    for one in record.checked:
+        table.add_row(
+            one.variant,
+            shown(one.score),
+            f"{one.rows_per_second:,.0f}",
+            f"{one.megabytes:,.1f}",
+            f"{one.largest_difference:.1e}",
+            f"{one.changed:,}",
+        )
+    console.print(table)
+    for one in record.checked:
+        word = Text("good: ", "green") if one.good else Text("NOT GOOD: ", "bold red")
+        console.print(
+            Text(f"{one.variant} ").append(word).append(one.verdict + ".", ""), soft_wrap=True
+        )

@@ -1,0 +1,88 @@
+"""`gluetune push`: a finished run as a model on the Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from gluetune.publishing.upload import Pushed
+
+
+def push(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    repo: Annotated[str, typer.Argument(help="The model's name on the Hub: owner/name.")],
+    private: Annotated[
+        bool, typer.Option("--private", help="Make the repository a private one.")
+    ] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch to write to. Default: main.")] = None,
+    message: Annotated[str | None, typer.Option(help="Message of the commit.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the card and the files; touch no network.")
+    ] = False,
+) -> None:
+    """Publish a run's best model on the Hugging Face Hub, with a card made from its record."""
+    publish_and_tell(
+        run, repo, private=private, revision=revision, message=message, dry_run=dry_run
+    )
+
+
+def publish_and_tell(run: Path, repo: str, **options: Any) -> None:
+    """Publish a run as `gluetune.push` does, and print what became of it."""
+    from gluetune.publishing.upload import push as publish
+
+    told = Console(stderr=True)
+    pushed = publish(run, repo, tell=lambda line: told.print(Text(line), soft_wrap=True), **options)
+    render_pushed(Console(), pushed)
+
+
+def render_pushed(console: Console, pushed: Pushed) -> None:
+    """Print what was published, or what would be."""
+    if pushed.status == "dry run":
+        console.print(Text(pushed.card), soft_wrap=True)
+        console.print(_files(pushed))
+        visibility = "a private repository" if pushed.private else "the repository"
+        console.print(
+            Text(f"Nothing was sent. It would go to {visibility} {pushed.url}."), soft_wrap=True
+        )
+        return
+    for line in _told(pushed):
+        console.print(Text(line), soft_wrap=True)
+
+
+def _files(pushed: Pushed) -> Table:
+    table = Table(title=f"{pushed.repo}, branch {pushed.revision}", title_justify="left")
+    table.add_column("file")
+    table.add_column("bytes", justify="right")
+    for name, size in pushed.files:
+        table.add_row(Text(name, overflow="fold"), f"{size:,}")
+    return table
+
+
+def _told(pushed: Pushed) -> list[str]:
+    lines = [f"model    {pushed.url}" + (" (private)" if pushed.private else "")]
+    what = "nothing to do: all of it was there" if pushed.status == "unchanged" else "uploaded"
+    lines.append(f"commit   {(pushed.commit or '')[:12]} on {pushed.revision} ({what})")
+    before = [name for name in (*pushed.replaced, *pushed.removed) if name.endswith(".safetensors")]
+    if before:
+        lines.append(
+            f"         in place of another model's {', '.join(before)}: its history keeps that one"
+        )
+    found = pushed.verification
+    if found is not None and found.largest_difference is not None:
+        lines.append(
+            f"checked  downloaded again: the same bytes, and on {found.rows:,} validation rows the "
+            f"same logits (largest difference {found.largest_difference:.1g})"
+        )
+    elif found is not None:
+        lines.append(
+            "checked  downloaded again: the same bytes. No logits were compared: "
+            + found.not_compared
+        )
+    given = "" if pushed.revision == "main" else f", revision='{pushed.revision}'"
+    return [*lines, "", "Next:", f"  gluetune.load('{pushed.repo}'{given})"]

@@ -1,0 +1,92 @@
+"""`gluetune serve`: a page and an API that ask a trained model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from gluetune.cli.asking import (
+    AskedPrecision,
+    Backend,
+    LabelOrder,
+    Model,
+    Revision,
+    Threads,
+    TrustRemoteCode,
+    split_names,
+)
+from gluetune.cli.choices import one_of
+from gluetune.config import Precision
+
+
+def serve(
+    model: Model,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    backend: Backend = "torch",
+    task: Annotated[
+        str | None, typer.Option(help="The task. Default: the run's own, or none.")
+    ] = None,
+    precision: AskedPrecision = "auto",
+    threads: Threads = None,
+    label_order: LabelOrder = None,
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    auto_truncate: Annotated[
+        bool,
+        typer.Option("--auto-truncate", help="Cut long texts where a request does not say."),
+    ] = False,
+    allowed_host: Annotated[
+        list[str] | None, typer.Option(help="A name by which the server may be asked; repeatable.")
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None, typer.Option(help="An origin whose pages may ask; repeatable.")
+    ] = None,
+    max_batch_tokens: Annotated[int, typer.Option(help="Tokens of one forward pass.")] = 4096,
+    max_batch_requests: Annotated[
+        int | None, typer.Option(help="Texts of one forward pass. Default: the model's batch size.")
+    ] = None,
+    max_wait_ms: Annotated[
+        float, typer.Option(help="How long a text waits for others, in milliseconds.")
+    ] = 2.0,
+    max_queue: Annotated[int, typer.Option(help="Texts that are held; more get 429.")] = 512,
+    max_client_batch_size: Annotated[int, typer.Option(help="Texts of one request.")] = 32,
+    max_characters: Annotated[int, typer.Option(help="Characters of one text.")] = 100_000,
+    max_body_bytes: Annotated[int, typer.Option(help="Bytes of one body.")] = 2_000_000,
+    timeout: Annotated[float, typer.Option(help="Seconds for a request.")] = 30.0,
+) -> None:
+    """Answer over HTTP with a trained model: a page, and an API."""
+    from gluetune.evaluation.backends import BackendName
+    from gluetune.serving.limits import Limits
+    from gluetune.serving.server import serve as serve_model
+
+    console = Console()
+    serve_model(
+        model,
+        host=host,
+        port=port,
+        backend=one_of(backend, BackendName, "--backend"),
+        task=task,
+        precision=one_of(precision, Precision, "--precision"),
+        threads=threads,
+        label_order=split_names(label_order),
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        auto_truncate=auto_truncate,
+        allowed_hosts=allowed_host or (),
+        cors_origins=cors_origin or (),
+        limits=Limits(
+            max_batch_tokens=max_batch_tokens,
+            max_batch_requests=max_batch_requests,
+            max_wait_ms=max_wait_ms,
+            max_queue=max_queue,
+            max_client_batch_size=max_client_batch_size,
+            max_characters=max_characters,
+            max_body_bytes=max_body_bytes,
+            timeout=timeout,
+        ),
+        tell=lambda line: console.print(Text(line), soft_wrap=True),
+    )

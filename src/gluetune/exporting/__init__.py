@@ -1,0 +1,1 @@
+"""A trained model handed to other runtimes, and held against itself."""

@@ -1,0 +1,151 @@
+"""An exported model held against PyTorch's answers on the validation set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gluetune.data.encoding import Encoded, encode
+from gluetune.evaluation.scoring import ScoredSplit, score_predictions
+from gluetune.exports import Checked, Variant
+from gluetune.predictions import Predictions
+from gluetune.records import shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from gluetune.evaluation.backends import Backend
+    from gluetune.tasks import TaskSpec
+
+TOLERANCE = 1e-4
+"""How far float32 logits may lie apart, as a part of the largest (of 1 at least)."""
+
+_WARM_UP = 64
+"""Rows that are answered before the clock starts: first calls allocate."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one backend answered on the splits, in one array, and how fast."""
+
+    logits: NDArray[np.float32]
+    score: float | None
+    rows_per_second: float
+
+
+class ValidationSet:
+    """The rows that every backend is asked, encoded once."""
+
+    def __init__(self, task: TaskSpec, tables: Mapping[str, pa.Table], backend: Backend) -> None:
+        self.task = task
+        plain = tuple(range(task.num_labels))  # logits come in the task's order from a backend
+        self.splits = {
+            name: ScoredSplit.of(
+                table,
+                task,
+                encode(
+                    table,
+                    task,
+                    backend.tokenizer,
+                    max_length=backend.max_length,
+                    outputs=plain,
+                ),
+            )
+            for name, table in tables.items()
+        }
+
+    @property
+    def count(self) -> int:
+        """Rows of all splits."""
+        return sum(len(split.labels) for split in self.splits.values())
+
+    def ask(self, backend: Backend) -> Answers:
+        """Return the answers of `backend` to every row."""
+        encoded = {name: _in_memory(split.encoded) for name, split in self.splits.items()}
+        first = next(iter(encoded.values()))
+        backend.logits(_head(first, _WARM_UP))
+        begin = time.perf_counter()
+        found = {name: backend.logits(split) for name, split in encoded.items()}
+        seconds = time.perf_counter() - begin
+        logits = np.concatenate(list(found.values()))
+        predictions = {
+            name: Predictions(split.index, split.labels, self._predicted(found[name]), found[name])
+            for name, split in self.splits.items()
+        }
+        score = score_predictions(self.task, predictions).score
+        return Answers(logits, score, len(logits) / seconds)
+
+    def _predicted(self, logits: NDArray[np.float32]) -> NDArray[np.generic]:
+        return logits[:, 0] if self.task.is_regression else logits.argmax(axis=1)
+
+
+def check(
+    variant: Variant, file: Path, reference: Answers, found: Answers, max_loss: float
+) -> Checked:
+    """Hold what an exported file answered against PyTorch's answers.
+
+    float32 must agree to `TOLERANCE` on every logit, so that no label changes but between two that
+    are as good as tied. int8 must keep the score, but for `max_loss`.
+    """
+    difference = float(np.abs(found.logits - reference.logits).max())
+    allowed = TOLERANCE * max(1.0, float(np.abs(reference.logits).max()))
+    changed, beyond = _changed(reference.logits, found.logits, 2 * allowed)
+    if variant == "onnx":
+        good = difference <= allowed and not beyond
+        verdict = (
+            f"the largest logit difference is {difference:.1e}, and {allowed:.1e} is allowed"
+            f"{f'; {beyond} labels changed' if beyond else ''}"
+        )
+    else:
+        good, verdict = _score_kept(reference.score, found.score, max_loss)
+    size = sum(part.stat().st_size for part in file.parent.glob(f"{file.name}*"))
+    return Checked(
+        variant=variant,
+        megabytes=round(size / 1e6, 1),
+        largest_difference=difference,
+        changed=changed,
+        changed_beyond_ties=beyond,
+        score=found.score,
+        rows_per_second=round(found.rows_per_second, 1),
+        good=good,
+        verdict=verdict,
+    )
+
+
+def _score_kept(before: float | None, after: float | None, max_loss: float) -> tuple[bool, str]:
+    if before is None or after is None:
+        return False, f"the score is undefined (before {shown(before)}, after {shown(after)})"
+    loss = before - after
+    return loss <= max_loss, (
+        f"the score goes from {before:.4f} to {after:.4f}, and a loss of {max_loss:g} is allowed"
+    )
+
+
+def _changed(
+    reference: NDArray[np.float32], found: NDArray[np.float32], margin: float
+) -> tuple[int, int]:
+    """Return how many rows have another label, and how many of them were no tie."""
+    if reference.shape[1] == 1:
+        return 0, 0
+    other = reference.argmax(axis=1) != found.argmax(axis=1)
+    best = np.sort(reference, axis=1)
+    apart = best[:, -1] - best[:, -2] > margin
+    return int(other.sum()), int((other & apart).sum())
+
+
+def _in_memory(encoded: Encoded) -> Encoded:
+    """Return the examples as a list: reading Arrow row by row is no part of a model's speed."""
+    columns = [name for name in encoded.examples.column_names if name != "labels"]
+    rows = encoded.examples.select_columns(columns).to_list()
+    return Encoded(rows, encoded.lengths, encoded.truncated)
+
+
+def _head(encoded: Encoded, count: int) -> Encoded:
+    return Encoded(encoded.examples[:count], encoded.lengths[:count], 0)

@@ -1,0 +1,281 @@
+"""The model card: what a run's record says, as the README.md of a model on the Hub.
+
+Everything on it is taken from the record, the configuration and the kept predictions; what they do
+not hold is left out. Text from them is escaped (`gluetune.publishing.markdown`), and the folders of
+the machine that trained are left out (`gluetune.publishing.local_paths`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gluetune.data.official import is_glue
+from gluetune.data.sample_source import SAMPLES
+from gluetune.errors import RunError
+from gluetune.predictions import Predictions
+from gluetune.publishing.commands import DATA_FOLDER, MODEL_FOLDER, repeat_command
+from gluetune.publishing.evaluation_results import HUB_METRICS, model_index, protocol
+from gluetune.publishing.local_paths import LocalPaths, base_name, is_local
+from gluetune.publishing.markdown import Markdown, environment, escape, front_matter
+from gluetune.publishing.usage import answers, usage
+from gluetune.records import Record, shown
+from gluetune.statistics.intervals import Interval, score_intervals
+from gluetune.tasks import TaskSpec, get_task
+
+if TYPE_CHECKING:
+    from gluetune.runs import Run
+
+_NOT_SETTINGS = frozenset({"task", "model", "revision", "data", "output", "checkpoint_minutes"})
+
+
+@dataclass(frozen=True)
+class Card:
+    """A model card, and what else is said of the same score."""
+
+    text: str
+    """README.md: front matter and Markdown."""
+    intervals: Mapping[str, Interval | None]
+    """Of the score and each metric; empty where the run keeps no predictions."""
+
+
+def make_card(run: Run, repo: str, revision: str | None, paths: LocalPaths) -> Card:
+    """Return the card of a finished run that is to be `repo`, `owner/name`, on the Hub."""
+    task = get_task(run.record.task)
+    found = run_intervals(run, task)
+    values = _values(run, task, repo, revision, found, paths)
+    text = environment().get_template("card.md").render(**values)
+    return Card(text, found)
+
+
+def run_intervals(run: Run, task: TaskSpec) -> dict[str, Interval | None]:
+    """Return the intervals of a run's scores, from its kept predictions; none without them."""
+    try:
+        kept = {
+            split: Predictions.of_table(run.predictions(split)) for split in task.validation_splits
+        }
+    except RunError:
+        return {}
+    return score_intervals(task, kept)
+
+
+def _values(
+    run: Run,
+    task: TaskSpec,
+    repo: str,
+    revision: str | None,
+    found: Mapping[str, Interval | None],
+    paths: LocalPaths,
+) -> dict[str, Any]:
+    """Return what the template shows: text that it escapes, and Markdown that it does not."""
+    record, config = run.record, run.config
+    best = record.best
+    command = repeat_command(run, paths)
+    return {
+        "metadata": front_matter(metadata(record, task, repo)),
+        "title": repo.partition("/")[2],
+        "base": _base(record),
+        "task": task,
+        "warnings": list(_warnings(record)),
+        "scores": list(_score_rows(record, found)),
+        "protocol": protocol(record),
+        "methods": ", ".join(dict.fromkeys(one.method for one in found.values() if one)),
+        "doubts": _doubts(found),
+        "undefined": best.validation.undefined if best else {},
+        "data": _data(record, task, paths),
+        "limits": list(_limits(run, task)),
+        "usage": usage(repo, revision, task, trusts_code=config.trust_remote_code),
+        "answers": answers(task, record),
+        "settings": {
+            name: _shown_setting(value, paths)
+            for name, value in config.model_dump(mode="json", exclude_none=True).items()
+            if name not in _NOT_SETTINGS and value != {}
+        },
+        "hardware": _hardware(record),
+        "speed": _speed(record),
+        "versions": _versions(record),
+        "notes": [paths.hide(note) for note in record.notes],
+        "repeat": {"command": command, "words": _placeholders(command)},
+    }
+
+
+def metadata(record: Record, task: TaskSpec, repo: str) -> dict[str, Any]:
+    """Return the card's front matter: what the Hub's pages and filters read."""
+    values: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "text-classification"}
+    data, model = record.data, record.model
+    if data is not None and (is_glue(data, task) or data.source in SAMPLES):
+        values["language"] = "en"
+    if model is not None and not is_local(model.name):
+        values["base_model"] = model.name
+    if data is not None and is_glue(data, task):
+        values["datasets"] = ["nyu-mll/glue"]
+    values["metrics"] = [HUB_METRICS[metric] for metric in task.metrics]
+    values["tags"] = ["gluetune", "generated_from_trainer"]
+    index = model_index(repo.partition("/")[2], record, task)
+    return values | ({"model-index": index} if index else {})
+
+
+def _base(record: Record) -> dict[str, Any]:
+    model = record.model
+    if model is None:
+        return {"words": "A checkpoint that the record does not name", "new_weights": ""}
+    commit = f" at commit {model.commit[:12]}" if model.commit else ""
+    place = "a local folder, " if is_local(model.name) else ""
+    size = f"{place}{model.architecture}, {model.parameters:,} weights"
+    return {
+        "words": f"{base_name(model.name)}{commit} ({size})",
+        "new_weights": ", ".join(model.new_weights),
+    }
+
+
+def _warnings(record: Record) -> Iterator[str]:
+    best, baseline = record.best, record.majority_baseline
+    if best is None:
+        return
+    if any(epoch.collapsed for epoch in record.epochs if epoch.step == best.step):
+        yield "this model gives every validation example the same class."
+    score, majority = best.validation.score, baseline.score if baseline else None
+    if score is not None and majority is not None and score <= majority:
+        yield "this model does not beat the most frequent class: it learnt nothing that shows."
+    if best.agrees is False:
+        yield "read back from disk, the model did not score what it scored in training."
+
+
+def _score_rows(
+    record: Record, found: Mapping[str, Interval | None]
+) -> Iterator[dict[str, str | Markdown]]:
+    if record.best is None:
+        return
+    score, baseline = record.best.validation, record.majority_baseline
+    metrics = score.flat()
+    majority: dict[str, float | None] = baseline.flat() if baseline else {}
+    if len(metrics) > 1:
+        metrics = {"score": score.score, **metrics}
+        majority = {"score": baseline.score, **majority} if baseline else {}
+    for name, value in metrics.items():
+        interval = found.get(name)
+        doubt = "" if interval is None or interval.reliable else " (not to be relied on)"
+        yield {
+            "name": name,
+            "value": shown(value),
+            "interval": f"{shown(interval.low)} to {shown(interval.high)}{doubt}"
+            if interval
+            else "not known",
+            "majority": shown(majority[name]) if name in majority else "not known",
+        }
+
+
+def _doubts(found: Mapping[str, Interval | None]) -> list[str]:
+    reasons = dict.fromkeys(one.reason for one in found.values() if one and not one.reliable)
+    return [f"An interval is not to be relied on: {reason}." for reason in reasons]
+
+
+def _data(record: Record, task: TaskSpec, paths: LocalPaths) -> dict[str, Any]:
+    data = record.data
+    if data is None:
+        return {"words": "The record does not say which.", "splits": [], "notes": []}
+    rows = [
+        {
+            "name": split,
+            "rows": f"{count:,}",
+            "truncated": f"{data.truncated[split]:,}" if split in data.truncated else "not known",
+            "fingerprint": data.fingerprints.get(split, "not known"),
+        }
+        for split, count in data.rows.items()
+    ]
+    return {
+        "words": _origin(record, task),
+        "splits": rows,
+        "notes": [paths.hide(note) for note in data.notes],
+    }
+
+
+def _origin(record: Record, task: TaskSpec) -> str:
+    assert record.data is not None, "asked of a record with data"
+    if record.data.source in SAMPLES:
+        return (
+            "The sample that comes with gluetune: sentences written by a program, in GLUE's schema."
+        )
+    if is_glue(record.data, task):
+        return f"GLUE, configuration {task.hub_config} of nyu-mll/glue."
+    return (
+        f"A local folder in GLUE's layout for {task.name}. Its validation rows are not known to be "
+        "GLUE's own."
+    )
+
+
+def _limits(run: Run, task: TaskSpec) -> Iterator[str]:
+    """Yield what a reader must not take the score for, as far as the record shows it."""
+    record, config = run.record, run.config
+    if record.data is not None and record.data.source in SAMPLES:
+        yield "A score on the sample says nothing about GLUE or about texts that people wrote."
+    if len(record.epochs) > 1:
+        yield (
+            "The epoch was chosen by the same validation set that is scored here, which flatters "
+            "the score a little."
+        )
+    yield f"This is one run, of seed {record.seed}. Another seed gives another score."
+    if config.fraction < 1:
+        yield f"It was trained on {config.fraction:.4g} of the training set."
+    rows = record.data.rows if record.data else {}
+    for split in task.validation_splits:
+        if split in rows:
+            yield f"The score on {split} rests on {rows[split]:,} examples."
+    cut = record.data.truncated if record.data else {}
+    for split, count in cut.items():
+        if count:
+            yield f"{count:,} examples of {split} were longer than the model takes, and were cut."
+    yield (
+        "It was trained and scored on these data only: on other texts, languages and tasks nothing "
+        "is known of it, nor was it tested for what it does to groups of people."
+    )
+    yield (
+        "The record states no license: that of the base checkpoint and that of the data hold, "
+        "where they have one."
+    )
+
+
+def _hardware(record: Record) -> str:
+    environment = record.environment
+    if environment is None:
+        return ""
+    threads = f"{environment.threads} thread{'s' * (environment.threads != 1)}"
+    return (
+        f"Hardware: {environment.device}, {threads}, {environment.precision}, "
+        f"on {environment.platform}."
+    )
+
+
+def _speed(record: Record) -> str:
+    timing = record.timing
+    parts = [f"training {timing.train_seconds:,.1f} s"] if timing.train_seconds else []
+    if timing.examples_per_second:
+        parts.append(f"{timing.examples_per_second:,.1f} examples/s")
+    if timing.tokens_per_second:
+        parts.append(f"{timing.tokens_per_second:,.0f} tokens/s, padding not counted")
+    if record.compute is not None:
+        parts.append(f"compute path: {record.compute.path}")
+    return f"Throughput: {', '.join(parts)}." if parts else ""
+
+
+def _versions(record: Record) -> str:
+    versions = record.environment.versions if record.environment else {}
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _placeholders(command: str) -> Markdown:
+    meant = {
+        MODEL_FOLDER: "the folder of the base checkpoint",
+        DATA_FOLDER: "a folder with the data above",
+    }
+    words = [f"{name} is {what}" for name, what in meant.items() if name in command]
+    return escape(f" ({'; '.join(words)})" if words else "")
+
+
+def _shown_setting(value: Any, paths: LocalPaths) -> str:
+    if isinstance(value, dict):
+        return paths.hide(", ".join(f"{name}={each}" for name, each in value.items()))
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return paths.hide(str(value))

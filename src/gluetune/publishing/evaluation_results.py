@@ -1,0 +1,105 @@
+"""A run's scores as the Hub reads them: `model-index` in the card, and `.eval_results/*.yaml`.
+
+`model-index` is the metadata of a model card (huggingface/hub-docs, modelcard.md). The files in
+`.eval_results/` are what model pages and leaderboards are made from now
+(https://huggingface.co/docs/hub/eval-results; the fields are in hub-docs' eval_results.yaml and in
+`huggingface_hub.EvalResultEntry`): a data set of the Hub, the id of one of its tasks, one value.
+They name a data set of the Hub, so only a score on GLUE itself is written there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gluetune.data.hub_source import HUB_REPOSITORY
+from gluetune.data.official import is_glue
+from gluetune.data.sample_source import SAMPLES
+from gluetune.records import DataRecord, Record, shown
+from gluetune.reporting.tables import epoch_choice
+from gluetune.tasks import MetricName, TaskSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gluetune.statistics.intervals import Interval
+
+HUB_METRICS: Mapping[MetricName, str] = {
+    "accuracy": "accuracy",
+    "f1": "f1",
+    "matthews_correlation": "matthews_correlation",
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
+}
+"""What the Hub calls each metric (https://huggingface.co/metrics)."""
+
+
+def protocol(record: Record) -> str:
+    """Return how the score came about, in a few words."""
+    return f"validation, {epoch_choice(record)}, one seed ({record.seed})"
+
+
+def model_index(name: str, record: Record, task: TaskSpec) -> list[dict[str, Any]]:
+    """Return the card's `model-index`: every defined metric of the best epoch, by split."""
+    if record.best is None or record.data is None:
+        return []
+    results = []
+    for split, metrics in record.best.validation.metrics.items():
+        values = [
+            {"type": HUB_METRICS.get(metric, metric), "name": metric, "value": value}  # type: ignore[call-overload]  # a record's names are text
+            for metric, value in metrics.items()
+            if value is not None
+        ]
+        if values:
+            results.append(
+                {
+                    "task": {"type": "text-classification", "name": "Text Classification"},
+                    "dataset": _dataset(record.data, task, split),
+                    "metrics": values,
+                }
+            )
+    return [{"name": name, "results": results}] if results else []
+
+
+def _dataset(data: DataRecord, task: TaskSpec, split: str) -> dict[str, str]:
+    """Return the data set under the name that it has: GLUE's only where it is GLUE."""
+    if is_glue(data, task):
+        return {
+            "name": f"GLUE {task.hub_config}",
+            "type": HUB_REPOSITORY,
+            "config": task.hub_config,
+            "split": split,
+        }
+    source = "gluetune-sample" if data.source in SAMPLES else "local"
+    words = "the sample that gluetune writes itself" if data.source in SAMPLES else "own data"
+    return {"name": f"{task.name}, {words}", "type": source, "config": task.name, "split": split}
+
+
+def results_file(
+    record: Record, task: TaskSpec, interval: Interval | None
+) -> tuple[str, list[dict[str, Any]]] | None:
+    """Return name and content of the file in `.eval_results/`; None for a score that is not GLUE's.
+
+    The value is the task's score, from 0 to 1. The Hub takes one value for a task, and shows it on
+    a leaderboard once the data set is a registered benchmark.
+    """
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+    best, data = record.best, record.data
+    if best is None or data is None or best.validation.score is None or not is_glue(data, task):
+        return None
+    notes = [protocol(record)]
+    names = list(best.validation.flat())
+    if len(names) > 1:
+        notes.append(f"mean of {', '.join(names)}")
+    if interval is not None:
+        doubt = f", not to be relied on: {interval.reason}" if interval.reason else ""
+        between = f"{shown(interval.low)} to {shown(interval.high)}"
+        notes.append(f"{interval.level:.0%} interval {between}{doubt}")
+    entry = EvalResultEntry(
+        dataset_id=HUB_REPOSITORY,
+        task_id=task.hub_config,
+        value=best.validation.score,
+        date=record.updated,
+        notes="; ".join(notes),
+    )
+    return f".eval_results/glue-{task.name}.yaml", eval_result_entries_to_yaml([entry])

@@ -1,0 +1,112 @@
+"""The files of a run that are published, and those that never are.
+
+Only what a checkpoint of the Hub may be read as goes out: configuration, safetensors, tokenizer. A
+pickle, an optimiser's state, predictions or anything else that lies among them is refused rather
+than left out, since it should not be there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cached_property
+from pathlib import Path
+
+from gluetune.errors import Finding
+from gluetune.hub import CHECKPOINT_FILES
+from gluetune.publishing.local_paths import LocalPaths
+from gluetune.publishing.secret_scan import find_secrets
+from gluetune.runs import Run
+
+_REWRITTEN = frozenset({"config.json", "generation_config.json", "tokenizer_config.json"})
+"""Files in which a path of this machine may stand, and no vocabulary does."""
+
+_BINARY = (".safetensors", ".model")
+_UNSAFE = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack", ".npz")
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file as it will lie in the repository."""
+
+    name: str
+    content: bytes | Path
+    """The bytes, or the file that holds them."""
+
+    @cached_property
+    def size(self) -> int:
+        """Number of bytes."""
+        return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex digest, by which the Hub knows large files."""
+        return self._digest(hashlib.sha256())
+
+    @cached_property
+    def git_blob(self) -> str:
+        """Hex digest, by which git, and so the Hub, knows small files."""
+        header = f"blob {self.size}\0".encode()
+        return self._digest(hashlib.sha1(header, usedforsecurity=False))
+
+    def text(self) -> str | None:
+        """Return the content as text; None for weights and a sentencepiece model."""
+        if self.name.endswith(_BINARY):
+            return None
+        content = self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+        return content.decode(errors="replace")
+
+    def _digest(self, digest: hashlib._Hash) -> str:
+        if isinstance(self.content, bytes):
+            digest.update(self.content)
+            return digest.hexdigest()
+        with self.content.open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
+        return digest.hexdigest()
+
+
+def model_files(run: Run, paths: LocalPaths) -> list[PublishedFile]:
+    """Return the model's files in order of name, without paths of this machine."""
+    return [
+        PublishedFile(path.name, _without_paths(path, paths))
+        for path in sorted(run.model_path.iterdir())
+    ]
+
+
+def stray_files(run: Run) -> Iterator[Finding]:
+    """Yield what lies in a run's model folder and cannot be published."""
+    allowed = [*CHECKPOINT_FILES, *(["*.py"] if run.config.trust_remote_code else [])]
+    for path in sorted(run.model_path.iterdir()):
+        if path.is_file() and any(fnmatch(path.name, pattern) for pattern in allowed):
+            continue
+        unsafe = path.suffix in _UNSAFE
+        why = "can run code when it is opened" if unsafe else "is no part of a checkpoint"
+        yield Finding(f"{path} {why}, and is never uploaded.", f"Move it away: mv {path} ELSEWHERE")
+
+
+def secret_findings(
+    files: Sequence[PublishedFile], folder: Path, known: Sequence[str]
+) -> Iterator[Finding]:
+    """Yield every place in the texts among `files` that looks like a secret."""
+    for file in files:
+        text = file.text()
+        place = str(folder / file.name) if isinstance(file.content, Path) else file.name
+        for secret in find_secrets(place, text or "", known):
+            yield Finding(
+                f"{secret} Nothing was uploaded.",
+                "Take it out (and revoke it, if it is real), then push again.",
+            )
+
+
+def _without_paths(path: Path, paths: LocalPaths) -> bytes | Path:
+    if path.name not in _REWRITTEN:
+        return path
+    text = path.read_text(encoding="utf-8")
+    if not paths.within(text):
+        return path
+    hidden = paths.hide_within(json.loads(text))
+    return (json.dumps(hidden, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,1 @@
+"""A trained model answering over HTTP: a page for people, an API for programs."""

@@ -1,0 +1,226 @@
+"""The routes: Text Embeddings Inference's `/predict`, `/info`, `/health`, `/metrics`; the page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+
+from gluetune.serving.batching import Answered, Batcher
+from gluetune.serving.guards import Guard
+from gluetune.serving.page import MEDIA_TYPES, STATIC, render_docs, render_page
+from gluetune.serving.refusals import Refusal
+from gluetune.serving.requests import (
+    Asked,
+    ErrorResponse,
+    Prediction,
+    PredictRequest,
+    parse,
+    read_body,
+)
+from gluetune.statistics.calibration import probabilities
+
+if TYPE_CHECKING:
+    from gluetune.evaluation.predictor import Predictor
+    from gluetune.serving.examples import Example
+    from gluetune.serving.limits import Limits
+
+_TIMES = ("x-total-time", "x-tokenization-time", "x-queue-time", "x-inference-time")
+
+
+def make_app(
+    predictor: Predictor,
+    limits: Limits,
+    *,
+    examples: Sequence[Example] = (),
+    note: str = "",
+    allowed_hosts: Sequence[str] = (),
+    cors_origins: Sequence[str] = (),
+    auto_truncate: bool = False,
+) -> FastAPI:
+    """Return the application. `note` says why there are no examples, where there are none."""
+    batcher = Batcher(predictor, limits)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        batcher.start()
+        yield
+        await batcher.close()
+
+    app = FastAPI(
+        title=f"gluetune serve: {predictor.opened.name}",
+        description="Answers of a text classifier, as Text Embeddings Inference gives them.",
+        version=version("gluetune"),
+        docs_url=None,  # FastAPI's own pages load their scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.add_exception_handler(Refusal, _refuse)
+    _add_pages(app, render_page(predictor, examples, note), render_docs(predictor, limits))
+    _add_prediction(app, predictor, batcher, limits, auto_truncate=auto_truncate)
+    _add_state(app, batcher, _info(predictor, batcher, limits, auto_truncate=auto_truncate))
+    if cors_origins:
+        from starlette.middleware.cors import CORSMiddleware
+
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["content-type"],
+            expose_headers=[*_TIMES, "x-truncated-inputs", "retry-after"],
+        )
+    app.add_middleware(Guard, names=list(allowed_hosts))
+    return app
+
+
+def _add_prediction(
+    app: FastAPI, predictor: Predictor, batcher: Batcher, limits: Limits, *, auto_truncate: bool
+) -> None:
+    errors: dict[int | str, dict[str, Any]] = {
+        status: {"model": ErrorResponse, "description": text}
+        for status, text in {
+            400: "No text, or no JSON",
+            408: "The body came too slowly",
+            413: "More than the limits allow",
+            415: "Another content type than application/json",
+            421: "The Host header names another server",
+            422: "Inputs of another shape than the model reads",
+            424: "The model failed",
+            429: "More waits than the queue holds; Retry-After says when to come again",
+            503: "No answer in time",
+        }.items()
+    }
+    schema = PredictRequest.model_json_schema()
+
+    @app.post(
+        "/predict",
+        response_model=list[Prediction] | list[list[Prediction]],
+        responses=errors,
+        summary="Classes with their probabilities, the likeliest first",
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
+        },
+    )
+    async def predict(request: Request) -> Response:
+        begin = time.perf_counter()
+        outcome = "cancelled"
+        try:
+            asked = parse(await read_body(request, limits), limits)
+            truncate = auto_truncate if asked.truncate is None else asked.truncate
+            answered = await batcher.answer(asked.texts, truncate=truncate)
+            outcome = "ok"
+        except Refusal as refusal:
+            outcome = refusal.error_type.lower()
+            raise
+        finally:
+            batcher.meters.requests.labels(outcome).inc()
+            batcher.meters.request.observe(time.perf_counter() - begin)
+        rows = _predictions(predictor, answered, raw_scores=asked.raw_scores)
+        headers = _headers(asked, answered, time.perf_counter() - begin)
+        return JSONResponse(rows if asked.is_batch else rows[0], headers=headers)
+
+
+def _add_state(app: FastAPI, batcher: Batcher, info: dict[str, Any]) -> None:
+    @app.get("/info", summary="The model and the limits")
+    async def tell_info() -> dict[str, Any]:
+        return info
+
+    @app.get("/health", summary="200 while requests are answered", response_class=Response)
+    async def tell_health() -> Response:
+        if not batcher.is_healthy:
+            raise Refusal(503, "Unhealthy", "unhealthy")
+        return Response(status_code=200)
+
+    @app.get("/metrics", summary="Numbers for Prometheus", response_class=Response)
+    async def tell_metrics() -> Response:
+        from prometheus_client import CONTENT_TYPE_LATEST
+
+        return Response(batcher.meters.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_pages(app: FastAPI, page: str, docs: str) -> None:
+    @app.get("/", include_in_schema=False)
+    async def show_page() -> Response:
+        return HTMLResponse(page)
+
+    @app.get("/docs", include_in_schema=False)
+    async def show_docs() -> Response:
+        return HTMLResponse(docs)
+
+    @app.get("/static/{name}", include_in_schema=False)
+    async def give_file(name: str) -> Response:
+        if name not in MEDIA_TYPES:
+            return Response(status_code=404)
+        return FileResponse(STATIC / name, media_type=MEDIA_TYPES[name])
+
+
+async def _refuse(request: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, Refusal), "the handler is registered for Refusal"
+    return JSONResponse(refusal.body, refusal.status, headers=dict(refusal.headers))
+
+
+def _predictions(
+    predictor: Predictor, answered: Answered, *, raw_scores: bool
+) -> list[list[dict[str, Any]]]:
+    """Return each text's classes, the likeliest first; for regression the number alone."""
+    logits = answered.logits
+    labels = predictor.labels or ("score",)
+    scores = probabilities(logits) if predictor.labels and not raw_scores else logits
+    return [
+        sorted(
+            (
+                {"label": label, "score": float(score)}
+                for label, score in zip(labels, row, strict=True)
+            ),
+            key=lambda each: -float(each["score"]),
+        )
+        for row in scores
+    ]
+
+
+def _headers(asked: Asked, answered: Answered, seconds: float) -> dict[str, str]:
+    """Return where the time went, in milliseconds: TEI's headers, here with a decimal."""
+    spent = (seconds, answered.tokenization, answered.queue, answered.inference)
+    return {
+        **{name: f"{1000 * each:.1f}" for name, each in zip(_TIMES, spent, strict=True)},
+        "x-compute-characters": str(asked.characters),
+        "x-compute-tokens": str(answered.tokens),
+        "x-truncated-inputs": str(answered.truncated),
+    }
+
+
+def _info(
+    predictor: Predictor, batcher: Batcher, limits: Limits, *, auto_truncate: bool
+) -> dict[str, Any]:
+    """Return TEI's Info, and what a text classifier has besides."""
+    backend = predictor.opened
+    names = predictor.labels or ("score",)
+    classes = {
+        "id2label": {str(number): name for number, name in enumerate(names)},
+        "label2id": {name: number for number, name in enumerate(names)},
+    }
+    return {
+        "model_id": backend.name,
+        "model_sha": None,
+        "model_dtype": {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}.get(
+            backend.precision, backend.precision
+        ),
+        "model_type": {"classifier" if predictor.labels else "regressor": classes},
+        "max_concurrent_requests": limits.max_queue,
+        "max_input_length": backend.max_length,
+        "max_batch_tokens": batcher.most_tokens,
+        "max_batch_requests": batcher.most_texts,
+        "max_client_batch_size": limits.max_client_batch_size,
+        "auto_truncate": auto_truncate,
+        "tokenization_workers": 1,
+        "version": version("gluetune"),
+        "backend": backend.kind,
+        "task": backend.task.name if backend.task else None,
+        "text_columns": list(backend.task.text_columns) if backend.task else None,
+        "label_range": backend.task.label_range if backend.task else None,
+    }

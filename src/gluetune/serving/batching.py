@@ -1,0 +1,254 @@
+"""Texts of many requests, answered together: as many as wait, sorted by length, in few passes.
+
+One thread makes tokens and one runs the model; the event loop only hands over. A text that is
+admitted is answered, unless its request gives up before its batch begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gluetune.data.encoding import Encoded
+from gluetune.errors import ConfigurationError
+from gluetune.modeling.batches import cheapest_parts
+from gluetune.serving.logs import without_message
+from gluetune.serving.meters import Meters
+from gluetune.serving.refusals import Refusal, malformed, overloaded, too_large
+
+if TYPE_CHECKING:
+    from gluetune.evaluation.predictor import Predictor, Text
+    from gluetune.serving.limits import Limits
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The logits of a request's texts, and where its time went, in seconds."""
+
+    logits: NDArray[np.float32]
+    tokens: int
+    truncated: int
+    tokenization: float
+    queue: float
+    """Mean over the texts."""
+    inference: float
+    """Mean over the texts, of the batches that they were in."""
+
+
+@dataclass(eq=False)
+class _Item:
+    """A text on its way."""
+
+    example: dict[str, Any]
+    length: int
+    arrived: float
+    result: asyncio.Future[tuple[NDArray[np.float32], float, float]]
+    """Its logits, its seconds in the queue, and its batch's seconds in the model."""
+
+
+class Batcher:
+    """The queue before one model. `start` and `close` belong to the event loop that uses it."""
+
+    def __init__(self, predictor: Predictor, limits: Limits) -> None:
+        self._predictor = predictor
+        self._limits = limits
+        self.most_tokens = max(limits.max_batch_tokens, predictor.opened.max_length or 0)
+        self.most_texts = limits.max_batch_requests or predictor.opened.batch_size
+        self._waiting: deque[_Item] = deque()
+        self._arrival = asyncio.Event()
+        self._held = 0
+        self._rate = 0.0
+        """Texts per second, of late."""
+        self.meters = Meters(lambda: self._held)
+        self._tokenizing = ThreadPoolExecutor(1, "gluetune-tokenizer")
+        self._computing = ThreadPoolExecutor(1, "gluetune-model")
+        self._work: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._work = asyncio.get_running_loop().create_task(self._answer_forever())
+
+    async def close(self) -> None:
+        """Stop; a batch that is being computed is waited for."""
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.wait([self._work])
+        self._tokenizing.shutdown()
+        self._computing.shutdown()
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether what is asked now would be answered."""
+        return self._work is not None and not self._work.done()
+
+    async def answer(self, texts: Sequence[Text], *, truncate: bool) -> Answered:
+        """Return the logits of `texts`, in their order.
+
+        Raises Refusal: 429 beyond the bounded queue, 413 for a text that is too long and not to be
+        truncated, 422 for the wrong number of texts per example, 424 where the model fails, 503
+        where the answer is not there in time.
+        """
+        if self._held + len(texts) > self._limits.max_queue:
+            raise overloaded(self._seconds_to_wait())
+        self._held += len(texts)
+        items: list[_Item] = []
+        try:
+            async with asyncio.timeout(self._limits.timeout):
+                return await self._answer_admitted(texts, truncate, items)
+        except TimeoutError:
+            raise Refusal(
+                503,
+                "Overloaded",
+                f"no answer within {self._limits.timeout:g} s",
+                {"Retry-After": str(self._seconds_to_wait())},
+            ) from None
+        finally:
+            for item in items:
+                item.result.cancel()  # nothing where it is done; else its turn is passed over
+            self._held -= len(texts)
+
+    async def _answer_admitted(
+        self, texts: Sequence[Text], truncate: bool, items: list[_Item]
+    ) -> Answered:
+        loop = asyncio.get_running_loop()
+        begin = time.perf_counter()
+        work = partial(self._encode, texts, truncate)
+        examples, lengths, truncated = await loop.run_in_executor(self._tokenizing, work)
+        arrived = time.perf_counter()
+        self.meters.tokenization.observe(arrived - begin)
+        items += [
+            _Item(example, length, arrived, loop.create_future())
+            for example, length in zip(examples, lengths, strict=True)
+        ]
+        self._waiting.extend(items)
+        self._arrival.set()
+        results = await asyncio.gather(*(item.result for item in items), return_exceptions=True)
+        found: list[tuple[NDArray[np.float32], float, float]] = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise Refusal(424, "Backend", f"inference failed ({type(result).__name__})")
+            found.append(result)
+        self.meters.texts.inc(len(texts))
+        self.meters.tokens.inc(sum(lengths))
+        self.meters.truncated.inc(truncated)
+        return Answered(
+            logits=np.stack([logits for logits, _, _ in found]),
+            tokens=sum(lengths),
+            truncated=truncated,
+            tokenization=arrived - begin,
+            queue=sum(queued for _, queued, _ in found) / len(found),
+            inference=sum(computed for _, _, computed in found) / len(found),
+        )
+
+    def _encode(
+        self, texts: Sequence[Text], truncate: bool
+    ) -> tuple[list[dict[str, Any]], list[int], int]:
+        """Return each text as the model reads it, its tokens, and how many were cut."""
+        examples: list[dict[str, Any]] = []
+        lengths: list[int] = []
+        truncated = 0
+        limit = self._predictor.opened.max_length
+        for text in texts:
+            encoded = self._encoded(text, cut=False)
+            length = int(encoded.lengths[0])
+            if limit is not None and length > limit:
+                if not truncate:
+                    raise too_large(
+                        f"`inputs` must have at most {limit} tokens. Given: {length}. "
+                        "Ask with `truncate: true` to have it cut"
+                    )
+                encoded = self._encoded(text, cut=True)
+                truncated += 1
+            examples.append(encoded.examples[0])
+            lengths.append(int(encoded.lengths[0]))
+        return examples, lengths, truncated
+
+    def _encoded(self, text: Text, *, cut: bool) -> Encoded:
+        try:
+            return self._predictor.encode([text], cut=cut)
+        except ConfigurationError as error:
+            raise malformed(422, error.findings[0].message) from None
+
+    async def _answer_forever(self) -> None:
+        while True:
+            await self._arrival.wait()
+            await self._wait_for_company()
+            for part in self._parts():
+                await self._compute(part)
+            if not self._waiting:
+                self._arrival.clear()
+
+    async def _wait_for_company(self) -> None:
+        ready = sum(item.length for item in self._waiting) >= self.most_tokens
+        if self._waiting and not ready and self.most_texts > 1:
+            waited = time.perf_counter() - self._waiting[0].arrived
+            await asyncio.sleep(max(0.0, self._limits.max_wait_ms / 1000 - waited))
+
+    def _parts(self) -> Iterator[list[_Item]]:
+        """Take the oldest texts, one batch's worth of tokens, and yield them in parts by length."""
+        taken: list[_Item] = []
+        tokens = 0
+        while self._waiting and len(taken) < self._limits.max_queue:
+            tokens += self._waiting[0].length
+            if taken and tokens > self.most_tokens:
+                break
+            taken.append(self._waiting.popleft())
+        taken.sort(key=lambda item: item.length)
+        lengths = np.array([item.length for item in taken])
+        start = 0
+        for size in cheapest_parts(lengths, self.most_texts, most_tokens=self.most_tokens):
+            yield taken[start : start + size]
+            start += size
+
+    async def _compute(self, part: list[_Item]) -> None:
+        part = [item for item in part if not item.result.done()]  # a request may have given up
+        if not part:
+            return
+        lengths = np.array([item.length for item in part], dtype=np.int64)
+        examples: Any = [item.example for item in part]
+        begin = time.perf_counter()
+        done = asyncio.wrap_future(
+            self._computing.submit(
+                self._predictor.opened.logits, Encoded(examples, lengths, truncated=0)
+            )
+        )
+        await asyncio.wait([done])
+        seconds = time.perf_counter() - begin
+        error = done.exception()
+        if error is not None:
+            _LOG.error("The model failed: %s", without_message(error))
+        self._note(part, lengths, begin, seconds)
+        for row, item in enumerate(part):
+            if item.result.done():
+                continue
+            if error is not None:
+                item.result.set_exception(error)
+            else:
+                item.result.set_result((done.result()[row], begin - item.arrived, seconds))
+
+    def _note(
+        self, part: list[_Item], lengths: NDArray[np.int64], begin: float, seconds: float
+    ) -> None:
+        self._rate = 0.8 * self._rate + 0.2 * len(part) / max(seconds, 1e-6)
+        self.meters.inference.observe(seconds)
+        self.meters.batch_texts.observe(len(part))
+        self.meters.batch_tokens.observe(int(lengths.max()) * len(part))
+        for item in part:
+            self.meters.queued.observe(begin - item.arrived)
+
+    def _seconds_to_wait(self) -> int:
+        """Guess when there will be room again, from how fast texts were answered of late."""
+        return min(60, max(1, math.ceil(self._held / self._rate))) if self._rate else 1

@@ -1,0 +1,48 @@
+"""How much a server takes at once, and what it does not take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from gluetune.errors import ConfigurationError, Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds of a server. Names are Text Embeddings Inference's where it has the same bound."""
+
+    max_batch_tokens: int = 4096
+    """Tokens of one forward pass, padding counted; never less than one longest text."""
+    max_batch_requests: int | None = None
+    """Texts of one forward pass; the model's own batch size by default. 1 batches nothing."""
+    max_wait_ms: float = 2.0
+    """How long the first text of a batch waits for company, in milliseconds."""
+    max_queue: int = 512
+    """Texts that are held, waiting or being computed; more are told to come back (429)."""
+    max_client_batch_size: int = 32
+    """Texts of one request."""
+    max_characters: int = 100_000
+    """Characters of one text, or of a pair together."""
+    max_body_bytes: int = 2_000_000
+    """Bytes of a request's body."""
+    timeout: float = 30.0
+    """Seconds for a request: for its body to arrive, and for its answer to be made."""
+
+    def __post_init__(self) -> None:
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        findings = [
+            Finding(f"--{name.replace('_', '-')} {value}: it has to be more than 0.")
+            for name, value in values.items()
+            if value is not None and value <= 0 and name != "max_wait_ms"
+        ]
+        if not 0 <= self.max_wait_ms <= 1000:
+            findings.append(Finding(f"--max-wait-ms {self.max_wait_ms:g}: it goes from 0 to 1000."))
+        if self.max_client_batch_size > self.max_queue:
+            findings.append(
+                Finding(
+                    f"--max-client-batch-size {self.max_client_batch_size} is more than "
+                    f"--max-queue {self.max_queue}: such a request would never be taken."
+                )
+            )
+        if findings:
+            raise ConfigurationError.of(findings)

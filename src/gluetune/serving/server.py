@@ -1,0 +1,183 @@
+"""`gluetune.serve`: a socket, a server, and an end that answers what was asked before it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gluetune.config import Precision
+from gluetune.errors import ConfigurationError, Finding
+from gluetune.extras import require_extra
+from gluetune.serving.limits import Limits
+from gluetune.serving.logs import drop_message
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from gluetune.evaluation.backends import BackendName
+    from gluetune.evaluation.predictor import Predictor
+
+_BACKLOG = 2048
+_KEEP_ALIVE = 30
+"""Seconds for which a connection without a request is kept after an answer."""
+
+
+def serve(
+    model: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    backend: BackendName = "torch",
+    task: str | None = None,
+    precision: Precision = "auto",
+    threads: int | None = None,
+    label_order: Sequence[str] | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    auto_truncate: bool = False,
+    allowed_hosts: Sequence[str] = (),
+    cors_origins: Sequence[str] = (),
+    limits: Limits | None = None,
+    tell: Callable[[str], object] = lambda line: None,
+) -> None:
+    """Answer over HTTP with a run or a checkpoint until Ctrl-C or SIGTERM.
+
+    Args:
+        model: A run's folder, a checkpoint's folder, or a Hub id.
+        host: Address to listen on. Anybody who reaches another than 127.0.0.1 is answered.
+        port: 0 takes a free one.
+        backend: `torch`, or what `gluetune export` made: `onnx`, `onnx-int8`.
+        task, precision, threads, label_order, revision, trust_remote_code: As `gluetune.load` has
+            them.
+        auto_truncate: Cut texts that are too long, where a request does not say `truncate`.
+        allowed_hosts: Names, besides addresses and localhost, by which the server may be asked.
+        cors_origins: Origins whose pages may ask it, `*` for all; none by default.
+        limits: How much it takes at once.
+        tell: Called with each line that is worth reading.
+
+    Raises:
+        GluetuneError: before it listens: ConfigurationError for a port that is taken or a package
+            that is not installed, and whatever `gluetune.load` raises.
+    """
+    require_extra("serve", "gluetune serve", "fastapi", "uvicorn", "prometheus_client")
+    _check_origins(cors_origins)
+    limits = limits or Limits()
+    with _listening(host, port) as listener:
+        from gluetune.evaluation.predictor import load
+        from gluetune.serving.app import make_app
+        from gluetune.serving.examples import find_examples
+
+        predictor = load(
+            model,
+            task=task,
+            precision=precision,
+            threads=threads,
+            label_order=label_order,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            backend=backend,
+        )
+        examples, note = find_examples(predictor.opened)
+        app = make_app(
+            predictor,
+            limits,
+            examples=examples,
+            note=note,
+            allowed_hosts=[host, *allowed_hosts],
+            cors_origins=cors_origins,
+            auto_truncate=auto_truncate,
+        )
+        _warm_up(predictor)
+        if note:
+            tell(note)
+        tell(f"Serving {predictor.opened.name} on {_address(listener)} (Ctrl-C stops)")
+        with _signals_end_it_well():
+            make_server(app, limits).run(sockets=[listener])
+        tell("Stopped.")
+
+
+def make_server(app: Any, limits: Limits) -> uvicorn.Server:
+    """Return a server that logs no text, and ends when it has answered what has come in."""
+    import uvicorn
+
+    log = logging.getLogger("uvicorn.error")
+    if drop_message not in log.filters:
+        log.addFilter(drop_message)
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            lifespan="on",
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=round(limits.timeout) + 1,
+        )
+    )
+
+
+def _warm_up(predictor: Predictor) -> None:
+    """Answer once before anybody asks: first calls allocate, and a model that fails fails here."""
+    predictor("One", "two") if predictor.texts_per_example == 2 else predictor("One")
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Open the socket before the model is loaded: a port that is taken is told at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(
+            f"--host {host} --port {port} cannot be listened on: {reason}.",
+            hint="Choose another port; --port 0 takes a free one.",
+        ) from error
+    with listener:
+        yield listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _check_origins(origins: Sequence[str]) -> None:
+    wrong = [
+        Finding(
+            f"--cors-origin {origin}: an origin is a scheme and a host, without a path.",
+            "Type for instance: --cors-origin https://example.org",
+        )
+        for origin in origins
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin)
+    ]
+    if wrong:
+        raise ConfigurationError.of(wrong)
+
+
+@contextmanager
+def _signals_end_it_well() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the server and then nothing else.
+
+    uvicorn raises a signal again once it has stopped; here the process goes on to its own end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

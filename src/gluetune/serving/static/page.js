@@ -1,0 +1,172 @@
+// The page asks /predict and shows the answer. Every text goes in as text, never as markup.
+"use strict";
+
+const MOST_BARS = 20;
+const part = (id) => document.getElementById(id);
+const fields = [part("text-1"), part("text-2")].filter(Boolean);
+const dial = part("dial");
+let asking = null; // what stops the request that is on its way
+let picked = null; // the example that the fields were filled from
+
+function typed() {
+  const texts = fields.map((field) => field.value);
+  return texts.length === 2 && !texts[1].trim() && !fields[1].required ? texts.slice(0, 1) : texts;
+}
+
+function requestBody() {
+  const texts = typed();
+  return { inputs: texts.length === 1 ? texts[0] : texts, truncate: true };
+}
+
+function showCommand() {
+  const body = JSON.stringify(requestBody()).replaceAll("'", "'\\''");
+  const url = new URL("predict", location.href).href;
+  part("command").textContent =
+    `curl ${url} -H 'Content-Type: application/json' -d '${body}'`;
+}
+
+function show(id, text) {
+  part(id).textContent = text;
+  part(id).hidden = !text;
+}
+
+function percent(share) {
+  return `${(100 * share).toFixed(1)}%`;
+}
+
+function bar({ label, score }) {
+  const row = document.createElement("li");
+  const [name, share, track, fill] = ["span", "span", "div", "span"].map((tag) =>
+    document.createElement(tag),
+  );
+  name.textContent = label;
+  share.textContent = percent(score);
+  share.className = "share";
+  track.className = "bar";
+  track.setAttribute("aria-hidden", "true");
+  fill.style.width = percent(score);
+  track.append(fill);
+  row.append(name, share, track);
+  return row;
+}
+
+function showBars(found) {
+  const rows = found.slice(0, MOST_BARS).map(bar);
+  if (found.length > MOST_BARS) {
+    const more = document.createElement("li");
+    more.textContent = `and ${found.length - MOST_BARS} more`;
+    rows.push(more);
+  }
+  part("bars").replaceChildren(...rows);
+}
+
+function showNumber(value) {
+  const [low, high] = [Number(dial.dataset.low), Number(dial.dataset.high)];
+  const share = Math.min(1, Math.max(0, (value - low) / (high - low)));
+  part("arc").setAttribute("stroke-dasharray", `${100 * share} 100`);
+  part("number").textContent = value.toFixed(2);
+}
+
+function said(found, isNumber) {
+  const best = found[0];
+  return isNumber ? best.score.toFixed(2) : `${best.label}, ${percent(best.score)}`;
+}
+
+function showTime(headers) {
+  const total = Number(headers.get("x-total-time"));
+  const tokens = Number(headers.get("x-compute-tokens"));
+  const cut = headers.get("x-truncated-inputs") !== "0";
+  part("time").textContent =
+    `${total.toFixed(total < 10 ? 1 : 0)} ms · ${tokens} tokens` +
+    (cut ? " · longer than the model reads: the end was cut" : "");
+}
+
+function showAnswer(found, headers) {
+  const isNumber = found.length === 1;
+  if (dial) showNumber(found[0].score);
+  else if (isNumber) part("bars").replaceChildren(said(found, true));
+  else showBars(found);
+  show("gold", picked ? `The data say: ${picked.dataset.label}` : "");
+  showTime(headers);
+  show("error", "");
+  part("empty").hidden = true;
+  part("answer").hidden = false;
+  part("status").textContent = `Answer: ${said(found, isNumber)}`;
+}
+
+function showProblem(text) {
+  show("error", text);
+  part("answer").hidden = true;
+  part("empty").hidden = true;
+  part("status").textContent = "";
+}
+
+async function ask() {
+  if (asking) asking.abort();
+  const mine = new AbortController();
+  asking = mine;
+  document.body.classList.add("is-waiting");
+  try {
+    const response = await fetch("predict", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(requestBody()),
+      signal: mine.signal,
+    });
+    const found = await response.json();
+    if (response.ok) showAnswer(found, response.headers);
+    else if (response.status === 429) showProblem("The model is busy. Try again in a moment.");
+    else showProblem(found.error);
+  } catch (error) {
+    if (error.name !== "AbortError") showProblem("The server does not answer. Is it running?");
+  } finally {
+    if (asking === mine) {
+      asking = null;
+      document.body.classList.remove("is-waiting");
+    }
+  }
+}
+
+function pick(button) {
+  if (picked) picked.removeAttribute("aria-pressed");
+  picked = button;
+  if (button) button.setAttribute("aria-pressed", "true");
+}
+
+part("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  ask();
+});
+part("form").addEventListener("reset", () => {
+  if (asking) asking.abort();
+  pick(null);
+  for (const id of ["gold", "error"]) show(id, "");
+  part("answer").hidden = true;
+  part("empty").hidden = false;
+  part("status").textContent = "";
+  fields[0].focus();
+  setTimeout(showCommand); // the fields are emptied after this event
+});
+for (const field of fields) {
+  field.addEventListener("input", () => {
+    pick(null);
+    show("gold", "");
+    showCommand();
+  });
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      part("form").requestSubmit();
+    }
+  });
+}
+for (const button of document.querySelectorAll(".example")) {
+  button.addEventListener("click", () => {
+    fields[0].value = button.dataset.first;
+    if (fields[1]) fields[1].value = button.dataset.second ?? "";
+    pick(button);
+    showCommand();
+    ask();
+  });
+}
+showCommand();

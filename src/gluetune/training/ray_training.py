@@ -1,0 +1,115 @@
+"""One training on several workers of a Ray cluster, by Ray Train: the code is torchrun's.
+
+Ray starts the processes, joins them, and starts them all again when one of them dies; they then
+take the run up from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from gluetune import errors
+from gluetune.errors import Finding, GluetuneError, TrainingError
+from gluetune.evaluation.processes import LOST
+from gluetune.files import write_json
+from gluetune.runs import Run, RunFolder
+from gluetune.training.cluster import Cluster, connect
+
+_RESTARTS = 2
+_FAILURE = "failure.json"
+
+
+def train_on_cluster(
+    cluster: Cluster, processes: int, folder: Path, arguments: Mapping[str, Any]
+) -> Run:
+    """Train with `arguments` of `gluetune.train` on so many workers; return the finished run.
+
+    `folder` is the run's, which every machine must see; an unfinished run there is taken up.
+    Raises GluetuneError as `train` does, and where the cluster cannot be reached.
+    """
+    connect(cluster)
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    # Absolute, since workers have working folders of their own.
+    own = folder.absolute().parent / f".ray-{folder.name}"
+    resources = {"CPU": cluster.cpus, **({"GPU": cluster.gpus} if cluster.gpus else {})}
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config={
+            "folder": str(folder.absolute()),
+            "from": str(Path.cwd()),
+            "arguments": dict(arguments),
+            "failure": str(own / _FAILURE),
+        },
+        scaling_config=ScalingConfig(
+            num_workers=processes, use_gpu=bool(cluster.gpus), resources_per_worker=resources
+        ),
+        run_config=RunConfig(
+            name=folder.name,
+            storage_path=str(own),
+            failure_config=FailureConfig(max_failures=_RESTARTS),
+        ),
+    )
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+        trainer.fit()
+        raise_told(own / _FAILURE)
+    except Exception as error:
+        if isinstance(error, GluetuneError) or not type(error).__module__.startswith("ray."):
+            raise
+        raise TrainingError(
+            f"Ray has given up this training: {str(error).strip().splitlines()[0]}",
+            hint=f"What was done is kept in {folder}: the same command with --resume {folder}",
+        ) from error
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+    return Run(folder)
+
+
+def tell_failure(path: Path, error: GluetuneError) -> None:
+    """Leave word of an error of gluetune's own, of which one process tells, for `raise_told`."""
+    if not error.told:
+        findings = [[finding.message, finding.hint] for finding in error.findings]
+        write_json(path, {"kind": type(error).__name__, "findings": findings})
+
+
+def raise_told(path: Path) -> None:
+    """Raise the error that was left at `path`, if one was."""
+    if path.exists():
+        told = json.loads(path.read_text(encoding="utf-8"))
+        kind: Any = getattr(errors, told["kind"], TrainingError)
+        raise kind.of([Finding(*finding) for finding in told["findings"]])
+
+
+def _work(given: Mapping[str, Any]) -> None:
+    """Take part in the training: what every worker does.
+
+    gluetune's own errors are told rather than raised: started again, they would come again.
+    """
+    from gluetune.training.run import train
+
+    with suppress(OSError):
+        os.chdir(given["from"])
+    folder = Path(given["folder"])
+    arguments = dict(given["arguments"])
+    try:
+        if RunFolder(folder).record.exists():
+            kept = ("callbacks", "data_collator", "compute_metrics", "on_epoch", "select")
+            again = {name: arguments[name] for name in kept if name in arguments}
+            train(resume=folder, progress=False, **again)
+        else:
+            train(**arguments, output=folder, progress=False)
+    except TrainingError as error:
+        # One that lost the others is what Ray answers; one that diverged would diverge again.
+        if LOST in str(error):
+            raise
+        tell_failure(Path(given["failure"]), error)
+    except GluetuneError as error:
+        tell_failure(Path(given["failure"]), error)

@@ -1,0 +1,403 @@
+"""A run pushed to the stand-in Hub: whole, interrupted, refused, repeated, and loaded by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import huggingface_hub.utils._http
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from huggingface_hub import ModelCard, parse_eval_result_entries
+from tests.support.hub_server import Hub
+from tests.support.tiny_checkpoints import write_tiny_checkpoint
+from tests.support.trainings import Bench, write_task
+
+import gluetune
+from gluetune import hub_uploads
+from gluetune.cli.app import main
+from gluetune.publishing import upload
+from gluetune.publishing.verification import Verification
+from gluetune.runs import Run
+
+TOKEN = "hf_" + "t" * 34
+REPO = "me/my-cola"
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("push"))
+
+
+@pytest.fixture(scope="module")
+def trained(bench: Bench) -> Run:
+    return bench.train("cola", epochs=2)
+
+
+@pytest.fixture
+def run(trained: Run, tmp_path: Path) -> Run:
+    """Return a copy of the run that a test may spoil."""
+    return Run(shutil.copytree(trained.path, tmp_path / "run"))
+
+
+@pytest.fixture
+def writable(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """Return a Hub that this process may write to as `me`, and that is not waited for."""
+    hub.use_in_process(monkeypatch)
+    hub.owners[TOKEN] = "me"
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(hub_uploads, "_PATIENCE", 0.0)
+    monkeypatch.setattr(
+        huggingface_hub.utils._http, "time", SimpleNamespace(sleep=lambda seconds: None)
+    )
+    return hub
+
+
+def typed(*words: str) -> int:
+    """Return what `gluetune` exits with."""
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    return int(left.value.code or 0)
+
+
+def test_a_push_is_one_commit_read_back_and_compared(writable: Hub, run: Run) -> None:
+    pushed = gluetune.push(run, REPO)
+    assert (pushed.status, pushed.made, pushed.private) == ("uploaded", True, False)
+    served = writable.models[REPO]
+    names = {path.relative_to(served).as_posix() for path in served.rglob("*") if path.is_file()}
+    assert names == {
+        ".gitattributes",
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    assert len(writable.commits) == 1
+    assert writable.commits[0][:2] == (REPO, "main")
+    assert pushed.verification is not None
+    assert pushed.verification.rows == 12
+    assert pushed.verification.largest_difference is not None
+    assert pushed.verification.largest_difference < 1e-5
+    assert (served / "README.md").read_text() == pushed.card
+
+    again = gluetune.push(run, REPO)
+    assert (again.status, again.made, again.commit) == ("unchanged", False, pushed.commit)
+    assert again.verification == pushed.verification
+    assert len(writable.commits) == 1
+
+
+def test_what_is_pushed_loads_by_name_everywhere(
+    writable: Hub, bench: Bench, run: Run, tmp_path: Path
+) -> None:
+    gluetune.push(run, REPO)
+    kept = run.predictions()
+    texts = ["A b c.", "D e f g h."]
+    here = gluetune.load(run.path)
+    there = gluetune.load(REPO)
+    assert there.labels == here.labels
+    assert np.allclose(there.logits(texts), here.logits(texts), atol=1e-5)
+
+    measured = gluetune.evaluate(REPO, task="cola", data=str(bench.data))
+    assert measured.score.score == run.score
+    assert measured.predictions["validation"].predicted.tolist() == kept["prediction"].to_pylist()
+
+    file = tmp_path / "texts.jsonl"
+    file.write_text("".join(json.dumps({"sentence": text}) + "\n" for text in texts))
+    gluetune.predict(there, file, output=tmp_path / "answers.jsonl", text="sentence")
+    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert [answer["label"] for answer in answers] == [one.label for one in here(texts)]
+
+    more = bench.train("cola", model=REPO, epochs=1, output=tmp_path / "more")
+    assert more.record.model is not None
+    assert more.record.model.name == REPO
+    assert more.record.model.new_weights == []  # the head came along, its labels matched by name
+
+    code = (
+        "from transformers import AutoModelForSequenceClassification, pipeline; import json;"
+        f"p = pipeline('text-classification', '{REPO}');"
+        f"m = AutoModelForSequenceClassification.from_pretrained('{REPO}');"
+        f"print(json.dumps([[a['label'] for a in p({texts})], m.config.id2label]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=writable.environment | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    labels, names = json.loads(done.stdout.splitlines()[-1])
+    assert labels == [one.label for one in here(texts)]
+    assert names == {"0": "unacceptable", "1": "acceptable"}
+
+
+STAGES = {
+    "create": "POST /api/repos/create",
+    "info": r"GET /api/models/me/[^/]+/revision/main$",
+    "tree": "GET /api/models/me/[^/]+/tree",
+    "card": "POST /api/validate-yaml",
+    "preupload": "POST /api/models/me/[^/]+/preupload",
+    "batch": r"POST /me/[^/]+\.git/info/lfs/objects/batch",
+    "put": "PUT /lfs/",
+    "verify": r"POST /me/[^/]+\.git/info/lfs/verify",
+    "commit": "POST /api/models/me/[^/]+/commit",
+    "download": "GET /me/[^/]+/resolve",
+}
+FAULTS = (401, 403, 409, 429, 503, "drop", "truncate", "lose")
+HARMLESS = {("verify", "truncate")}  # its status says all that it says
+"""Faults that do not keep a push from its end."""
+
+
+def failure_of(run: Run, repo: str) -> gluetune.GluetuneError | None:
+    try:
+        gluetune.push(run, repo)
+    except gluetune.GluetuneError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_fault_at_every_stage_is_one_message_and_the_repeat_completes(
+    writable: Hub, trained: Run, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    # Bytes are compared all the same; answers are in the tests above.
+    monkeypatch.setattr(upload, "check_answers", lambda *given: Verification(0, None, "a test"))
+    harmless: set[tuple[str, int | str]] = set()
+    for fault in FAULTS:
+        repo = f"me/cola-{fault}"
+        writable.blobs.clear()
+        writable.commits.clear()
+        if isinstance(fault, int):
+            writable.fail(STAGES[stage], status=fault)
+        else:
+            getattr(writable, fault)(STAGES[stage])
+        failure = failure_of(trained, repo)
+        if failure is None:
+            harmless.add((stage, fault))
+        else:
+            (finding,) = failure.findings
+            assert finding.hint, finding
+            assert TOKEN not in str(failure)
+            is_there = stage == "download" or (stage, fault) in {
+                ("commit", "lose"),
+                ("commit", "truncate"),
+            }
+            assert len(writable.commits) == is_there, finding
+            assert ("not verified" in finding.message) == (stage == "download"), finding
+        writable.heal()
+        assert gluetune.push(trained, repo).verification is not None
+        assert len(writable.commits) == 1
+        assert (writable.models[repo] / "model.safetensors").read_bytes() == (
+            trained.model_path / "model.safetensors"
+        ).read_bytes()
+    assert harmless == {known for known in HARMLESS if known[0] == stage}
+
+
+def test_a_branch_and_a_private_repository(writable: Hub, run: Run) -> None:
+    first = gluetune.push(run, REPO, private=True, message="The first")
+    assert first.private
+    assert REPO in writable.private
+    assert writable.commits == [(REPO, "main", "The first")]
+    (writable.models[REPO] / "config.json").write_text("{}")  # main moves on
+    branch = gluetune.push(run, REPO, revision="seed-42")
+    assert (branch.status, branch.revision) == ("uploaded", "seed-42")
+    assert (writable.models[REPO] / "config.json").read_text() == "{}"
+    assert gluetune.load(REPO, revision="seed-42").labels == ("unacceptable", "acceptable")
+    assert "revision='seed-42'" in branch.card
+
+
+def test_a_public_repository_does_not_turn_private_in_silence(writable: Hub, run: Run) -> None:
+    gluetune.push(run, REPO)
+    with pytest.raises(gluetune.ConfigurationError, match="is public"):
+        gluetune.push(run, REPO, private=True)
+
+
+def test_another_model_that_stood_there_is_replaced_and_kept_by_the_history(
+    writable: Hub, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write_tiny_checkpoint(tmp_path / "other", "roberta")
+    (other / "pytorch_model.bin").write_bytes(b"old weights")
+    (other / "model.safetensors.index.json").write_text("{}")
+    (other / "notes.md").write_text("mine")
+    writable.models[REPO] = other
+    assert typed("push", str(run.path), REPO) == 0
+    left = {path.name for path in writable.models[REPO].iterdir()}
+    assert {"pytorch_model.bin", "model.safetensors.index.json", "merges.txt"}.isdisjoint(left)
+    assert "notes.md" in left
+    assert "its history keeps that one" in capsys.readouterr().out
+    assert gluetune.load(REPO).labels == ("unacceptable", "acceptable")
+
+
+def test_every_mistake_is_told_together_before_anything_is_sent(writable: Hub, run: Run) -> None:
+    (run.model_path / "training_args.bin").write_bytes(b"pickle")
+    (run.model_path / "optimizer.pt").write_bytes(b"pickle")
+    with (run.model_path / "model.safetensors").open("ab") as file:
+        file.write(b"changed")
+    with pytest.raises(gluetune.ConfigurationError) as caught:
+        gluetune.push(run, "no-owner", revision="a b")
+    messages = [finding.message for finding in caught.value.findings]
+    assert len(messages) == 5
+    assert "'no-owner' cannot be the name" in messages[0]
+    assert "--revision 'a b'" in messages[1]
+    assert "optimizer.pt can run code" in messages[2]
+    assert "training_args.bin can run code" in messages[3]
+    assert "not those that the record is of" in messages[4]
+    assert writable.requests == []
+
+
+def test_a_secret_is_refused_with_file_and_line_and_is_not_repeated(
+    writable: Hub, run: Run, tmp_path: Path
+) -> None:
+    planted = "ghp_" + "a1" * 20
+    path = run.model_path / "tokenizer_config.json"
+    path.write_text(json.dumps({"one": 1, "key": planted, "own": TOKEN}, indent=1))
+    with pytest.raises(gluetune.ConfigurationError) as caught:
+        gluetune.push(run, REPO)
+    messages = [finding.message for finding in caught.value.findings]
+    assert [message.split(" Nothing")[0] for message in messages] == [
+        f"{path}:3 holds what looks like a GitHub token.",
+        f"{path}:4 holds what looks like a Hugging Face token.",
+        f"{path}:4 holds what looks like the token of this machine.",
+    ]
+    assert planted not in str(caught.value)
+    assert writable.requests == []
+
+
+def test_without_a_token_and_without_a_network_it_is_said_what_to_type(
+    writable: Hub, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(gluetune.HubError, match="There is no token") as caught:
+        gluetune.push(run, REPO)
+    assert "hf auth login" in caught.value.findings[0].hint
+    assert writable.requests == []
+
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    writable.stop()
+    with pytest.raises(gluetune.HubError, match="cannot be reached") as caught:
+        gluetune.push(run, REPO)
+    assert f"gluetune push {run.path} {REPO}" in caught.value.findings[0].hint
+
+
+def test_a_name_of_somebody_else_and_a_token_of_nobody(
+    writable: Hub, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(gluetune.HubError, match=r"may not write .*\(403\)"):
+        gluetune.push(run, "somebody/else")
+    monkeypatch.setenv("HF_TOKEN", "hf_" + "x" * 34)
+    with pytest.raises(gluetune.HubError, match=r"does not take the token .*\(401\)"):
+        gluetune.push(run, REPO)
+
+
+def test_a_dry_run_shows_card_and_files_and_asks_nobody(
+    writable: Hub, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    assert typed("push", str(run.path), REPO, "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "# my-cola" in shown
+    assert "model.safetensors" in shown
+    assert "Nothing was sent." in shown
+    assert writable.requests == []
+    assert not writable.cache.exists()
+
+
+def test_the_token_is_written_and_printed_nowhere(
+    writable: Hub, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writable.fail("POST .*/commit", status=503, times=1)
+    assert typed("push", str(run.path), REPO) == 2
+    assert typed("push", str(run.path), REPO) == 0
+    said = capsys.readouterr()
+    assert REPO in said.out
+    assert TOKEN not in said.out + said.err
+    looked = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(looked) > 10
+    assert [path for path in looked if TOKEN.encode() in path.read_bytes()] == []
+
+
+def test_an_unfinished_run_is_refused(writable: Hub, run: Run) -> None:
+    text = run.folder.record.read_text().replace('"finished"', '"interrupted"')
+    run.folder.record.write_text(text)
+    with pytest.raises(gluetune.ConfigurationError, match="is not finished") as caught:
+        gluetune.push(run.path, REPO)
+    assert "--resume" in caught.value.findings[0].hint
+
+
+def test_the_hub_reads_the_results_of_a_run_on_glue(
+    writable: Hub, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GLUETUNE_DATA", raising=False)
+    writable.datasets["nyu-mll/glue"] = write_task(tmp_path / "glue", "mrpc")
+    run = bench.train("mrpc", data="nyu-mll/glue", output=tmp_path / "run", epochs=1)
+    pushed = gluetune.push(run, "me/my-mrpc")
+    served = writable.models["me/my-mrpc"]
+    (entry,) = parse_eval_result_entries(
+        yaml.safe_load((served / ".eval_results" / "glue-mrpc.yaml").read_text())
+    )
+    assert (entry.dataset_id, entry.task_id) == ("nyu-mll/glue", "mrpc")
+    assert entry.value == run.score
+    assert entry.date == run.record.updated
+    data: Any = ModelCard(pushed.card).data
+    results = data.eval_results
+    assert {(one.dataset_type, one.dataset_config, one.metric_type) for one in results} == {
+        ("nyu-mll/glue", "mrpc", "accuracy"),
+        ("nyu-mll/glue", "mrpc", "f1"),
+    }
+    assert {one.metric_value for one in results} == set(
+        run.record.best.validation.flat().values() if run.record.best else ()
+    )
+    assert pushed.verification is not None
+    assert pushed.verification.rows == 12
+
+
+def test_a_model_whose_answers_changed_is_not_called_verified(writable: Hub, run: Run) -> None:
+    path = run.folder.predictions_on("validation")
+    table = run.predictions()
+    moved = [[value + 1 for value in row] for row in table["logits"].to_pylist()]
+    at = table.column_names.index("logits")
+    pq.write_table(table.set_column(at, "logits", pa.array(moved, table["logits"].type)), path)
+    with pytest.raises(gluetune.HubError, match=r"not verified.*a logit differs by 1"):
+        gluetune.push(run, REPO)
+
+
+def test_data_that_are_gone_are_said_and_keep_nothing_from_its_end(
+    writable: Hub, run: Run, bench: Bench
+) -> None:
+    text = run.folder.record.read_text().replace(str(bench.data), str(bench.data / "gone"))
+    run.folder.record.write_text(text)
+    found = gluetune.push(run.path, REPO).verification
+    assert found is not None
+    assert (found.rows, found.largest_difference) == (0, None)
+    assert "no such folder" in found.not_compared
+
+
+def test_train_pushes_at_its_end_and_a_failed_push_leaves_the_run_finished(
+    writable: Hub, bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = bench.arguments("cola", epochs=1)
+    assert typed(*words, "--output", str(tmp_path / "none"), "--push", "no-owner") == 2
+    assert not (tmp_path / "none").exists()
+
+    output = tmp_path / "pushed"
+    writable.fail("PUT /lfs", status=403)
+    assert typed(*words, "--output", str(output), "--push", REPO) == 1
+    assert Run(output).status == "finished"
+    said = capsys.readouterr().err
+    assert "may not write" in said
+    assert f"gluetune push {output} {REPO}" in said
+    writable.heal()
+    assert typed("push", str(output), REPO) == 0
+
+    more = ("--output", str(tmp_path / "more"), "--push", "me/more", "--push-private")
+    assert typed(*words, *more) == 0
+    assert writable.private == {"me/more"}
+    assert "checked  downloaded again" in capsys.readouterr().out

@@ -1,0 +1,74 @@
+"""A real server in a thread, and a model that can be watched, held and made to fail."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from gluetune.data.encoding import Encoded
+from gluetune.evaluation.predictor import Predictor
+from gluetune.serving.app import make_app
+from gluetune.serving.limits import Limits
+from gluetune.serving.server import make_server
+
+_PATIENCE = 30
+
+
+@dataclass
+class Served:
+    """A server that answers."""
+
+    url: str
+    port: int
+    server: uvicorn.Server
+    thread: threading.Thread
+
+    def stop(self) -> None:
+        """Ask it to stop, as a signal does, and wait for its end."""
+        self.server.should_exit = True
+        self.thread.join(_PATIENCE)
+        assert not self.thread.is_alive(), "the server did not stop"
+
+
+@contextmanager
+def serving(predictor: Predictor, limits: Limits | None = None, **options: Any) -> Iterator[Served]:
+    """Serve on a free port for the block's time. `options` are make_app's."""
+    limits = limits or Limits()
+    server = make_server(make_app(predictor, limits, **options), limits)
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+        thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)
+        thread.start()
+        port = int(listener.getsockname()[1])
+        served = Served(f"http://127.0.0.1:{port}", port, server, thread)
+        try:
+            yield served
+        finally:
+            served.stop()
+
+
+class Watched:
+    """A backend that notes its batches; `before` is called ahead of each, and may wait or raise."""
+
+    def __init__(self, backend: Any, before: Callable[[], None] = lambda: None) -> None:
+        self.backend, self.before = backend, before
+        self.batches: list[list[int]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+    def logits(self, encoded: Encoded) -> Any:
+        """Answer as the backend does."""
+        self.batches.append(encoded.lengths.tolist())
+        self.before()
+        return self.backend.logits(encoded)
+
+
+def watched(predictor: Predictor, before: Callable[[], None] = lambda: None) -> Predictor:
+    """Return a predictor like `predictor`, whose `opened` is Watched."""
+    return Predictor(Watched(predictor.opened, before))

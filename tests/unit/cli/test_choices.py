@@ -1,0 +1,30 @@
+"""Options that take one of a few words."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from gluetune.cli.app import app
+from gluetune.cli.choices import one_of
+from gluetune.config import Precision
+from gluetune.errors import ConfigurationError
+
+
+def test_a_known_word_is_given_back() -> None:
+    assert one_of("bf16", Precision, "--precision") == "bf16"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "RUN", "text", "--backend", "tpu"],
+        ["serve", "RUN", "--backend", "tpu"],
+        ["serve", "RUN", "--precision", "fp8"],
+    ],
+)
+def test_another_is_refused_with_all_that_there_are(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, ConfigurationError)
+    assert f"{arguments[-2]} {arguments[-1]}: there is no such" in str(done.exception)
+    assert "Type one of: " in str(done.exception)
