@@ -47,7 +47,7 @@ def suite(
         int | None,
         typer.Option(
             help="Trainings at a time; they divide the cores, or share the GPU. Default: 1 on a "
-            "GPU, 2 on a CPU of several cores."
+            "GPU, 2 on a CPU of several cores; all that a cluster has room for."
         ),
     ] = None,
     output: Annotated[
@@ -100,7 +100,7 @@ def suite(
             fraction=fraction,  # type: ignore[arg-type]  # read as text, checked with the rest
             recipe=recipe,
             mnli_init=mnli_init,
-            jobs=default_jobs() if jobs is None else jobs,
+            jobs=(default_jobs() if ray is None else 1) if jobs is None else jobs,
             output=output,
             ray=ray,
             cpus_per_job=cpus_per_job,

@@ -52,6 +52,9 @@ def test_what_is_typed_is_asked(asked: list[dict[str, Any]]) -> None:
             "recipe": "stable",
             "mnli_init": True,
             "output": None,
+            "ray": None,
+            "cpus_per_job": None,
+            "gpus_per_job": None,
             "epochs": "2",
         }
     ]
@@ -115,4 +118,5 @@ def test_two_at_a_time_on_a_cpu_and_one_on_a_gpu(
     monkeypatch.setattr(run_suite, "device", lambda: SimpleNamespace(type=kind))
     monkeypatch.setattr(run_suite, "cores", lambda: cores)
     CliRunner().invoke(app, ["suite"])
-    assert asked[0]["jobs"] == jobs
+    CliRunner().invoke(app, ["suite", "--ray", "auto"])
+    assert [call["jobs"] for call in asked] == [jobs, 1], "of a cluster, all that it has room for"
