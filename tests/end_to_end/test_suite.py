@@ -24,6 +24,7 @@ from gluetune.cli.app import app, main
 from gluetune.runs import Run
 from gluetune.suite_records import JobState, Suite
 from gluetune.suites.jobs import Teller
+from gluetune.suites.progress import SilentProgress
 from gluetune.tasks import GLUE_TASKS
 
 SETTINGS: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-3, "threads": 1, "precision": "fp32"}
@@ -54,35 +55,32 @@ def _holder(run: Path) -> int:
     return int((run / ".lock").read_text().split()[-1])
 
 
-def _seconds_checkpoint(run: Path) -> bool:
-    return len(list((run / "checkpoints").glob("step-*"))) > 0
+def _has_checkpoint(run: Path) -> bool:
+    return any((run / "checkpoints").glob("step-*"))
 
 
-def test_killed_with_its_workers_and_taken_up_nothing_finished_is_redone(
+def test_killed_and_taken_up_nothing_finished_is_redone(
     bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two workers; once a job is finished and another has begun, all three processes die."""
+    """Once a job is finished and another has begun, the process dies."""
     suite = tmp_path / "suite"
     words = ["suite", "--model", str(bench.model), "--data", str(bench.data), "--tasks", "cola,rte"]
     words += ["--seeds", "2", "--epochs", "4"]
     words += ["--learning-rate", "1e-3", "--threads", "1", "--precision", "fp32"]
-    words += ["--output", str(suite)]
+    words += ["--jobs", "1", "--output", str(suite)]
 
     def running() -> list[Path]:
         found = [path.parent for path in suite.glob("*/record.json")]
-        return [run for run in found if _status(run) == "running" and _seconds_checkpoint(run)]
+        return [run for run in found if _status(run) == "running" and _has_checkpoint(run)]
 
     def in_the_middle() -> bool:
         statuses = [_status(path.parent) for path in suite.glob("*/record.json")]
         return "finished" in statuses and bool(running())
 
-    process = start([*words, "--jobs", "2"])
+    process = start(words)
     wait_until(process, in_the_middle)
-    workers = {_holder(run) for run in running()}
-    for pid in (process.pid, *workers):
-        os.kill(pid, signal.SIGKILL)
+    process.kill()
     process.communicate()
-    assert process.pid not in workers
 
     finished = {run.path.name for run in Suite(suite).runs}
     before = _marks(suite)
@@ -117,6 +115,37 @@ def test_killed_with_its_workers_and_taken_up_nothing_finished_is_redone(
     assert [one["score"]["mean"] for one in told["table"]["tasks"]] == [
         one.score.mean for one in done.table.tasks if one.score
     ]
+
+
+def test_a_killed_worker_costs_its_job_which_goes_on_the_next_time(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: set[int] = set()
+
+    def kill(self: SilentProgress, key: object, value: object) -> None:
+        run = tmp_path / "cola-s42"
+        if key == run.name and not killed and _has_checkpoint(run):
+            killed.add(_holder(run))
+            os.kill(_holder(run), signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SilentProgress, "told", kill)
+        suite = suite_of(bench, tmp_path, tasks=["cola"], epochs=6, jobs=2)
+    assert killed
+    assert os.getpid() not in killed
+    (failed,) = suite.failed
+    assert failed.name == "cola-s42"
+    assert "killed by SIGKILL" in (failed.error or "")
+    assert [run.path.name for run in suite.runs] == ["cola-s43"]
+    assert suite.record.status.value == "failed"
+
+    before = _marks(tmp_path)
+    again = suite_of(bench, tmp_path, tasks=["cola"], epochs=6)
+    assert again.failed == []
+    assert _marks(tmp_path)["cola-s43"] == before["cola-s43"]
+    one = Run(tmp_path / "cola-s42")
+    assert one.record.resumed_from
+    assert one.record.resumed_from[0] > 0
 
 
 def test_ctrl_c_leaves_a_suite_that_goes_on(
@@ -252,7 +281,8 @@ def test_a_failed_job_is_named_and_the_rest_is_done(
     (broken,) = (data / "rte").glob("train*.parquet")
     broken.write_bytes(b"PAR1 cut off")
     words = ["suite", "--model", str(bench.model), "--data", str(data), "--tasks", "rte,cola"]
-    words += ["--seeds", "7,", "--epochs", "1", "--threads", "1", "--output", str(tmp_path / "s")]
+    words += ["--seeds", "7,", "--epochs", "1", "--threads", "1", "--jobs", "1"]
+    words += ["--output", str(tmp_path / "s")]
     with pytest.raises(SystemExit) as caught:
         main(words)
     assert caught.value.code == 1

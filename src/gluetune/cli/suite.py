@@ -44,8 +44,12 @@ def suite(
         ),
     ] = False,
     jobs: Annotated[
-        int, typer.Option(help="Trainings at a time; they divide the cores, or share the GPU.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            help="Trainings at a time; they divide the cores, or share the GPU. Default: 1 on a "
+            "GPU, 2 on a CPU of several cores; all that a cluster has room for."
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="The suite's folder. Default: suites/MODEL-HASH.")
     ] = None,
@@ -86,6 +90,7 @@ def suite(
     settings = given_settings(options)
     settings = {"model": "minilm", **settings}
     given_seeds = _seeds(seeds)
+    from gluetune.suites.run_suite import default_jobs
     from gluetune.suites.run_suite import suite as run_suite
 
     try:
@@ -95,7 +100,7 @@ def suite(
             fraction=fraction,  # type: ignore[arg-type]  # read as text, checked with the rest
             recipe=recipe,
             mnli_init=mnli_init,
-            jobs=jobs,
+            jobs=(default_jobs() if ray is None else 1) if jobs is None else jobs,
             output=output,
             ray=ray,
             cpus_per_job=cpus_per_job,

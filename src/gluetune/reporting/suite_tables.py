@@ -145,7 +145,8 @@ def _legend(tasks: Sequence[TaskSummary]) -> list[str]:
 def _row(one: TaskSummary, legend: Legend, has_published: bool) -> tuple[str, ...]:
     several = len(one.metrics) > 1
     metrics = ", ".join(
-        f"{name} {spread_text(value)}" if several else name for name, value in one.metrics.items()
+        _title(name) + (f" {spread_text(value)}" if several else "")
+        for name, value in one.metrics.items()
     )
     published = [_published(cell, legend) for cell in one.published]
     return (
@@ -161,8 +162,15 @@ def _row(one: TaskSummary, legend: Legend, has_published: bool) -> tuple[str, ..
 
 
 def _published(cell: PublishedCell, legend: Legend) -> str:
-    metric = " ".join(part for part in (cell.subset, cell.metric or "metric unstated") if part)
+    metric = " ".join(
+        part for part in (cell.subset, _title(cell.metric or "metric unstated")) if part
+    )
     return f"{cell.value:.1f} {metric} ({legend.letter(cell)})"
+
+
+def _title(metric: str) -> str:
+    """Return a metric's name as a narrow column shows it."""
+    return metric.replace("matthews_correlation", "Matthews").replace("f1", "F1")
 
 
 def _markdown_table(table: Table) -> list[str]:

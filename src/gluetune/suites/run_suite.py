@@ -12,7 +12,7 @@ from jinja2 import TemplateError
 
 from gluetune.config import flag_of
 from gluetune.errors import GluetuneError, RunError
-from gluetune.evaluation.devices import visible_devices
+from gluetune.evaluation.devices import device, visible_devices
 from gluetune.files import locked, write_text
 from gluetune.modeling.checkpoints import Checkpoint
 from gluetune.recipes import get_recipe
@@ -33,7 +33,7 @@ from gluetune.suites.progress import SuiteProgress, showing
 from gluetune.suites.running import close, run_jobs
 from gluetune.training.cluster import Cluster, connect, make_cluster
 from gluetune.training.settings import recipe_notes
-from gluetune.training.workers import open_workers, threads_each
+from gluetune.training.workers import cores, open_workers, threads_each
 
 _RESTARTS = 2
 """How often a job goes on whose worker on a cluster died."""
@@ -69,8 +69,9 @@ def suite(
         fraction: Share of each training set; by default all, and of the sample an eighth.
         recipe: Name of a published recipe, each task with its own settings.
         mnli_init: Start RTE, MRPC and STS-B from MNLI's model of the same seed, with a new head.
-        jobs: Trainings at a time, in processes of their own from two on; several may share a GPU.
-            They divide the CPU's cores, unless `threads` says how many each has.
+        jobs: Trainings at a time; several may share a GPU. They divide the CPU's cores, unless
+            `threads` says how many each has. From two on each is in a process of its own, which
+            imports your script again: keep what it does under `if __name__ == "__main__":`.
         output: The suite's folder; `suites/MODEL-HASH` by default, after what was asked.
         progress: Whether to tell on standard error what is being done.
         ray: A Ray cluster that trainings run on: "auto", "HOST:PORT", or "local" to start one.
@@ -111,6 +112,14 @@ def suite(
             _run(record, folder, shown, jobs, checked.machine, cluster)
         _write_pages(record, folder)
     return Suite(path)
+
+
+def default_jobs() -> int:
+    """Return how many trainings the command runs at a time: one on a GPU, two on several cores.
+
+    From Python it is one: more need a script that can be imported again.
+    """
+    return 1 if device().type != "cpu" else min(2, cores())
 
 
 def _run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,6 +52,9 @@ def test_what_is_typed_is_asked(asked: list[dict[str, Any]]) -> None:
             "recipe": "stable",
             "mnli_init": True,
             "output": None,
+            "ray": None,
+            "cpus_per_job": None,
+            "gpus_per_job": None,
             "epochs": "2",
         }
     ]
@@ -103,3 +107,16 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(run_suite, "suite", stopped)
     told = CliRunner().invoke(app, ["suite"])
     assert told.exit_code == 130
+
+
+@pytest.mark.parametrize(("kind", "cores", "jobs"), [("cuda", 8, 1), ("cpu", 8, 2), ("cpu", 1, 1)])
+def test_two_at_a_time_on_a_cpu_and_one_on_a_gpu(
+    asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, kind: str, cores: int, jobs: int
+) -> None:
+    from gluetune.suites import run_suite
+
+    monkeypatch.setattr(run_suite, "device", lambda: SimpleNamespace(type=kind))
+    monkeypatch.setattr(run_suite, "cores", lambda: cores)
+    CliRunner().invoke(app, ["suite"])
+    CliRunner().invoke(app, ["suite", "--ray", "auto"])
+    assert [call["jobs"] for call in asked] == [jobs, 1], "of a cluster, all that it has room for"

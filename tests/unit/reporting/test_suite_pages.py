@@ -87,7 +87,7 @@ def test_collapsed_and_undefined_runs_are_named(tmp_path: Path) -> None:
 def test_published_results_stand_with_their_protocol(tmp_path: Path) -> None:
     suite = write_suite(tmp_path / "a", {"mrpc": [0.85, 0.86], "mnli": [0.83, 0.84]})
     rows = {row[0]: row for row in suite_table(suite.record).rows}
-    assert rows["mrpc"][5] == "84.1 accuracy (a); 88.8 f1 (a)"
+    assert rows["mrpc"][5] == "84.1 accuracy (a); 88.8 F1 (a)"
     notes = suite_notes(suite.record)
     assert any(text.startswith("Published (a): dev, single seeded run") for text in notes)
     two = write_suite(tmp_path / "m", {"rte": [0.8], "cola": [0.6]}, seeds=(1,), model="ModernBERT")
@@ -96,7 +96,7 @@ def test_published_results_stand_with_their_protocol(tmp_path: Path) -> None:
         tmp_path / "n", {"rte": [0.8], "cola": [0.6]}, model="answerdotai/ModernBERT-base"
     )
     published = [row[5] for row in suite_table(two.record).rows]
-    assert published == ["87.4 accuracy (a)", "65.1 matthews_correlation (b)"]
+    assert published == ["87.4 accuracy (a)", "65.1 Matthews (b)"]
     assert any("from MNLI" in text for text in suite_notes(two.record))
     sample = write_suite(tmp_path / "s", {"mrpc": [0.85]}, data="sample")
     assert "published" not in suite_table(sample.record).head

@@ -218,6 +218,16 @@ def test_settings_win_over_a_configuration_and_over_a_file(bench: Bench, tmp_pat
     assert again.record.final_weights_sha256 != run.record.final_weights_sha256
 
 
+def test_a_recipe_is_resolved_in_the_configuration_and_noted(bench: Bench) -> None:
+    run = bench.train(recipe="electra", epochs=1, max_length=64)
+    assert (run.config.warmup, run.config.batch_size) == (0.1, 32)
+    assert (run.config.epochs, run.config.max_length) == (1, 64)
+    assert (
+        run.record.notes[0] == "Recipe electra: google-research/electra, configure_finetuning.py."
+    )
+    assert any("learning rate from layer to layer" in note for note in run.record.notes)
+
+
 def test_a_resumed_run_takes_no_settings(bench: Bench) -> None:
     with pytest.raises(ConfigurationError, match="keeps its settings"):
         gluetune.train(resume="somewhere", epochs=3)
