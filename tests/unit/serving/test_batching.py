@@ -140,7 +140,8 @@ def test_a_request_that_takes_too_long_gives_up_and_leaves_the_queue(emotions: P
         await ask(batcher, "c")
 
     run(predictor, work, timeout=0.3)
-    assert len(predictor.opened.batches) == 2  # type: ignore[attr-defined]  # Watched
+    batches = predictor.opened.batches  # type: ignore[attr-defined]  # Watched
+    assert [len(batch) for batch in batches] == [1, 1]  # the second is that of "c"
 
 
 def test_a_failure_is_told_without_the_text_and_the_next_request_is_answered(
