@@ -159,11 +159,8 @@ def _run(call: Call, folder: str, queue: Any) -> Outcome:
         os.chdir(folder)
 
     def told(value: Any) -> None:
-        from ray.exceptions import RayError
-        from ray.util.queue import Full
-
-        with suppress(RayError, Full):  # whoever asked is gone: this task soon is, too
-            queue.put_nowait((call.key, value))
+        # Sent, and not waited for: a training is not kept by whoever listens.
+        queue.actor.put_nowait.remote((call.key, value))
 
     end = time.monotonic() + _HELD_SECONDS
     try:
