@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gluetune.exporting.onnx import export
     from gluetune.exports import ExportRecord
     from gluetune.publishing.submission import Submission, submit
+    from gluetune.publishing.suite_upload import push_suite
     from gluetune.publishing.upload import Pushed, push
     from gluetune.publishing.verification import Verification
     from gluetune.records import Record
@@ -93,6 +94,7 @@ _HOMES = {
     "predict": "gluetune.evaluation.file_predictions",
     "published": "gluetune.references",
     "push": "gluetune.publishing.upload",
+    "push_suite": "gluetune.publishing.suite_upload",
     "report": "gluetune.reporting.pages",
     "search": "gluetune.tuning.searching",
     "serve": "gluetune.serving.server",
@@ -144,6 +146,7 @@ __all__ = [
     "predict",
     "published",
     "push",
+    "push_suite",
     "report",
     "search",
     "serve",

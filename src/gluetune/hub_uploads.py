@@ -79,7 +79,7 @@ class ModelRepository:
         """
         from huggingface_hub import errors
 
-        with self._explained():
+        with _explained(self._asked):
             api = _api()
             try:
                 api.model_info(self.repo)
@@ -115,7 +115,7 @@ class ModelRepository:
             for name, content in files.items()
         ]
         operations += [CommitOperationDelete(path_in_repo=name) for name in deleted]
-        with self._explained():
+        with _explained(self._asked):
             info = _api().create_commit(
                 self.repo,
                 operations,
@@ -129,7 +129,7 @@ class ModelRepository:
         """Download `names` as of `commit` below `folder`, past every cache, and return where."""
         from huggingface_hub import snapshot_download
 
-        with self._explained():
+        with _explained(self._asked):
             return Path(
                 snapshot_download(
                     self.repo, revision=commit, allow_patterns=list(names), cache_dir=folder
@@ -158,21 +158,36 @@ class ModelRepository:
         }
         return RemoteBranch(info.sha, bool(info.private), digests)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Bound the retries, and turn what fails into gluetune's errors."""
-        from huggingface_hub import errors
 
-        try:
-            with bounded_retries(_PATIENCE):
-                yield
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            # A proxy's page, an answer that was cut short, or another server altogether.
-            broken = ConnectionError("the answer is not one that the Hub gives")
-            raise explained_upload(broken, self._asked) from error
-        # ValueError: an answer that lacks something. RuntimeError: a file that did not arrive.
-        except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:  # type: ignore[attr-defined]  # httpx's or httpx2's
-            raise explained_upload(error, self._asked) from error
+def collect(owner: str, title: str, repos: Sequence[str], private: bool) -> str:
+    """Put models into a collection of `owner`, made where there is none; return its address.
+
+    Raises HubError.
+    """
+    asked = Asked("model", repos[0], None, "type it again, which adds only what is missing")
+    with _explained(asked):
+        api = _api()
+        made = api.create_collection(title, namespace=owner, private=private, exists_ok=True)
+        for repo in repos:
+            api.add_collection_item(made.slug, repo, "model", exists_ok=True)
+    return str(made.url)
+
+
+@contextmanager
+def _explained(asked: Asked) -> Iterator[None]:
+    """Bound the retries, and turn what fails into gluetune's errors."""
+    from huggingface_hub import errors
+
+    try:
+        with bounded_retries(_PATIENCE):
+            yield
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        # A proxy's page, an answer that was cut short, or another server altogether.
+        broken = ConnectionError("the answer is not one that the Hub gives")
+        raise explained_upload(broken, asked) from error
+    # ValueError: an answer that lacks something. RuntimeError: a file that did not arrive.
+    except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:  # type: ignore[attr-defined]  # httpx's or httpx2's
+        raise explained_upload(error, asked) from error
 
 
 def _api() -> Any:

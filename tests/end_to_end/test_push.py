@@ -61,6 +61,48 @@ def writable(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
     return hub
 
 
+@pytest.fixture(scope="module")
+def suite(bench: Bench) -> Path:
+    settings = bench.settings("rte") | bench.settings("cola", epochs=1)
+    settings.pop("task")
+    made = gluetune.suite(
+        tasks=["cola", "rte"],
+        seeds=[3, 4],
+        output=bench.folder / "suite",
+        progress=False,
+        **settings,
+    )
+    assert not made.failed
+    return made.path
+
+
+def test_a_suite_becomes_a_repository_for_each_task_in_a_collection(
+    writable: Hub, suite: Path
+) -> None:
+    for _ in range(2):  # what is there already is not sent again
+        pushed = gluetune.push_suite(suite, "me/tiny", collection="Tiny on GLUE")
+    assert [one.status for one in pushed] == ["unchanged", "unchanged"]
+    assert set(writable.models) >= {"me/tiny-cola", "me/tiny-rte"}
+    assert list(writable.collections.values()) == [["me/tiny-cola", "me/tiny-rte"]]
+    assert all("3" in one.card for one in pushed), "the first seed's"
+    assert gluetune.load("me/tiny-rte", task="rte")("a b", "c").label
+
+
+def test_the_command_pushes_a_suites_seed_and_refuses_one_that_it_lacks(
+    writable: Hub, suite: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed("push", str(suite), "me/tiny", "--seed", "4", "--dry-run") == 0
+    told = capsys.readouterr()
+    assert "2 runs of seed 4" in told.err
+    assert "me/tiny-rte" in told.out
+    assert "me/tiny-rte" not in writable.models
+    assert typed("push", str(suite), "me/tiny", "--seed", "5") == 2
+    assert "has no seed 5" in capsys.readouterr().err
+    run = next(path.parent for path in suite.glob("*/record.json"))
+    assert typed("push", str(run), "me/one", "--collection", "x") == 2
+    assert "are of a suite" in capsys.readouterr().err
+
+
 def typed(*words: str) -> int:
     """Return what `gluetune` exits with."""
     with pytest.raises(SystemExit) as left:

@@ -51,6 +51,7 @@ class Hub:
         self.branches: dict[str, dict[str, Path]] = {}
         """Folders of the branches of a model besides `main`."""
         self.private: set[str] = set()
+        self.collections: dict[str, list[str]] = {}
         self.owners: dict[str, str] = {}
         """Who writes with which token."""
         self.arrived: dict[str, bytes] = {}

@@ -19,7 +19,7 @@ import yaml
 from tests.support.hub_repository import LARGE, Repository, etag
 
 if TYPE_CHECKING:
-    from tests.support.hub_server import Handler
+    from tests.support.hub_server import Handler, Hub
 
 _NAME = r"(?P<name>[^/]+/[^/]+)"
 _FRONT = re.compile(r"---\n(.*?\n)---\n", re.DOTALL)
@@ -54,6 +54,53 @@ def _validate_yaml(handler: Handler, match: re.Match[str]) -> None:
         return
     warnings = [] if values else [{"message": "empty or missing yaml metadata in repo card"}]
     handler.answer_json({"errors": [], "warnings": warnings})
+
+
+def _create_collection(handler: Handler, match: re.Match[str]) -> None:
+    owner = handler.owner()
+    if owner is None:
+        return
+    asked = json.loads(handler.body)
+    slug = f"{asked['namespace']}/{asked['title'].lower().replace(' ', '-')}-0123"
+    if asked["namespace"] != owner:
+        handler.refuse(403, "", "You don't have the rights to create a collection there")
+    elif slug in handler.hub.collections:
+        handler.answer_json({"slug": slug, "error": "exists"}, status=409)
+    else:
+        handler.hub.collections[slug] = []
+        handler.answer_json(_collection(handler.hub, slug))
+
+
+def _read_collection(handler: Handler, match: re.Match[str]) -> None:
+    handler.answer_json(_collection(handler.hub, match["slug"]))
+
+
+def _collect(handler: Handler, match: re.Match[str]) -> None:
+    items = handler.hub.collections[match["slug"]]
+    item = json.loads(handler.body)["item"]["id"]
+    if item in items:
+        handler.answer_json({"error": "exists"}, status=409)
+    else:
+        items.append(item)
+        handler.answer_json(_collection(handler.hub, match["slug"]))
+
+
+def _collection(hub: Hub, slug: str) -> dict[str, object]:
+    items = [
+        {"_id": name, "id": name, "type": "model", "position": place}
+        for place, name in enumerate(hub.collections[slug])
+    ]
+    return {
+        "slug": slug,
+        "title": slug,
+        "owner": {"name": slug.split("/")[0]},
+        "items": items,
+        "lastUpdated": "2026-01-01T00:00:00.000Z",
+        "position": 0,
+        "private": False,
+        "theme": "blue",
+        "upvotes": 0,
+    }
 
 
 def _make_branch(handler: Handler, match: re.Match[str]) -> None:
@@ -180,6 +227,9 @@ _MODEL = rf"/api/(?P<kind>models)/{_NAME}"
 WRITING: list[tuple[tuple[str, ...], re.Pattern[str], Callable[[Handler, re.Match[str]], None]]] = [
     (("POST",), re.compile(r"/api/repos/create"), _create),
     (("POST",), re.compile(r"/api/validate-yaml"), _validate_yaml),
+    (("POST",), re.compile(r"/api/collections"), _create_collection),
+    (("POST",), re.compile(r"/api/collections/(?P<slug>[^/]+/[^/]+)/items"), _collect),
+    (("GET",), re.compile(r"/api/collections/(?P<slug>[^/]+/[^/]+)"), _read_collection),
     (("POST",), re.compile(rf"{_MODEL}/branch/(?P<branch>.+)"), _make_branch),
     (("POST",), re.compile(rf"{_MODEL}/preupload/(?P<revision>.+)"), _preupload),
     (("POST",), re.compile(rf"{_MODEL}/commit/(?P<revision>.+)"), _commit),

@@ -10,13 +10,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gluetune.errors import ConfigurationError
+from gluetune.suite_records import is_suite
+
 if TYPE_CHECKING:
     from gluetune.publishing.upload import Pushed
 
 
 def push(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    repo: Annotated[str, typer.Argument(help="The model's name on the Hub: owner/name.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or of a suite.")],
+    repo: Annotated[
+        str,
+        typer.Argument(help="The model's name on the Hub: owner/name. A suite's: owner/name-TASK."),
+    ],
     private: Annotated[
         bool, typer.Option("--private", help="Make the repository a private one.")
     ] = False,
@@ -25,11 +31,33 @@ def push(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the card and the files; touch no network.")
     ] = False,
+    seed: Annotated[
+        int | None, typer.Option(help="Of a suite: whose runs. Default: the first seed's.")
+    ] = None,
+    collection: Annotated[
+        str | None, typer.Option(help="Of a suite: title of a collection that lists its models.")
+    ] = None,
 ) -> None:
     """Publish a run's best model on the Hugging Face Hub, with a card made from its record."""
-    publish_and_tell(
-        run, repo, private=private, revision=revision, message=message, dry_run=dry_run
-    )
+    options = {"private": private, "revision": revision, "message": message, "dry_run": dry_run}
+    if is_suite(run):
+        _publish_suite(run, repo, seed=seed, collection=collection, **options)
+        return
+    if seed is not None or collection is not None:
+        raise ConfigurationError(
+            f"--seed and --collection are of a suite, and {run} is none.", hint="Leave them out."
+        )
+    publish_and_tell(run, repo, **options)
+
+
+def _publish_suite(suite: Path, repo: str, **options: Any) -> None:
+    from gluetune.publishing.suite_upload import push_suite
+
+    told, console = Console(stderr=True), Console()
+    for pushed in push_suite(
+        suite, repo, tell=lambda line: told.print(Text(line), soft_wrap=True), **options
+    ):
+        render_pushed(console, pushed)
 
 
 def publish_and_tell(run: Path, repo: str, **options: Any) -> None:

@@ -99,7 +99,7 @@ def push(
             gives back is not what was sent.
     """
     run = run if isinstance(run, Run) else Run(run)
-    findings = [*name_findings(repo, revision), *_run_findings(run)]
+    findings = [*name_findings(repo, revision), *run_findings(run)]
     if findings:
         raise ConfigurationError.of(findings)
     say = tell or (lambda line: None)
@@ -142,7 +142,8 @@ def name_findings(repo: str, revision: str | None = None) -> Iterator[Finding]:
         )
 
 
-def _run_findings(run: Run) -> Iterator[Finding]:
+def run_findings(run: Run) -> Iterator[Finding]:
+    """Yield what stands against publishing a run."""
     record = run.record
     if record.status is not Status.FINISHED:
         yield Finding(
