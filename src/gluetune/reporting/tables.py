@@ -104,7 +104,7 @@ def published_beside(record: Record) -> Sequence[Reference]:
 
     Other data than GLUE's validation sets are the sample, and a part of train that is held out.
     """
-    if record.model is None or _is_held_out(record):
+    if record.model is None or _is_held_out(record) or not record.spec.is_published:
         return ()
     if record.data and record.data.source in SAMPLES:
         return ()

@@ -6,6 +6,7 @@ import shlex
 
 import numpy as np
 
+from gluetune.data.tables import label_array
 from gluetune.errors import RunError
 from gluetune.evaluation.scoring import score_record
 from gluetune.metrics import majority_baseline
@@ -20,11 +21,12 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
     task = prepared.task
     baseline = majority_baseline(
         task,
-        prepared.train_table.column(task.label_column).to_numpy(),
+        label_array(prepared.train_table, task),
         {split: found.labels for split, found in prepared.validation.items()},
     )
     return Record(
         task=task.name,
+        own_task=task if prepared.config.is_own else None,
         seed=prepared.config.seed,
         started=now(),
         updated=now(),
