@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gluetune.config import TrainConfig
+    from gluetune.data.own.checking import CheckedFiles, check_files
     from gluetune.errors import (
         CheckpointError,
         ConfigurationError,
@@ -55,6 +56,7 @@ _HOMES = {
     "Answer": "gluetune.evaluation.predictor",
     "BestRun": "gluetune.tuning.outcomes",
     "CheckpointError": "gluetune.errors",
+    "CheckedFiles": "gluetune.data.own.checking",
     "Comparison": "gluetune.reporting.comparison",
     "ConfigurationError": "gluetune.errors",
     "DataError": "gluetune.errors",
@@ -83,6 +85,7 @@ _HOMES = {
     "TrainingError": "gluetune.errors",
     "Diagnosis": "gluetune.evaluation.diagnosing",
     "Verification": "gluetune.publishing.verification",
+    "check_files": "gluetune.data.own.checking",
     "compare": "gluetune.reporting.comparison",
     "compare_suites": "gluetune.reporting.comparison",
     "diagnose": "gluetune.evaluation.diagnosing",
@@ -106,6 +109,7 @@ __all__ = [
     "TASKS",
     "Answer",
     "BestRun",
+    "CheckedFiles",
     "CheckpointError",
     "Comparison",
     "ConfigurationError",
@@ -134,6 +138,7 @@ __all__ = [
     "TrainingError",
     "Verification",
     "__version__",
+    "check_files",
     "compare",
     "compare_suites",
     "diagnose",

@@ -107,13 +107,17 @@ def labels_of(task: TaskSpec) -> Labels:
     return Labels(kind, task.labels, task.metrics[0], task.beside)
 
 
-def read_own(config: TrainConfig, *, known: TaskSpec | None = None) -> OwnTask:
+def read_own(
+    config: TrainConfig, *, known: TaskSpec | None = None, problems: Problems | None = None
+) -> OwnTask:
     """Read and check the files of a configuration. `known`: a task whose labels are decided.
+
+    What is found is added to `problems`, also where that ends in an error.
 
     Raises DataError with every finding in every file; ConfigurationError for a metric or a column
     that there is not.
     """
-    problems = Problems()
+    problems = problems if problems is not None else Problems()
     wanted = _wanted(config)
     files = _files(config, problems)
     raw = {split: read_rows(path, wanted, problems) for split, path in files.items()}
@@ -211,7 +215,7 @@ def _usable_splits(
 def _tuning_part(config: TrainConfig, labels: Labels, rows: RawRows) -> dict[str, RawRows]:
     """Part the rows to train on from those to tune thresholds on, where there are enough."""
     seed = config.split_seed + 1
-    held = held_out(_strata(labels, rows), _groups(rows), _TUNED_SHARE, seed)
+    held = held_out(_strata(labels, rows, _TUNED_SHARE), _groups(rows), _TUNED_SHARE, seed)
     if not held.any():
         return {}
     parts = {TRAIN: ~held, TUNING: held}
@@ -221,9 +225,9 @@ def _tuning_part(config: TrainConfig, labels: Labels, rows: RawRows) -> dict[str
 def _split(
     config: TrainConfig, labels: Labels, rows: RawRows, problems: Problems
 ) -> tuple[RawRows, RawRows]:
-    held = held_out(
-        _strata(labels, rows), _groups(rows), config.validation_fraction, config.split_seed
-    )
+    fraction = config.validation_fraction
+    strata = _strata(labels, rows, fraction)
+    held = held_out(strata, _groups(rows), fraction, config.split_seed)
     if not held.any():
         problems.add(
             f"{rows.name}: nothing can be held out for validation: every class has a single "
@@ -233,10 +237,11 @@ def _split(
     return rows.keep(pa.array(np.flatnonzero(~held))), rows.keep(pa.array(np.flatnonzero(held)))
 
 
-def _strata(labels: Labels, rows: RawRows) -> NDArray[Any]:
+def _strata(labels: Labels, rows: RawRows, fraction: float) -> NDArray[Any]:
     if labels.kind == "number":
         values = label_column(rows, labels).to_numpy(zero_copy_only=False).astype(np.float64)
-        return strata_of_numbers(values)
+        # No more strata than rows to hold out, or none would have a row to spare.
+        return strata_of_numbers(values, max(1, min(10, round(len(values) * fraction))))
     if labels.kind == "classes":
         ids: NDArray[Any] = class_ids(rows, labels).to_numpy(zero_copy_only=False)
         return ids

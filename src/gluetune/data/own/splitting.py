@@ -57,8 +57,8 @@ def rarest_labels(matrix: NDArray[Any]) -> NDArray[np.int64]:
     return found
 
 
-def strata_of_numbers(values: NDArray[np.float64], bins: int = 10) -> NDArray[np.int64]:
-    """Return the tenth that each number lies in."""
+def strata_of_numbers(values: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """Return which of so many equally large parts each number lies in."""
     edges = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
     found: NDArray[np.int64] = np.searchsorted(edges, values, side="right")
     return found
