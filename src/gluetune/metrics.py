@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 HIDDEN_LABEL = -1
 """What GLUE writes in place of a test label."""
 
+_OF_SETS = frozenset({"f1_micro", "f1_macro", "exact_match"})
 _CORRELATIONS = frozenset({"pearson", "spearman"})
 _HIDDEN_HINT = "Score a validation split: GLUE's test labels are known to its leaderboard only."
 
@@ -69,7 +70,7 @@ def compute_metric(name: MetricName, predictions: Numbers, labels: Numbers) -> M
     import numpy as np
 
     predictions, labels = np.asarray(predictions), np.asarray(labels)
-    if labels.ndim == 2:
+    if labels.ndim == 2 and name in _OF_SETS:
         from gluetune.label_sets import compute_set_metric
 
         return compute_set_metric(name, predictions, labels)

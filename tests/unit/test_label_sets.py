@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
 from gluetune.errors import ConfigurationError, DataError
-from gluetune.metrics import compute_metric, majority_baseline, score_task
+from gluetune.label_sets import SET_METRICS, compute_set_metric
+from gluetune.metrics import _OF_SETS, compute_metric, majority_baseline, score_task
 from gluetune.predictions import Predictions
 from gluetune.statistics.agreement import agreement
 from gluetune.statistics.confusion import class_table
@@ -64,8 +65,11 @@ def test_the_metrics_are_scikit_learns(rows: Any) -> None:
 
 def test_what_is_no_set_is_refused() -> None:
     ones = np.ones((2, 3), dtype=int)
-    with pytest.raises(ConfigurationError, match="f1_micro"):
+    with pytest.raises(DataError, match=r"must be \(examples,\)"):
         compute_metric("accuracy", ones, ones)
+    with pytest.raises(ConfigurationError, match="of several labels"):
+        compute_set_metric("accuracy", ones, ones)
+    assert set(SET_METRICS) == _OF_SETS
     with pytest.raises(DataError, match="not all 0 or 1"):
         compute_metric("f1_micro", ones, ones * 2)
     with pytest.raises(DataError, match="both must be"):
