@@ -190,6 +190,8 @@ class Record(_Part):
     epochs: list[EpochRecord] = Field(default_factory=list)
     best: BestRecord | None = None
     majority_baseline: ScoreRecord | None = None
+    text_baseline: ScoreRecord | None = None
+    """TF-IDF with logistic regression, for text of the user's own."""
     timing: TimingRecord = Field(default_factory=TimingRecord)
     steps: int = 0
     """Optimiser steps done."""

@@ -111,6 +111,8 @@ def test_it_is_learnt_scored_compared_asked_and_shown(
     assert baseline is not None
     assert run.score is not None
     assert run.score > (baseline.score or 0) + 0.1
+    assert run.record.text_baseline is not None
+    assert (run.record.text_baseline.score or 0) > (baseline.score or 0)
     assert not best_epoch(run.record).collapsed
     assert run.record.best is not None
     assert run.record.best.reloaded is not None
@@ -139,6 +141,7 @@ def test_it_is_learnt_scored_compared_asked_and_shown(
     page = (run.path / "report.html").read_text(encoding="utf-8")
     assert all(label in page for label in run.task.labels)
     assert "are not shown" not in page
+    assert "Bag of words" in page
 
 
 def test_thresholds_are_kept_in_the_run_and_with_the_model(tmp_path: Path, model: Path) -> None:

@@ -57,6 +57,11 @@ def scores_table(run: Run, intervals: Mapping[str, Interval | None]) -> Table:
             (f"Majority, {name}", points(value), "", said)
             for name, value in _named(record.majority_baseline).items()
         ]
+    if record.text_baseline is not None:
+        rows += [
+            (f"Bag of words, {name}", points(value), "", "TF-IDF and a linear model, of train")
+            for name, value in _named(record.text_baseline).items()
+        ]
     rows += [_published_row(one) for one in published_beside(record)]
     return Table(
         "Scores in points, 0 to 100, with 95% intervals over the examples. "

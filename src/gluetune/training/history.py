@@ -10,10 +10,19 @@ from gluetune.data.tables import label_array
 from gluetune.errors import RunError
 from gluetune.evaluation.scoring import score_record
 from gluetune.metrics import majority_baseline
-from gluetune.records import BestRecord, EpochRecord, Record, Status, TimingRecord, now
+from gluetune.records import (
+    BestRecord,
+    EpochRecord,
+    Record,
+    ScoreRecord,
+    Status,
+    TimingRecord,
+    now,
+)
 from gluetune.runs import RunFolder
 from gluetune.training.environment import describe
 from gluetune.training.preflight import Prepared
+from gluetune.training.text_baseline import text_baseline
 
 
 def new_record(prepared: Prepared, folder: RunFolder) -> Record:
@@ -35,6 +44,21 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
         data=prepared.data,
         environment=describe(prepared.precision, prepared.device, prepared.config.processes),
         majority_baseline=score_record(baseline),
+        text_baseline=_text_baseline(prepared),
+    )
+
+
+def _text_baseline(prepared: Prepared) -> ScoreRecord | None:
+    """Return what a bag of words scores on text of the user's own; of GLUE that is known."""
+    if not prepared.config.is_own:
+        return None
+    return score_record(
+        text_baseline(
+            prepared.task,
+            prepared.train_table,
+            prepared.validation_tables,
+            balanced=prepared.config.class_weights == "balanced",
+        )
     )
 
 

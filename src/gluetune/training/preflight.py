@@ -51,6 +51,7 @@ class Prepared:
     checkpoint: Checkpoint
     classifier: Classifier
     train_table: pa.Table
+    validation_tables: Mapping[str, pa.Table]
     train: Encoded
     validation: Mapping[str, ScoredSplit]
     tuning: ScoredSplit | None
@@ -147,6 +148,7 @@ def _prepared(
         checkpoint=checkpoint,
         classifier=classifier,
         train_table=tables.train,
+        validation_tables=tables.validation,
         train=encoded["train"],
         validation={
             split: ScoredSplit.of(table, task, encoded[split])
