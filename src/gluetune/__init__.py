@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from gluetune.suite_records import Suite
     from gluetune.suites.run_suite import suite
     from gluetune.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
+    from gluetune.training.curve import CurvePoint, learning_curve
     from gluetune.training.run import train
     from gluetune.training.trainer import Trainer
     from gluetune.tuning.outcomes import BestRun
@@ -59,6 +60,7 @@ _HOMES = {
     "CheckedFiles": "gluetune.data.own.checking",
     "Comparison": "gluetune.reporting.comparison",
     "ConfigurationError": "gluetune.errors",
+    "CurvePoint": "gluetune.training.curve",
     "DataError": "gluetune.errors",
     "ExportRecord": "gluetune.exports",
     "Finding": "gluetune.errors",
@@ -92,6 +94,7 @@ _HOMES = {
     "evaluate": "gluetune.evaluation.measuring",
     "export": "gluetune.exporting.onnx",
     "get_task": "gluetune.tasks",
+    "learning_curve": "gluetune.training.curve",
     "load": "gluetune.evaluation.predictor",
     "predict": "gluetune.evaluation.file_predictions",
     "published": "gluetune.references",
@@ -113,6 +116,7 @@ __all__ = [
     "CheckpointError",
     "Comparison",
     "ConfigurationError",
+    "CurvePoint",
     "DataError",
     "Diagnosis",
     "ExportRecord",
@@ -145,6 +149,7 @@ __all__ = [
     "evaluate",
     "export",
     "get_task",
+    "learning_curve",
     "load",
     "predict",
     "published",

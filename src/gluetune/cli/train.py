@@ -69,6 +69,10 @@ def train(
     push_private: Annotated[
         bool, typer.Option("--push-private", help="With --push: as a private repository.")
     ] = False,
+    learning_curve: Annotated[
+        bool,
+        typer.Option("--learning-curve", help="Then train on 10, 25 and 50% too: would more help?"),
+    ] = False,
     **options: Any,
 ) -> None:
     """Fine-tune a checkpoint on a GLUE task or your own labelled text; the best epoch is kept."""
@@ -93,8 +97,22 @@ def train(
     if not processes_here().is_first:
         return
     render_run(Console(), run)
+    if learning_curve:
+        _print_curve(Console(), run)
     if push is not None:
         _push(run, push, push_private)
+
+
+def _print_curve(console: Console, run: Run) -> None:
+    """Train on parts of the training set, and print what each scored."""
+    from gluetune.training.curve import learning_curve
+
+    table = Table(title="Would more data help?", title_justify="left")
+    for name in ("of train", "examples", "score"):
+        table.add_column(name, justify="right")
+    for point in learning_curve(run, progress=True):
+        table.add_row(f"{point.share:.0%}", f"{point.rows:,}", shown(point.score))
+    console.print(table)
 
 
 def _check_push(repo: str | None, private: bool) -> None:

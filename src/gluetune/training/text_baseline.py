@@ -1,7 +1,7 @@
 """What a bag of words scores: TF-IDF with logistic regression, in seconds, beside the transformer.
 
-A fine-tuned model that does not beat it is not worth its cost. Numbers get ridge regression; several
-labels one classifier each.
+A fine-tuned model that does not beat it is not worth its cost. Numbers get ridge regression;
+several labels one classifier each.
 """
 
 from __future__ import annotations
