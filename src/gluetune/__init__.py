@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gluetune.config import TrainConfig
+    from gluetune.data.own.checking import CheckedFiles, check_files
     from gluetune.errors import (
         CheckpointError,
         ConfigurationError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from gluetune.suite_records import Suite
     from gluetune.suites.run_suite import suite
     from gluetune.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
+    from gluetune.training.curve import CurvePoint, learning_curve
     from gluetune.training.run import train
     from gluetune.training.trainer import Trainer
     from gluetune.tuning.outcomes import BestRun
@@ -56,8 +58,10 @@ _HOMES = {
     "Answer": "gluetune.evaluation.predictor",
     "BestRun": "gluetune.tuning.outcomes",
     "CheckpointError": "gluetune.errors",
+    "CheckedFiles": "gluetune.data.own.checking",
     "Comparison": "gluetune.reporting.comparison",
     "ConfigurationError": "gluetune.errors",
+    "CurvePoint": "gluetune.training.curve",
     "DataError": "gluetune.errors",
     "ExportRecord": "gluetune.exports",
     "Finding": "gluetune.errors",
@@ -84,12 +88,14 @@ _HOMES = {
     "TrainingError": "gluetune.errors",
     "Diagnosis": "gluetune.evaluation.diagnosing",
     "Verification": "gluetune.publishing.verification",
+    "check_files": "gluetune.data.own.checking",
     "compare": "gluetune.reporting.comparison",
     "compare_suites": "gluetune.reporting.comparison",
     "diagnose": "gluetune.evaluation.diagnosing",
     "evaluate": "gluetune.evaluation.measuring",
     "export": "gluetune.exporting.onnx",
     "get_task": "gluetune.tasks",
+    "learning_curve": "gluetune.training.curve",
     "load": "gluetune.evaluation.predictor",
     "predict": "gluetune.evaluation.file_predictions",
     "published": "gluetune.references",
@@ -108,9 +114,11 @@ __all__ = [
     "TASKS",
     "Answer",
     "BestRun",
+    "CheckedFiles",
     "CheckpointError",
     "Comparison",
     "ConfigurationError",
+    "CurvePoint",
     "DataError",
     "Diagnosis",
     "ExportRecord",
@@ -136,12 +144,14 @@ __all__ = [
     "TrainingError",
     "Verification",
     "__version__",
+    "check_files",
     "compare",
     "compare_suites",
     "diagnose",
     "evaluate",
     "export",
     "get_task",
+    "learning_curve",
     "load",
     "predict",
     "published",

@@ -13,16 +13,37 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from gluetune.errors import ConfigurationError, Finding
 from gluetune.files import write_text
-from gluetune.tasks import get_task
+from gluetune.tasks import get_task, is_task
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 ComputePath = Literal["unpadded", "grouped", "padded"]
 Compute = Literal["auto", "unpadded", "grouped", "padded"]
+Kind = Literal["auto", "classes", "number", "labels"]
+OnBadRow = Literal["stop", "skip"]
+ClassWeights = Literal["none", "balanced"]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Column = Annotated[str, StringConstraints(min_length=1)]
+"""Name of a column, which may begin or end with a space."""
+
+
+def _listed(value: Any) -> Any:
+    """Read "a,b" as two names; a list is taken as it is."""
+    return value.split(",") if isinstance(value, str) else value
+
+
+Columns = Annotated[tuple[Column, ...], BeforeValidator(_listed)]
 
 MACHINE_SETTINGS = frozenset(
     {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes"}
@@ -66,7 +87,10 @@ class TrainConfig(BaseModel):
         extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="constants"
     )
 
-    task: Name = Field(description="GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli.")
+    task: Name = Field(
+        description="GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli. "
+        "Of your own text: a name for it."
+    )
     model: Name = Field(
         "minilm",
         description="Checkpoint: a Hub id, a folder, or `minilm` (all-MiniLM-L6-v2, offline).",
@@ -77,6 +101,62 @@ class TrainConfig(BaseModel):
     data: Name | None = Field(
         None,
         description="`sample`, a folder of GLUE files, or nothing: GLUETUNE_DATA, else the Hub.",
+    )
+    train_file: Name | None = Field(
+        None,
+        description="Your own labelled text: CSV, TSV, JSON, JSON lines, Parquet or Arrow, also "
+        "with .gz or .zst.",
+    )
+    validation_file: Name | None = Field(
+        None, description="Labelled text to validate on. Default: a part of the training file."
+    )
+    test_file: Name | None = Field(
+        None, description="Labelled text kept apart, for `gluetune evaluate RUN --split test`."
+    )
+    data_set: Name | None = Field(
+        None, description="A data set on the Hub in place of files: user/name, or user/name:config."
+    )
+    train_split: Name | None = Field(
+        None, description="Split of the Hub's data set to train on. Default: train."
+    )
+    validation_split: Name | None = Field(
+        None,
+        description="Split of the Hub's data set to validate on. Default: validation, else a part "
+        "of the training split.",
+    )
+    text: Column | None = Field(None, description="Column of the text. Default: text.")
+    text_pair: Column | None = Field(None, description="Column of a second text.")
+    label: Columns | None = Field(
+        None,
+        description="Column of the label; for several labels an example also one column for each: "
+        "a,b,c. Default: label.",
+    )
+    kind: Kind = Field(
+        "auto",
+        description="What labels are: classes (one of several), number (regression), labels "
+        "(several, or none). auto is told by the data, and said.",
+    )
+    label_separator: Column | None = Field(
+        None, description="What stands between the labels of one example, e.g. ';'."
+    )
+    validation_fraction: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="Share of the training file to validate on, stratified by label; the same text "
+        "is never on both sides.",
+    )
+    split_seed: int = Field(
+        42,
+        ge=0,
+        lt=2**32,
+        description="Seed of that split alone, so that other seeds are scored on the same rows.",
+    )
+    group: Column | None = Field(
+        None, description="Column whose rows of one value are never split, e.g. user_id."
+    )
+    on_bad_row: OnBadRow = Field(
+        "stop", description="A row that cannot be used stops the work, or is left out and counted."
     )
     fraction: float = Field(
         1.0, gt=0, le=1, description="Share of the training set to use, stratified by label."
@@ -108,6 +188,14 @@ class TrainConfig(BaseModel):
     warmup: float = Field(
         0.0, ge=0, description="Warmup: a share of all steps below 1, a number of steps from 1 on."
     )
+    class_weights: ClassWeights = Field(
+        "none",
+        description="Weigh the loss of an example by its class: balanced gives every class the "
+        "same weight in sum.",
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of the target spread evenly over all classes."
+    )
     max_length: int | None = Field(
         None, ge=3, description="Tokens per example; longer ones are cut. Default: what fits."
     )
@@ -128,7 +216,9 @@ class TrainConfig(BaseModel):
     metric: Name = Field(
         "score",
         description="What chooses the best epoch: `score` (the task's own), one of its metrics, "
-        "`loss` (the lowest), or one that your compute_metrics returns.",
+        "`loss` (the lowest), or one that your compute_metrics returns. Of your own text it is the "
+        "score: accuracy, f1, f1_macro, matthews_correlation; pearson, spearman; f1_micro, "
+        "f1_macro, exact_match.",
     )
     early_stopping: int | None = Field(
         None, ge=1, description="Stop after so many epochs without a better one."
@@ -172,15 +262,58 @@ class TrainConfig(BaseModel):
         """The seed of the rows that `fraction` and `holdout` draw."""
         return self.seed if self.sampling_seed is None else self.sampling_seed
 
+    @model_validator(mode="before")
+    @classmethod
+    def _name_own_task(cls, values: Any) -> Any:
+        """Call a task of the user's own after its file, unless the user has a name for it."""
+        if not isinstance(values, Mapping) or values.get("task") is not None:
+            return values
+        source = values.get("train_file") or values.get("data_set")
+        return {**values, "task": own_name(str(source))} if source else values
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it trains on the user's own labelled text."""
+        return self.train_file is not None or self.data_set is not None
+
     def save(self, path: Path) -> None:
         """Write the configuration as YAML, without `output`: a repeat gets a folder of its own."""
-        values = self.model_dump(mode="json", exclude={"output"}, exclude_none=True)
+        left_out = {"output"} if self.is_own else {"output", *OWN_SETTINGS}
+        values = self.model_dump(mode="json", exclude=left_out, exclude_none=True)
         lines = []
         for name, value in values.items():
             description = type(self).model_fields[name].description or ""
             lines.append(f"# {' '.join(description.split())}")
             lines.append(dump_yaml({name: value}).rstrip("\n"))
         write_text(path, "\n".join(lines) + "\n")
+
+
+FILE_SETTINGS = ("train_file", "validation_file", "test_file")
+"""Settings that name a file of the user's own text."""
+
+OWN_SETTINGS = (
+    "validation_file",
+    "test_file",
+    "train_split",
+    "validation_split",
+    "text",
+    "text_pair",
+    "label",
+    "kind",
+    "label_separator",
+    "validation_fraction",
+    "split_seed",
+    "group",
+    "on_bad_row",
+)
+"""Settings that mean something for the user's own text only."""
+
+
+def own_name(source: str) -> str:
+    """Return what a task on the file or data set `source` is called; never as one of GLUE's."""
+    stem = source.rstrip("/").replace("\\", "/").rpartition("/")[2].split(".")[0].split(":")[0]
+    name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "text"
+    return f"own-{name}" if is_task(name) else name
 
 
 def make_config(
@@ -197,9 +330,15 @@ def make_config(
         config = TrainConfig.model_validate(dict(values))
     except ValidationError as error:
         findings = [_finding(detail, places or {}) for detail in error.errors()]
-    findings += _task_findings(values.get("task"))
+    if values.get("train_file") is None and values.get("data_set") is None:
+        findings += _own_only_findings(values, places or {})
+        findings += _task_findings(values.get("task"))
+    else:
+        findings += _own_findings(values)
     if config is None or findings:
         raise ConfigurationError.of(findings)
+    if config.is_own:
+        return config
     return config.model_copy(update={"task": get_task(config.task).name})
 
 
@@ -267,6 +406,49 @@ def _task_findings(task: object) -> list[Finding]:
     return []
 
 
+def _own_only_findings(values: Mapping[str, Any], places: Mapping[str, str]) -> list[Finding]:
+    """Refuse what only the user's own text can be given, where there is none."""
+    return [
+        Finding(
+            f"{places.get(name, flag_of(name))} is for your own labelled text, and no file is "
+            "given.",
+            "Type for instance: --train-file reviews.csv --text review --label stars",
+        )
+        for name in OWN_SETTINGS
+        if values.get(name) not in (None, TrainConfig.model_fields[name].default)
+    ]
+
+
+def _own_findings(values: Mapping[str, Any]) -> list[Finding]:
+    """Refuse settings that contradict the user's own text."""
+    findings = []
+    if values.get("train_file") is not None and values.get("data_set") is not None:
+        findings.append(
+            Finding("--train-file and --data-set are both given.", "Leave one of them out.")
+        )
+    name = values.get("task")
+    if isinstance(name, str) and is_task(name.strip()):
+        findings.append(
+            Finding(
+                f"'{name}' is GLUE's, and text of your own is given too.",
+                "Leave it out, or give your task another name.",
+            )
+        )
+    if values.get("data") is not None:
+        findings.append(
+            Finding("--data says where GLUE lies; text of your own is given.", "Leave it out.")
+        )
+    of_files = {"validation_file", "test_file"} if values.get("data_set") is not None else set()
+    of_hub = {"train_split", "validation_split"} if values.get("data_set") is None else set()
+    findings += [
+        Finding(f"{flag_of(field)} goes with {other} only.", "Leave it out.")
+        for fields, other in ((of_files, "--train-file"), (of_hub, "--data-set"))
+        for field in sorted(fields)
+        if values.get(field) is not None
+    ]
+    return findings
+
+
 def _finding(detail: Any, places: Mapping[str, str]) -> Finding:
     field = str(detail["loc"][0]) if detail["loc"] else ""
     place = places.get(field, field)
@@ -277,7 +459,8 @@ def _finding(detail: Any, places: Mapping[str, str]) -> Finding:
         return Finding(f"{place}: there is no setting '{field}'.", hint)
     if detail["type"] == "missing":
         return Finding(
-            f"No {field} is given.", "Type for instance: gluetune train cola, or --config FILE."
+            f"No {field} is given.",
+            "Type for instance: gluetune train cola, or --train-file FILE, or --config FILE.",
         )
     problem = detail["msg"][0].lower() + detail["msg"][1:]
     return Finding(f"{place} = {detail['input']!r}: {problem}.", _example(field))

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gluetune.errors import RunError
 from gluetune.files import write_json
+from gluetune.tasks import TaskSpec, get_task
 
 EXPORT_VERSION = 1
 
@@ -70,6 +71,8 @@ class ExportRecord(_Part):
     weights_sha256: str
     """Of the model.safetensors that it was made from."""
     task: str
+    own_task: TaskSpec | None = None
+    """A task of the user's own, whole."""
     outputs: list[int]
     """The model's output for each class."""
     inputs: list[str]
@@ -89,6 +92,11 @@ class ExportRecord(_Part):
     device: str
     versions: dict[str, str]
     checked: list[Checked]
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What the task is."""
+        return self.own_task or get_task(self.task)
 
     @property
     def is_good(self) -> bool:

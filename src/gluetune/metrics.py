@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 HIDDEN_LABEL = -1
 """What GLUE writes in place of a test label."""
 
+_OF_SETS = frozenset({"f1_micro", "f1_macro", "exact_match"})
 _CORRELATIONS = frozenset({"pearson", "spearman"})
 _HIDDEN_HINT = "Score a validation split: GLUE's test labels are known to its leaderboard only."
 
@@ -52,8 +53,10 @@ class TaskScore:
 def compute_metric(name: MetricName, predictions: Numbers, labels: Numbers) -> Measure:
     """Return the metric `name` of predictions against labels, both of shape (examples,).
 
-    Accuracy, F1 and Matthews correlation take class ids; F1 is binary, of class 1. Pearson and
-    Spearman take numbers. The value is a fraction: 0.5, not 50. It is undefined:
+    Accuracy, F1 and Matthews correlation take class ids; F1 is binary, of class 1, `f1_macro` the
+    mean over the classes that occur in labels or predictions. Pearson and Spearman take numbers.
+    Where an example may have several labels, arrays have the shape (examples, labels) and hold 0
+    and 1: see `gluetune.label_sets`. The value is a fraction: 0.5, not 50. It is undefined:
 
     - always, when there are no examples, or a prediction is NaN or infinite;
     - F1, when neither labels nor predictions hold class 1;
@@ -66,11 +69,15 @@ def compute_metric(name: MetricName, predictions: Numbers, labels: Numbers) -> M
     """
     import numpy as np
 
+    predictions, labels = np.asarray(predictions), np.asarray(labels)
+    if labels.ndim == 2 and name in _OF_SETS:
+        from gluetune.label_sets import compute_set_metric
+
+        return compute_set_metric(name, predictions, labels)
     if name not in _METRICS:
         raise ConfigurationError(
             f"There is no metric '{name}'.", hint=f"Metrics: {', '.join(_METRICS)}."
         )
-    predictions, labels = np.asarray(predictions), np.asarray(labels)
     findings = _faults(name, predictions, labels)
     if findings:
         raise DataError.of(findings)
@@ -103,11 +110,12 @@ def score_task(
         raise DataError.of(findings)
     by_split: dict[str, Mapping[str, Measure]] = {
         split: {
-            name: compute_metric(name, predictions[split], labels[split]) for name in task.metrics
+            name: compute_metric(name, predictions[split], labels[split])
+            for name in task.all_metrics
         }
         for split in predictions
     }
-    return TaskScore(_mean_over_splits(by_split), by_split)
+    return TaskScore(_mean_over_splits(task, by_split), by_split)
 
 
 def glue_average(scores: Mapping[str, float | None]) -> Measure:
@@ -143,7 +151,8 @@ def majority_baseline(
     """Return the score of one constant answer: the most frequent class of `train_labels`.
 
     The lowest class id wins a tie; a regression task answers with the mean label, whose
-    correlation is undefined. Labels have shape (examples,).
+    correlation is undefined; where an example may have several labels, with those that more than
+    half of the examples have. Labels have shape (examples,), or (examples, labels).
 
     Raises DataError for train labels that are absent, hidden or outside the task's, and as
     `score_task` does.
@@ -151,6 +160,12 @@ def majority_baseline(
     import numpy as np
 
     train_labels = np.asarray(train_labels)
+    if task.multi_label:
+        usual = (train_labels.mean(axis=0) > 0.5).astype(np.int64)
+        constant = {
+            split: np.tile(usual, (len(held), 1)) for split, held in validation_labels.items()
+        }
+        return score_task(task, constant, validation_labels)
     findings = _array_faults("labels", train_labels) or _task_faults(task, "labels", train_labels)
     if not train_labels.size:
         findings = [Finding("there are no labels to find the most frequent of")]
@@ -166,13 +181,14 @@ def majority_baseline(
 
 
 def collapsed(predictions: Numbers) -> bool:
-    """Whether class predictions of shape (examples,) are all the same, as of a run that failed.
+    """Whether class predictions, one a row, are all the same, as of a run that failed.
 
     Fewer than two predictions cannot show it: False.
     """
     import numpy as np
 
-    return len(predictions) > 1 and _is_constant(np.asarray(predictions))
+    values = np.asarray(predictions)
+    return len(values) > 1 and bool((values == values[0]).all())
 
 
 def _accuracy(predictions: Numbers, labels: Numbers) -> Measure:
@@ -187,6 +203,12 @@ def _f1(predictions: Numbers, labels: Numbers) -> Measure:
     if not (predictions == 1).any() and not (labels == 1).any():
         return Measure(None, "neither labels nor predictions hold the positive class (1)")
     return Measure(float(f1_score(labels, predictions, pos_label=1)))
+
+
+def _f1_macro(predictions: Numbers, labels: Numbers) -> Measure:
+    from sklearn.metrics import f1_score
+
+    return Measure(float(f1_score(labels, predictions, average="macro")))
 
 
 def _matthews_correlation(predictions: Numbers, labels: Numbers) -> Measure:
@@ -226,6 +248,7 @@ def _correlation(
 _METRICS: Mapping[str, Callable[[Numbers, Numbers], Measure]] = {
     "accuracy": _accuracy,
     "f1": _f1,
+    "f1_macro": _f1_macro,
     "matthews_correlation": _matthews_correlation,
     "pearson": _pearson,
     "spearman": _spearman,
@@ -242,9 +265,13 @@ def _mean(values: Iterable[float | None]) -> float:
     return math.fsum(defined) / len(defined)
 
 
-def _mean_over_splits(by_split: Mapping[str, Mapping[str, Measure]]) -> Measure:
-    if not by_split:
+def _mean_over_splits(task: TaskSpec, all_by_split: Mapping[str, Mapping[str, Measure]]) -> Measure:
+    if not all_by_split:
         return Measure(None, "no split was given")
+    by_split = {
+        split: {name: measures[name] for name in task.metrics}
+        for split, measures in all_by_split.items()
+    }
     reasons = [
         f"{split}: {name}: {measure.reason}"
         for split, measures in by_split.items()
@@ -273,6 +300,11 @@ def _score_faults(
             findings.append(Finding(f"{place}: there are no {absent}."))
             continue
         predicted, true = np.asarray(predictions[split]), np.asarray(labels[split])
+        if task.multi_label:
+            from gluetune.label_sets import set_faults
+
+            findings += _placed(place, set_faults(predicted, true, task.num_labels))
+            continue
         found = _faults(task.metrics[0], predicted, true) or [
             *_task_faults(task, "predictions", predicted),
             *_task_faults(task, "labels", true),

@@ -28,9 +28,10 @@ class Predictions:
 
     index: NDArray[Any]
     labels: NDArray[Any]
-    """Class ids of the task, or numbers; -1 where they are hidden."""
+    """Class ids of the task, or numbers; -1 where they are hidden. Where an example may have
+    several labels: shape (rows, labels), 0 or 1."""
     predicted: NDArray[Any]
-    """Class ids of the task, or numbers."""
+    """The same, as the model answers."""
     logits: NDArray[np.float32]
     """Shape (rows, classes) in the order of the task's classes, or (rows, 1)."""
 
@@ -47,8 +48,8 @@ class Predictions:
         return pa.table(
             {
                 "idx": pa.array(self.index),
-                "label": pa.array(self.labels),
-                "prediction": pa.array(self.predicted),
+                "label": _column(self.labels),
+                "prediction": _column(self.predicted),
                 "logits": pa.array(list(self.logits), pa.list_(pa.float32())),
             }
         )
@@ -62,10 +63,29 @@ class Predictions:
         flat = table["logits"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return cls(
             index=table["idx"].to_numpy(),
-            labels=table["label"].to_numpy(),
-            predicted=table["prediction"].to_numpy(),
+            labels=_values(table["label"]),
+            predicted=_values(table["prediction"]),
             logits=np.asarray(flat, dtype=np.float32).reshape(len(table), width),
         )
+
+
+def _column(values: NDArray[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(values) if values.ndim == 1 else pa.array(list(values))
+
+
+def _values(column: pa.ChunkedArray) -> NDArray[Any]:
+    import numpy as np
+    import pyarrow as pa
+
+    if not pa.types.is_list(column.type):
+        values: NDArray[Any] = column.to_numpy()
+        return values
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    width = len(flat) // len(column) if len(column) else 0
+    rows: NDArray[Any] = np.reshape(flat, (len(column), width))
+    return rows
 
 
 def kept_name(task: TaskSpec, split: str) -> str:

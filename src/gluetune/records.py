@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from gluetune.errors import RunError
 from gluetune.files import write_json
+from gluetune.tasks import TaskSpec, get_task
 
 RECORD_VERSION = 1
 
@@ -124,6 +125,8 @@ class DataRecord(_Part):
     fingerprints: dict[str, str]
     truncated: dict[str, int]
     """Examples that were cut to the model's length, by split."""
+    left_out: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """Rows of the user's own files that could not be used, by file and reason."""
     notes: list[str] = Field(default_factory=list)
 
 
@@ -173,6 +176,8 @@ class Record(_Part):
     version: int = RECORD_VERSION
     status: Status = Status.RUNNING
     task: str
+    own_task: TaskSpec | None = None
+    """A task of the user's own, whole; None for one of GLUE's, which its name says."""
     seed: int
     started: str
     updated: str
@@ -185,6 +190,8 @@ class Record(_Part):
     epochs: list[EpochRecord] = Field(default_factory=list)
     best: BestRecord | None = None
     majority_baseline: ScoreRecord | None = None
+    text_baseline: ScoreRecord | None = None
+    """TF-IDF with logistic regression, for text of the user's own."""
     timing: TimingRecord = Field(default_factory=TimingRecord)
     steps: int = 0
     """Optimiser steps done."""
@@ -197,6 +204,11 @@ class Record(_Part):
     notes: list[str] = Field(default_factory=list)
     """Anything that was decided on the way and that a reader should know."""
     error: ErrorRecord | None = None
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What the task is."""
+        return self.own_task or get_task(self.task)
 
     def save(self, path: Path) -> None:
         """Write the record as JSON, atomically."""

@@ -23,6 +23,7 @@ from gluetune.config import MACHINE_SETTINGS, TrainConfig, make_config, read_con
 from gluetune.errors import RunError
 from gluetune.predictions import Predictions, kept_fingerprint
 from gluetune.records import Record, Status, read_record
+from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,6 +69,11 @@ class Run:
     def config(self) -> TrainConfig:
         """What was decided."""
         return make_config(read_config(self.folder.config))
+
+    @property
+    def task(self) -> TaskSpec:
+        """What it was trained on: one of GLUE's tasks, or the user's own."""
+        return self._record.spec
 
     @property
     def status(self) -> str:

@@ -1,8 +1,9 @@
 """The tasks as records: what their columns, labels, splits, metrics and submission files are.
 
 Nothing else in gluetune knows a task by its name: MNLI's two validation sets, STS-B's regression
-and AX's lack of training data are fields here. Sizes, label ids and file names are those of the
-GLUE leaderboard (Wang et al. 2019, arXiv 1804.07461; https://gluebenchmark.com).
+and AX's lack of training data are fields here. A user's own text makes a record of the same kind.
+Sizes, label ids and file names are those of the GLUE leaderboard (Wang et al. 2019, arXiv
+1804.07461; https://gluebenchmark.com).
 """
 
 from __future__ import annotations
@@ -11,14 +12,23 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from gluetune.errors import ConfigurationError
 
 HELD_OUT = "holdout"
 """Name of the part of a training set that is held out and scored in validation's place."""
 
-MetricName = Literal["accuracy", "f1", "matthews_correlation", "pearson", "spearman"]
+MetricName = Literal[
+    "accuracy",
+    "f1",
+    "f1_macro",
+    "f1_micro",
+    "exact_match",
+    "matthews_correlation",
+    "pearson",
+    "spearman",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +55,12 @@ class TaskSpec:
     """Class names by id; empty for regression."""
     metrics: tuple[MetricName, ...]
     """The official metrics. The task's score is their mean, over all validation splits."""
+    beside: tuple[MetricName, ...] = ()
+    """Metrics that are told beside the official ones and do not count towards the score."""
+    multi_label: bool = False
+    """Whether an example may have several of the labels, or none."""
+    thresholds: tuple[float, ...] = ()
+    """Logit above which each label is given, where that is not 0; of several labels only."""
     train_split: str | None = "train"
     validation_splits: tuple[str, ...] = ("validation",)
     test_splits: tuple[str, ...] = ("test",)
@@ -64,6 +80,24 @@ class TaskSpec:
     def is_regression(self) -> bool:
         """Whether labels are numbers rather than classes."""
         return not self.labels
+
+    @property
+    def is_published(self) -> bool:
+        """Whether a leaderboard scores it, so that there are results to hold a score against."""
+        return bool(self.submission)
+
+    @property
+    def all_metrics(self) -> tuple[MetricName, ...]:
+        """The metrics that are computed: those of the score first."""
+        return (*self.metrics, *self.beside)
+
+    def label_text(self, label: Any) -> str:
+        """Return a label or an answer as text: a number, a class's name, or names of labels."""
+        if self.is_regression:
+            return f"{label:.2f}"
+        if self.multi_label:
+            return ", ".join(n for n, given in zip(self.labels, label, strict=True) if given) or "-"
+        return self.labels[int(label)]
 
     @property
     def num_labels(self) -> int:
@@ -246,6 +280,11 @@ def get_task(name: str) -> TaskSpec:
 
 def _loosely(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
+
+
+def is_task(name: str) -> bool:
+    """Whether `get_task` knows the name."""
+    return name.lower() in TASKS or _loosely(name) in _BY_LOOSE_NAME
 
 
 _BY_LOOSE_NAME = {_loosely(name): spec for name, spec in TASKS.items()}

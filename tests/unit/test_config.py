@@ -8,7 +8,14 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gluetune.config import TrainConfig, flag_of, make_config, parse_assignment, read_config
+from gluetune.config import (
+    TrainConfig,
+    flag_of,
+    make_config,
+    own_name,
+    parse_assignment,
+    read_config,
+)
 from gluetune.errors import ConfigurationError
 from gluetune.tasks import GLUE_TASKS
 
@@ -102,6 +109,51 @@ def test_a_missing_task_is_told_with_an_example() -> None:
     (finding,) = refused({}).findings
     assert finding.message == "No task is given."
     assert "gluetune train cola" in finding.hint
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("data/My Reviews.csv.gz", "my-reviews"),
+        ("cola.csv", "own-cola"),
+        ("user/SST-2", "own-sst-2"),
+        ("user/imdb:plain", "imdb"),
+        ("评论.tsv", "text"),
+    ],
+)
+def test_a_task_of_the_users_own_is_called_after_its_file_and_never_as_glues(
+    source: str, name: str
+) -> None:
+    assert own_name(source) == name
+    assert make_config({"train_file": source}).task == name
+
+
+def test_what_only_own_text_can_be_given_is_refused_without_it() -> None:
+    error = refused({"task": "cola", "text": "review", "group": "user", "kind": "number"})
+    assert [finding.message.split()[0] for finding in error.findings] == [
+        "--text",
+        "--kind",
+        "--group",
+    ]
+    assert all("--train-file" in finding.hint for finding in error.findings)
+
+
+def test_own_text_contradicts_glue_all_at_once() -> None:
+    error = refused(
+        {
+            "task": "cola",
+            "train_file": "a.csv",
+            "data_set": "user/name",
+            "data": "sample",
+            "test_file": "b.csv",
+        }
+    )
+    assert len(error.findings) == 4
+
+
+def test_columns_may_be_a_list_or_separated_by_commas() -> None:
+    assert make_config({"train_file": "a.csv", "label": "a,b"}).label == ("a", "b")
+    assert make_config({"train_file": "a.csv", "label": ["a,b", " c"]}).label == ("a,b", " c")
 
 
 def test_ax_is_refused_with_the_task_that_answers_it() -> None:
@@ -229,10 +281,35 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "compute": st.sampled_from(["auto", "unpadded", "grouped", "padded"]),
     "compact_vocabulary": st.booleans(),
     "threads": st.none() | st.integers(1, 64),
+    "class_weights": st.sampled_from(["none", "balanced"]),
+    "label_smoothing": st.floats(0, 0.9),
     "set": st.dictionaries(_TEXT, _VALUE | st.lists(_VALUE, max_size=3), max_size=3),
 }
-CONFIGS = st.fixed_dictionaries(
-    {"task": st.sampled_from([*GLUE_TASKS, "mnli-mm"])}, optional=FIELDS
+_OWN = {
+    "text": st.none() | _TEXT | _WORDLIKE,
+    "text_pair": st.none() | _TEXT | _WORDLIKE,
+    "label": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
+    "kind": st.sampled_from(["auto", "classes", "number", "labels"]),
+    "label_separator": st.none() | st.sampled_from([";", " ", "\t", ","]),
+    "validation_fraction": st.floats(0.01, 0.99),
+    "split_seed": st.integers(0, 2**32 - 1),
+    "group": st.none() | _TEXT | _WORDLIKE,
+    "on_bad_row": st.sampled_from(["stop", "skip"]),
+}
+_OF_FILES = {name: st.none() | _TEXT for name in ("validation_file", "test_file")}
+_OF_HUB = {name: st.none() | _TEXT for name in ("train_split", "validation_split")}
+OWN_FIELDS = {"train_file", "data_set", *_OWN, *_OF_FILES, *_OF_HUB}
+CONFIGS = st.one_of(
+    st.fixed_dictionaries({"task": st.sampled_from([*GLUE_TASKS, "mnli-mm"])}, optional=FIELDS),
+    *(
+        st.fixed_dictionaries(
+            {source: _TEXT},
+            optional={name: values for name, values in FIELDS.items() if name != "data"}
+            | _OWN
+            | more,
+        )
+        for source, more in (("train_file", _OF_FILES), ("data_set", _OF_HUB))
+    ),
 )
 
 
@@ -250,7 +327,7 @@ def test_a_saved_configuration_reads_back_equal(tmp_path: Path, values: dict[str
 
 
 def test_the_round_trip_covers_every_field() -> None:
-    assert set(FIELDS) == set(TrainConfig.model_fields) - {"task", "output"}
+    assert {*FIELDS, *OWN_FIELDS} == set(TrainConfig.model_fields) - {"task", "output"}
 
 
 def test_a_saved_configuration_explains_itself_and_leaves_the_output_out(tmp_path: Path) -> None:

@@ -242,13 +242,21 @@ def test_the_page_of_flags_says_what_the_command_line_does() -> None:
     assert {"nothing", "refused"} < set(outcomes.values())
 
 
+def _context(words: list[str]) -> list[str]:
+    """Return what the flags of a row stand beside: a task, or the file that they are about."""
+    if {"--task_name", "--train_file", "--dataset_name"} & set(words):
+        return []
+    of_files = {"--validation_file", "--test_file", "--text_column_name", "--label_column_name"}
+    return ["--train-file", "train.csv"] if of_files & set(words) else ["cola"]
+
+
 def outcome(words: list[str]) -> str:
     """Return what becomes of flags of run_glue.py: gluetune's words, `nothing`, or `refused`."""
     from gluetune.training.arguments import check_set
 
     try:
         translated = run_glue.translate(["train", *words])[1:]
-        task = [] if "--task_name" in words else ["cola"]
+        task = _context(words)
         options = parse(["train", *task, *translated, "--seed", "1"])
         check_set(settings_of(options).get("set", {}))
     except ConfigurationError:

@@ -26,6 +26,7 @@ from gluetune.records import (
     now,
     read_record,
 )
+from gluetune.tasks import TaskSpec
 
 SCORE = ScoreRecord(
     score=None,
@@ -83,7 +84,11 @@ def full_record() -> Record:
         epochs=[EPOCH],
         best=BestRecord(epoch=1.0, step=10, validation=SCORE, reloaded=SCORE, agrees=True),
         majority_baseline=SCORE,
+        text_baseline=SCORE,
         timing=TimingRecord(train_seconds=1.5, examples_per_second=3.0),
+        own_task=TaskSpec(
+            name="mine", title="", text_columns=("a",), labels=("x", "y"), metrics=("f1",), rows={}
+        ),
         steps=10,
         total_steps=20,
         resumed_from=[5],

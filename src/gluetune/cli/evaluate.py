@@ -117,9 +117,7 @@ def _print(
 
 
 def _plain(found: Measured, count: int) -> dict[str, Any]:
-    from gluetune.tasks import get_task
-
-    task = get_task(found.task)
+    task = found.spec
     return {
         "model": found.model,
         "task": found.task,
@@ -150,9 +148,12 @@ def _plain_answers(task: TaskSpec, predictions: Predictions, count: int) -> dict
     worst = [int(predictions.index[row]) for row in hardest(task, predictions, count)]
     if task.is_regression:
         return {"residuals": dataclasses.asdict(residuals(predictions)), "hardest_idx": worst}
+    classes = [dataclasses.asdict(row) for row in class_table(task, predictions)]
+    if task.multi_label:
+        return {"classes": classes, "hardest_idx": worst}
     matrix = confusion_matrix(predictions.labels, predictions.predicted, task.num_labels)
     return {
-        "classes": [dataclasses.asdict(row) for row in class_table(task, predictions)],
+        "classes": classes,
         "confusion": matrix.tolist(),
         "calibration": dataclasses.asdict(calibration(predictions)),
         "hardest_idx": worst,

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gluetune.records import shown
-from gluetune.tasks import TaskSpec, get_task
+from gluetune.tasks import TaskSpec
 from gluetune.visible_text import visible
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _LONGEST = 200
 
 def measured_tables(found: Measured, hardest: int) -> Iterator[Table | Text]:
     """Yield what is printed of a measured model."""
-    task = get_task(found.task)
+    task = found.spec
     yield _scores(found)
     if found.suspicion:
         yield Text(found.suspicion, style="yellow")
@@ -34,6 +34,8 @@ def measured_tables(found: Measured, hardest: int) -> Iterator[Table | Text]:
     for split, predictions in found.predictions.items():
         if task.is_regression:
             yield _residuals(split, predictions)
+        elif task.multi_label:
+            yield _labels(task, split, predictions)
         else:
             yield _confusion(task, split, predictions)
             yield _calibration(split, predictions)
@@ -99,6 +101,16 @@ def _confusion(task: TaskSpec, split: str, predictions: Predictions) -> Table:
     return table
 
 
+def _labels(task: TaskSpec, split: str, predictions: Predictions) -> Table:
+    from gluetune.statistics.confusion import class_table
+
+    table = _table(f"{split}: labels", ("", "examples", "precision", "recall", "F1"))
+    for row in class_table(task, predictions):
+        rates = (shown(value) for value in (row.precision, row.recall, row.f1))
+        table.add_row(Text(visible(row.name)), f"{row.support:,}", *rates)
+    return table
+
+
 def _calibration(split: str, predictions: Predictions) -> Table:
     from gluetune.statistics.calibration import calibration
 
@@ -132,11 +144,10 @@ def _hardest(found: Measured, task: TaskSpec, split: str, count: int) -> Table:
         table.add_column(name, overflow="fold")
     for row in hardest(task, predictions, count):
         label, answer = predictions.labels[row], predictions.predicted[row]
-        if task.is_regression:
-            said = (f"{label:.2f}", f"{answer:.2f}")
-        else:
+        said = (task.label_text(label), task.label_text(answer))
+        if not task.is_regression and not task.multi_label:
             sure = probabilities(predictions.logits[row]).max()
-            said = (task.labels[int(label)], f"{task.labels[int(answer)]} ({sure:.3f})")
+            said = (said[0], f"{said[1]} ({sure:.3f})")
         shown_texts = [_cut(str(texts[column][int(row)])) for column in task.text_columns]
         cells = [str(predictions.index[row]), *said, "\n".join(shown_texts)]
         table.add_row(*map(Text, cells))

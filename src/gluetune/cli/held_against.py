@@ -37,6 +37,10 @@ def held_against(record: Record) -> Table:
         baseline = record.majority_baseline.flat()
         cells = (shown(baseline.get(name)) for name in best)
         table.add_row("majority class", *cells, "the most frequent label of train")
+    if record.text_baseline:
+        words = record.text_baseline.flat()
+        cells = (shown(words.get(name)) for name in best)
+        table.add_row("bag of words", *cells, "TF-IDF, linear model")
     for references in _published(record):
         table.add_row(*_published_row(references, list(best)))
     return table

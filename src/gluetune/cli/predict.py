@@ -43,7 +43,9 @@ def predict(
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option(help="CSV, JSON lines, Parquet or text. Default: standard input."),
+        typer.Option(
+            help="CSV, TSV, JSON, Parquet, Arrow, text, also packed. Default: standard input."
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="The same with the answers. Default: standard output.")
@@ -53,7 +55,7 @@ def predict(
     ] = None,
     text_pair: Annotated[str | None, typer.Option(help="Column of a pair's second text.")] = None,
     file_format: Annotated[
-        str | None, typer.Option("--format", help="csv, jsonl, parquet or text.")
+        str | None, typer.Option("--format", help="csv, tsv, jsonl, json, parquet, arrow or text.")
     ] = None,
     on_error: Annotated[
         str, typer.Option(help="What a row that cannot be used does: stop, or skip (and be told).")
@@ -126,13 +128,16 @@ def _answer(console: Console, predictor: Predictor, texts: list[str], as_json: b
     if found.label is None:
         console.print(Text(f"{found.score:.4f}"))
     for name, share in sorted(found.probabilities.items(), key=lambda each: -each[1]):
-        style = "bold" if name == found.label else ""
+        given = found.label == name if found.labels is None else name in found.labels
+        style = "bold" if given else ""
         console.print(Text(f"{share:.4f}  {visible(name)}", style), soft_wrap=True)
 
 
 def _plain(found: Answer) -> dict[str, Any]:
     if found.label is None:
         return {"score": found.score}
+    if found.labels is not None:
+        return {"labels": list(found.labels), "probabilities": found.probabilities}
     return {"label": found.label, "score": found.score, "probabilities": found.probabilities}
 
 

@@ -14,6 +14,9 @@ from gluetune.errors import ConfigurationError, Finding
 
 ALIASES = {
     "model_name_or_path": "--model",
+    "dataset_name": "--data-set",
+    "text_column_name": "--text",
+    "label_column_name": "--label",
     "model_revision": "--revision",
     "max_seq_length": "--max-length",
     "output_dir": "--output",
@@ -21,6 +24,7 @@ ALIASES = {
     "num_train_epochs": "--epochs",
     "warmup_steps": "--warmup",
     "warmup_ratio": "--warmup",
+    "label_smoothing_factor": "--label-smoothing",
     "resume_from_checkpoint": "--resume",
 }
 """Flags that take a value and mean one of gluetune's."""
@@ -61,11 +65,7 @@ REFUSED = {
     "max_eval_samples": "Validation is always scored whole.",
     "max_predict_samples": "Validation is always predicted whole.",
     "do_predict": "Validation is always predicted; `gluetune submit RUN` predicts the test splits.",
-    "dataset_name": "Only GLUE's tasks can be trained yet: give TASK, and --data for where it is.",
-    "dataset_config_name": "Only GLUE's tasks can be trained yet: give TASK.",
-    "train_file": "Only GLUE's tasks can be trained yet: give TASK.",
-    "validation_file": "Only GLUE's tasks can be trained yet: give TASK.",
-    "test_file": "Only GLUE's tasks can be trained yet: give TASK.",
+    "dataset_config_name": "Type: --data-set user/name:config",
 }
 """Flags that gluetune has no place for, with what to do instead."""
 

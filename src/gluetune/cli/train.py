@@ -69,9 +69,13 @@ def train(
     push_private: Annotated[
         bool, typer.Option("--push-private", help="With --push: as a private repository.")
     ] = False,
+    learning_curve: Annotated[
+        bool,
+        typer.Option("--learning-curve", help="Then train on 10, 25 and 50% too: would more help?"),
+    ] = False,
     **options: Any,
 ) -> None:
-    """Fine-tune a checkpoint on a GLUE task, and keep the best epoch in a run folder."""
+    """Fine-tune a checkpoint on a GLUE task or your own labelled text; the best epoch is kept."""
     settings = given_settings(options)
     _check_push(push, push_private)
     from gluetune.evaluation.processes import processes_here
@@ -93,8 +97,22 @@ def train(
     if not processes_here().is_first:
         return
     render_run(Console(), run)
+    if learning_curve:
+        _print_curve(Console(), run)
     if push is not None:
         _push(run, push, push_private)
+
+
+def _print_curve(console: Console, run: Run) -> None:
+    """Train on parts of the training set, and print what each scored."""
+    from gluetune.training.curve import learning_curve
+
+    table = Table(title="Would more data help?", title_justify="left")
+    for name in ("of train", "examples", "score"):
+        table.add_column(name, justify="right")
+    for point in learning_curve(run, progress=True):
+        table.add_row(f"{point.share:.0%}", f"{point.rows:,}", shown(point.score))
+    console.print(table)
 
 
 def _check_push(repo: str | None, private: bool) -> None:
@@ -190,23 +208,29 @@ def _next_steps(run: Run) -> Text:
 
 def _commands(run: Run) -> list[str]:
     """Return what to type next: use the model, look at the data, learn what the seed does."""
-    from gluetune.tasks import get_task
-
     record = run.record
-    texts = ["Some text.", "Some other text."][: len(get_task(record.task).text_columns)]
+    texts = ["Some text.", "Some other text."][: len(run.task.text_columns)]
     example = dict(zip(("text", "text_pair"), texts, strict=False))
     code = (
         "from transformers import pipeline; "
         f"print(pipeline('text-classification', '{run.path}/model')({example}))"
     )
-    data = f" --data {shlex.quote(record.data.source)}" if record.data else ""
     typed = " ".join(f'"{text}"' for text in texts)
     return [
         f"gluetune predict {run.path} {typed}",
         f'python -c "{code}"',
-        f"gluetune show {record.task}{data}",
+        *_looking(run),
         f"{run.config.command} --config {run.folder.config} --seed {record.seed + 1}",
     ]
+
+
+def _looking(run: Run) -> list[str]:
+    """Return what shows the data again; GLUE's only, whose columns are known."""
+    record = run.record
+    if record.own_task is not None:
+        return [f"gluetune report {run.path}"]
+    data = f" --data {shlex.quote(record.data.source)}" if record.data else ""
+    return [f"gluetune show {record.task}{data}"]
 
 
 def _metric_names(epoch: EpochRecord) -> list[str]:

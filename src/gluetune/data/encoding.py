@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from gluetune.data.tables import fingerprint
+from gluetune.data.tables import fingerprint, label_array
 from gluetune.errors import ConfigurationError
 from gluetune.files import cache_folder, disk_errors
 from gluetune.tasks import TaskSpec
@@ -28,7 +28,8 @@ class Encoded:
 
     examples: Dataset
     """Columns: the tokenizer's (`input_ids`, …; not padded) and `labels`: float32 for regression,
-    else the number of the model's output, -1 where hidden."""
+    a 0.0 or 1.0 for each of the model's outputs where an example may have several labels, else the
+    number of the model's output, -1 where hidden."""
     lengths: npt.NDArray[np.int64]
     """Tokens of each example."""
     truncated: int
@@ -52,7 +53,7 @@ def encode(
     import datasets
 
     _check_room(task, tokenizer, max_length)
-    texts = table.select(task.text_columns)
+    texts = table.select(task.text_columns).rename_columns(_names(task))
     key = _cache_key(texts, tokenizer, max_length)
     folder = cache_folder() / "tokens"
     with _no_progress_bars(), disk_errors(folder):
@@ -60,7 +61,7 @@ def encode(
         tokens = datasets.Dataset(texts).map(
             lambda rows: _tokenize(rows, task, tokenizer, max_length),
             batched=True,
-            remove_columns=list(task.text_columns),
+            remove_columns=_names(task),
             cache_file_name=str(folder / f"{key}.arrow"),
             new_fingerprint=key,
         )
@@ -83,7 +84,10 @@ def encode_one(
     max_length: int | None = None,
 ) -> dict[str, list[int]]:
     """Return one example as the model receives it: each of its inputs, by name."""
-    rows = {column: [example[column]] for column in task.text_columns}
+    rows = {
+        name: [example[column]]
+        for name, column in zip(_names(task), task.text_columns, strict=True)
+    }
     encoded = _call(rows, task, tokenizer, max_length)
     return {name: list(values[0]) for name, values in encoded.items()}
 
@@ -97,6 +101,11 @@ def _check_room(task: TaskSpec, tokenizer: PreTrainedTokenizerBase, max_length: 
             "are the tokenizer's own.",
             hint="Type for instance: --max-length 128",
         )
+
+
+def _names(task: TaskSpec) -> list[str]:
+    """Return what the texts are called on their way: a user's column may be `input_ids`."""
+    return [f"text_{number}" for number in range(len(task.text_columns))]
 
 
 def _tokenize(
@@ -118,7 +127,7 @@ def _call(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int | None,
 ) -> dict[str, list[Any]]:
-    columns = [list(rows[name]) for name in task.text_columns]
+    columns = [list(rows[name]) for name in _names(task)]
     encoded = tokenizer(*columns, truncation=max_length is not None, max_length=max_length)
     return {name: list(encoded[name]) for name in encoded}
 
@@ -134,7 +143,7 @@ def _truncated(
     truncated = [False] * len(lengths)
     full = [index for index, length in enumerate(lengths) if length == max_length]
     if full:
-        again = {name: [rows[name][index] for index in full] for name in task.text_columns}
+        again = {name: [rows[name][index] for index in full] for name in _names(task)}
         whole = _call(again, task, tokenizer, None)["input_ids"]
         for index, ids in zip(full, whole, strict=True):
             truncated[index] = len(ids) > lengths[index]
@@ -142,11 +151,15 @@ def _truncated(
 
 
 def _labels(table: pa.Table, task: TaskSpec, outputs: tuple[int, ...]) -> pa.Array:
-    labels = table.column(task.label_column).combine_chunks()
     if task.is_regression:
-        return labels.cast(pa.float32())
+        return table.column(task.label_column).combine_chunks().cast(pa.float32())
+    labels = label_array(table, task)
+    if task.multi_label:
+        ordered = np.empty(labels.shape, dtype=np.float32)
+        ordered[:, list(outputs)] = labels
+        return pa.FixedSizeListArray.from_arrays(pa.array(ordered.reshape(-1)), task.num_labels)
     # A hidden label (-1) stays hidden: it is no output.
-    return pa.array([outputs[label] if label >= 0 else -1 for label in labels.to_pylist()])
+    return pa.array(np.where(labels >= 0, np.asarray(outputs, dtype=np.int64)[labels], -1))
 
 
 def _cache_key(texts: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> str:

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from gluetune.data.own.splitting import rarest_labels
+from gluetune.data.tables import label_array
 from gluetune.errors import ConfigurationError
 from gluetune.tasks import TaskSpec
 
@@ -60,7 +62,7 @@ def hold_out(table: pa.Table, task: TaskSpec, share: float, seed: int) -> tuple[
 
 def _drawn_strata(table: pa.Table, task: TaskSpec, seed: int) -> list[npt.NDArray[np.intp]]:
     """Return the rows of each stratum, in the order in which they are drawn."""
-    strata = _strata(table[task.label_column].to_numpy(), task)
+    strata = _strata(label_array(table, task), task)
     # The raw stream of PCG64 is fixed by NumPy's policy (NEP 19), the methods of Generator are not.
     draw = np.random.PCG64(seed).random_raw(table.num_rows)
     members = (np.flatnonzero(strata == stratum) for stratum in np.unique(strata))
@@ -70,6 +72,8 @@ def _drawn_strata(table: pa.Table, task: TaskSpec, seed: int) -> list[npt.NDArra
 def _strata(
     labels: npt.NDArray[np.int64 | np.float32], task: TaskSpec
 ) -> npt.NDArray[np.int64 | np.float32]:
+    if task.multi_label:
+        return rarest_labels(labels)
     if not task.is_regression or not len(labels):
         return labels
     edges = np.quantile(labels.astype(np.float64), np.linspace(0, 1, _REGRESSION_BINS + 1)[1:-1])

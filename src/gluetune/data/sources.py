@@ -8,11 +8,14 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from gluetune.config import TrainConfig
 from gluetune.data import glue_download, parquet_folder
 from gluetune.data.findings import nearest
 from gluetune.data.hub_source import HUB_REPOSITORY, HubSource
+from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.data.sample_source import SAMPLE, SAMPLES, SampleSource
 from gluetune.errors import ConfigurationError, DataError
+from gluetune.runs import Run
 from gluetune.tasks import TaskSpec
 
 DATA_VARIABLE = "GLUETUNE_DATA"
@@ -52,6 +55,43 @@ def open_source(data: str | None) -> Source:
     if from_environment:
         return _named(from_environment, f"{DATA_VARIABLE}={from_environment}")
     return HubSource()
+
+
+def source_of(
+    config: TrainConfig, *, recorded: str | None = None, task: TaskSpec | None = None
+) -> Source:
+    """Return the source of a configuration: GLUE's, or the user's own files.
+
+    `recorded` is the name under which a run's record has it, `task` what a run says its task is.
+    """
+    if config.is_own:
+        return OwnSource(config, task=task)
+    return open_source(recorded if recorded is not None else config.data)
+
+
+def other_source(config: TrainConfig, task: TaskSpec, data: str) -> Source:
+    """Return another source for the task of a run: for a task of the user's own, a file."""
+    if not config.is_own:
+        return open_source(data)
+    path = Path(data).expanduser()
+    if not path.is_file():
+        raise ConfigurationError(
+            f"--data {data}: there is no such file, and '{task.name}' is your own text.",
+            hint="Give a file with the same columns.",
+        )
+    return OwnFile(config, task, path)
+
+
+def asked_source(run: Run | None, task: TaskSpec, data: str | None) -> Source:
+    """Return where a model is asked: a run's own data, unless others are named or another task."""
+    own = run is not None and run.task == task
+    if data is not None:
+        return other_source(run.config, task, data) if run and own else open_source(data)
+    if run is None or run.record.data is None:
+        return open_source(None)
+    if not own:
+        return open_source(None if run.config.is_own else run.record.data.source)
+    return source_of(run.config, recorded=run.record.data.source, task=task)
 
 
 def _named(data: str, asked: str) -> Source:

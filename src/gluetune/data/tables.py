@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,8 @@ def canonical_schema(task: TaskSpec) -> pa.Schema:
     """Return the columns and types of a canonical table of `task`."""
     texts = [(column, pa.string()) for column in task.text_columns]
     label = pa.float32() if task.is_regression else pa.int64()
+    if task.multi_label:
+        label = pa.list_(pa.int8(), task.num_labels)
     return pa.schema([*texts, (task.label_column, label), (task.index_column, pa.int32())])
 
 
@@ -92,6 +95,17 @@ def hidden_labels(task: TaskSpec, labels: npt.NDArray[np.generic]) -> npt.NDArra
     return mask & (not low <= HIDDEN_LABEL <= high)
 
 
+def label_array(table: pa.Table, task: TaskSpec) -> npt.NDArray[Any]:
+    """Return the labels of a canonical table: shape (rows,), or (rows, labels) of several each."""
+    column = table.column(task.label_column)
+    if not task.multi_label:
+        labels: npt.NDArray[Any] = column.to_numpy()
+        return labels
+    flat = column.combine_chunks().flatten().to_numpy()
+    rows: npt.NDArray[Any] = flat.reshape(len(table), task.num_labels).astype(np.int64)
+    return rows
+
+
 def fingerprint(table: pa.Table) -> str:
     """Return the sha256 (hex) of the rows of a canonical table, in their order.
 
@@ -112,6 +126,9 @@ def _canonical_bytes(column: pa.ChunkedArray) -> list[bytes | memoryview]:
         return [(values + np.float32(0)).astype("<f4").tobytes()]  # + 0 turns -0.0 into 0.0
     if pa.types.is_integer(column.type):
         return [column.cast(pa.int64()).to_numpy().astype("<i8").tobytes()]
+    if pa.types.is_fixed_size_list(column.type):
+        flat = column.combine_chunks().flatten().cast(pa.int64()).to_numpy()
+        return [flat.astype("<i8").tobytes()]
     whole = column.cast(pa.large_string()).cast(pa.large_binary()).combine_chunks()
     lengths = pc.binary_length(whole).to_numpy(zero_copy_only=False).astype("<i8")
     return [lengths.tobytes(), _string_bytes(whole)]
@@ -144,7 +161,7 @@ def _check_columns(table: pa.Table, task: TaskSpec, place: str, findings: Findin
 
 
 def _check_label_names(table: pa.Table, task: TaskSpec, place: str, findings: Findings) -> None:
-    names = _declared_label_names(table.schema, task.label_column)
+    names = declared_label_names(table.schema, task.label_column)
     if names is not None and names != task.labels:
         findings.add(
             f"{place} declares the labels {_quoted(names)}, in this order; "
@@ -153,7 +170,7 @@ def _check_label_names(table: pa.Table, task: TaskSpec, place: str, findings: Fi
         )
 
 
-def _declared_label_names(schema: pa.Schema, label_column: str) -> tuple[str, ...] | None:
+def declared_label_names(schema: pa.Schema, label_column: str) -> tuple[str, ...] | None:
     """Return the class names that `datasets` wrote into the schema, None where it wrote none."""
     raw = (schema.metadata or {}).get(b"huggingface")
     if raw is None:

@@ -43,6 +43,14 @@ class Backend(Protocol):
         """Names of the classes in the order of the logits; empty for regression."""
 
     @property
+    def multi_label(self) -> bool:
+        """Whether a text may have several of the labels."""
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The logit above which each label is given; empty for 0, a probability of one half."""
+
+    @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The checkpoint's tokenizer."""
 

@@ -21,7 +21,7 @@ from gluetune.files import weights_digest
 from gluetune.modeling.checkpoints import Checkpoint
 from gluetune.modeling.tokenizers import load_config, load_tokenizer
 from gluetune.runs import Run, RunFolder
-from gluetune.tasks import TaskSpec, get_task
+from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -49,6 +49,16 @@ class ExportedModel:
     def labels(self) -> tuple[str, ...]:
         """Names of the classes in the order of the logits; empty for regression."""
         return self.task.labels
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a text may have several of the labels."""
+        return self.task.multi_label
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The logit above which each label is given, as PyTorch's model has it."""
+        return self.task.thresholds
 
     @property
     def precision(self) -> str:
@@ -96,7 +106,7 @@ def open_exported(
     trusted = settings.trust_remote_code or bool(run and run.config.trust_remote_code)
     checkpoint = Checkpoint(str(folder.path), folder.path, trust_remote_code=trusted)
     config = load_config(checkpoint)
-    spec = get_task(record.task)
+    spec = record.spec
     threads = settings.threads or (run and run.config.threads) or torch.get_num_threads()
     return ExportedModel(
         name=str(model),

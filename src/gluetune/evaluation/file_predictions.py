@@ -65,7 +65,8 @@ def predict(
 
     The output has the input's columns and order, and besides them `label`, `score` and
     `probability_CLASS` for each class (in JSON lines one object, `probabilities`); for regression
-    only `score`. Lines of text come out as JSON lines.
+    only `score`; where a text may have several labels, `labels` (in CSV with `;` between them) and
+    the probability of each. Lines of text come out as JSON lines.
 
     Args:
         model: A run, a checkpoint, or what `gluetune.load` returned.
@@ -74,7 +75,8 @@ def predict(
         output: A file, which is whole or absent; or an open one, but for Parquet.
         text: Column of the text, or of the first of two. By default the task's, or `text`.
         text_pair: Column of the second text. By default the task's, or `text_pair`.
-        file_format: `csv`, `jsonl`, `parquet` or `text`, where the file's name does not say it.
+        file_format: `csv`, `tsv`, `jsonl`, `json`, `parquet`, `arrow` or `text`, where the file's
+            name does not say it.
         on_error: Whether a row that cannot be used stops the work, or is reported and left out.
         prefix: Stands before the names of the new columns.
         progress: Called after every window with what was done so far.
@@ -108,7 +110,8 @@ class _Answering:
         self.kind = kind
         self._prefix = prefix
         labels = predictor.labels
-        blank = Answer(labels[0] if labels else None, 0.0, dict.fromkeys(labels, 0.0))
+        several = labels[:1] if predictor.opened.multi_label else None
+        blank = Answer(labels[0] if labels else None, 0.0, dict.fromkeys(labels, 0.0), several)
         self.sample = self._values(blank)
         """The new columns by name, each with a value of its type."""
 
@@ -123,10 +126,17 @@ class _Answering:
             return score
         shares = {name: round(share, _DECIMALS) for name, share in answer.probabilities.items()}
         label = {f"{self._prefix}label": answer.label}
+        if answer.labels is not None:
+            label = {f"{self._prefix}labels": self._joined(answer.labels)}
+            score = {}
         if self.kind == "jsonl":
             return {**label, **score, f"{self._prefix}probabilities": shares}
         columns = {f"{self._prefix}probability_{name}": share for name, share in shares.items()}
         return {**label, **score, **columns}
+
+    def _joined(self, labels: tuple[str, ...]) -> Any:
+        """Return several labels as the file can hold them: a list, or text with `;` between."""
+        return list(labels) if self.kind in ("jsonl", "parquet") else ";".join(labels)
 
 
 class _Rows:
@@ -201,6 +211,7 @@ def _write(
 ) -> PredictedFile:
     """Answer all rows and write them to `target`."""
     begin = time.monotonic()
+    packed = target.suffix.lower() if isinstance(target, Path) else ""
     done = PredictedFile(target if isinstance(target, Path) else None, problems=rows.problems)
 
     def count(answered: int) -> None:
@@ -209,7 +220,7 @@ def _write(
         done.seconds = time.monotonic() - begin
 
     def pump(place: Path | BinaryIO) -> None:
-        with writing_rows(place, answering.kind, rows.reader, answering.sample) as writer:
+        with writing_rows(place, answering.kind, rows.reader, answering.sample, packed) as writer:
             for window in rows:
                 for row, more in zip(window, answering(rows.texts(window)), strict=True):
                     writer.write(row, more)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gluetune.config import Precision
-from gluetune.data.sources import open_source
+from gluetune.data.sources import asked_source
 from gluetune.data.tables import fingerprint
 from gluetune.errors import ConfigurationError
 from gluetune.evaluation.opening import OpenedModel, Settings, open_model
@@ -31,6 +31,7 @@ class Measured:
 
     model: str
     task: str
+    spec: TaskSpec
     data: str
     rows: Mapping[str, int]
     """Examples by split."""
@@ -69,7 +70,8 @@ def evaluate(
         model: A run's folder, a folder that save_pretrained wrote, or a Hub id.
         task: The task to score; a run's own by default.
         split: One split; all validation splits by default (MNLI has two).
-        data: Where the data are; a run's own by default, else as in training.
+        data: Where the data are; a run's own by default, else as in training. For a run on text
+            of your own, another file with the same columns.
         precision, batch_size, threads, max_length: A run's own by default, so that its predictions
             come out as in training, to the bit on the same machine.
         label_order: Class names of the model's outputs, by id, where it names none.
@@ -97,7 +99,7 @@ def evaluate(
             hint="Type for instance: --task mnli",
         )
     spec = opened.task
-    source = open_source(data if data is not None else _own_data(opened))
+    source = asked_source(opened.run, spec, data)
     names = (split,) if split is not None else spec.validation_splits
     tables = {name: source.read(spec, name) for name in names}
     found = opened.predict(spec, tables)
@@ -105,11 +107,6 @@ def evaluate(
     if opened.run is not None and settings.are_default and data is None:
         _keep(opened.run, spec, tables, found)
     return measured
-
-
-def _own_data(opened: OpenedModel) -> str | None:
-    run = opened.run
-    return run.record.data.source if run is not None and run.record.data else None
 
 
 def _measure(
@@ -128,6 +125,7 @@ def _measure(
     return Measured(
         model=opened.name,
         task=task.name,
+        spec=task,
         data=data,
         rows={split: len(table) for split, table in tables.items()},
         score=score,
@@ -149,7 +147,13 @@ def _measure(
 
 def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None) -> str:
     """Say that a score this low is no accident: a wrong order of labels makes such scores."""
-    if task.is_regression or interval is None or majority is None or interval.high >= majority:
+    if (
+        task.is_regression
+        or task.multi_label
+        or interval is None
+        or majority is None
+        or interval.high >= majority
+    ):
         return ""
     return (
         f"This is below the majority class ({100 * majority:.1f} points) by more than chance: the "

@@ -24,10 +24,15 @@ from gluetune.evaluation.devices import cpu_threads, device, resolve_precision
 from gluetune.evaluation.inference import ResolvedPrecision, compute_logits
 from gluetune.evaluation.scoring import ScoredSplit, predict_splits
 from gluetune.modeling.checkpoints import Checkpoint, find_checkpoint
-from gluetune.modeling.classifiers import Classifier, load_trained, quiet_transformers
+from gluetune.modeling.classifiers import (
+    THRESHOLDS,
+    Classifier,
+    load_trained,
+    quiet_transformers,
+)
 from gluetune.modeling.compute import computing, resolve_compute
 from gluetune.runs import Run, RunFolder
-from gluetune.tasks import TaskSpec, get_task
+from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,6 +100,22 @@ class OpenedModel:
         return () if config.num_labels == 1 else tuple(config.id2label[i] for i in self.outputs)
 
     @property
+    def multi_label(self) -> bool:
+        """Whether a text may have several of the labels."""
+        if self.task is not None:
+            return self.task.multi_label
+        problem: str | None = self.classifier.model.config.problem_type
+        return problem == "multi_label_classification"
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The logit above which each label is given, as the run or the model's config has it."""
+        if self.task is not None and self.task.thresholds:
+            return self.task.thresholds
+        by_name = getattr(self.classifier.model.config, THRESHOLDS, None) or {}
+        return tuple(float(by_name[name]) for name in self.labels) if by_name else ()
+
+    @property
     def outputs(self) -> tuple[int, ...]:
         """The model's output for each class."""
         return self.classifier.outputs
@@ -156,7 +177,7 @@ def open_model(
     settings = settings or Settings()
     run = open_run(model)
     if run is not None and task is None:
-        task = get_task(run.record.task)
+        task = run.task
     if settings.label_order and task is None:
         raise ConfigurationError(
             "--label-order says which of a task's classes each output is, and no task is given.",

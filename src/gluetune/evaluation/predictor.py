@@ -36,6 +36,9 @@ class Answer:
     """The label's probability; for regression the number itself."""
     probabilities: dict[str, float] = field(default_factory=dict)
     """By class name; empty for regression."""
+    labels: tuple[str, ...] | None = None
+    """Every label above its threshold, where an example may have several; else None. `label` is
+    then the likeliest, given or not."""
 
 
 class Predictor:
@@ -91,6 +94,8 @@ class Predictor:
         """Return what logits mean."""
         if not self.labels:
             return [Answer(None, float(value)) for value in logits[:, 0]]
+        if self.opened.multi_label:
+            return [self._set_answer(row) for row in logits]
         rows = probabilities(logits)
         best = rows.argmax(axis=1)
         return [
@@ -101,6 +106,18 @@ class Predictor:
             )
             for choice, row in zip(best, rows, strict=True)
         ]
+
+    def _set_answer(self, logits: NDArray[np.float32]) -> Answer:
+        chances = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        limits = self.opened.thresholds or (0.0,) * len(self.labels)
+        given = tuple(
+            name
+            for name, one, limit in zip(self.labels, logits, limits, strict=True)
+            if one > limit
+        )
+        best = int(chances.argmax())
+        shares = dict(zip(self.labels, chances.tolist(), strict=True))
+        return Answer(self.labels[best], float(chances[best]), shares, given)
 
     def encode(self, texts: Sequence[Text], *, cut: bool = True) -> Encoded:
         """Return texts as the model reads them, in memory: nothing is cached.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gluetune.data.encoding import Encoded
+from gluetune.data.tables import label_array
 from gluetune.errors import TrainingError
 from gluetune.evaluation.inference import Collator, ResolvedPrecision, compute_logits
 from gluetune.evaluation.processes import ALONE, Processes
@@ -34,7 +35,7 @@ class ScoredSplit:
     @classmethod
     def of(cls, table: pa.Table, task: TaskSpec, encoded: Encoded) -> ScoredSplit:
         """Pair `encoded` with the labels and indices of the table that it was made from."""
-        labels = table.column(task.label_column).to_numpy()
+        labels = label_array(table, task)
         return cls(encoded, labels, table.column(task.index_column).to_numpy())
 
 
@@ -45,9 +46,11 @@ class Evaluation:
     score: ScoreRecord
     predictions: Mapping[str, Predictions]
     loss: float
-    """Mean cross-entropy (nats) or mean squared error over all rows."""
+    """Mean cross-entropy (nats; of several labels the mean over them) or mean squared error."""
     collapsed: bool
     """Whether every row of every split got the same class."""
+    thresholds: tuple[float, ...] = ()
+    """Logit above which each label was given, where those were tuned."""
 
 
 def evaluate_task(
@@ -129,8 +132,23 @@ def score_record(score: TaskScore) -> ScoreRecord:
 
 
 def _predictions(split: ScoredSplit, logits: NDArray[np.float32], task: TaskSpec) -> Predictions:
-    predicted = logits[:, 0] if task.is_regression else logits.argmax(axis=1)
-    return Predictions(split.index, split.labels, predicted, logits)
+    return Predictions(split.index, split.labels, predicted_from(logits, task), logits)
+
+
+def predicted_from(logits: NDArray[np.float32], task: TaskSpec) -> NDArray[Any]:
+    """Return what logits answer: a number, a class id, or of several labels a 0 or 1 for each.
+
+    A label is given where its logit lies above its threshold: 0, a probability of one half, unless
+    the task has thresholds.
+    """
+    if task.is_regression:
+        return logits[:, 0]
+    if task.multi_label:
+        limits = np.asarray(task.thresholds or (0.0,) * task.num_labels, dtype=np.float32)
+        given: NDArray[Any] = (logits > limits).astype(np.int64)
+        return given
+    likeliest: NDArray[Any] = logits.argmax(axis=1)
+    return likeliest
 
 
 def score_predictions(task: TaskSpec, predictions: Mapping[str, Predictions]) -> ScoreRecord:
@@ -151,11 +169,17 @@ def _evaluation(task: TaskSpec, predictions: Mapping[str, Predictions]) -> Evalu
         predictions=predictions,
         loss=float(losses.mean()),
         collapsed=same and not task.is_regression,
+        thresholds=task.thresholds,
     )
 
 
 def _losses(found: Predictions, task: TaskSpec) -> NDArray[np.float64]:
     logits = found.logits.astype(np.float64)
+    if task.multi_label:
+        # log(1 + exp(-x)) where the label is given, log(1 + exp(x)) where it is not
+        signs = np.where(found.labels > 0, -1.0, 1.0)
+        each: NDArray[np.float64] = np.logaddexp(0.0, signs * logits).mean(axis=1)
+        return each
     if task.is_regression:
         squared: NDArray[np.float64] = (logits[:, 0] - found.labels) ** 2
         return squared

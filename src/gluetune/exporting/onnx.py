@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gluetune.data.sources import open_source
+from gluetune.data.sources import asked_source
 from gluetune.data.tables import fingerprint
 from gluetune.errors import ConfigurationError, Finding
 from gluetune.evaluation.devices import device_name
@@ -22,7 +22,7 @@ from gluetune.exports import ExportFolder, ExportRecord, Variant
 from gluetune.extras import require_extra
 from gluetune.files import weights_digest, write_folder
 from gluetune.modeling.checkpoints import find_checkpoint
-from gluetune.tasks import get_task
+from gluetune.tasks import get_task, is_task
 from gluetune.training.environment import versions
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def export(
     asked = opened.task
     opened = replace(opened, device=torch.device("cpu"))
     opened.classifier.model.to(opened.device)
-    source = open_source(data if data is not None else _own_data(opened))
+    source = asked_source(opened.run, asked, data)
     tables = {name: source.read(asked, name) for name in asked.validation_splits}
     rows = ValidationSet(asked, tables, opened)
     tell(f"PyTorch answers {rows.count:,} rows of {source.name} …")
@@ -95,6 +95,7 @@ def export(
             model=opened.name,
             weights_sha256=weights_digest(find_checkpoint(str(model), revision=revision).folder),
             task=asked.name,
+            own_task=None if is_task(asked.name) else asked,
             outputs=list(opened.outputs),
             inputs=list(inputs),
             max_length=opened.max_length,
@@ -151,11 +152,6 @@ def _exported(
         batch_size=opened.batch_size,
         session=open_session(folder.model(variant), opened.threads),
     )
-
-
-def _own_data(opened: OpenedModel) -> str | None:
-    run = opened.run
-    return run.record.data.source if run is not None and run.record.data else None
 
 
 def _target(model: str | Path, output: str | Path | None) -> ExportFolder:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
+THRESHOLDS = "thresholds"
+"""Field of config.json with the logit above which each label is given, by name."""
+
+
 @dataclass(frozen=True)
 class Classifier:
     """A model ready to be trained on a task."""
@@ -156,7 +160,13 @@ def _name_outputs(config: PretrainedConfig, task: TaskSpec, outputs: tuple[int, 
     names = task.labels or ("score",)
     config.id2label = dict(sorted(zip(outputs, names, strict=True)))
     config.label2id = {name: output for output, name in config.id2label.items()}
-    config.problem_type = "regression" if task.is_regression else "single_label_classification"
+    config.problem_type = (
+        "regression"
+        if task.is_regression
+        else "multi_label_classification"
+        if task.multi_label
+        else "single_label_classification"
+    )
 
 
 def _load(checkpoint: Checkpoint, config: PretrainedConfig) -> tuple[PreTrainedModel, set[str]]:

@@ -22,7 +22,7 @@ from gluetune.publishing.markdown import Markdown, environment, escape, front_ma
 from gluetune.publishing.usage import answers, usage
 from gluetune.records import Record, shown
 from gluetune.statistics.intervals import Interval, score_intervals
-from gluetune.tasks import TaskSpec, get_task
+from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
     from gluetune.runs import Run
@@ -42,7 +42,7 @@ class Card:
 
 def make_card(run: Run, repo: str, revision: str | None, paths: LocalPaths) -> Card:
     """Return the card of a finished run that is to be `repo`, `owner/name`, on the Hub."""
-    task = get_task(run.record.task)
+    task = run.task
     found = run_intervals(run, task)
     values = _values(run, task, repo, revision, found, paths)
     text = environment().get_template("card.md").render(**values)
@@ -197,6 +197,8 @@ def _origin(record: Record, task: TaskSpec) -> str:
         return (
             "The sample that comes with gluetune: sentences written by a program, in GLUE's schema."
         )
+    if record.own_task is not None:
+        return f"Labelled text of its author's own, {task.name}, which is not published with it."
     if is_glue(record.data, task):
         return f"GLUE, configuration {task.hub_config} of nyu-mll/glue."
     return (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
-from gluetune.config import TrainConfig, flag_of
+from gluetune.config import FILE_SETTINGS, TrainConfig, flag_of
 from gluetune.data.hub_source import HUB_REPOSITORY
 from gluetune.data.sample_source import SAMPLES
 from gluetune.publishing.local_paths import LocalPaths, is_local
@@ -25,7 +26,9 @@ def repeat_command(run: Run, paths: LocalPaths) -> str:
     its last name.
     """
     config = run.config
-    words = ["gluetune", "train", config.task, "--model", _model(run), "--data", _data(run)]
+    words = ["gluetune", "train", config.task, "--model", _model(run)]
+    if not config.is_own:
+        words += ["--data", _data(run)]
     for name, field in TrainConfig.model_fields.items():
         value = getattr(config, name)
         if name not in _NOT_TYPED and value != field.get_default(call_default_factory=True):
@@ -46,6 +49,8 @@ def _data(run: Run) -> str:
 
 def _flag(name: str, value: Any, paths: LocalPaths) -> list[str]:
     flag = flag_of(name)
+    if name in FILE_SETTINGS:
+        return [flag, paths.hide(Path(value).name)]
     if name == "set":
         return [
             word for key, each in value.items() for word in (flag, f"{key}={_typed(each, paths)}")

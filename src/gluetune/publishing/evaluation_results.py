@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 HUB_METRICS: Mapping[MetricName, str] = {
     "accuracy": "accuracy",
     "f1": "f1",
+    "f1_macro": "f1",
+    "f1_micro": "f1",
+    "exact_match": "exact_match",
     "matthews_correlation": "matthews_correlation",
     "pearson": "pearsonr",
     "spearman": "spearmanr",

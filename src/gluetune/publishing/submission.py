@@ -222,7 +222,16 @@ def _by_task(runs: Sequence[Run], fill_missing: bool) -> dict[str, Run]:
     chosen: dict[str, Run] = {}
     findings: list[Finding] = []
     for run in runs:
-        name = _leaderboard_task(get_task(run.record.task)).name
+        if not run.task.is_published:
+            findings.append(
+                Finding(
+                    f"{run.path} was trained on text of your own ({run.task.name}), which no "
+                    "leaderboard scores.",
+                    "Give runs on GLUE's tasks.",
+                )
+            )
+            continue
+        name = _leaderboard_task(run.task).name
         if name in chosen:
             findings.append(
                 Finding(

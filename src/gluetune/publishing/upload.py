@@ -26,7 +26,6 @@ from gluetune.publishing.model_files import (
 from gluetune.publishing.verification import Verification, check_answers, check_files
 from gluetune.records import Record, Status, shown
 from gluetune.runs import Run
-from gluetune.tasks import get_task
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _BRANCH = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
@@ -164,7 +163,7 @@ def run_findings(run: Run) -> Iterator[Finding]:
 def _package(run: Run, repo: str, revision: str | None) -> tuple[str, list[PublishedFile]]:
     """Return the card and every file, the texts searched for secrets."""
     paths = LocalPaths(run)
-    task = get_task(run.record.task)
+    task = run.task
     card = make_card(run, repo, revision, paths)
     files = [PublishedFile("README.md", card.text.encode()), *model_files(run, paths)]
     results = results_file(run.record, task, card.intervals.get("score"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gluetune.errors import GluetuneError, HubError
 from gluetune.publishing.model_files import PublishedFile
-from gluetune.tasks import TaskSpec, get_task
+from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,7 +54,7 @@ def check_answers(run: Run, folder: Path, place: str) -> Verification:
     Where the rows or the kept logits are not there any more, that is said instead. Raises HubError
     where the answers differ by more than rounding.
     """
-    task = get_task(run.record.task)
+    task = run.task
     split = task.validation_splits[0]
     try:
         kept, rows = _kept(run, split), _rows(run, task, split)
@@ -73,11 +73,12 @@ def _kept(run: Run, split: str) -> Predictions:
 
 def _rows(run: Run, task: TaskSpec, split: str) -> pa.Table | None:
     """Return the first rows that the run was validated on, None where they are others now."""
-    from gluetune.data.sources import open_source
+    from gluetune.data.sources import source_of
     from gluetune.data.tables import fingerprint
 
     data = run.record.data
-    table = open_source(data.source if data else None).read(task, split)
+    source = source_of(run.config, recorded=data.source if data else None, task=task)
+    table = source.read(task, split)
     if data is not None and data.fingerprints.get(split) != fingerprint(table):
         return None
     return table.slice(0, ROWS)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gluetune.data.sampling import hold_out
-from gluetune.data.sources import open_source
+from gluetune.data.sources import source_of
 from gluetune.data.tables import fingerprint
 from gluetune.errors import GluetuneError
 from gluetune.predictions import Predictions
@@ -70,7 +70,7 @@ def read_texts(run: Run, task: TaskSpec, split: str) -> pa.Table | str:
 
 
 def _read(run: Run, name: str, task: TaskSpec, split: str) -> pa.Table:
-    source = open_source(name)
+    source = source_of(run.config, recorded=name, task=task)
     if split != HELD_OUT:
         return source.read(task, split)
     train = source.read(task, task.train_split or "train")
@@ -82,6 +82,8 @@ def _errors(task: TaskSpec, found: Predictions) -> tuple[list[Table], list[Plot]
         return [_residual_table(found)], [
             scatter_plot("Answer by label", found.labels, found.predicted)
         ]
+    if task.multi_label:
+        return [_class_table(task, found)], []
     measured = calibration(found)
     tables = [
         _confusion_table(task, found),
@@ -108,7 +110,7 @@ def _class_table(task: TaskSpec, found: Predictions) -> Table:
         (one.name, f"{one.support:,}", *map(points, (one.precision, one.recall, one.f1)))
         for one in class_table(task, found)
     )
-    head = ("class", "examples", "precision", "recall", "F1")
+    head = ("label" if task.multi_label else "class", "examples", "precision", "recall", "F1")
     return Table("Classes, in points.", head, rows, _all_but_first(head))
 
 
@@ -160,7 +162,13 @@ def _length_table(task: TaskSpec, found: Predictions, words: NDArray[Any]) -> Ta
             rows.append(
                 (f"{low} to {last}", f"{int(inside.sum()):,}", _quality(task, found, inside))
             )
-    measure = "mean absolute error" if task.is_regression else "accuracy"
+    measure = (
+        "mean absolute error"
+        if task.is_regression
+        else "exact match"
+        if task.multi_label
+        else "accuracy"
+    )
     head = ("words", "examples", measure)
     return Table(f"{measure.capitalize()} by length.", head, tuple(rows), _all_but_first(head))
 
@@ -171,24 +179,23 @@ def _quality(task: TaskSpec, found: Predictions, inside: NDArray[Any]) -> str:
     labels, predicted = found.labels[inside], found.predicted[inside]
     if task.is_regression:
         return f"{np.abs(predicted - labels).mean():.3f}"
-    return points(float((predicted == labels).mean()))
+    right = predicted == labels
+    return points(float((right.all(axis=1) if task.multi_label else right).mean()))
 
 
 def _hardest_table(
     task: TaskSpec, found: Predictions, columns: Mapping[str, Sequence[str]]
 ) -> Table:
     rows = []
-    chances = None if task.is_regression else probabilities(found.logits)
+    single = not task.is_regression and not task.multi_label
+    chances = probabilities(found.logits) if single else None
     for row in hardest(task, found, _HARDEST):
         label, answer = found.labels[row], found.predicted[row]
-        if chances is None:
-            said = (f"{label:.2f}", f"{answer:.2f}", "")
-        else:
-            sure = f"{chances[row].max():.3f}"
-            said = (task.labels[int(label)], task.labels[int(answer)], sure)
+        sure = "" if chances is None else f"{chances[row].max():.3f}"
+        said = (task.label_text(label), task.label_text(answer), sure)
         rows.append((str(found.index[row]), *said, *(values[row] for values in columns.values())))
     head = ("idx", "label", "answer", "probability", *columns)
-    if task.is_regression:
+    if not single:
         head, rows = (*head[:3], *columns), [(*row[:3], *row[4:]) for row in rows]
     return Table("The hardest examples: wrong, and most sure of it.", head, tuple(rows))
 

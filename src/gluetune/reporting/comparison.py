@@ -23,7 +23,6 @@ from gluetune.statistics.paired import mcnemar, paired_difference
 from gluetune.statistics.permutation import permutation_test
 from gluetune.statistics.power import smallest_visible
 from gluetune.suite_records import Suite, is_suite
-from gluetune.tasks import get_task
 
 if TYPE_CHECKING:
     from gluetune.tasks import TaskSpec
@@ -95,7 +94,7 @@ def compare(*runs: str | Path | Run) -> Comparison:
     """
     opened = _open(runs)
     _check(opened)
-    task = get_task(opened[0].record.task)
+    task = opened[0].task
     sides = _sides(opened)
     _check_seeds(sides)
     pairs = [_compare_pair(task, first, second) for first, second in combinations(sides, 2)]
@@ -192,16 +191,28 @@ def _check(runs: Sequence[Run]) -> None:
     if len(tasks) > 1:
         found = ", ".join(sorted(tasks))
         findings.append(Finding(f"The runs are of several tasks: {found}.", "Compare one task."))
+    elif any(_shape(run.task) != _shape(runs[0].task) for run in runs):
+        findings.append(
+            Finding(
+                f"The runs call their task {runs[0].task.name}, and have other labels or metrics.",
+                "Train them with the same --label, --kind and --metric.",
+            )
+        )
     elif not findings:
         findings += _data_findings(runs)
     if findings:
         raise RunError.of(findings)
 
 
+def _shape(task: TaskSpec) -> tuple[Any, ...]:
+    """Return what runs of one task have alike: thresholds, which each tunes, are not among it."""
+    return (task.labels, task.metrics, task.multi_label, task.validation_splits)
+
+
 def _data_findings(runs: Sequence[Run]) -> list[Finding]:
     """Refuse runs that answered other examples: a difference would be of the data."""
     first = runs[0]
-    task = get_task(first.record.task)
+    task = first.task
     findings = [
         finding
         for run in runs
@@ -416,7 +427,7 @@ def _differing(sides: Sequence[_Side]) -> dict[str, tuple[Any, ...]]:
 
 def _notes(runs: Sequence[Run], sides: Sequence[_Side]) -> list[str]:
     notes = []
-    prints = {_fingerprint(run, get_task(run.record.task).train_split or "") for run in runs}
+    prints = {_fingerprint(run, run.task.train_split or "") for run in runs}
     if len(prints) > 1:
         notes.append("The runs were trained on different training data.")
     places = {

@@ -57,6 +57,11 @@ def scores_table(run: Run, intervals: Mapping[str, Interval | None]) -> Table:
             (f"Majority, {name}", points(value), "", said)
             for name, value in _named(record.majority_baseline).items()
         ]
+    if record.text_baseline is not None:
+        rows += [
+            (f"Bag of words, {name}", points(value), "", "TF-IDF and a linear model, of train")
+            for name, value in _named(record.text_baseline).items()
+        ]
     rows += [_published_row(one) for one in published_beside(record)]
     return Table(
         "Scores in points, 0 to 100, with 95% intervals over the examples. "
@@ -104,7 +109,7 @@ def published_beside(record: Record) -> Sequence[Reference]:
 
     Other data than GLUE's validation sets are the sample, and a part of train that is held out.
     """
-    if record.model is None or _is_held_out(record):
+    if record.model is None or _is_held_out(record) or not record.spec.is_published:
         return ()
     if record.data and record.data.source in SAMPLES:
         return ()

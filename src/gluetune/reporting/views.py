@@ -21,7 +21,7 @@ from gluetune.reporting.tables import (
 )
 from gluetune.runs import Run, recipe_of
 from gluetune.statistics.intervals import Interval, score_intervals
-from gluetune.tasks import TaskSpec, get_task
+from gluetune.tasks import TaskSpec
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Overview:
 def view(run: Run, number: int) -> RunView:
     """Return what the page says of `run`, the `number`th on it."""
     record, config = run.record, run.config
-    task = get_task(record.task)
+    task = run.task
     found = _predictions(run, task)
     intervals = score_intervals(task, found) if found else {}
     settings = config.model_dump(mode="json", exclude_none=True)

@@ -19,12 +19,13 @@ class Agreement:
 
     examples: int
     flips: int
-    """Examples that got another class; 0 for regression."""
+    """Examples that got another class, or another set of labels; 0 for regression."""
     largest_difference: float
     """Of the logits."""
     widest_flip: float
     """Largest margin, in the first computation, between the class that was left and the one that
-    was taken: how far from a tie a flip can be. 0 where nothing flipped."""
+    was taken: how far from a tie a flip can be. Of several labels the largest logit of a label that
+    was given or taken away. 0 where nothing flipped."""
 
 
 def agreement(first: Predictions, second: Predictions) -> Agreement:
@@ -35,6 +36,11 @@ def agreement(first: Predictions, second: Predictions) -> Agreement:
     gap = float(np.abs(logits - second.logits).max(initial=0.0))
     if logits.shape[1] == 1:
         return Agreement(len(logits), 0, gap, 0.0)
+    if first.predicted.ndim == 2:
+        changed = first.predicted != second.predicted
+        flips = int(changed.any(axis=1).sum())
+        widest = float(np.abs(logits[changed]).max(initial=0.0))
+        return Agreement(len(logits), flips, gap, widest)
     flipped = np.flatnonzero(first.predicted != second.predicted)
     left, taken = first.predicted[flipped].astype(int), second.predicted[flipped].astype(int)
     margins = logits[flipped, left] - logits[flipped, taken]

@@ -34,13 +34,26 @@ def confusion_matrix(
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def class_table(task: TaskSpec, predictions: Predictions) -> list[ClassRow]:
-    """Return a row for each class of a classification task."""
+def _counts(task: TaskSpec, predictions: Predictions) -> list[tuple[str, int, int, int]]:
+    """Return name, right answers, examples and answers of each class or label."""
+    if task.multi_label:
+        labels, said = predictions.labels.astype(int), predictions.predicted.astype(int)
+        totals = (labels & said).sum(axis=0), labels.sum(axis=0), said.sum(axis=0)
+        return [
+            (name, int(totals[0][number]), int(totals[1][number]), int(totals[2][number]))
+            for number, name in enumerate(task.labels)
+        ]
     matrix = confusion_matrix(predictions.labels, predictions.predicted, task.num_labels)
+    return [
+        (name, int(matrix[i, i]), int(matrix[i].sum()), int(matrix[:, i].sum()))
+        for i, name in enumerate(task.labels)
+    ]
+
+
+def class_table(task: TaskSpec, predictions: Predictions) -> list[ClassRow]:
+    """Return a row for each class, or for each label where an example may have several."""
     rows = []
-    for number, name in enumerate(task.labels):
-        right, support = int(matrix[number, number]), int(matrix[number].sum())
-        answered = int(matrix[:, number].sum())
+    for name, right, support, answered in _counts(task, predictions):
         rows.append(
             ClassRow(
                 name=name,

@@ -18,7 +18,8 @@ def hardest(task: TaskSpec, predictions: Predictions, count: int = 10) -> NDArra
     """Return the rows of the `count` worst answers, the worst first.
 
     For classes those are the wrong answers, by the probability given to the true class; for numbers
-    the largest errors. There may be fewer than `count`.
+    the largest errors; of several labels the wrong sets, by their loss. There may be fewer than
+    `count`.
     """
     import numpy as np
 
@@ -27,6 +28,12 @@ def hardest(task: TaskSpec, predictions: Predictions, count: int = 10) -> NDArra
         errors = np.abs(predictions.predicted - predictions.labels)
         largest: NDArray[np.int64] = rows[np.argsort(-errors, kind="stable")[:count]]
         return largest
+    if task.multi_label:
+        signs = np.where(predictions.labels > 0, -1.0, 1.0)
+        losses = np.logaddexp(0.0, signs * predictions.logits.astype(np.float64)).mean(axis=1)
+        off = rows[(predictions.predicted != predictions.labels).any(axis=1)]
+        furthest: NDArray[np.int64] = off[np.argsort(-losses[off], kind="stable")[:count]]
+        return furthest
     given = probabilities(predictions.logits)[rows, predictions.labels]
     wrong = rows[predictions.predicted != predictions.labels]
     worst: NDArray[np.int64] = wrong[np.argsort(given[wrong], kind="stable")[:count]]

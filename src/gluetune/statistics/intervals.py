@@ -3,8 +3,9 @@
 The examples of a validation set are a sample of those that might have been asked: an interval says
 how far the metric would move with others of the same kind. It says nothing about seeds.
 
-Accuracy gets Wilson's interval (Wilson 1927), which needs no drawing and is never empty. Everything
-else is drawn: the percentile and the BCa bootstrap (Efron 1987; Efron & Tibshirani 1993, ch. 14).
+Accuracy and the share of exact sets of labels get Wilson's interval (Wilson 1927), which needs no
+drawing and is never empty. Everything else is drawn: the percentile and the BCa bootstrap (Efron
+1987; Efron & Tibshirani 1993, ch. 14).
 `benchmarks/interval_coverage.py` shows how often each holds the truth; where it does not, by that
 table, the interval is marked as unreliable, with the reason.
 """
@@ -28,6 +29,8 @@ Method = Literal["percentile", "bca"]
 
 _FEW = 100
 """Examples below which no drawn interval is relied on."""
+_SHARES = frozenset({"accuracy", "exact_match"})
+"""Metrics that are a share of examples, for which Wilson's interval is made."""
 _RARE = 20
 """Examples that the rarer outcome needs: members of the smaller class, or errors."""
 
@@ -78,16 +81,19 @@ def score_intervals(
                 task, found, draws=draws, seed=seed + number, split=split
             ).items()
         }
-    doubts = {split: _doubt(task, found) for split, found in predictions.items()}
     several = len(predictions) > 1
     intervals: dict[str, Interval | None] = {"score": None}
     if score.score.value is not None:
-        everything = list(parts.values())
-        doubt = next((text for text in doubts.values() if text), "")
+        everything = [one for (_, name), one in parts.items() if name in task.metrics]
+        doubts = (_doubt(task, found, task.metrics) for found in predictions.values())
+        doubt = next((text for text in doubts if text), "")
         intervals["score"] = _interval(everything, level, method, doubt)
     for (split, name), one in parts.items():
         value = score.by_split[split][name].value
-        known = None if value is None else _interval([one], level, method, doubts[split])
+        # A metric of the score shares its doubts, one beside it has its own.
+        of = task.metrics if name in task.metrics else (name,)
+        doubt = _doubt(task, predictions[split], of)
+        known = None if value is None else _interval([one], level, method, doubt)
         intervals[metric_title(split, name, several=several)] = known
     return intervals
 
@@ -105,7 +111,7 @@ def wilson(successes: float, count: int, level: float) -> tuple[float, float]:
 
 def _interval(parts: Sequence[Resampled], level: float, method: Method, doubt: str) -> Interval:
     """Return the interval of the mean of `parts`, each a metric of a split."""
-    if all(part.metric == "accuracy" for part in parts) and len(parts) == 1:
+    if len(parts) == 1 and parts[0].metric in _SHARES:
         (part,) = parts
         low, high = wilson(part.value * part.count, part.count, level)
         return Interval(low, high, level, "wilson")
@@ -155,8 +161,8 @@ def _acceleration(parts: Sequence[Resampled]) -> float:
     return cubes / (6 * squares**1.5) if squares > 0 else 0.0
 
 
-def _doubt(task: TaskSpec, found: Predictions) -> str:
-    """Say why a drawn interval of these answers cannot be relied on; empty where it can."""
+def _doubt(task: TaskSpec, found: Predictions, metrics: Sequence[str]) -> str:
+    """Say why a drawn interval of these metrics cannot be relied on; empty where it can."""
     import numpy as np
 
     count = len(found.labels)
@@ -164,8 +170,11 @@ def _doubt(task: TaskSpec, found: Predictions) -> str:
         return f"only {count} examples"
     if task.is_regression:
         return ""
-    if set(task.metrics) == {"accuracy"}:
+    if set(metrics) <= _SHARES:
         return ""  # it has no class that counts for more than its examples
+    if task.multi_label:
+        rarest = int(min(found.labels.sum(axis=0), default=0))
+        return f"a label has only {rarest} examples" if rarest < _RARE else ""
     smallest = int(np.bincount(found.labels.astype(int), minlength=task.num_labels).min())
     if smallest < _RARE:
         return f"a class has only {smallest} examples"

@@ -7,7 +7,7 @@ ranks are running sums of the weights in order of value, ties sharing their mean
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+_MOST_CLASSES_IN_A_CUBE = 8
+"""Classes up to which all triples of label and two answers are counted, also those that do not
+occur."""
 _CELLS_AT_ONCE = 4_000_000
 """Numbers in one block of weights: 32 MB."""
 
@@ -55,6 +58,10 @@ def resample(
     random = np.random.default_rng(seed)
     if task.is_regression:
         return _correlations(task, found, random, draws, split)
+    if task.multi_label:
+        from gluetune.statistics.set_resampling import resample_sets
+
+        return resample_sets(task, found, random, draws, split)
     return _classification(task, found, random, draws, split)
 
 
@@ -72,17 +79,16 @@ def _classification(
     size, count = task.num_labels, len(found.labels)
     pairs = found.labels.astype(np.int64) * size + found.predicted.astype(np.int64)
     cells = np.bincount(pairs, minlength=size * size).astype(np.float64)
-    samples = random.multinomial(count, cells / count, size=draws).astype(np.float64)
-    drawn = {name: _METRICS[name](samples, size) for name in task.metrics}
+    names = task.all_metrics
+    drawn = _on_samples(names, random, cells / count, count, draws, size)
     constant = {name for name, values in drawn.items() if smooth and not _varies(values)}
     if constant:
         softer = (cells + 0.5) / (cells + 0.5).sum()  # half an example more of each kind
-        softened = random.multinomial(count, softer, size=draws).astype(np.float64)
-        drawn |= {name: _METRICS[name](softened, size) for name in constant}
+        drawn |= _on_samples(tuple(constant), random, softer, count, draws, size)
     kinds = np.flatnonzero(cells)
-    without = cells - np.eye(len(cells))[kinds]
+    left_out = _without_one(names, cells, kinds, size)
     results: dict[str, Resampled] = {}
-    for name in task.metrics:
+    for name in names:
         metric = _METRICS[name]
         results[name] = Resampled(
             split=split,
@@ -90,11 +96,49 @@ def _classification(
             value=float(metric(cells[None], size)[0]),
             count=count,
             drawn=drawn[name],
-            left_out=np.nan_to_num(metric(without, size), nan=0.0),
+            left_out=left_out[name],
             weights=cells[kinds],
             smoothed=name in constant,
         )
     return results
+
+
+def _on_samples(
+    names: Sequence[str],
+    random: np.random.Generator,
+    shares: Floats,
+    count: int,
+    draws: int,
+    size: int,
+) -> dict[str, Floats]:
+    """Return each metric on `draws` samples of the counts, a block of samples at a time."""
+    import numpy as np
+
+    block = max(1, _CELLS_AT_ONCE // len(shares))
+    parts: dict[str, list[Floats]] = {name: [] for name in names}
+    for start in range(0, draws, block):
+        rows = min(block, draws - start)
+        samples = random.multinomial(count, shares, size=rows).astype(np.float64)
+        for name in names:
+            parts[name].append(_METRICS[name](samples, size))
+    return {name: np.concatenate(found) for name, found in parts.items()}
+
+
+def _without_one(
+    names: Sequence[str], cells: Floats, kinds: NDArray[np.intp], size: int
+) -> dict[str, Floats]:
+    """Return each metric without one example of each kind, a block of kinds at a time."""
+    import numpy as np
+
+    block = max(1, _CELLS_AT_ONCE // len(cells))
+    parts: dict[str, list[Floats]] = {name: [] for name in names}
+    for start in range(0, len(kinds), block):
+        chosen = kinds[start : start + block]
+        tables = np.tile(cells, (len(chosen), 1))
+        tables[np.arange(len(chosen)), chosen] -= 1
+        for name in names:
+            parts[name].append(np.nan_to_num(_METRICS[name](tables, size), nan=0.0))
+    return {name: np.concatenate(found) for name, found in parts.items()}
 
 
 def _varies(drawn: Floats) -> bool:
@@ -146,9 +190,23 @@ def matthews(cells: Floats, size: int) -> Floats:
     return result  # type: ignore[no-any-return]  # an array like its parts
 
 
+def f1_macro(cells: Floats, size: int) -> Floats:
+    """Return the mean F1 of the classes that occur in labels or answers."""
+    import numpy as np
+
+    table = cells.reshape(-1, size, size)
+    total = table.sum(axis=2) + table.sum(axis=1)
+    both = np.einsum("tii->ti", table)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        each = np.where(total > 0, 2 * both / total, 0.0)
+        result: Floats = each.sum(axis=1) / (total > 0).sum(axis=1)
+    return result
+
+
 _METRICS: dict[str, Callable[[Any, int], Any]] = {
     "accuracy": accuracy,
     "f1": f1,
+    "f1_macro": f1_macro,
     "matthews_correlation": matthews,
 }
 
@@ -161,13 +219,13 @@ def _correlations(
     values = found.predicted.astype(np.float64), found.labels.astype(np.float64)
     count = len(values[0])
     makers = {"pearson": _pearson, "spearman": _spearman}
-    drawn: dict[str, list[Floats]] = {name: [] for name in task.metrics}
+    drawn: dict[str, list[Floats]] = {name: [] for name in task.all_metrics}
     for weights in _samples(random, count, draws):
         for name, blocks in drawn.items():
             blocks.append(makers[name](*values, weights))
     whole = np.ones((1, count))
     results: dict[str, Resampled] = {}
-    for name in task.metrics:
+    for name in task.all_metrics:
         value = float(makers[name](*values, whole)[0])
         found_values = np.concatenate(drawn[name])
         smoothed = np.isfinite(value) and not _varies(found_values)
@@ -280,7 +338,13 @@ def resample_pair(
     random = np.random.default_rng(seed)
     if task.is_regression:
         return _pair_of_correlations(task, first, second, random, draws)
+    if task.multi_label:
+        from gluetune.statistics.set_resampling import resample_pair_of_sets
+
+        return resample_pair_of_sets(task, first, second, random, draws)
     size = task.num_labels
+    if size > _MOST_CLASSES_IN_A_CUBE:
+        return _pair_of_kinds(task, first, second, random, draws)
     labels = first.labels.astype(np.int64)
     codes = (labels * size + first.predicted.astype(np.int64)) * size + second.predicted
     cells = np.bincount(codes.astype(np.int64), minlength=size**3).astype(np.float64)
@@ -296,6 +360,39 @@ def resample_pair(
         return result
 
     return float(difference(cells[None])[0]), difference(samples)
+
+
+def _pair_of_kinds(
+    task: TaskSpec,
+    first: Predictions,
+    second: Predictions,
+    random: np.random.Generator,
+    draws: int,
+) -> tuple[float, Floats]:
+    """The same for many classes: only the triples of label and answers that occur are counted."""
+    import numpy as np
+
+    size = task.num_labels
+    labels = first.labels.astype(np.int64)
+    sides = [labels * size + side.predicted.astype(np.int64) for side in (first, second)]
+    kinds, counts = np.unique(np.stack(sides), axis=1, return_counts=True)
+    block = max(1, _CELLS_AT_ONCE // size**2)
+
+    def difference(weights: Floats) -> Floats:
+        scores = []
+        for cells in kinds:
+            tables = np.zeros((len(weights), size**2))
+            np.add.at(tables.T, cells, weights.T)
+            scores.append(np.mean([_METRICS[name](tables, size) for name in task.metrics], axis=0))
+        result: Floats = scores[1] - scores[0]
+        return result
+
+    drawn = []
+    for start in range(0, draws, block):
+        rows = min(block, draws - start)
+        weights = random.multinomial(len(labels), counts / len(labels), size=rows)
+        drawn.append(difference(weights.astype(np.float64)))
+    return float(difference(counts[None].astype(np.float64))[0]), np.concatenate(drawn)
 
 
 def _pair_of_correlations(

@@ -16,7 +16,7 @@ from gluetune.files import locked
 from gluetune.modeling.classifiers import quiet_transformers
 from gluetune.records import Status
 from gluetune.runs import Run, RunFolder
-from gluetune.tasks import TASKS, get_task
+from gluetune.tasks import TASKS
 from gluetune.training.calls import tell
 from gluetune.training.run import train
 
@@ -98,7 +98,7 @@ def _answer_others(run: Run) -> list[str]:
     """Answer the tasks that are answered by a model of this run's task; say which are not there."""
     notes = []
     for task in TASKS.values():
-        if task.trained_as != get_task(run.record.task).name:
+        if task.trained_as != run.task.name:
             continue
         assert run.record.data is not None, "a finished run has its data"
         source = open_source(run.record.data.source)

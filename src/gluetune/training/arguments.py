@@ -24,6 +24,7 @@ _HAS_FLAG = {
     "num_train_epochs": "--epochs",
     "weight_decay": "--weight-decay",
     "warmup_steps": "--warmup",
+    "label_smoothing_factor": "--label-smoothing",
     "seed": "--seed",
     "data_seed": "--seed",
     "bf16": "--precision bf16",

@@ -6,13 +6,23 @@ import shlex
 
 import numpy as np
 
+from gluetune.data.tables import label_array
 from gluetune.errors import RunError
 from gluetune.evaluation.scoring import score_record
 from gluetune.metrics import majority_baseline
-from gluetune.records import BestRecord, EpochRecord, Record, Status, TimingRecord, now
+from gluetune.records import (
+    BestRecord,
+    EpochRecord,
+    Record,
+    ScoreRecord,
+    Status,
+    TimingRecord,
+    now,
+)
 from gluetune.runs import RunFolder
 from gluetune.training.environment import describe
 from gluetune.training.preflight import Prepared
+from gluetune.training.text_baseline import text_baseline
 
 
 def new_record(prepared: Prepared, folder: RunFolder) -> Record:
@@ -20,11 +30,12 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
     task = prepared.task
     baseline = majority_baseline(
         task,
-        prepared.train_table.column(task.label_column).to_numpy(),
+        label_array(prepared.train_table, task),
         {split: found.labels for split, found in prepared.validation.items()},
     )
     return Record(
         task=task.name,
+        own_task=task if prepared.config.is_own else None,
         seed=prepared.config.seed,
         started=now(),
         updated=now(),
@@ -33,6 +44,21 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
         data=prepared.data,
         environment=describe(prepared.precision, prepared.device, prepared.config.processes),
         majority_baseline=score_record(baseline),
+        text_baseline=_text_baseline(prepared),
+    )
+
+
+def _text_baseline(prepared: Prepared) -> ScoreRecord | None:
+    """Return what a bag of words scores on text of the user's own; of GLUE that is known."""
+    if not prepared.config.is_own:
+        return None
+    return score_record(
+        text_baseline(
+            prepared.task,
+            prepared.train_table,
+            prepared.validation_tables,
+            balanced=prepared.config.class_weights == "balanced",
+        )
     )
 
 

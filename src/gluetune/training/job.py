@@ -5,10 +5,11 @@ Of several processes only the first writes and talks.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,8 @@ from gluetune.config import make_config, read_config
 from gluetune.errors import GluetuneError, Pruned
 from gluetune.evaluation.processes import Processes
 from gluetune.evaluation.scoring import Evaluation
-from gluetune.files import weights_digest, write_folder
-from gluetune.modeling.classifiers import quiet_transformers, reload_classifier
+from gluetune.files import weights_digest, write_folder, write_json
+from gluetune.modeling.classifiers import THRESHOLDS, quiet_transformers, reload_classifier
 from gluetune.predictions import keep_predictions
 from gluetune.records import (
     BestRecord,
@@ -126,6 +127,8 @@ class Job:
             micro_batch_size=config.micro_batch_size,
             compute=config.compute,
             compact_vocabulary=config.compact_vocabulary,
+            class_weights=prepared.class_weights,
+            label_smoothing=config.label_smoothing,
             validation=Validation(
                 task=prepared.task,
                 splits=prepared.validation,
@@ -133,6 +136,7 @@ class Job:
                 batch_size=config.eval_batch_size,
                 precision=prepared.precision,
                 metric=config.metric,
+                tuning=prepared.tuning,
                 compute_metrics=self.extras.compute_metrics,
                 select=self.extras.select,
             ),
@@ -223,11 +227,23 @@ class Job:
         for split, predictions in evaluation.predictions.items():
             print_ = self.prepared.data.fingerprints[split]
             keep_predictions(self.folder.predictions_on(split), predictions, print_)
+        self._keep_thresholds(evaluation)
         self.record.final_weights_sha256 = weights_digest(checkpoint)
         self.record.best_weights_sha256 = weights_digest(self.folder.model)
         self.record.status = Status.FINISHED
         self._save_record()
         self.store.remove()
+
+    def _keep_thresholds(self, evaluation: Evaluation) -> None:
+        """Write tuned thresholds into the record's task and into the model's config.json."""
+        own = self.record.own_task
+        if not evaluation.thresholds or own is None:
+            return
+        self.record.own_task = replace(own, thresholds=evaluation.thresholds)
+        path = self.folder.model / "config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config[THRESHOLDS] = dict(zip(own.labels, evaluation.thresholds, strict=True))
+        write_json(path, config)
 
     def _report(self) -> None:
         """Write report.html; a run without its page is still whole, and says so."""

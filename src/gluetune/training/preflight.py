@@ -10,15 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from gluetune.config import ComputePath, TrainConfig
 from gluetune.data.encoding import Encoded, encode
+from gluetune.data.own.source import TUNING, OwnSource
 from gluetune.data.sampling import hold_out, take_fraction
-from gluetune.data.sources import Source, open_source
-from gluetune.data.tables import fingerprint, notes_of
+from gluetune.data.sources import Source, source_of
+from gluetune.data.tables import fingerprint, label_array, notes_of
 from gluetune.errors import ConfigurationError, GluetuneError, merged
 from gluetune.evaluation.devices import device, resolve_precision
 from gluetune.evaluation.inference import ResolvedPrecision
@@ -30,6 +31,7 @@ from gluetune.modeling.compute import resolve_compute
 from gluetune.records import DataRecord, ModelRecord
 from gluetune.tasks import HELD_OUT, TaskSpec, get_task
 from gluetune.training.arguments import check_set, training_arguments
+from gluetune.training.losses import balanced_weights
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,8 +51,12 @@ class Prepared:
     checkpoint: Checkpoint
     classifier: Classifier
     train_table: pa.Table
+    validation_tables: Mapping[str, pa.Table]
     train: Encoded
     validation: Mapping[str, ScoredSplit]
+    tuning: ScoredSplit | None
+    """Rows to tune the thresholds of several labels on."""
+    class_weights: torch.Tensor | None
     data: DataRecord
     model: ModelRecord
 
@@ -58,12 +64,15 @@ class Prepared:
 @dataclass(frozen=True)
 class _Tables:
     source: Source
+    task: TaskSpec
     train: pa.Table
     validation: Mapping[str, pa.Table]
+    tuning: Mapping[str, pa.Table]
+    """Under `TUNING`, where there is such a part."""
 
     @property
     def all(self) -> dict[str, pa.Table]:
-        return {"train": self.train, **self.validation}
+        return {"train": self.train, **self.validation, **self.tuning}
 
 
 def prepare(
@@ -79,18 +88,22 @@ def prepare(
 
 
 def _prepare(config: TrainConfig, own_metrics: bool, processes: Processes) -> Prepared:
-    task = get_task(config.task)
     errors: list[GluetuneError] = []
     attempt(lambda: check_set(config.set), errors)
     chosen = device(use_cpu=bool(config.set.get("use_cpu")))
     precision = attempt(lambda: resolve_precision(config.precision, chosen), errors)
     arguments_can_be_tried = not errors
-    attempt(lambda: _check_metric(config, task, own_metrics), errors)
+    task = _known_task(config)
+    if task is not None:
+        known = task
+        attempt(lambda: _check_metric(config, known, own_metrics), errors)
     tables = attempt(lambda: _read(config, task), errors)
+    task = tables.task if tables is not None else task
     checkpoint = attempt(lambda: _checkpoint(config), errors)
     classifier = None
-    if checkpoint is not None:
-        classifier = attempt(lambda: _classifier(config, task, checkpoint), errors)
+    if checkpoint is not None and task is not None:
+        settled = task
+        classifier = attempt(lambda: _classifier(config, settled, checkpoint), errors)
     compute = None
     if classifier is not None:
         compute = attempt(lambda: _compute(config, classifier), errors)
@@ -100,7 +113,12 @@ def _prepare(config: TrainConfig, own_metrics: bool, processes: Processes) -> Pr
     with processes.here_first():
         if errors or not (precision and tables and checkpoint and classifier):
             raise merged(errors)
-        return _prepared(resolved, task, precision, chosen, tables, checkpoint, classifier)
+        return _prepared(resolved, tables.task, precision, chosen, tables, checkpoint, classifier)
+
+
+def _known_task(config: TrainConfig) -> TaskSpec | None:
+    """Return the task, unless only the data can say what it is."""
+    return None if config.is_own else get_task(config.task)
 
 
 def _prepared(
@@ -130,11 +148,21 @@ def _prepared(
         checkpoint=checkpoint,
         classifier=classifier,
         train_table=tables.train,
+        validation_tables=tables.validation,
         train=encoded["train"],
         validation={
             split: ScoredSplit.of(table, task, encoded[split])
             for split, table in tables.validation.items()
         },
+        tuning=next(
+            (ScoredSplit.of(table, task, encoded[split]) for split, table in tables.tuning.items()),
+            None,
+        ),
+        class_weights=(
+            balanced_weights(label_array(tables.train, task), classifier.outputs)
+            if config.class_weights == "balanced"
+            else None
+        ),
         data=_data_record(tables, encoded),
         model=_model_record(config, task, checkpoint, classifier),
     )
@@ -150,7 +178,7 @@ def attempt(step: Callable[[], T], errors: list[GluetuneError]) -> T | None:
 
 
 def _check_metric(config: TrainConfig, task: TaskSpec, own_metrics: bool) -> None:
-    known = ("score", *task.metrics, "loss")
+    known = ("score", *task.all_metrics, "loss")
     if not own_metrics and config.metric not in known:
         raise ConfigurationError(
             f"--metric {config.metric}: {task.name} has no such metric.",
@@ -158,12 +186,15 @@ def _check_metric(config: TrainConfig, task: TaskSpec, own_metrics: bool) -> Non
         )
 
 
-def _read(config: TrainConfig, task: TaskSpec) -> _Tables:
+def _read(config: TrainConfig, task: TaskSpec | None) -> _Tables:
     """Read the splits, each fault with its own words, all at once.
 
     A part of train that is held out stands in for validation, which is then left unread.
     """
-    source = open_source(config.data)
+    source = source_of(config)
+    if isinstance(source, OwnSource):
+        task = source.task
+    assert task is not None, "what is not the user's own is known by its name"
     errors: list[GluetuneError] = []
     validation = () if config.holdout else task.validation_splits
     names = (task.train_split or "train", *validation)
@@ -181,7 +212,24 @@ def _read(config: TrainConfig, task: TaskSpec) -> _Tables:
             f"one batch of {config.batch_size}, so none would be left.",
             hint=f"Leave it out, or type: --batch-size {len(train)}",
         )
-    return _Tables(source, train, read)
+    _check_loss(config, task)
+    tuning = {}
+    if isinstance(source, OwnSource) and TUNING in source.own.tables:
+        tuning = {TUNING: source.own.tables[TUNING]}
+    return _Tables(source, task, train, read, tuning)
+
+
+def _check_loss(config: TrainConfig, task: TaskSpec) -> None:
+    """Refuse what only classes have."""
+    given = []
+    if config.class_weights != "none":
+        given.append(f"--class-weights {config.class_weights}")
+    if config.label_smoothing:
+        given.append(f"--label-smoothing {config.label_smoothing:g}")
+    if task.is_regression and given:
+        raise ConfigurationError(
+            f"{' and '.join(given)}: {task.name} has numbers, no classes.", hint="Leave it out."
+        )
 
 
 def _checkpoint(config: TrainConfig) -> Checkpoint:
@@ -228,7 +276,7 @@ def _resolved(
     found = {
         "precision": precision,
         "compute": compute,
-        "data": tables and tables.source.name,
+        **_resolved_data(config, tables),
         "model": checkpoint and _model_setting(config, checkpoint),
         "revision": checkpoint and checkpoint.commit,
         "max_length": config.max_length or (classifier and classifier.limit),
@@ -255,6 +303,27 @@ def _check_agreement(prepared: Prepared, processes: Processes) -> None:
         )
 
 
+def _resolved_data(config: TrainConfig, tables: _Tables | None) -> dict[str, Any]:
+    """Return where the data are, so that config.yaml finds them from any folder."""
+    if tables is None:
+        return {}
+    if not isinstance(tables.source, OwnSource):
+        return {"data": tables.source.name}
+    own = tables.source.own
+    files = {
+        name: str(Path(given).expanduser().resolve())
+        for name in ("train_file", "validation_file", "test_file")
+        if (given := getattr(config, name)) is not None
+    }
+    return {
+        **files,
+        "text": own.task.text_columns[0],
+        "label": config.label or (own.task.label_column,),  # as it is called by default
+        "kind": own.labels.kind,
+        "metric": own.labels.metric,
+    }
+
+
 def _model_setting(config: TrainConfig, checkpoint: Checkpoint) -> str:
     return "minilm" if config.model == "minilm" and not checkpoint.commit else checkpoint.name
 
@@ -266,7 +335,15 @@ def _data_record(tables: _Tables, encoded: Mapping[str, Encoded]) -> DataRecord:
         fingerprints={split: fingerprint(table) for split, table in tables.all.items()},
         truncated={split: found.truncated for split, found in encoded.items()},
         notes=[note for table in tables.all.values() for note in notes_of(table)],
+        left_out=_left_out(tables),
     )
+
+
+def _left_out(tables: _Tables) -> dict[str, dict[str, int]]:
+    if not isinstance(tables.source, OwnSource):
+        return {}
+    counts = tables.source.own.problems.skipped
+    return {name: dict(kinds) for name, kinds in counts.items()}
 
 
 def _model_record(

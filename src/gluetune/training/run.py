@@ -49,7 +49,7 @@ def train(
     Started by torchrun in several processes, it is one training that they share.
 
     Args:
-        task: Name of a GLUE task, e.g. "cola".
+        task: Name of a GLUE task, e.g. "cola"; or a name for a task on text of your own.
         config: A TrainConfig, or a YAML file of settings such as a run's config.yaml.
         resume: Folder of an unfinished run to take up where it stopped. Nothing else may be
             changed then; callbacks, collator and metrics are given again.
@@ -68,6 +68,8 @@ def train(
             start one. Every machine must see the run's folder, the data and the model.
         cpus_per_process, gpus_per_process: What each has of the cluster; 1 and 0.
         settings: Fields of TrainConfig, e.g. `model="minilm", epochs=3`; they win over `config`.
+            `train_file`, `validation_file` and `test_file` may also be a pandas DataFrame, a
+            datasets.Dataset or a pyarrow.Table.
 
     Raises:
         GluetuneError: with every mistake that can be found before compute is spent; TrainingError
@@ -275,7 +277,8 @@ def _introduce(prepared: Prepared, folder: RunFolder, reporter: Reporter) -> Non
         reporter.say(f"        new weights, to be learnt from this data: {names}")
     for split, count in prepared.data.truncated.items():
         if count:
-            reporter.say(f"        {split}: {count} cut to {model.max_length} tokens")
+            share = f"{count / rows[split]:.1%}"
+            reporter.say(f"        {split}: {count} ({share}) cut to {model.max_length} tokens")
     for note in prepared.data.notes:
         reporter.say(f"        {note}")
     reporter.say(f"run     {folder.path}")

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,19 @@ import numpy as np
 import torch
 
 from gluetune.config import ComputePath
+from gluetune.data.own.source import TUNING
 from gluetune.errors import ConfigurationError, StorageError
 from gluetune.evaluation.inference import ResolvedPrecision
 from gluetune.evaluation.processes import ALONE, Processes
-from gluetune.evaluation.scoring import Evaluation, ScoredSplit, evaluate_task
+from gluetune.evaluation.scoring import (
+    Evaluation,
+    ScoredSplit,
+    evaluate_task,
+    predict_splits,
+)
 from gluetune.modeling.compute import computing, resolve_compute
 from gluetune.records import ComputeRecord, EpochRecord
+from gluetune.statistics.thresholds import best_thresholds
 from gluetune.tasks import TaskSpec
 from gluetune.training.checkpoints import CheckpointStore
 from gluetune.training.trainer import Trainer
@@ -41,6 +48,8 @@ class Validation:
     precision: ResolvedPrecision
     metric: str
     """What the best epoch is chosen by."""
+    tuning: ScoredSplit | None = None
+    """Rows on which the thresholds of several labels are tuned before every scoring."""
     compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None
     select: Callable[[Mapping[str, float]], float] | None = None
     """In place of `metric`: an epoch's value, from its numbers; greater is better."""
@@ -91,17 +100,19 @@ class RunTrainer(Trainer):
         A model that is not the trained one is scored by the process that asks, alone.
         """
         how = self.validation
+        settings: dict[str, Any] = {
+            "outputs": how.outputs,
+            "batch_size": how.batch_size,
+            "precision": how.precision,
+            "processes": self.processes if model is self.model else ALONE,
+        }
+        task = how.task
         with self._path_of(model):
-            return evaluate_task(
-                model,
-                how.task,
-                how.splits,
-                self.data_collator,
-                outputs=how.outputs,
-                batch_size=how.batch_size,
-                precision=how.precision,
-                processes=self.processes if model is self.model else ALONE,
-            )
+            if how.tuning is not None:
+                splits = {TUNING: how.tuning}
+                found = predict_splits(model, task, splits, self.data_collator, **settings)[TUNING]
+                task = replace(task, thresholds=best_thresholds(found.labels, found.logits))
+            return evaluate_task(model, task, how.splits, self.data_collator, **settings)
 
     def _path_of(self, model: Any) -> AbstractContextManager[None]:
         """Return the context of the trained model's path; during training it is set already."""
@@ -120,8 +131,9 @@ class RunTrainer(Trainer):
 
     def data_to_scan(self) -> list[Any]:
         """Return every data set whose tokens the model meets while it trains."""
-        validated = [split.encoded.examples for split in self.validation.splits.values()]
-        return [*super().data_to_scan(), *validated]
+        tuned = [self.validation.tuning] if self.validation.tuning is not None else []
+        seen = [*self.validation.splits.values(), *tuned]
+        return [*super().data_to_scan(), *(split.encoded.examples for split in seen)]
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train, from `resume_from_checkpoint` if given."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gluetune.config import TrainConfig, make_config, read_config
+from gluetune.config import FILE_SETTINGS, TrainConfig, make_config, read_config
+from gluetune.data.own.frames import as_file
 from gluetune.errors import ConfigurationError, Finding, GluetuneError
 from gluetune.recipes import Recipe, get_recipe
 from gluetune.training.arguments import check_set
@@ -43,6 +44,9 @@ def merge_settings(
         except ConfigurationError as error:
             found += error.findings
     values = over(values, settings)
+    values |= {
+        name: as_file(values[name], name) for name in FILE_SETTINGS if values.get(name) is not None
+    }
     try:
         made = make_config(values, places=places | {name: name for name in settings})
     except ConfigurationError as error:

@@ -18,12 +18,12 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from gluetune.config import Compute, ComputePath
-from gluetune.errors import ConfigurationError, TrainingError
+from gluetune.errors import TrainingError
 from gluetune.modeling.batches import is_mixed, sample, split, split_by_length
 from gluetune.modeling.compute import computing, disagreement, dropping, resolve_compute
 from gluetune.modeling.dropout import DropoutMasks
 from gluetune.modeling.vocabulary import CompactVocabulary, compact_vocabulary
-from gluetune.training.losses import IGNORED, ClassificationLoss
+from gluetune.training.losses import IGNORED, ClassificationLoss, LossKind
 from gluetune.training.rows import occurring_rows
 from gluetune.training.shares import Shares, share_batches
 
@@ -46,6 +46,9 @@ class Trainer(transformers.Trainer):
       for AdamW and for data that can be scanned, and otherwise does nothing.
     - `micro_batch_size`: how many examples pass through the model at once; the optimiser's step
       keeps its size. When memory runs out it is halved, and the step is done again.
+    - `class_weights`: weights of the outputs in the loss; see `ClassificationLoss`.
+    - `label_smoothing`: in place of the arguments' own, which transformers refuses for several
+      labels an example.
     """
 
     compute_loss_func: Any
@@ -57,6 +60,8 @@ class Trainer(transformers.Trainer):
         micro_batch_size: int | None = None,
         compute: Compute = "auto",
         compact_vocabulary: bool = True,
+        class_weights: torch.Tensor | None = None,
+        label_smoothing: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -65,8 +70,11 @@ class Trainer(transformers.Trainer):
         self.compact_vocabulary = compact_vocabulary
         if self.compute_loss_func is None:
             self.compute_loss_func = ClassificationLoss(
-                regression=_is_regression(self.model.config),
-                label_smoothing=self.args.label_smoothing_factor,
+                _loss_kind(self.model.config),
+                label_smoothing=(
+                    self.args.label_smoothing_factor if label_smoothing is None else label_smoothing
+                ),
+                weights=class_weights,
             )
         # The loss above does the scaling: no head does, though its **kwargs make it look so.
         self.model_accepts_loss_kwargs = False
@@ -293,16 +301,13 @@ class Trainer(transformers.Trainer):
             self.check_losses()
 
 
-def _is_regression(config: Any) -> bool:
-    """Decide as transformers' heads do: by the problem type, else by the number of outputs.
-
-    Raises ConfigurationError for several labels per example, whose loss is another.
-    """
-    if config.problem_type == "multi_label_classification":
-        raise ConfigurationError(
-            "The model's problem type is multi_label_classification, which has no loss here.",
-            hint="Pass compute_loss_func.",
-        )
+def _loss_kind(config: Any) -> LossKind:
+    """Decide as transformers' heads do: by the problem type, else by the number of outputs."""
     if config.problem_type is None:
-        return bool(config.num_labels == 1)
-    return bool(config.problem_type == "regression")
+        return "number" if config.num_labels == 1 else "classes"
+    kinds: dict[str, LossKind] = {
+        "regression": "number",
+        "single_label_classification": "classes",
+        "multi_label_classification": "labels",
+    }
+    return kinds[config.problem_type]

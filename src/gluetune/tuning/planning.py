@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gluetune.config import TrainConfig, flag_of
-from gluetune.data.sources import open_source
+from gluetune.data.own.source import OwnSource
+from gluetune.data.sources import source_of
 from gluetune.errors import ConfigurationError, Finding, GluetuneError, merged
 from gluetune.evaluation.devices import cpu_threads
 from gluetune.tasks import get_task
@@ -98,9 +99,10 @@ def _with_objective(base: TrainConfig, objective: str | Objective | None) -> Tra
 
 def _share_to_hold_out(base: TrainConfig) -> float:
     """Return the share of train that trials are scored on, where the user names none."""
-    task = get_task(base.task)
     try:
-        table = open_source(base.data).read(task, task.train_split or "train")
+        source = source_of(base)
+        task = source.task if isinstance(source, OwnSource) else get_task(base.task)
+        table = source.read(task, task.train_split or "train")
     except GluetuneError:
         return _HELD_OUT_SHARE  # the preflight tells what is wrong with the data
     return min(_HELD_OUT_SHARE, round(_HELD_OUT_ROWS / len(table), 6))

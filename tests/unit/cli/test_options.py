@@ -54,7 +54,32 @@ def test_what_is_left_out_is_left_to_the_config() -> None:
     assert given() == {}
 
 
+OWN_VALUES = {
+    "train_file": ("a.csv", "a.csv"),
+    "data_set": ("user/name", "user/name"),
+    "validation_file": ("b.csv", "b.csv"),
+    "test_file": ("c.csv", "c.csv"),
+    "train_split": ("part", "part"),
+    "validation_split": ("dev", "dev"),
+    "text": (" review", " review"),
+    "text_pair": ("answer", "answer"),
+    "label": ("a,b", ("a", "b")),
+    "kind": ("number", "number"),
+    "label_separator": (";", ";"),
+    "validation_fraction": ("0.2", 0.2),
+    "split_seed": ("7", 7),
+    "group": ("user", "user"),
+    "on_bad_row": ("skip", "skip"),
+}
+BESIDE = {
+    name: {"data_set": "user/name"} if name.endswith("_split") else {"train_file": "x.csv"}
+    for name in OWN_VALUES
+} | {"train_file": {}, "data_set": {}}
+"""What a setting of the user's own text needs beside it; all others a task."""
 VALUES = {
+    **OWN_VALUES,
+    "class_weights": ("balanced", "balanced"),
+    "label_smoothing": ("0.1", 0.1),
     "learning_rate": ("3e-5", 3e-5),
     "epochs": ("5", 5.0),
     "batch_size": ("8", 8),
@@ -85,9 +110,10 @@ VALUES = {
 @pytest.mark.parametrize("name", VALUES)
 def test_a_value_typed_arrives_in_the_config(name: str) -> None:
     text, value = VALUES[name]
-    config = make_config({"task": "cola", **given(flag_of(name), text)})
+    beside = BESIDE.get(name, {"task": "cola"})
+    config = make_config({**beside, **given(flag_of(name), text)})
     assert getattr(config, name) == value
-    assert config.model_fields_set == {"task", name}
+    assert config.model_fields_set == {"task", name, *beside}
 
 
 def test_the_values_cover_all_but_switches_and_the_output() -> None:

@@ -69,7 +69,6 @@ def test_all_mistakes_are_told_at_once_and_what_is_near() -> None:
         ("max_steps", "ten"),
         ("max_steps", 1.5),
         ("use_cpu", "yes please"),
-        ("label_smoothing_factor", "x"),
         ("adam_epsilon", None),
         ("torch_compile", "maybe"),
         ("activation_checkpointing", 3),
@@ -90,7 +89,6 @@ def test_what_fits_goes_through() -> None:
         "logging_steps": 0.1,
         "optim": "adafactor",
         "dataloader_prefetch_factor": None,
-        "label_smoothing_factor": 0.1,
         "use_cpu": True,
         "train_sampling_strategy": "group_by_length",
     }

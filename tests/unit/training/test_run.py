@@ -149,10 +149,10 @@ def test_a_schedule_and_smoothing_and_workers_go_through_set(bench: Bench) -> No
     settings: dict[str, Any] = {
         "set": {
             "lr_scheduler_type": "cosine",
-            "label_smoothing_factor": 0.1,
             "dataloader_num_workers": 1,
             "logging_steps": 1,
-        }
+        },
+        "label_smoothing": 0.1,
     }
     rates: list[float] = []
 

@@ -51,7 +51,7 @@ def test_shares_make_up_the_batches(rows: int, each: int, processes: int, drop_l
 
 @pytest.mark.parametrize("regression", [False, True])
 def test_an_example_that_does_not_count_adds_nothing(regression: bool) -> None:
-    loss = ClassificationLoss(regression=regression)
+    loss = ClassificationLoss("number" if regression else "classes")
     logits = torch.randn(3, 1 if regression else 2, requires_grad=True)
     kind = torch.float32 if regression else torch.int64
     labels = torch.tensor([1, IGNORED, 0]).to(kind)

@@ -15,7 +15,7 @@ from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from transformers import DataCollatorWithPadding, TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import LabelSmoother
 
-from gluetune.errors import ConfigurationError, TrainingError
+from gluetune.errors import TrainingError
 from gluetune.modeling.batches import split
 from gluetune.modeling.checkpoints import Checkpoint
 from gluetune.modeling.classifiers import Classifier, load_classifier
@@ -202,16 +202,9 @@ def test_label_smoothing_is_transformers_own(tmp_path: Path) -> None:
 
 def test_the_loss_is_that_of_label_smoother_for_any_logits() -> None:
     logits, labels = torch.randn(7, 3), torch.tensor([0, 1, 2, 2, 1, 0, 0])
-    ours = ClassificationLoss(regression=False, label_smoothing=0.1)({"logits": logits}, labels)
+    ours = ClassificationLoss(label_smoothing=0.1)({"logits": logits}, labels)
     theirs = LabelSmoother(epsilon=0.1)({"logits": logits}, labels)
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-6)
-
-
-def test_several_labels_per_example_are_refused(tmp_path: Path) -> None:
-    classifier = _classifier(tmp_path / "model", "bert")
-    classifier.model.config.problem_type = "multi_label_classification"
-    with pytest.raises(ConfigurationError, match="multi_label"):
-        _trainer(Trainer, classifier, _examples(classifier), tmp_path)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

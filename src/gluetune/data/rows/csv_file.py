@@ -1,5 +1,8 @@
 """CSV as RFC 4180 has it: commas, double quotes, a header line; strict, and every value as text.
 
+TSV is the same with tabs, as spreadsheets and pandas write it, but that a quote in the middle of a
+field is a character: there it can mean nothing else.
+
 "NA" and "007" stay what they are. The standard library's reader takes quotes in the middle of a
 field, short rows and NULs without a word, and cannot go on behind a quote that is never closed:
 here each is a `BadRow` with its line, and reading goes on with the line after it.
@@ -19,8 +22,7 @@ from gluetune.errors import DataError
 LONGEST_ROW = 2**20
 """Characters of a row that spans lines. A quote that is open for longer was never closed."""
 
-_QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"')
-_NEEDS_QUOTES = re.compile(r'[",\r\n]')
+_QUOTED = re.compile(r'"([^"]*+(?:""[^"]*+)*+)"')  # possessive: half of a "" closes nothing
 
 
 class CsvReader:
@@ -28,8 +30,9 @@ class CsvReader:
 
     separator = ":"
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str, delimiter: str = ",") -> None:
         self.name = name
+        self._delimiter = delimiter
         self._lines = read_lines(file)
         self._again: deque[Line] = deque()
         self.columns = self._header()
@@ -80,7 +83,7 @@ class CsvReader:
         text, taken = line.text, list[Line]()
         while True:
             try:
-                return _split(text.removesuffix("\r"))
+                return _split(text.removesuffix("\r"), self._delimiter)
             except _OpenQuoteError:
                 more = self._until_quote(text, taken)
             except ValueError as error:
@@ -110,27 +113,35 @@ class CsvReader:
 class CsvWriter:
     """Writes rows as CSV, lines ending in LF, quotes only where they are needed."""
 
-    def __init__(self, file: BinaryIO, columns: Sequence[str]) -> None:
+    def __init__(self, file: BinaryIO, columns: Sequence[str], delimiter: str = ",") -> None:
         self._file = file
+        self._delimiter = delimiter
+        self._needs_quotes = re.compile(rf'["{delimiter}\r\n]')
+        self._columns = columns
         self._put(columns)
 
     def write(self, row: Row, more: Mapping[str, Any]) -> None:
         """Write one row."""
-        self._put([*row.values.values(), *more.values()])
+        values = {**row.values, **more}
+        self._put([values.get(column) for column in self._columns])
 
     def _put(self, cells: Sequence[Any]) -> None:
-        line = ",".join(map(_cell, cells)) or '""'  # an empty line would be no row
+        line = self._delimiter.join(map(self._cell, cells)) or '""'  # an empty line were no row
         self._file.write(f"{line}\n".encode())
+
+    def _cell(self, value: Any) -> str:
+        text = "" if value is None else str(value)
+        return '"' + text.replace('"', '""') + '"' if self._needs_quotes.search(text) else text
 
 
 class _OpenQuoteError(ValueError):
     """A quoted field does not end in the text at hand."""
 
 
-def _split(text: str) -> list[str]:
+def _split(text: str, delimiter: str) -> list[str]:
     """Return the fields of a whole row. Raises ValueError that says what is wrong."""
     if '"' not in text:
-        return text.split(",")
+        return text.split(delimiter)
     cells: list[str] = []
     start = 0
     while True:
@@ -140,24 +151,19 @@ def _split(text: str) -> list[str]:
                 raise _OpenQuoteError
             cells.append(found[1].replace('""', '"'))
             end = found.end()
-            if end < len(text) and text[end] != ",":
+            if end < len(text) and text[end] != delimiter:
                 raise ValueError(f"has text behind the closing quote of field {len(cells)}")
         else:
-            end = text.find(",", start)
+            end = text.find(delimiter, start)
             end = len(text) if end < 0 else end
             cells.append(text[start:end])
-            if '"' in cells[-1]:
+            if delimiter == "," and '"' in cells[-1]:
                 raise ValueError(
                     f"has a quote inside field {len(cells)}, which does not begin with one"
                 )
         if end == len(text):
             return cells
         start = end + 1
-
-
-def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
-    return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text
 
 
 def _fields(count: int) -> str:

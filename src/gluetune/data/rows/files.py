@@ -1,29 +1,40 @@
-"""Files of rows by their format, which the end of the name says unless the user does."""
+"""Files of rows by their format, which the end of the name says unless the user does.
+
+`.gz` or `.zst` behind that end says how the file is packed: reviews.csv.gz.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
+from gluetune.data.rows.arrow_file import ArrowReader
 from gluetune.data.rows.csv_file import CsvReader, CsvWriter
-from gluetune.data.rows.json_file import JsonLinesReader, JsonLinesWriter
+from gluetune.data.rows.json_file import JsonLinesReader, JsonLinesWriter, JsonReader
+from gluetune.data.rows.packed import PACKED, packing, unpacked, unpacked_copy
 from gluetune.data.rows.parquet_file import ParquetReader, ParquetWriter
 from gluetune.data.rows.row import RowReader, RowWriter
 from gluetune.data.rows.text_file import TextReader
 from gluetune.errors import ConfigurationError, DataError
 
-Format = Literal["csv", "jsonl", "parquet", "text"]
+Format = Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "text"]
 
 _FORMATS: tuple[Format, ...] = get_args(Format)
 _ENDINGS: dict[str, Format] = {
     ".csv": "csv",
+    ".tsv": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "json",
     ".parquet": "parquet",
+    ".arrow": "arrow",
     ".txt": "text",
 }
+_WRITTEN_AS: dict[Format, Format] = {"text": "jsonl", "json": "jsonl", "arrow": "parquet"}
+"""Formats whose rows are written in another: lines of text have no room for a second column, a list
+is not whole before its end, and one writer of columns with types is enough."""
 
 
 def format_of(file: Path | BinaryIO, stated: str | None = None) -> Format:
@@ -40,70 +51,86 @@ def format_of(file: Path | BinaryIO, stated: str | None = None) -> Format:
         )
     if not isinstance(file, Path):
         return "text"
-    found = _ENDINGS.get(file.suffix.lower())
+    plain = Path(file.stem) if file.suffix.lower() in PACKED else file
+    found = _ENDINGS.get(plain.suffix.lower())
     if found is None:
         raise ConfigurationError(
             f"{file}: its name does not say what it holds.",
-            hint=f"Endings: {', '.join(_ENDINGS)}. Or type --format {', '.join(_FORMATS)}.",
+            hint=f"Endings: {', '.join(_ENDINGS)}, also with {' or '.join(PACKED)}. "
+            f"Or type --format {', '.join(_FORMATS)}.",
         )
     return found
 
 
 def written_as(kind: Format) -> Format:
     """Return the format in which rows of `kind` are written with more columns."""
-    return "jsonl" if kind == "text" else kind
+    return _WRITTEN_AS.get(kind, kind)
 
 
 @contextmanager
 def open_rows(
-    file: Path | BinaryIO, kind: Format, text_columns: tuple[str, ...] = ("text",)
+    file: Path | BinaryIO,
+    kind: Format,
+    text_columns: tuple[str, ...] = ("text",),
+    wanted: Collection[str] | None = None,
 ) -> Iterator[RowReader]:
     """Open a file of rows, or standard input, for reading; plain lines are rows of `text_columns`.
 
+    Of columns with types the values of those `wanted` are read; the texts, unless it is given.
     Raises DataError for a file that cannot be opened or whose header is wrong, ConfigurationError
-    for Parquet from a stream.
+    for Parquet and Arrow from a stream.
     """
     if not isinstance(file, Path):
-        if kind == "parquet":
-            raise ConfigurationError("Parquet cannot be read from a stream: give --file FILE.")
+        if kind in ("parquet", "arrow"):
+            raise ConfigurationError(
+                f"{kind.capitalize()} cannot be read from a stream: give --file FILE."
+            )
         yield _stream_reader(file, "standard input", kind, text_columns)
         return
-    try:
-        opened = file.open("rb")
-    except OSError as error:
-        raise DataError(
-            f"{file} cannot be read: {error.strerror}.", hint="Check --file."
-        ) from error
-    with opened:
-        if kind == "parquet":
-            yield ParquetReader(file, str(file))
+    with ExitStack() as opened:
+        try:
+            raw = opened.enter_context(file.open("rb"))
+        except OSError as error:
+            raise DataError(
+                f"{file} cannot be read: {error.strerror}.", hint="Check the name of the file."
+            ) from error
+        if kind in ("parquet", "arrow"):
+            plain = opened.enter_context(unpacked_copy(raw, file))
+            reader = ParquetReader if kind == "parquet" else ArrowReader
+            yield reader(plain, str(file), wanted)
         else:
-            yield _stream_reader(opened, str(file), kind, text_columns)
+            stream = opened.enter_context(unpacked(raw, file))
+            yield _stream_reader(stream, str(file), kind, text_columns)
 
 
 @contextmanager
 def writing_rows(
-    file: Path | BinaryIO, kind: Format, reader: RowReader, sample: Mapping[str, Any]
+    file: Path | BinaryIO,
+    kind: Format,
+    reader: RowReader,
+    sample: Mapping[str, Any],
+    packed: str = "",
 ) -> Iterator[RowWriter]:
     """Open a file, or take an open one, for writing the rows of `reader` with more columns.
 
-    `sample` holds the new columns by name, each with a value of its type. Raises
-    ConfigurationError for Parquet to a stream, since its end says where all else lies.
+    `sample` holds the new columns by name, each with a value of its type; `packed` is the end of
+    the name that says so. Raises ConfigurationError for Parquet to a stream, since its end says
+    where all else lies.
     """
     columns = (*reader.columns, *sample)
     if not isinstance(file, Path):
         if kind == "parquet":
             raise ConfigurationError("Parquet cannot be written to a stream: give --output FILE.")
         yield _stream_writer(file, kind, columns)
-    elif isinstance(reader, ParquetReader):
+    elif isinstance(reader, ParquetReader | ArrowReader):
         parquet = ParquetWriter(file, reader.schema, sample)
         try:
             yield parquet
         finally:
             parquet.close()
     else:
-        with file.open("wb") as opened:
-            yield _stream_writer(opened, kind, columns)
+        with file.open("wb") as opened, packing(opened, packed) as stream:
+            yield _stream_writer(stream, kind, columns)
 
 
 def _stream_reader(
@@ -111,8 +138,12 @@ def _stream_reader(
 ) -> RowReader:
     if kind == "text":
         return TextReader(file, name, text_columns)
-    return CsvReader(file, name) if kind == "csv" else JsonLinesReader(file, name)
+    if kind in ("csv", "tsv"):
+        return CsvReader(file, name, "," if kind == "csv" else "\t")
+    return JsonReader(file, name) if kind == "json" else JsonLinesReader(file, name)
 
 
 def _stream_writer(file: BinaryIO, kind: Format, columns: tuple[str, ...]) -> RowWriter:
-    return CsvWriter(file, columns) if kind == "csv" else JsonLinesWriter(file)
+    if kind in ("csv", "tsv"):
+        return CsvWriter(file, columns, "," if kind == "csv" else "\t")
+    return JsonLinesWriter(file)

@@ -1,4 +1,4 @@
-"""JSON lines: one object a line."""
+"""JSON lines: one object a line; and JSON: a list of objects, read an object at a time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
+from gluetune.data.rows.json_list import JsonList
 from gluetune.data.rows.lines import read_lines
 from gluetune.data.rows.row import BadRow, Row
 
@@ -17,7 +18,7 @@ class JsonLinesReader:
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self.name = name
-        self._rows = _rows(file)
+        self._rows = self._read(file)
         self._ahead: list[Row | BadRow] = []
         self.columns: tuple[str, ...] = ()
         for row in self._rows:
@@ -30,6 +31,23 @@ class JsonLinesReader:
         """Yield every row; empty lines at the end of the file are none."""
         yield from self._ahead
         yield from self._rows
+
+    def _read(self, file: BinaryIO) -> Iterator[Row | BadRow]:
+        return _rows(file)
+
+
+class JsonReader(JsonLinesReader):
+    """A file that is one list of objects. A row is called by its number: many may share a line.
+
+    Raises DataError, with the line, for a file that holds no list, or whose list cannot be read any
+    further.
+    """
+
+    separator = ", item "
+
+    def _read(self, file: BinaryIO) -> Iterator[Row | BadRow]:
+        for number, text in enumerate(JsonList(file, self.name), start=1):
+            yield _row(number, text)
 
 
 class JsonLinesWriter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +17,19 @@ _BATCH = 4096
 
 
 class ParquetReader:
-    """A Parquet file, opened. Raises DataError when it is none, or a column has no own name."""
+    """A Parquet file, opened. Raises DataError when it is none, or a column has no own name.
+
+    Rows have the values of the columns `wanted`; of the text columns, unless it is given.
+    """
 
     separator = ", row "
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, wanted: Collection[str] | None = None) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         self.name = name
+        self._wanted = wanted
         try:
             self._file = pq.ParquetFile(path)
         except (pa.ArrowException, OSError) as error:
@@ -40,14 +44,14 @@ class ParquetReader:
             )
 
     def __iter__(self) -> Iterator[Row | BadRow]:
-        """Yield every row, with its text columns. Raises DataError where the file is damaged."""
+        """Yield every row. Raises DataError where the file is damaged."""
         import pyarrow as pa
 
         number = 0
-        texts = [field.name for field in self.schema if _is_text(field.type)]
+        given = given_columns(self.schema, self._wanted)
         try:
             for batch in self._file.iter_batches(_BATCH):
-                for position, values in enumerate(batch.select(texts).to_pylist()):
+                for position, values in enumerate(batch.select(given).to_pylist()):
                     number += 1
                     yield Row(number, BatchValues(values, batch, position))
         except (pa.ArrowException, OSError) as error:
@@ -106,6 +110,15 @@ class ParquetWriter:
         self._writer.write_table(table)
         self._positions.clear()
         self._more.clear()
+
+
+def given_columns(schema: pa.Schema, wanted: Collection[str] | None) -> list[str]:
+    """Return the columns whose values rows have: those wanted that are there, else the texts."""
+    return [
+        field.name
+        for field in schema
+        if (_is_text(field.type) if wanted is None else field.name in wanted)
+    ]
 
 
 def _is_text(kind: pa.DataType) -> bool:

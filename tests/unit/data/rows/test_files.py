@@ -37,7 +37,7 @@ def test_a_stated_format_wins_and_a_stream_holds_lines() -> None:
     assert written_as("csv") == "csv"
 
 
-@pytest.mark.parametrize(("name", "stated"), [("a.xlsx", None), ("a", None), ("a.csv", "tsv")])
+@pytest.mark.parametrize(("name", "stated"), [("a.xlsx", None), ("a", None), ("a.csv", "xls")])
 def test_an_unknown_format_is_refused_with_those_there_are(name: str, stated: str | None) -> None:
     with pytest.raises(ConfigurationError, match=r"csv.*jsonl.*parquet"):
         format_of(Path(name), stated)

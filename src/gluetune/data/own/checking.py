@@ -1,0 +1,91 @@
+"""`gluetune.check_files`: all that a training would say of a user's files, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gluetune.config import FILE_SETTINGS, make_config
+from gluetune.data.own.frames import as_file
+from gluetune.data.own.problems import Problems
+from gluetune.data.own.source import OwnTask, read_own
+from gluetune.data.tables import label_array
+from gluetune.errors import ConfigurationError, DataError, Finding
+
+
+@dataclass(frozen=True)
+class CheckedFiles:
+    """What was found in the files of a task."""
+
+    findings: tuple[Finding, ...]
+    """What a training would stop at; empty where it would not."""
+    remarks: tuple[str, ...]
+    """What is odd, and what was decided."""
+    left_out: Mapping[str, Mapping[str, int]]
+    """Rows that cannot be used, by file and reason: with `skip` they are left out."""
+    rows: Mapping[str, int] = field(default_factory=dict)
+    """Examples by split; empty where there are findings."""
+    labels: Mapping[str, int] = field(default_factory=dict)
+    """Training examples by class or label; empty for numbers."""
+    title: str = ""
+    """What the task is."""
+
+    @property
+    def are_good(self) -> bool:
+        """Whether a training would take the files."""
+        return not self.findings
+
+
+def check_files(*files: Any, **settings: Any) -> CheckedFiles:
+    """Check labelled text as a training would, before any model is loaded.
+
+    Args:
+        files: The file to train on; after it, where there are, those to validate and to test on.
+            Paths, pandas DataFrames, datasets.Dataset or pyarrow.Table.
+        settings: The fields of TrainConfig that say how files are read: `text`, `text_pair`,
+            `label`, `kind`, `label_separator`, `group`, `validation_fraction`, `on_bad_row`, …
+
+    Raises:
+        ConfigurationError: for settings that contradict each other or a number of files other than
+            one to three. What is wrong in the files is returned, not raised.
+    """
+    if not 1 <= len(files) <= len(FILE_SETTINGS):
+        raise ConfigurationError(
+            f"{len(files)} files are given: one to train on, and at most one each to validate and "
+            "to test on.",
+            hint="Type: gluetune check train.csv [validation.csv [test.csv]]",
+        )
+    named = {
+        name: as_file(str(file) if isinstance(file, Path) else file, name)
+        for name, file in zip(FILE_SETTINGS, files, strict=False)
+    }
+    config = make_config({**named, **settings})
+    problems = Problems()
+    try:
+        own = read_own(config, problems=problems)
+    except DataError as error:
+        return CheckedFiles(error.findings, tuple(problems.remarks), problems.skipped)
+    return CheckedFiles(
+        (),
+        tuple(problems.remarks),
+        problems.skipped,
+        {split: len(table) for split, table in own.tables.items()},
+        _balance(own),
+        own.task.title,
+    )
+
+
+def _balance(own: OwnTask) -> dict[str, int]:
+    if own.task.is_regression:
+        return {}
+    labels = label_array(own.tables["train"], own.task)
+    counts = (
+        labels.sum(axis=0)
+        if own.task.multi_label
+        else np.bincount(labels, minlength=own.task.num_labels)
+    )
+    return {name: int(count) for name, count in zip(own.task.labels, counts, strict=True)}

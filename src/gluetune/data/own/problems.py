@@ -1,0 +1,92 @@
+"""What is wrong with a user's rows: every kind of mistake told, the first few with their lines.
+
+A row that cannot be used is a finding; with `skip` it is left out and counted instead. What is odd
+but can be used is a remark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from gluetune.errors import DataError, Finding
+
+SHOWN = 5
+"""Findings of one kind in one file that are written out; the rest are counted."""
+
+
+@dataclass
+class _Kind:
+    shown: list[str] = field(default_factory=list)
+    total: int = 0
+
+
+class Problems:
+    """Everything found so far in the files of one task."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], _Kind] = {}
+        self._findings: list[Finding] = []
+        self.remarks: list[str] = []
+        """What is odd and does not stop the work."""
+
+    def add_row(self, name: str, place: str, kind: str, problem: str) -> None:
+        """Note a row of file `name` that cannot be used; `kind` is what such rows have alike."""
+        found = self._rows.setdefault((name, kind), _Kind())
+        found.total += 1
+        if found.total <= SHOWN:
+            found.shown.append(f"{place} {problem}.")
+
+    def add(self, message: str, hint: str = "") -> None:
+        """Note a mistake that no leaving out of rows mends."""
+        self._findings.append(Finding(message, hint))
+
+    def remark(self, text: str) -> None:
+        """Note what is odd."""
+        self.remarks.append(text)
+
+    @property
+    def skipped(self) -> Mapping[str, Mapping[str, int]]:
+        """Rows that cannot be used, by file and kind."""
+        counts: dict[str, dict[str, int]] = {}
+        for (name, kind), found in self._rows.items():
+            counts.setdefault(name, {})[kind] = found.total
+        return counts
+
+    @property
+    def hard(self) -> tuple[Finding, ...]:
+        """What stands against using the files at all."""
+        return tuple(self._findings)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Return everything that stops the work: bad rows first, in the order of the files."""
+        return (*self._row_findings(), *self._findings)
+
+    def notes(self) -> list[str]:
+        """Return what the record says: rows left out, and remarks."""
+        left_out = [
+            f"{name}: {', '.join(f'{count:,} {kind}' for kind, count in kinds.items())}; left out."
+            for name, kinds in self.skipped.items()
+        ]
+        return [*left_out, *self.remarks]
+
+    def raise_any(self, *, skip: bool) -> None:
+        """Raise DataError with what stops the work; with `skip`, bad rows do not."""
+        findings = self.hard if skip else self.findings()
+        if findings:
+            raise DataError.of(findings)
+
+    def _row_findings(self) -> Iterator[Finding]:
+        last: Finding | None = None
+        for (name, kind), found in self._rows.items():
+            for text in found.shown:
+                if last is not None:
+                    yield last
+                last = Finding(text)
+            if found.total > len(found.shown):
+                hidden = found.total - len(found.shown)
+                yield from [last] if last is not None else []
+                last = Finding(f"{name}: {hidden:,} more {kind}, {found.total:,} in all.")
+        if last is not None:
+            hint = "Mend the file, or leave such rows out: --on-bad-row skip"
+            yield Finding(last.message, hint)

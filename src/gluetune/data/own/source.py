@@ -1,0 +1,314 @@
+"""A user's own labelled text as a source: the task that it makes, and its splits.
+
+The task is a TaskSpec like GLUE's. Whoever has the configuration has the data again, to the row:
+the split depends on its own seed and on the file alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gluetune.config import TrainConfig
+from gluetune.data.own.kinds import Labels, resolve_labels, values_of
+from gluetune.data.own.labelling import class_ids, label_column, usable
+from gluetune.data.own.looking import look
+from gluetune.data.own.problems import Problems
+from gluetune.data.own.reading import RawRows, Wanted, read_rows
+from gluetune.data.own.splitting import held_out, rarest_labels, strata_of_numbers
+from gluetune.data.splits import require_split
+from gluetune.data.tables import canonical_schema, with_notes
+from gluetune.errors import ConfigurationError, DataError
+from gluetune.tasks import TaskSpec
+
+TRAIN, VALIDATION, TEST, TUNING = "train", "validation", "test", "tuning"
+_TUNED_SHARE = 0.1
+"""Of the rows to train on that are kept out to tune the thresholds of several labels."""
+_TEXT, _LABEL = "text", "label"
+"""What columns are called where the user does not say it."""
+
+
+@dataclass(frozen=True)
+class OwnTask:
+    """A task of the user's own, with the rows of its splits in canonical form."""
+
+    task: TaskSpec
+    labels: Labels
+    tables: dict[str, pa.Table]
+    problems: Problems
+
+
+class OwnSource:
+    """The files, or the Hub's data set, that a configuration names."""
+
+    def __init__(self, config: TrainConfig, *, task: TaskSpec | None = None) -> None:
+        self._config = config
+        self._known = task
+        self._own: OwnTask | None = None
+        self.name = _name(config)
+
+    @property
+    def own(self) -> OwnTask:
+        """The task and its rows, read when they are first asked for. Raises DataError."""
+        if self._own is None:
+            self._own = read_own(self._config, known=self._known)
+        return self._own
+
+    @property
+    def task(self) -> TaskSpec:
+        """The task that the files make."""
+        return self.own.task
+
+    def splits(self, task: TaskSpec) -> tuple[str, ...]:
+        """Return the splits that there are."""
+        return tuple(split for split in task.splits if split in self.own.tables)
+
+    def read(self, task: TaskSpec, split: str) -> pa.Table:
+        """Return the canonical table of `split`. Raises DataError with everything wrong in it."""
+        require_split(task, split, self.splits(task), place=self.name)
+        return self.own.tables[split]
+
+
+class OwnFile:
+    """One more labelled file for a task of the user's own, as a source of a single split."""
+
+    def __init__(self, config: TrainConfig, task: TaskSpec, path: Path) -> None:
+        self._config = config
+        self._path = path
+        self._task = task
+        self.name = str(path.resolve())
+
+    def splits(self, task: TaskSpec) -> tuple[str, ...]:
+        """Return what the file stands for: the validation split."""
+        return task.validation_splits
+
+    def read(self, task: TaskSpec, split: str) -> pa.Table:
+        """Return the rows of the file, whatever the split is called. Raises DataError."""
+        problems = Problems()
+        labels = labels_of(task)
+        rows = read_rows(self._path, _wanted(self._config), problems)
+        kept = None if rows is None else usable(rows, labels, problems, known_from="the model")
+        skip = self._config.on_bad_row == "skip"
+        problems.raise_any(skip=skip)
+        if kept is None or not len(kept.table):
+            raise DataError(f"{self.name} holds no row that can be used.")
+        return with_notes(_canonical(kept, labels, task), problems.notes())
+
+
+def labels_of(task: TaskSpec) -> Labels:
+    """Return what the labels of a task that is known are."""
+    kind: Any = "number" if task.is_regression else "labels" if task.multi_label else "classes"
+    return Labels(kind, task.labels, task.metrics[0], task.beside)
+
+
+def read_own(
+    config: TrainConfig, *, known: TaskSpec | None = None, problems: Problems | None = None
+) -> OwnTask:
+    """Read and check the files of a configuration. `known`: a task whose labels are decided.
+
+    What is found is added to `problems`, also where that ends in an error.
+
+    Raises DataError with every finding in every file; ConfigurationError for a metric or a column
+    that there is not.
+    """
+    problems = problems if problems is not None else Problems()
+    wanted = _wanted(config)
+    files = _files(config, problems)
+    raw = {split: read_rows(path, wanted, problems) for split, path in files.items()}
+    train = raw.get(TRAIN)
+    labels = labels_of(known) if known else None
+    if labels is None and train is not None:
+        labels = resolve_labels(config, train, problems)
+    if labels is not None and train is not None and known is None:
+        labels = _without_single(config, labels, train)
+    found = {}
+    if labels is not None:
+        found = _usable_splits(config, labels, raw, problems)
+        _compare_splits(config, labels, found, problems)
+    problems.raise_any(skip=config.on_bad_row == "skip")
+    if labels is None or TRAIN not in found:
+        raise DataError(f"{_name(config)} holds no row that can be used.")
+    task = known or _task(config, labels, tuple(found))
+    tables = {split: _canonical(rows, labels, task) for split, rows in found.items()}
+    tables[TRAIN] = with_notes(tables[TRAIN], problems.notes())
+    return OwnTask(task, labels, tables, problems)
+
+
+def _without_single(config: TrainConfig, labels: Labels, train: RawRows) -> Labels:
+    """Leave out classes of one row, where the user has such rows left out."""
+    if labels.kind != "classes" or config.on_bad_row != "skip" or train.class_names is not None:
+        return labels
+    counts = values_of(train)
+    return replace(labels, names=tuple(name for name in labels.names if counts[name] > 1))
+
+
+def _name(config: TrainConfig) -> str:
+    if config.train_file is not None:
+        return str(Path(config.train_file).expanduser().resolve())
+    return str(config.data_set)
+
+
+def _wanted(config: TrainConfig) -> Wanted:
+    texts: tuple[str, ...] = (config.text or _TEXT,)
+    if config.text_pair is not None:
+        texts = (*texts, config.text_pair)
+    labels = config.label or (_LABEL,)
+    twice = [name for name in (*texts, *labels) if (*texts, *labels).count(name) > 1]
+    if twice:
+        raise ConfigurationError(
+            f"The column '{twice[0]}' is given twice.", hint="Give --text and --label one each."
+        )
+    return Wanted(texts, labels, config.group, config.label_separator)
+
+
+def _files(config: TrainConfig, problems: Problems) -> dict[str, Path]:
+    if config.data_set is not None:
+        from gluetune.data.own.hub_set import hub_files
+
+        return hub_files(config)
+    given = {TRAIN: config.train_file, VALIDATION: config.validation_file, TEST: config.test_file}
+    files = {
+        split: Path(name).expanduser().resolve()
+        for split, name in given.items()
+        if name is not None
+    }
+    for split, path in files.items():
+        same = [other for other, their in files.items() if their == path and other != split]
+        if same and split == TRAIN:
+            problems.add(
+                f"{path} is given as the {split} file and as the {same[0]} file.",
+                "Leave the second out: a part of the training file is held out by itself.",
+            )
+    return files
+
+
+def _usable_splits(
+    config: TrainConfig, labels: Labels, raw: dict[str, RawRows | None], problems: Problems
+) -> dict[str, RawRows]:
+    found = {}
+    splits_itself = VALIDATION not in raw
+    for split, rows in raw.items():
+        if rows is not None:
+            whose = "" if split == TRAIN else "train"
+            found[split] = usable(rows, labels, problems, known_from=whose)
+    if splits_itself and TRAIN in found and len(found[TRAIN].table):
+        parts = _split(config, labels, found[TRAIN], problems)
+        found = {
+            TRAIN: parts[0],
+            VALIDATION: parts[1],
+            **{k: v for k, v in found.items() if k != TRAIN},
+        }
+    if labels.kind == "labels" and TRAIN in found and len(found[TRAIN].table):
+        found |= _tuning_part(config, labels, found[TRAIN])
+    for split, rows in found.items():
+        if not len(rows.table):
+            problems.add(f"{rows.name}: no row is left to use as '{split}'.")
+    return {split: rows for split, rows in found.items() if len(rows.table)}
+
+
+def _tuning_part(config: TrainConfig, labels: Labels, rows: RawRows) -> dict[str, RawRows]:
+    """Part the rows to train on from those to tune thresholds on, where there are enough."""
+    seed = config.split_seed + 1
+    held = held_out(_strata(labels, rows, _TUNED_SHARE), _groups(rows), _TUNED_SHARE, seed)
+    if not held.any():
+        return {}
+    parts = {TRAIN: ~held, TUNING: held}
+    return {name: rows.keep(pa.array(np.flatnonzero(part))) for name, part in parts.items()}
+
+
+def _split(
+    config: TrainConfig, labels: Labels, rows: RawRows, problems: Problems
+) -> tuple[RawRows, RawRows]:
+    fraction = config.validation_fraction
+    strata = _strata(labels, rows, fraction)
+    held = held_out(strata, _groups(rows), fraction, config.split_seed)
+    if not held.any():
+        problems.add(
+            f"{rows.name}: nothing can be held out for validation: every class has a single "
+            f"{'group' if config.group else 'text'}.",
+            "Give --validation-file FILE.",
+        )
+    return rows.keep(pa.array(np.flatnonzero(~held))), rows.keep(pa.array(np.flatnonzero(held)))
+
+
+def _strata(labels: Labels, rows: RawRows, fraction: float) -> NDArray[Any]:
+    if labels.kind == "number":
+        values = label_column(rows, labels).to_numpy(zero_copy_only=False).astype(np.float64)
+        # No more strata than rows to hold out, or none would have a row to spare.
+        return strata_of_numbers(values, max(1, min(10, round(len(values) * fraction))))
+    if labels.kind == "classes":
+        ids: NDArray[Any] = class_ids(rows, labels).to_numpy(zero_copy_only=False)
+        return ids
+    matrix = label_column(rows, labels).flatten().to_numpy().reshape(-1, len(labels.names))
+    return rarest_labels(matrix)
+
+
+def _groups(rows: RawRows) -> NDArray[Any]:
+    table = rows.table
+    if "group" in table.column_names:
+        column = table["group"]
+    else:
+        texts = [table[name] for name in table.column_names if name.startswith("text_")]
+        column = texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, "\0")
+    encoded = column.combine_chunks().dictionary_encode()
+    groups: NDArray[Any] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return groups
+
+
+def _compare_splits(
+    config: TrainConfig, labels: Labels, found: dict[str, RawRows], problems: Problems
+) -> None:
+    if TRAIN in found:
+        look(found, labels, _wanted(config), problems)
+
+
+def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskSpec:
+    wanted = _wanted(config)
+    label = wanted.labels[0] if len(wanted.labels) == 1 else "labels"
+    taken = {*wanted.texts}
+    while label in taken:
+        label += "_"
+    index = "idx"
+    while index in {*taken, label}:
+        index += "_"
+    return TaskSpec(
+        name=config.task,
+        title=f"{config.task}: your own text, {_said(labels)}, scored by {labels.metric}",
+        text_columns=wanted.texts,
+        labels=labels.names,
+        metrics=(labels.metric,),
+        beside=labels.beside,
+        multi_label=labels.kind == "labels",
+        validation_splits=(VALIDATION,),
+        test_splits=(TEST,) if TEST in splits else (),
+        label_column=label,
+        index_column=index,
+        rows={},
+    )
+
+
+def _said(labels: Labels) -> str:
+    return {
+        "classes": f"{len(labels.names)} classes",
+        "number": "a number",
+        "labels": f"{len(labels.names)} labels",
+    }[labels.kind]
+
+
+def _canonical(rows: RawRows, labels: Labels, task: TaskSpec) -> pa.Table:
+    texts = [rows.table[f"text_{number}"] for number in range(len(task.text_columns))]
+    schema = canonical_schema(task)
+    columns = [*texts, label_column(rows, labels), rows.table["line"]]
+    return pa.table(
+        [
+            column if column.type == kind.type else column.cast(kind.type)
+            for column, kind in zip(columns, schema, strict=True)
+        ],
+        schema=schema,
+    )

@@ -1,0 +1,124 @@
+"""The objects of a JSON list as text, one at a time.
+
+Python's own decoder wants the whole file in memory and says no line. Here only brackets and strings
+are followed; what stands between them is read by the decoder, an object at a time.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from gluetune.errors import DataError
+
+_CHUNK = 2**20
+_LONGEST = 16 * 2**20
+"""Characters of one object. A bracket that is open for longer was never closed."""
+_SPACE = " \t\r\n"
+_MARK = re.compile(r'["{}\[\],]')
+_END_OF_STRING = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+
+class JsonList:
+    """The elements of a list, as text."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file = file
+        self._name = name
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")()
+        self._text = ""
+        self._at = 0
+        self._line = 1
+        self._ended = False
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield every element. Raises DataError where the list cannot be followed."""
+        first = self._next()
+        if first != "[":
+            what = f"begins with {first!r}" if first else "is empty"
+            raise self._error(f"{what}: a list of objects is needed, [{{...}}, {{...}}]")
+        self._take(1)
+        if self._next() == "]":
+            self._take(1)
+        else:
+            yield self._element()
+            while (mark := self._next()) == ",":
+                self._take(1)
+                yield self._element()
+            if mark != "]":
+                raise self._error("the list is not closed" if not mark else f"{mark!r} stands here")
+            self._take(1)
+        if self._next():
+            raise self._error("something stands behind the list")
+
+    def _element(self) -> str:
+        self._next()
+        line, depth, at = self._line, 0, self._at
+        while True:
+            found = _MARK.search(self._text, at)
+            if found is None:
+                at = self._more(len(self._text), line)
+                continue
+            mark, at = found[0], found.end()
+            if mark == '"':
+                while (end := _END_OF_STRING.match(self._text, at)) is None:
+                    self._more(len(self._text), line)
+                at = end.end()
+            elif mark in "{[":
+                depth += 1
+            elif mark in "}]" and depth:
+                depth -= 1
+            elif mark in ",]" and not depth:
+                return self._take(found.start() - self._at)
+            elif mark == "}":
+                raise self._error("a bracket is closed that is not open")
+
+    def _next(self) -> str:
+        """Return the next character that is no space, or nothing at the end."""
+        while True:
+            while self._at < len(self._text) and self._text[self._at] in _SPACE:
+                self._take(1)
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._fill():
+                return ""
+
+    def _more(self, at: int, line: int) -> int:
+        """Read on inside an element; return where to go on, as long as there is more."""
+        if at - self._at > _LONGEST or not self._fill():
+            self._line = line
+            raise self._error("an object begins here that is not closed")
+        return at
+
+    def _fill(self) -> bool:
+        """Read a piece more. What is behind stays only while an element is open."""
+        if self._ended:
+            return False
+        raw = self._file.read(_CHUNK)
+        self._ended = not raw
+        try:
+            self._text += self._decode.decode(raw, final=self._ended)
+        except UnicodeDecodeError as error:
+            line = self._line + error.object[: error.start].count(b"\n")
+            line += self._text.count("\n", self._at)
+            raise DataError(
+                f"{self._name}:{line} is not UTF-8: byte 0x{error.object[error.start]:02x}."
+            ) from error
+        return not self._ended
+
+    def _take(self, count: int) -> str:
+        """Step over characters and return them; the buffer is cut now and then."""
+        text = self._text[self._at : self._at + count]
+        self._line += text.count("\n")
+        self._at += count
+        if self._at > _CHUNK:
+            self._text, self._at = self._text[self._at :], 0
+        return text
+
+    def _error(self, problem: str) -> DataError:
+        return DataError(
+            f"{self._name}:{self._line} is not JSON that can be read: {problem}.",
+            hint="Write a list of objects, or one object a line in a .jsonl file.",
+        )

@@ -1,0 +1,48 @@
+"""`gluetune check` as it is typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.own_files import reviews, write_csv
+from typer.testing import CliRunner
+
+from gluetune.cli.app import app
+
+
+def typed(*words: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["check", *map(str, words)])
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
+    code, told = typed(write_csv(tmp_path / "reviews.csv", reviews()))
+    assert code == 0
+    assert "reviews: your own text, 2 classes, scored by accuracy" in told
+    assert "train 36, validation 4" in told
+    assert "50.0%" in told
+
+
+def test_a_broken_file_ends_with_2_and_everything_that_is_wrong(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "reviews.csv", reviews())
+    with path.open("a") as file:
+        file.write(",pos\nalone\n")
+    code, told = typed(path)
+    assert code == 2
+    assert ":42 has an empty 'text'." in told
+    assert ":43 has 1 field, the header 2." in told
+    assert "--on-bad-row skip" in told
+    code, told = typed(path, "--on-bad-row", "skip")
+    assert code == 0
+    assert "1 rows with an empty text" in told
+
+
+def test_columns_and_kinds_are_flags(tmp_path: Path) -> None:
+    rows = [{"a b": f"t {n}", "second": "x", "n": n / 7, "u": n % 9} for n in range(40)]
+    path = write_csv(tmp_path / "n.csv", rows)
+    words = ("--text", "a b", "--text-pair", "second", "--label", "n", "--group", "u")
+    code, told = typed(path, *words)
+    assert code == 0, told
+    assert "a number, scored by pearson" in told
+    code, told = typed(path, *words, "--kind", "letters")
+    assert code != 0

@@ -1,0 +1,287 @@
+"""Forty and more broken files, each with the finding that it gets."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gluetune.data.own.checking import CheckedFiles, check_files
+from gluetune.errors import ConfigurationError
+
+GOOD = "text,label\n" + "".join(f"text {n} here,{'ab'[n % 2]}\n" for n in range(8))
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file, how it is read, and what is said of it."""
+
+    name: str
+    content: bytes | str
+    finding: str
+    """What one finding says, behind the file's path."""
+    hint: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    total: int = 1
+    """How many findings there are."""
+
+
+def _csv(*lines: str) -> str:
+    return GOOD + "".join(f"{line}\n" for line in lines)
+
+
+def _parquet(rows: list[dict[str, Any]]) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    return sink.getvalue()
+
+
+def _jsonl(*rows: Any) -> str:
+    good = [{"text": f"text {n}", "label": "ab"[n % 2]} for n in range(8)]
+    return "".join(json.dumps(row) + "\n" for row in [*good, *rows])
+
+
+_LONG = "x," * 20
+_TYPED = [{"text": f"t {n}", "label": n % 2} for n in range(8)]
+
+BROKEN = (
+    Broken("empty.csv", "", " is empty.", "first line must name the columns"),
+    Broken("header.csv", "text,label\n", " holds no row that can be used."),
+    Broken("twice.csv", "text,label,text\na,b,c\n", ":1 has 2 columns called 'text'."),
+    Broken("short.csv", _csv("alone"), ":10 has 1 field, the header 2."),
+    Broken("long.csv", _csv("a,b,c"), ":10 has 3 fields, the header 2."),
+    Broken("many.csv", _csv(*[_LONG] * 9), ": 4 more rows with too few", total=6),
+    Broken("unclosed.csv", _csv('"never,a', "b,a"), ":10 opens a quote that is not closed."),
+    Broken("quote.csv", _csv('a "word",b'), ":10 has a quote inside field 1"),
+    Broken("behind.csv", _csv('"a" word,b'), ":10 has text behind the closing quote of field 1."),
+    Broken("header_quote.csv", '"text,label\n', ":1 opens a quote that is not closed."),
+    Broken("blank.csv", _csv("", "a b,a"), ":10 is empty."),
+    Broken("no_text.csv", _csv(",a"), ":10 has an empty 'text'."),
+    Broken("spaces.csv", _csv("  \t ,a"), ":10 has an empty 'text'."),
+    Broken("no_label.csv", _csv("some text,"), ":10 has no label: 'label' is empty."),
+    Broken("neither.csv", _csv(" , "), ":10 has an empty 'text' and has no label"),
+    Broken("nul.csv", _csv("a\0b,a"), ":10 holds a NUL at position 2."),
+    Broken(
+        "latin.csv",
+        _csv("café crème brûlée,a").encode("cp1252"),
+        ":10 is not UTF-8: byte 0xe9 at position 4.",
+        "It looks like WINDOWS-1252. Type: iconv -f WINDOWS-1252 -t UTF-8",
+        total=2,
+    ),
+    Broken(
+        "utf16.csv",
+        GOOD.encode("utf-16"),
+        ":1 is not UTF-8: byte 0xff at position 1.",
+        "It looks like UTF-16.",
+    ),
+    Broken("utf16le.csv", GOOD.encode("utf-16-le"), ":1 holds a NUL", "It looks like UTF-16LE."),
+    Broken(
+        "sjis.csv",
+        _csv("これは良い映画でした,a").encode("shift_jis"),
+        ":10 is not UTF-8",
+        "It looks like SHIFT_JIS.",
+        total=2,
+    ),
+    Broken(
+        "column.csv",
+        GOOD.replace("label", "lable", 1),
+        " has no column 'label'. Its columns: text, lable.",
+        "Did you mean 'lable'? Type: --label COLUMN",
+    ),
+    Broken(
+        "columns.csv",
+        GOOD.replace("text,label", "review,stars"),
+        " has no column 'text'. Its columns: review, stars.",
+        "Type: --text COLUMN",
+        total=2,
+    ),
+    Broken(
+        "group.csv", GOOD, " has no column 'user'", "--group COLUMN", settings={"group": "user"}
+    ),
+    Broken(
+        "no_group.csv",
+        "text,label,user\n" + "".join(f"t {n},{'ab'[n % 2]},{n}\n" for n in range(8)) + "t,a,\n",
+        ":10 has no 'user'.",
+        settings={"group": "user"},
+    ),
+    Broken("single.csv", _csv("alone here,z"), ":10 is the only one of class 'z'."),
+    Broken("one.csv", GOOD.replace(",b\n", ",a\n"), " has only 'a' as a label"),
+    Broken(
+        "number.csv",
+        _csv("a text,NA"),
+        ":2 has the label 'a', no finite number.",
+        settings={"kind": "number"},
+        total=7,
+    ),
+    Broken(
+        "infinite.csv",
+        "text,label\n" + "".join(f"t {n},{n}.5\n" for n in range(8)) + "t 9,inf\n",
+        ":10 has the label 'inf', no finite number.",
+        settings={"kind": "number"},
+    ),
+    Broken(
+        "metric.csv",
+        GOOD,
+        "--metric pearson: a task of kind classes has no such metric.",
+        "Metrics: accuracy",
+        settings={"metric": "pearson"},
+    ),
+    Broken(
+        "ids.csv",
+        "text,label\n" + "".join(f"text {n},user{max(0, n - 30)}\n" for n in range(90)),
+        " has 60 different labels in 90 rows: they look like text or ids.",
+        "--label COLUMN",
+        total=7,
+    ),
+    Broken("json.jsonl", _jsonl() + '{"text": "a",\n', ":9 is not JSON: "),
+    Broken("array.jsonl", _jsonl([1]), ":9 holds a list, not an object."),
+    Broken("null_text.jsonl", _jsonl({"text": None, "label": "a"}), ":9 has no 'text'."),
+    Broken(
+        "number_text.jsonl", _jsonl({"text": 7, "label": "a"}), ":9 has no text in 'text', but 7."
+    ),
+    Broken("absent.jsonl", _jsonl({"label": "a"}), ":9 has no 'text'."),
+    Broken("null.jsonl", _jsonl({"text": "x", "label": None}), ":9 has no label: 'label' is null."),
+    Broken("object.jsonl", _jsonl({"text": "x", "label": {}}), "'label' is dict, no label."),
+    Broken("key.jsonl", _jsonl() + '{"text":"a","text":"b","label":"a"}\n', "'text' occurs twice"),
+    Broken(
+        "types.jsonl",
+        _jsonl({"text": "x", "label": 1}, {"text": "y", "label": 1}),
+        "are of several types: text (",
+        "Write all of them as text, or all as numbers.",
+    ),
+    Broken("nul.jsonl", _jsonl({"text": "a\0b", "label": "a"}), ":9 holds a NUL in 'text'."),
+    Broken("half.jsonl", _jsonl() + '{"text":"\\ud83d","label":"a"}\n', ":9 holds half of a surr"),
+    Broken("nested.jsonl", _jsonl({"text": "x", "label": [["a"]]}), "one is a list"),
+    Broken(
+        "list.jsonl",
+        _jsonl({"text": "x", "label": ["a"]}),
+        ":9: the label is a list, and --kind is classes.",
+        "--kind labels",
+        settings={"kind": "classes"},
+    ),
+    Broken("object.json", '{"text": ["a"]}', ":1 is not JSON that can be read: begins with '{'"),
+    Broken("open.json", '[{"text": "a", "label": "b"}', ":1 is not JSON that can be read"),
+    Broken("item.json", '[{"text": "a", "label": "b"}, 3]', ", item 2 holds a number", total=4),
+    Broken("junk.parquet", b"PAR1 not at all", " cannot be read as Parquet: "),
+    Broken("junk.arrow", b"ARROW1 not at all", " cannot be read as Arrow: "),
+    Broken(
+        "float.parquet",
+        _parquet([*_TYPED, {"text": None, "label": 1}]),
+        ", row 9 has no 'text'.",
+    ),
+    Broken("cut.csv.gz", gzip.compress(GOOD.encode() * 9)[:-9], " cannot be unpacked: "),
+    Broken("plain.csv.gz", GOOD, " cannot be unpacked: Not a gzipped file"),
+    Broken("plain.csv.zst", GOOD, " cannot be unpacked: "),
+    Broken("tabs.tsv", "text\tlabel\na\tb\tc\n", ":2 has 3 fields, the header 2.", total=2),
+    Broken("quote.tsv", 'text\tlabel\n"a" b\tc\n', ":2 has text behind the closing", total=2),
+    Broken(
+        "neither.csv",
+        "text,a,b\n" + "".join(f"t {n},{n % 2},{n // 4}\n" for n in range(8)) + "t 9,maybe,0\n",
+        ":10 has 'maybe' in 'a', neither 0 nor 1.",
+        settings={"label": ("a", "b")},
+    ),
+)
+
+
+def check(path: Path, case: Broken) -> CheckedFiles:
+    content = case.content.encode() if isinstance(case.content, str) else case.content
+    path.write_bytes(content)
+    return check_files(path, **case.settings)
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)
+def test_a_broken_file_gets_its_finding(tmp_path: Path, case: Broken) -> None:
+    found = check(tmp_path / case.name, case)
+    told = [finding for finding in found.findings if case.finding in finding.message]
+    assert told, [str(finding) for finding in found.findings]
+    assert any(case.hint in finding.hint for finding in found.findings)
+    assert len(found.findings) == case.total, [str(finding) for finding in found.findings]
+
+
+def test_there_are_at_least_forty() -> None:
+    assert len(BROKEN) >= 40
+
+
+def test_a_good_file_is_good(tmp_path: Path) -> None:
+    path = tmp_path / "good.csv"
+    path.write_text(GOOD)
+    found = check_files(path)
+    assert found.are_good
+    assert sum(found.rows.values()) == 8
+    assert not found.left_out
+    assert set(found.labels) == {"a", "b"}
+
+
+def test_everything_is_told_at_once(tmp_path: Path) -> None:
+    path, other = tmp_path / "train.csv", tmp_path / "valid.csv"
+    path.write_text(_csv("alone", ",a", "x y,z"))
+    other.write_text(_csv("x,unseen", '"open'))
+    told = "\n".join(str(finding) for finding in check_files(path, other).findings)
+    for part in (
+        "train.csv:10 has 1 field",
+        "train.csv:11 has an empty 'text'",
+        "train.csv:12 is the only one of class 'z'",
+        "valid.csv:10 has the label 'unseen', which train lacks",
+        "valid.csv:11 opens a quote",
+        "--on-bad-row skip",
+    ):
+        assert part in told
+
+
+def test_rows_are_left_out_only_when_asked_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text(_csv("alone", ",a", "x y,z", '"open'))
+    found = check_files(path, on_bad_row="skip")
+    assert found.are_good
+    assert sum(found.rows.values()) == 8
+    assert sum(found.left_out[str(path.resolve())].values()) == 4
+    assert set(found.labels) == {"a", "b"}, "a class of one row is left out with it"
+
+
+REMARKS = {
+    "repeat an earlier text": _csv("text 0 here,a"),
+    "1 of them have another label": _csv("text 0 here,b"),
+    "differ in case or spaces only": _csv("some x,A", "some y,A"),
+    "The label 'spam' stands in 100%": "text,label\n"
+    + "".join(f"t{n} {'SPAM' * (n % 2)},{('fine', 'spam')[n % 2]}\n" for n in range(30)),
+    "is one word that occurs once": "text,label\n"
+    + "".join(f"id{n},{'ab'[n % 2]}\n" for n in range(30)),
+    "is the same text": "text,more,label\n"
+    + "".join(f"t {n},same,{'ab'[n % 2]}\n" for n in range(30)),
+}
+
+
+@pytest.mark.parametrize("remark", REMARKS)
+def test_what_is_odd_is_remarked_and_does_not_stop(tmp_path: Path, remark: str) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text(REMARKS[remark])
+    more = {"text_pair": "more"} if "more" in REMARKS[remark][:20] else {}
+    found = check_files(path, **more)
+    assert found.are_good, found.findings
+    assert any(remark in one for one in found.remarks), found.remarks
+
+
+def test_overlap_of_files_is_remarked_with_its_count(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("train.csv", "valid.csv", "test.csv")]
+    paths[0].write_text(GOOD)
+    paths[1].write_text("text,label\nTEXT  0 here,a\nnew,b\n")
+    paths[2].write_text(GOOD)
+    told = " ".join(check_files(*paths).remarks)
+    assert "1 of 2 texts of validation stand in train too" in told
+    assert "8 of 8 texts of test stand in train too" in told
+
+
+def test_a_file_of_an_unknown_kind_is_told(tmp_path: Path) -> None:
+    (finding,) = check_files(tmp_path / "rows.xlsx").findings
+    assert "its name does not say what it holds" in finding.message
+    (finding,) = check_files(tmp_path / "gone.csv").findings
+    assert "No such file" in finding.message
+    with pytest.raises(ConfigurationError, match="0 files are given"):
+        check_files()

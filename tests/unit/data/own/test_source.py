@@ -1,0 +1,244 @@
+"""A user's file becomes a task like GLUE's: labels as written, one seeded split, nothing lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.own_files import own_config, reviews, write_csv
+
+from gluetune.data.own.source import OwnFile, OwnSource
+from gluetune.data.own.splitting import held_out
+from gluetune.data.tables import fingerprint, label_array, notes_of
+from gluetune.errors import ConfigurationError, DataError
+
+
+def source_of(path: Path, **settings: Any) -> OwnSource:
+    return OwnSource(own_config(path, **settings))
+
+
+def jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def labelled(path: Path, labels: list[Any], **settings: Any) -> OwnSource:
+    rows = [{"text": f"text {n}", "label": label} for n, label in enumerate(labels)]
+    write = write_csv if path.suffix == ".csv" else jsonl
+    return source_of(write(path, rows), **settings)
+
+
+def test_a_file_makes_a_task_with_its_splits(tmp_path: Path) -> None:
+    source = source_of(write_csv(tmp_path / "reviews.csv", reviews()), validation_fraction=0.25)
+    task = source.task
+    assert (task.name, task.text_columns, task.label_column) == ("reviews", ("text",), "label")
+    assert (task.labels, task.metrics) == (("neg", "pos"), ("accuracy",))
+    train, validation = (source.read(task, split) for split in ("train", "validation"))
+    assert (len(train), len(validation)) == (30, 10)
+    assert label_array(validation, task).sum() == 5, "stratified"
+    lines = [*train["idx"].to_pylist(), *validation["idx"].to_pylist()]
+    assert sorted(lines) == list(range(2, 42)), "every row once, by its line"
+    assert not task.is_published
+
+
+def test_the_same_file_and_seed_give_the_same_split(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "reviews.csv", reviews())
+    prints = [
+        fingerprint(source_of(path, **more).read(source_of(path).task, "validation"))
+        for more in ({}, {"seed": 7}, {"split_seed": 7})
+    ]
+    assert prints[0] == prints[1], "another training seed is scored on the same rows"
+    assert prints[0] != prints[2]
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["b", "a"], ("a", "b")),
+        (["10", "9"], ("9", "10")),
+        (["007", "1"], ("007", "1")),
+        (["NA", "None", "null", "1e5"], ("1e5", "NA", "None", "null")),
+        (["+", "-"], ("+", "-")),
+        (["1.0", "2.0"], ("1.0", "2.0")),
+    ],
+)
+def test_classes_are_called_as_they_were_written(
+    tmp_path: Path, labels: list[str], names: tuple[str, ...]
+) -> None:
+    assert labelled(tmp_path / "a.csv", labels * 4).task.labels == names
+
+
+def test_whole_numbers_and_text_are_told_apart_where_the_file_has_types(tmp_path: Path) -> None:
+    assert labelled(tmp_path / "a.jsonl", [1, 2] * 4).task.labels == ("1", "2")
+    assert labelled(tmp_path / "b.jsonl", [True, False] * 4).task.labels == ("false", "true")
+    with pytest.raises(DataError, match=r"several types: whole number .*:1. and text .*:2"):
+        _ = labelled(tmp_path / "c.jsonl", [1, "1"] * 4).task
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [
+        (["1", "2", "3", "4", "5"], "classes"),
+        (["0.5", "1", "2"], "number"),
+        ([str(n) for n in range(40)], "number"),
+        (["1e-3", "2e-3"], "number"),
+        (["x", "1.5"], "classes"),
+    ],
+)
+def test_what_labels_are_is_told_by_the_data_and_said(
+    tmp_path: Path, labels: list[str], kind: str
+) -> None:
+    source = labelled(tmp_path / "a.csv", labels * 3)
+    assert source.own.labels.kind == kind
+    notes = " ".join(notes_of(source.read(source.task, "train")))
+    assert f"default of kind {kind}" in notes
+
+
+def test_stars_are_either(tmp_path: Path) -> None:
+    stars = ["1", "2", "3", "4", "5"] * 4
+    assert labelled(tmp_path / "a.csv", stars, kind="classes").task.num_labels == 5
+    task = labelled(tmp_path / "a.csv", stars, kind="number").task
+    assert task.is_regression
+    assert (task.metrics, task.beside) == (("pearson",), ("spearman",))
+
+
+def test_several_labels_come_as_a_list_as_text_or_as_columns(tmp_path: Path) -> None:
+    sets = [["a", "b"], [], ["b"], ["a"]] * 5
+    as_list = jsonl(
+        tmp_path / "l.jsonl", [{"text": f"t{n}", "label": one} for n, one in enumerate(sets)]
+    )
+    as_text = write_csv(
+        tmp_path / "t.csv",
+        [{"text": f"t{n}", "label": "; ".join(one)} for n, one in enumerate(sets)],
+    )
+    as_columns = write_csv(
+        tmp_path / "c.csv",
+        [
+            {"text": f"t{n}", "a": int("a" in one), "b": "yes" if "b" in one else "no"}
+            for n, one in enumerate(sets)
+        ],
+    )
+    found = [
+        source_of(as_list),
+        source_of(as_text, label_separator=";"),
+        source_of(as_columns, label="a,b"),
+    ]
+    for source in found:
+        assert source.task.labels == ("a", "b")
+        assert source.task.multi_label
+        tables = [source.read(source.task, split) for split in ("train", "validation")]
+        rows = {
+            text: tuple(label)
+            for table in tables
+            for text, label in zip(
+                table["text"].to_pylist(), label_array(table, source.task), strict=True
+            )
+        }
+        assert rows == {f"t{n}": (int("a" in one), int("b" in one)) for n, one in enumerate(sets)}
+
+
+def test_class_names_that_datasets_declares_are_kept_in_their_order(tmp_path: Path) -> None:
+    import datasets
+
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "maybe"])}
+    )
+    rows = {"text": [f"t{n}" for n in range(12)], "label": [0, 1] * 6}
+    datasets.Dataset.from_dict(rows, features).to_parquet(tmp_path / "a.parquet")
+    source = source_of(tmp_path / "a.parquet")
+    assert source.task.labels == ("no", "maybe")
+    assert set(label_array(source.read(source.task, "train"), source.task)) == {0, 1}
+
+
+def test_a_metric_can_be_chosen_and_a_wrong_one_is_told(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", reviews())
+    task = source_of(path, metric="f1_macro").task
+    assert (task.metrics, task.beside) == (("f1_macro",), ("accuracy", "matthews_correlation"))
+    with pytest.raises(DataError, match=r"--metric f1_marco.*\n.*Did you mean 'f1_macro'"):
+        _ = source_of(path, metric="f1_marco").task
+    three = write_csv(tmp_path / "b.csv", reviews(labels=("a", "b", "c")))
+    with pytest.raises(DataError, match="f1 is for two classes"):
+        _ = source_of(three, metric="f1").task
+
+
+def test_files_of_their_own_for_validation_and_test(tmp_path: Path) -> None:
+    paths = {
+        name: write_csv(tmp_path / f"{name}.csv", reviews(count))
+        for name, count in (("train", 20), ("valid", 8), ("test", 6))
+    }
+    source = source_of(
+        paths["train"], validation_file=str(paths["valid"]), test_file=str(paths["test"])
+    )
+    rows = {split: len(source.read(source.task, split)) for split in source.splits(source.task)}
+    assert rows == {"train": 20, "validation": 8, "test": 6}
+    more = OwnFile(own_config(paths["train"]), source.task, paths["test"])
+    assert len(more.read(source.task, "validation")) == 6
+    with pytest.raises(DataError, match="has no split 'dev'"):
+        source.read(source.task, "dev")
+
+
+def test_any_name_of_a_column_will_do(tmp_path: Path) -> None:
+    rows = [{"label": f"t{n}", "idx": "ab"[n % 2], "labels": "x"} for n in range(20)]
+    source = source_of(write_csv(tmp_path / "a.csv", rows), text="label", label="idx")
+    names = source.read(source.task, "train").column_names
+    assert names == ["label", "idx", "idx_"]
+    with pytest.raises(ConfigurationError, match="'label' is given twice"):
+        _ = source_of(tmp_path / "a.csv", text="label").task
+
+
+def test_arrow_tables_of_one_content_have_one_fingerprint(tmp_path: Path) -> None:
+    rows = reviews()
+    write_csv(tmp_path / "a.csv", rows)
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    tables = [
+        source_of(tmp_path / name).read(source_of(tmp_path / name).task, "train").drop(["idx"])
+        for name in ("a.csv", "a.parquet")
+    ]
+    assert fingerprint(tables[0]) == fingerprint(tables[1])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=1, max_size=80),
+    fraction=st.floats(0.05, 0.95),
+    seed=st.integers(0, 9),
+)
+def test_no_group_is_on_both_sides_and_every_class_is_trained_on(
+    rows: list[tuple[int, int]], fraction: float, seed: int
+) -> None:
+    strata, groups = (np.array(values, dtype=np.int64) for values in zip(*rows, strict=True))
+    held = held_out(strata, groups, fraction, seed)
+    assert not set(groups[held]) & set(groups[~held])
+    assert not held.all()
+    assert (held == held_out(strata, groups, fraction, seed)).all()
+
+
+def test_a_split_is_stratified_to_the_nearest_row() -> None:
+    strata = np.repeat([0, 1, 2], [900, 90, 10])
+    held = held_out(strata, np.arange(1000), 0.1, 42)
+    assert [int(held[strata == one].sum()) for one in range(3)] == [90, 9, 1]
+
+
+def test_the_draw_does_not_change_with_versions() -> None:
+    held = held_out(np.zeros(12, dtype=np.int64), np.arange(12), 0.25, 42)
+    assert np.flatnonzero(held).tolist() == [4, 8, 10]
+
+
+def test_a_group_and_the_same_text_stay_together(tmp_path: Path) -> None:
+    rows = [{"text": f"text {n // 3}", "label": "ab"[n % 2], "user": n % 5} for n in range(60)]
+    path = write_csv(tmp_path / "a.csv", rows)
+    for column, more in (("text", {}), ("user", {"group": "user"})):
+        source = source_of(path, validation_fraction=0.3, **more)
+        sides = [
+            {rows[line - 2][column] for line in source.read(source.task, split)["idx"].to_pylist()}
+            for split in ("train", "validation")
+        ]
+        assert not sides[0] & sides[1]
+        assert sides[1]
