@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gluetune.errors import ConfigurationError, RunError
 from gluetune.records import Status
@@ -63,7 +64,7 @@ def _part(run: Run, share: float, progress: bool) -> tuple[Run, float]:
     path = run.path / _FOLDER / f"{share:g}"
     if not RunFolder(path).record.exists():
         fraction = run.config.fraction * share
-        settings = {"fraction": fraction, "output": path}
+        settings: dict[str, Any] = {"fraction": fraction, "output": path}
         return train(config=run.folder.config, progress=progress, **settings), share
     part = Run(path)
     if part.record.status is not Status.FINISHED:
