@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from gluetune.cli.train import render_run
+from gluetune.config import make_config
 from gluetune.records import (
     BestRecord,
     DataRecord,
@@ -69,7 +70,9 @@ def _shown(
         "majority_baseline": _score(accuracy=0.68, f1=0.81),
         "timing": TimingRecord(train_seconds=60, evaluation_seconds=4, examples_per_second=90),
     }
-    Record(**(given | changed)).save(folder / "record.json")
+    record = Record(**(given | changed))
+    record.save(folder / "record.json")
+    make_config({"task": record.task}).save(folder / "config.yaml")
     console = Console(file=io.StringIO(), width=width)
     render_run(console, Run(folder))
     assert isinstance(console.file, io.StringIO)
