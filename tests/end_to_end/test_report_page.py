@@ -12,8 +12,8 @@ from tests.support.browser import chromium, needs_chromium, watched
 from tests.support.glue_folders import make_table, write_parquet
 from tests.support.trainings import Bench
 
-from gluetune.reporting import views
 from gluetune.reporting.pages import report
+from gluetune.runs import Run
 from gluetune.tasks import get_task
 
 pytestmark = needs_chromium
@@ -89,7 +89,7 @@ def test_hostile_class_names_stay_text(
     browser: Browser, pages: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = dataclasses.replace(get_task("mnli"), labels=HOSTILE[:3])
-    monkeypatch.setattr(views, "get_task", lambda name: task)
+    monkeypatch.setattr(Run, "task", property(lambda run: task))
     path = report(pages["classes"].parent, output=tmp_path / "page.html")
     with watched(browser, path.as_uri()) as seen:
         assert seen.page.locator("h1").count() == 1

@@ -81,12 +81,10 @@ def task_of(options: Mapping[str, Any]) -> str | None:
 
 
 def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
-    own = (
-        *("task", "config", "resume", "recipe", "push", "push_private"),
-        *("ray", "cpus_per_process", "gpus_per_process"),
+    fields = set(TrainConfig.model_fields) - {"task"}
+    return given_settings(
+        {name: value for name, value in options.items() if value != () and name in fields}
     )
-    typed = {name: value for name, value in options.items() if value != () and name not in own}
-    return given_settings(typed)
 
 
 @pytest.mark.parametrize(

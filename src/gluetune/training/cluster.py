@@ -73,8 +73,8 @@ def connect(cluster: Cluster) -> Any:
             f"--ray {cluster.address} needs Ray, which is not installed.",
             hint="Type: pip install 'gluetune[ray]'",
         ) from error
+    _check_reachable(cluster.address)
     if not ray.is_initialized():
-        _check_reachable(cluster.address)
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         try:
             ray.init(
