@@ -133,7 +133,7 @@ def test_several_labels_come_as_a_list_as_text_or_as_columns(tmp_path: Path) -> 
     for source in found:
         assert source.task.labels == ("a", "b")
         assert source.task.multi_label
-        tables = [source.read(source.task, split) for split in ("train", "validation")]
+        tables = source.own.tables.values()  # a tenth of train tunes the thresholds
         rows = {
             text: tuple(label)
             for table in tables
