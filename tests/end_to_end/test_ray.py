@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.together import FORKS, command, run_together
+from tests.support.together import command, run_together
 from tests.support.trainings import Bench, checkpoints_of, outcome
 
 import gluetune
@@ -123,13 +125,13 @@ def test_a_search_whose_driver_is_killed_is_gone_on_with(
     given = {**settings(bench, output=tmp_path / "search"), "space": space}
     words = ["search", "cola", *as_words(given)]
     words += ["--trials", "3", "--no-final", "--ray", cluster, "--jobs", "2"]
-    driver = FORKS.Process(target=command, args=words)
-    driver.start()
+    # A process of its own, not a fork: a server of forks may be older than the cluster's settings.
+    driver = subprocess.Popen([sys.executable, "-m", "gluetune", *map(str, words)])
     second = tmp_path / "search" / "trials" / "0001"
-    until(lambda: driver.exitcode is not None or has_saved(second))
-    assert driver.exitcode is None
+    until(lambda: driver.poll() is not None or has_saved(second))
+    assert driver.poll() is None
     driver.kill()
-    driver.join()
+    driver.wait()
     begun = Run(second).record.started
     best = gluetune.search(**given, trials=3, final=False, ray=cluster, jobs=2, progress=False)
     assert [trial.state for trial in best.trials] == ["finished"] * 3
