@@ -222,6 +222,14 @@ def best_epoch(record: Record) -> EpochRecord:
     return next(epoch for epoch in record.epochs if epoch.step == record.best.step)
 
 
+def has_collapsed(record: Record) -> bool:
+    """Return whether the model that a run keeps gives every validation row the same class."""
+    best = record.best
+    return best is not None and any(
+        epoch.collapsed for epoch in record.epochs if epoch.step == best.step
+    )
+
+
 def read_record(path: Path) -> Record:
     """Read a record. Raises RunError when it is missing, damaged, or of a newer version."""
     try:

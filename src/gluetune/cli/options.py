@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
-from gluetune.config import TrainConfig, flag_of, parse_assignment
+from gluetune.config import OWN_SETTINGS, TrainConfig, flag_of, parse_assignment
 from gluetune.errors import ConfigurationError, Finding
 
 CLUSTER_PANEL = "A cluster"
@@ -28,23 +28,7 @@ _PANELS = {
         "sampling_seed",
         "output",
     ),
-    "Your own labelled text": (
-        "train_file",
-        "validation_file",
-        "test_file",
-        "data_set",
-        "train_split",
-        "validation_split",
-        "text",
-        "text_pair",
-        "label",
-        "kind",
-        "label_separator",
-        "validation_fraction",
-        "split_seed",
-        "group",
-        "on_bad_row",
-    ),
+    "Your own labelled text": ("train_file", "data_set", *OWN_SETTINGS),
     "How": (
         "learning_rate",
         "batch_size",

@@ -45,7 +45,14 @@ def answers(
     opened = open_model(run.path, task, Settings(precision=precision))
     made = opened.predict(task, missing)
     if opened.settings.are_default:
-        for split, predictions in made.items():
-            path = run.folder.predictions_on(kept_name(task, split))
-            keep_predictions(path, predictions, prints[split])
+        keep_answers(run, task, made, prints)
     return kept | made
+
+
+def keep_answers(
+    run: Run, task: TaskSpec, made: Mapping[str, Predictions], prints: Mapping[str, str]
+) -> None:
+    """Keep answers in the run, by split, with the fingerprints of the data that they answer."""
+    for split, predictions in made.items():
+        path = run.folder.predictions_on(kept_name(task, split))
+        keep_predictions(path, predictions, prints[split])

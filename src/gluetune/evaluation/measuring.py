@@ -11,10 +11,11 @@ from gluetune.config import Precision
 from gluetune.data.sources import asked_source
 from gluetune.data.tables import fingerprint
 from gluetune.errors import ConfigurationError
+from gluetune.evaluation.kept_answers import keep_answers
 from gluetune.evaluation.opening import OpenedModel, Settings, open_model
 from gluetune.evaluation.scoring import score_predictions, score_record
 from gluetune.metrics import majority_baseline
-from gluetune.predictions import Predictions, keep_predictions, kept_name
+from gluetune.predictions import Predictions, kept_name
 from gluetune.records import ScoreRecord
 from gluetune.runs import Run
 from gluetune.statistics.agreement import Agreement, agreement
@@ -103,9 +104,10 @@ def evaluate(
     names = (split,) if split is not None else spec.validation_splits
     tables = {name: source.read(spec, name) for name in names}
     found = opened.predict(spec, tables)
-    measured = _measure(opened, spec, source.name, tables, found)
+    prints = {name: fingerprint(table) for name, table in tables.items()} if opened.run else {}
+    measured = _measure(opened, spec, source.name, tables, found, prints)
     if opened.run is not None and settings.are_default and data is None:
-        _keep(opened.run, spec, tables, found)
+        _keep(opened.run, spec, found, prints)
     return measured
 
 
@@ -115,6 +117,7 @@ def _measure(
     data: str,
     tables: Mapping[str, pa.Table],
     found: Mapping[str, Predictions],
+    prints: Mapping[str, str],
 ) -> Measured:
     import numpy as np
 
@@ -141,7 +144,7 @@ def _measure(
         },
         predictions=found,
         texts=tables,
-        agreement=_agreement(opened.run, task, tables, found) if opened.run else {},
+        agreement=_agreement(opened.run, task, found, prints) if opened.run else {},
     )
 
 
@@ -163,22 +166,24 @@ def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None
 
 
 def _agreement(
-    run: Run, task: TaskSpec, tables: Mapping[str, pa.Table], found: Mapping[str, Predictions]
+    run: Run, task: TaskSpec, found: Mapping[str, Predictions], prints: Mapping[str, str]
 ) -> dict[str, Agreement]:
     """Hold the answers against those that the run keeps on the same rows."""
     agreements = {}
     for split, predictions in found.items():
-        kept = run.kept(kept_name(task, split), fingerprint(tables[split]))
+        kept = run.kept(kept_name(task, split), prints[split])
         if kept is not None:
             agreements[split] = agreement(kept, predictions)
     return agreements
 
 
 def _keep(
-    run: Run, task: TaskSpec, tables: Mapping[str, pa.Table], found: Mapping[str, Predictions]
+    run: Run, task: TaskSpec, found: Mapping[str, Predictions], prints: Mapping[str, str]
 ) -> None:
     """Keep a run's answers on splits that it has not kept yet."""
-    for split, predictions in found.items():
-        path = run.folder.predictions_on(kept_name(task, split))
-        if not path.exists():
-            keep_predictions(path, predictions, fingerprint(tables[split]))
+    new = {
+        split: predictions
+        for split, predictions in found.items()
+        if not run.folder.predictions_on(kept_name(task, split)).exists()
+    }
+    keep_answers(run, task, new, prints)

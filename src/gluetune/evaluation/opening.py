@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from transformers import DataCollatorWithPadding
 
 from gluetune.config import ComputePath, Precision
-from gluetune.data.encoding import Encoded, encode
+from gluetune.data.encoding import Encoded
 from gluetune.errors import ConfigurationError, TrainingError
 from gluetune.evaluation.backends import BackendName
 from gluetune.evaluation.devices import cpu_threads, device, resolve_precision
 from gluetune.evaluation.inference import ResolvedPrecision, compute_logits
-from gluetune.evaluation.scoring import ScoredSplit, predict_splits
+from gluetune.evaluation.scoring import encoded_splits, predict_splits
 from gluetune.modeling.checkpoints import Checkpoint, find_checkpoint
 from gluetune.modeling.classifiers import (
     THRESHOLDS,
@@ -140,26 +140,15 @@ class OpenedModel:
     def predict(self, task: TaskSpec, tables: Mapping[str, pa.Table]) -> dict[str, Predictions]:
         """Answer every row of canonical tables of `task`, by split; labels may be hidden."""
         with quiet_transformers(), cpu_threads(self.threads):
-            splits = {
-                name: ScoredSplit.of(
-                    table,
-                    task,
-                    encode(
-                        table,
-                        task,
-                        self.classifier.tokenizer,
-                        max_length=self.max_length,
-                        outputs=self.outputs,
-                    ),
-                )
-                for name, table in tables.items()
-            }
+            splits = encoded_splits(
+                task, tables, self.tokenizer, max_length=self.max_length, outputs=self.outputs
+            )
             with computing(self.classifier.model, self.path):
                 return predict_splits(
                     self.classifier.model,
                     task,
                     splits,
-                    DataCollatorWithPadding(self.classifier.tokenizer),
+                    DataCollatorWithPadding(self.tokenizer),
                     outputs=self.outputs,
                     batch_size=self.batch_size,
                     precision=self.precision,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gluetune.data.encoding import Encoded
+from gluetune.data.encoding import Encoded, encode
 from gluetune.data.tables import label_array
 from gluetune.errors import TrainingError
 from gluetune.evaluation.inference import Collator, ResolvedPrecision, compute_logits
@@ -21,7 +21,7 @@ from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,23 @@ class ScoredSplit:
         """Pair `encoded` with the labels and indices of the table that it was made from."""
         labels = label_array(table, task)
         return cls(encoded, labels, table.column(task.index_column).to_numpy())
+
+
+def encoded_splits(
+    task: TaskSpec,
+    tables: Mapping[str, pa.Table],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int | None,
+    outputs: tuple[int, ...],
+) -> dict[str, ScoredSplit]:
+    """Encode canonical tables to be predicted, as `gluetune.data.encoding.encode` does."""
+    return {
+        name: ScoredSplit.of(
+            table, task, encode(table, task, tokenizer, max_length=max_length, outputs=outputs)
+        )
+        for name, table in tables.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -110,7 +127,7 @@ def predict_splits(
                 f"The model answers {name} with values that are not finite: training diverged.",
                 hint="Lower --learning-rate, add --warmup 0.1, or take --precision fp32.",
             )
-        predictions[name] = _predictions(split, logits[:, list(outputs)], task)
+        predictions[name] = predictions_of(split, logits[:, list(outputs)], task)
     return predictions
 
 
@@ -131,7 +148,8 @@ def score_record(score: TaskScore) -> ScoreRecord:
     return ScoreRecord(score=score.score.value, metrics=metrics, undefined=undefined)
 
 
-def _predictions(split: ScoredSplit, logits: NDArray[np.float32], task: TaskSpec) -> Predictions:
+def predictions_of(split: ScoredSplit, logits: NDArray[np.float32], task: TaskSpec) -> Predictions:
+    """Return what logits, in the order of the task's classes, answer to a split."""
     return Predictions(split.index, split.labels, predicted_from(logits, task), logits)
 
 

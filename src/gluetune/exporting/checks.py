@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gluetune.data.encoding import Encoded, encode
-from gluetune.evaluation.scoring import ScoredSplit, score_predictions
+from gluetune.data.encoding import Encoded
+from gluetune.evaluation.scoring import encoded_splits, predictions_of, score_predictions
 from gluetune.exports import Checked, Variant
-from gluetune.predictions import Predictions
 from gluetune.records import shown
 
 if TYPE_CHECKING:
@@ -46,20 +45,9 @@ class ValidationSet:
     def __init__(self, task: TaskSpec, tables: Mapping[str, pa.Table], backend: Backend) -> None:
         self.task = task
         plain = tuple(range(task.num_labels))  # logits come in the task's order from a backend
-        self.splits = {
-            name: ScoredSplit.of(
-                table,
-                task,
-                encode(
-                    table,
-                    task,
-                    backend.tokenizer,
-                    max_length=backend.max_length,
-                    outputs=plain,
-                ),
-            )
-            for name, table in tables.items()
-        }
+        self.splits = encoded_splits(
+            task, tables, backend.tokenizer, max_length=backend.max_length, outputs=plain
+        )
 
     @property
     def count(self) -> int:
@@ -76,14 +64,11 @@ class ValidationSet:
         seconds = time.perf_counter() - begin
         logits = np.concatenate(list(found.values()))
         predictions = {
-            name: Predictions(split.index, split.labels, self._predicted(found[name]), found[name])
+            name: predictions_of(split, found[name], self.task)
             for name, split in self.splits.items()
         }
         score = score_predictions(self.task, predictions).score
         return Answers(logits, score, len(logits) / seconds)
-
-    def _predicted(self, logits: NDArray[np.float32]) -> NDArray[np.generic]:
-        return logits[:, 0] if self.task.is_regression else logits.argmax(axis=1)
 
 
 def check(

@@ -20,7 +20,7 @@ from gluetune.publishing.evaluation_results import HUB_METRICS, model_index, pro
 from gluetune.publishing.local_paths import LocalPaths, base_name, is_local
 from gluetune.publishing.markdown import Markdown, environment, escape, front_matter
 from gluetune.publishing.usage import answers, usage
-from gluetune.records import Record, shown
+from gluetune.records import Record, has_collapsed, shown
 from gluetune.statistics.intervals import Interval, score_intervals
 from gluetune.tasks import TaskSpec
 
@@ -133,7 +133,7 @@ def _warnings(record: Record) -> Iterator[str]:
     best, baseline = record.best, record.majority_baseline
     if best is None:
         return
-    if any(epoch.collapsed for epoch in record.epochs if epoch.step == best.step):
+    if has_collapsed(record):
         yield "this model gives every validation example the same class."
     score, majority = best.validation.score, baseline.score if baseline else None
     if score is not None and majority is not None and score <= majority:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
 from gluetune.data.sample_source import SAMPLES
-from gluetune.records import Record
+from gluetune.metrics import glue_average
+from gluetune.records import Record, has_collapsed
 from gluetune.references import published
 from gluetune.reporting.tables import epoch_choice
 from gluetune.runs import Run
@@ -63,7 +64,7 @@ def _task(task: str, runs: Sequence[Run], suite: SuiteRecord, *, from_mnli: bool
         from_mnli=from_mnli,
         majority=_majority(records),
         protocol="; ".join(dict.fromkeys(epoch_choice(record) for record in records)),
-        collapsed=[record.seed for record in records if _collapsed(record)],
+        collapsed=[record.seed for record in records if has_collapsed(record)],
         undefined=[seed for seed, score in scores.items() if score is None],
         published=_published(task, suite),
         seconds=_mean([_seconds(record) for record in records]),
@@ -89,13 +90,6 @@ def _metrics(records: Sequence[Record]) -> dict[str, Spread]:
 def _majority(records: Sequence[Record]) -> float | None:
     """Return the majority baseline, a mean where each seed trains on a part of its own."""
     return _mean([record.majority_baseline.score for record in records if record.majority_baseline])
-
-
-def _collapsed(record: Record) -> bool:
-    best = record.best
-    return best is not None and any(
-        epoch.collapsed for epoch in record.epochs if epoch.step == best.step
-    )
 
 
 def _seconds(record: Record) -> float:
@@ -131,11 +125,15 @@ def _average(tasks: Sequence[TaskSummary], record: SuiteRecord) -> tuple[Spread 
     if missing:
         return None, f"No GLUE average: {', '.join(missing)} missing."
     seeds = record.request.seeds
-    whole = [seed for seed in seeds if all(seed in scores[task] for task in GLUE_TASKS)]
-    if not whole:
+    found = spread(
+        {
+            seed: glue_average({task: each.get(seed) for task, each in scores.items()}).value
+            for seed in seeds
+        }
+    )
+    if found is None:
         return None, "No GLUE average: no seed has a score in all nine tasks."
-    found = spread({seed: fmean(scores[task][seed] for task in GLUE_TASKS) for seed in whole})
-    left_out = [str(seed) for seed in seeds if seed not in whole]
+    left_out = [str(seed) for seed in seeds if seed not in found.by_seed]
     note = f"Not in the GLUE average: seed {', '.join(left_out)}." if left_out else ""
     return found, note
 

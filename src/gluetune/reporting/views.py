@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gluetune.errors import RunError
 from gluetune.predictions import Predictions
-from gluetune.records import EpochRecord, ScoreRecord
+from gluetune.records import EpochRecord, ScoreRecord, has_collapsed
 from gluetune.reporting.answers import AnswersView, answers_view
 from gluetune.reporting.plots import Plot, epoch_plot, seeds_plot
 from gluetune.reporting.tables import (
@@ -160,8 +160,7 @@ def _warnings(run: Run) -> tuple[str, ...]:
         told.append(f"This run is not finished: its record says '{record.status.value}'.")
     if record.error is not None:
         told.append(f"It ended with {record.error.type}: {record.error.message}")
-    best = [each for each in record.epochs if record.best and each.step == record.best.step]
-    if any(each.collapsed for each in best):
+    if has_collapsed(record):
         told.append("The model gives every validation example the same class.")
     if run.score is not None and _value(record.majority_baseline) > run.score:
         told.append("The score is below that of the majority baseline.")

@@ -81,7 +81,7 @@ def _classification(
     cells = np.bincount(pairs, minlength=size * size).astype(np.float64)
     names = task.all_metrics
     drawn = _on_samples(names, random, cells / count, count, draws, size)
-    constant = {name for name, values in drawn.items() if smooth and not _varies(values)}
+    constant = {name for name, values in drawn.items() if smooth and not varies(values)}
     if constant:
         softer = (cells + 0.5) / (cells + 0.5).sum()  # half an example more of each kind
         drawn |= _on_samples(tuple(constant), random, softer, count, draws, size)
@@ -114,11 +114,8 @@ def _on_samples(
     """Return each metric on `draws` samples of the counts, a block of samples at a time."""
     import numpy as np
 
-    block = max(1, _CELLS_AT_ONCE // len(shares))
     parts: dict[str, list[Floats]] = {name: [] for name in names}
-    for start in range(0, draws, block):
-        rows = min(block, draws - start)
-        samples = random.multinomial(count, shares, size=rows).astype(np.float64)
+    for samples in drawn_counts(random, shares, count, draws, len(shares)):
         for name in names:
             parts[name].append(_METRICS[name](samples, size))
     return {name: np.concatenate(found) for name, found in parts.items()}
@@ -141,7 +138,22 @@ def _without_one(
     return {name: np.concatenate(found) for name, found in parts.items()}
 
 
-def _varies(drawn: Floats) -> bool:
+def drawn_counts(
+    random: np.random.Generator, shares: Floats, count: int, draws: int, width: int
+) -> Iterator[Floats]:
+    """Give `draws` samples of how often each kind occurs among `count`, shape (samples, kinds).
+
+    They come in blocks, small enough for `width` numbers to be held for each sample.
+    """
+    import numpy as np
+
+    block = max(1, _CELLS_AT_ONCE // width)
+    for start in range(0, draws, block):
+        rows = min(block, draws - start)
+        yield random.multinomial(count, shares, size=rows).astype(np.float64)
+
+
+def varies(drawn: Floats) -> bool:
     """Return whether a metric is not the same on every sample."""
     import numpy as np
 
@@ -228,7 +240,7 @@ def _correlations(
     for name in task.all_metrics:
         value = float(makers[name](*values, whole)[0])
         found_values = np.concatenate(drawn[name])
-        smoothed = np.isfinite(value) and not _varies(found_values)
+        smoothed = np.isfinite(value) and not varies(found_values)
         results[name] = Resampled(
             split=split,
             metric=name,
@@ -376,7 +388,6 @@ def _pair_of_kinds(
     labels = first.labels.astype(np.int64)
     sides = [labels * size + side.predicted.astype(np.int64) for side in (first, second)]
     kinds, counts = np.unique(np.stack(sides), axis=1, return_counts=True)
-    block = max(1, _CELLS_AT_ONCE // size**2)
 
     def difference(weights: Floats) -> Floats:
         scores = []
@@ -387,11 +398,10 @@ def _pair_of_kinds(
         result: Floats = scores[1] - scores[0]
         return result
 
-    drawn = []
-    for start in range(0, draws, block):
-        rows = min(block, draws - start)
-        weights = random.multinomial(len(labels), counts / len(labels), size=rows)
-        drawn.append(difference(weights.astype(np.float64)))
+    drawn = [
+        difference(weights)
+        for weights in drawn_counts(random, counts / len(labels), len(labels), draws, size**2)
+    ]
     return float(difference(counts[None].astype(np.float64))[0]), np.concatenate(drawn)
 
 

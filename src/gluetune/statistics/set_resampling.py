@@ -7,11 +7,10 @@ sums are one product of matrices.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gluetune.label_sets import SET_METRICS, set_counts
-from gluetune.statistics.resampling import Resampled
+from gluetune.statistics.resampling import Resampled, drawn_counts, varies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from gluetune.tasks import TaskSpec
 
     Floats = NDArray[np.float64]
-
-_CELLS_AT_ONCE = 4_000_000
 
 
 def resample_sets(
@@ -34,14 +31,14 @@ def resample_sets(
     kinds, weights = _kinds(set_counts(found.predicted, found.labels))
     count = len(found.labels)
     total = (weights @ kinds)[None]
-    drawn = _drawn(random, weights, count, draws, lambda sample: sample @ kinds)
+    samples = drawn_counts(random, weights / count, count, draws, len(weights))
+    drawn = [sample @ kinds for sample in samples]
     without = total - kinds
     one_less = np.full(len(kinds), count - 1)
     results: dict[str, Resampled] = {}
     for name in task.all_metrics:
         metric = SET_METRICS[name]
         values = np.concatenate([metric(part, np.full(len(part), count)) for part in drawn])
-        known = values[np.isfinite(values)]
         results[name] = Resampled(
             split=split,
             metric=name,
@@ -50,7 +47,7 @@ def resample_sets(
             drawn=values,
             left_out=np.nan_to_num(metric(without, one_less), nan=0.0),
             weights=weights,
-            smoothed=not (len(known) and float(np.ptp(known)) > 1e-9),
+            smoothed=not varies(values),
         )
     return results
 
@@ -78,7 +75,8 @@ def resample_pair_of_sets(
         result: Floats = scores[1] - scores[0]
         return result
 
-    parts = _drawn(random, weights, count, draws, lambda sample: difference(sample @ kinds))
+    samples = drawn_counts(random, weights / count, count, draws, len(weights))
+    parts = [difference(sample @ kinds) for sample in samples]
     return float(difference((weights @ kinds)[None])[0]), np.concatenate(parts)
 
 
@@ -88,22 +86,3 @@ def _kinds(rows: Floats) -> tuple[Floats, Floats]:
 
     kinds, counts = np.unique(rows, axis=0, return_counts=True)
     return kinds, counts.astype(np.float64)
-
-
-def _drawn(
-    random: np.random.Generator,
-    weights: Floats,
-    count: int,
-    draws: int,
-    use: Callable[[Floats], Any],
-) -> list[Any]:
-    """Give blocks of samples, shape (samples, kinds), to `use`."""
-    import numpy as np
-
-    block = max(1, _CELLS_AT_ONCE // len(weights))
-    parts = []
-    for start in range(0, draws, block):
-        rows = min(block, draws - start)
-        sample = random.multinomial(count, weights / count, size=rows).astype(np.float64)
-        parts.append(use(sample))
-    return parts

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
 from gluetune.data.rows.arrow_file import ArrowReader
+from gluetune.data.rows.columnar import ColumnarReader
 from gluetune.data.rows.csv_file import CsvReader, CsvWriter
 from gluetune.data.rows.json_file import JsonLinesReader, JsonLinesWriter, JsonReader
 from gluetune.data.rows.packed import PACKED, packing, unpacked, unpacked_copy
@@ -122,7 +123,7 @@ def writing_rows(
         if kind == "parquet":
             raise ConfigurationError("Parquet cannot be written to a stream: give --output FILE.")
         yield _stream_writer(file, kind, columns)
-    elif isinstance(reader, ParquetReader | ArrowReader):
+    elif isinstance(reader, ColumnarReader):
         parquet = ParquetWriter(file, reader.schema, sample)
         try:
             yield parquet

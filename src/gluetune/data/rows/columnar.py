@@ -1,0 +1,88 @@
+"""What Parquet and Arrow have in common: columns with types, and rows in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gluetune.data.rows.row import BadRow, Row
+from gluetune.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_AT_ONCE = 4096
+"""Rows that are made into Python's values at once."""
+
+
+class ColumnarReader:
+    """The rows of a file whose schema and batches are at hand.
+
+    They have the values of the columns `wanted`; of the text columns, unless it is given. Raises
+    DataError when a column has no name of its own.
+    """
+
+    separator = ", row "
+
+    def __init__(
+        self,
+        name: str,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        wanted: Collection[str] | None,
+    ) -> None:
+        self.name = name
+        self.schema = schema
+        self.columns = tuple(schema.names)
+        self._batches = batches
+        self._wanted = wanted
+        repeated = sorted({column for column in self.columns if self.columns.count(column) > 1})
+        if repeated:
+            raise DataError(
+                f"{name} has {self.columns.count(repeated[0])} columns called '{repeated[0]}'.",
+                hint="Give every column a name of its own.",
+            )
+
+    def __iter__(self) -> Iterator[Row | BadRow]:
+        """Yield every row. Raises DataError where the file is damaged."""
+        import pyarrow as pa
+
+        given = _given_columns(self.schema, self._wanted)
+        number = 0
+        try:
+            for batch in self._batches:
+                for start in range(0, len(batch), ROWS_AT_ONCE):
+                    part = batch.slice(start, ROWS_AT_ONCE)
+                    for position, values in enumerate(part.select(given).to_pylist()):
+                        number += 1
+                        yield Row(number, BatchValues(values, part, position))
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{self.name} is damaged behind row {number}: {error}",
+                hint="Copy or download it again.",
+            ) from error
+
+
+class BatchValues(dict[str, Any]):
+    """Some columns of a row, and where in which batch the row stands with all its columns."""
+
+    def __init__(self, values: Mapping[str, Any], batch: pa.RecordBatch, position: int) -> None:
+        super().__init__(values)
+        self.batch = batch
+        self.position = position
+
+
+def _given_columns(schema: pa.Schema, wanted: Collection[str] | None) -> list[str]:
+    """Return the columns whose values rows have: those wanted that are there, else the texts."""
+    return [
+        field.name
+        for field in schema
+        if (_is_text(field.type) if wanted is None else field.name in wanted)
+    ]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
