@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 from transformers import AttentionInterface
 
-from gluetune.modeling.dropout import DropoutMasks
+from gluetune.modeling.dropout import DropoutMasks, at_least_single, drop
 from gluetune.modeling.layouts import Group, Layout
 
 NAME = "gluetune_unpadded"
@@ -171,8 +171,8 @@ class _DroppedAttention(torch.autograd.Function):  # type: ignore[misc]  # torch
         scores = torch.bmm(query, key.transpose(1, 2)).mul_(scaling).view(kept.shape)
         if allowed is not None:
             scores.masked_fill_(~allowed, float("-inf"))
-        probabilities = scores.softmax(dim=-1)
-        dropped = kept.to(probabilities.dtype).mul_(probabilities).mul_(scale)
+        probabilities = scores.softmax(dim=-1, dtype=at_least_single(scores))
+        dropped = drop(probabilities, kept, scale).to(scores.dtype)
         ctx.save_for_backward(query, key, value, probabilities, dropped, kept)
         ctx.group, ctx.scaling, ctx.scale = group, scaling, scale
         answer = torch.bmm(dropped.flatten(0, 1), value)
@@ -185,11 +185,10 @@ class _DroppedAttention(torch.autograd.Function):  # type: ignore[misc]  # torch
         gradient = _pad_gradient(gradient, group).flatten(0, 1)
         of_value = torch.bmm(dropped.flatten(0, 1).transpose(1, 2), gradient)
         of_dropped = torch.bmm(gradient, value.transpose(1, 2)).view(kept.shape)
-        of_probabilities = of_dropped.mul_(kept).mul_(ctx.scale)
-        of_scores = torch._softmax_backward_data(
-            of_probabilities, probabilities, -1, probabilities.dtype
-        )
-        of_scores = of_scores.mul_(ctx.scaling).flatten(0, 1)
+        single = probabilities.dtype
+        of_probabilities = drop(of_dropped.to(single), kept, ctx.scale)
+        of_scores = torch._softmax_backward_data(of_probabilities, probabilities, -1, single)
+        of_scores = of_scores.mul_(ctx.scaling).flatten(0, 1).to(query.dtype)
         of_query = torch.bmm(of_scores, key)
         of_key = torch.bmm(of_scores.transpose(1, 2), query)
         heads = kept.shape[:3]

@@ -41,6 +41,17 @@ class DropoutMasks:
         return bits >= dropped - _STEPS // 2, _STEPS / (_STEPS - dropped)
 
 
+def at_least_single(value: torch.Tensor) -> torch.dtype:
+    """Return the type for what is no matrix product: a CPU is slower at it in half precision."""
+    return torch.promote_types(value.dtype, torch.float32)
+
+
+def drop(value: torch.Tensor, kept: torch.Tensor, scale: float) -> torch.Tensor:
+    """Return `value` where it is kept, times `scale`, and 0 elsewhere."""
+    found = kept.to(at_least_single(value)).mul_(value).mul_(scale)
+    return found.to(value.dtype)
+
+
 class _Dropout(torch.autograd.Function):  # type: ignore[misc]  # torch is not followed
     """What is kept, scaled. The same product is the gradient's."""
 
@@ -48,18 +59,12 @@ class _Dropout(torch.autograd.Function):  # type: ignore[misc]  # torch is not f
     def forward(ctx: Any, value: torch.Tensor, kept: torch.Tensor, scale: float) -> torch.Tensor:
         ctx.save_for_backward(kept)
         ctx.scale = scale
-        return kept.to(value.dtype).mul_(value).mul_(scale)
+        return drop(value, kept, scale)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (kept,) = ctx.saved_tensors
-        return kept.to(gradient.dtype).mul_(gradient).mul_(ctx.scale), None, None
-
-
-def drop(value: torch.Tensor, kept: torch.Tensor, scale: float) -> torch.Tensor:
-    """Return `value` where it is kept, times `scale`, and 0 elsewhere."""
-    result: torch.Tensor = _Dropout.apply(value, kept, scale)
-    return result
+        return drop(gradient, kept, ctx.scale), None, None
 
 
 @contextmanager
@@ -75,7 +80,8 @@ def fast_dropout(model: nn.Module, masks: DropoutMasks) -> Iterator[None]:
         def forward(value: torch.Tensor) -> torch.Tensor:
             if not module.training or module.p == 0 or value.device.type != "cpu":
                 return plain(value)
-            return drop(value, *masks.draw(value.shape, module.p))
+            dropped: torch.Tensor = _Dropout.apply(value, *masks.draw(value.shape, module.p))
+            return dropped
 
         return forward
 
