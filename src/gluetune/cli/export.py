@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gluetune.errors import ConfigurationError
-from gluetune.records import shown
+from gluetune.records import plural, shown
 
 if TYPE_CHECKING:
     from gluetune.exports import ExportRecord
@@ -64,7 +64,8 @@ def export(
 
 def _render(console: Console, record: ExportRecord) -> None:
     rows = sum(record.rows.values())
-    title = f"{record.task} on {record.data} ({rows:,} rows), {record.threads} threads"
+    threads = plural(record.threads, "thread")
+    title = f"{record.task} on {record.data} ({rows:,} rows), {threads}"
     table = Table(title=title, title_justify="left")
     table.add_column("")
     for name in ("score", "rows/s", "MB", "largest difference", "other labels"):

@@ -25,7 +25,9 @@ def held_against(record: Record) -> Table:
     table.add_column("", no_wrap=True)
     best = best_epoch(record).validation.flat()
     for name in best:
-        table.add_column(name, justify="right")
+        # A name that is cut says nothing: the protocol, which is words, gives way.
+        width = max(map(len, name.split()), default=0)
+        table.add_column(name, justify="right", min_width=width)
     table.add_column("protocol")
     table.add_row(
         "this run",

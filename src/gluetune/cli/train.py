@@ -218,6 +218,7 @@ def _commands(run: Run) -> list[str]:
     typed = " ".join(f'"{text}"' for text in texts)
     return [
         f"gluetune predict {run.path} {typed}",
+        f"gluetune serve {run.path}",
         f'python -c "{code}"',
         *_looking(run),
         f"{run.config.command} --config {run.folder.config} --seed {record.seed + 1}",
