@@ -12,6 +12,7 @@ from rich.text import Text
 
 from gluetune.errors import ConfigurationError
 from gluetune.records import plural, shown
+from gluetune.visible_text import from_here
 
 if TYPE_CHECKING:
     from gluetune.exports import ExportRecord
@@ -55,7 +56,7 @@ def export(
         data=data,
         threads=threads,
         revision=revision,
-        tell=lambda line: told.print(Text(line, style="dim"), soft_wrap=True),
+        tell=lambda line: told.print(Text(from_here(line), style="dim"), soft_wrap=True),
     )
     _render(Console(), record)
     if not record.is_good:
@@ -65,7 +66,7 @@ def export(
 def _render(console: Console, record: ExportRecord) -> None:
     rows = sum(record.rows.values())
     threads = plural(record.threads, "thread")
-    title = f"{record.task} on {record.data} ({rows:,} rows), {threads}"
+    title = f"{record.task} on {from_here(record.data)} ({rows:,} rows), {threads}"
     table = Table(title=title, title_justify="left")
     table.add_column("")
     for name in ("score", "rows/s", "MB", "largest difference", "other labels"):

@@ -26,8 +26,7 @@ def held_against(record: Record) -> Table:
     best = best_epoch(record).validation.flat()
     for name in best:
         # A name that is cut says nothing: the protocol, which is words, gives way.
-        width = max(map(len, name.split()), default=0)
-        table.add_column(name, justify="right", min_width=width)
+        table.add_column(name, justify="right", no_wrap=" " not in name)
     table.add_column("protocol")
     table.add_row(
         "this run",
