@@ -132,7 +132,10 @@ def test_a_title_that_is_no_question_ends_before_the_model(tmp_path: Path) -> No
 def test_lengths_of_one_number_are_one_number() -> None:
     task = get_task("cola")
     found = Predictions(
-        np.arange(40), np.zeros(40, dtype=int), np.zeros(40, dtype=int), np.zeros((40, 2))
+        np.arange(40),
+        np.zeros(40, dtype=int),
+        np.zeros(40, dtype=int),
+        np.zeros((40, 2), dtype=np.float32),
     )
     table = _length_table(task, found, np.repeat([5, 6, 7, 8], 10))
     assert [row[0] for row in table.rows] == ["5", "6", "7 to 8"]
