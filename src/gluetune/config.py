@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -291,6 +292,9 @@ class TrainConfig(BaseModel):
 FILE_SETTINGS = ("train_file", "validation_file", "test_file")
 """Settings that name a file of the user's own text."""
 
+_TEXT_FILE = re.compile(r"\.(csv|tsv|jsonl|ndjson|parquet|arrow)(\.gz|\.zst)?$")
+"""Names of labelled text; `.json` is not among them, since settings may be JSON too."""
+
 OWN_SETTINGS = (
     "validation_file",
     "test_file",
@@ -330,9 +334,11 @@ def make_config(
         config = TrainConfig.model_validate(dict(values))
     except ValidationError as error:
         findings = [_finding(detail, places or {}) for detail in error.errors()]
+    task = values.get("task")
     if values.get("train_file") is None and values.get("data_set") is None:
-        findings += _own_only_findings(values, places or {})
-        findings += _task_findings(values.get("task"))
+        if not _is_text_file(task):
+            findings += _own_only_findings(values, places or {})
+        findings += _task_findings(task)
     else:
         findings += _own_findings(values)
     if config is None or findings:
@@ -386,9 +392,21 @@ def flag_of(field: str) -> str:
     return "TASK" if field == "task" else f"--{field.replace('_', '-')}"
 
 
+def _is_text_file(task: object) -> bool:
+    """Whether what stands in the task's place is a file of labelled text."""
+    return isinstance(task, str) and bool(_TEXT_FILE.search(task.strip().lower()))
+
+
 def _task_findings(task: object) -> list[Finding]:
     if not isinstance(task, str) or not task.strip():
         return []
+    if _is_text_file(task):
+        return [
+            Finding(
+                f"'{task}' is a file, not a task.",
+                f"Type: --train-file {shlex.quote(task.strip())}",
+            )
+        ]
     if task.strip().endswith((".json", ".yaml", ".yml")):
         return [Finding(f"'{task}' is a file, not a task.", f"Type: --config {task}")]
     try:

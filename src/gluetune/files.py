@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import fcntl
 import hashlib
@@ -45,6 +46,26 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def runs_near(path: Path) -> str:
+    """Return the folder of a run or model that may be meant by one that is none; empty if none is.
+
+    Of a folder with runs in it, as `runs/` or a search's, the newest; of a folder that is not
+    there, the one beside it with the most similar name.
+    """
+    if path.is_dir():
+        depths = ("*", "*/*", "*/*/*")  # runs/RUN, a search's final/s42, searches/SEARCH/final/s42
+        inside = [record for depth in depths for record in path.glob(f"{depth}/record.json")]
+        newest = max(inside, key=lambda record: record.stat().st_mtime, default=None)
+        return "" if newest is None else str(newest.parent)
+    beside = {
+        folder.name: folder
+        for file in ("record.json", "config.json")
+        for folder in (found.parent for found in path.parent.glob(f"*/{file}"))
+    }
+    near = difflib.get_close_matches(path.name, beside, n=1)
+    return str(beside[near[0]]) if near else ""
 
 
 def write_text(path: Path, text: str) -> None:

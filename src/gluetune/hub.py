@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 CHECKPOINT_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 """Configuration, weights, and what tokenizers are made of (vocab.txt, merges.txt, spm.model)."""
 
-_INSTEAD_OF_MODEL = "type instead: `--model minilm`, or `--model PATH` for a folder on this machine"
+INSTEAD_OF_MODEL = "type instead: `--model minilm`, or `--model PATH` for a folder on this machine"
 _INSTEAD_OF_DATA = "type instead: `--data sample`, or `--data DIR` for a folder on this machine"
 
 _LISTING_TIMEOUT = 10.0
@@ -49,7 +49,7 @@ def download_checkpoint(
     *,
     revision: str | None = None,
     allow_code: bool = False,
-    fallback: str = _INSTEAD_OF_MODEL,
+    fallback: str = INSTEAD_OF_MODEL,
 ) -> Path:
     """Return a local folder with the configuration, tokenizer and safetensors of model `repo`.
 

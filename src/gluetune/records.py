@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gluetune.errors import RunError
-from gluetune.files import write_json
+from gluetune.files import runs_near, write_json
 from gluetune.tasks import TaskSpec, get_task
 
 RECORD_VERSION = 1
@@ -235,9 +235,13 @@ def read_record(path: Path) -> Record:
     try:
         content = path.read_bytes()
     except OSError as error:
+        near = runs_near(path.parent)
+        hint = "Give the folder that `gluetune train` printed, e.g. "
         raise RunError(
-            f"{path.parent} is not a run: it has no {path.name}.",
-            hint="Give the folder that `gluetune train` printed, e.g. runs/cola-…",
+            f"{path.parent} is not a run: it has no {path.name}."
+            if path.parent.is_dir()
+            else f"There is no run {path.parent}.",
+            hint=f"Did you mean {near}?" if near else f"{hint}runs/cola-…",
         ) from error
     version = _version(content)
     if isinstance(version, int) and version > RECORD_VERSION:
@@ -252,6 +256,11 @@ def read_record(path: Path) -> Record:
         where = ".".join(str(part) for part in first["loc"])
         place = f" at '{where}'" if where else ""
         raise RunError(f"{path} is damaged{place}: {first['msg']}.") from error
+
+
+def plural(count: int | None, noun: str) -> str:
+    """Return a count in words: "1 thread", "2 threads"."""
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def now() -> str:

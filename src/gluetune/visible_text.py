@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 
 def visible(text: str) -> str:
     """Return `text` with control characters as pictures, so that no text can drive a terminal."""
     return text.translate(_PICTURES)
+
+
+def from_here(text: str) -> str:
+    """Return `text` with paths inside the working folder as one types them there."""
+    here = re.escape(f"{Path.cwd()}/".replace("//", "/"))
+    return text if here == "/" else re.sub(rf"(?<![\w./~-]){here}(?=[^\s/])", "", text)
 
 
 # U+2400 to U+2421 are the pictures of the ASCII control characters.

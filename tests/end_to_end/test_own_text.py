@@ -185,6 +185,6 @@ def test_mistakes_of_data_and_checkpoint_come_together(
     assert ended.value.code == 2
     told = capsys.readouterr().err
     assert "has no column 'reviw'. Its columns: review, stars." in told
-    assert "Did you mean 'review'? Type: --text COLUMN" in told
+    assert "Did you mean 'review'? Type: --text review" in told
     assert "has no column 'star'" in told
     assert "nothing" in told

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,13 @@ def test_all_mistakes_are_told_at_once_each_with_value_place_and_flag() -> None:
     assert "there is no setting 'epoch'.\n  Did you mean 'epochs'?" in text
     assert "There is no task 'kola'.\n  Did you mean 'cola'?" in text
     assert "'auto', 'fp32', 'bf16' or 'fp16'" in text
+
+
+@pytest.mark.parametrize("name", ["reviews.csv", "a b.jsonl", "x.PARQUET", "tags.tsv.gz"])
+def test_a_file_in_the_tasks_place_is_to_be_a_train_file(name: str) -> None:
+    (finding,) = refused({"task": name, "text": "review"}).findings
+    assert finding.message == f"'{name}' is a file, not a task."
+    assert finding.hint == f"Type: --train-file {shlex.quote(name)}"
 
 
 def test_an_unknown_setting_far_from_all_lists_them() -> None:

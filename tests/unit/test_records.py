@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from tests.support.run_folders import write_run
 
 from gluetune.errors import RunError
 from gluetune.records import (
@@ -24,6 +25,7 @@ from gluetune.records import (
     Status,
     TimingRecord,
     now,
+    plural,
     read_record,
 )
 from gluetune.tasks import TaskSpec
@@ -180,3 +182,17 @@ def test_a_file_that_is_no_record_is_told(tmp_path: Path, content: bytes) -> Non
 def test_a_folder_without_a_record_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is not a run: it has no record\.json"):
         read_record(tmp_path / "record.json")
+    with pytest.raises(RunError, match=r"There is no run .*/gone"):
+        read_record(tmp_path / "gone" / "record.json")
+
+
+def test_a_run_that_may_be_meant_is_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs" / "reviews")
+    for folder in ("runs", "runs/revews"):
+        with pytest.raises(RunError, match=f"Did you mean {run}\\?"):
+            read_record(tmp_path / folder / "record.json")
+
+
+def test_one_of_a_thing_is_no_plural() -> None:
+    assert plural(1, "thread") == "1 thread"
+    assert [plural(count, "thread") for count in (0, 2)] == ["0 threads", "2 threads"]

@@ -33,6 +33,7 @@ from gluetune.cli.submit import submit
 from gluetune.cli.suite import suite
 from gluetune.cli.train import train
 from gluetune.errors import GluetuneError
+from gluetune.visible_text import from_here
 
 _GRACE = 5.0
 """Seconds that a silent process leaves the one that tells: torchrun ends all when one has ended."""
@@ -105,6 +106,8 @@ def tell(error: GluetuneError) -> None:
     console = Console(stderr=True)
     for finding in error.findings:
         # Soft wrap: a path that is broken over two lines cannot be copied.
-        console.print(Text("error: ", "bold red").append(finding.message, ""), soft_wrap=True)
+        console.print(
+            Text("error: ", "bold red").append(from_here(finding.message), ""), soft_wrap=True
+        )
         if finding.hint:
             console.print(Text(f"       {finding.hint}", style="dim"), soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gluetune.visible_text import visible
+from gluetune.config import FILE_SETTINGS, TrainConfig, flag_of
+from gluetune.visible_text import from_here, visible
 
 if TYPE_CHECKING:
     from gluetune.data.own.checking import CheckedFiles
@@ -52,23 +54,46 @@ def check(
         "group": group,
         "on_bad_row": on_bad_row,
     }
-    found = check_files(*files, **{name: one for name, one in given.items() if one is not None})
-    _print(Console(), found)
+    said = {name: one for name, one in given.items() if one is not None}
+    found = check_files(*files, **said)
+    console = Console()
+    _print(console, found)
     if not found.are_good:
         raise typer.Exit(2)
+    console.print(Text(f"\nNext:\n  {_training(files, said)}"), soft_wrap=True)
+
+
+def _training(files: list[Path], said: dict[str, Any]) -> str:
+    """Return the command that trains on the files as they were checked."""
+    words = ["gluetune", "train"]
+    for setting, file in zip(FILE_SETTINGS, files, strict=False):
+        words += [flag_of(setting), str(file)]
+    for name, value in said.items():
+        if value != TrainConfig.model_fields[name].default:
+            words += [flag_of(name), value]
+    return shlex.join(words)
+
+
+def _shown(text: str) -> str:
+    return visible(from_here(text))
 
 
 def _print(console: Console, found: CheckedFiles) -> None:
+    from gluetune.data.own.problems import counted
+
     for finding in found.findings:
-        console.print(Text("wrong: ", "bold red").append(visible(finding.message), ""))
+        console.print(
+            Text("wrong: ", "bold red").append(_shown(finding.message), ""), soft_wrap=True
+        )
         if finding.hint:
             console.print(Text(f"       {finding.hint}", style="dim"), soft_wrap=True)
     for name, kinds in found.left_out.items():
         if found.are_good:
-            counted = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
-            console.print(Text(f"left out of {name}: {counted}", style="yellow"), soft_wrap=True)
+            rows = ", ".join(counted(kind, count) for kind, count in kinds.items())
+            text = f"left out of {_shown(name)}: {rows}"
+            console.print(Text(text, style="yellow"), soft_wrap=True)
     for remark in found.remarks:
-        console.print(Text("note:  ", "yellow").append(visible(remark), ""), soft_wrap=True)
+        console.print(Text("note:  ", "yellow").append(_shown(remark), ""), soft_wrap=True)
     if not found.are_good:
         return
     console.print(Text(found.title))

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from gluetune.records import shown
 from gluetune.tasks import TaskSpec
-from gluetune.visible_text import visible
+from gluetune.visible_text import from_here, visible
 
 if TYPE_CHECKING:
     from gluetune.evaluation.diagnosing import Diagnosis
@@ -65,7 +65,7 @@ def _table(title: str, head: tuple[str, ...]) -> Table:
 
 def _scores(found: Measured) -> Table:
     rows = ", ".join(f"{split} {count:,}" for split, count in found.rows.items())
-    title = f"{found.task} on {found.data} ({rows})"
+    title = f"{found.task} on {from_here(found.data)} ({rows})"
     table = _table(title, ("", "value", "95% interval", "majority"))
     values = {"score": found.score.score, **found.score.flat()}
     majority = {"score": found.majority.score, **found.majority.flat()}

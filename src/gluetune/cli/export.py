@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gluetune.errors import ConfigurationError
-from gluetune.records import shown
+from gluetune.records import plural, shown
+from gluetune.visible_text import from_here
 
 if TYPE_CHECKING:
     from gluetune.exports import ExportRecord
@@ -55,7 +56,7 @@ def export(
         data=data,
         threads=threads,
         revision=revision,
-        tell=lambda line: told.print(Text(line, style="dim"), soft_wrap=True),
+        tell=lambda line: told.print(Text(from_here(line), style="dim"), soft_wrap=True),
     )
     _render(Console(), record)
     if not record.is_good:
@@ -64,7 +65,8 @@ def export(
 
 def _render(console: Console, record: ExportRecord) -> None:
     rows = sum(record.rows.values())
-    title = f"{record.task} on {record.data} ({rows:,} rows), {record.threads} threads"
+    threads = plural(record.threads, "thread")
+    title = f"{record.task} on {from_here(record.data)} ({rows:,} rows), {threads}"
     table = Table(title=title, title_justify="left")
     table.add_column("")
     for name in ("score", "rows/s", "MB", "largest difference", "other labels"):

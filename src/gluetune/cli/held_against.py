@@ -25,7 +25,8 @@ def held_against(record: Record) -> Table:
     table.add_column("", no_wrap=True)
     best = best_epoch(record).validation.flat()
     for name in best:
-        table.add_column(name, justify="right")
+        # A name that is cut says nothing: the protocol, which is words, gives way.
+        table.add_column(name, justify="right", no_wrap=" " not in name)
     table.add_column("protocol")
     table.add_row(
         "this run",

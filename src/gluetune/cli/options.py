@@ -118,9 +118,9 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     flag = flag_of(name)
     option = typer.Option(
         f"{flag}/--no-{flag.removeprefix('--')}" if field.default is True else flag,
-        help=field.description,
+        help=f"{field.description}{_default_words(field)}",
         metavar=None if is_flag else _metavar(name, field),
-        show_default=False if is_flag else _shown_default(field),
+        show_default=False,  # the parser's own is none: what is left out is left to TrainConfig
         rich_help_panel=_PANEL_OF[name],
     )
     return inspect.Parameter(
@@ -142,7 +142,8 @@ def _metavar(name: str, field: FieldInfo) -> str:
     return "TEXT"
 
 
-def _shown_default(field: FieldInfo) -> str | bool:
-    if field.default is None or field.default_factory is not None:
-        return False
-    return str(field.default)
+def _default_words(field: FieldInfo) -> str:
+    """Say the default, where it is a value and the description does not tell it."""
+    if field.annotation is bool or field.default is None or field.default_factory is not None:
+        return ""
+    return f" Default: {field.default}."

@@ -156,12 +156,14 @@ def render_run(console: Console, run: Run) -> None:
 
 
 def _warning(record: Record) -> str:
-    """Name a run that learnt nothing, and say what to try; empty when it learnt something."""
-    best, baseline = best_epoch(record), record.majority_baseline
+    """Name a run that learnt nothing, or less than words alone tell, and say what to try."""
+    best, baseline, words = best_epoch(record), record.majority_baseline, record.text_baseline
     if best.collapsed:
         found = "This run collapsed: it gives every example the same class."
     elif _is_beaten(best.validation.score, baseline.score if baseline else None):
         found = "This run does not beat the majority class: it learnt nothing that shows."
+    elif _is_below(best.validation.score, words.score if words else None):
+        found = "This run scores less than the bag of words, which costs next to nothing."
     else:
         return ""
     return f"{found} Try another --seed, more --epochs, --warmup 0.1, or another --learning-rate."
@@ -169,6 +171,10 @@ def _warning(record: Record) -> str:
 
 def _is_beaten(score: float | None, baseline: float | None) -> bool:
     return score is not None and baseline is not None and score <= baseline
+
+
+def _is_below(score: float | None, words: float | None) -> bool:
+    return score is not None and words is not None and score < words
 
 
 def _epochs(record: Record) -> Table:
@@ -218,6 +224,7 @@ def _commands(run: Run) -> list[str]:
     typed = " ".join(f'"{text}"' for text in texts)
     return [
         f"gluetune predict {run.path} {typed}",
+        f"gluetune serve {run.path}",
         f'python -c "{code}"',
         *_looking(run),
         f"{run.config.command} --config {run.folder.config} --seed {record.seed + 1}",

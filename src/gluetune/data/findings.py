@@ -44,6 +44,12 @@ class Findings:
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
     """Return "Did you mean 'x'? " for the candidate most like `name`, or nothing."""
+    near = nearest_of(name, candidates)
+    return f"Did you mean '{near}'? " if near is not None else ""
+
+
+def nearest_of(name: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate most like `name`, None where none is like it."""
     by_lower = {candidate.lower(): candidate for candidate in candidates}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    return f"Did you mean '{by_lower[near[0]]}'? " if near else ""
+    return by_lower[near[0]] if near else None

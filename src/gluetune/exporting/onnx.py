@@ -159,6 +159,8 @@ def _target(model: str | Path, output: str | Path | None) -> ExportFolder:
         return ExportFolder(Path(output))
     run = open_run(model)
     if run is None:
+        if Path(model).is_dir():
+            find_checkpoint(str(model))  # what is no checkpoint either is told as that
         raise ConfigurationError(
             f"{model} is no run, so nothing says where its export belongs.",
             hint="Type for instance: --output onnx",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gluetune import hub
 from gluetune.errors import CheckpointError
-from gluetune.files import sha256
+from gluetune.files import runs_near, sha256
 
 MINILM_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -52,12 +52,20 @@ def find_checkpoint(
             )
         inside = folder / "model" if (folder / "record.json").exists() else folder
         return _checked(Checkpoint(str(inside.resolve()), inside, None, trust_remote_code))
+    near = runs_near(folder)
     if folder.exists() or name.startswith((".", "/", "~")):
         raise CheckpointError(
             f"There is no checkpoint folder {name}.",
-            hint="Give a folder with config.json and model.safetensors, a Hub id, or `minilm`.",
+            hint=f"Did you mean {near}?"
+            if near
+            else "Give a folder with config.json and model.safetensors, a Hub id, or `minilm`.",
         )
-    folder = hub.download_checkpoint(name, revision=revision, allow_code=trust_remote_code)
+    folder = hub.download_checkpoint(
+        name,
+        revision=revision,
+        allow_code=trust_remote_code,
+        fallback=f"type the folder that is here: {near}" if near else hub.INSTEAD_OF_MODEL,
+    )
     # The Hub's cache keeps each commit in a folder of its name.
     return _checked(Checkpoint(name, folder, folder.name, trust_remote_code))
 
@@ -70,9 +78,12 @@ def display_name(name: str) -> str:
 def _checked(checkpoint: Checkpoint) -> Checkpoint:
     folder = checkpoint.folder
     if not (folder / "config.json").exists():
+        near = runs_near(folder)
         raise CheckpointError(
             f"{folder} is not a checkpoint: it has no config.json.",
-            hint="Give the folder that save_pretrained wrote.",
+            hint=f"It holds runs. Give one of them, such as {near}"
+            if near
+            else "Give a run's folder, or one that save_pretrained wrote.",
         )
     if not any(folder.glob("*.safetensors")):
         others = sorted(file.name for file in folder.glob("*.bin"))

@@ -20,7 +20,7 @@ from gluetune.publishing.evaluation_results import HUB_METRICS, model_index, pro
 from gluetune.publishing.local_paths import LocalPaths, base_name, is_local
 from gluetune.publishing.markdown import Markdown, environment, escape, front_matter
 from gluetune.publishing.usage import answers, usage
-from gluetune.records import Record, has_collapsed, shown
+from gluetune.records import Record, has_collapsed, plural, shown
 from gluetune.statistics.intervals import Interval, score_intervals
 from gluetune.tasks import TaskSpec
 
@@ -242,7 +242,7 @@ def _hardware(record: Record) -> str:
     environment = record.environment
     if environment is None:
         return ""
-    threads = f"{environment.threads} thread{'s' * (environment.threads != 1)}"
+    threads = plural(environment.threads, "thread")
     return (
         f"Hardware: {environment.device}, {threads}, {environment.precision}, "
         f"on {environment.platform}."

@@ -19,6 +19,8 @@ class LocalPaths:
     def __init__(self, run: Run) -> None:
         record = run.record
         named = [record.data.source] if record.data else []
+        if record.own_task is not None:  # a file, whose last name the repeating command has too
+            named = [str(Path(source).parent) for source in named]
         named += [record.model.name] if record.model else []
         roots = {
             run.path.resolve(),

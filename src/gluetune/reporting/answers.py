@@ -160,7 +160,11 @@ def _length_table(task: TaskSpec, found: Predictions, words: NDArray[Any]) -> Ta
         if inside.any():
             last = high if high == edges[-1] else high - 1
             rows.append(
-                (f"{low} to {last}", f"{int(inside.sum()):,}", _quality(task, found, inside))
+                (
+                    str(low) if low == last else f"{low} to {last}",
+                    f"{int(inside.sum()):,}",
+                    _quality(task, found, inside),
+                )
             )
     measure = (
         "mean absolute error"

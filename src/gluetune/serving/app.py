@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException
 
 from gluetune.serving.batching import Answered, Batcher
 from gluetune.serving.guards import Guard
 from gluetune.serving.page import MEDIA_TYPES, STATIC, render_docs, render_page
-from gluetune.serving.refusals import Refusal
+from gluetune.serving.refusals import Refusal, malformed
 from gluetune.serving.requests import (
     Asked,
     ErrorResponse,
@@ -61,6 +62,7 @@ def make_app(
         lifespan=lifespan,
     )
     app.add_exception_handler(Refusal, _refuse)
+    app.add_exception_handler(HTTPException, _refuse_route)
     _add_pages(app, render_page(predictor, examples, note), render_docs(predictor, limits))
     _add_prediction(app, predictor, batcher, limits, auto_truncate=auto_truncate)
     _add_state(app, batcher, _info(predictor, batcher, limits, auto_truncate=auto_truncate))
@@ -162,6 +164,13 @@ def _add_pages(app: FastAPI, page: str, docs: str) -> None:
 async def _refuse(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal), "the handler is registered for Refusal"
     return JSONResponse(refusal.body, refusal.status, headers=dict(refusal.headers))
+
+
+async def _refuse_route(request: Request, error: Exception) -> Response:
+    """Tell of a path or a method that there is not as of every other error."""
+    assert isinstance(error, HTTPException), "the handler is registered for HTTPException"
+    refusal = malformed(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
+    return JSONResponse(refusal.body, refusal.status, headers=error.headers)
 
 
 def _predictions(

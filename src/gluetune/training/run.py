@@ -13,7 +13,7 @@ from gluetune.evaluation.devices import cpu_threads
 from gluetune.evaluation.processes import ALONE, Processes, processes_here
 from gluetune.files import locked
 from gluetune.modeling.checkpoints import display_name
-from gluetune.records import EpochRecord, Record, Status
+from gluetune.records import EpochRecord, Record, Status, plural
 from gluetune.runs import Run, RunFolder, default_folder
 from gluetune.training.checkpoints import CheckpointStore, step_of
 from gluetune.training.cluster import Cluster, make_cluster
@@ -22,6 +22,7 @@ from gluetune.training.job import Extras, Job
 from gluetune.training.preflight import Prepared, prepare
 from gluetune.training.progress import Reporter, make_reporter
 from gluetune.training.settings import merge_settings
+from gluetune.visible_text import from_here
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction, TrainerCallback
@@ -258,7 +259,7 @@ def _reporter(progress: bool | Reporter, processes: Processes) -> Reporter:
 
 
 def _workers(config: TrainConfig) -> str:
-    threads = f"{config.threads} threads"
+    threads = plural(config.threads, "thread")
     several = config.processes is not None and config.processes > 1
     return f"{config.processes} processes of {threads}" if several else threads
 
@@ -267,7 +268,7 @@ def _introduce(prepared: Prepared, folder: RunFolder, reporter: Reporter) -> Non
     config, model, rows = prepared.config, prepared.model, prepared.data.rows
     counted = ", ".join(f"{split} {count:,}" for split, count in rows.items())
     reporter.say(f"{prepared.task.title}")
-    reporter.say(f"data    {prepared.data.source} ({counted} examples)")
+    reporter.say(f"data    {from_here(prepared.data.source)} ({counted} examples)")
     reporter.say(
         f"model   {model.name} ({model.parameters / 1e6:.1f}M weights, {config.precision}, "
         f"{_workers(config)}, {config.compute})"
@@ -280,5 +281,5 @@ def _introduce(prepared: Prepared, folder: RunFolder, reporter: Reporter) -> Non
             share = f"{count / rows[split]:.1%}"
             reporter.say(f"        {split}: {count} ({share}) cut to {model.max_length} tokens")
     for note in prepared.data.notes:
-        reporter.say(f"        {note}")
+        reporter.say(f"        {from_here(note)}")
     reporter.say(f"run     {folder.path}")

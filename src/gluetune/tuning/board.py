@@ -162,7 +162,8 @@ class LiveBoard(LineBoard):
 
 def trials_table(rows: Sequence[TrialRow], best: TrialRow | None, time_of: Any = None) -> Table:
     """Return trials as a table; `time_of` gives how far a trial is, and its time."""
-    table = Table(title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    # Narrow, for the five settings of the default space to fit 80 columns.
+    table = Table(title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("trial", "state", "value", "epoch", "time"):
         table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
     names = list(dict.fromkeys(name for row in rows for name in row.parameters))
@@ -178,7 +179,7 @@ def trials_table(rows: Sequence[TrialRow], best: TrialRow | None, time_of: Any =
         is_best = best is not None and row.number == best.number
         table.add_row(
             str(row.number),
-            f"{state}, best" if is_best else state,
+            _marked(state, is_best=is_best),
             "" if row.value is None else f"{row.value:.4f}",
             "" if row.evaluation is None else str(row.evaluation),
             clock,
@@ -187,6 +188,12 @@ def trials_table(rows: Sequence[TrialRow], best: TrialRow | None, time_of: Any =
             style="bold" if is_best else None,
         )
     return table
+
+
+def _marked(state: str, *, is_best: bool) -> str:
+    if is_best and state == "finished":
+        return "best"
+    return f"{state}, best" if is_best else state
 
 
 def described(parameters: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from tests.support.own_files import reviews, write_csv
 from typer.testing import CliRunner
 
@@ -18,7 +19,7 @@ def typed(*words: object) -> tuple[int, str]:
 def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
     code, told = typed(write_csv(tmp_path / "reviews.csv", reviews()))
     assert code == 0
-    assert "reviews: your own text, 2 classes, scored by accuracy" in told
+    assert "reviews: own labelled text, 2 classes, scored by accuracy" in told
     assert "train 36, validation 4" in told
     assert "50.0%" in told
 
@@ -34,7 +35,7 @@ def test_a_broken_file_ends_with_2_and_everything_that_is_wrong(tmp_path: Path) 
     assert "--on-bad-row skip" in told
     code, told = typed(path, "--on-bad-row", "skip")
     assert code == 0
-    assert "1 rows with an empty text" in told
+    assert "1 row with an empty text, 1 row with too few" in told
 
 
 def test_columns_and_kinds_are_flags(tmp_path: Path) -> None:
@@ -46,3 +47,24 @@ def test_columns_and_kinds_are_flags(tmp_path: Path) -> None:
     assert "a number, scored by pearson" in told
     code, told = typed(path, *words, "--kind", "letters")
     assert code != 0
+
+
+def test_what_is_typed_next_trains_on_what_was_checked(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "my reviews.csv", reviews())
+    code, told = typed(path, "--kind", "classes", "--on-bad-row", "skip")
+    assert code == 0
+    assert told.endswith(
+        f"Next: gluetune train --train-file '{path}' --kind classes --on-bad-row skip"
+    )
+
+
+def test_a_file_in_the_working_folder_is_called_as_it_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "reviews.csv", reviews())
+    _, told = typed("reviews.csv", "--text", "txet")
+    assert told == (
+        "wrong: reviews.csv has no column 'txet'. Its columns: text, label. "
+        "Did you mean 'text'? Type: --text text"
+    )

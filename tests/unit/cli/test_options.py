@@ -44,7 +44,7 @@ def test_help_names_every_flag_with_its_default_and_description() -> None:
             continue
         assert re.search(rf"{flag_of(name)}\b", result.output), name
         assert (field.description or "?")[:40] in result.output, name
-    assert "[default: (2e-05)]" in result.output
+    assert "Default: 2e-05." in result.output
     assert "auto|fp32|bf16|fp16" in result.output
     for panel in _PANELS:
         assert panel in result.output

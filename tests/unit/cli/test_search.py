@@ -15,7 +15,7 @@ from tests.support.trainings import Bench
 from gluetune.cli.app import main
 from gluetune.cli.search import render_best
 from gluetune.runs import Run
-from gluetune.tuning.board import LineBoard, LiveBoard, described
+from gluetune.tuning.board import LineBoard, LiveBoard, described, trials_table
 from gluetune.tuning.outcomes import BestRun, TrialRow
 from gluetune.tuning.telling import Evaluated, Stepped
 
@@ -155,7 +155,7 @@ def _printed(best: BestRun) -> str:
 def test_the_end_tells_trials_apart_and_what_to_type_next(tmp_path: Path) -> None:
     said = _printed(_best(tmp_path, 1, 3))
     assert "2 finished, 1 pruned, 1 failed" in said
-    assert "finished, best" in said
+    assert any(line.startswith("     1  best ") for line in said.splitlines())
     assert "no [bold]such" in said
     assert "seed 1: validation 0.6000" in said
     assert "mean 0.7000 ± 0.1414 over 2 seeds" in said
@@ -165,6 +165,24 @@ def test_the_end_tells_trials_apart_and_what_to_type_next(tmp_path: Path) -> Non
     alone = _printed(_best(tmp_path / "b"))
     assert "mean" not in alone
     assert f"gluetune evaluate {tmp_path}/b/trial" in alone
+
+
+def test_trials_of_the_default_space_fit_a_terminal() -> None:
+    tried = {
+        "learning_rate": 2.71e-05,
+        "batch_size": 16,
+        "epochs": 3,
+        "warmup": 0.06,
+        "weight_decay": 0.01,
+    }
+    rows = [_row(number, parameters=tried) for number in (0, 1)]
+    console = Console(file=io.StringIO(), width=80)
+    console.print(trials_table(rows, rows[1]))
+    assert isinstance(console.file, io.StringIO)
+    head, *cells = console.file.getvalue().split("─")[0], *console.file.getvalue().split("─")[-1:]
+    assert "learning" in head
+    assert "weight" in head
+    assert all("2.71e-05" in line for line in cells[0].splitlines() if line.strip())
 
 
 def test_a_board_of_lines_tells_each_thing_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -201,7 +219,7 @@ def test_a_live_board_follows_the_trials() -> None:
         board.told("seed 42", Evaluated(1, 1.0, 0.7))
         cells = _cells(board)
         assert [row[0] for row in cells] == ["0", "1", "2", "3", "seed 42"]
-        assert cells[1][1] == "finished, best"
+        assert cells[1][1] == "best"
         assert cells[4][2] == "0.7000"
         assert board.table().title == "cola: 4 of 4 trials"
     finally:

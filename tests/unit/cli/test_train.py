@@ -108,11 +108,27 @@ def test_the_best_epoch_is_marked_and_held_against_the_majority(tmp_path: Path) 
     assert "does not beat" not in shown
 
 
+def test_the_names_of_metrics_are_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
+    score = _score(accuracy=0.8, f1_macro=0.85, matthews_correlation=0.7)
+    held = _shown(tmp_path, _epoch(1, score), width=80).partition("Held against")[2]
+    assert "matthews_correlation" in held
+    assert all(len(line) <= 80 and line[-1] in "┓┃┩│┘" for line in held.splitlines()[1:7])
+
+
 def test_a_run_that_learnt_nothing_is_named(tmp_path: Path) -> None:
     worse = _epoch(1, _score(accuracy=0.6, f1=0.7))
     assert "does not beat the majority class" in _shown(tmp_path, worse)
     same = _epoch(1, _score(accuracy=0.68, f1=0.81), collapsed=True)
     assert "This run collapsed" in _shown(tmp_path, same)
+
+
+def test_a_run_that_words_alone_beat_is_named(tmp_path: Path) -> None:
+    epoch = _epoch(1, _score(accuracy=0.8, f1=0.85))
+    words = _score(accuracy=0.9, f1=0.9)
+    told = _shown(tmp_path, epoch, text_baseline=words)
+    assert "scores less than the bag of words" in told
+    assert "--learning-rate" in " ".join(told.split())
+    assert "scores less" not in _shown(tmp_path, epoch, text_baseline=epoch.validation)
 
 
 def test_an_undefined_metric_is_called_so(tmp_path: Path) -> None:
@@ -173,5 +189,6 @@ def test_names_are_shown_as_they_are_and_commands_stay_whole(tmp_path: Path, wid
         folder, _epoch(1, _score(accuracy=0.8, f1=0.85)), data=data, notes=["[red]"], width=width
     )
     assert f"run      {folder}\n" in shown
+    assert f"  gluetune serve {folder}\n" in shown
     assert "gluetune show mrpc --data '/data/[bold]my glue'\n" in shown
     assert "note: [red]" in shown

@@ -181,6 +181,8 @@ def test_mistakes_are_told_together_before_any_work(run: Run, tmp_path: Path) ->
     folder = write_tiny_checkpoint(tmp_path / "tiny", "bert", num_labels=2)
     with pytest.raises(ConfigurationError, match="nothing says where"):
         export(folder)
+    with pytest.raises(CheckpointError, match="is not a checkpoint"):
+        export(tmp_path)
     with pytest.raises(ConfigurationError, match="on which data"):
         export(folder, output=tmp_path / "new")
     done = CliRunner().invoke(app, ["export", str(run.path)])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.hub_server import Hub
+from tests.support.run_folders import write_run
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
 from gluetune.errors import CheckpointError
@@ -56,6 +57,20 @@ def test_a_folder_without_a_config_is_refused(folder: Path) -> None:
     (folder / "config.json").unlink()
     with pytest.raises(CheckpointError, match=r"is not a checkpoint: it has no config\.json"):
         find_checkpoint(str(folder))
+
+
+def test_a_run_that_may_be_meant_is_named(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(tmp_path / "searches" / "cola" / "final" / "s42")
+    with pytest.raises(CheckpointError, match=f"It holds runs.*such as {run}"):
+        find_checkpoint(str(tmp_path / "searches"))
+    with pytest.raises(CheckpointError, match=rf"Did you mean {run}\?"):
+        find_checkpoint(str(run.with_name("s43")))
+    hub.use_in_process(monkeypatch)
+    monkeypatch.chdir(run.parent.parent)
+    with pytest.raises(CheckpointError, match="type the folder that is here: final/s42"):
+        find_checkpoint("final/s43")
 
 
 def test_pickled_weights_are_refused(folder: Path) -> None:

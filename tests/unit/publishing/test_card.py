@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,19 @@ def test_nothing_of_the_machine_is_on_the_card(
     assert "/opt/a" not in text
     assert "…/b.txt" in text
     assert "bert" in text
+
+
+def test_a_file_of_ones_own_keeps_its_last_name(changed: Callable[..., Run], run: Run) -> None:
+    """As the command that repeats the run has it; the folders above are left out."""
+    assert run.record.data is not None
+    source = "/srv/customers/acme/reviews.csv"
+    note = f"{source}:3 is odd"
+    data = run.record.data.model_dump() | {"source": source, "notes": [note]}
+    task = replace(run.record.spec, name="reviews", title="reviews: own labelled text, 2 classes")
+    text = card_of(changed(data=data, own_task=task))
+    assert "…/reviews.csv:3 is odd" in text
+    assert "acme" not in text
+    assert "fine-tuned for reviews: own labelled text, 2 classes.\n" in text
 
 
 hostile = st.text(max_size=30) | st.text(alphabet="|`<>*_[]()!\\~&$#-\n:'\"{}", max_size=30)

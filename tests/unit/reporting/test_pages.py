@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,9 +13,13 @@ from tests.support.html_pages import HOSTILE, Page
 from tests.support.run_folders import write_run
 
 from gluetune.errors import ConfigurationError, RunError
+from gluetune.predictions import Predictions
+from gluetune.records import read_record
+from gluetune.reporting.answers import _length_table
 from gluetune.reporting.pages import report
 from gluetune.reporting.plots import epoch_plot, plot_letter
 from gluetune.runs import Run
+from gluetune.tasks import get_task
 from gluetune.visible_text import visible
 
 
@@ -97,3 +104,38 @@ def test_an_undefined_value_cuts_its_line() -> None:
     assert plot is not None
     assert [len(segment) for segment in plot.lines[0].segments] == [1, 1]
     assert epoch_plot("x", [1.0], {"a": [None]}) is None
+
+
+def test_the_mark_of_a_first_epoch_keeps_off_the_axis(tmp_path: Path) -> None:
+    """Around its line, as later ones have it, it would lie over the highest value of the axis."""
+    folder = write_run(tmp_path / "a")
+    last = report(folder).read_text(encoding="utf-8")
+    record = json.loads((folder / "record.json").read_text())
+    record["best"] |= {"epoch": 1.0, "step": 1}
+    (folder / "record.json").write_text(json.dumps(record))
+    first = report(folder).read_text(encoding="utf-8")
+    assert set(re.findall(r'text-anchor="(\w+)">best', last)) == {"middle"}
+    assert set(re.findall(r'text-anchor="(\w+)">best', first)) == {"start"}
+
+
+def test_a_title_that_is_no_question_ends_before_the_model(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", model="owner/name")
+    record = read_record(folder / "record.json")
+    own = replace(record.spec, name="own", title="own: own labelled text, 2 classes", rows={})
+    record.model_copy(update={"own_task": own}).save(folder / "record.json")
+    page = Page(report(folder).read_text(encoding="utf-8"))
+    assert "2 classes. Model owner/name." in " ".join(page.text.split())
+    asked = Page(report(write_run(tmp_path / "b", model="owner/name")).read_text(encoding="utf-8"))
+    assert "English? Model owner/name." in " ".join(asked.text.split())
+
+
+def test_lengths_of_one_number_are_one_number() -> None:
+    task = get_task("cola")
+    found = Predictions(
+        np.arange(40),
+        np.zeros(40, dtype=int),
+        np.zeros(40, dtype=int),
+        np.zeros((40, 2), dtype=np.float32),
+    )
+    table = _length_table(task, found, np.repeat([5, 6, 7, 8], 10))
+    assert [row[0] for row in table.rows] == ["5", "6", "7 to 8"]

@@ -107,6 +107,16 @@ def test_refusals_have_the_shape_of_text_embeddings_inference(
     assert response.json()["error_type"] == error_type
 
 
+@pytest.mark.parametrize(("path", "status"), [("/nowhere", 404), ("/predict", 405)])
+def test_a_path_or_method_that_there_is_not_is_told_in_that_shape_too(
+    client: httpx.Client, path: str, status: int
+) -> None:
+    response = client.get(path)
+    assert response.status_code == status
+    assert response.json()["error_type"] == "Validation"
+    assert response.json()["error"].startswith(f"GET {path}: ")
+
+
 def test_a_huge_body_without_a_length_is_cut_off(client: httpx.Client) -> None:
     def chunks() -> Iterator[bytes]:
         for _ in range(2_000):

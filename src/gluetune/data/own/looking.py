@@ -53,14 +53,16 @@ def _duplicates(rows: RawRows, keys: pa.Array, problems: Problems) -> None:
         return
     lines = rows.table["line"].to_numpy()
     said = rows.table["labels"].combine_chunks().to_pylist() if len(codes) <= _LOOKED_AT else None
-    where = f"{rows.place(lines[again[0]])} repeats {lines[first[inverse[again[0]]]]}"
-    problems.remark(f"{len(again):,} rows of train repeat an earlier text, first {where}.")
+    where = f"{rows.place(lines[again[0]])}, which repeats line {lines[first[inverse[again[0]]]]}"
+    repeat = "row of train repeats" if len(again) == 1 else "rows of train repeat"
+    problems.remark(f"{len(again):,} {repeat} an earlier text, first {where}.")
     if said is not None:
         other = [row for row in again if said[row] != said[first[inverse[row]]]]
         if other:
             row = other[0]
             problems.remark(
-                f"{len(other):,} of them have another label, first {rows.place(lines[row])} "
+                f"{len(other):,} of them {'has' if len(other) == 1 else 'have'} another label, "
+                f"first {rows.place(lines[row])} "
                 f"({_shown(said[row])}; line {lines[first[inverse[row]]]}: "
                 f"{_shown(said[first[inverse[row]]])})."
             )

@@ -15,6 +15,22 @@ SHOWN = 5
 """Findings of one kind in one file that are written out; the rest are counted."""
 
 
+_SINGULAR = (
+    ("rows that are", "row that is"),
+    ("rows that hold", "row that holds"),
+    ("rows", "row"),
+    ("empty lines", "empty line"),
+)
+
+
+def counted(kind: str, count: int) -> str:
+    """Return `count` rows of a kind in words: "2 rows with an empty text", "1 row with …"."""
+    if count == 1:
+        many, one = next((pair for pair in _SINGULAR if kind.startswith(pair[0])), ("", ""))
+        kind = one + kind.removeprefix(many)
+    return f"{count:,} {kind}"
+
+
 @dataclass
 class _Kind:
     shown: list[str] = field(default_factory=list)
@@ -65,7 +81,7 @@ class Problems:
     def notes(self) -> list[str]:
         """Return what the record says: rows left out, and remarks."""
         left_out = [
-            f"{name}: {', '.join(f'{count:,} {kind}' for kind, count in kinds.items())}; left out."
+            f"{name}: {', '.join(counted(kind, count) for kind, count in kinds.items())}; left out."
             for name, kinds in self.skipped.items()
         ]
         return [*left_out, *self.remarks]

@@ -6,6 +6,7 @@ larger than memory. Nothing is decided here about what the labels mean.
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gluetune.data.findings import nearest
+from gluetune.data.findings import nearest, nearest_of
 from gluetune.data.own.cells import CellType, cell, is_yes
 from gluetune.data.own.encodings import looks_like
 from gluetune.data.own.problems import Problems
@@ -115,9 +116,11 @@ def _check_columns(reader: RowReader, wanted: Wanted, problems: Problems) -> boo
         flag = (
             "--text" if name in wanted.texts else "--label" if name in wanted.labels else "--group"
         )
+        near = nearest_of(name, reader.columns)
+        typed = "COLUMN" if near is None or len(wanted.labels) > 1 else shlex.quote(near)
         problems.add(
             f"{reader.name} has no column '{name}'. Its columns: {listed}.",
-            f"{nearest(name, reader.columns)}Type: {flag} COLUMN",
+            f"{nearest(name, reader.columns)}Type: {flag} {typed}",
         )
     return not missing
 

@@ -279,7 +279,7 @@ def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskS
         index += "_"
     return TaskSpec(
         name=config.task,
-        title=f"{config.task}: your own text, {_said(labels)}, scored by {labels.metric}",
+        title=f"{config.task}: own labelled text, {_said(labels)}, scored by {labels.metric}",
         text_columns=wanted.texts,
         labels=labels.names,
         metrics=(labels.metric,),

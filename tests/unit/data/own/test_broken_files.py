@@ -93,7 +93,7 @@ BROKEN = (
         "column.csv",
         GOOD.replace("label", "lable", 1),
         " has no column 'label'. Its columns: text, lable.",
-        "Did you mean 'lable'? Type: --label COLUMN",
+        "Did you mean 'lable'? Type: --label lable",
     ),
     Broken(
         "columns.csv",
@@ -246,8 +246,10 @@ def test_rows_are_left_out_only_when_asked_and_counted(tmp_path: Path) -> None:
 
 
 REMARKS = {
-    "repeat an earlier text": _csv("text 0 here,a"),
-    "1 of them have another label": _csv("text 0 here,b"),
+    "1 row of train repeats an earlier text": _csv("text 0 here,a"),
+    "which repeats line 2.": _csv("text 0 here,a"),
+    "2 rows of train repeat an earlier text": _csv("text 0 here,a", "text 0 here,a"),
+    "1 of them has another label": _csv("text 0 here,b"),
     "differ in case or spaces only": _csv("some x,A", "some y,A"),
     "The label 'spam' stands in 100%": "text,label\n"
     + "".join(f"t{n} {'SPAM' * (n % 2)},{('fine', 'spam')[n % 2]}\n" for n in range(30)),
