@@ -17,8 +17,8 @@ import torch
 from gluetune.config import ComputePath, TrainConfig
 from gluetune.data.encoding import Encoded, encode
 from gluetune.data.own.source import TUNING, OwnSource
-from gluetune.data.sampling import hold_out, take_fraction
-from gluetune.data.sources import Source, source_of
+from gluetune.data.sampling import take_fraction
+from gluetune.data.sources import Source, source_of, without_held_out
 from gluetune.data.tables import fingerprint, label_array, notes_of
 from gluetune.errors import ConfigurationError, GluetuneError, merged
 from gluetune.evaluation.devices import device, resolve_precision
@@ -204,7 +204,7 @@ def _read(config: TrainConfig, task: TaskSpec | None) -> _Tables:
     read = {name: table for name, table in tables.items() if table is not None}
     train = read.pop(names[0])
     if config.holdout:
-        train, read[HELD_OUT] = hold_out(train, task, config.holdout, config.rows_seed)
+        train, read[HELD_OUT] = without_held_out(source, train, task, config)
     train = take_fraction(train, task, config.fraction, config.rows_seed)
     if config.set.get("dataloader_drop_last") and len(train) < config.batch_size:
         raise ConfigurationError(
