@@ -195,6 +195,20 @@ def test_a_run_is_exported_and_asked(run: Run, tmp_path: Path) -> None:
     assert gluetune.load(copy, backend="onnx")(text).label == gluetune.load(copy)(text).label
 
 
+def test_a_training_finds_the_tokens_that_a_check_has_counted(
+    own: Own, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLUETUNE_CACHE", str(tmp_path))
+    found = gluetune.check_files(
+        own.file, text="review", label="stars", model=str(own.model), max_length=8
+    )
+    assert "36 of 36 texts of train (100.0%) are longer than 8 tokens" in found.remarks[-2]
+    kept = sorted((tmp_path / "tokens").iterdir())
+    assert len(kept) == 2
+    own.train(epochs=1, max_length=8)
+    assert sorted((tmp_path / "tokens").iterdir()) == kept
+
+
 def test_runs_with_other_labels_are_not_compared(own: Own, run: Run) -> None:
     other = own.train(kind="number", epochs=1)
     with pytest.raises(RunError, match="other labels or metrics"):

@@ -39,9 +39,15 @@ def check(
     on_bad_row: Annotated[
         str, typer.Option(help="A row that cannot be used: stop, or skip (counted).")
     ] = "stop",
+    model: Annotated[
+        str | None, typer.Option(help="Also count texts that are too long for this checkpoint.")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(help="Tokens that count as too long. Default: what it takes.")
+    ] = None,
 ) -> None:
     """Check files of labelled text as `gluetune train` would, and train nothing."""
-    from gluetune.data.own.checking import check_files
+    from gluetune.evaluation.file_checks import check_files
 
     given: dict[str, Any] = {
         "text": text,
@@ -51,6 +57,8 @@ def check(
         "label_separator": label_separator,
         "group": group,
         "on_bad_row": on_bad_row,
+        "model": model,
+        "max_length": max_length,
     }
     found = check_files(*files, **{name: one for name, one in given.items() if one is not None})
     _print(Console(), found)

@@ -247,7 +247,12 @@ def _strata(labels: Labels, rows: RawRows, fraction: float) -> NDArray[np.int32]
         # No more strata than rows to hold out, or none would have a row to spare.
         return strata_of_numbers(values, max(1, min(10, round(len(values) * fraction))))
     if labels.kind == "classes":
-        return np.concatenate(list(class_ids(rows, labels)))
+        found = np.empty(len(rows), dtype=np.int32)
+        start = 0
+        for ids in class_ids(rows, labels):
+            found[start : start + len(ids)] = ids
+            start += len(ids)
+        return found
     return rarest_labels(lambda: label_matrices(rows, labels))
 
 
@@ -302,10 +307,12 @@ def _canonical(rows: RawRows, labels: Labels, task: TaskSpec) -> pa.Table:
     texts = [rows.table[f"text_{number}"] for number in range(len(task.text_columns))]
     schema = canonical_schema(task)
     columns = [*texts, label_column(rows, labels), rows.table["line"]]
-    return pa.table(
+    table = pa.table(
         [
             column if column.type == kind.type else column.cast(kind.type)
             for column, kind in zip(columns, schema, strict=True)
         ],
         schema=schema,
     )
+    rows.stored.let_go()  # Arrow has looked at where each batch begins and ends
+    return table

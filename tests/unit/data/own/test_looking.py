@@ -74,7 +74,7 @@ def test_findings_in_broken_files_do_not_depend_on_batches(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(3))
 def test_findings_splits_and_fingerprints_do_not_depend_on_batches(
-    tmp_path: Path, seed: int, kind: str, more: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, seed: int, kind: str, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "rows.jsonl", rows_of(seed, kind))
     more = {**more, "kind": kind}
