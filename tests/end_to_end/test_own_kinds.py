@@ -116,8 +116,7 @@ def test_it_is_learnt_scored_compared_asked_and_shown(
     assert not best_epoch(run.record).collapsed
     assert run.record.best is not None
     assert run.record.best.reloaded is not None
-    # Of numbers the last bit counts, and it may move with where in memory the weights lie.
-    assert run.record.best.reloaded.score == pytest.approx(run.score, rel=1e-6)
+    assert run.record.best.agrees, "to the last bit, of numbers too"
 
     again = gluetune.train(config=run.folder.config, output=tmp_path / "again", progress=False)
     assert outcome(again)["final"] == outcome(run)["final"]
@@ -173,7 +172,8 @@ def test_thresholds_are_kept_in_the_run_and_with_the_model(tmp_path: Path, model
     config = json.loads((run.model_path / "config.json").read_text())
     assert config["problem_type"] == "multi_label_classification"
     assert tuple(config["thresholds"][name] for name in run.task.labels) == run.task.thresholds
-    alone, whole = gluetune.load(run.model_path), gluetune.load(run.path)
+    alone = gluetune.load(run.model_path, precision="fp32")
+    whole = gluetune.load(run.path)
     texts = [row["text"] for row in rows[:40]]
     assert [one.labels for one in alone(texts)] == [one.labels for one in whole(texts)]
     answered = tmp_path / "out.csv"
