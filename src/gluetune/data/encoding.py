@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _ROWS_THAT_PAY = 50_000
 """Rows that a process must have to tokenize before it earns its start."""
 _ROWS_WRITTEN = 8192
+_PARALLELISM = "TOKENIZERS_PARALLELISM"
+"""What `datasets` sets for the processes that it forks."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def encode(
     folder = cache_folder() / "tokens"
     with _progress_bars(progress), disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with _rows_for(processes, texts, folder) as rows:
+        with _rows_for(processes, texts, folder) as rows, _same_environment():
             tokens = rows.map(
                 lambda rows: _tokenize(rows, task, tokenizer, max_length),
                 batched=True,
@@ -81,9 +84,7 @@ def encode(
                 num_proc=processes if processes > 1 else None,
                 desc="tokenizing",
             )
-        labels = datasets.Dataset(
-            pa.table({"labels": _labels(table, task, outputs)}), fingerprint="labels"
-        )
+        labels = datasets.Dataset(pa.table({"labels": _labels(table, task, outputs)}))
         examples = datasets.concatenate_datasets(
             [tokens.remove_columns(["length", "truncated"]), labels], axis=1
         )
@@ -123,6 +124,22 @@ def _rows_for(processes: int, texts: pa.Table, folder: Path) -> Iterator[Dataset
             writer.write_table(texts, _ROWS_WRITTEN)
         file.flush()
         yield datasets.Dataset.from_file(file.name)
+
+
+@contextmanager
+def _same_environment() -> Iterator[None]:
+    """Undo what `datasets` does before it forks: a copy stands in for os.environ from then on.
+
+    Whoever had the first (rich, for one) would see no change any more.
+    """
+    environment, known = os.environ, dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ = environment  # noqa: B003  # the very object that stood there before
+        if environment != known:
+            environment.pop(_PARALLELISM, None)
+            environment.update(known)
 
 
 def encode_one(

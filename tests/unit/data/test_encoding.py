@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +153,12 @@ def test_parallel_and_serial_rows_and_caches_are_the_same(
     there = encoded(RTE, table, max_length=9, processes=3)
     assert same(serial, there), "read from the cache"
     monkeypatch.setenv("GLUETUNE_CACHE", str(tmp_path / "other"))
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
     calls.clear()
+    environment, known = os.environ, dict(os.environ)
     parallel = encoded(RTE, table, max_length=9, processes=3)
+    assert os.environ is environment, "others hold it too"
+    assert dict(os.environ) == known
     assert same(serial, parallel)
     assert calls == [], "other processes tokenize"
     assert parallel.examples.features == serial.examples.features

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _AT_ONCE = 2**18
+"""Rows whose draws are in memory at once."""
 
 
 def held_out(
@@ -39,6 +40,8 @@ def held_out(
             elif count > 1:
                 held[order[: _taken(reached, fraction * total, count)]] = True
         waiting = np.array(left, dtype=strata.dtype)
+        if not left:
+            break
     rows_held: NDArray[np.bool_] = held[groups]
     return rows_held
 
