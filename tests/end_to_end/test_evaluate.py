@@ -61,7 +61,9 @@ def test_both_sets_of_mnli_have_their_scores_and_intervals(run: Run) -> None:
 def test_padded_and_fast_answers_agree(run: Run, tmp_path: Path) -> None:
     """A plain checkpoint is asked with padding, a run as it was trained."""
     fast = gluetune.evaluate(run.path)
-    padded = gluetune.evaluate(run.model_path, task="mnli", data=run.config.data)
+    padded = gluetune.evaluate(
+        run.model_path, task="mnli", data=run.config.data, precision=run.config.precision
+    )
     assert padded.settings["compute"] == "padded"
     for split, one in fast.predictions.items():
         other = padded.predictions[split]
@@ -87,7 +89,9 @@ def _permuted(run: Run, folder: Path, names: list[str] | None) -> Path:
 
 def test_a_head_in_another_order_is_mapped_by_name(run: Run, tmp_path: Path) -> None:
     turned = _permuted(run, tmp_path / "turned", None)
-    found = gluetune.evaluate(turned, task="mnli", data=run.config.data)
+    found = gluetune.evaluate(
+        turned, task="mnli", data=run.config.data, precision=run.config.precision
+    )
     for split, one in found.predictions.items():
         kept = np.array(run.predictions(split)["logits"].to_pylist())
         np.testing.assert_allclose(one.logits, kept, atol=1e-4)
@@ -110,8 +114,9 @@ def test_a_head_without_names_is_refused_until_the_order_is_stated(
 
 
 def test_what_cannot_be_scored_is_said(run: Run, bench: Bench, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="nothing says which task") as caught:
-        gluetune.evaluate(run.model_path)
+    nameless = _permuted(run, tmp_path / "nameless", ["LABEL_0", "LABEL_1", "LABEL_2"])
+    with pytest.raises(ConfigurationError, match="names no GLUE task") as caught:
+        gluetune.evaluate(nameless)
     assert "--task" in str(caught.value)
     headless = write_tiny_checkpoint(tmp_path / "headless", "bert")
     with pytest.raises(CheckpointError, match="no trained classification head"):

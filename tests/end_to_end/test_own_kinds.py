@@ -172,7 +172,7 @@ def test_thresholds_are_kept_in_the_run_and_with_the_model(tmp_path: Path, model
     config = json.loads((run.model_path / "config.json").read_text())
     assert config["problem_type"] == "multi_label_classification"
     assert tuple(config["thresholds"][name] for name in run.task.labels) == run.task.thresholds
-    alone = gluetune.load(run.model_path, precision="fp32")
+    alone = gluetune.load(run.model_path, precision=run.config.precision)
     whole = gluetune.load(run.path)
     texts = [row["text"] for row in rows[:40]]
     assert [one.labels for one in alone(texts)] == [one.labels for one in whole(texts)]

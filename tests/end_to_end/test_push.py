@@ -127,11 +127,12 @@ def test_what_is_pushed_loads_by_name_everywhere(
     kept = run.predictions()
     texts = ["A b c.", "D e f g h."]
     here = gluetune.load(run.path)
-    there = gluetune.load(REPO, precision="fp32")
+    there = gluetune.load(REPO, precision=run.config.precision)
     assert there.labels == here.labels
     assert np.allclose(there.logits(texts), here.logits(texts), atol=1e-5)
 
-    measured = gluetune.evaluate(REPO, task="cola", data=str(bench.data))
+    # The model's config.json says which task it is for.
+    measured = gluetune.evaluate(REPO, data=str(bench.data), precision=run.config.precision)
     assert measured.score.score == run.score
     assert measured.predictions["validation"].predicted.tolist() == kept["prediction"].to_pylist()
 

@@ -48,7 +48,7 @@ def test_both_sides_train_and_evaluate_alike(
     assert capsys.readouterr().out.strip().endswith(report.strip())
     assert str(tmp_path) not in report
     assert re.search(r"\| wnli \| \d+\.\d\d \(", report), report
-    rows = [line.strip("| ").split(" | ") for line in report.splitlines() if "% of fp32" in line]
+    rows = [line.strip("| ").split(" | ") for line in report.splitlines() if "% of " in line]
     assert [row[0] for row in rows] == [
         "notebook",
         "gluetune",
@@ -56,4 +56,6 @@ def test_both_sides_train_and_evaluate_alike(
         "gluetune",
         "gluetune, Trainer.predict",
     ]
-    assert max(float(row[-1]) for row in rows) < 1e-5
+    for row in rows:
+        in_half = any("% of bf16" in cell for cell in row)  # what `auto` takes where it is native
+        assert float(row[-1]) < (0.02 if in_half else 1e-5)

@@ -69,7 +69,7 @@ def evaluate(
 
     Args:
         model: A run's folder, a folder that save_pretrained wrote, or a Hub id.
-        task: The task to score; a run's own by default.
+        task: The task to score; by default a run's own, or what a checkpoint's config.json states.
         split: One split; all validation splits by default (MNLI has two).
         data: Where the data are; a run's own by default, else as in training. For a run on text
             of your own, another file with the same columns.
@@ -96,7 +96,7 @@ def evaluate(
     opened = open_model(model, spec, settings)
     if opened.task is None:
         raise ConfigurationError(
-            f"{model} is no run, so nothing says which task to score.",
+            f"{model} is no run, and its config.json names no GLUE task whose classes it has.",
             hint="Type for instance: --task mnli",
         )
     spec = opened.task

@@ -29,6 +29,7 @@ from gluetune.modeling.classifiers import (
     Classifier,
     load_trained,
     quiet_transformers,
+    stated_task,
 )
 from gluetune.modeling.compute import computing, resolve_compute
 from gluetune.runs import Run, RunFolder
@@ -160,8 +161,9 @@ def open_model(
 ) -> OpenedModel:
     """Load the model of a run, a folder, or a checkpoint of the Hub, with its trained head.
 
-    `task` is whose classes the answers are to be; without it a run's own task, and for any other
-    checkpoint its own classes. Raises RunError, CheckpointError, HubError, ConfigurationError.
+    `task` is whose classes the answers are to be; without it a run's own task, for any other
+    checkpoint the GLUE task that its config.json states, and its own classes where it states none.
+    Raises RunError, CheckpointError, HubError, ConfigurationError.
     """
     settings = settings or Settings()
     run = open_run(model)
@@ -176,6 +178,8 @@ def open_model(
     where = device(use_cpu=bool(config and config.set.get("use_cpu")))
     precision = _precision(settings, config, where)
     checkpoint = _checkpoint(model, run, config, settings)
+    if task is None and run is None:
+        task = stated_task(checkpoint)
     classifier = load_trained(checkpoint, task, label_order=settings.label_order)
     classifier.model.to(where).eval()
     return OpenedModel(

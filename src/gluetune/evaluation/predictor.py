@@ -169,8 +169,8 @@ def load(
 
     Args:
         model: A run's folder, a checkpoint's folder, or a Hub id.
-        task: GLUE task whose classes the answers are to be. A run's own, unless given; any other
-            checkpoint otherwise answers with its own classes.
+        task: GLUE task whose classes the answers are to be. Unless given, a run's own, or what a
+            checkpoint's config.json states; without either it answers with its own classes.
         precision: `auto` is a run's own, else bf16 where the hardware multiplies it natively.
         batch_size: Examples per forward pass; a run's own, else 32.
         threads: CPU threads; a run's own, else PyTorch's choice.

@@ -17,7 +17,7 @@ from gluetune.errors import CheckpointError, Finding
 from gluetune.modeling.checkpoints import Checkpoint
 from gluetune.modeling.heads import match_labels, output_weights
 from gluetune.modeling.tokenizers import input_limit, load_config, load_tokenizer
-from gluetune.tasks import TaskSpec, get_task
+from gluetune.tasks import TaskSpec, get_task, is_task
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 THRESHOLDS = "thresholds"
 """Field of config.json with the logit above which each label is given, by name."""
+_STATED_TASK = "finetuning_task"
+"""Field of config.json with the GLUE task that the model was fine-tuned for."""
 
 _BOUNDARY = 64
 """Bytes. PyTorch's own memory on CPUs begins at a multiple of it."""
@@ -142,6 +144,24 @@ def load_trained(
     return Classifier(model, tokenizer, outputs, tuple(sorted(missing)), limit)
 
 
+def stated_task(checkpoint: Checkpoint) -> TaskSpec | None:
+    """Return the GLUE task that a checkpoint's config.json says it was fine-tuned for.
+
+    run_glue.py states it as we do, by `finetuning_task`. None where nothing is stated, or where the
+    head's classes do not have the task's names. Raises CheckpointError.
+    """
+    config = load_config(checkpoint)
+    name = getattr(config, _STATED_TASK, None)
+    if not isinstance(name, str) or not is_task(name):
+        return None
+    task = get_task(name)
+    try:
+        match_labels(config.id2label, task, checkpoint=checkpoint.name, order=None)
+    except CheckpointError:
+        return None
+    return task
+
+
 def _read_parts(
     checkpoint: Checkpoint,
 ) -> tuple[PretrainedConfig, PreTrainedTokenizerBase, bool]:
@@ -163,6 +183,7 @@ def _name_outputs(config: PretrainedConfig, task: TaskSpec, outputs: tuple[int, 
     names = task.labels or ("score",)
     config.id2label = dict(sorted(zip(outputs, names, strict=True)))
     config.label2id = {name: output for output, name in config.id2label.items()}
+    setattr(config, _STATED_TASK, task.name if is_task(task.name) else None)
     config.problem_type = (
         "regression"
         if task.is_regression

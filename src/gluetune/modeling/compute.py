@@ -5,8 +5,8 @@ All three compute the same function; they differ in how much of the arithmetic i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -72,7 +72,7 @@ def disagreement(model: PreTrainedModel, batch: Mapping[str, Any], path: Compute
     training = model.training
     model.eval()
     try:
-        with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
+        with torch.no_grad(), _in_own_precision(model):
             plain = model(**inputs)["logits"]
             with computing(model, path):
                 found = _logits(model, inputs, path)
@@ -86,6 +86,20 @@ def disagreement(model: PreTrainedModel, batch: Mapping[str, Any], path: Compute
     if distance <= _TOLERANCES.get(plain.dtype, _TOLERANCE):  # false for NaN
         return ""
     return f"its logits differ by {distance:.2g} from the padded ones"
+
+
+@contextmanager
+def _in_own_precision(model: PreTrainedModel) -> Iterator[None]:
+    """Compute as the weights are: neither under autocast nor by accelerate, which wraps it in."""
+    wrapped = vars(model).get("forward")
+    if wrapped is not None and (own := getattr(model, "_original_forward", None)) is not None:
+        model.forward = own
+    try:
+        with torch.autocast(model.device.type, enabled=False):
+            yield
+    finally:
+        if wrapped is not None:
+            model.forward = wrapped
 
 
 def _logits(model: PreTrainedModel, inputs: Mapping[str, Any], path: ComputePath) -> torch.Tensor:

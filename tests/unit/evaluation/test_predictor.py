@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +91,45 @@ def test_regression_answers_with_a_number(bench: Bench) -> None:
     assert isinstance(answer.score, float)
 
 
-def test_a_plain_checkpoint_answers_with_its_own_classes(run: Run) -> None:
-    own = load(run.model_path)
+def test_a_plain_checkpoint_answers_with_its_own_classes(run: Run, tmp_path: Path) -> None:
+    own = load(_restated(run, tmp_path / "plain", None), precision="fp32")
     assert own.texts_per_example is None
     assert own.labels == ("unacceptable", "acceptable")
     assert own("a b c").score == pytest.approx(load(run.path)("a b c").score, abs=1e-5)
     assert own("a b c", "d").label in own.labels
+
+
+@pytest.mark.parametrize("stated", ["cola", "CoLA"])
+def test_a_checkpoint_that_states_its_task_answers_with_the_tasks_classes(
+    run: Run, tmp_path: Path, stated: str
+) -> None:
+    found = load(_restated(run, tmp_path / "stated", stated), precision="fp32")
+    assert found.texts_per_example == 1
+    assert found.labels == ("unacceptable", "acceptable")
+
+
+@pytest.mark.parametrize("stated", ["mnli", "no-task", 3])
+def test_a_stated_task_with_other_classes_is_passed_over(
+    run: Run, tmp_path: Path, stated: object
+) -> None:
+    assert load(_restated(run, tmp_path / "stated", stated)).texts_per_example is None
+
+
+def test_a_run_states_its_task(run: Run) -> None:
+    assert _config(run.model_path)["finetuning_task"] == "cola"
+
+
+def _config(folder: Path) -> dict[str, object]:
+    config: dict[str, object] = json.loads((folder / "config.json").read_text())
+    return config
+
+
+def _restated(run: Run, folder: Path, task: object) -> Path:
+    """Copy the run's model, with another task stated in its config.json."""
+    shutil.copytree(run.model_path, folder)
+    config = _config(folder) | {"finetuning_task": task}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
 
 
 def test_a_long_text_is_cut_to_what_fits(predictor: Predictor) -> None:

@@ -134,7 +134,11 @@ def _watch_rows(trainer: Any) -> list[bool]:
     return seen
 
 
-def test_the_path_is_checked_once_and_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("half", [False, True])
+def test_the_path_is_checked_once_and_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, half: bool
+) -> None:
+    """Also under bf16, whose rounding is no difference between the paths."""
     asked: list[str] = []
     honest = compute.disagreement
 
@@ -144,7 +148,7 @@ def test_the_path_is_checked_once_and_named(folder: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("gluetune.training.trainer.disagreement", counted)
     model = load_tiny(folder, "bert")
-    trainer = make_trainer(Trainer, model, folder)
+    trainer = make_trainer(Trainer, model, folder, bf16=half)
     paths = _watch_paths(trainer)
     trainer.train()
     assert asked == ["unpadded"]
