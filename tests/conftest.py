@@ -6,9 +6,10 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from tests.support.hub_server import Hub, running_hub
+from tests.support.hub_server import TOKEN, Hub, running_hub
 
 # torch and tokenizers read these on import, which no test has done yet. A second thread would only
 # wait for products as small as these, and the processes of `pytest -n 2` for each other.
@@ -34,3 +35,20 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
     """A local stand-in for the Hub, with a cache of its own; see `Hub.environment`."""
     with running_hub(tmp_path / "hf-home") as started:
         yield started
+
+
+@pytest.fixture
+def writable(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """Return a Hub that this process may write to as `me`, and that is not waited for."""
+    import huggingface_hub.utils._http
+
+    from gluetune import hub_uploads
+
+    hub.use_in_process(monkeypatch)
+    hub.owners[TOKEN] = "me"
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(hub_uploads, "_PATIENCE", 0.0)
+    monkeypatch.setattr(
+        huggingface_hub.utils._http, "time", SimpleNamespace(sleep=lambda seconds: None)
+    )
+    return hub

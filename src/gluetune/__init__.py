@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gluetune.config import TrainConfig
-    from gluetune.data.own.checking import CheckedFiles, check_files
+    from gluetune.data.own.checking import CheckedFiles
     from gluetune.errors import (
         CheckpointError,
         ConfigurationError,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from gluetune.evaluation.diagnosing import Diagnosis, diagnose
+    from gluetune.evaluation.file_checks import check_files
     from gluetune.evaluation.file_predictions import PredictedFile, predict
     from gluetune.evaluation.measuring import Measured, evaluate
     from gluetune.evaluation.predictor import Answer, Predictor, load
@@ -88,7 +89,7 @@ _HOMES = {
     "TrainingError": "gluetune.errors",
     "Diagnosis": "gluetune.evaluation.diagnosing",
     "Verification": "gluetune.publishing.verification",
-    "check_files": "gluetune.data.own.checking",
+    "check_files": "gluetune.evaluation.file_checks",
     "compare": "gluetune.reporting.comparison",
     "compare_suites": "gluetune.reporting.comparison",
     "diagnose": "gluetune.evaluation.diagnosing",

@@ -41,7 +41,11 @@ _LISTING_TIMEOUT = 10.0
 _PATIENCE = 2.0
 """Seconds for which 429 and 5xx answers are tried again; more than this is not waited for."""
 
-_SHARD = re.compile(r"(?P<split>.+?)(-(?P<index>\d{5})-of-(?P<count>\d{5}))?\.parquet")
+_SHARD = re.compile(
+    r"(?P<split>[^.]+?)(-(?P<index>\d{5})-of-(?P<count>\d{5}))?(?P<ending>\.[a-z]+)(\.gz|\.zst)?"
+)
+_DESCRIPTIONS = re.compile(r"(.*/)?(dataset_infos?|dataset_dict|state)\.json")
+"""Files that `datasets` writes beside the data."""
 
 
 def download_checkpoint(
@@ -70,25 +74,46 @@ def download_checkpoint(
 
 
 def download_data_files(
-    repo: str, folder: str, *, revision: str | None = None, fallback: str = _INSTEAD_OF_DATA
+    repo: str,
+    *folders: str,
+    endings: Sequence[str] = (".parquet",),
+    revision: str | None = None,
+    fallback: str = _INSTEAD_OF_DATA,
 ) -> dict[str, list[Path]]:
-    """Return the parquet files in `folder` of data set `repo` by split name, shards in order.
+    """Return the data files of data set `repo` by split name, shards in order.
 
-    The layout is the Hub's own: `{folder}/{split}-00000-of-00001.parquet`. The local cache stands
-    in for a Hub that cannot be reached as in `download_checkpoint`. `fallback` is the hint that
-    says what to type when the Hub fails.
+    They are those in the first of `folders` that has any, and of the first of `endings` that has
+    any there, also with .gz or .zst. The layout is the Hub's own:
+    `{folder}/{split}-00000-of-00001.parquet`. The local cache stands in for a Hub that cannot be
+    reached as in `download_checkpoint`. `fallback` is the hint that says what to type when the Hub
+    fails.
 
     Raises DataError when there is no such data set, revision, folder or shard, HubError when the
     Hub refuses, fails or cannot be reached, and StorageError when the disk does not take the files.
     """
     asked = Asked("dataset", repo, revision, fallback)
+    for folder in folders:
+        try:
+            return _data_files(asked, folder, endings)
+        except _NoDataFilesError:
+            if folder == folders[-1]:
+                raise
+    raise ValueError("no folder is named")
+
+
+class _NoDataFilesError(DataError):
+    """A folder of a data set has no data files."""
+
+
+def _data_files(asked: Asked, folder: str, endings: Sequence[str]) -> dict[str, list[Path]]:
+    inside = f"{folder}/" if folder else ""
     snapshot = _snapshot(
         asked,
-        [f"{folder}/*.parquet"],
-        [f"{folder}/*/*"],
-        lambda names: _shards(asked, folder, names),
+        [f"{inside}*{ending}{packed}" for ending in endings for packed in ("", ".gz", ".zst")],
+        [f"{inside}*/*"],
+        lambda names: _shards(asked, folder, endings, names),
     )
-    shards = _shards(asked, folder, _names_under(snapshot))
+    shards = _shards(asked, folder, endings, _names_under(snapshot))
     return {split: [snapshot / name for name in names] for split, names in shards.items()}
 
 
@@ -201,27 +226,34 @@ def _require_shards(asked: Asked, folder: Path) -> None:
         )
 
 
-def _shards(asked: Asked, folder: str, names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the parquet files of `folder` among `names`, by split, every one of them present."""
-    shards: dict[str, list[str]] = {}
+def _shards(
+    asked: Asked, folder: str, endings: Sequence[str], names: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return the data files of `folder` among `names`, by split, every one of them present."""
+    by_ending: dict[str, dict[str, list[str]]] = {}
     counts: dict[str, int] = {}
+    folders = set()
     for name in sorted(names):
         parent, _, file = name.rpartition("/")
         match = _SHARD.fullmatch(file)
-        if parent == folder and match:
-            shards.setdefault(match["split"], []).append(name)
+        if not match or match["ending"] not in endings or _DESCRIPTIONS.fullmatch(name):
+            continue
+        folders.add(parent or ".")
+        if parent == folder:
+            by_ending.setdefault(match["ending"], {}).setdefault(match["split"], []).append(name)
             counts[match["split"]] = int(match["count"] or 1)
-    if not shards:
-        folders = sorted({name.rpartition("/")[0] for name in names if name.endswith(".parquet")})
-        raise DataError(
-            f"There are no parquet files in folder '{folder}' of {asked.place}.",
-            hint=f"Folders with parquet files: {_listed(folders)}.",
+    shards = next((by_ending[ending] for ending in endings if ending in by_ending), None)
+    kind = "parquet" if tuple(endings) == (".parquet",) else "data"
+    if shards is None:
+        raise _NoDataFilesError(
+            f"There are no {kind} files in folder '{folder or '.'}' of {asked.place}.",
+            hint=f"Folders with {kind} files: {_listed(sorted(folders))}.",
         )
     short = [split for split in shards if len(shards[split]) != counts[split]]
     if short:
         raise DataError(
-            f"Split '{short[0]}' in folder '{folder}' of {asked.place} has {len(shards[short[0]])}"
-            f" of its {counts[short[0]]} files.",
+            f"Split '{short[0]}' in folder '{folder or '.'}' of {asked.place} has "
+            f"{len(shards[short[0]])} of its {counts[short[0]]} files.",
             hint=f"Try another revision, or {asked.fallback}.",
         )
     return shards

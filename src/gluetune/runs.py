@@ -40,6 +40,7 @@ class RunFolder:
         self.predictions = path / "predictions"
         self.checkpoints = path / "checkpoints"
         self.onnx = path / "onnx"
+        self.curve = path / "curve"
 
     def predictions_on(self, split: str) -> Path:
         """Return the file of the predictions on a split."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +15,7 @@ import pytest
 import yaml
 from tests.support.hub_server import Hub
 from tests.support.own_files import reviews, write_csv
+from tests.support.servers import serving
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.trainings import At, outcome, resumed
 from typer.testing import CliRunner
@@ -20,6 +23,7 @@ from typer.testing import CliRunner
 import gluetune
 from gluetune.cli.app import app, main
 from gluetune.errors import ConfigurationError, RunError
+from gluetune.reporting.answers import read_texts
 from gluetune.runs import Run
 
 
@@ -129,6 +133,80 @@ def test_every_later_verb_takes_it(own: Own, run: Run, tmp_path: Path) -> None:
     assert "reviews on" in typed("evaluate", str(run.path))
     with pytest.raises(ConfigurationError, match="no leaderboard scores"):
         gluetune.submit(run.path)
+
+
+def test_a_search_scores_its_trials_on_whole_groups_of_train(own: Own) -> None:
+    users = {f"{row['text']} again": number % 8 for number, row in enumerate(reviews(64))}
+    rows = [
+        {"review": text, "stars": number % 2 + 1, "user": user}
+        for number, (text, user) in enumerate(users.items())
+    ]
+    fixed = {name: own.settings[name] for name in own.settings if name != "learning_rate"}
+    found = gluetune.search(
+        **{**fixed, "train_file": str(write_csv(own.folder / "users.csv", rows)), "epochs": 1},
+        group="user",
+        space={"learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}},
+        trials=2,
+        output=own.output,
+        progress=False,
+    )
+    assert (len(found.trials), found.tuned_on) == (2, "holdout")
+    held, final = found.run, found.finals[0]
+    assert found.parameters["learning_rate"] == final.config.learning_rate
+    assert held.record.data is not None
+    assert set(held.record.data.rows) == {"train", "holdout"}
+    texts = read_texts(held, held.task, "holdout")
+    assert not isinstance(texts, str), texts
+    kept = {users[text] for text in texts["review"].to_pylist()}
+    validation = read_texts(final, final.task, "validation")
+    assert not isinstance(validation, str), validation
+    assert kept.isdisjoint(users[text] for text in validation["review"].to_pylist())
+    assert sum(user in kept for user in users.values()) == len(texts), "whole groups"
+
+
+def test_a_run_is_pushed_and_loaded_by_name(own: Own, run: Run, writable: Hub) -> None:
+    pushed = gluetune.push(run.path, "me/my-reviews")
+    assert pushed.status == "uploaded"
+    assert pushed.verification is not None
+    assert pushed.verification.largest_difference == 0
+    assert "nyu-mll/glue" not in pushed.card
+    assert str(own.folder) not in pushed.card
+    labels = gluetune.load("me/my-reviews", precision="fp32").labels
+    assert labels == ("1", "2")
+
+
+def test_a_run_is_served(run: Run) -> None:
+    asked = gluetune.load(run.path)
+    with serving(asked) as served, httpx.Client(base_url=served.url, timeout=30) as client:
+        answered = client.post("/predict", json={"inputs": "film 3 is bad"}).json()
+        page = client.get("/").text
+    found = {one["label"]: one["score"] for one in answered}
+    assert found == asked("film 3 is bad").probabilities
+    assert "reviews" in page
+
+
+def test_a_run_is_exported_and_asked(run: Run, tmp_path: Path) -> None:
+    copy = shutil.copytree(run.path, tmp_path / "run")
+    made = gluetune.export(copy)
+    assert made.is_good
+    assert (made.own_task, made.rows) == (run.task, {"validation": 4})
+    assert made.checked[0].score == run.score
+    text = "film 3 is bad"
+    assert gluetune.load(copy, backend="onnx")(text).label == gluetune.load(copy)(text).label
+
+
+def test_a_training_finds_the_tokens_that_a_check_has_counted(
+    own: Own, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLUETUNE_CACHE", str(tmp_path))
+    found = gluetune.check_files(
+        own.file, text="review", label="stars", model=str(own.model), max_length=8
+    )
+    assert "36 of 36 texts of train (100.0%) are longer than 8 tokens" in found.remarks[-2]
+    kept = sorted((tmp_path / "tokens").iterdir())
+    assert len(kept) == 2
+    own.train(epochs=1, max_length=8)
+    assert sorted((tmp_path / "tokens").iterdir()) == kept
 
 
 def test_runs_with_other_labels_are_not_compared(own: Own, run: Run) -> None:

@@ -7,28 +7,24 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import huggingface_hub.utils._http
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
-from tests.support.hub_server import Hub
+from tests.support.hub_server import TOKEN, Hub
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.trainings import Bench, write_task
 
 import gluetune
-from gluetune import hub_uploads
 from gluetune.cli.app import main
 from gluetune.publishing import upload
 from gluetune.publishing.verification import Verification
 from gluetune.runs import Run
 
-TOKEN = "hf_" + "t" * 34
 REPO = "me/my-cola"
 
 
@@ -46,19 +42,6 @@ def trained(bench: Bench) -> Run:
 def run(trained: Run, tmp_path: Path) -> Run:
     """Return a copy of the run that a test may spoil."""
     return Run(shutil.copytree(trained.path, tmp_path / "run"))
-
-
-@pytest.fixture
-def writable(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    """Return a Hub that this process may write to as `me`, and that is not waited for."""
-    hub.use_in_process(monkeypatch)
-    hub.owners[TOKEN] = "me"
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setattr(hub_uploads, "_PATIENCE", 0.0)
-    monkeypatch.setattr(
-        huggingface_hub.utils._http, "time", SimpleNamespace(sleep=lambda seconds: None)
-    )
-    return hub
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,8 @@ import pytest
 from tests.support.hub_repository import LARGE, Repository, etag
 from tests.support.hub_writing import WRITING
 
+TOKEN = "hf_" + "t" * 34
+"""Whose holder may write as `me`, where a test's Hub is `writable`."""
 _NOT_HANDED_ON = re.compile(r"HF_|HUGGING|TRANSFORMERS_OFFLINE|.*_proxy$", re.IGNORECASE)
 """Environment variables that would lead a child process past the stand-in, tokens among them."""
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from gluetune.config import make_config
-from gluetune.records import BestRecord, EpochRecord, ModelRecord, Record, ScoreRecord, Status, now
+from gluetune.records import (
+    BestRecord,
+    DataRecord,
+    EpochRecord,
+    ModelRecord,
+    Record,
+    ScoreRecord,
+    Status,
+    now,
+)
 
 
 def write_run(
@@ -16,6 +25,8 @@ def write_run(
     note: str = "",
     model: str = "",
     scored: bool = True,
+    rows: int | None = None,
+    status: Status = Status.FINISHED,
 ) -> Path:
     """Write the settings and the record of a finished run on CoLA, without model or answers."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +47,7 @@ def write_run(
         for number in (1, 2)
     ]
     Record(
-        status=Status.FINISHED,
+        status=status,
         task="cola",
         seed=seed,
         started=now(),
@@ -49,8 +60,15 @@ def write_run(
             score=0.0, metrics={"validation": {"matthews_correlation": 0.0}}
         ),
         notes=[note] if note else [],
+        data=None if rows is None else _data(rows),
     ).save(folder / "record.json")
     return folder
+
+
+def _data(rows: int) -> DataRecord:
+    return DataRecord(
+        source="nowhere", rows={"train": rows}, fingerprints={}, truncated={}, notes=[]
+    )
 
 
 def _model(name: str) -> ModelRecord:

@@ -41,9 +41,15 @@ def check(
     on_bad_row: Annotated[
         str, typer.Option(help="A row that cannot be used: stop, or skip (counted).")
     ] = "stop",
+    model: Annotated[
+        str | None, typer.Option(help="Also count texts that are too long for this checkpoint.")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(help="Tokens that count as too long. Default: what it takes.")
+    ] = None,
 ) -> None:
     """Check files of labelled text as `gluetune train` would, and train nothing."""
-    from gluetune.data.own.checking import check_files
+    from gluetune.evaluation.file_checks import check_files
 
     given: dict[str, Any] = {
         "text": text,
@@ -53,6 +59,8 @@ def check(
         "label_separator": label_separator,
         "group": group,
         "on_bad_row": on_bad_row,
+        "model": model,
+        "max_length": max_length,
     }
     said = {name: one for name, one in given.items() if one is not None}
     found = check_files(*files, **said)
@@ -70,7 +78,7 @@ def _training(files: list[Path], said: dict[str, Any]) -> str:
         words += [flag_of(setting), str(file)]
     for name, value in said.items():
         if value != TrainConfig.model_fields[name].default:
-            words += [flag_of(name), value]
+            words += [flag_of(name), str(value)]
     return shlex.join(words)
 
 

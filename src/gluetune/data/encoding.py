@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
+import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gluetune.data.tables import fingerprint, label_array
 from gluetune.errors import ConfigurationError
@@ -20,6 +25,12 @@ from gluetune.tasks import TaskSpec
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
+
+_ROWS_THAT_PAY = 50_000
+"""Rows that a process must have to tokenize before it earns its start."""
+_ROWS_WRITTEN = 8192
+_PARALLELISM = "TOKENIZERS_PARALLELISM"
+"""What `datasets` sets for the processes that it forks."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +54,17 @@ def encode(
     *,
     max_length: int | None,
     outputs: tuple[int, ...],
+    processes: int = 1,
+    progress: bool = False,
 ) -> Encoded:
     """Return the rows of `table` as a model reads them.
 
     `outputs` is the model's output for each class of the task. Tokens are cached on disk, by the
-    content of the texts and of the tokenizer. Raises ConfigurationError when `max_length` leaves no
-    room for text, and StorageError when the cache's disk is full.
+    content of the texts and of the tokenizer. Several `processes` take a part of the rows each, and
+    what comes out, the cache too, is the same; `progress` shows a bar on standard error.
+
+    Raises ConfigurationError when `max_length` leaves no room for text, and StorageError when the
+    cache's disk is full.
     """
     import datasets
 
@@ -56,24 +72,74 @@ def encode(
     texts = table.select(task.text_columns).rename_columns(_names(task))
     key = _cache_key(texts, tokenizer, max_length)
     folder = cache_folder() / "tokens"
-    with _no_progress_bars(), disk_errors(folder):
+    with _progress_bars(progress), disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        tokens = datasets.Dataset(texts).map(
-            lambda rows: _tokenize(rows, task, tokenizer, max_length),
-            batched=True,
-            remove_columns=_names(task),
-            cache_file_name=str(folder / f"{key}.arrow"),
-            new_fingerprint=key,
-        )
+        with _rows_for(processes, texts, folder) as rows, _same_environment():
+            tokens = rows.map(
+                lambda rows: _tokenize(rows, task, tokenizer, max_length),
+                batched=True,
+                remove_columns=_names(task),
+                cache_file_name=str(folder / f"{key}.arrow"),
+                new_fingerprint=key,
+                num_proc=processes if processes > 1 else None,
+                desc="tokenizing",
+            )
         labels = datasets.Dataset(pa.table({"labels": _labels(table, task, outputs)}))
         examples = datasets.concatenate_datasets(
             [tokens.remove_columns(["length", "truncated"]), labels], axis=1
         )
     return Encoded(
         examples=examples,
-        lengths=np.asarray(tokens["length"], dtype=np.int64),
-        truncated=sum(tokens["truncated"]),
+        lengths=tokens.data.column("length").to_numpy().astype(np.int64, copy=False),
+        truncated=pc.sum(tokens.data.column("truncated"), min_count=0).as_py(),
     )
+
+
+def processes_that_pay(rows: int, threads: int) -> int:
+    """Return in how many processes so many rows are worth being tokenized, with `threads` cores.
+
+    One, where this process is a worker of a search or a suite, beside which others work; and where
+    a process cannot be forked: another start would run the user's script again.
+    """
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    forks = (chosen or multiprocessing.get_all_start_methods()[0]) == "fork"
+    if multiprocessing.parent_process() is not None or not forks:
+        return 1
+    return max(1, min(threads, rows // _ROWS_THAT_PAY))
+
+
+@contextmanager
+def _rows_for(processes: int, texts: pa.Table, folder: Path) -> Iterator[Dataset]:
+    """Give the texts to be mapped; of several processes each maps its part of a file.
+
+    Else its part would be sent to each. Without a fingerprint `datasets` would hash all rows.
+    """
+    import datasets
+
+    if processes == 1:
+        yield datasets.Dataset(texts, fingerprint="texts")
+        return
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".texts") as file:
+        with pa.ipc.new_stream(file, texts.schema) as writer:
+            writer.write_table(texts, _ROWS_WRITTEN)
+        file.flush()
+        yield datasets.Dataset.from_file(file.name)
+
+
+@contextmanager
+def _same_environment() -> Iterator[None]:
+    """Undo what `datasets` does before it forks: a copy stands in for os.environ from then on.
+
+    Whoever had the first (rich, for one) would see no change any more.
+    """
+    environment, known = os.environ, dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ = environment  # noqa: B003  # the very object that stood there before
+        if environment != known:
+            environment.pop(_PARALLELISM, None)
+            environment.update(known)
 
 
 def encode_one(
@@ -185,11 +251,12 @@ def _cache_key(texts: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: 
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def _progress_bars(shown: bool) -> Iterator[None]:
     import datasets
 
     hidden = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
+    if not shown:
+        datasets.disable_progress_bars()
     try:
         yield
     finally:

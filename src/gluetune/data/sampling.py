@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from gluetune.data.own.splitting import rarest_labels
+from gluetune.data.own.splitting import held_out, rarest_labels
 from gluetune.data.tables import label_array
 from gluetune.errors import ConfigurationError
 from gluetune.tasks import TaskSpec
@@ -30,17 +30,26 @@ def take_fraction(table: pa.Table, task: TaskSpec, fraction: float, seed: int) -
         )
     if seed < 0:
         raise ConfigurationError(f"The seed must not be negative, and is {seed}.")
+    if fraction == 1:
+        return table
     chosen = [
         rows[: max(1, round(fraction * len(rows)))] for rows in _drawn_strata(table, task, seed)
     ]
     return table.take(np.sort(np.concatenate(chosen))) if chosen else table
 
 
-def hold_out(table: pa.Table, task: TaskSpec, share: float, seed: int) -> tuple[pa.Table, pa.Table]:
+def hold_out(
+    table: pa.Table,
+    task: TaskSpec,
+    share: float,
+    seed: int,
+    groups: npt.NDArray[np.int32] | None = None,
+) -> tuple[pa.Table, pa.Table]:
     """Return the rows of a canonical table that stay, and the `share` of them that is held out.
 
     Both keep the table's order. Strata and draw are those of `take_fraction`, and a stratum always
-    keeps a row: one that has a single row holds nothing out.
+    keeps a row: one that has a single row holds nothing out. With `groups`, the first row of each
+    row's group, a group stays whole, as in `gluetune.data.own.splitting`.
 
     Raises ConfigurationError unless 0 < share < 1, and where nothing would be held out.
     """
@@ -49,12 +58,17 @@ def hold_out(table: pa.Table, task: TaskSpec, share: float, seed: int) -> tuple[
             f"The share that is held out must be above 0 and below 1, not {share:g}.",
             hint="Type --holdout 0.2 for a fifth.",
         )
-    held = np.zeros(table.num_rows, dtype=bool)
-    for rows in _drawn_strata(table, task, seed):
-        held[rows[: min(max(1, round(share * len(rows))), len(rows) - 1)]] = True
+    if groups is None:
+        held = np.zeros(table.num_rows, dtype=bool)
+        for rows in _drawn_strata(table, task, seed):
+            held[rows[: min(max(1, round(share * len(rows))), len(rows) - 1)]] = True
+    else:
+        strata = _strata(label_array(table, task), task).astype(np.int32)
+        held = held_out(strata, groups, share, seed)
     if not held.any():
+        few = "" if groups is None else f" in {len(np.unique(groups))} groups"
         raise ConfigurationError(
-            f"The training set has {table.num_rows} examples: too few to hold any out.",
+            f"The training set has {table.num_rows} examples{few}: too few to hold any out.",
             hint="Leave --holdout out.",
         )
     return table.filter(pa.array(~held)), table.filter(pa.array(held))
@@ -69,11 +83,9 @@ def _drawn_strata(table: pa.Table, task: TaskSpec, seed: int) -> list[npt.NDArra
     return [rows[np.argsort(draw[rows], kind="stable")] for rows in members]
 
 
-def _strata(
-    labels: npt.NDArray[np.int64 | np.float32], task: TaskSpec
-) -> npt.NDArray[np.int64 | np.float32]:
+def _strata(labels: npt.NDArray[np.int64 | np.float32], task: TaskSpec) -> npt.NDArray[np.generic]:
     if task.multi_label:
-        return rarest_labels(labels)
+        return rarest_labels(lambda: [labels])
     if not task.is_regression or not len(labels):
         return labels
     edges = np.quantile(labels.astype(np.float64), np.linspace(0, 1, _REGRESSION_BINS + 1)[1:-1])

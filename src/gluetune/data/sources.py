@@ -14,6 +14,7 @@ from gluetune.data.findings import nearest
 from gluetune.data.hub_source import HUB_REPOSITORY, HubSource
 from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.data.sample_source import SAMPLE, SAMPLES, SampleSource
+from gluetune.data.sampling import hold_out
 from gluetune.errors import ConfigurationError, DataError
 from gluetune.runs import Run
 from gluetune.tasks import TaskSpec
@@ -67,6 +68,17 @@ def source_of(
     if config.is_own:
         return OwnSource(config, task=task)
     return open_source(recorded if recorded is not None else config.data)
+
+
+def without_held_out(
+    source: Source, train: pa.Table, task: TaskSpec, config: TrainConfig
+) -> tuple[pa.Table, pa.Table]:
+    """Return the training rows of a source that stay, and the part that `config.holdout` takes.
+
+    Of the user's own text rows of one group, or without groups of one text, stay on one side.
+    """
+    groups = source.own.groups if isinstance(source, OwnSource) else None
+    return hold_out(train, task, config.holdout, config.rows_seed, groups)
 
 
 def other_source(config: TrainConfig, task: TaskSpec, data: str) -> Source:

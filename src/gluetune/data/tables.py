@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ TOLERATED_EMPTY_SHARE = 0.01
 Locate = Callable[[int], str]
 """From a row's position in the table to the place a user can look it up: `file:line`."""
 
+_HASHED_AT_ONCE = 2**16
 _NOTES_KEY = b"gluetune.notes"
 
 
@@ -120,18 +121,39 @@ def fingerprint(table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def _canonical_bytes(column: pa.ChunkedArray) -> list[bytes | memoryview]:
+def _canonical_bytes(column: pa.ChunkedArray) -> Iterator[bytes | memoryview]:
+    """Yield what is hashed of a column, some rows at a time: of text first all lengths."""
     if pa.types.is_floating(column.type):
-        values = column.cast(pa.float32()).to_numpy()
-        return [(values + np.float32(0)).astype("<f4").tobytes()]  # + 0 turns -0.0 into 0.0
-    if pa.types.is_integer(column.type):
-        return [column.cast(pa.int64()).to_numpy().astype("<i8").tobytes()]
-    if pa.types.is_fixed_size_list(column.type):
-        flat = column.combine_chunks().flatten().cast(pa.int64()).to_numpy()
-        return [flat.astype("<i8").tobytes()]
-    whole = column.cast(pa.large_string()).cast(pa.large_binary()).combine_chunks()
-    lengths = pc.binary_length(whole).to_numpy(zero_copy_only=False).astype("<i8")
-    return [lengths.tobytes(), _string_bytes(whole)]
+        for part in _parts(column.cast(pa.float32())):
+            values = part.to_numpy(zero_copy_only=False)
+            yield (values + np.float32(0)).astype("<f4").tobytes()  # + 0 turns -0.0 into 0.0
+    elif pa.types.is_integer(column.type):
+        for part in _parts(column):
+            yield _integer_bytes(part)
+    elif pa.types.is_fixed_size_list(column.type):
+        for part in _parts(column):
+            yield _integer_bytes(part.flatten())
+    else:
+        for part in _parts(column):
+            lengths = pc.binary_length(_large(part)).to_numpy(zero_copy_only=False)
+            yield lengths.astype("<i8").tobytes()
+        for part in _parts(column):
+            yield _string_bytes(_large(part))
+
+
+def _parts(column: pa.ChunkedArray) -> Iterator[pa.Array]:
+    for chunk in column.chunks:
+        for start in range(0, len(chunk), _HASHED_AT_ONCE):
+            yield chunk.slice(start, _HASHED_AT_ONCE)
+
+
+def _integer_bytes(values: pa.Array) -> bytes:
+    integers: bytes = values.cast(pa.int64()).to_numpy().astype("<i8").tobytes()
+    return integers
+
+
+def _large(texts: pa.Array) -> pa.LargeBinaryArray:
+    return texts.cast(pa.large_string()).cast(pa.large_binary())
 
 
 def _string_bytes(column: pa.LargeBinaryArray) -> memoryview:

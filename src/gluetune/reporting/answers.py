@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from gluetune.data.sampling import hold_out
-from gluetune.data.sources import source_of
+from gluetune.data.sources import source_of, without_held_out
 from gluetune.data.tables import fingerprint
 from gluetune.errors import GluetuneError
 from gluetune.predictions import Predictions
@@ -74,7 +73,7 @@ def _read(run: Run, name: str, task: TaskSpec, split: str) -> pa.Table:
     if split != HELD_OUT:
         return source.read(task, split)
     train = source.read(task, task.train_split or "train")
-    return hold_out(train, task, run.config.holdout, run.config.rows_seed)[1]
+    return without_held_out(source, train, task, run.config)[1]
 
 
 def _errors(task: TaskSpec, found: Predictions) -> tuple[list[Table], list[Plot]]:

@@ -74,29 +74,30 @@ class Plot:
     """Where both axes say the same."""
 
 
-def epoch_plot(
+def line_plot(
     title: str,
-    epochs: Sequence[float],
+    places: Sequence[float],
     series: Mapping[str, Sequence[float | None]],
     best: float | None = None,
+    across: str = "epoch",
 ) -> Plot | None:
-    """Return the plot of `series` over `epochs`; None where no value is defined."""
+    """Return the plot of `series` over `places`, epochs by default; None where none is defined."""
     values = [value for line in series.values() for value in line if value is not None]
     if not values:
         return None
-    across, down = _scales(_range(epochs), _range(values))
-    step = max(1, -(-len(epochs) // 6))
+    place, down = _scales(_range(places), _range(values))
+    step = max(1, -(-len(places) // 6))
     return Plot(
         title=title,
-        across="epoch",
+        across=across,
         lines=tuple(
-            Line(name, _segments([across(each) for each in epochs], line, down))
+            Line(name, _segments([place(each) for each in places], line, down))
             for name, line in series.items()
             if any(value is not None for value in line)
         ),
-        x_ticks=tuple(Tick(across(each), f"{each:g}") for each in epochs[::step]),
+        x_ticks=tuple(Tick(place(each), f"{each:g}") for each in places[::step]),
         y_ticks=_ticks(down, _range(values)),
-        best=None if best is None else across(best),
+        best=None if best is None else place(best),
     )
 
 

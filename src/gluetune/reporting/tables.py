@@ -142,6 +142,16 @@ def time_table(record: Record) -> Table:
     return Table("Time, over all resumptions.", ("", "value"), tuple(rows), frozenset({1}))
 
 
+def curve_table(curve: Sequence[tuple[int, float | None]]) -> Table:
+    """Return what parts of the training set scored, by their number of examples."""
+    most = max((rows for rows, _ in curve), default=0)
+    rows = tuple(
+        (f"{rows:,}", f"{rows / most:.0%}", points(score)) for rows, score in curve if most
+    )
+    head = ("training examples", "of train", "score")
+    return Table("Would more data help?", head, rows, frozenset({1, 2}))
+
+
 def pairs_table(caption: str, head: tuple[str, str], pairs: Mapping[str, Any]) -> Table:
     """Return a table of names and values."""
     rows = tuple(

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from gluetune.errors import RunError
 from gluetune.predictions import Predictions
-from gluetune.records import EpochRecord, ScoreRecord, has_collapsed
+from gluetune.records import EpochRecord, ScoreRecord, Status, has_collapsed
 from gluetune.reporting.answers import AnswersView, answers_view
-from gluetune.reporting.plots import Plot, epoch_plot, seeds_plot
+from gluetune.reporting.plots import Plot, line_plot, seeds_plot
 from gluetune.reporting.tables import (
     Table,
+    curve_table,
     pairs_table,
     runs_table,
     scores_table,
@@ -35,6 +36,8 @@ class RunView:
     warnings: tuple[str, ...]
     intervals: Mapping[str, Interval | None]
     scores: Table
+    curve: Table
+    """Scores by size of the training set; without rows where no learning curve was trained."""
     plots: tuple[Plot, ...]
     answers: tuple[AnswersView, ...]
     time: Table
@@ -61,6 +64,7 @@ def view(run: Run, number: int) -> RunView:
     task = run.task
     found = _predictions(run, task)
     intervals = score_intervals(task, found) if found else {}
+    curve = _curve(run)
     settings = config.model_dump(mode="json", exclude_none=True)
     versions = record.environment.versions if record.environment else {}
     return RunView(
@@ -71,7 +75,11 @@ def view(run: Run, number: int) -> RunView:
         warnings=_warnings(run),
         intervals=intervals,
         scores=scores_table(run, intervals),
-        plots=_plots(record.epochs, record.best.epoch if record.best else None),
+        curve=curve_table(curve),
+        plots=(
+            *_plots(record.epochs, record.best.epoch if record.best else None),
+            *_curve_plots(curve),
+        ),
         answers=tuple(answers_view(run, task, split, one) for split, one in found.items()),
         time=time_table(record),
         details=(
@@ -146,11 +154,31 @@ def _plots(epochs: Sequence[EpochRecord], best: float | None) -> tuple[Plot, ...
     scores = {"score": [each.validation.score for each in epochs]}
     rates = {"learning rate": [each.learning_rate for each in epochs]}
     made = (
-        epoch_plot("Loss by epoch", at, losses, best),
-        epoch_plot("Score by epoch", at, scores, best),
-        epoch_plot("Learning rate at the end of each epoch", at, rates),
+        line_plot("Loss by epoch", at, losses, best),
+        line_plot("Score by epoch", at, scores, best),
+        line_plot("Learning rate at the end of each epoch", at, rates),
     )
     return tuple(plot for plot in made if plot is not None)
+
+
+def _curve(run: Run) -> list[tuple[int, float | None]]:
+    """Return rows and score of each finished part of a learning curve, then the run's own."""
+    parts = [Run(found.parent) for found in run.folder.curve.glob("*/record.json")]
+    finished = [part for part in parts if part.record.status is Status.FINISHED]
+    points = [
+        (one.record.data.rows["train"], one.score)
+        for one in [*finished, run]
+        if finished and one.record.data is not None
+    ]
+    return sorted(points, key=lambda point: point[0])
+
+
+def _curve_plots(curve: Sequence[tuple[int, float | None]]) -> tuple[Plot, ...]:
+    sizes, scores = [rows for rows, _ in curve], [score for _, score in curve]
+    made = line_plot(
+        "Score by size of the training set", sizes, {"score": scores}, across="examples"
+    )
+    return () if made is None else (made,)
 
 
 def _warnings(run: Run) -> tuple[str, ...]:

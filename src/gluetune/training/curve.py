@@ -9,12 +9,12 @@ from typing import Any
 
 from gluetune.errors import ConfigurationError, RunError
 from gluetune.records import Status
+from gluetune.reporting.pages import report
 from gluetune.runs import Run, RunFolder
 from gluetune.training.run import train
 
 SHARES = (0.1, 0.25, 0.5)
 """Of the training set; the run itself is the last point."""
-_FOLDER = "curve"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ def learning_curve(
 
     A smaller part lies inside a larger one, and all are scored on the run's own validation rows.
     The runs lie in `RUN/curve/`; one that is finished is not trained again, one that was stopped is
-    taken up. The number of epochs stays, so smaller parts take fewer steps.
+    taken up. The number of epochs stays, so smaller parts take fewer steps. The run's `report.html`
+    is written again and shows the curve.
 
     Raises:
         RunError: where the run is not finished.
@@ -57,11 +58,12 @@ def learning_curve(
             "A learning curve is trained in one process.", hint="Train without --processes."
         )
     parts = [_part(opened, share, progress) for share in sorted(shares)]
+    report(opened.path)
     return (*(_point(part, share) for part, share in parts), _point(opened, 1.0))
 
 
 def _part(run: Run, share: float, progress: bool) -> tuple[Run, float]:
-    path = run.path / _FOLDER / f"{share:g}"
+    path = run.folder.curve / f"{share:g}"
     if not RunFolder(path).record.exists():
         fraction = run.config.fraction * share
         settings: dict[str, Any] = {"fraction": fraction, "output": path}

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from gluetune.config import ComputePath, TrainConfig
-from gluetune.data.encoding import Encoded, encode
+from gluetune.data.encoding import Encoded, encode, processes_that_pay
 from gluetune.data.own.source import TUNING, OwnSource
-from gluetune.data.sampling import hold_out, take_fraction
-from gluetune.data.sources import Source, source_of
+from gluetune.data.sampling import take_fraction
+from gluetune.data.sources import Source, source_of, without_held_out
 from gluetune.data.tables import fingerprint, label_array, notes_of
 from gluetune.errors import ConfigurationError, GluetuneError, merged
 from gluetune.evaluation.devices import device, resolve_precision
@@ -76,18 +76,26 @@ class _Tables:
 
 
 def prepare(
-    config: TrainConfig, *, own_metrics: bool = False, processes: Processes = ALONE
+    config: TrainConfig,
+    *,
+    own_metrics: bool = False,
+    processes: Processes = ALONE,
+    progress: bool = False,
 ) -> Prepared:
     """Load and check all that a training needs. `own_metrics`: the user brings a compute_metrics.
 
+    `progress` shows a bar on standard error while many rows are tokenized.
+
     Raises one GluetuneError that lists every finding, of whichever of the processes.
     """
-    prepared = processes.together(lambda: _prepare(config, own_metrics, processes))
+    prepared = processes.together(lambda: _prepare(config, own_metrics, processes, progress))
     processes.together(lambda: _check_agreement(prepared, processes))
     return prepared
 
 
-def _prepare(config: TrainConfig, own_metrics: bool, processes: Processes) -> Prepared:
+def _prepare(
+    config: TrainConfig, own_metrics: bool, processes: Processes, progress: bool
+) -> Prepared:
     errors: list[GluetuneError] = []
     attempt(lambda: check_set(config.set), errors)
     chosen = device(use_cpu=bool(config.set.get("use_cpu")))
@@ -113,7 +121,9 @@ def _prepare(config: TrainConfig, own_metrics: bool, processes: Processes) -> Pr
     with processes.here_first():
         if errors or not (precision and tables and checkpoint and classifier):
             raise merged(errors)
-        return _prepared(resolved, tables.task, precision, chosen, tables, checkpoint, classifier)
+        return _prepared(
+            resolved, tables.task, precision, chosen, tables, checkpoint, classifier, progress
+        )
 
 
 def _known_task(config: TrainConfig) -> TaskSpec | None:
@@ -129,6 +139,7 @@ def _prepared(
     tables: _Tables,
     checkpoint: Checkpoint,
     classifier: Classifier,
+    progress: bool,
 ) -> Prepared:
     encoded = {
         split: encode(
@@ -137,6 +148,8 @@ def _prepared(
             classifier.tokenizer,
             max_length=config.max_length,
             outputs=classifier.outputs,
+            processes=(workers := processes_that_pay(len(table), config.threads or 1)),
+            progress=progress and workers > 1,
         )
         for split, table in tables.all.items()
     }
@@ -204,7 +217,7 @@ def _read(config: TrainConfig, task: TaskSpec | None) -> _Tables:
     read = {name: table for name, table in tables.items() if table is not None}
     train = read.pop(names[0])
     if config.holdout:
-        train, read[HELD_OUT] = hold_out(train, task, config.holdout, config.rows_seed)
+        train, read[HELD_OUT] = without_held_out(source, train, task, config)
     train = take_fraction(train, task, config.fraction, config.rows_seed)
     if config.set.get("dataloader_drop_last") and len(train) < config.batch_size:
         raise ConfigurationError(

@@ -20,7 +20,7 @@ from gluetune.training.cluster import Cluster, make_cluster
 from gluetune.training.history import check_same, new_record, rewind
 from gluetune.training.job import Extras, Job
 from gluetune.training.preflight import Prepared, prepare
-from gluetune.training.progress import Reporter, make_reporter
+from gluetune.training.progress import Bar, Reporter, make_reporter
 from gluetune.training.settings import merge_settings
 from gluetune.visible_text import from_here
 
@@ -136,7 +136,10 @@ def _start(
     with processes.failing_as_one(), cpu_threads(config.threads), ExitStack() as held:
         processes.from_first(lambda: _check_output(config.output))
         prepared = prepare(
-            config, own_metrics=extras.compute_metrics is not None, processes=processes
+            config,
+            own_metrics=extras.compute_metrics is not None,
+            processes=processes,
+            progress=isinstance(reporter, Bar),
         )
         folder, record = processes.from_first(lambda: _open_new(prepared, held, notes))
         _introduce(prepared, folder, reporter)
@@ -168,7 +171,10 @@ def _resume(folder: RunFolder, extras: Extras, progress: bool | Reporter) -> Run
     with processes.failing_as_one(), cpu_threads(config.threads), ExitStack() as held:
         record, checkpoint = processes.from_first(lambda: _open_again(folder, held))
         prepared = prepare(
-            config, own_metrics=extras.compute_metrics is not None, processes=processes
+            config,
+            own_metrics=extras.compute_metrics is not None,
+            processes=processes,
+            progress=isinstance(reporter, Bar),
         )
         check_same(record, prepared, folder)
         step = 0 if checkpoint is None else step_of(checkpoint)

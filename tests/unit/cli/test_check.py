@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from tests.support.own_files import reviews, write_csv
+from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from typer.testing import CliRunner
 
 from gluetune.cli.app import app
@@ -36,6 +38,24 @@ def test_a_broken_file_ends_with_2_and_everything_that_is_wrong(tmp_path: Path) 
     code, told = typed(path, "--on-bad-row", "skip")
     assert code == 0
     assert "1 row with an empty text, 1 row with too few" in told
+
+
+def test_texts_that_are_too_long_for_a_model_are_counted(tmp_path: Path) -> None:
+    rows = reviews()
+    for row in rows[:8]:
+        row["text"] += " and so on" * 20
+    path = write_csv(tmp_path / "reviews.csv", rows)
+    model = write_tiny_checkpoint(tmp_path / "bert", "bert")
+    code, told = typed(path, "--model", model, "--max-length", 32)
+    assert code == 0, told
+    found = [int(one) for one in re.findall(r"(\d+) of \d+ texts of \w+ \(", told)]
+    assert sum(found) == 8
+    share = f"({found[0] / 36:.1%}) are longer than 32 tokens of"
+    assert f"{found[0]} of 36 texts of train {share}" in told
+    assert told.endswith("--max-length 32")
+    assert "longer" not in typed(path)[1]
+    code, told = typed(path, "--model", tmp_path / "nothing")
+    assert code != 0
 
 
 def test_columns_and_kinds_are_flags(tmp_path: Path) -> None:

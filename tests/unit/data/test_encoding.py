@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from tests.support.glue_folders import make_table
 from tests.support.tiny_tokenizers import TOKENIZERS
 
 from gluetune.data import encoding
-from gluetune.data.encoding import Encoded, encode, encode_one
+from gluetune.data.encoding import Encoded, encode, encode_one, processes_that_pay
 from gluetune.errors import ConfigurationError
 from gluetune.tasks import TaskSpec, get_task
 
@@ -141,6 +142,40 @@ def test_the_same_rows_are_tokenized_once(calls: list[int], cache: Path) -> None
     assert same(first, encoded(RTE, table, TOKENIZERS["bert"](), max_length=9))
     assert calls == [6]
     assert len(list(cache.glob("*.arrow"))) == 1
+
+
+def test_parallel_and_serial_rows_and_caches_are_the_same(
+    calls: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = table_of(RTE, rows=31)
+    serial = encoded(RTE, table, max_length=9)
+    assert sum(calls) == 31
+    there = encoded(RTE, table, max_length=9, processes=3)
+    assert same(serial, there), "read from the cache"
+    monkeypatch.setenv("GLUETUNE_CACHE", str(tmp_path / "other"))
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    calls.clear()
+    environment, known = os.environ, dict(os.environ)
+    parallel = encoded(RTE, table, max_length=9, processes=3)
+    assert os.environ is environment, "others hold it too"
+    assert dict(os.environ) == known
+    assert same(serial, parallel)
+    assert calls == [], "other processes tokenize"
+    assert parallel.examples.features == serial.examples.features
+    names = sorted(path.name[32:] for path in (tmp_path / "other" / "tokens").iterdir())
+    assert names == [f"_0000{number}_of_00003.arrow" for number in range(3)]
+    assert same(serial, encoded(RTE, table, max_length=9))
+    assert same(serial, encoded(RTE, table, max_length=9, processes=2))
+    assert calls == [], "what several have cached is found by one, and by fewer"
+    assert len(list((tmp_path / "other" / "tokens").iterdir())) == 3
+
+
+def test_processes_are_started_only_where_they_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = (99_999, 100_000, 10_000_000)
+    assert [processes_that_pay(count, 8) for count in rows] == [1, 2, 8]
+    assert processes_that_pay(10_000_000, 1) == 1
+    monkeypatch.setattr("multiprocessing.parent_process", object)
+    assert processes_that_pay(10_000_000, 8) == 1, "a worker has others beside it"
 
 
 def test_labels_are_not_cached(calls: list[int]) -> None:

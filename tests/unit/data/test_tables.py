@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from itertools import pairwise
@@ -241,6 +242,25 @@ def test_the_fingerprint_depends_on_rows_alone(
     assert fingerprint(pa.concat_tables(pieces)) == expected
     assert fingerprint(wider.select(["idx", "sentence", "label"])) == expected
     assert fingerprint(padded.combine_chunks().slice(start)) == expected
+    assert fingerprint(table) == whole_columns_hashed(table)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gluetune.data.tables._HASHED_AT_ONCE", 2)
+        assert fingerprint(table) == expected
+
+
+def whole_columns_hashed(table: pa.Table) -> str:
+    """Return the fingerprint as it is defined, a column at a time."""
+    digest = hashlib.sha256(str(len(table)).encode())
+    for name in sorted(table.column_names):
+        digest.update(b"\0column\0" + name.encode() + b"\0")
+        values = table[name].to_pylist()
+        if isinstance(values[0], str):
+            raw = [text.encode() for text in values]
+            digest.update(np.array([len(text) for text in raw], dtype="<i8").tobytes())
+            digest.update(b"".join(raw))
+        else:
+            digest.update(np.array(values, dtype="<i8").tobytes())
+    return digest.hexdigest()
 
 
 @given(texts=st.lists(NASTY, min_size=2, max_size=6), other=NASTY, place=st.integers(0, 5))

@@ -278,3 +278,14 @@ def test_code_that_a_checkpoint_brings_runs_only_when_it_is_trusted(
     trusted.model.save_pretrained(tmp_path / "saved")
     again = reload_classifier(tmp_path / "saved", trust_remote_code=True)
     assert type(again).__name__ == "OwnModel"
+
+
+def test_weights_lie_where_new_ones_would(tmp_path: Path) -> None:
+    """Else the same weights answer differently, in the last bit, once they are saved."""
+    folder = write_tiny_checkpoint(tmp_path / "bert", "bert")
+    path = folder / "model.safetensors"
+    save_file(load_file(path), path, metadata={"format": "pt", "moved by": "eight bytes"})
+    header = int.from_bytes(path.read_bytes()[:8], "little")
+    assert (8 + header) % 64, "in the file they begin elsewhere"
+    model = reload_classifier(folder)
+    assert not any(one.data_ptr() % 64 for one in model.parameters())

@@ -14,10 +14,10 @@ from tests.support.run_folders import write_run
 
 from gluetune.errors import ConfigurationError, RunError
 from gluetune.predictions import Predictions
-from gluetune.records import read_record
+from gluetune.records import Status, read_record
 from gluetune.reporting.answers import _length_table
 from gluetune.reporting.pages import report
-from gluetune.reporting.plots import epoch_plot, plot_letter
+from gluetune.reporting.plots import line_plot, plot_letter
 from gluetune.runs import Run
 from gluetune.tasks import get_task
 from gluetune.visible_text import visible
@@ -45,6 +45,18 @@ def test_seeds_of_one_configuration_are_taken_together(tmp_path: Path) -> None:
     assert page.tags.count("h2") == 2
     assert "60.0" in page.text
     assert "14.1" in page.text
+
+
+def test_a_learning_curve_is_shown_where_there_is_one(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", score=0.7, rows=2000)
+    assert "more data" not in Page(report(folder).read_text(encoding="utf-8")).text
+    write_run(folder / "curve" / "0.1", score=0.321, rows=200)
+    write_run(folder / "curve" / "0.5", score=0.654, rows=1000)
+    write_run(folder / "curve" / "0.25", score=0.432, rows=500, status=Status.RUNNING)
+    page = Page(report(folder).read_text(encoding="utf-8"))
+    assert page.tags.count("svg") == 4
+    curve = "".join(page.text.partition("Would more data help?")[2].split())
+    assert "score20010%32.11,00050%65.42,000100%70.0" in curve
 
 
 def test_a_failed_run_and_a_score_below_majority_are_told(tmp_path: Path) -> None:
@@ -100,10 +112,10 @@ def test_any_text_stays_text(tmp_path: Path, note: str) -> None:
 
 
 def test_an_undefined_value_cuts_its_line() -> None:
-    plot = epoch_plot("x", [1.0, 2.0, 3.0], {"a": [1.0, None, 2.0]})
+    plot = line_plot("x", [1.0, 2.0, 3.0], {"a": [1.0, None, 2.0]})
     assert plot is not None
     assert [len(segment) for segment in plot.lines[0].segments] == [1, 1]
-    assert epoch_plot("x", [1.0], {"a": [None]}) is None
+    assert line_plot("x", [1.0], {"a": [None]}) is None
 
 
 def test_the_mark_of_a_first_epoch_keeps_off_the_axis(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.html_pages import Page
 from tests.support.trainings import Bench
 
 import gluetune
@@ -23,5 +24,8 @@ def test_parts_grow_are_scored_on_the_same_rows_and_are_not_trained_twice(bench:
     updated = [part.record.updated for part in parts]
     assert gluetune.learning_curve(run, shares=(0.5, 0.25)) == points
     assert [gluetune.Run(point.run).record.updated for point in points] == updated
+    page = Page((run.path / "report.html").read_text(encoding="utf-8"))
+    assert "Would more data help?" in page.text
+    assert "Score by size of the training set" in page.text
     with pytest.raises(ConfigurationError, match="between 0 and 1"):
         gluetune.learning_curve(run, shares=(1.5,))

@@ -35,8 +35,8 @@ def _faults(how: str) -> int:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc of glibc")
 def test_what_is_freed_comes_back_without_page_faults() -> None:
-    pages = 10 * 4 * (24 << 20) // 4096
-    assert _faults("keep") < pages / 100 < _faults("leave")
+    kept, left = _faults("keep"), _faults("leave")
+    assert kept < left / 2, (kept, left)
 
 
 def test_another_system_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

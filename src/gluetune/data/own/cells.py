@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 CellType = Literal["text", "whole number", "number", "true or false", "list"]
 
-NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)")
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)", re.ASCII)
 _YES = {"1", "true", "yes", "1.0"}
 _NO = {"0", "false", "no", "0.0", ""}
 

@@ -1,15 +1,16 @@
-"""`gluetune.check_files`: all that a training would say of a user's files, and nothing else."""
+"""All that a training would say of a user's files before it loads a model, and nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from gluetune.config import FILE_SETTINGS, make_config
+from gluetune.config import FILE_SETTINGS, TrainConfig, make_config
 from gluetune.data.own.frames import as_file
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.source import OwnTask, read_own
@@ -40,19 +41,12 @@ class CheckedFiles:
         return not self.findings
 
 
-def check_files(*files: Any, **settings: Any) -> CheckedFiles:
-    """Check labelled text as a training would, before any model is loaded.
-
-    Args:
-        files: The file to train on; after it, where there are, those to validate and to test on.
-            Paths, pandas DataFrames, datasets.Dataset or pyarrow.Table.
-        settings: The fields of TrainConfig that say how files are read: `text`, `text_pair`,
-            `label`, `kind`, `label_separator`, `group`, `validation_fraction`, `on_bad_row`, …
-
-    Raises:
-        ConfigurationError: for settings that contradict each other or a number of files other than
-            one to three. What is wrong in the files is returned, not raised.
-    """
+def check_files(
+    *files: Any,
+    further: Callable[[TrainConfig, OwnTask], Iterable[str]] = lambda config, own: (),
+    **settings: Any,
+) -> CheckedFiles:
+    """Check labelled text as `gluetune.check_files` does; `further` adds remarks on good files."""
     if not 1 <= len(files) <= len(FILE_SETTINGS):
         raise ConfigurationError(
             f"{len(files)} files are given: one to train on, and at most one each to validate and "
@@ -71,7 +65,7 @@ def check_files(*files: Any, **settings: Any) -> CheckedFiles:
         return CheckedFiles(error.findings, tuple(problems.remarks), problems.skipped)
     return CheckedFiles(
         (),
-        tuple(problems.remarks),
+        (*problems.remarks, *further(config, own)),
         problems.skipped,
         {split: len(table) for split, table in own.tables.items()},
         _balance(own),
@@ -82,10 +76,12 @@ def check_files(*files: Any, **settings: Any) -> CheckedFiles:
 def _balance(own: OwnTask) -> dict[str, int]:
     if own.task.is_regression:
         return {}
-    labels = label_array(own.tables["train"], own.task)
-    counts = (
-        labels.sum(axis=0)
-        if own.task.multi_label
-        else np.bincount(labels, minlength=own.task.num_labels)
-    )
+    counts = np.zeros(own.task.num_labels, dtype=np.int64)
+    for batch in own.tables["train"].select([own.task.label_column]).to_batches():
+        labels = label_array(pa.Table.from_batches([batch]), own.task)
+        counts += (
+            labels.sum(axis=0)
+            if own.task.multi_label
+            else np.bincount(labels, minlength=own.task.num_labels)
+        )
     return {name: int(count) for name, count in zip(own.task.labels, counts, strict=True)}

@@ -1,23 +1,24 @@
-"""A labelled data set of the Hub, downloaded as the Parquet files that it consists of."""
+"""A labelled data set of the Hub, downloaded as the files that it consists of."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gluetune.config import TrainConfig
 from gluetune.data.findings import nearest
+from gluetune.data.rows.files import LABELLED_ENDINGS
 from gluetune.errors import ConfigurationError, DataError
 
-_FOLDER = "data"
-"""Where a data set of one configuration has its files."""
+_FOLDERS = ("data", "")
+"""Where a data set of one configuration has its files: there, or at the top."""
 _VALIDATION_NAMES = ("validation", "valid", "dev")
 
 
-def hub_files(config: TrainConfig) -> dict[str, Path]:
-    """Return the file of each split that the configuration asks for.
+def hub_files(config: TrainConfig) -> Mapping[str, Sequence[Path]]:
+    """Return the files of each split that the configuration asks for, in their order.
 
-    Raises DataError for a split that there is not, or that lies in several files; and as
-    `gluetune.hub.download_data_files` does.
+    Raises DataError for a split that there is not; and as `gluetune.hub.download_data_files` does.
     """
     from gluetune.hub import download_data_files
 
@@ -27,27 +28,25 @@ def hub_files(config: TrainConfig) -> dict[str, Path]:
         raise ConfigurationError(
             f"--data-set {config.data_set}: a data set of the Hub is user/name or user/name:config."
         )
-    instead = "download it, and type: --train-file FILE"
-    files = download_data_files(repository, name or _FOLDER, fallback=instead)
-    train = _one(files, config.train_split or "train", config)
-    wanted = {"train": train}
+    files = download_data_files(
+        repository,
+        *([name] if name else _FOLDERS),
+        endings=LABELLED_ENDINGS,
+        fallback="download it, and type: --train-file FILE",
+    )
+    wanted = {"train": _split(files, config.train_split or "train", config)}
     validation = config.validation_split or next(
         (split for split in _VALIDATION_NAMES if split in files), None
     )
     if validation is not None:
-        wanted["validation"] = _one(files, validation, config)
+        wanted["validation"] = _split(files, validation, config)
     return wanted
 
 
-def _one(files: dict[str, list[Path]], split: str, config: TrainConfig) -> Path:
+def _split(files: Mapping[str, Sequence[Path]], split: str, config: TrainConfig) -> Sequence[Path]:
     if split not in files:
         raise DataError(
             f"{config.data_set} has no split '{split}'. Its splits: {', '.join(files)}.",
             hint=nearest(split, files) + "Type: --train-split or --validation-split NAME",
         )
-    if len(files[split]) > 1:
-        raise DataError(
-            f"{config.data_set}: the split '{split}' lies in {len(files[split])} files.",
-            hint="Join them into one file, and type: --train-file FILE",
-        )
-    return files[split][0]
+    return files[split]

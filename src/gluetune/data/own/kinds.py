@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from gluetune.config import TrainConfig
 from gluetune.data.findings import nearest
 from gluetune.data.own.cells import WHOLE, CellType, as_number
+from gluetune.data.own.digests import digests
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
 
@@ -60,14 +65,48 @@ def resolve_labels(config: TrainConfig, train: RawRows, problems: Problems) -> L
 
 
 def values_of(rows: RawRows) -> dict[str, int]:
-    """Return the different labels of rows and how often each occurs."""
-    counts = pc.value_counts(rows.table["labels"].combine_chunks().flatten())
-    return {one["values"]: one["counts"] for one in counts.to_pylist()}
+    """Return the different labels of rows and how often each occurs, in order of first use."""
+    counts: Counter[str] = Counter()
+    for batch in rows.batches("labels"):
+        for one in pc.value_counts(batch["labels"].flatten()).to_pylist():
+            counts[one["values"]] += one["counts"]
+    return dict(counts)
 
 
-def is_single(rows: RawRows) -> pa.Array:
-    """Return which rows have exactly one label."""
-    return pc.equal(pc.list_value_length(rows.table["labels"].combine_chunks()), 1)
+def are_single(labels: pa.Array) -> NDArray[np.bool_]:
+    """Return which of a batch's lists hold exactly one label."""
+    single: NDArray[np.bool_] = pc.equal(pc.list_value_length(labels), 1).to_numpy(
+        zero_copy_only=False
+    )
+    return single
+
+
+@dataclass
+class _Numbers:
+    """What numbers there are, of labels that come a batch at a time."""
+
+    lowest: float = math.inf
+    highest: float = -math.inf
+    are_whole: bool = True
+    keys: list[NDArray[np.uint64]] = field(default_factory=list)
+
+    def take(self, values: pa.Array) -> bool:
+        """Take in different labels; whether they are numbers, and no names such as 007."""
+        for value in values.to_pylist():
+            number = as_number(value)
+            digits = value.lstrip("+-")
+            is_name = len(digits) > 1 and digits.isdecimal() and not WHOLE.fullmatch(value)
+            if number is None or is_name:
+                return False
+            self.lowest, self.highest = min(self.lowest, number), max(self.highest, number)
+            self.are_whole &= number == int(number)
+        self.keys.append(digests([values], len(values)))
+        return True
+
+    @property
+    def different(self) -> int:
+        """How many different labels there are, as they are written."""
+        return len(np.unique(np.concatenate(self.keys)))
 
 
 def _told(config: TrainConfig, train: RawRows, problems: Problems) -> ResolvedKind:
@@ -75,25 +114,20 @@ def _told(config: TrainConfig, train: RawRows, problems: Problems) -> ResolvedKi
     if "list" in train.types:
         problems.remark(f"'{column}' holds several labels an example: kind labels.")
         return "labels"
-    values = list(values_of(train))
-    if train.class_names is not None or any(as_number(value) is None for value in values):
-        return "classes"
-    if any(
-        len(value.lstrip("+-")) > 1
-        and value.lstrip("+-").isdecimal()
-        and not WHOLE.fullmatch(value)
-        for value in values
+    numbers = _Numbers()
+    if train.class_names is not None or not all(
+        numbers.take(pc.unique(batch["labels"].flatten())) for batch in train.batches("labels")
     ):
-        return "classes"  # 007 is a name
-    numbers = [number for value in values if (number := as_number(value)) is not None]
-    if any(number != int(number) for number in numbers) or len(numbers) > MOST_WHOLE:
+        return "classes"
+    different = numbers.different
+    if not numbers.are_whole or different > MOST_WHOLE:
         problems.remark(
-            f"'{column}' holds {len(values)} different numbers, {min(numbers):g} to "
-            f"{max(numbers):g}: kind number (--kind classes for classes)."
+            f"'{column}' holds {different} different numbers, {numbers.lowest:g} to "
+            f"{numbers.highest:g}: kind number (--kind classes for classes)."
         )
         return "number"
     problems.remark(
-        f"'{column}' holds {len(values)} different whole numbers: kind classes (--kind number for "
+        f"'{column}' holds {different} different whole numbers: kind classes (--kind number for "
         "regression)."
     )
     return "classes"
@@ -151,7 +185,7 @@ class _Key:
 def _check_names(
     kind: ResolvedKind, names: Sequence[str], train: RawRows, problems: Problems
 ) -> None:
-    rows = len(train.table)
+    rows = len(train)
     if kind == "number":
         return
     if len(names) < 2 - (kind == "labels"):

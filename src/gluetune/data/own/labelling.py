@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from gluetune.data.own.cells import as_number
-from gluetune.data.own.kinds import Labels, is_single
+from gluetune.data.own.kinds import Labels, are_single
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
 
@@ -18,111 +22,158 @@ def usable(rows: RawRows, labels: Labels, problems: Problems, *, known_from: str
     `known_from` says whose labels count where these rows are not the ones that they come from: a
     label that only they have is a mistake, and so is a class with one member where it is empty.
     """
-    faults = {
-        "number": _not_numbers,
-        "classes": _not_classes,
-        "labels": _not_labels,
-    }[labels.kind](rows, labels, known_from)
-    lines = rows.table["line"]
-    for row, (kind, problem) in sorted(faults.items()):
-        problems.add_row(rows.name, rows.place(lines[row].as_py()), kind, problem)
-    if not faults:
-        return rows
-    mask = np.ones(len(rows.table), dtype=bool)
-    mask[list(faults)] = False
-    return rows.keep(pa.array(np.flatnonzero(mask)))
+    finder = {"number": _not_numbers, "classes": _not_classes, "labels": _not_labels}[labels.kind]
+    find = finder(rows, labels, known_from)
+    fits = np.ones(len(rows), dtype=bool)
+    start = 0
+    for batch in rows.batches("line", "labels"):
+        for row, (kind, problem) in sorted(find(batch["labels"]).items()):
+            problems.add_row(rows.name, rows.place(batch["line"][row].as_py()), kind, problem)
+            fits[start + row] = False
+        start += len(batch)
+    return rows if fits.all() else rows.keep(fits)
 
 
-def label_column(rows: RawRows, labels: Labels) -> pa.Array:
+def label_column(rows: RawRows, labels: Labels) -> pa.ChunkedArray:
     """Return the labels as a canonical table has them."""
     if labels.kind == "classes":
-        return class_ids(rows, labels)
-    flat = rows.table["labels"].combine_chunks().flatten()
+        chunks = (pa.array(ids.astype(np.int64)) for ids in class_ids(rows, labels))
+        return pa.chunked_array(chunks, pa.int64())
     if labels.kind == "number":
-        return pc.cast(pc.utf8_trim_whitespace(flat), pa.float32())
-    ids = pc.index_in(flat, pa.array(labels.names)).to_numpy(zero_copy_only=False)
-    lengths = pc.list_value_length(rows.table["labels"].combine_chunks()).to_numpy()
-    matrix = np.zeros((len(rows.table), len(labels.names)), dtype=np.int8)
-    matrix[np.repeat(np.arange(len(lengths)), lengths), ids] = 1
-    flattened = pa.array(matrix.reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flattened, len(labels.names))
+        numbers = (_numbers(batch["labels"]) for batch in rows.batches("labels"))
+        return pa.chunked_array(numbers, pa.float32())
+    parts = (
+        pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), len(labels.names))
+        for matrix in label_matrices(rows, labels)
+    )
+    return pa.chunked_array(parts, pa.list_(pa.int8(), len(labels.names)))
 
 
-def class_ids(rows: RawRows, labels: Labels) -> pa.Array:
-    """Return the class of each row; -1 for a label that is no class."""
-    flat = rows.table["labels"].combine_chunks().flatten()
-    if rows.class_names == labels.names:
-        numbers = [str(number) for number in range(len(labels.names))]
-        ids = pc.index_in(flat, pa.array(numbers, pa.string()))
-    else:
-        ids = pc.index_in(flat, pa.array(labels.names, pa.string()))
-    return pc.fill_null(ids, -1).cast(pa.int64())
+def class_ids(rows: RawRows, labels: Labels) -> Iterator[NDArray[np.int32]]:
+    """Yield the class of each row, a batch at a time; -1 for a label that is no class."""
+    known = _class_numbers(rows, labels)
+    return (_ids(batch["labels"].flatten(), known) for batch in rows.batches("labels"))
+
+
+def label_matrices(rows: RawRows, labels: Labels) -> Iterator[NDArray[np.int8]]:
+    """Yield which labels each row has, a batch at a time: 0 and 1, shape (rows, labels)."""
+    known = _numbered(labels.names)
+    for batch in rows.batches("labels"):
+        lengths = pc.list_value_length(batch["labels"]).to_numpy()
+        matrix = np.zeros((len(batch), len(known)), dtype=np.int8)
+        ids = _ids(batch["labels"].flatten(), known)
+        matrix[np.repeat(np.arange(len(lengths)), lengths), ids] = 1
+        yield matrix
+
+
+def _class_numbers(rows: RawRows, labels: Labels) -> Mapping[str, int]:
+    names = labels.names
+    if rows.class_names == names:  # the file has their numbers
+        names = tuple(str(number) for number in range(len(names)))
+    return _numbered(names)
+
+
+def _numbered(names: tuple[str, ...]) -> Mapping[str, int]:
+    return {name: number for number, name in enumerate(names)}
+
+
+def _ids(values: pa.Array, known: Mapping[str, int]) -> NDArray[np.int32]:
+    """Return the number of each value, -1 for one that is not known."""
+    encoded = values.dictionary_encode()
+    ids = [known.get(value, -1) for value in encoded.dictionary.to_pylist()]
+    found: NDArray[np.int32] = np.array(ids, dtype=np.int32)[encoded.indices.to_numpy()]
+    return found
+
+
+def _numbers(labels: pa.Array) -> pa.Array:
+    encoded = labels.flatten().dictionary_encode()
+    plain = pa.array([text.strip() for text in encoded.dictionary.to_pylist()], pa.string())
+    return pc.cast(plain, pa.float32()).take(encoded.indices)
 
 
 _Faults = dict[int, tuple[str, str]]
+_Find = Callable[[Any], _Faults]
+"""From a batch's labels to the rows that cannot be used, with their kind and what is wrong."""
 _ALONE = "rows alone in their class"
 
 
-def _not_numbers(rows: RawRows, labels: Labels, known_from: str) -> _Faults:
-    found: _Faults = {}
-    column = rows.table["labels"].combine_chunks()
-    flat = column.flatten().dictionary_encode()
-    wrong = [
-        code for code, text in enumerate(flat.dictionary.to_pylist()) if as_number(text) is None
-    ]
-    if not wrong:
-        return found
-    hit = np.flatnonzero(np.isin(flat.indices.to_numpy(), wrong))
-    for row in hit:
-        found[int(row)] = (
-            "rows whose label is no number",
-            f"has the label {column[int(row)][0].as_py()!r:.40}, no finite number",
-        )
-    return found
-
-
-def _not_classes(rows: RawRows, labels: Labels, known_from: str) -> _Faults:
-    single = is_single(rows).to_numpy(zero_copy_only=False)
-    found: _Faults = {
+def _several(labels: pa.Array) -> _Faults:
+    return {
         int(row): ("rows with several labels", "has several labels, or none")
-        for row in np.flatnonzero(~single)
+        for row in np.flatnonzero(~are_single(labels))
     }
-    if found:
-        return found
-    ids = class_ids(rows, labels).to_numpy(zero_copy_only=False)
-    column = rows.table["labels"]
-    for row in np.flatnonzero(ids < 0):
-        label = column[int(row)][0].as_py()
-        found[int(row)] = (
-            (
-                f"rows whose label {known_from} lacks",
-                f"has the label {label!r:.40}, which {known_from} lacks",
+
+
+def _not_numbers(rows: RawRows, labels: Labels, known_from: str) -> _Find:
+    def find(column: pa.Array) -> _Faults:
+        found = _several(column)
+        single = np.flatnonzero(are_single(column))
+        texts = column.take(pa.array(single)).flatten().dictionary_encode()
+        wrong = [
+            code
+            for code, text in enumerate(texts.dictionary.to_pylist())
+            if as_number(text) is None
+        ]
+        for row in single[np.isin(texts.indices.to_numpy(), wrong)]:
+            found[int(row)] = (
+                "rows whose label is no number",
+                f"has the label {_first(column, row)!r:.40}, no finite number",
             )
-            if known_from
-            else (_ALONE, f"is the only one of class {label!r:.40}")  # the class was left out
-        )
-    if not known_from:
-        counts = np.bincount(ids[ids >= 0], minlength=len(labels.names))
-        for row in np.flatnonzero(np.isin(ids, np.flatnonzero(counts == 1))):
+        return found
+
+    return find
+
+
+def _not_classes(rows: RawRows, labels: Labels, known_from: str) -> _Find:
+    if not all(are_single(batch["labels"]).all() for batch in rows.batches("labels")):
+        return _several
+    known = _class_numbers(rows, labels)
+    counts = np.zeros(len(labels.names), dtype=np.int64)
+    for ids in class_ids(rows, labels):
+        counts += np.bincount(ids[ids >= 0], minlength=len(counts))
+    alone = np.flatnonzero(counts == 1) if not known_from else np.zeros(0, dtype=np.int64)
+
+    def find(column: pa.Array) -> _Faults:
+        found: _Faults = {}
+        ids = _ids(column.flatten(), known)
+        for row in np.flatnonzero(ids < 0):
+            label = _first(column, row)
+            found[int(row)] = (
+                (
+                    f"rows whose label {known_from} lacks",
+                    f"has the label {label!r:.40}, which {known_from} lacks",
+                )
+                if known_from
+                else (_ALONE, f"is the only one of class {label!r:.40}")  # the class was left out
+            )
+        for row in np.flatnonzero(np.isin(ids, alone)):
             name = labels.names[int(ids[row])]
             found[int(row)] = (_ALONE, f"is the only one of class {name!r:.40}")
-    return found
-
-
-def _not_labels(rows: RawRows, labels: Labels, known_from: str) -> _Faults:
-    found: _Faults = {}
-    column = rows.table["labels"].combine_chunks()
-    ids = pc.index_in(column.flatten(), pa.array(labels.names, pa.string()))
-    missing = np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False))
-    if not len(missing):
         return found
-    lengths = pc.list_value_length(column).to_numpy()
-    owner = np.repeat(np.arange(len(lengths)), lengths)
-    values = column.flatten()
-    for place in missing:
-        label = values[int(place)].as_py()
-        found[int(owner[place])] = (
-            f"rows whose label {known_from or 'the file'} lacks",
-            f"has the label {label!r:.40}, which {known_from or 'the file'} lacks",
-        )
-    return found
+
+    return find
+
+
+def _not_labels(rows: RawRows, labels: Labels, known_from: str) -> _Find:
+    known = _numbered(labels.names)
+    whose = known_from or "the file"
+
+    def find(column: pa.Array) -> _Faults:
+        values = column.flatten()
+        missing = np.flatnonzero(_ids(values, known) < 0)
+        lengths = pc.list_value_length(column).to_numpy()
+        owner = np.repeat(np.arange(len(lengths)), lengths)
+        return {
+            int(owner[place]): (
+                f"rows whose label {whose} lacks",
+                f"has the label {values[int(place)].as_py()!r:.40}, which {whose} lacks",
+            )
+            for place in missing
+        }
+
+    return find
+
+
+def _first(column: pa.Array, row: Any) -> str:
+    label: str = column[int(row)][0].as_py()
+    return label

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gluetune.data.own.digests import digests, first_rows, joined, stand_in
 from gluetune.data.own.kinds import Labels
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted
@@ -23,78 +24,92 @@ _LOOKED_AT = 100_000
 def look(splits: dict[str, RawRows], labels: Labels, wanted: Wanted, problems: Problems) -> None:
     """Add remarks on the splits, `train` first."""
     train = splits["train"]
-    keys = {split: _keys(rows) for split, rows in splits.items()}
-    _duplicates(train, keys["train"], problems)
+    known = _keys(train)
+    _duplicates(train, known, problems)
+    known.sort()
     for split, rows in splits.items():
         if split != "train":
-            _overlap(rows, split, keys[split], keys["train"], problems)
+            _overlap(rows, split, known, problems)
     _text_columns(train, wanted, problems)
     if labels.kind == "classes":
         _leaks(train, labels, problems)
 
 
-def _keys(rows: RawRows) -> pa.Array:
-    """Return the text of each row, its spaces and case left aside, as one value."""
-    table = rows.table
+def _keys(rows: RawRows) -> NDArray[np.uint64]:
+    """Return the digest of each row's text, its spaces and case left aside."""
+    return digests((joined(_plain(batch)) for batch in rows.texts()), len(rows))
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     texts = [
-        pc.utf8_lower(pc.replace_substring_regex(pc.utf8_trim_whitespace(table[name]), r"\s+", " "))
-        for name in table.column_names
-        if name.startswith("text_")
+        pc.utf8_lower(pc.replace_substring_regex(pc.utf8_trim_whitespace(text), r"\s+", " "))
+        for text in batch.columns
     ]
-    joined = texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, "\0")
-    return joined.combine_chunks()
+    return pa.record_batch(texts, names=batch.schema.names)
 
 
-def _duplicates(rows: RawRows, keys: pa.Array, problems: Problems) -> None:
-    codes = keys.dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    again = np.flatnonzero(first[inverse] != np.arange(len(codes)))
+def _duplicates(rows: RawRows, keys: NDArray[np.uint64], problems: Problems) -> None:
+    first = first_rows(keys)
+    again = np.flatnonzero(first != np.arange(len(first), dtype=np.int32))
     if not len(again):
         return
-    lines = rows.table["line"].to_numpy()
-    said = rows.table["labels"].combine_chunks().to_pylist() if len(codes) <= _LOOKED_AT else None
-    where = f"{rows.place(lines[again[0]])}, which repeats line {lines[first[inverse[again[0]]]]}"
+    where = f"{_place(rows, int(again[0]))}, which repeats {_short_place(rows, first[again[0]])}"
     repeat = "row of train repeats" if len(again) == 1 else "rows of train repeat"
     problems.remark(f"{len(again):,} {repeat} an earlier text, first {where}.")
-    if said is not None:
-        other = [row for row in again if said[row] != said[first[inverse[row]]]]
-        if other:
-            row = other[0]
-            problems.remark(
-                f"{len(other):,} of them {'has' if len(other) == 1 else 'have'} another label, "
-                f"first {rows.place(lines[row])} "
-                f"({_shown(said[row])}; line {lines[first[inverse[row]]]}: "
-                f"{_shown(said[first[inverse[row]]])})."
-            )
+    if len(first) > _LOOKED_AT:
+        return
+    said = rows.table["labels"].to_pylist()
+    other = [row for row in again if said[row] != said[first[row]]]
+    if other:
+        row = int(other[0])
+        line = _short_place(rows, first[row])
+        problems.remark(
+            f"{len(other):,} of them {'has' if len(other) == 1 else 'have'} another label, "
+            f"first {_place(rows, row)} "
+            f"({_shown(said[row])}; {line}: {_shown(said[first[row]])})."
+        )
+
+
+def _place(rows: RawRows, row: int) -> str:
+    return rows.place(rows.line(row))
+
+
+def _short_place(rows: RawRows, row: int) -> str:
+    line = rows.short_place(rows.line(row))
+    return f"line {line}" if len(rows.parts) == 1 else line
 
 
 def _shown(label: list[str]) -> str:
     return ", ".join(label) or "none"
 
 
-def _overlap(
-    rows: RawRows, split: str, keys: pa.Array, train: pa.Array, problems: Problems
-) -> None:
-    hit = np.flatnonzero(pc.is_in(keys, train).to_numpy(zero_copy_only=False))
+def _overlap(rows: RawRows, split: str, known: NDArray[np.uint64], problems: Problems) -> None:
+    hit = np.flatnonzero(stand_in(_keys(rows), known))
     if len(hit):
-        line = rows.table["line"][int(hit[0])].as_py()
         problems.remark(
-            f"{len(hit):,} of {len(keys):,} texts of {split} stand in train too, first "
-            f"{rows.place(line)}: the score is too good by that."
+            f"{len(hit):,} of {len(rows):,} texts of {split} stand in train too, first "
+            f"{_place(rows, int(hit[0]))}: the score is too good by that."
         )
 
 
 def _text_columns(rows: RawRows, wanted: Wanted, problems: Problems) -> None:
+    if len(rows) < _ROWS_FOR_A_REMARK:
+        return
     for number, name in enumerate(wanted.texts):
-        column = rows.table[f"text_{number}"]
-        count = len(column)
-        if count < _ROWS_FOR_A_REMARK:
-            continue
-        different = pc.count_distinct(column).as_py()
-        if different == 1:
+        column = f"text_{number}"
+        first = rows.table[column][0]
+        if all(pc.all(pc.equal(batch[column], first)).as_py() for batch in rows.batches(column)):
             problems.remark(f"Every '{name}' of train is the same text.")
-        elif different == count and not pc.any(pc.match_substring(column, " ")).as_py():
+        elif _are_ids(rows, column):
             problems.remark(f"Every '{name}' of train is one word that occurs once: is it an id?")
+
+
+def _are_ids(rows: RawRows, column: str) -> bool:
+    for batch in rows.batches(column):
+        if pc.any(pc.match_substring(batch[column], " ")).as_py():
+            return False
+    keys = digests((batch[column] for batch in rows.batches(column)), len(rows))
+    return bool((first_rows(keys) == np.arange(len(keys), dtype=np.int32)).all())
 
 
 def _leaks(rows: RawRows, labels: Labels, problems: Problems) -> None:

@@ -7,24 +7,27 @@ larger than memory. Nothing is decided here about what the labels mean.
 from __future__ import annotations
 
 import shlex
-import tempfile
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from gluetune.data.findings import nearest, nearest_of
 from gluetune.data.own.cells import CellType, cell, is_yes
 from gluetune.data.own.encodings import looks_like
 from gluetune.data.own.problems import Problems
+from gluetune.data.own.stored import BATCH, Stored, store
 from gluetune.data.rows.files import format_of, open_rows
 from gluetune.data.rows.row import BadRow, Row, RowReader
 from gluetune.errors import GluetuneError
-from gluetune.files import cache_folder, disk_errors
 
-_BATCH = 8192
+_LARGE = 2**25
+"""Characters from which fewer rows are taken at once."""
 
 
 @dataclass(frozen=True)
@@ -43,28 +46,69 @@ class Wanted:
         return tuple(dict.fromkeys((*self.texts, *self.labels, *group)))
 
 
-@dataclass
-class RawRows:
-    """What stood in a file."""
+@dataclass(frozen=True)
+class Part:
+    """One of the files that rows were read from."""
 
     name: str
-    """What the file is called in messages."""
     separator: str
-    table: pa.Table
+    before: int
+    """Lines of the files before it. Its own are counted on from there."""
+
+    def place(self, line: int) -> str:
+        """Return where a row stands."""
+        return f"{self.name}{self.separator}{line - self.before}"
+
+
+@dataclass(frozen=True)
+class RawRows:
+    """What stood in a file, or in several that are read as one."""
+
+    name: str
+    """What they are called in messages."""
+    parts: tuple[Part, ...]
+    stored: Stored
     """Columns: `line`, `text_0`, `text_1`, `labels` (a list of text), `group`."""
     types: Mapping[CellType, int]
     """Types of the labels' cells, each with the first line that has it."""
     class_names: tuple[str, ...] | None = None
     """Names of classes that the file declares for its whole numbers, by number."""
 
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.table)
+
+    @property
+    def table(self) -> pa.Table:
+        """All rows, mapped."""
+        return self.stored.table
+
+    def batches(self, *columns: str) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order, with the columns named."""
+        return self.stored.batches(columns)
+
+    def texts(self) -> Iterator[pa.RecordBatch]:
+        """Yield the texts of the rows in order."""
+        names = self.table.column_names
+        return self.batches(*[name for name in names if name.startswith("text_")])
+
+    def line(self, row: int) -> int:
+        """Return the line on which a row begins."""
+        line: int = self.table["line"][int(row)].as_py()
+        return line
+
     def place(self, line: int) -> str:
         """Return where a row stands."""
-        return f"{self.name}{self.separator}{line}"
+        after = bisect_left([part.before for part in self.parts], line)
+        return self.parts[after - 1].place(line)
 
-    def keep(self, rows: pa.Array) -> RawRows:
-        """Return some of the rows."""
-        part = self.table.take(rows)
-        return RawRows(self.name, self.separator, part, self.types, self.class_names)
+    def short_place(self, line: int) -> str:
+        """Return where a row stands, behind another that has been placed."""
+        return str(line) if len(self.parts) == 1 else self.place(line)
+
+    def keep(self, mask: NDArray[np.bool_]) -> RawRows:
+        """Return the rows that `mask`, shape (rows,), says."""
+        return replace(self, stored=self.stored.keep(mask))
 
 
 @dataclass
@@ -73,12 +117,23 @@ class _Batch:
 
     schema: pa.Schema
     columns: dict[str, list[Any]] = field(default_factory=dict)
+    characters: int = 0
 
     def __post_init__(self) -> None:
         self.clear()
 
+    @property
+    def is_full(self) -> bool:
+        return len(self.columns["line"]) == BATCH or self.characters > _LARGE
+
+    def add(self, values: Sequence[Any]) -> None:
+        for name, value in zip(self.columns, values, strict=True):
+            self.columns[name].append(value)
+            self.characters += len(value) if isinstance(value, str) else 0
+
     def clear(self) -> None:
         self.columns = {name: [] for name in self.schema.names}
+        self.characters = 0
 
     def record(self) -> pa.RecordBatch:
         return pa.record_batch(
@@ -87,26 +142,35 @@ class _Batch:
         )
 
 
-def read_rows(path: Path, wanted: Wanted, problems: Problems) -> RawRows | None:
-    """Read a file. What is wrong is added to `problems`; None where no row could be read."""
-    found: RawRows | None = None
+def read_rows(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) -> RawRows | None:
+    """Read a file, or several as one. What is wrong is added to `problems`.
+
+    None where no row could be read, or not every file.
+    """
+    paths = [paths] if isinstance(paths, Path) else paths
+    name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+    reading = _Reading(wanted, problems)
     try:
-        with open_rows(path, format_of(path), wanted=wanted.all) as reader:
-            if _check_columns(reader, wanted, problems):
-                found = _read(reader, wanted, problems)
+        stored = store(reading.batches(paths), reading.schema)
+    except _MissingColumnsError:
+        return None
     except GluetuneError as error:
-        guess = looks_like(path)
+        guess = looks_like(reading.path)
         for finding in error.findings:
             problems.add(finding.message, guess or finding.hint)
         return None
-    if found is not None and any(
-        "not UTF-8" in kind for kind in problems.skipped.get(str(path), ())
-    ):
-        problems.add(f"{path} is not all UTF-8.", looks_like(path))
-    if found is not None and not len(found.table):
-        problems.add(f"{path} holds no row that can be used.")
+    for path in paths:
+        if any("not UTF-8" in kind for kind in problems.skipped.get(str(path), ())):
+            problems.add(f"{path} is not all UTF-8.", looks_like(path))
+    found = RawRows(name, tuple(reading.parts), stored, reading.types, reading.class_names)
+    if not len(found):
+        problems.add(f"{name} holds no row that can be used.")
         return None
     return found
+
+
+class _MissingColumnsError(Exception):
+    """A file has not all columns, which has been told."""
 
 
 def _check_columns(reader: RowReader, wanted: Wanted, problems: Problems) -> bool:
@@ -125,48 +189,62 @@ def _check_columns(reader: RowReader, wanted: Wanted, problems: Problems) -> boo
     return not missing
 
 
-def _read(reader: RowReader, wanted: Wanted, problems: Problems) -> RawRows:
-    schema = pa.schema(
-        [("line", pa.int32())]
-        + [(f"text_{number}", pa.string()) for number in range(len(wanted.texts))]
-        + [("labels", pa.list_(pa.string()))]
-        + ([("group", pa.string())] if wanted.group is not None else [])
-    )
-    types: dict[CellType, int] = {}
-    folder = cache_folder() / "rows"
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".arrow") as file:
-            with pa.ipc.new_stream(file, schema) as writer:
-                for batch in _batches(reader, wanted, schema, types, problems):
-                    writer.write_batch(batch)
-            file.flush()
-            # The mapping outlives the name: nothing is left behind, however the process ends.
-            table = pa.ipc.open_stream(pa.memory_map(file.name)).read_all()
-    return RawRows(reader.name, reader.separator, table, types, _class_names(reader, wanted))
+class _Reading:
+    """Files on their way to the disk, and what is learnt of them."""
 
+    def __init__(self, wanted: Wanted, problems: Problems) -> None:
+        self.wanted = wanted
+        self.problems = problems
+        self.schema = pa.schema(
+            [("line", pa.int32())]
+            + [(f"text_{number}", pa.string()) for number in range(len(wanted.texts))]
+            + [("labels", pa.list_(pa.string()))]
+            + ([("group", pa.string())] if wanted.group is not None else [])
+        )
+        self.path = Path()
+        """The file that is being read."""
+        self.parts: list[Part] = []
+        self.types: dict[CellType, int] = {}
+        self.class_names: tuple[str, ...] | None = None
+        self._lines = 0
 
-def _batches(
-    reader: RowReader,
-    wanted: Wanted,
-    schema: pa.Schema,
-    types: dict[CellType, int],
-    problems: Problems,
-) -> Iterator[pa.RecordBatch]:
-    batch = _Batch(schema)
-    for row in reader:
-        values = _checked(row, wanted, types)
-        if isinstance(values, BadRow):
-            place = f"{reader.name}{reader.separator}{values.line}"
-            problems.add_row(reader.name, place, _kind(values.problem), values.problem)
-            continue
-        for name, value in zip(batch.columns, values, strict=True):
-            batch.columns[name].append(value)
-        if len(batch.columns["line"]) == _BATCH:
+    def batches(self, paths: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows that can be used. Raises GluetuneError and _MissingColumnsError."""
+        batch = _Batch(self.schema)
+        for path in paths:
+            self.path = path
+            with open_rows(path, format_of(path), wanted=self.wanted.all) as reader:
+                if not _check_columns(reader, self.wanted, self.problems):
+                    raise _MissingColumnsError
+                self._take_names(reader)
+                part = Part(reader.name, reader.separator, self._lines)
+                self.parts.append(part)
+                for values in self._rows(reader, part):
+                    batch.add(values)
+                    if batch.is_full:
+                        yield batch.record()
+                        batch.clear()
+        if batch.columns["line"]:
             yield batch.record()
-            batch.clear()
-    if batch.columns["line"]:
-        yield batch.record()
+
+    def _rows(self, reader: RowReader, part: Part) -> Iterator[tuple[Any, ...]]:
+        for row in reader:
+            self._lines = part.before + row.line
+            values = _checked(row._replace(line=self._lines), self.wanted, self.types)
+            if isinstance(values, BadRow):
+                place, problem = part.place(values.line), values.problem
+                self.problems.add_row(reader.name, place, _kind(problem), problem)
+            else:
+                yield values
+
+    def _take_names(self, reader: RowReader) -> None:
+        names = _class_names(reader, self.wanted)
+        if self.parts and names != self.class_names:
+            self.problems.add(
+                f"{reader.name} declares other classes than {self.parts[0].name}.",
+                "Write both with the same classes in the same order.",
+            )
+        self.class_names = names
 
 
 def _checked(

@@ -6,18 +6,19 @@ the split depends on its own seed and on the file alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gluetune.config import TrainConfig
+from gluetune.data.own.digests import digests, first_rows, joined
 from gluetune.data.own.kinds import Labels, resolve_labels, values_of
-from gluetune.data.own.labelling import class_ids, label_column, usable
+from gluetune.data.own.labelling import class_ids, label_column, label_matrices, usable
 from gluetune.data.own.looking import look
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted, read_rows
@@ -42,6 +43,8 @@ class OwnTask:
     labels: Labels
     tables: dict[str, pa.Table]
     problems: Problems
+    groups: NDArray[np.int32] | None = None
+    """The first row of each training row's group, or with its text; where a part is held out."""
 
 
 class OwnSource:
@@ -96,7 +99,7 @@ class OwnFile:
         kept = None if rows is None else usable(rows, labels, problems, known_from="the model")
         skip = self._config.on_bad_row == "skip"
         problems.raise_any(skip=skip)
-        if kept is None or not len(kept.table):
+        if kept is None or not len(kept):
             raise DataError(f"{self.name} holds no row that can be used.")
         return with_notes(_canonical(kept, labels, task), problems.notes())
 
@@ -120,7 +123,7 @@ def read_own(
     problems = problems if problems is not None else Problems()
     wanted = _wanted(config)
     files = _files(config, problems)
-    raw = {split: read_rows(path, wanted, problems) for split, path in files.items()}
+    raw = {split: read_rows(paths, wanted, problems) for split, paths in files.items()}
     train = raw.get(TRAIN)
     labels = labels_of(known) if known else None
     if labels is None and train is not None:
@@ -137,7 +140,8 @@ def read_own(
     task = known or _task(config, labels, tuple(found))
     tables = {split: _canonical(rows, labels, task) for split, rows in found.items()}
     tables[TRAIN] = with_notes(tables[TRAIN], problems.notes())
-    return OwnTask(task, labels, tables, problems)
+    groups = _groups(found[TRAIN]) if config.holdout else None
+    return OwnTask(task, labels, tables, problems, groups)
 
 
 def _without_single(config: TrainConfig, labels: Labels, train: RawRows) -> Labels:
@@ -167,7 +171,8 @@ def _wanted(config: TrainConfig) -> Wanted:
     return Wanted(texts, labels, config.group, config.label_separator)
 
 
-def _files(config: TrainConfig, problems: Problems) -> dict[str, Path]:
+def _files(config: TrainConfig, problems: Problems) -> Mapping[str, Sequence[Path]]:
+    """Return the files of each split: one, but of a data set on the Hub as many as it has."""
     if config.data_set is not None:
         from gluetune.data.own.hub_set import hub_files
 
@@ -185,7 +190,7 @@ def _files(config: TrainConfig, problems: Problems) -> dict[str, Path]:
                 f"{path} is given as the {split} file and as the {same[0]} file.",
                 "Leave the second out: a part of the training file is held out by itself.",
             )
-    return files
+    return {split: [path] for split, path in files.items()}
 
 
 def _usable_splits(
@@ -197,19 +202,19 @@ def _usable_splits(
         if rows is not None:
             whose = "" if split == TRAIN else "train"
             found[split] = usable(rows, labels, problems, known_from=whose)
-    if splits_itself and TRAIN in found and len(found[TRAIN].table):
+    if splits_itself and TRAIN in found and len(found[TRAIN]):
         parts = _split(config, labels, found[TRAIN], problems)
         found = {
             TRAIN: parts[0],
             VALIDATION: parts[1],
             **{k: v for k, v in found.items() if k != TRAIN},
         }
-    if labels.kind == "labels" and TRAIN in found and len(found[TRAIN].table):
+    if labels.kind == "labels" and TRAIN in found and len(found[TRAIN]):
         found |= _tuning_part(config, labels, found[TRAIN])
     for split, rows in found.items():
-        if not len(rows.table):
+        if not len(rows):
             problems.add(f"{rows.name}: no row is left to use as '{split}'.")
-    return {split: rows for split, rows in found.items() if len(rows.table)}
+    return {split: rows for split, rows in found.items() if len(rows)}
 
 
 def _tuning_part(config: TrainConfig, labels: Labels, rows: RawRows) -> dict[str, RawRows]:
@@ -218,8 +223,7 @@ def _tuning_part(config: TrainConfig, labels: Labels, rows: RawRows) -> dict[str
     held = held_out(_strata(labels, rows, _TUNED_SHARE), _groups(rows), _TUNED_SHARE, seed)
     if not held.any():
         return {}
-    parts = {TRAIN: ~held, TUNING: held}
-    return {name: rows.keep(pa.array(np.flatnonzero(part))) for name, part in parts.items()}
+    return {TRAIN: rows.keep(~held), TUNING: rows.keep(held)}
 
 
 def _split(
@@ -234,31 +238,29 @@ def _split(
             f"{'group' if config.group else 'text'}.",
             "Give --validation-file FILE.",
         )
-    return rows.keep(pa.array(np.flatnonzero(~held))), rows.keep(pa.array(np.flatnonzero(held)))
+    return rows.keep(~held), rows.keep(held)
 
 
-def _strata(labels: Labels, rows: RawRows, fraction: float) -> NDArray[Any]:
+def _strata(labels: Labels, rows: RawRows, fraction: float) -> NDArray[np.int32]:
     if labels.kind == "number":
-        values = label_column(rows, labels).to_numpy(zero_copy_only=False).astype(np.float64)
+        values = label_column(rows, labels).to_numpy()
         # No more strata than rows to hold out, or none would have a row to spare.
         return strata_of_numbers(values, max(1, min(10, round(len(values) * fraction))))
     if labels.kind == "classes":
-        ids: NDArray[Any] = class_ids(rows, labels).to_numpy(zero_copy_only=False)
-        return ids
-    matrix = label_column(rows, labels).flatten().to_numpy().reshape(-1, len(labels.names))
-    return rarest_labels(matrix)
+        found = np.empty(len(rows), dtype=np.int32)
+        start = 0
+        for ids in class_ids(rows, labels):
+            found[start : start + len(ids)] = ids
+            start += len(ids)
+        return found
+    return rarest_labels(lambda: label_matrices(rows, labels))
 
 
-def _groups(rows: RawRows) -> NDArray[Any]:
-    table = rows.table
-    if "group" in table.column_names:
-        column = table["group"]
-    else:
-        texts = [table[name] for name in table.column_names if name.startswith("text_")]
-        column = texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, "\0")
-    encoded = column.combine_chunks().dictionary_encode()
-    groups: NDArray[Any] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return groups
+def _groups(rows: RawRows) -> NDArray[np.int32]:
+    """Return the first row of each row's group, or with the same text."""
+    if "group" in rows.table.column_names:
+        return first_rows(digests((batch["group"] for batch in rows.batches("group")), len(rows)))
+    return first_rows(digests(map(joined, rows.texts()), len(rows)))
 
 
 def _compare_splits(
@@ -305,10 +307,12 @@ def _canonical(rows: RawRows, labels: Labels, task: TaskSpec) -> pa.Table:
     texts = [rows.table[f"text_{number}"] for number in range(len(task.text_columns))]
     schema = canonical_schema(task)
     columns = [*texts, label_column(rows, labels), rows.table["line"]]
-    return pa.table(
+    table = pa.table(
         [
             column if column.type == kind.type else column.cast(kind.type)
             for column, kind in zip(columns, schema, strict=True)
         ],
         schema=schema,
     )
+    rows.stored.let_go()  # Arrow has looked at where each batch begins and ends
+    return table

@@ -6,59 +6,107 @@ text. Every stratum (class, or tenth of the numbers) gives its share to the near
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+_AT_ONCE = 2**18
+"""Rows whose draws are in memory at once."""
+
 
 def held_out(
-    strata: NDArray[np.int64], groups: NDArray[np.int64], fraction: float, seed: int
+    strata: NDArray[np.int32], groups: NDArray[np.int32], fraction: float, seed: int
 ) -> NDArray[np.bool_]:
-    """Return which rows are held out, by the stratum and the group of each.
+    """Return which rows are held out, by the stratum of each and the first row of its group.
 
     A group belongs to the stratum of its first row. A stratum of one group is trained on. The draw
     depends on `seed` alone, with every version of NumPy (see `gluetune.data.sampling`).
     """
-    _, first, member, sizes = np.unique(
-        groups, return_index=True, return_inverse=True, return_counts=True
-    )
-    of_group = strata[first]
-    draw = np.random.PCG64(seed).random_raw(len(first))
-    # By first occurrence, so that the draw does not depend on how groups are numbered.
-    draw = draw[np.argsort(np.argsort(first, kind="stable"), kind="stable")]
-    held = np.zeros(len(first), dtype=bool)
-    for stratum in np.unique(of_group):
-        members = np.flatnonzero(of_group == stratum)
-        if len(members) < 2:
-            continue
-        order = members[np.argsort(draw[members], kind="stable")]
-        held[_taken(order, sizes, fraction)] = True
-    rows: NDArray[np.bool_] = held[member]
-    return rows
+    sizes = np.zeros(len(groups), dtype=np.int32)
+    np.add.at(sizes, groups, np.int32(1))
+    held = np.zeros(len(groups), dtype=bool)
+    waiting = np.unique(strata)
+    for share in (2 * fraction, 1.0):  # those that are drawn first are enough, but of small strata
+        rows, draws, counts, totals = _drawn(strata, groups, sizes, waiting, share, seed)
+        left = []
+        for stratum, count, total in zip(waiting, counts, totals, strict=True):
+            mine = np.flatnonzero(strata[rows] == stratum)
+            order = rows[mine[np.argsort(draws[mine], kind="stable")]]
+            reached = np.cumsum(sizes[order], dtype=np.int64)
+            if len(order) < count and not (len(order) and reached[-1] >= fraction * total):
+                left.append(stratum)
+            elif count > 1:
+                held[order[: _taken(reached, fraction * total, count)]] = True
+        waiting = np.array(left, dtype=strata.dtype)
+        if not left:
+            break
+    rows_held: NDArray[np.bool_] = held[groups]
+    return rows_held
 
 
-def _taken(order: NDArray[np.intp], sizes: NDArray[np.intp], fraction: float) -> NDArray[np.intp]:
-    """Return the first groups that hold `fraction` of the rows, at least one and never all."""
-    reached = np.cumsum(sizes[order])
-    wanted = fraction * reached[-1]
-    count = 1 + int(np.abs(reached[:-1] - wanted).argmin())
-    return order[:count]
+def _drawn(
+    strata: NDArray[np.int32],
+    groups: NDArray[np.int32],
+    sizes: NDArray[np.int32],
+    wanted: NDArray[np.int32],
+    share: float,
+    seed: int,
+) -> tuple[NDArray[np.int32], NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return about a `share` of the groups, those with the smallest draws, and their draws.
+
+    A group is its first row, of the strata `wanted`. After them come the number of all groups and
+    of all rows in each of these strata. Some rows are looked at at a time: of ten million, arrays
+    of all draws and of their order would be most of the memory.
+    """
+    generator = np.random.PCG64(seed)
+    limit = np.uint64(min(int(share * 2.0**64), 2**64 - 1))
+    rows, draws = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.uint64)]
+    counts, totals = (np.zeros(len(wanted), dtype=np.int64) for _ in range(2))
+    for start in range(0, len(groups), _AT_ONCE):
+        part = groups[start : start + _AT_ONCE]
+        first = np.flatnonzero(part == np.arange(start, start + len(part))) + start
+        drawn = generator.random_raw(len(first))
+        mine = np.isin(strata[first], wanted)
+        at = np.searchsorted(wanted, strata[first[mine]])
+        np.add.at(counts, at, 1)
+        np.add.at(totals, at, sizes[first[mine]])
+        early = mine & (drawn <= limit)
+        rows.append(first[early].astype(np.int32))
+        draws.append(drawn[early])
+    return np.concatenate(rows), np.concatenate(draws), counts, totals
 
 
-def rarest_labels(matrix: NDArray[Any]) -> NDArray[np.int64]:
+def _taken(reached: NDArray[np.int64], wanted: float, count: int) -> int:
+    """Return how many groups hold `wanted` rows most nearly: at least one, never all of `count`.
+
+    `reached` is how many rows the first ones hold, up to one that reaches `wanted` or to the last.
+    """
+    taken = max(1, min(int(np.searchsorted(reached, wanted)), count - 1))
+    short = wanted - reached[taken - 1]
+    return taken + int(short > 0 and taken < count - 1 and reached[taken] - wanted < short)
+
+
+def rarest_labels(
+    matrices: Callable[[], Iterable[NDArray[Any]]],
+) -> NDArray[np.int32]:
     """Return the rarest label that each row has; one more than the last for none.
 
-    `matrix` is 0 and 1, shape (rows, labels). Where rare labels keep their shares, common ones do
-    by themselves.
+    `matrices` gives the rows from the beginning, some at a time: 0 and 1, shape (rows, labels).
+    Where rare labels keep their shares, common ones do by themselves.
     """
-    rarity = np.where(matrix > 0, matrix.sum(axis=0), len(matrix) + 1)
-    found: NDArray[np.int64] = np.where(matrix.any(axis=1), rarity.argmin(axis=1), matrix.shape[1])
-    return found
+    counts = sum(matrix.sum(axis=0, dtype=np.int64) for matrix in matrices())
+    found = [np.zeros(0, dtype=np.int32)]
+    for matrix in matrices():
+        rarity = np.where(matrix > 0, counts, np.iinfo(np.int64).max)
+        rarest = np.where(matrix.any(axis=1), rarity.argmin(axis=1), matrix.shape[1])
+        found.append(rarest.astype(np.int32))
+    return np.concatenate(found)
 
 
-def strata_of_numbers(values: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+def strata_of_numbers(values: NDArray[np.float32], bins: int) -> NDArray[np.int32]:
     """Return which of so many equally large parts each number lies in."""
-    edges = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
-    found: NDArray[np.int64] = np.searchsorted(edges, values, side="right")
+    edges = np.quantile(values.astype(np.float64), np.linspace(0, 1, bins + 1)[1:-1])
+    found: NDArray[np.int32] = np.searchsorted(edges, values, side="right").astype(np.int32)
     return found

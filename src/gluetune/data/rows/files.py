@@ -33,6 +33,11 @@ _ENDINGS: dict[str, Format] = {
     ".arrow": "arrow",
     ".txt": "text",
 }
+LABELLED_ENDINGS = (
+    ".parquet",
+    *(end for end, kind in _ENDINGS.items() if kind not in ("parquet", "text")),
+)
+"""Endings of files whose rows have columns; Parquet, which says what is in it, first."""
 _WRITTEN_AS: dict[Format, Format] = {"text": "jsonl", "json": "jsonl", "arrow": "parquet"}
 """Formats whose rows are written in another: lines of text have no room for a second column, a list
 is not whole before its end, and one writer of columns with types is enough."""

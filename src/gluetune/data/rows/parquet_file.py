@@ -12,6 +12,8 @@ from gluetune.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+_BUFFER = 2**20
+"""Bytes of a column that are read at once: by default it is a whole row group, of any size."""
 
 
 class ParquetReader(ColumnarReader):
@@ -22,7 +24,7 @@ class ParquetReader(ColumnarReader):
         import pyarrow.parquet as pq
 
         try:
-            file = pq.ParquetFile(path)
+            file = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{name} cannot be read as Parquet: {error}") from error
         super().__init__(name, file.schema_arrow, _batches(file), wanted)

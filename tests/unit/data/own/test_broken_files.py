@@ -264,7 +264,7 @@ REMARKS = {
 def test_what_is_odd_is_remarked_and_does_not_stop(tmp_path: Path, remark: str) -> None:
     path = tmp_path / "train.csv"
     path.write_text(REMARKS[remark])
-    more = {"text_pair": "more"} if "more" in REMARKS[remark][:20] else {}
+    more: dict[str, Any] = {"text_pair": "more"} if "more" in REMARKS[remark][:20] else {}
     found = check_files(path, **more)
     assert found.are_good, found.findings
     assert any(remark in one for one in found.remarks), found.remarks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.own_files import own_config, reviews, write_csv
 
+from gluetune.data.own.digests import first_rows
 from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.data.own.splitting import held_out
+from gluetune.data.sources import without_held_out
 from gluetune.data.tables import fingerprint, label_array, notes_of
 from gluetune.errors import ConfigurationError, DataError
 
@@ -99,6 +102,15 @@ def test_what_labels_are_is_told_by_the_data_and_said(
     assert source.own.labels.kind == kind
     notes = " ".join(notes_of(source.read(source.task, "train")))
     assert f"default of kind {kind}" in notes
+
+
+def test_digits_of_other_scripts_are_names(tmp_path: Path) -> None:
+    """Python reads them as numbers, Arrow does not; no one file is read in two ways."""
+    assert labelled(tmp_path / "a.jsonl", ["\u0663", "\u0664"] * 9).task.labels == (
+        "\u0663",
+        "\u0664",
+    )
+    assert len(labelled(tmp_path / "b.jsonl", [" 1.5\x1f", "\u20032"] * 9).task.labels) == 0
 
 
 def test_stars_are_either(tmp_path: Path) -> None:
@@ -213,21 +225,49 @@ def test_arrow_tables_of_one_content_have_one_fingerprint(tmp_path: Path) -> Non
 def test_no_group_is_on_both_sides_and_every_class_is_trained_on(
     rows: list[tuple[int, int]], fraction: float, seed: int
 ) -> None:
-    strata, groups = (np.array(values, dtype=np.int64) for values in zip(*rows, strict=True))
+    strata, users = (np.array(values, dtype=np.int32) for values in zip(*rows, strict=True))
+    groups = first_rows(users.astype(np.uint64))
     held = held_out(strata, groups, fraction, seed)
     assert not set(groups[held]) & set(groups[~held])
     assert not held.all()
     assert (held == held_out(strata, groups, fraction, seed)).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30)), min_size=1, max_size=90),
+    fraction=st.floats(0.02, 0.95),
+    seed=st.integers(0, 9),
+)
+def test_a_split_is_that_of_all_draws_in_order(
+    rows: list[tuple[int, int]], fraction: float, seed: int
+) -> None:
+    strata, users = (np.array(values, dtype=np.int32) for values in zip(*rows, strict=True))
+    groups = first_rows(users.astype(np.uint64))
+    first = sorted(set(groups.tolist()))
+    draw = dict(zip(first, np.random.PCG64(seed).random_raw(len(first)).tolist(), strict=True))
+    expected = set()
+    for stratum in set(strata[first].tolist()):
+        order = sorted((row for row in first if strata[row] == stratum), key=draw.__getitem__)
+        reached = np.cumsum([(groups == row).sum() for row in order])
+        if len(order) > 1:
+            count = 1 + int(np.abs(reached[:-1] - fraction * reached[-1]).argmin())
+            expected.update(order[:count])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gluetune.data.own.splitting._AT_ONCE", 7)
+        held = held_out(strata, groups, fraction, seed)
+    assert set(groups[held].tolist()) == expected
+    assert held.tolist() == [row in expected for row in groups.tolist()]
+
+
 def test_a_split_is_stratified_to_the_nearest_row() -> None:
-    strata = np.repeat([0, 1, 2], [900, 90, 10])
-    held = held_out(strata, np.arange(1000), 0.1, 42)
+    strata = np.repeat(np.arange(3, dtype=np.int32), [900, 90, 10])
+    held = held_out(strata, np.arange(1000, dtype=np.int32), 0.1, 42)
     assert [int(held[strata == one].sum()) for one in range(3)] == [90, 9, 1]
 
 
 def test_the_draw_does_not_change_with_versions() -> None:
-    held = held_out(np.zeros(12, dtype=np.int64), np.arange(12), 0.25, 42)
+    held = held_out(np.zeros(12, dtype=np.int32), np.arange(12, dtype=np.int32), 0.25, 42)
     assert np.flatnonzero(held).tolist() == [4, 8, 10]
 
 
@@ -242,3 +282,22 @@ def test_a_group_and_the_same_text_stay_together(tmp_path: Path) -> None:
         ]
         assert not sides[0] & sides[1]
         assert sides[1]
+
+
+@pytest.mark.parametrize("label", [lambda n: "ab"[n % 2], lambda n: n / 7, lambda n: ["a", "b"]])
+@pytest.mark.parametrize("column", ["user", "text"])
+def test_what_is_held_out_of_train_keeps_groups_whole(
+    tmp_path: Path, column: str, label: Callable[[int], Any]
+) -> None:
+    rows = [{"text": f"text {n // 2}", "label": label(n), "user": n % 12} for n in range(120)]
+    more = {"group": "user"} if column == "user" else {}
+    config = own_config(jsonl(tmp_path / "a.jsonl", rows), holdout=0.3, **more)
+    source = source_of(tmp_path / "a.jsonl", holdout=0.3, **more)
+    train = source.read(source.task, "train")
+    sides = without_held_out(source, train, source.task, config)
+    assert sum(map(len, sides)) == len(train)
+    stays, held = ({rows[line - 1][column] for line in side["idx"].to_pylist()} for side in sides)
+    assert stays
+    assert held
+    assert not stays & held
+    assert 0.1 < len(sides[1]) / len(train) < 0.5
