@@ -105,14 +105,16 @@ def expected_remarks(train: list[dict[str, Any]], validation: list[dict[str, Any
     told = []
     if again:
         told.append(
-            f"{len(again)} rows of train repeat an earlier text, first train.jsonl:"
+            f"{len(again)} {'row' if len(again) == 1 else 'rows'} of train "
+            f"{'repeats' if len(again) == 1 else 'repeat'} an earlier text, first train.jsonl:"
             f"{again[0][0] + 1}, which repeats line {again[0][1] + 1}."
         )
     other = [number for number, at in again if train[number]["label"] != train[at]["label"]]
     if other:
         at = first[plain(train[other[0]]["text"])]
         told.append(
-            f"{len(other)} of them have another label, first train.jsonl:{other[0] + 1} "
+            f"{len(other)} of them {'has' if len(other) == 1 else 'have'} another label, "
+            f"first train.jsonl:{other[0] + 1} "
             f"({train[other[0]]['label']}; line {at + 1}: {train[at]['label']})."
         )
     stand = [n for n, row in enumerate(validation) if plain(row["text"]) in first]
