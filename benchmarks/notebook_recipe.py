@@ -5,7 +5,8 @@
 It is about scores: both sides' times are not compared here, for they were not taken side by side.
 Runs that FOLDER already holds are not repeated: the table is made from their records. The plain
 Trainer's scores come from files that `benchmarks/peers/notebook.py --output` wrote into
-`benchmarks/results/peers/`.
+`benchmarks/results/peers/`. Equal seeds are held against each other; they give both sides the same
+order of examples, not the same dropout masks nor the same new head.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from math import sqrt
 from pathlib import Path
-from typing import Any, NamedTuple
+from statistics import mean, stdev
+from typing import Any
+
+from scipy.stats import t as student
 
 import gluetune
 from gluetune.records import EpochRecord, Record
@@ -22,38 +27,20 @@ from gluetune.records import EpochRecord, Record
 PEERS = Path(__file__).parent / "results" / "peers"
 
 
-class Plan(NamedTuple):
-    """One run: the notebook's settings but for what is said here."""
-
-    task: str
-    micro_batch_size: int
-    fraction: float = 1.0
-    epochs: float = 5.0
-
-
-PLANS = (
-    Plan("cola", 16),
-    Plan("mrpc", 8),
-    Plan("stsb", 8),
-    Plan("rte", 4),
-    Plan("wnli", 8),
-    Plan("sst2", 16, fraction=0.1, epochs=1.0),
-)
-"""A micro-batch changes no step; small ones save padding where texts are long."""
-
-
 def main() -> None:
-    """Run what is missing and print the table."""
+    """Run what is missing and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", default=os.environ.get("GLUETUNE_DATA"))
     parser.add_argument("--runs", type=Path, default=Path("runs/notebook-recipe"))
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--tasks", nargs="*", default=[plan.task for plan in PLANS])
+    parser.add_argument("--tasks", nargs="*", default=["cola", "mrpc", "stsb", "rte"])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 42])
     parser.add_argument("--write", type=Path, default=None)
     options = parser.parse_args()
-    plans = [plan for plan in PLANS if plan.task in options.tasks]
     records = [
-        _run(plan, options.data, options.runs / plan.task, options.threads) for plan in plans
+        _run(task, seed, options.data, options.runs / f"{task}-{seed}", options.threads)
+        for task in options.tasks
+        for seed in options.seeds
     ]
     table = report(records)
     print(table)
@@ -62,14 +49,21 @@ def main() -> None:
 
 
 def report(records: list[Record]) -> str:
-    """Return the table as Markdown: each run, then the plain Trainer's on the same task."""
+    """Return the differences of equal seeds, and then each run, as Markdown."""
     lines = [
+        "| task | n | gluetune - plain Trainer, by seed | mean | 95% interval |",
+        "|---|---|---|---|---|",
+    ]
+    for task in dict.fromkeys(record.task for record in records):
+        lines.append(_difference_row(task, [one for one in records if one.task == task]))
+    lines += [
+        "",
         "| task | who | seed | validation by epoch | best | majority |",
         "|---|---|---|---|---|---|",
     ]
-    for record in records:
-        lines.append(_own_row(record))
-        lines += [_peer_row(peer) for peer in _peers(record.task)]
+    for task in dict.fromkeys(record.task for record in records):
+        lines += [_own_row(record) for record in records if record.task == task]
+        lines += [_peer_row(peer) for peer in _peers(task)]
     environment = records[0].environment
     assert environment is not None, "every run records its environment"
     versions = ", ".join(
@@ -79,20 +73,62 @@ def report(records: list[Record]) -> str:
     return "\n".join([*lines, "", where, ""])
 
 
-def _run(plan: Plan, data: str | None, folder: Path, threads: int | None) -> Record:
+def _difference_row(task: str, records: list[Record]) -> str:
+    """Hold the metric that the notebook chooses its best epoch by against each other, in points."""
+    metric = _deciding_metric(task)
+    peers = _peer_by_seed(task)
+    pairs = {
+        record.seed: 100 * (_best(record, metric) - _peer_best(peers[record.seed], metric))
+        for record in records
+        if record.seed in peers
+    }
+    found = list(pairs.values())
+    listed = ", ".join(
+        f"{value:+.1f} ({seed}, {peers[seed]['settings']['precision']})"
+        for seed, value in pairs.items()
+    )
+    middle = f"{mean(found):+.1f}" if found else "-"
+    return f"| {task}, {metric} | {len(found)} | {listed} | {middle} | {_interval(found)} |"
+
+
+def _interval(found: list[float]) -> str:
+    """Student's interval of the mean of differences; one difference has none."""
+    if len(found) < 2:
+        return "none"
+    half = float(student.ppf(0.975, len(found) - 1)) * stdev(found) / sqrt(len(found))
+    return f"{mean(found) - half:+.1f} to {mean(found) + half:+.1f}"
+
+
+def _deciding_metric(task: str) -> str:
+    return {"cola": "matthews_correlation", "stsb": "pearson"}.get(task, "accuracy")
+
+
+def _best(record: Record, metric: str) -> float:
+    return max(_value(epoch, metric) or 0.0 for epoch in record.epochs)
+
+
+def _peer_best(peer: dict[str, Any], metric: str) -> float:
+    return max(float(epoch[metric]) for epoch in peer["metrics_by_epoch"])
+
+
+def _peer_by_seed(task: str) -> dict[int, dict[str, Any]]:
+    """Return one run of the plain Trainer for each seed: in fp32 where there is one."""
+    by_preference = sorted(
+        _peers(task), key=lambda one: (one["settings"]["precision"] == "fp32", _threads(one))
+    )
+    return {int(one["settings"]["seed"]): one for one in by_preference}
+
+
+def _threads(peer: dict[str, Any]) -> int:
+    return int(peer["hardware"]["threads"])
+
+
+def _run(task: str, seed: int, data: str | None, folder: Path, threads: int | None) -> Record:
     if (folder / "record.json").exists():
         run = gluetune.Run(folder)
         return (run if run.status == "finished" else gluetune.train(resume=folder)).record
     return gluetune.train(
-        plan.task,
-        model="minilm",
-        data=data,
-        precision="fp32",
-        micro_batch_size=plan.micro_batch_size,
-        fraction=plan.fraction,
-        epochs=plan.epochs,
-        threads=threads,
-        output=folder,
+        task, model="minilm", data=data, seed=seed, threads=threads, output=folder
     ).record
 
 
@@ -131,8 +167,7 @@ def _peer_row(peer: dict[str, Any]) -> str:
     )
     best = epochs[peer["best_epoch"] - 1]
     values = " / ".join(_shown(best[name]) for name in names)
-    threads = peer["hardware"]["threads"]
-    who = f"plain Trainer, {settings['precision']}, {len(epochs)} epochs, {threads} threads"
+    who = f"plain Trainer, {settings['precision']}, {len(epochs)} epochs, {_threads(peer)} threads"
     return f"| {settings['task']} | {who} | {settings['seed']} | {by_epoch} | {values} | |"
 
 
