@@ -97,9 +97,11 @@ def test_an_unfinished_run_has_no_score_and_no_model(folder: Path) -> None:
         _ = run.model_path
 
 
-@pytest.mark.parametrize("place", ["nowhere", "."])
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, place: str) -> None:
-    with pytest.raises(RunError, match="is not a run"):
+@pytest.mark.parametrize(
+    ("place", "told"), [("nowhere", "There is no run .*nowhere"), (".", "is not a run")]
+)
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, place: str, told: str) -> None:
+    with pytest.raises(RunError, match=told):
         Run(tmp_path / place)
 
 
