@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 import torch
 
 import gluetune
-from gluetune.config import make_config
+from gluetune.config_checks import make_config
 from gluetune.data.sources import open_source
 from gluetune.modeling.checkpoints import find_checkpoint
 from gluetune.tasks import get_task

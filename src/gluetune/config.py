@@ -1,32 +1,29 @@
 """What a training is asked to do: one documented definition.
 
 The Python API, `--help`, YAML files and the saved run all come from `TrainConfig`. Defaults are
-those of Hugging Face's "Text classification on GLUE" notebook.
+those of Hugging Face's "Text classification on GLUE" notebook. What is checked beyond single fields
+is in `config_checks.py`.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     model_validator,
 )
 
-from gluetune.errors import ConfigurationError, Finding
 from gluetune.files import write_text
-from gluetune.tasks import get_task, is_task
+from gluetune.settings_files import dump_yaml
+from gluetune.tasks import is_task
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 ComputePath = Literal["unpadded", "grouped", "padded"]
@@ -50,31 +47,6 @@ MACHINE_SETTINGS = frozenset(
     {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes"}
 )
 """Settings that decide no more of a score than its last bits: they are no part of a recipe."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads 1e-6 as the number that it is in YAML 1.2; YAML 1.1 takes it for text."""
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes such text in quotes, so that it comes back as text."""
-
-
-for _class in (_Loader, _Dumper):
-    _class.add_implicit_resolver(
-        "tag:yaml.org,2002:float",
-        re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+$"),
-        list("+-0123456789"),
-    )
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """Quote and escape what YAML takes for a line break: unquoted, it would be read as a space."""
-    style = '"' if re.search("[\x85\u2028\u2029\ufeff]", text) else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)
 
 
 class TrainConfig(BaseModel):
@@ -292,9 +264,6 @@ class TrainConfig(BaseModel):
 FILE_SETTINGS = ("train_file", "validation_file", "test_file")
 """Settings that name a file of the user's own text."""
 
-_TEXT_FILE = re.compile(r"\.(csv|tsv|jsonl|ndjson|parquet|arrow)(\.gz|\.zst)?$")
-"""Names of labelled text; `.json` is not among them, since settings may be JSON too."""
-
 OWN_SETTINGS = (
     "validation_file",
     "test_file",
@@ -320,174 +289,6 @@ def own_name(source: str) -> str:
     return f"own-{name}" if is_task(name) else name
 
 
-def make_config(
-    values: Mapping[str, Any], *, places: Mapping[str, str] | None = None
-) -> TrainConfig:
-    """Check `values` and return them as a configuration.
-
-    `places` says where a value came from, by field ("--epochs", "recipe.yaml"). Raises
-    ConfigurationError that lists every mistake.
-    """
-    findings: list[Finding] = []
-    config: TrainConfig | None = None
-    try:
-        config = TrainConfig.model_validate(dict(values))
-    except ValidationError as error:
-        findings = [_finding(detail, places or {}) for detail in error.errors()]
-    task = values.get("task")
-    if values.get("train_file") is None and values.get("data_set") is None:
-        if not _is_text_file(task):
-            findings += _own_only_findings(values, places or {})
-        findings += _task_findings(task)
-    else:
-        findings += _own_findings(values)
-    if config is None or findings:
-        raise ConfigurationError.of(findings)
-    if config.is_own:
-        return config
-    return config.model_copy(update={"task": get_task(config.task).name})
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Return the settings in a YAML file. Raises ConfigurationError naming the file and line."""
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"There is no file {path}.", hint="Check --config.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}.") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or "it is not YAML"
-        raise ConfigurationError(
-            f"{place}: {problem}.", hint="Write lines as `name: value`."
-        ) from error
-    if not isinstance(values, dict):
-        raise ConfigurationError(
-            f"{path} holds no settings.", hint="Write lines as `name: value`, e.g. `epochs: 3`."
-        )
-    return {str(name).replace("-", "_"): value for name, value in values.items()}
-
-
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """Split `name=value` and read the value as YAML does: numbers, true, lists, else text."""
-    name, separator, value = text.partition("=")
-    if not separator or not name.strip():
-        raise ConfigurationError(f"--set {text!r} is not of the form name=value.")
-    try:
-        return name.strip(), yaml.load(value, Loader=_Loader)
-    except yaml.YAMLError:
-        return name.strip(), value
-
-
-def dump_yaml(values: Mapping[str, Any]) -> str:
-    """Return `values` as YAML that `read_config` reads back as they are."""
-    text: str = yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-    return text
-
-
 def flag_of(field: str) -> str:
     """Return the command line's name of a field."""
     return "TASK" if field == "task" else f"--{field.replace('_', '-')}"
-
-
-def _is_text_file(task: object) -> bool:
-    """Whether what stands in the task's place is a file of labelled text."""
-    return isinstance(task, str) and bool(_TEXT_FILE.search(task.strip().lower()))
-
-
-def _task_findings(task: object) -> list[Finding]:
-    if not isinstance(task, str) or not task.strip():
-        return []
-    if _is_text_file(task):
-        return [
-            Finding(
-                f"'{task}' is a file, not a task.",
-                f"Type: --train-file {shlex.quote(task.strip())}",
-            )
-        ]
-    if task.strip().endswith((".json", ".yaml", ".yml")):
-        return [Finding(f"'{task}' is a file, not a task.", f"Type: --config {task}")]
-    try:
-        spec = get_task(task.strip())
-    except ConfigurationError as error:
-        return list(error.findings)
-    if spec.train_split is None:
-        return [
-            Finding(
-                f"Task '{spec.name}' has no training split: it is answered by a model of "
-                f"'{spec.trained_as}'.",
-                f"Type: gluetune train {spec.trained_as}",
-            )
-        ]
-    return []
-
-
-def _own_only_findings(values: Mapping[str, Any], places: Mapping[str, str]) -> list[Finding]:
-    """Refuse what only the user's own text can be given, where there is none."""
-    return [
-        Finding(
-            f"{places.get(name, flag_of(name))} is for your own labelled text, and no file is "
-            "given.",
-            "Type for instance: --train-file reviews.csv --text review --label stars",
-        )
-        for name in OWN_SETTINGS
-        if values.get(name) not in (None, TrainConfig.model_fields[name].default)
-    ]
-
-
-def _own_findings(values: Mapping[str, Any]) -> list[Finding]:
-    """Refuse settings that contradict the user's own text."""
-    findings = []
-    if values.get("train_file") is not None and values.get("data_set") is not None:
-        findings.append(
-            Finding("--train-file and --data-set are both given.", "Leave one of them out.")
-        )
-    name = values.get("task")
-    if isinstance(name, str) and is_task(name.strip()):
-        findings.append(
-            Finding(
-                f"'{name}' is GLUE's, and text of your own is given too.",
-                "Leave it out, or give your task another name.",
-            )
-        )
-    if values.get("data") is not None:
-        findings.append(
-            Finding("--data says where GLUE lies; text of your own is given.", "Leave it out.")
-        )
-    of_files = {"validation_file", "test_file"} if values.get("data_set") is not None else set()
-    of_hub = {"train_split", "validation_split"} if values.get("data_set") is None else set()
-    findings += [
-        Finding(f"{flag_of(field)} goes with {other} only.", "Leave it out.")
-        for fields, other in ((of_files, "--train-file"), (of_hub, "--data-set"))
-        for field in sorted(fields)
-        if values.get(field) is not None
-    ]
-    return findings
-
-
-def _finding(detail: Any, places: Mapping[str, str]) -> Finding:
-    field = str(detail["loc"][0]) if detail["loc"] else ""
-    place = places.get(field, field)
-    if detail["type"] == "extra_forbidden":
-        known = [name for name in TrainConfig.model_fields if name != "output"]
-        near = difflib.get_close_matches(field, known, n=1, cutoff=0.5)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Settings: {', '.join(known)}."
-        return Finding(f"{place}: there is no setting '{field}'.", hint)
-    if detail["type"] == "missing":
-        return Finding(
-            f"No {field} is given.",
-            "Type for instance: gluetune train cola, or --train-file FILE, or --config FILE.",
-        )
-    problem = detail["msg"][0].lower() + detail["msg"][1:]
-    return Finding(f"{place} = {detail['input']!r}: {problem}.", _example(field))
-
-
-def _example(field: str) -> str:
-    """Say what a setting is, and how it is typed."""
-    about = TrainConfig.model_fields.get(field)
-    if about is None or about.description is None:
-        return ""
-    value = "VALUE" if about.default is None else about.default
-    return f"{about.description} Type: {flag_of(field)} {value}"

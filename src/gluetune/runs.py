@@ -19,10 +19,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gluetune.config import MACHINE_SETTINGS, TrainConfig, make_config, read_config
+from gluetune.config import MACHINE_SETTINGS, TrainConfig
+from gluetune.config_checks import make_config
 from gluetune.errors import RunError
 from gluetune.predictions import Predictions, kept_fingerprint
 from gluetune.records import Record, Status, read_record
+from gluetune.settings_files import read_settings
 from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ class Run:
     @property
     def config(self) -> TrainConfig:
         """What was decided."""
-        return make_config(read_config(self.folder.config))
+        return make_config(read_settings(self.folder.config))
 
     @property
     def task(self) -> TaskSpec:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gluetune.config import TrainConfig, make_config
+from gluetune.config import TrainConfig
+from gluetune.config_checks import make_config
 
 WORDS = ("good", "bad", "dull", "fine", "long", "odd", "grand", "plain")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gluetune.config import make_config
+from gluetune.config_checks import make_config
 from gluetune.records import (
     BestRecord,
     DataRecord,

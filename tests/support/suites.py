@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gluetune.config import make_config
+from gluetune.config_checks import make_config
 from gluetune.records import (
     BestRecord,
     DataRecord,

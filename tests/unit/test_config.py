@@ -9,15 +9,10 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gluetune.config import (
-    TrainConfig,
-    flag_of,
-    make_config,
-    own_name,
-    parse_assignment,
-    read_config,
-)
+from gluetune.config import TrainConfig, flag_of, own_name
+from gluetune.config_checks import make_config
 from gluetune.errors import ConfigurationError
+from gluetune.settings_files import parse_assignment, read_settings
 from gluetune.tasks import GLUE_TASKS
 
 
@@ -192,7 +187,7 @@ def test_what_is_not_yaml_is_told_with_file_and_line(tmp_path: Path, text: str, 
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     with pytest.raises(ConfigurationError) as caught:
-        read_config(path)
+        read_settings(path)
     assert str(caught.value).startswith(f"{path}{place}: ")
     assert "name: value" in str(caught.value)
 
@@ -202,23 +197,23 @@ def test_a_file_without_settings_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     with pytest.raises(ConfigurationError, match="holds no settings"):
-        read_config(path)
+        read_settings(path)
 
 
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="There is no file"):
-        read_config(tmp_path / "absent.yaml")
+        read_settings(tmp_path / "absent.yaml")
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        read_config(tmp_path)
+        read_settings(tmp_path)
     (tmp_path / "latin").write_bytes("modèle: x".encode("latin-1"))
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        read_config(tmp_path / "latin")
+        read_settings(tmp_path / "latin")
 
 
 def test_a_file_may_write_names_as_flags_and_numbers_as_2e_5(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("task: cola\nlearning-rate: 3e-5\nset:\n  adam_epsilon: 1e-6\n")
-    config = make_config(read_config(path))
+    config = make_config(read_settings(path))
     assert config.learning_rate == 3e-5
     assert config.set == {"adam_epsilon": 1e-6}, "YAML 1.1 reads 1e-6 as text"
 
@@ -331,7 +326,7 @@ def test_a_saved_configuration_reads_back_equal(tmp_path: Path, values: dict[str
     config = make_config(values)
     path = tmp_path / "config.yaml"
     config.save(path)
-    assert make_config(read_config(path)) == config
+    assert make_config(read_settings(path)) == config
 
 
 def test_the_round_trip_covers_every_field() -> None:

@@ -19,7 +19,8 @@ import gluetune
 from gluetune.cli import run_glue
 from gluetune.cli.app import app
 from gluetune.cli.options import given_settings
-from gluetune.config import TrainConfig, make_config
+from gluetune.config import TrainConfig
+from gluetune.config_checks import make_config
 from gluetune.errors import ConfigurationError
 
 FROM_NOTEBOOK = ROOT / "docs" / "from-the-notebook.md"

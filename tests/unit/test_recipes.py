@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gluetune.config import make_config
+from gluetune.config_checks import make_config
 from gluetune.errors import ConfigurationError
 from gluetune.recipes import RECIPES, SMALL_TASKS, get_recipe
 from gluetune.tasks import GLUE_TASKS

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gluetune.config import make_config
+from gluetune.config_checks import make_config
 from gluetune.errors import ConfigurationError, RunError
 from gluetune.records import BestRecord, EpochRecord, Record, ScoreRecord, Status, now
 from gluetune.runs import Run, default_folder

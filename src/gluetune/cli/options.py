@@ -14,8 +14,9 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
-from gluetune.config import OWN_SETTINGS, TrainConfig, flag_of, parse_assignment
+from gluetune.config import OWN_SETTINGS, TrainConfig, flag_of
 from gluetune.errors import ConfigurationError, Finding
+from gluetune.settings_files import parse_assignment
 
 CLUSTER_PANEL = "A cluster"
 _PANELS = {

@@ -66,7 +66,7 @@ def _flag(name: str, value: Any, paths: LocalPaths) -> list[str]:
 
 def _typed(value: Any, paths: LocalPaths) -> str:
     """Return a value as `--set` reads it: text as it is, where YAML reads it as that text."""
-    from gluetune.config import parse_assignment
+    from gluetune.settings_files import parse_assignment
 
     hidden = paths.hide_within(value)
     if isinstance(hidden, str) and parse_assignment(f"x={hidden}")[1] == hidden:

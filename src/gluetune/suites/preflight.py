@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from gluetune.config import MACHINE_SETTINGS, TrainConfig, make_config
+from gluetune.config import MACHINE_SETTINGS, TrainConfig
+from gluetune.config_checks import make_config
 from gluetune.data.sample_source import SAMPLES
 from gluetune.data.sources import Source, open_source
 from gluetune.data.splits import require_split

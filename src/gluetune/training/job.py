@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import TemplateError
 from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallback, TrainerState
 
-from gluetune.config import make_config, read_config
+from gluetune.config_checks import make_config
 from gluetune.errors import GluetuneError, Pruned
 from gluetune.evaluation.processes import Processes
 from gluetune.evaluation.scoring import Evaluation
@@ -33,6 +33,7 @@ from gluetune.records import (
 )
 from gluetune.reporting.pages import report
 from gluetune.runs import Run, RunFolder
+from gluetune.settings_files import read_settings
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore
 from gluetune.training.flow import Flow
@@ -198,7 +199,7 @@ class Job:
     def _change_config(self, **changed: Any) -> None:
         if not self.processes.is_first:
             return
-        config = make_config(read_config(self.folder.config))
+        config = make_config(read_settings(self.folder.config))
         config.model_copy(update=changed).save(self.folder.config)
 
     def _note_micro_batch(self, trainer: RunTrainer) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gluetune.config import FILE_SETTINGS, TrainConfig, make_config, read_config
+from gluetune.config import FILE_SETTINGS, TrainConfig
+from gluetune.config_checks import make_config
 from gluetune.data.own.frames import as_file
 from gluetune.errors import ConfigurationError, Finding, GluetuneError
 from gluetune.recipes import Recipe, get_recipe
+from gluetune.settings_files import read_settings
 from gluetune.training.arguments import check_set
 
 
@@ -29,7 +31,7 @@ def merge_settings(
     if isinstance(config, TrainConfig):
         values = config.model_dump(exclude_unset=True)
     elif config is not None:
-        values = read_config(Path(config))
+        values = read_settings(Path(config))
         places = {name: f"{config}: {name}" for name in values}
     if task is not None:
         settings = {"task": task, **settings}

@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gluetune.config import TrainConfig, dump_yaml, read_config
+from gluetune.config import TrainConfig
 from gluetune.errors import RunError
 from gluetune.files import write_text
 from gluetune.runs import model_slug
+from gluetune.settings_files import dump_yaml, read_settings
 from gluetune.tuning.objective import Select, Selector
 from gluetune.tuning.space import Space
 
@@ -118,7 +119,7 @@ def begin_or_go_on(
     """
     asked = json.loads(json.dumps(settings.asked(), default=str))
     if folder.settings.exists():
-        kept = read_config(folder.settings)
+        kept = read_settings(folder.settings)
         _check_same(folder, kept.get("asked"), asked)
         _check_same_data(folder, kept["found"]["fingerprints"], found["fingerprints"])
         return dict(kept["found"])

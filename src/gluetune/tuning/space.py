@@ -18,8 +18,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from gluetune.config import TrainConfig, make_config, read_config
+from gluetune.config import TrainConfig
+from gluetune.config_checks import make_config
 from gluetune.errors import ConfigurationError, Finding
+from gluetune.settings_files import read_settings
 
 Value = bool | int | float | str | None
 TUNABLE = (
@@ -137,7 +139,7 @@ def with_parameters(base: TrainConfig, parameters: Mapping[str, Any]) -> TrainCo
 def read_space(path: Path) -> Space:
     """Read a space from a YAML file. Raises ConfigurationError with every mistake in it."""
     try:
-        values = read_config(path)
+        values = read_settings(path)
     except ConfigurationError as error:
         hint = error.findings[0].hint.replace("--config", "--space").replace("epochs: 3", _SHORT)
         raise ConfigurationError(error.findings[0].message, hint=hint) from error

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from gluetune.cli.train import render_run
-from gluetune.config import make_config
+from gluetune.config_checks import make_config
 from gluetune.records import (
     BestRecord,
     DataRecord,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from tests.support.trainings import Bench
 
-from gluetune.config import make_config
+from gluetune.config_checks import make_config
 from gluetune.publishing.card import make_card
 from gluetune.publishing.commands import repeat_command
 from gluetune.publishing.local_paths import LocalPaths, base_name

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import gluetune
 from gluetune.cli.app import app
-from gluetune.config import make_config
+from gluetune.config_checks import make_config
 from gluetune.errors import RunError
 from gluetune.metrics import score_task
 from gluetune.predictions import Predictions

@@ -11,7 +11,7 @@ import torch
 from tests.support.trainings import Bench
 
 import gluetune
-from gluetune.config import make_config
+from gluetune.config_checks import make_config
 from gluetune.errors import ConfigurationError, GluetuneError
 from gluetune.evaluation import devices
 from gluetune.training.preflight import prepare

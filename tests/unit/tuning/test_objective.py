@@ -10,7 +10,8 @@ import pytest
 from tests.support.trainings import Bench, outcome
 
 import gluetune
-from gluetune.config import TrainConfig, make_config
+from gluetune.config import TrainConfig
+from gluetune.config_checks import make_config
 from gluetune.errors import ConfigurationError, Pruned, TrainingError
 from gluetune.records import EpochRecord, Record, now
 from gluetune.runs import Run
@@ -201,6 +202,6 @@ def test_a_trial_is_worth_its_best_epoch_and_not_its_last() -> None:
 def test_a_configuration_needs_nothing_else(tmp_path: Path, config: TrainConfig) -> None:
     """It goes through YAML and back: what config.yaml says is all that there is."""
     config.save(tmp_path / "config.yaml")
-    from gluetune.config import read_config
+    from gluetune.settings_files import read_settings
 
-    assert make_config(read_config(tmp_path / "config.yaml")) == config
+    assert make_config(read_settings(tmp_path / "config.yaml")) == config

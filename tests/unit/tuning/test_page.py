@@ -14,7 +14,7 @@ from tests.support.html_pages import HOSTILE, Page
 from tests.support.run_folders import write_run
 from tests.unit.reporting.test_browser import CHROMIUM, console_of
 
-from gluetune.config import make_config
+from gluetune.config_checks import make_config
 from gluetune.reporting.search_plots import (
     BOTTOM,
     HEIGHT,

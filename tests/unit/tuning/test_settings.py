@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from gluetune.config import make_config, read_config
+from gluetune.config_checks import make_config
 from gluetune.errors import ConfigurationError, RunError
+from gluetune.settings_files import read_settings
 from gluetune.tuning.options import make_options
 from gluetune.tuning.settings import SearchFolder, SearchSettings, begin_or_go_on, check_folder
 from gluetune.tuning.space import parse_space
@@ -62,7 +63,7 @@ def test_a_folder_keeps_what_was_found_when_the_search_began(tmp_path: Path) -> 
     assert begin_or_go_on(folder, _settings(), FOUND) == FOUND
     other = {**FOUND, "resolved": {"threads": 1}}
     assert begin_or_go_on(folder, _settings(), other) == FOUND
-    assert read_config(folder.settings)["asked"]["space"]["epochs"] == [1, 2]
+    assert read_settings(folder.settings)["asked"]["space"]["epochs"] == [1, 2]
 
 
 def test_a_folder_of_another_search_is_refused_and_the_difference_told(tmp_path: Path) -> None:

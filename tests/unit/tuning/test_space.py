@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gluetune.config import dump_yaml, make_config
+from gluetune.config_checks import make_config
 from gluetune.errors import ConfigurationError
+from gluetune.settings_files import dump_yaml
 from gluetune.tuning.space import (
     Choice,
     Range,

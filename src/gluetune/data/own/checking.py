@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gluetune.config import FILE_SETTINGS, TrainConfig, make_config
+from gluetune.config import FILE_SETTINGS, TrainConfig
+from gluetune.config_checks import make_config
 from gluetune.data.own.frames import as_file
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.source import OwnTask, read_own
