@@ -15,7 +15,7 @@ from tests.support.processes import finish, start
 
 from gluetune.errors import CheckpointError, ConfigurationError
 from gluetune.evaluation.predictor import Predictor
-from gluetune.serving.server import serve
+from gluetune.serving.server import _listening, serve
 
 
 def test_it_answers_until_a_signal_and_leaves_with_0(emotions: Predictor) -> None:
@@ -34,6 +34,14 @@ def test_it_answers_until_a_signal_and_leaves_with_0(emotions: Predictor) -> Non
     process.send_signal(signal.SIGTERM)
     code, out, err = finish(process)
     assert (code, out.strip(), err) == (0, "Stopped.", "")
+
+
+def test_an_answer_does_not_wait_for_the_client_to_acknowledge_its_head() -> None:
+    with _listening("127.0.0.1", 0) as listener:
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_port_that_is_taken_is_told_before_the_model_is_loaded() -> None:
