@@ -169,7 +169,7 @@ def report(found: Mapping[tuple[str, int], Load], long: Held, options: argparse.
         "Requests of one text each, a second; in parentheses the milliseconds within which half "
         "and 99% of them were answered.",
         "",
-        "| | " + " | ".join(f"{count} clients" for count in options.clients) + " |",
+        "| | " + " | ".join(f"{count} client{'s' * (count != 1)}" for count in options.clients) + " |",
         "|---" * (1 + len(options.clients)) + "|",
     ]
     for name in names:
