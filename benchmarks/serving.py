@@ -27,6 +27,8 @@ from pathlib import Path
 
 from benchmarks.load import Load, press
 
+from gluetune.records import plural
+
 TASK = "sst2"
 _PATIENCE = 120.0
 
@@ -169,7 +171,7 @@ def report(found: Mapping[tuple[str, int], Load], long: Held, options: argparse.
         "Requests of one text each, a second; in parentheses the milliseconds within which half "
         "and 99% of them were answered.",
         "",
-        "| | " + " | ".join(f"{count} client{'s' * (count != 1)}" for count in options.clients) + " |",
+        "| | " + " | ".join(plural(count, "client") for count in options.clients) + " |",
         "|---" * (1 + len(options.clients)) + "|",
     ]
     for name in names:
