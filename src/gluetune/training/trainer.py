@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -86,6 +87,7 @@ class Trainer(transformers.Trainer):
         self._way = ExitStack()
         self._path: ComputePath = "padded"
         self._is_checked = False
+        self._held: tuple[weakref.ref[nn.Module], ComputePath] | None = None
         self._weights: int | None = None
         self._shares: Shares | None = None
 
@@ -249,8 +251,7 @@ class Trainer(transformers.Trainer):
     def _check_path(self, inputs: Mapping[str, Any]) -> None:
         """Hold the fast logits against the padded ones once, and fall back where they differ."""
         while not self._is_checked and is_mixed(inputs):
-            some = sample(inputs, min(_CHECKED, max(2, self.micro_batch_size)))
-            problem = disagreement(self.model, self._prepare_inputs(some), self._path)
+            problem = self._problem(inputs)
             if not problem:
                 self._is_checked = True
                 self._way.enter_context(computing(self.model, self._path, self._masks))
@@ -261,6 +262,16 @@ class Trainer(transformers.Trainer):
             self.compute = slower
             self._take(slower)
             self.on_fallback(slower, note)
+
+    def _problem(self, inputs: Mapping[str, Any]) -> str:
+        """Say how the logits by this path differ; what the model has passed is not asked again."""
+        if self._held is not None and (self._held[0](), self._held[1]) == (self.model, self._path):
+            return ""
+        some = sample(inputs, min(_CHECKED, max(2, self.micro_batch_size)))
+        problem = disagreement(self.model, self._prepare_inputs(some), self._path)
+        if not problem:
+            self._held = weakref.ref(self.model), self._path
+        return problem
 
     def _accumulate(
         self,

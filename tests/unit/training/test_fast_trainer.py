@@ -154,6 +154,12 @@ def test_the_path_is_checked_once_and_named(
     assert asked == ["unpadded"]
     assert paths == ["unpadded"] * 20
     assert trainer.compute_path == "padded", "afterwards the model is plain"
+    for _ in range(2):
+        trainer.predict(make_data(model, 9))
+    assert asked == ["unpadded"]
+    trainer.model = load_tiny(folder, "bert")
+    trainer.predict(make_data(model, 9))
+    assert asked == ["unpadded"] * 2, "another model is held against itself"
 
 
 def _watch_paths(trainer: Any) -> list[str]:
