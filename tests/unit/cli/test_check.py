@@ -88,3 +88,12 @@ def test_a_file_in_the_working_folder_is_called_as_it_is_typed(
         "wrong: reviews.csv has no column 'txet'. Its columns: text, label. "
         "Did you mean 'text'? Type: --text text"
     )
+
+
+def test_no_name_of_a_column_drives_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text("te\x1b[2Jxt,label\na,b\n")
+    code, told = typed(path)
+    assert code == 2
+    assert "\x1b" not in told
+    assert "Type: --text 'te\u241b[2Jxt'" in told
