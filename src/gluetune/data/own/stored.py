@@ -63,12 +63,13 @@ def store(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Stored:
     folder = cache_folder() / "rows"
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".arrow") as file:
+        # Without a name where the system can do that: nothing is left behind, however the process
+        # ends. The mapping outlives the file.
+        with tempfile.TemporaryFile(dir=folder) as file:
             with pa.ipc.new_stream(file, schema) as writer:
                 for batch in batches:
                     writer.write_batch(batch)
             file.flush()
-            # The mapping outlives the name: nothing is left behind, however the process ends.
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     stored = Stored(pa.ipc.open_stream(pa.py_buffer(mapping)).read_all(), mapping)
     stored.let_go()  # where each batch begins has been read
