@@ -10,7 +10,9 @@ from tests.support.own_files import reviews, write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from typer.testing import CliRunner
 
+from gluetune import check_files
 from gluetune.cli.app import app
+from gluetune.errors import ConfigurationError
 
 
 def typed(*words: object) -> tuple[int, str]:
@@ -56,6 +58,13 @@ def test_texts_that_are_too_long_for_a_model_are_counted(tmp_path: Path) -> None
     assert "longer" not in typed(path)[1]
     code, told = typed(path, "--model", tmp_path / "nothing")
     assert code != 0
+
+
+def test_a_length_that_the_model_does_not_take_is_refused_as_by_train(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "reviews.csv", reviews())
+    model = write_tiny_checkpoint(tmp_path / "bert", "bert")
+    with pytest.raises(ConfigurationError, match=r"--max-length 999: \S+ takes at most \d+ tokens"):
+        check_files(path, model=str(model), max_length=999)
 
 
 def test_columns_and_kinds_are_flags(tmp_path: Path) -> None:
