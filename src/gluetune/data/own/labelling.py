@@ -127,7 +127,7 @@ def _not_numbers(rows: RawRows, labels: Labels, known_from: str) -> _Find:
 def _not_classes(rows: RawRows, labels: Labels, known_from: str) -> _Find:
     if not all(are_single(batch["labels"]).all() for batch in rows.batches("labels")):
         return _several
-    whose = known_from or ("the schema" if rows.class_names is not None else "")
+    whose = known_from or ("the schema" if rows.class_names == labels.names else "")
     known = _class_numbers(rows, labels)
     counts = np.zeros(len(labels.names), dtype=np.int64)
     for ids in class_ids(rows, labels):

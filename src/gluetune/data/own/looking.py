@@ -75,8 +75,7 @@ def _place(rows: RawRows, row: int) -> str:
 
 
 def _short_place(rows: RawRows, row: int) -> str:
-    line = rows.short_place(rows.line(row))
-    return f"line {line}" if len(rows.parts) == 1 else line
+    return rows.short_place(rows.line(row))
 
 
 def _shown(label: list[str]) -> str:

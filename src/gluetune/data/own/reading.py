@@ -104,8 +104,10 @@ class RawRows:
         return self.parts[after - 1].place(line)
 
     def short_place(self, line: int) -> str:
-        """Return where a row stands, behind another that has been placed."""
-        return str(line) if len(self.parts) == 1 else self.place(line)
+        """Return where a row stands, behind another that has been placed: "line 7", "row 7"."""
+        if len(self.parts) > 1:
+            return self.place(line)
+        return f"{self.parts[0].separator.strip(', ').replace(':', 'line')} {line}"
 
     def keep(self, mask: NDArray[np.bool_]) -> RawRows:
         """Return the rows that `mask`, shape (rows,), says."""

@@ -323,6 +323,14 @@ def test_what_is_odd_is_remarked_and_does_not_stop(tmp_path: Path, remark: str) 
     assert any(remark in one for one in found.remarks), found.remarks
 
 
+def test_a_row_of_parquet_repeats_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    path.write_bytes(_parquet([*_TYPED, {"text": "t 2", "label": 1}]))
+    told = " ".join(check_files(path).remarks)
+    assert ", row 9, which repeats row 3." in told
+    assert "(1; row 3: 0)." in told
+
+
 def test_overlap_of_files_is_remarked_with_its_count(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("train.csv", "valid.csv", "test.csv")]
     paths[0].write_text(GOOD)
