@@ -148,7 +148,8 @@ class _Batch:
 def read_rows(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) -> RawRows | None:
     """Read a file, or several as one. What is wrong is added to `problems`.
 
-    None where no row could be read, or not every file. Raises StorageError where the disk is full.
+    None where no row could be read, or not every file. Raises StorageError where the cache
+    takes no rows.
     """
     paths = [paths] if isinstance(paths, Path) else paths
     name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
