@@ -165,6 +165,20 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gluetune"
 
 
+def cache_part(name: str) -> Path:
+    """Return a folder of gluetune's cache, made if need be. Raises StorageError where it cannot."""
+    folder = cache_folder() / name
+    try:
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{folder}, a part of the cache, cannot be made: {error.strerror}.",
+            hint="Type where it may lie: export GLUETUNE_CACHE=DIR",
+        ) from error
+    return folder
+
+
 def _replace_folder(path: Path, new: Path) -> None:
     """Put `new` at `path`. What stood there is moved aside first: deleting could be cut short."""
     old = path.parent / f".{path.name}.replaced"

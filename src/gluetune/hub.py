@@ -42,8 +42,10 @@ _PATIENCE = 2.0
 """Seconds for which 429 and 5xx answers are tried again; more than this is not waited for."""
 
 _SHARD = re.compile(
-    r"(?P<split>[^.]+?)(-(?P<index>\d{5})-of-(?P<count>\d{5}))?(?P<ending>\.[a-z]+)(\.gz|\.zst)?"
+    r"(?P<split>[^.]+?)(-\d{5}-of-(?P<count>\d{5})(-[0-9a-f]{16})?)?"
+    r"(?P<ending>\.[a-z]+)(\.gz|\.zst)?"
 )
+"""Behind the count stands a fingerprint where `datasets` before 2.14 pushed the file."""
 _DESCRIPTIONS = re.compile(r"(.*/)?(dataset_infos?|dataset_dict|state)\.json")
 """Files that `datasets` writes beside the data."""
 
@@ -95,7 +97,7 @@ def download_data_files(
     for folder in folders:
         try:
             return _data_files(asked, folder, endings)
-        except _NoDataFilesError:
+        except (_NoDataFilesError, _NoneCachedError):
             if folder == folders[-1]:
                 raise
     raise ValueError("no folder is named")
@@ -103,6 +105,10 @@ def download_data_files(
 
 class _NoDataFilesError(DataError):
     """A folder of a data set has no data files."""
+
+
+class _NoneCachedError(HubError):
+    """The Hub cannot be reached, and a folder of the copy in the cache has no data files."""
 
 
 def _data_files(asked: Asked, folder: str, endings: Sequence[str]) -> dict[str, list[Path]]:
@@ -174,7 +180,8 @@ def _without_cache(failure: UnreachableError, problem: Exception) -> HubError:
     if not isinstance(problem, GluetuneError) and not hasattr(problem, "snapshot_path"):
         return failure
     message, hint = failure.findings[0].message, failure.findings[0].hint
-    return HubError(f"{message} The copy in the local cache is not whole.", hint=hint)
+    kind = _NoneCachedError if isinstance(problem, _NoDataFilesError) else HubError
+    return kind(f"{message} The copy in the local cache is not whole.", hint=hint)
 
 
 def _names_on_hub(asked: Asked) -> list[str]:

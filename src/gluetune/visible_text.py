@@ -11,6 +11,11 @@ def visible(text: str) -> str:
     return text.translate(_PICTURES)
 
 
+def visible_lines(text: str) -> str:
+    """Return `text` as `visible` does, but for its line breaks: they stay."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
 def from_here(text: str) -> str:
     """Return `text` with paths inside the working folder as one types them there."""
     here = re.escape(f"{Path.cwd()}/".replace("//", "/"))

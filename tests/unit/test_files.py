@@ -14,6 +14,7 @@ import pytest
 from gluetune.errors import RunError, StorageError
 from gluetune.files import (
     cache_folder,
+    cache_part,
     disk_errors,
     link_or_copy,
     locked,
@@ -249,3 +250,14 @@ def test_the_cache_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPat
     assert cache_folder() == Path("/xdg/gluetune")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "gluetune"
+
+
+def test_a_cache_that_cannot_be_made_is_told_with_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GLUETUNE_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(StorageError, match=r"rows, a part of the cache, cannot be made: Not a dir"):
+        cache_part("rows")
+    monkeypatch.setenv("GLUETUNE_CACHE", str(tmp_path / "cache"))
+    assert cache_part("rows").is_dir()

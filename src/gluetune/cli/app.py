@@ -33,7 +33,7 @@ from gluetune.cli.submit import submit
 from gluetune.cli.suite import suite
 from gluetune.cli.train import train
 from gluetune.errors import GluetuneError
-from gluetune.visible_text import from_here
+from gluetune.visible_text import from_here, visible_lines
 
 _GRACE = 5.0
 """Seconds that a silent process leaves the one that tells: torchrun ends all when one has ended."""
@@ -105,9 +105,8 @@ def tell(error: GluetuneError) -> None:
     """Print what went wrong and what to type, on standard error."""
     console = Console(stderr=True)
     for finding in error.findings:
+        message, hint = visible_lines(from_here(finding.message)), visible_lines(finding.hint)
         # Soft wrap: a path that is broken over two lines cannot be copied.
-        console.print(
-            Text("error: ", "bold red").append(from_here(finding.message), ""), soft_wrap=True
-        )
-        if finding.hint:
-            console.print(Text(f"       {finding.hint}", style="dim"), soft_wrap=True)
+        console.print(Text("error: ", "bold red").append(message, ""), soft_wrap=True)
+        if hint:
+            console.print(Text(f"       {hint}", style="dim"), soft_wrap=True)

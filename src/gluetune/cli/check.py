@@ -94,7 +94,7 @@ def _print(console: Console, found: CheckedFiles) -> None:
             Text("wrong: ", "bold red").append(_shown(finding.message), ""), soft_wrap=True
         )
         if finding.hint:
-            console.print(Text(f"       {finding.hint}", style="dim"), soft_wrap=True)
+            console.print(Text(f"       {visible(finding.hint)}", style="dim"), soft_wrap=True)
     for name, kinds in found.left_out.items():
         if found.are_good:
             rows = ", ".join(counted(kind, count) for kind, count in kinds.items())

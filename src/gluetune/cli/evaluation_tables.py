@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -57,9 +58,10 @@ def diagnosis_tables(found: Diagnosis) -> Iterator[Table | Text]:
 
 
 def _table(title: str, head: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(visible(title)), title_justify="left")
     for number, name in enumerate(head):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+        plain = Text(visible(name))
+        table.add_column(plain, justify="right" if number else "left", overflow="fold")
     return table
 
 
@@ -97,7 +99,7 @@ def _confusion(task: TaskSpec, split: str, predictions: Predictions) -> Table:
     matrix = confusion_matrix(predictions.labels, predictions.predicted, task.num_labels)
     for row, counts in zip(class_table(task, predictions), matrix, strict=True):
         rates = (shown(value) for value in (row.precision, row.recall, row.f1))
-        table.add_row(row.name, *(f"{int(count):,}" for count in counts), *rates)
+        table.add_row(Text(visible(row.name)), *(f"{int(count):,}" for count in counts), *rates)
     return table
 
 
@@ -149,7 +151,7 @@ def _hardest(found: Measured, task: TaskSpec, split: str, count: int) -> Table:
             sure = probabilities(predictions.logits[row]).max()
             said = (said[0], f"{said[1]} ({sure:.3f})")
         shown_texts = [_cut(str(texts[column][int(row)])) for column in task.text_columns]
-        cells = [str(predictions.index[row]), *said, "\n".join(shown_texts)]
+        cells = [str(predictions.index[row]), *map(visible, said), "\n".join(shown_texts)]
         table.add_row(*map(Text, cells))
     return table
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from gluetune.errors import ConfigurationError
 from gluetune.records import plural, shown
-from gluetune.visible_text import from_here
+from gluetune.visible_text import from_here, visible
 
 if TYPE_CHECKING:
     from gluetune.exports import ExportRecord
@@ -67,7 +68,7 @@ def _render(console: Console, record: ExportRecord) -> None:
     rows = sum(record.rows.values())
     threads = plural(record.threads, "thread")
     title = f"{record.task} on {from_here(record.data)} ({rows:,} rows), {threads}"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(visible(title)), title_justify="left")
     table.add_column("")
     for name in ("score", "rows/s", "MB", "largest difference", "other labels"):
         table.add_column(name, justify="right")

@@ -16,6 +16,7 @@ from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
 from gluetune.errors import ConfigurationError, Finding, GluetuneError
 from gluetune.recipes import RECIPES
 from gluetune.records import best_epoch, shown
+from gluetune.visible_text import visible_lines
 
 if TYPE_CHECKING:
     from gluetune.records import EpochRecord, Record
@@ -149,7 +150,7 @@ def render_run(console: Console, run: Run) -> None:
     console.print(_epochs(record))
     console.print(held_against(record))
     for note in record.notes:
-        console.print(Text(f"note: {note}"))
+        console.print(Text(f"note: {visible_lines(note)}"))
     if warning := _warning(record):
         console.print(Text(warning, style="yellow"))
     console.print(_next_steps(run), soft_wrap=True)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from gluetune.data.tables import fingerprint, label_array
 from gluetune.errors import ConfigurationError
-from gluetune.files import cache_folder, disk_errors
+from gluetune.files import cache_part, disk_errors
 from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -64,16 +64,15 @@ def encode(
     what comes out, the cache too, is the same; `progress` shows a bar on standard error.
 
     Raises ConfigurationError when `max_length` leaves no room for text, and StorageError when the
-    cache's disk is full.
+    cache's disk is full or takes no folder.
     """
     import datasets
 
     _check_room(task, tokenizer, max_length)
     texts = table.select(task.text_columns).rename_columns(_names(task))
     key = _cache_key(texts, tokenizer, max_length)
-    folder = cache_folder() / "tokens"
+    folder = cache_part("tokens")
     with _progress_bars(progress), disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         with _rows_for(processes, texts, folder) as rows, _same_environment():
             tokens = rows.map(
                 lambda rows: _tokenize(rows, task, tokenizer, max_length),

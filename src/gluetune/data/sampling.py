@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from gluetune.data.own.splitting import held_out, rarest_labels
+from gluetune.data.own.splitting import held_out, rarest_labels, strata_of_numbers
 from gluetune.data.tables import label_array
 from gluetune.errors import ConfigurationError
 from gluetune.tasks import TaskSpec
@@ -88,5 +88,4 @@ def _strata(labels: npt.NDArray[np.int64 | np.float32], task: TaskSpec) -> npt.N
         return rarest_labels(lambda: [labels])
     if not task.is_regression or not len(labels):
         return labels
-    edges = np.quantile(labels.astype(np.float64), np.linspace(0, 1, _REGRESSION_BINS + 1)[1:-1])
-    return np.searchsorted(edges, labels, side="right")
+    return strata_of_numbers(labels, _REGRESSION_BINS)

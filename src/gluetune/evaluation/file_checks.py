@@ -25,8 +25,8 @@ def check_files(*files: Any, **settings: Any) -> CheckedFiles:
             long; a training finds these tokens again.
 
     Raises:
-        ConfigurationError: for settings that contradict each other or a number of files other than
-            one to three.
+        ConfigurationError: for settings that contradict each other, a number of files other than
+            one to three, or a `max_length` that the `model` does not take.
         CheckpointError, HubError: for a `model` whose tokenizer cannot be read.
 
     What is wrong in the files is returned, not raised.
@@ -42,7 +42,7 @@ def _too_long(config: TrainConfig, own: OwnTask) -> Iterator[str]:
 
     from gluetune.data.encoding import encode, processes_that_pay
     from gluetune.modeling.checkpoints import find_checkpoint
-    from gluetune.modeling.tokenizers import input_limit, load_config, load_tokenizer
+    from gluetune.modeling.tokenizers import check_length, input_limit, load_config, load_tokenizer
 
     checkpoint = find_checkpoint(
         config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
@@ -50,19 +50,21 @@ def _too_long(config: TrainConfig, own: OwnTask) -> Iterator[str]:
     described = load_config(checkpoint)
     tokenizer = load_tokenizer(checkpoint, described)
     trusted = checkpoint.trust_remote_code
-    limit = config.max_length or input_limit(described, tokenizer, trust_remote_code=trusted)
+    limit = input_limit(described, tokenizer, trust_remote_code=trusted)
+    check_length(config.max_length, limit, checkpoint.name)
+    length = config.max_length or limit
     for split, table in own.tables.items():
         found = encode(
             table,
             own.task,
             tokenizer,
-            max_length=limit,
+            max_length=length,
             outputs=tuple(range(own.task.num_labels)),
             processes=processes_that_pay(len(table), torch.get_num_threads()),
         )
         if found.truncated:
             yield (
                 f"{found.truncated:,} of {len(table):,} texts of {split} "
-                f"({found.truncated / len(table):.1%}) are longer than {limit} tokens of "
+                f"({found.truncated / len(table):.1%}) are longer than {length} tokens of "
                 f"{checkpoint.name}, and are cut."
             )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import AutoConfig, AutoTokenizer
 
-from gluetune.errors import CheckpointError
+from gluetune.errors import CheckpointError, ConfigurationError
 from gluetune.modeling.checkpoints import Checkpoint
 from gluetune.modeling.heads import skeleton
 
@@ -71,6 +71,15 @@ def input_limit(
     if isinstance(positions, int) and positions > 0:
         limits.append(positions - _unusable_positions(config, trust_remote_code))
     return min(limits) if limits else None
+
+
+def check_length(length: int | None, limit: int | None, model: str) -> None:
+    """Raise ConfigurationError where a `length` is asked for that is over the model's `limit`."""
+    if length and limit and length > limit:
+        raise ConfigurationError(
+            f"--max-length {length}: {model} takes at most {limit} tokens.",
+            hint=f"Type: --max-length {limit}, or leave it out.",
+        )
 
 
 def _unusable_positions(config: PretrainedConfig, trust_remote_code: bool) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from gluetune.visible_text import visible
+from gluetune.visible_text import visible, visible_lines
 
 # Line openers (#, -, 1.) need no escape: no value stands at the beginning of a line.
 # Nor does an underscore inside a word.
@@ -35,8 +35,7 @@ def fenced(text: str, language: str = "") -> Markdown:
     """Return `text` as a block of code, with a fence that it cannot close."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    lines = "\n".join(visible(line) for line in text.split("\n"))
-    return Markdown(f"{fence}{language}\n{lines}\n{fence}")
+    return Markdown(f"{fence}{language}\n{visible_lines(text)}\n{fence}")
 
 
 def front_matter(values: dict[str, Any]) -> Markdown:

@@ -28,6 +28,7 @@ from gluetune.evaluation.scoring import ScoredSplit
 from gluetune.modeling.checkpoints import Checkpoint, find_checkpoint
 from gluetune.modeling.classifiers import Classifier, load_classifier
 from gluetune.modeling.compute import resolve_compute
+from gluetune.modeling.tokenizers import check_length
 from gluetune.records import DataRecord, ModelRecord
 from gluetune.tasks import HELD_OUT, TaskSpec, get_task
 from gluetune.training.arguments import check_set, training_arguments
@@ -259,12 +260,7 @@ def _classifier(config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint) -> 
         new_head=config.new_head,
         label_order=config.label_order,
     )
-    limit = classifier.limit
-    if config.max_length and limit and config.max_length > limit:
-        raise ConfigurationError(
-            f"--max-length {config.max_length}: {checkpoint.name} takes at most {limit} tokens.",
-            hint=f"Type: --max-length {limit}, or leave it out.",
-        )
+    check_length(config.max_length, classifier.limit, checkpoint.name)
     return classifier
 
 

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from gluetune.records import EpochRecord, shown
+from gluetune.visible_text import visible_lines
 
 _LINE_SECONDS = 15.0
 """At most one plain line in this time."""
@@ -57,6 +58,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Print a line."""
+        text = visible_lines(text)
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def begin(self, steps: int, done: int) -> None:
@@ -84,7 +86,7 @@ class Bar:
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         console = self._progress.console if self._progress else self.console
-        console.print(text, markup=False, highlight=False)
+        console.print(visible_lines(text), markup=False, highlight=False)
 
     def begin(self, steps: int, done: int) -> None:
         """Show the bar."""

@@ -31,6 +31,15 @@ def test_findings_are_told_on_standard_error_each_whole_on_its_lines(
     ]
 
 
+def test_no_name_of_a_column_drives_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(DataError("It has: a\x1b[2Jb.\nNo more.", hint="Type: --text 'a\x1b[2Jb'"))
+    assert capsys.readouterr().err.splitlines() == [
+        "error: It has: a\u241b[2Jb.",
+        "No more.",
+        "       Type: --text 'a\u241b[2Jb'",
+    ]
+
+
 def test_mistakes_leave_with_2_and_are_told_all_at_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

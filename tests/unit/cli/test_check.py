@@ -10,7 +10,9 @@ from tests.support.own_files import reviews, write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from typer.testing import CliRunner
 
+from gluetune import check_files
 from gluetune.cli.app import app
+from gluetune.errors import ConfigurationError
 
 
 def typed(*words: object) -> tuple[int, str]:
@@ -58,6 +60,13 @@ def test_texts_that_are_too_long_for_a_model_are_counted(tmp_path: Path) -> None
     assert code != 0
 
 
+def test_a_length_that_the_model_does_not_take_is_refused_as_by_train(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "reviews.csv", reviews())
+    model = write_tiny_checkpoint(tmp_path / "bert", "bert")
+    with pytest.raises(ConfigurationError, match=r"--max-length 999: \S+ takes at most \d+ tokens"):
+        check_files(path, model=str(model), max_length=999)
+
+
 def test_columns_and_kinds_are_flags(tmp_path: Path) -> None:
     rows = [{"a b": f"t {n}", "second": "x", "n": n / 7, "u": n % 9} for n in range(40)]
     path = write_csv(tmp_path / "n.csv", rows)
@@ -88,3 +97,12 @@ def test_a_file_in_the_working_folder_is_called_as_it_is_typed(
         "wrong: reviews.csv has no column 'txet'. Its columns: text, label. "
         "Did you mean 'text'? Type: --text text"
     )
+
+
+def test_no_name_of_a_column_drives_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text("te\x1b[2Jxt,label\na,b\n")
+    code, told = typed(path)
+    assert code == 2
+    assert "\x1b" not in told
+    assert "Type: --text 'te\u241b[2Jxt'" in told

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gluetune.errors import ConfigurationError
-from gluetune.files import cache_folder, disk_errors, sha256
+from gluetune.files import cache_part, disk_errors, sha256
 
 _DIGITS = 12
 
@@ -27,9 +27,8 @@ def as_file(rows: Any, setting: str) -> str:
     import pyarrow.parquet as pq
 
     table = _table(rows, setting)
-    folder = cache_folder() / "frames"
+    folder = cache_part("frames")
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=folder, suffix=".parquet")
         os.close(handle)
         written = Path(name)

@@ -57,9 +57,9 @@ def resolve_labels(config: TrainConfig, train: RawRows, problems: Problems) -> L
     if not _types_agree(kind, train, problems):
         return None
     names = () if kind == "number" else _names(config, kind, train)
-    _check_names(kind, names, train, problems)
+    are_labels = kind == "number" or _check_names(kind, names, train, problems)
     metrics = _metrics(config, kind, names, problems)
-    if metrics is None:
+    if metrics is None or not are_labels:
         return None
     return Labels(kind, names, metrics[0], metrics[1:])
 
@@ -165,33 +165,21 @@ def _names(config: TrainConfig, kind: ResolvedKind, train: RawRows) -> tuple[str
     declared = train.class_names
     if declared is not None and kind == "classes":
         return declared
-    return tuple(sorted(values, key=_order(values)))
-
-
-def _order(values: Mapping[str, int]) -> _Key:
-    return _Key(all(WHOLE.fullmatch(value) for value in values))
-
-
-@dataclass(frozen=True)
-class _Key:
-    """Orders whole numbers by their value, and other names by their characters."""
-
-    whole: bool
-
-    def __call__(self, name: str) -> tuple[int, str]:
-        return (int(name) if self.whole else 0, name)
+    # Python reads no whole number of thousands of digits; as_number refuses it.
+    are_whole = all(WHOLE.fullmatch(one) and as_number(one) is not None for one in values)
+    return tuple(sorted(values, key=lambda name: (int(name) if are_whole else 0, name)))
 
 
 def _check_names(
     kind: ResolvedKind, names: Sequence[str], train: RawRows, problems: Problems
-) -> None:
+) -> bool:
+    """Note what is wrong with names of classes or labels; whether rows can be held against them."""
     rows = len(train)
-    if kind == "number":
-        return
     if len(names) < 2 - (kind == "labels"):
         only = f"only '{names[0]}'" if names else "none"
         problems.add(f"{train.name} has {only} as a label: there is nothing to tell apart.")
-    if len(names) > MOST_CLASSES or (rows >= 50 and len(names) > rows / 2):
+    are_ids = len(names) > MOST_CLASSES or (rows >= 50 and len(names) > rows / 2)
+    if are_ids:
         problems.add(
             f"{train.name} has {len(names):,} different labels in {rows:,} rows: they look like "
             "text or ids.",
@@ -204,6 +192,7 @@ def _check_names(
         if len(group) > 1:
             listed = ", ".join(repr(name) for name in group)
             problems.remark(f"The labels {listed} differ in case or spaces only, and are classes.")
+    return bool(names) and not are_ids
 
 
 def _metrics(

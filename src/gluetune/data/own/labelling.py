@@ -127,6 +127,7 @@ def _not_numbers(rows: RawRows, labels: Labels, known_from: str) -> _Find:
 def _not_classes(rows: RawRows, labels: Labels, known_from: str) -> _Find:
     if not all(are_single(batch["labels"]).all() for batch in rows.batches("labels")):
         return _several
+    whose = known_from or ("the schema" if rows.class_names == labels.names else "")
     known = _class_numbers(rows, labels)
     counts = np.zeros(len(labels.names), dtype=np.int64)
     for ids in class_ids(rows, labels):
@@ -140,10 +141,10 @@ def _not_classes(rows: RawRows, labels: Labels, known_from: str) -> _Find:
             label = _first(column, row)
             found[int(row)] = (
                 (
-                    f"rows whose label {known_from} lacks",
-                    f"has the label {label!r:.40}, which {known_from} lacks",
+                    f"rows whose label {whose} lacks",
+                    f"has the label {label!r:.40}, which {whose} lacks",
                 )
-                if known_from
+                if whose
                 else (_ALONE, f"is the only one of class {label!r:.40}")  # the class was left out
             )
         for row in np.flatnonzero(np.isin(ids, alone)):

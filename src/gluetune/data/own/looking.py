@@ -18,7 +18,7 @@ _LEAK = 0.9
 """Share of a class's texts that hold its name from which it is said to leak."""
 _ROWS_FOR_A_REMARK = 20
 _LOOKED_AT = 100_000
-"""Rows in which leaks are looked for."""
+"""Rows in which leaks are looked for, and at most which repeats are held against each other."""
 
 
 def look(splits: dict[str, RawRows], labels: Labels, wanted: Wanted, problems: Problems) -> None:
@@ -75,8 +75,7 @@ def _place(rows: RawRows, row: int) -> str:
 
 
 def _short_place(rows: RawRows, row: int) -> str:
-    line = rows.short_place(rows.line(row))
-    return f"line {line}" if len(rows.parts) == 1 else line
+    return rows.short_place(rows.line(row))
 
 
 def _shown(label: list[str]) -> str:
@@ -117,7 +116,8 @@ def _leaks(rows: RawRows, labels: Labels, problems: Problems) -> None:
     part = rows.table.slice(0, _LOOKED_AT)
     if len(part) < _ROWS_FOR_A_REMARK:
         return
-    label = np.array([one[0] for one in part["labels"].to_pylist()])
+    # Objects: an array of text has room for the longest label in every row.
+    label = np.array([one[0] for one in part["labels"].to_pylist()], dtype=object)
     texts = [part[name] for name in part.column_names if name.startswith("text_")]
     for name in labels.names:
         if len(name) < 3 or name.isdecimal():

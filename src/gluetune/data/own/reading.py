@@ -6,6 +6,7 @@ larger than memory. Nothing is decided here about what the labels mean.
 
 from __future__ import annotations
 
+import re
 import shlex
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from gluetune.data.own.problems import Problems
 from gluetune.data.own.stored import BATCH, Stored, store
 from gluetune.data.rows.files import format_of, open_rows
 from gluetune.data.rows.row import BadRow, Row, RowReader
-from gluetune.errors import GluetuneError
+from gluetune.errors import GluetuneError, StorageError
 
 _LARGE = 2**25
 """Characters from which fewer rows are taken at once."""
@@ -103,8 +104,10 @@ class RawRows:
         return self.parts[after - 1].place(line)
 
     def short_place(self, line: int) -> str:
-        """Return where a row stands, behind another that has been placed."""
-        return str(line) if len(self.parts) == 1 else self.place(line)
+        """Return where a row stands, behind another that has been placed: "line 7", "row 7"."""
+        if len(self.parts) > 1:
+            return self.place(line)
+        return f"{self.parts[0].separator.strip(', ').replace(':', 'line')} {line}"
 
     def keep(self, mask: NDArray[np.bool_]) -> RawRows:
         """Return the rows that `mask`, shape (rows,), says."""
@@ -145,7 +148,8 @@ class _Batch:
 def read_rows(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) -> RawRows | None:
     """Read a file, or several as one. What is wrong is added to `problems`.
 
-    None where no row could be read, or not every file.
+    None where no row could be read, or not every file. Raises StorageError where the cache
+    takes no rows.
     """
     paths = [paths] if isinstance(paths, Path) else paths
     name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
@@ -154,6 +158,8 @@ def read_rows(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) 
         stored = store(reading.batches(paths), reading.schema)
     except _MissingColumnsError:
         return None
+    except StorageError:
+        raise  # nothing is wrong with the file
     except GluetuneError as error:
         guess = looks_like(reading.path)
         for finding in error.findings:
@@ -311,23 +317,28 @@ def _from_columns(
 
 
 _KINDS = (
-    ("not UTF-8", "rows that are not UTF-8"),
-    ("NUL", "rows that hold a NUL"),
-    ("field", "rows with too few or too many fields, or a wrong quote"),
-    ("quote", "rows with a wrong quote"),
-    ("no label", "rows without a label"),
-    ("neither 0 nor 1", "rows without a label"),
+    ("is not UTF-8", "rows that are not UTF-8"),
+    ("holds a NUL", "rows that hold a NUL"),
+    (
+        r"has (\d+ fields?, the header|a quote inside field|text behind the closing quote)",
+        "rows with too few or too many fields, or a wrong quote",
+    ),
+    ("opens a quote", "rows with a wrong quote"),
+    ("has no label", "rows without a label"),
     ("is empty", "empty lines"),
     ("has an empty", "rows with an empty text"),
-    ("no text", "rows without a text"),
+    ("has no text in", "rows without a text"),
     ("has no '", "rows without a value"),
-    ("JSON", "rows that are not JSON"),
+    ("is not JSON", "rows that are not JSON"),
+    (".* neither 0 nor 1$", "rows without a label"),
 )
+"""How problems begin: what follows may be the user's own words."""
 
 
 def _kind(problem: str) -> str:
     """Return what rows with such a problem have alike, as they are counted."""
-    return next((kind for part, kind in _KINDS if part in problem), "rows that cannot be read")
+    found = (kind for begins, kind in _KINDS if re.match(begins, problem, re.DOTALL))
+    return next(found, "rows that cannot be read")
 
 
 def _class_names(reader: RowReader, wanted: Wanted) -> tuple[str, ...] | None:

@@ -133,7 +133,8 @@ def read_own(
     found = {}
     if labels is not None:
         found = _usable_splits(config, labels, raw, problems)
-        _compare_splits(config, labels, found, problems)
+        if TRAIN in found:
+            look(found, labels, wanted, problems)
     problems.raise_any(skip=config.on_bad_row == "skip")
     if labels is None or TRAIN not in found:
         raise DataError(f"{_name(config)} holds no row that can be used.")
@@ -261,13 +262,6 @@ def _groups(rows: RawRows) -> NDArray[np.int32]:
     if "group" in rows.table.column_names:
         return first_rows(digests((batch["group"] for batch in rows.batches("group")), len(rows)))
     return first_rows(digests(map(joined, rows.texts()), len(rows)))
-
-
-def _compare_splits(
-    config: TrainConfig, labels: Labels, found: dict[str, RawRows], problems: Problems
-) -> None:
-    if TRAIN in found:
-        look(found, labels, _wanted(config), problems)
 
 
 def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskSpec:

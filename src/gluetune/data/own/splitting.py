@@ -105,7 +105,7 @@ def rarest_labels(
     return np.concatenate(found)
 
 
-def strata_of_numbers(values: NDArray[np.float32], bins: int) -> NDArray[np.int32]:
+def strata_of_numbers(values: NDArray[Any], bins: int) -> NDArray[np.int32]:
     """Return which of so many equally large parts each number lies in."""
     edges = np.quantile(values.astype(np.float64), np.linspace(0, 1, bins + 1)[1:-1])
     found: NDArray[np.int32] = np.searchsorted(edges, values, side="right").astype(np.int32)

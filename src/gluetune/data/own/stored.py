@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gluetune.files import cache_folder, disk_errors
+from gluetune.files import cache_part, disk_errors
 
 BATCH = 8192
 """Rows that are in memory at once."""
@@ -59,17 +59,16 @@ class Stored:
 
 
 def store(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Stored:
-    """Write rows into gluetune's cache and map them. Raises StorageError where the disk is full."""
-    folder = cache_folder() / "rows"
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".arrow") as file:
-            with pa.ipc.new_stream(file, schema) as writer:
-                for batch in batches:
-                    writer.write_batch(batch)
-            file.flush()
-            # The mapping outlives the name: nothing is left behind, however the process ends.
-            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    """Write rows into gluetune's cache and map them. Raises StorageError where they cannot lie."""
+    folder = cache_part("rows")
+    # Without a name where the system can do that: nothing is left behind, however the process ends.
+    # The mapping outlives the file.
+    with disk_errors(folder), tempfile.TemporaryFile(dir=folder) as file:
+        with pa.ipc.new_stream(file, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        file.flush()
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     stored = Stored(pa.ipc.open_stream(pa.py_buffer(mapping)).read_all(), mapping)
     stored.let_go()  # where each batch begins has been read
     return stored

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gluetune.data.own.checking import CheckedFiles, check_files
-from gluetune.errors import ConfigurationError
+from gluetune.errors import ConfigurationError, StorageError
 
 GOOD = "text,label\n" + "".join(f"text {n} here,{'ab'[n % 2]}\n" for n in range(8))
 
@@ -40,6 +42,15 @@ def _csv(*lines: str) -> str:
 def _parquet(rows: list[dict[str, Any]]) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows), sink)
+    return sink.getvalue()
+
+
+def _declared(rows: list[dict[str, Any]]) -> bytes:
+    """Parquet whose labels `datasets` gave names."""
+    feature = {"label": {"names": ["neg", "pos"], "_type": "ClassLabel"}}
+    metadata = {b"huggingface": json.dumps({"info": {"features": feature}}).encode()}
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows).replace_schema_metadata(metadata), sink)
     return sink.getvalue()
 
 
@@ -138,7 +149,17 @@ BROKEN = (
         "text,label\n" + "".join(f"text {n},user{max(0, n - 30)}\n" for n in range(90)),
         " has 60 different labels in 90 rows: they look like text or ids.",
         "--label COLUMN",
-        total=7,
+    ),
+    Broken(
+        "none.jsonl",
+        "".join(f'{{"text": "text {n}", "label": []}}\n' for n in range(8)),
+        " has none as a label: there is nothing to tell apart.",
+    ),
+    Broken(
+        "hidden.parquet",
+        _declared([*_TYPED, {"text": "t 8", "label": -1}, {"text": "t 9", "label": -1}]),
+        ", row 9 has the label '-1', which the schema lacks.",
+        total=2,
     ),
     Broken("json.jsonl", _jsonl() + '{"text": "a",\n', ":9 is not JSON: "),
     Broken("array.jsonl", _jsonl([1]), ":9 holds a list, not an object."),
@@ -245,6 +266,38 @@ def test_rows_are_left_out_only_when_asked_and_counted(tmp_path: Path) -> None:
     assert set(found.labels) == {"a", "b"}, "a class of one row is left out with it"
 
 
+@pytest.mark.parametrize("column", ["quote", "field", "NUL", "JSON", "not UTF-8", "no text"])
+def test_rows_are_counted_by_what_is_wrong_whatever_the_column_is_called(
+    tmp_path: Path, column: str
+) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text(_csv(",a").replace("text", column, 1))
+    found = check_files(path, text=column, on_bad_row="skip")
+    assert found.are_good, found.findings
+    assert found.left_out[str(path.resolve())] == {"rows with an empty text": 1}
+
+
+def test_labels_of_very_many_digits_are_names(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text("text,label\n" + "".join(f"t {n},{'12'[n % 2] * 5000}\n" for n in range(8)))
+    found = check_files(path)
+    assert found.are_good, found.findings
+    assert list(found.labels) == ["1" * 5000, "2" * 5000]
+
+
+def test_a_full_disk_is_no_mistake_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "train.csv"
+    path.write_text(GOOD)
+    monkeypatch.setattr("gluetune.data.own.stored.mmap.mmap", full)
+    with pytest.raises(StorageError, match="no room to write"):
+        check_files(path)
+
+
 REMARKS = {
     "1 row of train repeats an earlier text": _csv("text 0 here,a"),
     "which repeats line 2.": _csv("text 0 here,a"),
@@ -268,6 +321,14 @@ def test_what_is_odd_is_remarked_and_does_not_stop(tmp_path: Path, remark: str) 
     found = check_files(path, **more)
     assert found.are_good, found.findings
     assert any(remark in one for one in found.remarks), found.remarks
+
+
+def test_a_row_of_parquet_repeats_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    path.write_bytes(_parquet([*_TYPED, {"text": "t 2", "label": 1}]))
+    told = " ".join(check_files(path).remarks)
+    assert ", row 9, which repeats row 3." in told
+    assert "(1; row 3: 0)." in told
 
 
 def test_overlap_of_files_is_remarked_with_its_count(tmp_path: Path) -> None:

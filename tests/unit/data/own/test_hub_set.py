@@ -17,7 +17,7 @@ from tests.support.own_files import reviews, write_csv
 from gluetune.config_checks import make_config
 from gluetune.data.own.source import OwnSource
 from gluetune.data.tables import fingerprint, notes_of
-from gluetune.errors import DataError
+from gluetune.errors import DataError, HubError
 
 ROWS = reviews(60)
 
@@ -127,3 +127,27 @@ def test_splits_that_there_are_not_and_repositories_without_data_are_told(folder
     (folder / "data" / "train-00001-of-00002.parquet").unlink()
     with pytest.raises(DataError, match=r"has 1 of its 2 files"):
         tables()
+
+
+def test_the_fingerprint_in_a_shards_name_is_no_part_of_its_split(folder: Path) -> None:
+    """`datasets` before 2.14 pushed train-00000-of-00002-93aa4bd5b2d0e8a1.parquet."""
+    shards(folder / "data" / "train.parquet", 2, ROWS)
+    for number, digits in enumerate(("f3aa4bd5b2d0e8a1", "03aa4bd5b2d0e8a1")):
+        file = folder / "data" / f"train-{number:05d}-of-00002.parquet"
+        file.rename(file.with_stem(f"{file.stem}-{digits}"))
+    found = tables(validation_fraction=0.1)
+    rows = [row for table in found.values() for row in table.to_pylist()]
+    rows.sort(key=lambda row: row["idx"])
+    assert [row["text"] for row in rows] == [row["text"] for row in ROWS]
+
+
+@pytest.mark.parametrize("inside", ["data", "."])
+def test_files_that_are_cached_are_read_again_without_the_hub(
+    folder: Path, hub: Hub, inside: str
+) -> None:
+    write_csv(folder / inside / "train.csv", ROWS)
+    online = tables()
+    hub.fail(".*", status=503)
+    assert fingerprint(tables()["train"]) == fingerprint(online["train"])
+    with pytest.raises(HubError, match="The copy in the local cache is not whole"):
+        tables("someone/reviews:films")
