@@ -104,8 +104,9 @@ def _text_columns(rows: RawRows, wanted: Wanted, problems: Problems) -> None:
 
 
 def _are_ids(rows: RawRows, column: str) -> bool:
+    """Whether each is one word of ASCII, as ids are: many scripts write texts without spaces."""
     for batch in rows.batches(column):
-        if pc.any(pc.match_substring(batch[column], " ")).as_py():
+        if not pc.all(pc.match_substring_regex(batch[column], r"^[!-~]+$")).as_py():
             return False
     keys = digests((batch[column] for batch in rows.batches(column)), len(rows))
     return bool((first_rows(keys) == np.arange(len(keys), dtype=np.int32)).all())

@@ -323,6 +323,13 @@ def test_what_is_odd_is_remarked_and_does_not_stop(tmp_path: Path, remark: str) 
     assert any(remark in one for one in found.remarks), found.remarks
 
 
+def test_texts_of_a_script_without_spaces_are_no_ids(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    rows = "".join(f"这家店的菜很好吃{n},{'ab'[n % 2]}\n" for n in range(30))
+    path.write_text("text,label\n" + rows, encoding="utf-8")
+    assert not any("id?" in one for one in check_files(path).remarks)
+
+
 def test_a_row_of_parquet_repeats_a_row(tmp_path: Path) -> None:
     path = tmp_path / "train.parquet"
     path.write_bytes(_parquet([*_TYPED, {"text": "t 2", "label": 1}]))
