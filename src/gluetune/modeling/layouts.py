@@ -3,6 +3,9 @@
 A layout is made once per batch. The encoder then works on the real tokens alone, in one row, the
 shortest sequence first; attention works on groups of neighbours whose lengths are close, so that
 hardly anything is padded there either.
+
+Everything is reckoned on the CPU and then sent, so that an accelerator is waited for once a batch,
+when its mask is read.
 """
 
 from __future__ import annotations
@@ -51,8 +54,7 @@ class Group:
     @cached_property
     def real(self) -> torch.Tensor:
         """Which of the padded places are tokens: shape (count, longest), true for tokens."""
-        places = torch.arange(self.longest, device=self.device)
-        return places < torch.tensor(self.lengths, device=self.device)[:, None]
+        return self._send(self._real)
 
     @cached_property
     def sources(self) -> torch.Tensor:
@@ -60,15 +62,19 @@ class Group:
 
         Padding repeats the sequence's last token; attention never looks at it.
         """
-        lengths = torch.tensor(self.lengths, device=self.device)
+        lengths = torch.tensor(self.lengths)
         starts = lengths.cumsum(0) - lengths
-        places = torch.arange(self.longest, device=self.device)
-        return (starts[:, None] + torch.minimum(places, lengths[:, None] - 1)).flatten()
+        places = torch.arange(self.longest)
+        return self._send((starts[:, None] + torch.minimum(places, lengths[:, None] - 1)).flatten())
 
     @cached_property
     def places(self) -> torch.Tensor:
         """The padded place of each of the group's tokens: shape (tokens,)."""
-        return self.real.flatten().nonzero().squeeze(1)
+        return self._send(self._real.flatten().nonzero().squeeze(1))
+
+    @cached_property
+    def _real(self) -> torch.Tensor:
+        return torch.arange(self.longest) < torch.tensor(self.lengths)[:, None]
 
     @cached_property
     def _allowed(self) -> dict[tuple[bool, int | None], torch.Tensor | None]:
@@ -83,21 +89,25 @@ class Group:
         """
         key = (causal, window if window is not None and window < self.longest else None)
         if key not in self._allowed:
-            self._allowed[key] = self._make_allowed(*key)
+            made = self._make_allowed(*key)
+            self._allowed[key] = None if made is None else self._send(made)
         return self._allowed[key]
 
     def _make_allowed(self, causal: bool, window: int | None) -> torch.Tensor | None:
         if self.is_even and not causal and window is None:
             return None
-        places = torch.arange(self.longest, device=self.device)
+        places = torch.arange(self.longest)
         offset = places[:, None] - places
         near = offset.abs() < window if window is not None else torch.ones_like(offset).bool()
         if causal:
             near = near & (offset >= 0)
         if self.is_even:
             return near[None, None]
-        real = self.real[:, None, :]
+        real = self._real[:, None, :]
         return ((near & real) | ~real.transpose(1, 2))[:, None]
+
+    def _send(self, made: torch.Tensor) -> torch.Tensor:
+        return made.to(self.device, non_blocking=True)
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,7 @@ class Layout:
         """
         if mask.dim() != 2:
             return None
-        real = mask != 0
+        real = mask.cpu() != 0
         if real.all():
             return None
         lengths = real.sum(dim=1)
@@ -130,8 +140,8 @@ class Layout:
         if not sizes or sizes[0] == 0 or _has_holes(columns, lengths):
             return None
         tokens = order[found] * mask.shape[1] + columns
-        groups = _groups(sizes, mask.device)
-        return cls(mask.shape[0], mask.shape[1], tokens, groups)
+        sent = tokens.to(mask.device, non_blocking=True)
+        return cls(mask.shape[0], mask.shape[1], sent, _groups(sizes, mask.device))
 
     def holds(self, value: torch.Tensor) -> bool:
         """Return whether a tensor has a place for every token: shape (rows or 1, width, …)."""

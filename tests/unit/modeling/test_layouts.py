@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -50,6 +52,31 @@ def test_groups_hold_each_sequence_once_and_lengths_that_are_close(lengths: list
         padded = flat[group.sources].view(group.count, group.longest)
         assert torch.equal(padded[group.real], flat)
         assert torch.equal(padded.flatten()[group.places], flat)
+
+
+class _OnAnAccelerator(torch.Tensor):  # type: ignore[misc]  # torch is not followed
+    """A tensor that notes what is asked of it."""
+
+    asked: ClassVar[list[str]] = []
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        cls.asked.append(func.__name__)
+        answer = super().__torch_function__(func, types, args, kwargs or {})
+        return answer.as_subclass(torch.Tensor) if func.__name__ == "cpu" else answer
+
+
+def test_an_accelerator_is_waited_for_once() -> None:
+    mask = _mask([3, 30, 31, 40]).as_subclass(_OnAnAccelerator)
+    _OnAnAccelerator.asked.clear()
+    layout = Layout.of(mask)
+    assert layout is not None
+    for group in layout.groups:
+        _ = group.real, group.sources, group.places, group.allowed(causal=True, window=3)
+    assert set(_OnAnAccelerator.asked) == {"dim", "cpu", "__get__"}  # shape and device by __get__
+    assert _OnAnAccelerator.asked.count("cpu") == 1
 
 
 def test_what_one_row_holds_for_all_is_taken_by_place() -> None:
