@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ class Case:
     task: str
     checkpoint: str
     prepared: str
+    rows: Mapping[str, int]
+    """Of the whole data, by split: `train` and `validation`."""
 
 
 @dataclass
@@ -112,7 +114,9 @@ def prepare_contest(options: argparse.Namespace, folder: Path) -> Contest:
             "cut": cut,
         }
         found = run_worker("prepare", request, folder=folder, threads=options.threads)
-        contest.cases.append(Case(name, task, found["checkpoint"], str(prepared)))
+        contest.cases.append(
+            Case(name, task, found["checkpoint"], str(prepared), rows=found["rows"])
+        )
         facts.append(found)
     contest.data = described_data(facts)
     return contest

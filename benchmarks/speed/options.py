@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.speed.contestants import NAMES
 
 TASKS = ("cola", "sst2", "mrpc", "stsb", "rte")
+ALL_TASKS = (*TASKS, "qqp", "mnli", "qnli", "wnli")
 _STEPS, _ARCHITECTURE_STEPS = 30, 12
 
 
@@ -22,7 +23,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
         description="Times gluetune and its peers in turn, each turn in a process of its own.",
     )
     add = parser.add_argument
-    add("--tasks", nargs="+", metavar="TASK", help=f"default: {' '.join(TASKS)}")
+    add("--tasks", nargs="+", metavar="TASK", help=f"all, or some; default: {' '.join(TASKS)}")
     add("--contestants", nargs="+", metavar="NAME", choices=NAMES, help=", ".join(NAMES))
     add("--rounds", type=_at_least(1), default=3)
     add("--steps", type=_at_least(1), help="timed steps a turn")
@@ -39,6 +40,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
         help="time random checkpoints of these architectures (no name: of all), by default on CoLA",
     )
+    add("--epochs", type=_at_least(1), help="project the time of so many over all of the data")
     add("--no-dropout", action="store_true", help="then the losses of a step can be held together")
     add("--compute", help="passed to gluetune.Trainer")
     add("--no-compact-vocabulary", action="store_true", help="passed to gluetune.Trainer")
@@ -69,6 +71,8 @@ def shown_command(words: Sequence[str]) -> str:
 
 def _with_defaults(options: argparse.Namespace) -> argparse.Namespace:
     many = options.architectures is not None
+    if options.tasks == ["all"]:
+        options.tasks = list(ALL_TASKS)
     options.tasks = options.tasks or (["cola"] if many else list(TASKS))
     options.contestants = options.contestants or (["notebook", "gluetune"] if many else list(NAMES))
     options.steps = options.steps or (_ARCHITECTURE_STEPS if many else _STEPS)

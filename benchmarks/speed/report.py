@@ -12,6 +12,7 @@ from benchmarks.speed.tables import (
     cases_of,
     evaluation_rows,
     evaluation_table,
+    projection_table,
     ratio_table,
     slower_cases,
     training_rows,
@@ -37,6 +38,15 @@ def report(contest: Contest) -> str:
     if _SCRIPT in present and baseline != _SCRIPT:
         parts += _summary("training", _without(training, baseline), _SCRIPT)
         parts += _summary("evaluation", _without(evaluation, baseline), _SCRIPT)
+    if epochs := contest.options.epochs:
+        parts += [
+            f"## Seconds that {epochs} epochs of all the data would take, each evaluated",
+            projection_table(
+                {case: (training[case], evaluation[case]) for case in cases},
+                {case.name: case.rows for case in contest.cases},
+                epochs=epochs,
+            ),
+        ]
     for case in cases:
         parts += [
             f"## {case}",

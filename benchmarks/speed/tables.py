@@ -157,6 +157,46 @@ def evaluation_table(rows: Mapping[str, Row], reference: str, rates: Mapping[str
     return markdown(["evaluation", "seconds", *_RATES, f"logits off {reference} by"], lines)
 
 
+def projection_table(
+    rows_by_case: Mapping[str, tuple[Mapping[str, Row], Mapping[str, Row]]],
+    sizes: Mapping[str, Mapping[str, int]],
+    *,
+    epochs: int,
+) -> str:
+    """Return the seconds that each contestant would take for whole trainings, case by case.
+
+    They are what `train()` takes outside of its steps, `epochs` times the training rows and as
+    often the validation rows, at the median rates. `rows_by_case` are training's and evaluation's.
+    """
+    names = list(dict.fromkeys(name for rows, _ in rows_by_case.values() for name in rows))
+    totals = dict.fromkeys(names, 0.0)
+    lines = []
+    for case, (training, evaluation) in rows_by_case.items():
+        found = {
+            name: _whole(training[name], evaluation[name], sizes[case], epochs)
+            for name in names
+            if name in training
+        }
+        for name in names:
+            totals[name] += found.get(name, float("nan"))
+        lines.append([case, *(_seconds(found.get(name)) for name in names)])
+    lines.append(["all of them", *(f"**{_seconds(totals[name])}**" for name in names)])
+    return markdown(["", *names], lines)
+
+
+def _whole(training: Row, evaluation: Row, size: Mapping[str, int], epochs: int) -> float:
+    outside = statistics.median(turn.outside_seconds for turn in training.turns)
+    row, scored = (
+        statistics.median(each.seconds.values()) / each.phases[0].examples
+        for each in (training, evaluation)
+    )
+    return outside + epochs * (size["train"] * row + size["validation"] * scored)
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None or value != value else f"{value:,.1f}"
+
+
 def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table."""
     rows = [heads, ["---"] * len(heads), *lines]

@@ -4,6 +4,8 @@ import pytest
 from benchmarks.speed.contestants import NAMES
 from benchmarks.speed.options import parse, shown_command, switches
 
+from gluetune.tasks import GLUE_TASKS
+
 
 @pytest.fixture(autouse=True)
 def _no_data(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,6 +33,10 @@ def test_architectures_are_timed_on_one_task_by_two() -> None:
     assert options.tasks == ["cola"]
     assert options.contestants == ["notebook", "gluetune"]
     assert parse(["--architectures", "bert", "--tasks", "rte"]).tasks == ["rte"]
+
+
+def test_all_tasks_are_the_nine() -> None:
+    assert sorted(parse(["--tasks", "all"]).tasks) == sorted(GLUE_TASKS)
 
 
 def test_switches_are_only_what_was_asked_for() -> None:

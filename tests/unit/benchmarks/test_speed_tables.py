@@ -6,6 +6,7 @@ from benchmarks.speed.tables import (
     cases_of,
     evaluation_rows,
     evaluation_table,
+    projection_table,
     ratio_table,
     slower_cases,
     training_rows,
@@ -136,3 +137,22 @@ def test_each_way_of_evaluating_is_a_row_with_its_own_logits() -> None:
     assert [cells(table, line)[-1] for line in range(3)] == ["0.0e+00", "5.0e-01", "2.5e-01"]
     ratios = ratio_table({"cola": rows}, "notebook")
     assert cells(ratios, 0)[1:] == ["2.00 (2.00 to 2.00)", "0.50 (0.50 to 0.50)"]
+
+
+def test_whole_trainings_are_projected_from_the_rates() -> None:
+    """160 rows in 16 s, evaluated in 1.6 s, half a second outside of the steps."""
+    turns = [turn("notebook", 16.0), turn("gluetune", 8.0), turn("notebook", 32.0, case="rte")]
+    cases = cases_of(turns)
+    rows = {case: (training_rows(found), evaluation_rows(found)) for case, found in cases.items()}
+    sizes = {
+        "cola": {"train": 1600, "validation": 160},
+        "rte": {"train": 160, "validation": 16},
+    }
+    table = projection_table(rows, sizes, epochs=3)
+    assert cells(table, 0) == [
+        "cola",
+        f"{0.5 + 3 * (160 + 1.6):.1f}",
+        f"{0.5 + 3 * (80 + 0.8):.1f}",
+    ]
+    assert cells(table, 1) == ["rte", f"{0.5 + 3 * (32 + 0.32):.1f}", "-"]
+    assert cells(table, 2) == ["all of them", "**582.8**", "**-**"]

@@ -45,7 +45,8 @@ def contest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contest:
     monkeypatch.setattr(contest_module, "run_worker", lambda *args, **kwargs: machine)
     able, skipped = choose(["notebook", "gluetune"], native_bf16=False)
     options = parse(["--rounds", "2", "--compute", "padded"])
-    cases = [Case("cola", "cola", "model", "data"), Case("rte", "rte", "model", "data")]
+    rows = {"train": 1600, "validation": 160}
+    cases = [Case(task, task, "model", "data", rows) for task in ("cola", "rte")]
     return Contest(options, tmp_path, machine, able, skipped, "`sample`", cases)
 
 
