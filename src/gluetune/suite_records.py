@@ -52,7 +52,10 @@ class _Part(BaseModel):
 
 
 class SuiteRequest(_Part):
-    """What was asked, as far as it decides scores: the same request is the same suite."""
+    """What was asked, as far as it decides scores: the same request is the same suite.
+
+    Seeds may be added to a suite, so they do not tell one from another.
+    """
 
     model: str
     """As `train` takes it: `minilm`, a Hub id, or a folder's absolute path."""
@@ -66,9 +69,13 @@ class SuiteRequest(_Part):
     settings: dict[str, Any]
     """Settings of every training that were given besides."""
 
+    def identity(self) -> dict[str, Any]:
+        """Return what is the same in all requests for one suite: all but the seeds, as JSON."""
+        return self.model_dump(mode="json", exclude={"seeds"})
+
     def digest(self) -> str:
-        """Return eight hexadecimal digits that only this request has."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        """Return eight hexadecimal digits that only this suite has."""
+        text = json.dumps(self.identity(), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def default_folder(self, checkpoint: str) -> Path:

@@ -174,8 +174,20 @@ def test_ctrl_c_leaves_a_suite_that_goes_on(
     assert 0 < resumed < 3
     assert done.record.status.value == "finished"
 
-    with pytest.raises(gluetune.RunError, match="holds another suite: seeds 42,43 there, 42"):
-        suite_of(bench, tmp_path, tasks=["cola"], seeds=1)
+    with pytest.raises(gluetune.RunError, match="holds another suite: tasks cola there, rte asked"):
+        suite_of(bench, tmp_path, tasks=["rte"])
+
+
+def test_seeds_are_added_to_a_suite(bench: Bench, tmp_path: Path) -> None:
+    suite_of(bench, tmp_path, tasks=["cola"], seeds=1)
+    before = _marks(tmp_path)
+    grown = suite_of(bench, tmp_path, tasks=["cola"], seeds=[44, 42])
+    assert [job.name for job in grown.record.jobs] == ["cola-s42", "cola-s44"]
+    assert _marks(tmp_path)["cola-s42"] == before["cola-s42"]
+    assert grown.table.tasks[0].score is not None
+    assert grown.table.tasks[0].score.n == 2
+    assert "--seeds 42,44" in grown.record.command
+    assert suite_of(bench, tmp_path, tasks=["cola"], seeds=1).table == grown.table
 
 
 def test_what_a_killed_process_left_before_its_record_is_swept(

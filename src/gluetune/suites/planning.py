@@ -46,6 +46,17 @@ def plan(request: SuiteRequest) -> list[JobRecord]:
     ]
 
 
+def replan(record: SuiteRecord, request: SuiteRequest) -> None:
+    """Ask a suite for the seeds of `request`; finished jobs of its other seeds stay with it."""
+    finished = [job for job in record.jobs if job.state is JobState.FINISHED]
+    seeds = dict.fromkeys((*(job.seed for job in finished), *request.seeds))
+    every = sorted(seeds, key=[*record.request.seeds, *request.seeds].index)
+    known = {job.name: job for job in record.jobs}
+    asked = {job.name for job in (*finished, *plan(request))}
+    record.request = request.model_copy(update={"seeds": tuple(every)})
+    record.jobs = [known.get(j.name, j) for j in plan(record.request) if j.name in asked]
+
+
 def settings_of(request: SuiteRequest, task: str) -> dict[str, Any]:
     """Return a task's settings: the recipe's, and over them what was given besides."""
     recipe = get_recipe(request.recipe).settings(task) if request.recipe else {}

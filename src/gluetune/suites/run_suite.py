@@ -27,7 +27,7 @@ from gluetune.suite_records import (
     SuiteRequest,
     is_suite,
 )
-from gluetune.suites.planning import plan
+from gluetune.suites.planning import plan, replan
 from gluetune.suites.preflight import check
 from gluetune.suites.progress import SuiteProgress, showing
 from gluetune.suites.running import close, run_jobs
@@ -59,7 +59,8 @@ def suite(
     """Train a checkpoint on every task with every seed, and return the suite.
 
     The same call goes on where a killed or interrupted one stopped: finished jobs are not redone,
-    unfinished ones go on from their checkpoints, failed ones are tried again.
+    unfinished ones go on from their checkpoints, failed ones are tried again. With other seeds it
+    adds theirs; what has finished stays in the table.
 
     Args:
         model: A Hub id, a folder, or "minilm".
@@ -155,7 +156,7 @@ def _check_folder(folder: SuiteFolder, request: SuiteRequest) -> None:
     """Refuse a folder that holds another suite, or anything else."""
     if is_suite(folder.path):
         there = Suite(folder.path).record.request
-        if there != request:
+        if there.identity() != request.identity():
             raise RunError(
                 f"{folder.path} holds another suite: {_differing(there, request)}.",
                 hint="Choose another --output, or leave it out: the folder is then named by what "
@@ -170,7 +171,7 @@ def _check_folder(folder: SuiteFolder, request: SuiteRequest) -> None:
 
 
 def _differing(there: SuiteRequest, asked: SuiteRequest) -> str:
-    before, now_ = there.model_dump(), asked.model_dump()
+    before, now_ = there.identity(), asked.identity()
     return "; ".join(
         f"{name} {_shown(before[name])} there, {_shown(now_[name])} asked"
         for name in before
@@ -179,13 +180,15 @@ def _differing(there: SuiteRequest, asked: SuiteRequest) -> str:
 
 
 def _shown(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _record(folder: SuiteFolder, request: SuiteRequest, checkpoint: Checkpoint) -> SuiteRecord:
-    """Return the suite's record: the one that is there, or a new one."""
+    """Return the suite's record: the one that is there, asked for these seeds, or a new one."""
     if is_suite(folder.path):
         record = Suite(folder.path).record
+        replan(record, request)
+        record.command = _command(record.request, folder.path)
         record.status = Status.RUNNING
         return record
     record = SuiteRecord(

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.support.suites import record_of, request
 
 from gluetune.suite_records import JobState, SuiteFolder
-from gluetune.suites.planning import block, costs, next_job, plan, training_of
+from gluetune.suites.planning import block, costs, next_job, plan, replan, training_of
 from gluetune.tasks import GLUE_TASKS
 from gluetune.training.settings import merge_settings
 
@@ -93,7 +93,6 @@ def test_the_same_request_has_the_same_folder_and_another_one_another() -> None:
     assert folder.parent == Path("suites")
     assert folder.name.startswith("bert-base-cased-")
     others = [
-        request(seeds=(42,)),
         request(tasks=("cola",)),
         request(fraction=0.1),
         request(recipe="stable"),
@@ -101,5 +100,20 @@ def test_the_same_request_has_the_same_folder_and_another_one_another() -> None:
         request(data="sample"),
         request(settings={"epochs": 3.0}),
     ]
+    assert request(seeds=(7,)).default_folder("google-bert/bert-base-cased") == folder
     names = {folder.name, *(each.default_folder("b").name for each in others)}
     assert len(names) == len(others) + 1
+
+
+def test_other_seeds_join_what_has_finished_and_replace_what_has_not() -> None:
+    record = record_of(request(tasks=("mnli", "rte"), seeds=(42, 43), mnli_init=True))
+    done, failed = record.jobs[0], record.jobs[1]
+    done.state, failed.state = JobState.FINISHED, JobState.FAILED
+    replan(record, request(tasks=("mnli", "rte"), seeds=(44,), mnli_init=True))
+    assert [job.name for job in record.jobs] == ["mnli-s42", "mnli-s44", "rte-s44"]
+    assert record.jobs[0] is done
+    assert record.jobs[2].after == "mnli-s44"
+    assert record.request.seeds == (42, 44)
+    replan(record, request(tasks=("mnli", "rte"), seeds=(42, 43), mnli_init=True))
+    assert [job.name for job in record.jobs] == ["mnli-s42", "mnli-s43", "rte-s42", "rte-s43"]
+    assert record.request.seeds == (42, 43)
