@@ -49,7 +49,8 @@ def compute_logits(
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode(), autocast(model.device, precision):
+        # Autocast keeps the weights that it has cast for the next batch, but in inference mode not.
+        with torch.no_grad(), autocast(model.device, precision):
             parts = _run(model, split, collate, mine, batch_size)
     finally:
         model.train(training)
@@ -80,7 +81,7 @@ def _run(
     start = 0
     while start < len(order):
         rows = order[start : start + batch_size]
-        batch = collate([split.examples[int(row)] for row in rows])
+        batch = collate(split.examples.__getitems__(rows.tolist()))  # as torch's own loader does
         try:
             parts.append(_forward(model, batch))
         except RuntimeError as error:

@@ -21,6 +21,9 @@ from gluetune.modeling.layouts import Group, Layout
 NAME = "gluetune_unpadded"
 """What the function is called in transformers' AttentionInterface."""
 
+_LONG = 256
+"""Tokens from which on the square of the length is too much to keep without need."""
+
 
 @dataclass(frozen=True)
 class _Attending:
@@ -117,10 +120,11 @@ def _attend(
     """
     query, key, value = states
     allowed = group.allowed(causal=rule.causal, window=rule.window)
-    if rule.dropout and masks is not None:
+    draws = rule.dropout > 0 and masks is not None
+    if draws or (not rule.dropout and _is_slow(query, group)):
         shape = torch.Size((group.count, query.shape[1], group.longest, group.longest))
-        kept, scale = masks.draw(shape, rule.dropout)
-        answer: torch.Tensor = _DroppedAttention.apply(
+        kept, scale = masks.draw(shape, rule.dropout) if draws and masks else (None, 1.0)
+        answer: torch.Tensor = _ComposedAttention.apply(
             query, key, value, group, allowed, rule.scaling, kept, scale
         )
         return answer
@@ -133,6 +137,15 @@ def _attend(
         scale=rule.scaling,
     )
     return _unpad(padded, group)
+
+
+def _is_slow(states: torch.Tensor, group: Group) -> bool:
+    """Return whether torch's kernel is slower than products one after the other.
+
+    In half precision it is on a CPU, up to ten times in training; long sequences want its memory.
+    """
+    half = states.dtype in (torch.bfloat16, torch.float16)
+    return half and states.device.type == "cpu" and group.longest <= _LONG
 
 
 def _pad(states: torch.Tensor, group: Group) -> torch.Tensor:
@@ -148,11 +161,11 @@ def _unpad(states: torch.Tensor, group: Group) -> torch.Tensor:
     return flat if group.is_even else flat.index_select(0, group.places)
 
 
-class _DroppedAttention(torch.autograd.Function):  # type: ignore[misc]  # torch is not followed
-    """Attention with dropout on its probabilities, where torch has no kernel for it (CPU).
+class _ComposedAttention(torch.autograd.Function):  # type: ignore[misc]  # torch is not followed
+    """Attention as products, where torch has no kernel for its dropout (CPU), or a slow one.
 
-    The mask is handed in. Written with its gradient, for it then keeps the probabilities alone and
-    passes over them as few times as can be.
+    What dropout keeps is handed in, or None. Written with its gradient, for it then keeps the
+    probabilities alone and passes over them as few times as can be.
     """
 
     @staticmethod
@@ -164,19 +177,21 @@ class _DroppedAttention(torch.autograd.Function):  # type: ignore[misc]  # torch
         group: Group,
         allowed: torch.Tensor | None,
         scaling: float,
-        kept: torch.Tensor,
+        kept: torch.Tensor | None,
         scale: float,
     ) -> torch.Tensor:
+        heads = (group.count, query.shape[1], group.longest)
         query, key, value = (_pad(each, group).flatten(0, 1) for each in (query, key, value))
-        scores = torch.bmm(query, key.transpose(1, 2)).mul_(scaling).view(kept.shape)
+        scores = torch.bmm(query, key.transpose(1, 2)).mul_(scaling).unflatten(0, heads[:2])
         if allowed is not None:
             scores.masked_fill_(~allowed, float("-inf"))
         probabilities = scores.softmax(dim=-1, dtype=at_least_single(scores))
-        dropped = drop(probabilities, kept, scale).to(scores.dtype)
+        dropped = probabilities if kept is None else drop(probabilities, kept, scale)
+        dropped = dropped.to(scores.dtype)
         ctx.save_for_backward(query, key, value, probabilities, dropped, kept)
         ctx.group, ctx.scaling, ctx.scale = group, scaling, scale
         answer = torch.bmm(dropped.flatten(0, 1), value)
-        return _unpad(answer.view(*kept.shape[:3], -1), group)
+        return _unpad(answer.view(*heads, -1), group)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -184,14 +199,16 @@ class _DroppedAttention(torch.autograd.Function):  # type: ignore[misc]  # torch
         group = ctx.group
         gradient = _pad_gradient(gradient, group).flatten(0, 1)
         of_value = torch.bmm(dropped.flatten(0, 1).transpose(1, 2), gradient)
-        of_dropped = torch.bmm(gradient, value.transpose(1, 2)).view(kept.shape)
+        of_dropped = torch.bmm(gradient, value.transpose(1, 2)).view(probabilities.shape)
         single = probabilities.dtype
-        of_probabilities = drop(of_dropped.to(single), kept, ctx.scale)
+        of_probabilities = of_dropped.to(single)
+        if kept is not None:
+            of_probabilities = drop(of_probabilities, kept, ctx.scale)
         of_scores = torch._softmax_backward_data(of_probabilities, probabilities, -1, single)
         of_scores = of_scores.mul_(ctx.scaling).flatten(0, 1).to(query.dtype)
         of_query = torch.bmm(of_scores, key)
         of_key = torch.bmm(of_scores.transpose(1, 2), query)
-        heads = kept.shape[:3]
+        heads = probabilities.shape[:3]
         gradients = (_unpad(each.view(*heads, -1), group) for each in (of_query, of_key, of_value))
         return (*gradients, None, None, None, None, None)
 

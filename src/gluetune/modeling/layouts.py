@@ -124,14 +124,11 @@ class Layout:
     def of(cls, mask: torch.Tensor) -> Layout | None:
         """Read an attention mask of shape (rows, width), 1 for tokens and 0 for padding.
 
-        None where nothing is padded, and where a sequence is empty or has holes: distances in it
-        are not those of its tokens.
+        None where a sequence is empty or has holes: distances in it are not those of its tokens.
         """
         if mask.dim() != 2:
             return None
         real = mask.cpu() != 0
-        if real.all():
-            return None
         lengths = real.sum(dim=1)
         order = torch.argsort(lengths, stable=True)
         lengths = lengths[order]

@@ -9,7 +9,7 @@ import json
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,9 +162,10 @@ class Trainer(transformers.Trainer):
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
         """Predict a data set as transformers' Trainer does, without its padding."""
-        if self._path != "padded":
-            return super().evaluation_loop(*args, **kwargs)
-        with self._on_path():
+        with (
+            self._cast_weights_kept(),
+            nullcontext() if self._path != "padded" else self._on_path(),
+        ):
             return super().evaluation_loop(*args, **kwargs)
 
     def prediction_step(
@@ -282,11 +283,21 @@ class Trainer(transformers.Trainer):
         cut = split_by_length if self._path == "grouped" else split
         micro_batches = list(cut(inputs, self.micro_batch_size))
         losses = []
-        for micro_batch in micro_batches[:-1]:
-            with self.accelerator.no_sync(model):
-                losses.append(super().training_step(model, micro_batch, num_items_in_batch))
-        losses.append(super().training_step(model, micro_batches[-1], num_items_in_batch))
+        with self._cast_weights_kept():
+            for micro_batch in micro_batches[:-1]:
+                with self.accelerator.no_sync(model):
+                    losses.append(super().training_step(model, micro_batch, num_items_in_batch))
+            losses.append(super().training_step(model, micro_batches[-1], num_items_in_batch))
         return torch.stack(losses).sum()
+
+    def _cast_weights_kept(self) -> Any:
+        """Let every forward pass within use the weights that autocast has cast for the first.
+
+        Autocast forgets them at the end of the outermost of its contexts, so this is one, idle.
+        """
+        halves = self.args.bf16 or self.args.fp16
+        device = self.args.device.type
+        return torch.autocast(device, enabled=False) if halves else nullcontext()
 
     def _shrink_micro_batch(self, model: nn.Module, error: RuntimeError) -> None:
         """Halve the micro-batch and forget the step's partial gradients, or raise."""

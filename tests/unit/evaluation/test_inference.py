@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.support.casts import WeightCasts
 from tests.support.glue_folders import make_table
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from transformers import DataCollatorWithPadding
@@ -118,6 +119,13 @@ def test_nothing_random_is_drawn_and_the_model_trains_on_as_before(
     classifier.model.eval()
     logits_of(classifier, split)
     assert not classifier.model.training
+
+
+def test_weights_are_cast_once_for_all_batches(classifier: Classifier) -> None:
+    with WeightCasts(classifier.model) as casts:
+        logits_of(classifier, split_of(classifier), precision="bf16")
+    assert len(casts.counts) > 10
+    assert set(casts.counts.values()) == {1}
 
 
 def test_a_lack_of_memory_is_answered_by_smaller_batches(classifier: Classifier) -> None:

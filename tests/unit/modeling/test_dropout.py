@@ -13,7 +13,7 @@ from tests.support.mixed_batches import load_tiny, make_batch, take_step
 from torch import nn
 from torch.nn import functional
 
-from gluetune.modeling.attention import _DroppedAttention
+from gluetune.modeling.attention import _ComposedAttention
 from gluetune.modeling.dropout import DropoutMasks, drop, fast_dropout
 from gluetune.modeling.layouts import Layout
 from gluetune.modeling.unpadded import unpadded
@@ -105,7 +105,8 @@ def test_other_kinds_of_dropout_are_left_alone() -> None:
 
 @pytest.mark.parametrize("lengths", [[4, 4, 4], [3, 5, 7]], ids=["even", "uneven"])
 @pytest.mark.parametrize("causal", [False, True])
-def test_attention_with_dropout_is_its_formula(lengths: list[int], causal: bool) -> None:
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+def test_composed_attention_is_its_formula(lengths: list[int], causal: bool, rate: float) -> None:
     """Against autograd through softmax, one text at a time, with the same mask."""
     torch.manual_seed(0)
     heads, size = 2, 3
@@ -119,10 +120,11 @@ def test_attention_with_dropout_is_its_formula(lengths: list[int], causal: bool)
     ]
     allowed = group.allowed(causal=causal, window=None)
     shape = torch.Size((len(lengths), heads, group.longest, group.longest))
-    kept, scale = _masks().draw(shape, 0.4)
+    kept, scale = _masks().draw(shape, rate)
+    handed = kept if rate else None
 
     def fast(*states: torch.Tensor) -> Any:
-        return _DroppedAttention.apply(*states, group, allowed, 0.7, kept, scale)
+        return _ComposedAttention.apply(*states, group, allowed, 0.7, handed, scale)
 
     def plain(*states: torch.Tensor) -> torch.Tensor:
         answers = []

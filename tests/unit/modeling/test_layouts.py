@@ -79,6 +79,13 @@ def test_an_accelerator_is_waited_for_once() -> None:
     assert _OnAnAccelerator.asked.count("cpu") == 1
 
 
+def test_where_nothing_is_padded_all_is_one_group() -> None:
+    layout = _layout([5, 5, 5])
+    (group,) = layout.groups
+    assert group.is_even
+    assert layout.tokens.tolist() == list(range(15))
+
+
 def test_what_one_row_holds_for_all_is_taken_by_place() -> None:
     layout = _layout([2, 3])
     places = torch.tensor([[10, 11, 12]])
@@ -89,12 +96,11 @@ def test_what_one_row_holds_for_all_is_taken_by_place() -> None:
 @pytest.mark.parametrize(
     "mask",
     [
-        [[1, 1], [1, 1]],
         [[1, 0, 1], [1, 1, 1]],
         [[0, 0], [1, 1]],
         [[[1, 0], [1, 1]]],
     ],
-    ids=["no padding", "a hole", "an empty sequence", "three dimensions"],
+    ids=["a hole", "an empty sequence", "three dimensions"],
 )
 def test_what_has_no_layout(mask: list[list[int]]) -> None:
     assert Layout.of(torch.tensor(mask)) is None

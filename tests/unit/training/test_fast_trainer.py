@@ -15,6 +15,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
+from tests.support.casts import WeightCasts
 from tests.support.mixed_batches import is_key_bias, load_tiny
 from torch.utils.data import Dataset
 from transformers import DataCollatorWithPadding, TrainerCallback, TrainingArguments
@@ -206,6 +207,46 @@ def test_evaluation_and_prediction_are_the_plain_trainers(folder: Path) -> None:
     plain = make_trainer(transformers.Trainer, model, folder).predict(data)
     np.testing.assert_allclose(fast.predictions, plain.predictions, atol=1e-5)
     assert fast.metrics["test_loss"] == pytest.approx(plain.metrics["test_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["bert", "deberta-v2"])
+def test_weights_are_cast_once_a_step_and_once_an_evaluation(
+    folder: Path, architecture: str
+) -> None:
+    """In micro-batches and in groups; autocast alone casts them for every forward pass."""
+    model = load_tiny(folder, architecture)
+    trainer = make_trainer(Trainer, model, folder, bf16=True, max_steps=3)
+    trainer.micro_batch_size = 2
+    data = make_data(model, rows=12)
+    trainer.predict(data)  # the path is checked in the precision of the weights
+    with WeightCasts(model) as casts:
+        trainer.predict(data)
+    assert len(casts.counts) > 10
+    assert set(casts.counts.values()) == {1}
+    batch = trainer.data_collator([data[row] for row in range(5)])
+    trainer.create_optimizer_and_scheduler(3)
+    with trainer._on_path(), WeightCasts(model) as casts:
+        trainer.training_step(model, batch)
+    assert len(casts.counts) > 10
+    assert set(casts.counts.values()) == {1}
+
+
+def test_the_gradient_in_half_precision_is_that_of_single_passes(folder: Path) -> None:
+    """Casts that micro-batches share give each micro-batch's gradient to the weights."""
+
+    def gradients(size: int) -> torch.Tensor:
+        model = load_tiny(folder, "deberta-v2")
+        trainer = make_trainer(Trainer, model, folder, bf16=True)
+        trainer.micro_batch_size = size
+        data = make_data(model, rows=6)
+        batch = trainer.data_collator([data[row] for row in range(6)])
+        trainer.training_step(model, batch, num_items_in_batch=torch.tensor(6))
+        return torch.cat(
+            [weight.grad.flatten() for weight in model.parameters() if weight.grad is not None]
+        )
+
+    whole, parts = gradients(6), gradients(1)
+    assert float((whole - parts).norm() / whole.norm()) < 0.02
 
 
 def test_activation_checkpointing_takes_groups(folder: Path) -> None:

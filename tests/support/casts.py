@@ -1,0 +1,26 @@
+"""How often weights are cast to half precision, by watching torch's own operations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class WeightCasts(TorchDispatchMode):  # type: ignore[misc]  # torch is not followed
+    """While it is entered, counts the casts of each of a model's weights, by name."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self._names = {weight.data_ptr(): name for name, weight in model.named_parameters()}
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Do what is asked for, and count it if it casts a weight."""
+        if func is torch.ops.aten._to_copy.default and args[0].data_ptr() in self._names:
+            self.counts[self._names[args[0].data_ptr()]] += 1
+        return func(*args, **(kwargs or {}))
