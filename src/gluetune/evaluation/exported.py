@@ -75,7 +75,7 @@ class ExportedModel:
         logits = np.empty((len(order), len(self.outputs)), dtype=np.float32)
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
-            batch = collate([encoded.examples[int(row)] for row in rows])
+            batch = collate(encoded.rows(rows))
             (found,) = self.session.run(
                 None, {name: batch[name].astype(np.int64) for name in self.inputs}
             )

@@ -70,6 +70,15 @@ def autocast(device: torch.device, precision: ResolvedPrecision) -> AbstractCont
     return context
 
 
+def keep_cast_weights() -> None:
+    """Let this thread use what autocast has cast for one forward pass in all that follow.
+
+    For a thread that only answers: weights that change, and passes that are trained on, would find
+    the old casts. Autocast forgets at the end of the outermost of its contexts; this is one more.
+    """
+    torch.autocast_increment_nesting()
+
+
 def _run(
     model: PreTrainedModel,
     split: Encoded,
@@ -81,7 +90,7 @@ def _run(
     start = 0
     while start < len(order):
         rows = order[start : start + batch_size]
-        batch = collate(split.examples.__getitems__(rows.tolist()))  # as torch's own loader does
+        batch = collate(split.rows(rows))
         try:
             parts.append(_forward(model, batch))
         except RuntimeError as error:

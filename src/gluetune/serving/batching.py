@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from gluetune.data.encoding import Encoded
 from gluetune.errors import ConfigurationError
+from gluetune.evaluation.inference import keep_cast_weights
 from gluetune.modeling.batches import cheapest_parts
 from gluetune.serving.logs import without_message
 from gluetune.serving.meters import Meters
@@ -74,7 +75,7 @@ class Batcher:
         """Texts per second, of late."""
         self.meters = Meters(lambda: self._held)
         self._tokenizing = ThreadPoolExecutor(1, "gluetune-tokenizer")
-        self._computing = ThreadPoolExecutor(1, "gluetune-model")
+        self._computing = ThreadPoolExecutor(1, "gluetune-model", keep_cast_weights)
         self._work: asyncio.Task[None] | None = None
 
     def start(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.casts import WeightCasts
 from tests.support.servers import watched
 
+from gluetune.data.encoding import Encoded
 from gluetune.evaluation.predictor import Predictor, Text
 from gluetune.serving.batching import Answered, Batcher
 from gluetune.serving.limits import Limits
@@ -81,6 +84,26 @@ def test_a_text_alone_is_answered_to_the_bit(emotions: Predictor) -> None:
     for text in texts:
         answered = run(emotions, partial(ask, texts=[text]))
         np.testing.assert_array_equal(answered.logits, emotions.logits([text]))
+
+
+def test_weights_are_cast_once_for_all_requests(emotions: Predictor) -> None:
+    opened: Any = emotions.opened
+    casts = WeightCasts(opened.classifier.model)
+
+    class Counted(type(opened)):  # type: ignore[misc]  # whichever backend it is
+        def logits(self, encoded: Encoded) -> Any:
+            with casts:  # in the thread that computes
+                return super().logits(encoded)
+
+    fields = {field.name: getattr(opened, field.name) for field in dataclasses.fields(opened)}
+    halves = Predictor(Counted(**{**fields, "precision": "bf16"}))
+
+    async def one_after_the_other(batcher: Batcher) -> list[Answered]:
+        return [await ask(batcher, text) for text in ("I am glad.", "Rain again.", "No.")]
+
+    run(halves, one_after_the_other)
+    assert len(casts.counts) > 10
+    assert set(casts.counts.values()) == {1}
 
 
 def test_one_request_of_many_texts_keeps_their_order(emotions: Predictor) -> None:
