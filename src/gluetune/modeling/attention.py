@@ -122,7 +122,7 @@ def _attend(
     allowed = group.allowed(causal=rule.causal, window=rule.window)
     draws = rule.dropout > 0 and masks is not None
     if draws or (not rule.dropout and _is_slow(query, group)):
-        shape = torch.Size((group.count, query.shape[1], group.longest, group.longest))
+        shape = torch.Size((group.count, query.shape[1], group.width, group.width))
         kept, scale = masks.draw(shape, rule.dropout) if draws and masks else (None, 1.0)
         answer: torch.Tensor = _ComposedAttention.apply(
             query, key, value, group, allowed, rule.scaling, kept, scale
@@ -145,18 +145,18 @@ def _is_slow(states: torch.Tensor, group: Group) -> bool:
     In half precision it is on a CPU, up to ten times in training; long sequences want its memory.
     """
     half = states.dtype in (torch.bfloat16, torch.float16)
-    return half and states.device.type == "cpu" and group.longest <= _LONG
+    return half and states.device.type == "cpu" and group.width <= _LONG
 
 
 def _pad(states: torch.Tensor, group: Group) -> torch.Tensor:
-    """Turn (tokens, heads, size) into (count, heads, longest, size)."""
+    """Turn (tokens, heads, size) into (count, heads, width, size)."""
     if not group.is_even:
         states = states.index_select(0, group.sources)
-    return states.unflatten(0, (group.count, group.longest)).transpose(1, 2)
+    return states.unflatten(0, (group.count, group.width)).transpose(1, 2)
 
 
 def _unpad(states: torch.Tensor, group: Group) -> torch.Tensor:
-    """Turn (count, heads, longest, size) into (tokens, heads, size)."""
+    """Turn (count, heads, width, size) into (tokens, heads, size)."""
     flat = states.transpose(1, 2).flatten(0, 1)
     return flat if group.is_even else flat.index_select(0, group.places)
 
@@ -180,7 +180,7 @@ class _ComposedAttention(torch.autograd.Function):  # type: ignore[misc]  # torc
         kept: torch.Tensor | None,
         scale: float,
     ) -> torch.Tensor:
-        heads = (group.count, query.shape[1], group.longest)
+        heads = (group.count, query.shape[1], group.width)
         query, key, value = (_pad(each, group).flatten(0, 1) for each in (query, key, value))
         scores = torch.bmm(query, key.transpose(1, 2)).mul_(scaling).unflatten(0, heads[:2])
         if allowed is not None:
@@ -214,8 +214,8 @@ class _ComposedAttention(torch.autograd.Function):  # type: ignore[misc]  # torc
 
 
 def _pad_gradient(gradient: torch.Tensor, group: Group) -> torch.Tensor:
-    """Turn (tokens, heads, size) into (count, heads, longest, size), 0 where nothing was read."""
+    """Turn (tokens, heads, size) into (count, heads, width, size), 0 where nothing was read."""
     if not group.is_even:
-        padded = gradient.new_zeros(group.count * group.longest, *gradient.shape[1:])
+        padded = gradient.new_zeros(group.count * group.width, *gradient.shape[1:])
         gradient = padded.index_copy_(0, group.places, gradient)
-    return gradient.unflatten(0, (group.count, group.longest)).transpose(1, 2)
+    return gradient.unflatten(0, (group.count, group.width)).transpose(1, 2)

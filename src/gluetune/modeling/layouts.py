@@ -20,6 +20,10 @@ _CLOSE = 0.75
 """A group's shortest sequence is at least this part of its longest …"""
 _SHORT = 24
 """… unless all are this short: then one product for all is cheaper than several."""
+_VECTOR = 16
+"""Numbers from which on torch's softmax on a CPU is vectorised."""
+_SLOW = range(8, _VECTOR)
+"""Over so many it takes longer than over 16, up to six times."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,11 @@ class Group:
         return self.lengths[-1]
 
     @property
+    def width(self) -> int:
+        """Places for each sequence: the longest's tokens, or more where that is faster."""
+        return _VECTOR if self.longest in _SLOW and self.device.type == "cpu" else self.longest
+
+    @property
     def tokens(self) -> int:
         """Real tokens in the group."""
         return sum(self.lengths)
@@ -49,22 +58,22 @@ class Group:
     @property
     def is_even(self) -> bool:
         """Whether all sequences are of one length, so that nothing is padded."""
-        return self.lengths[0] == self.longest
+        return self.lengths[0] == self.width
 
     @cached_property
     def real(self) -> torch.Tensor:
-        """Which of the padded places are tokens: shape (count, longest), true for tokens."""
+        """Which of the padded places are tokens: shape (count, width), true for tokens."""
         return self._send(self._real)
 
     @cached_property
     def sources(self) -> torch.Tensor:
-        """The token in each padded place, counted within the group: shape (count * longest,).
+        """The token in each padded place, counted within the group: shape (count * width,).
 
         Padding repeats the sequence's last token; attention never looks at it.
         """
         lengths = torch.tensor(self.lengths)
         starts = lengths.cumsum(0) - lengths
-        places = torch.arange(self.longest)
+        places = torch.arange(self.width)
         return self._send((starts[:, None] + torch.minimum(places, lengths[:, None] - 1)).flatten())
 
     @cached_property
@@ -74,20 +83,20 @@ class Group:
 
     @cached_property
     def _real(self) -> torch.Tensor:
-        return torch.arange(self.longest) < torch.tensor(self.lengths)[:, None]
+        return torch.arange(self.width) < torch.tensor(self.lengths)[:, None]
 
     @cached_property
     def _allowed(self) -> dict[tuple[bool, int | None], torch.Tensor | None]:
         return {}
 
     def allowed(self, *, causal: bool, window: int | None) -> torch.Tensor | None:
-        """Return which place may look at which: bool, shape (count or 1, 1, longest, longest).
+        """Return which place may look at which: bool, shape (count or 1, 1, width, width).
 
         None where all may look at all. `window` is how many places off the furthest visible one is
         not yet visible. Padding may look at everything: nothing reads its answer, and a row that
         sees nothing would be NaN.
         """
-        key = (causal, window if window is not None and window < self.longest else None)
+        key = (causal, window if window is not None and window < self.width else None)
         if key not in self._allowed:
             made = self._make_allowed(*key)
             self._allowed[key] = None if made is None else self._send(made)
@@ -96,7 +105,7 @@ class Group:
     def _make_allowed(self, causal: bool, window: int | None) -> torch.Tensor | None:
         if self.is_even and not causal and window is None:
             return None
-        places = torch.arange(self.longest)
+        places = torch.arange(self.width)
         offset = places[:, None] - places
         near = offset.abs() < window if window is not None else torch.ones_like(offset).bool()
         if causal:

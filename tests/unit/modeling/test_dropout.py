@@ -119,7 +119,7 @@ def test_composed_attention_is_its_formula(lengths: list[int], causal: bool, rat
         for _ in range(3)
     ]
     allowed = group.allowed(causal=causal, window=None)
-    shape = torch.Size((len(lengths), heads, group.longest, group.longest))
+    shape = torch.Size((len(lengths), heads, group.width, group.width))
     kept, scale = _masks().draw(shape, rate)
     handed = kept if rate else None
 

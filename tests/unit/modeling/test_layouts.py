@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gluetune.modeling.layouts import Layout
+from gluetune.modeling.layouts import Group, Layout
 
 LENGTHS = st.lists(st.integers(1, 90), min_size=2, max_size=20).filter(lambda it: len(set(it)) > 1)
 
@@ -49,7 +49,7 @@ def test_groups_hold_each_sequence_once_and_lengths_that_are_close(lengths: list
         start += group.tokens
         assert group.lengths[0] >= 0.75 * group.longest or group.longest <= 24
         flat = torch.arange(group.tokens)
-        padded = flat[group.sources].view(group.count, group.longest)
+        padded = flat[group.sources].view(group.count, group.width)
         assert torch.equal(padded[group.real], flat)
         assert torch.equal(padded.flatten()[group.places], flat)
 
@@ -80,10 +80,18 @@ def test_an_accelerator_is_waited_for_once() -> None:
 
 
 def test_where_nothing_is_padded_all_is_one_group() -> None:
-    layout = _layout([5, 5, 5])
+    layout = _layout([20, 20, 20])
     (group,) = layout.groups
     assert group.is_even
-    assert layout.tokens.tolist() == list(range(15))
+    assert layout.tokens.tolist() == list(range(60))
+
+
+def test_short_groups_are_as_wide_as_a_vector_on_a_cpu() -> None:
+    (group,) = _layout([3, 9, 9]).groups
+    assert (group.longest, group.width, group.is_even) == (9, 16, False)
+    assert group.real.sum(1).tolist() == [3, 9, 9]
+    assert Group(0, (9, 9), torch.device("meta")).width == 9
+    assert Group(0, (5, 5), torch.device("cpu")).width == 5
 
 
 def test_what_one_row_holds_for_all_is_taken_by_place() -> None:
@@ -113,8 +121,8 @@ def test_who_may_look_at_whom(causal: bool, window: int | None) -> None:
     allowed = group.allowed(causal=causal, window=window)
     assert allowed is not None
     for row, length in enumerate(group.lengths):
-        for query in range(group.longest):
-            for key in range(group.longest):
+        for query in range(group.width):
+            for key in range(group.width):
                 near = window is None or abs(query - key) < window
                 behind = not causal or key <= query
                 expected = query >= length or (key < length and near and behind)
