@@ -16,6 +16,7 @@ from gluetune.errors import ConfigurationError
 from gluetune.modeling.attention import UnsupportedAttentionError
 from gluetune.modeling.batches import split_by_length
 from gluetune.modeling.dropout import DropoutMasks, fast_dropout
+from gluetune.modeling.heap import keep_freed_memory
 from gluetune.modeling.unpadded import can_be_unpadded, computes_layers_twice, unpadded
 
 if TYPE_CHECKING:
@@ -48,8 +49,11 @@ def computing(
 ) -> AbstractContextManager[None]:
     """Let batches take `path` through `model`; groups are cut by whoever calls the model.
 
-    `masks` draws attention's dropout in training on a CPU.
+    `masks` draws attention's dropout in training on a CPU. There, unless `path` is `padded`, the
+    process keeps from now on what a pass frees, for the next.
     """
+    if path != "padded" and model.device.type == "cpu":
+        keep_freed_memory()
     return unpadded(model, masks) if path == "unpadded" else nullcontext()
 
 

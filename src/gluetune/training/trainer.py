@@ -24,7 +24,6 @@ from gluetune.modeling.batches import is_mixed, sample, split, split_by_length
 from gluetune.modeling.compute import computing, disagreement, dropping, resolve_compute
 from gluetune.modeling.dropout import DropoutMasks
 from gluetune.modeling.vocabulary import CompactVocabulary, compact_vocabulary
-from gluetune.training.heap import keep_freed_memory
 from gluetune.training.losses import IGNORED, ClassificationLoss, LossKind
 from gluetune.training.rows import occurring_rows
 from gluetune.training.shares import Shares, share_batches
@@ -102,8 +101,6 @@ class Trainer(transformers.Trainer):
             return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def _inner_training_loop(self, *args: Any, **kwargs: Any) -> Any:
-        if self.args.device.type == "cpu" and self.compute != "padded":
-            keep_freed_memory()
         with self._on_path():
             return super()._inner_training_loop(*args, **kwargs)
 

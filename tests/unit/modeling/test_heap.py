@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from tests.support.mixed_batches import load_tiny
 
-from gluetune.training import heap
+from gluetune.config import ComputePath
+from gluetune.modeling import heap
+from gluetune.modeling.compute import computing
 
 # Only the first round tells: glibc moves its thresholds as it sees large blocks freed.
 ROUND = """
 import resource
 import sys
 from pathlib import Path
-from gluetune.training.heap import keep_freed_memory
+from gluetune.modeling.heap import keep_freed_memory
 import torch
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
@@ -44,10 +48,21 @@ def test_what_is_freed_stays_with_the_process() -> None:
 
 def test_another_system_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
-    assert not heap.keep_freed_memory()
+    assert not heap.keep_freed_memory.__wrapped__()
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
-    assert not heap.keep_freed_memory()
+    assert not heap.keep_freed_memory.__wrapped__()
+
+
+@pytest.mark.parametrize("path", ["unpadded", "grouped", "padded"])
+def test_memory_is_kept_unless_all_is_to_be_plain(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: ComputePath
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("gluetune.modeling.compute.keep_freed_memory", lambda: asked.append(path))
+    with computing(load_tiny(tmp_path, "bert"), path):
+        pass
+    assert asked == ([path] if path != "padded" else [])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from functools import cache
 
 # Of malloc.h. The threshold of mmap may not be higher than this on 64 bits.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
@@ -20,6 +21,7 @@ _SETTINGS = (
 )
 
 
+@cache
 def keep_freed_memory() -> bool:
     """Let this process keep up to 1 GiB of freed memory; return whether its C library can.
 
