@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,22 +41,24 @@ def compute_logits(
     bits, are those of one process, and every process comes to the same scores.
 
     Examples run in order of length, longest first, so that little is padded and a lack of memory
-    shows at once; it is answered by smaller batches. No random number is drawn, so an evaluation in
-    the middle of a training changes nothing. Raises TrainingError when one example does not fit.
+    shows at once; it is answered by smaller batches. The first batch has `batch_size` examples; of
+    shorter ones as many run together as have no more places than it. No random number is drawn, so
+    an evaluation in the middle of a training changes nothing. Raises TrainingError when one example
+    does not fit.
     """
     order = np.argsort(-split.lengths, kind="stable")
-    batches = np.split(order, range(batch_size, len(order), batch_size))
-    mine = np.concatenate([order[:0], *batches[processes.index :: processes.count]])
+    places = batch_size * int(split.lengths.max(initial=1))
+    mine = _batches(order, split.lengths, places)[processes.index :: processes.count]
     training = model.training
     model.eval()
     try:
         # Autocast keeps the weights that it has cast for the next batch, but in inference mode not.
         with torch.no_grad(), autocast(model.device, precision):
-            parts = _run(model, split, collate, mine, batch_size)
+            parts = _run(model, split, collate, mine)
     finally:
         model.train(training)
     computed = torch.cat(parts).cpu().numpy() if parts else None
-    shares = processes.gather((mine, computed))
+    shares = processes.gather((np.concatenate([order[:0], *mine]), computed))
     rows = np.concatenate([rows for rows, _ in shares])
     found = np.concatenate([logits for _, logits in shares if logits is not None])
     in_order: NDArray[np.float32] = found[np.argsort(rows)]
@@ -83,23 +86,34 @@ def _run(
     model: PreTrainedModel,
     split: Encoded,
     collate: Collator,
-    order: NDArray[np.intp],
-    batch_size: int,
+    batches: Sequence[NDArray[np.intp]],
 ) -> list[torch.Tensor]:
     parts: list[torch.Tensor] = []
-    start = 0
-    while start < len(order):
-        rows = order[start : start + batch_size]
-        batch = collate(split.rows(rows))
+    waiting = deque(batches)
+    while waiting:
+        rows = waiting[0]
         try:
-            parts.append(_forward(model, batch))
+            parts.append(_forward(model, collate(split.rows(rows))))
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
-            batch_size = _smaller(batch_size, error)
-            continue
-        start += len(rows)
+            places = _smaller(len(rows), error) * int(split.lengths[rows[0]])
+            waiting = deque(_batches(np.concatenate(waiting), split.lengths, places))
+        else:
+            waiting.popleft()
     return parts
+
+
+def _batches(
+    order: NDArray[np.intp], lengths: NDArray[np.int64], places: int
+) -> list[NDArray[np.intp]]:
+    """Cut examples, the longest first, into batches that have at most `places` when padded."""
+    found, start = [], 0
+    while start < len(order):
+        size = max(1, places // max(1, int(lengths[order[start]])))
+        found.append(order[start : start + size])
+        start += size
+    return found
 
 
 def _forward(model: PreTrainedModel, batch: dict[str, Any]) -> torch.Tensor:

@@ -7,9 +7,11 @@ and length, so that its predictions come out the same to the bit on the same mac
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -81,6 +83,8 @@ class OpenedModel:
     threads: int
     max_length: int | None
     settings: Settings
+    lock: AbstractContextManager[Any] = field(default_factory=Lock, repr=False, compare=False)
+    """For the thread that computes: a path is a matter of the whole model."""
 
     @property
     def kind(self) -> BackendName:
@@ -127,7 +131,7 @@ class OpenedModel:
         Raises TrainingError when they are not finite.
         """
         model = self.classifier.model
-        with cpu_threads(self.threads), computing(model, self.path):
+        with self.lock, cpu_threads(self.threads), computing(model, self.path):
             logits = compute_logits(
                 model,
                 encoded,
@@ -144,7 +148,7 @@ class OpenedModel:
             splits = encoded_splits(
                 task, tables, self.tokenizer, max_length=self.max_length, outputs=self.outputs
             )
-            with computing(self.classifier.model, self.path):
+            with self.lock, computing(self.classifier.model, self.path):
                 return predict_splits(
                     self.classifier.model,
                     task,

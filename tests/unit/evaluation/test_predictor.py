@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,15 @@ def test_one_text_has_one_answer_and_a_list_a_list(predictor: Predictor) -> None
     assert [answer.label for answer in many[:1]] == [one.label]
     assert len(many) == 2
     assert repr(predictor).startswith("Predictor('")
+
+
+def test_threads_may_ask_at_once(predictor: Predictor, run: Run) -> None:
+    texts = validation_texts(run)[:8]
+    alone = [predictor.logits([text]) for text in texts]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda text: predictor.logits([text]), texts * 5))
+    for number, logits in enumerate(together):
+        np.testing.assert_array_equal(logits, alone[number % len(texts)])
 
 
 def test_pairs_are_two_arguments_or_a_tuple(bench: Bench) -> None:
