@@ -43,7 +43,7 @@ def test_the_command_gives_a_verdict_in_words_and_json(runs: list[Run]) -> None:
     paths = [str(runs[0].path), str(runs[2].path)]
     told = CliRunner().invoke(app, ["compare", *paths], env={"COLUMNS": "200"})
     assert told.exit_code == 0, told.output
-    for words in ("12 validation examples", "learning_rate", "With 12 examples"):
+    for words in ("12 validation examples", "learning_rate", "paired bootstrap"):
         assert words in told.output, words
     parsed = json.loads(CliRunner().invoke(app, ["compare", *paths, "--json"]).output)
     assert parsed["task"] == "cola"
