@@ -168,7 +168,7 @@ def test_a_run_is_pushed_and_loaded_by_name(own: Own, run: Run, writable: Hub) -
     pushed = gluetune.push(run.path, "me/my-reviews")
     assert pushed.status == "uploaded"
     assert pushed.verification is not None
-    assert pushed.verification.largest_difference < 1e-5
+    assert pushed.verification.largest_difference == pytest.approx(0, abs=1e-5)
     assert "nyu-mll/glue" not in pushed.card
     assert str(own.folder) not in pushed.card
     labels = gluetune.load("me/my-reviews", precision="fp32").labels
