@@ -81,7 +81,7 @@ def measured(task: TaskSpec, data: str) -> dict[str, Any]:
         shares += [
             len(first) / total for first, total in zip(tokens[0], totals, strict=True) if total
         ]
-        different.update(token for texts in tokens for text in texts for token in text)
+        different.update(token for column in tokens for text in column for token in text)
     return {"tokens": len(different), "first": round(float(np.mean(shares)), 3), "rows": rows}
 
 

@@ -73,9 +73,9 @@ def write_checkpoints(*, names: list[str], folder: str) -> dict[str, Any]:
     for name, path in written.items():
         if name == BERT_BASE:
             _write_bert_base(Path(path))
-            continue
-        sizes = _SIZES.get(name, _ENCODER)
-        write_tiny_checkpoint(Path(path), name, dropout=0.1, max_length=LONGEST, **sizes)
+        else:
+            sizes = _SIZES.get(name, _ENCODER)
+            write_tiny_checkpoint(Path(path), name, dropout=0.1, max_length=LONGEST, **sizes)
     return {"checkpoints": written, "longest": LONGEST}
 
 

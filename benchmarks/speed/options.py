@@ -11,8 +11,9 @@ from typing import Any
 
 from benchmarks.speed.contestants import NAMES
 
+from gluetune.tasks import GLUE_TASKS
+
 TASKS = ("cola", "sst2", "mrpc", "stsb", "rte")
-ALL_TASKS = (*TASKS, "qqp", "mnli", "qnli", "wnli")
 _STEPS, _ARCHITECTURE_STEPS = 30, 12
 
 
@@ -72,7 +73,7 @@ def shown_command(words: Sequence[str]) -> str:
 def _with_defaults(options: argparse.Namespace) -> argparse.Namespace:
     many = options.architectures is not None
     if options.tasks == ["all"]:
-        options.tasks = list(ALL_TASKS)
+        options.tasks = list(GLUE_TASKS)
     options.tasks = options.tasks or (["cola"] if many else list(TASKS))
     options.contestants = options.contestants or (["notebook", "gluetune"] if many else list(NAMES))
     options.steps = options.steps or (_ARCHITECTURE_STEPS if many else _STEPS)

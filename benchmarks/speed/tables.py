@@ -169,18 +169,21 @@ def projection_table(
     often the validation rows, at the median rates. `rows_by_case` are training's and evaluation's.
     """
     names = list(dict.fromkeys(name for rows, _ in rows_by_case.values() for name in rows))
-    totals = dict.fromkeys(names, 0.0)
-    lines = []
-    for case, (training, evaluation) in rows_by_case.items():
-        found = {
-            name: _whole(training[name], evaluation[name], sizes[case], epochs)
-            for name in names
+    seconds = {
+        case: [
+            _whole(training[name], evaluation[name], sizes[case], epochs)
             if name in training
-        }
-        for name in names:
-            totals[name] += found.get(name, float("nan"))
-        lines.append([case, *(_seconds(found.get(name)) for name in names)])
-    lines.append(["all of them", *(f"**{_seconds(totals[name])}**" for name in names)])
+            else None
+            for name in names
+        ]
+        for case, (training, evaluation) in rows_by_case.items()
+    }
+    lines = [[case, *map(_seconds, row)] for case, row in seconds.items()]
+    totals = [
+        None if None in column else sum(value for value in column if value is not None)
+        for column in zip(*seconds.values(), strict=True)
+    ]
+    lines.append(["all of them", *(f"**{_seconds(total)}**" for total in totals)])
     return markdown(["", *names], lines)
 
 
@@ -194,7 +197,7 @@ def _whole(training: Row, evaluation: Row, size: Mapping[str, int], epochs: int)
 
 
 def _seconds(value: float | None) -> str:
-    return "-" if value is None or value != value else f"{value:,.1f}"
+    return "-" if value is None else f"{value:,.1f}"
 
 
 def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -144,11 +144,11 @@ class OpenedModel:
 
     def predict(self, task: TaskSpec, tables: Mapping[str, pa.Table]) -> dict[str, Predictions]:
         """Answer every row of canonical tables of `task`, by split; labels may be hidden."""
-        with quiet_transformers(), cpu_threads(self.threads):
+        with self.lock, quiet_transformers(), cpu_threads(self.threads):
             splits = encoded_splits(
                 task, tables, self.tokenizer, max_length=self.max_length, outputs=self.outputs
             )
-            with self.lock, computing(self.classifier.model, self.path):
+            with computing(self.classifier.model, self.path):
                 return predict_splits(
                     self.classifier.model,
                     task,

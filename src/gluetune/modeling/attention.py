@@ -120,10 +120,10 @@ def _attend(
     """
     query, key, value = states
     allowed = group.allowed(causal=rule.causal, window=rule.window)
-    draws = rule.dropout > 0 and masks is not None
-    if draws or (not rule.dropout and _is_slow(query, group)):
+    composed = masks is not None if rule.dropout else _is_slow(query, group)
+    if composed:
         shape = torch.Size((group.count, query.shape[1], group.width, group.width))
-        kept, scale = masks.draw(shape, rule.dropout) if draws and masks else (None, 1.0)
+        kept, scale = masks.draw(shape, rule.dropout) if masks and rule.dropout else (None, 1.0)
         answer: torch.Tensor = _ComposedAttention.apply(
             query, key, value, group, allowed, rule.scaling, kept, scale
         )
@@ -186,8 +186,7 @@ class _ComposedAttention(torch.autograd.Function):  # type: ignore[misc]  # torc
         if allowed is not None:
             scores.masked_fill_(~allowed, float("-inf"))
         probabilities = scores.softmax(dim=-1, dtype=at_least_single(scores))
-        dropped = probabilities if kept is None else drop(probabilities, kept, scale)
-        dropped = dropped.to(scores.dtype)
+        dropped = drop(probabilities, kept, scale).to(scores.dtype)
         ctx.save_for_backward(query, key, value, probabilities, dropped, kept)
         ctx.group, ctx.scaling, ctx.scale = group, scaling, scale
         answer = torch.bmm(dropped.flatten(0, 1), value)
@@ -201,9 +200,7 @@ class _ComposedAttention(torch.autograd.Function):  # type: ignore[misc]  # torc
         of_value = torch.bmm(dropped.flatten(0, 1).transpose(1, 2), gradient)
         of_dropped = torch.bmm(gradient, value.transpose(1, 2)).view(probabilities.shape)
         single = probabilities.dtype
-        of_probabilities = of_dropped.to(single)
-        if kept is not None:
-            of_probabilities = drop(of_probabilities, kept, ctx.scale)
+        of_probabilities = drop(of_dropped.to(single), kept, ctx.scale)
         of_scores = torch._softmax_backward_data(of_probabilities, probabilities, -1, single)
         of_scores = of_scores.mul_(ctx.scaling).flatten(0, 1).to(query.dtype)
         of_query = torch.bmm(of_scores, key)

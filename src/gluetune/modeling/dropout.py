@@ -46,8 +46,10 @@ def at_least_single(value: torch.Tensor) -> torch.dtype:
     return torch.promote_types(value.dtype, torch.float32)
 
 
-def drop(value: torch.Tensor, kept: torch.Tensor, scale: float) -> torch.Tensor:
-    """Return `value` where it is kept, times `scale`, and 0 elsewhere."""
+def drop(value: torch.Tensor, kept: torch.Tensor | None, scale: float) -> torch.Tensor:
+    """Return `value` where it is kept, times `scale`, and 0 elsewhere; None keeps all as it is."""
+    if kept is None:
+        return value
     found = kept.to(at_least_single(value)).mul_(value).mul_(scale)
     return found.to(value.dtype)
 

@@ -57,7 +57,7 @@ class Group:
 
     @property
     def is_even(self) -> bool:
-        """Whether all sequences are of one length, so that nothing is padded."""
+        """Whether every sequence fills its places, so that nothing is padded."""
         return self.lengths[0] == self.width
 
     @cached_property

@@ -48,13 +48,17 @@ def plan(request: SuiteRequest) -> list[JobRecord]:
 
 def replan(record: SuiteRecord, request: SuiteRequest) -> None:
     """Ask a suite for the seeds of `request`; finished jobs of its other seeds stay with it."""
-    finished = [job for job in record.jobs if job.state is JobState.FINISHED]
-    seeds = dict.fromkeys((*(job.seed for job in finished), *request.seeds))
-    every = sorted(seeds, key=[*record.request.seeds, *request.seeds].index)
     known = {job.name: job for job in record.jobs}
-    asked = {job.name for job in (*finished, *plan(request))}
-    record.request = request.model_copy(update={"seeds": tuple(every)})
-    record.jobs = [known.get(j.name, j) for j in plan(record.request) if j.name in asked]
+    finished = {name for name, job in known.items() if job.state is JobState.FINISHED}
+    wanted = {*request.seeds, *(known[name].seed for name in finished)}
+    seeds = dict.fromkeys((*record.request.seeds, *request.seeds))
+    every = request.model_copy(update={"seeds": tuple(seed for seed in seeds if seed in wanted)})
+    record.request = every
+    record.jobs = [
+        known.get(job.name, job)
+        for job in plan(every)
+        if job.seed in request.seeds or job.name in finished
+    ]
 
 
 def settings_of(request: SuiteRequest, task: str) -> dict[str, Any]:
