@@ -27,7 +27,7 @@ include_patterns = [
     "CONTRIBUTING.md",
     "benchmarks/results/**.md",
 ]
-exclude_patterns = [".*", "runs", "site", "src", "tests"]
+exclude_patterns = [".*", "runs", "site", "src", "tests", "tools"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 3

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gluetune.config import TrainConfig
-from gluetune.data.sample_source import SAMPLES
+from gluetune.data.sample_source import SAMPLES, sample_rows
 from gluetune.recipes import get_recipe
 from gluetune.suite_records import JobRecord, JobState, SuiteFolder, SuiteRecord, SuiteRequest
 from gluetune.tasks import get_task
@@ -140,11 +140,10 @@ def _cost(request: SuiteRequest, task: str) -> float:
 
 def _rows(data: str, task: str) -> Mapping[str, int]:
     """Return the rows of each split; of any folder, GLUE's."""
+    spec = get_task(task)
     if data in SAMPLES:
-        from gluetune.data.sample import DEFAULT_ROWS
-
-        return DEFAULT_ROWS[get_task(task).hub_config]
-    return get_task(task).rows
+        return {split: sample_rows(spec, split) for split in spec.splits}
+    return spec.rows
 
 
 def _may_start(job: JobRecord, by_name: Mapping[str, JobRecord]) -> bool:
