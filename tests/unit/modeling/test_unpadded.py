@@ -106,6 +106,46 @@ def test_lengths_of_every_kind_in_float32(
     _assert_same(found, plain)
 
 
+_HIDDEN, _HEADS = 32, 4
+_SIZES = st.sampled_from([1, 2, _HEADS, 8, 16, _HIDDEN, 40])
+
+
+@st.composite
+def _coincidences(draw: st.DrawFn) -> tuple[list[int], int]:
+    """Lengths and a padded length, where a number of tokens is likely to equal some other size."""
+    total = draw(_SIZES)
+    cuts = sorted(draw(st.sets(st.sampled_from(range(1, total)), max_size=7))) if total > 1 else []
+    lengths = [end - start for start, end in zip([0, *cuts], [*cuts, total], strict=True)]
+    return lengths, max(draw(_SIZES | st.sampled_from([total, len(lengths)])), *lengths)
+
+
+@pytest.mark.parametrize("architecture", UNPADDED)
+@settings(max_examples=12, deadline=None)
+@given(batch=_coincidences())
+@example(batch=([3, 5], 8))  # as many tokens as places
+@example(batch=([1], 8))  # one token
+@example(batch=([8], 8))  # one example
+@example(batch=([5], 8))
+@example(batch=([4, 4], 4))  # all lengths equal
+@example(batch=([4, 4], 8))
+@example(batch=([1, 1, 1, 1], 1))
+@example(batch=([1, 1, 1, 1], 4))  # as many places as heads, tokens and examples
+@example(batch=([1, 1], 2))
+@example(batch=([2, 30], 32))  # as many tokens as places and hidden units
+@example(batch=([12, 20], 20))  # as many tokens as hidden units
+def test_no_size_is_mistaken_for_another(
+    models: Any, architecture: str, batch: tuple[list[int], int]
+) -> None:
+    model = models(architecture).double()  # rounding is all there is in a gradient that is 0
+    lengths, width = batch
+    try:
+        found, plain = _both(model, make_batch(model, lengths, width=width))
+    finally:
+        model.float()
+    torch.testing.assert_close(found.logits, plain.logits, rtol=0, atol=1e-11)
+    assert distance(found, plain) < 1e-9
+
+
 @pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name != "bart"])
 def test_groups_of_like_length_give_every_gradient_too(models: Any, architecture: str) -> None:
     model = models(architecture).double()
