@@ -5,11 +5,12 @@ All three compute the same function; they differ in how much of the arithmetic i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 
 from gluetune.config import Compute, ComputePath
 from gluetune.errors import ConfigurationError
@@ -26,6 +27,10 @@ _TOLERANCES = {torch.float64: 1e-8, torch.float32: 1e-4}
 """How far logits may lie apart, as a part of the largest (of 1 at least)."""
 _TOLERANCE = 0.05
 """The same in half precision."""
+_TOLD = 200
+"""Characters of a failure's message that a note repeats."""
+
+T = TypeVar("T")
 
 
 def resolve_compute(asked: Compute, model: PreTrainedModel) -> ComputePath:
@@ -78,12 +83,40 @@ def disagreement(model: PreTrainedModel, batch: Mapping[str, Any], path: Compute
     try:
         with torch.no_grad(), _in_own_precision(model):
             plain = model(**inputs)["logits"]
-            with computing(model, path):
-                found = _logits(model, inputs, path)
-    except UnsupportedAttentionError as error:
-        return f"its attention needs what this path does not do ({error})"
+            found, problem = attempt(lambda: _logits_by(model, inputs, path))
     finally:
         model.train(training)
+    return problem if found is None else _difference(found, plain)
+
+
+def attempt(compute: Callable[[], T]) -> tuple[T | None, str]:
+    """Try a faster way of computing: return what it gives, or None and why it gives nothing.
+
+    A lack of memory is no reason against it, and is raised.
+    """
+    try:
+        return compute(), ""
+    except UnsupportedAttentionError as error:
+        return None, f"its attention needs what this path does not do ({error})"
+    except Exception as error:  # a model's code may raise anything, and the slower way works
+        if isinstance(error, MemoryError | torch.OutOfMemoryError):
+            raise
+        if should_reduce_batch_size(error):
+            raise
+        told = " ".join(str(error).split())
+        return None, f"it fails with {type(error).__name__}{told and f' ({told[:_TOLD]})'}"
+
+
+def _logits_by(
+    model: PreTrainedModel, inputs: Mapping[str, Any], path: ComputePath
+) -> torch.Tensor:
+    with computing(model, path):
+        return _logits(model, inputs, path)
+
+
+def _difference(found: torch.Tensor, plain: torch.Tensor) -> str:
+    if found.shape != plain.shape:
+        return f"its logits have the shape {tuple(found.shape)}, not {tuple(plain.shape)}"
     same = (found == plain) | (found.isnan() & plain.isnan())
     scale = max(1.0, float(plain.abs().max()))
     distance = float((found - plain).abs().masked_fill(same, 0.0).max()) / scale

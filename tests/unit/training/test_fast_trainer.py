@@ -18,14 +18,29 @@ from safetensors.torch import load_file
 from tests.support.casts import WeightCasts
 from tests.support.mixed_batches import is_key_bias, load_tiny
 from torch.utils.data import Dataset
-from transformers import DataCollatorWithPadding, TrainerCallback, TrainingArguments
+from transformers import (
+    AttentionInterface,
+    DataCollatorWithPadding,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from gluetune.errors import TrainingError
 from gluetune.modeling import compute
+from gluetune.modeling.attention import NAME
 from gluetune.training.trainer import Trainer
 
 RATE = 1e-3
-ARCHITECTURES = ("bert", "roberta", "distilbert", "albert", "deberta-v2", "modernbert", "gpt2")
+ARCHITECTURES = (
+    "bert",
+    "roberta",
+    "distilbert",
+    "albert",
+    "deberta-v2",
+    "modernbert",
+    "gpt2",
+    "opt",
+)
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +205,45 @@ def test_a_model_that_differs_falls_back(
         trainer.train()
     assert set(paths) == {path}
     assert trainer.compute == path, "what a repeat should ask for"
+
+
+def test_a_path_that_fails_falls_back_and_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise IndexError("index out of range in self")
+
+    monkeypatch.setitem(AttentionInterface._global_mapping, NAME, fail)
+    plain, fast = (load_tiny(folder, "llama").double() for _ in range(2))
+    train(plain, folder, transformers.Trainer)
+    trainer = make_trainer(Trainer, fast, folder)
+    paths = _watch_paths(trainer)
+    with pytest.warns(UserWarning, match=r"not computed unpadded but grouped.*IndexError \(index"):
+        trainer.train()
+    assert set(paths) == {"grouped"}
+    assert furthest(fast, plain) < 0.01 * RATE
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama", "mistral", "modernbert", "opt", "qwen3"])
+def test_as_many_tokens_as_places(folder: Path, architecture: str) -> None:
+    """Rows of 3 and 5 tokens, padded to 8; the check has passed on others before."""
+    model = load_tiny(folder, architecture)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model.config._name_or_path)
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.convert_ids_to_tokens(0)
+    collator = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
+    data = datasets.Dataset.from_dict(
+        {
+            "input_ids": [[7] * 9, [8] * 4, [9] * 3, [5, 6, 7, 8, 9], [5] * 7, [6]],
+            "attention_mask": [[1] * length for length in (9, 4, 3, 5, 7, 1)],
+        }
+    )
+    fast, plain = (
+        make_trainer(kind, model, folder, collator=collator, per_device_eval_batch_size=2).predict(
+            data
+        )
+        for kind in (Trainer, transformers.Trainer)
+    )
+    np.testing.assert_allclose(fast.predictions, plain.predictions, atol=1e-5)
 
 
 @pytest.mark.parametrize("asked", ["unpadded", "grouped", "padded"])
