@@ -10,6 +10,7 @@ import warnings
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,9 @@ class Trainer(transformers.Trainer):
         self._held: tuple[weakref.ref[nn.Module], ComputePath] | None = None
         self._weights: int | None = None
         self._shares: Shares | None = None
+        self._filler: Any = None
+        """The batch of this step that is another process's, taken because there was none left."""
+        self._is_filling = False
 
     @property
     def compute_path(self) -> ComputePath:
@@ -112,11 +116,44 @@ class Trainer(transformers.Trainer):
             self._shares = share_batches(loader, process=process, processes=processes)
         return loader
 
-    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """Return a step's batches, and how many labels all processes have in them.
+
+        A batch that only fills the last step of a process without a share is remembered: whatever
+        its labels are, it does not count.
+        """
+        batches = list(islice(epoch_iterator, num_batches))
         at_end = self.accelerator.gradient_state.end_of_dataloader
-        if self._shares is not None and at_end and self._shares.is_empty:
-            batch_samples[-1]["labels"].fill_(IGNORED)
-        return super()._get_num_items_in_batch(batch_samples, device)
+        is_filler = self._shares is not None and at_end and self._shares.is_empty and batches
+        self._filler = batches[-1] if is_filler else None
+        return batches, self._get_num_items_in_batch(batches, device)
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        counted = [self._with_counted_labels(batch) for batch in batch_samples]
+        return super()._get_num_items_in_batch(counted, device)
+
+    def _with_counted_labels(self, batch: Any) -> Any:
+        """Mark in a copy of a batch, as Trainer reads it, which labels count in the loss."""
+        labels = batch.get("labels") if isinstance(batch, Mapping) else None
+        if not isinstance(labels, torch.Tensor):
+            return batch
+        if batch is self._filler:
+            return {**batch, "labels": torch.full_like(labels, IGNORED)}
+        if not isinstance(self.compute_loss_func, ClassificationLoss):
+            return batch  # a loss of the user's own: labels are what Trainer takes them for
+        counts = self.compute_loss_func.counts(labels)
+        return {**batch, "labels": torch.where(counts, 0, IGNORED)}
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return the loss, and the model's outputs if wanted; what only fills a step adds 0."""
+        found = super().compute_loss(model, inputs, return_outputs=return_outputs, **kwargs)
+        if not self._is_filling:
+            return found
+        return (0 * found[0], found[1]) if return_outputs else 0 * found
 
     def training_step(
         self,
@@ -131,12 +168,15 @@ class Trainer(transformers.Trainer):
         while True:
             try:
                 self._check_path(inputs)
+                self._is_filling = inputs is self._filler
                 loss = self._accumulate(model, inputs, num_items_in_batch)
             except RuntimeError as error:
                 self._shrink_micro_batch(model, error)
             else:
                 self._watch(loss)
                 return loss
+            finally:
+                self._is_filling = False
 
     def check_losses(self) -> None:
         """Raise TrainingError if a loss since the last check was not finite."""
