@@ -99,6 +99,8 @@ class RunTrainer(Trainer):
 
         A model that is not the trained one is scored by the process that asks, alone.
         """
+        if model is self.model:
+            self._use_evaluation_weights()
         how = self.validation
         settings: dict[str, Any] = {
             "outputs": how.outputs,
@@ -113,6 +115,17 @@ class RunTrainer(Trainer):
                 found = predict_splits(model, task, splits, self.data_collator, **settings)[TUNING]
                 task = replace(task, thresholds=best_thresholds(found.labels, found.logits))
             return evaluate_task(model, task, how.splits, self.data_collator, **settings)
+
+    def _use_evaluation_weights(self) -> None:
+        """Let an optimiser that trains other weights than it evaluates put the latter in place.
+
+        Schedule-free ones do; the checkpoint of an epoch is saved after its evaluation and so holds
+        them, and the next training step calls `train`. One in mid-epoch keeps the trained ones,
+        which its state tells, or resuming from it would not come to the same bits.
+        """
+        evaluate = getattr(self.optimizer, "eval", None)
+        if callable(evaluate):
+            evaluate()
 
     def _path_of(self, model: Any) -> AbstractContextManager[None]:
         """Return the context of the trained model's path; during training it is set already."""

@@ -219,6 +219,18 @@ class Trainer(transformers.Trainer):
             self._vocabulary.follow(optimizer)
         return optimizer
 
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> Any:
+        """Make the schedule, and let an optimiser that warms up by itself know its steps.
+
+        transformers hands such an optimiser the arguments' `warmup_steps`, which may be a share.
+        """
+        for group in (optimizer or self.optimizer).param_groups:
+            if 0 < group.get("warmup_steps", 0) < 1:
+                group["warmup_steps"] = self.args.get_warmup_steps(num_training_steps)
+        return super().create_scheduler(num_training_steps, optimizer)
+
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Return transformers' estimate, without counting the model's parameters at every step."""
         tokens = inputs.get("input_ids")
