@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 
-class AdamWScheduleFree(torch.optim.Optimizer):
+class AdamWScheduleFree(torch.optim.Optimizer):  # type: ignore[misc]  # torch is not followed
     """Takes and ignores whatever else transformers hands the real one."""
 
     def __init__(
@@ -38,7 +38,7 @@ class AdamWScheduleFree(torch.optim.Optimizer):
         """Put y in place of x."""
         self._move(is_training=True)
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not followed
     def _move(self, *, is_training: bool) -> None:
         for group in self.param_groups:
             if group["train_mode"] is is_training:
@@ -50,8 +50,8 @@ class AdamWScheduleFree(torch.optim.Optimizer):
                     weight.lerp_(self.state[weight]["z"], towards)
             group["train_mode"] = is_training
 
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # torch is not followed
+    @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not followed
+    def step(self, closure: Any = None) -> None:
         """Step from y; refused where x is in place."""
         for group in self.param_groups:
             if not group["train_mode"]:

@@ -5,18 +5,17 @@ All three compute the same function; they differ in how much of the arithmetic i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate.utils.memory import should_reduce_batch_size
 
 from gluetune.config import Compute, ComputePath
 from gluetune.errors import ConfigurationError
-from gluetune.modeling.attention import UnsupportedAttentionError
 from gluetune.modeling.batches import split_by_length
 from gluetune.modeling.dropout import DropoutMasks, fast_dropout
+from gluetune.modeling.fallback import attempt
 from gluetune.modeling.heap import keep_freed_memory
 from gluetune.modeling.unpadded import can_be_unpadded, computes_layers_twice, unpadded
 
@@ -27,10 +26,6 @@ _TOLERANCES = {torch.float64: 1e-8, torch.float32: 1e-4}
 """How far logits may lie apart, as a part of the largest (of 1 at least)."""
 _TOLERANCE = 0.05
 """The same in half precision."""
-_TOLD = 200
-"""Characters of a failure's message that a note repeats."""
-
-T = TypeVar("T")
 
 
 def resolve_compute(asked: Compute, model: PreTrainedModel) -> ComputePath:
@@ -87,24 +82,6 @@ def disagreement(model: PreTrainedModel, batch: Mapping[str, Any], path: Compute
     finally:
         model.train(training)
     return problem if found is None else _difference(found, plain)
-
-
-def attempt(compute: Callable[[], T]) -> tuple[T | None, str]:
-    """Try a faster way of computing: return what it gives, or None and why it gives nothing.
-
-    A lack of memory is no reason against it, and is raised.
-    """
-    try:
-        return compute(), ""
-    except UnsupportedAttentionError as error:
-        return None, f"its attention needs what this path does not do ({error})"
-    except Exception as error:  # a model's code may raise anything, and the slower way works
-        if isinstance(error, MemoryError | torch.OutOfMemoryError):
-            raise
-        if should_reduce_batch_size(error):
-            raise
-        told = " ".join(str(error).split())
-        return None, f"it fails with {type(error).__name__}{told and f' ({told[:_TOLD]})'}"
 
 
 def _logits_by(

@@ -16,13 +16,9 @@ import torch
 from torch import nn
 from transformers.utils import ModelOutput
 
-from gluetune.modeling.attention import (
-    NAME,
-    UnsupportedAttentionError,
-    begin_attending,
-    end_attending,
-)
+from gluetune.modeling.attention import NAME, begin_attending, end_attending
 from gluetune.modeling.dropout import DropoutMasks
+from gluetune.modeling.fallback import UnsupportedError
 from gluetune.modeling.layouts import Layout
 
 if TYPE_CHECKING:
@@ -117,10 +113,12 @@ class _Pass:
         mask = kwargs.get("attention_mask")
         if mask is None or _wants_inner_states(self.config, kwargs):
             return None
-        self.layout = Layout.of(mask)
-        if self.layout is None:
+        layout = Layout.of(mask)
+        # Without padding the plain way is taken, as it is before the path has been checked.
+        if layout is None or layout.is_full:
             return None
-        self._token = begin_attending(self.layout, self.masks if model.training else None)
+        self.layout = layout
+        self._token = begin_attending(layout, self.masks if model.training else None)
         self._implementation = self.config._attn_implementation
         self.config._attn_implementation_internal = NAME
         if getattr(self.config, "use_cache", False):
@@ -148,7 +146,7 @@ class _Pass:
             return None
         states = _hidden_states(args, kwargs)
         if not self._is_dropped and not (states is not None and layout.holds(states)):
-            raise UnsupportedAttentionError(f"{type(block).__name__} is given no hidden states")
+            raise UnsupportedError(f"its {type(block).__name__} is given no hidden states")
 
         def take(value: torch.Tensor) -> torch.Tensor:
             if value is states:

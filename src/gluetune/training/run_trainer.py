@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gluetune.config import ComputePath
 from gluetune.data.own.source import TUNING
 from gluetune.errors import ConfigurationError, StorageError
 from gluetune.evaluation.inference import ResolvedPrecision
@@ -138,8 +137,8 @@ class RunTrainer(Trainer):
         rows = None if self._vocabulary is None else len(self._vocabulary.rows)
         return ComputeRecord(path=self.compute_path, vocabulary_rows=rows)
 
-    def on_fallback(self, path: ComputePath, note: str) -> None:
-        """Have the record say that the model did not allow a faster way than `path`."""
+    def report_note(self, note: str) -> None:
+        """Have the record say why the model is not computed as fast as it might be."""
         self.on_note(note)
 
     def data_to_scan(self) -> list[Any]:

@@ -24,6 +24,7 @@ from gluetune.errors import TrainingError
 from gluetune.modeling.batches import is_mixed, sample, split, split_by_length
 from gluetune.modeling.compute import computing, disagreement, dropping, resolve_compute
 from gluetune.modeling.dropout import DropoutMasks
+from gluetune.modeling.fallback import attempt
 from gluetune.modeling.vocabulary import CompactVocabulary, compact_vocabulary
 from gluetune.training.losses import IGNORED, ClassificationLoss, LossKind
 from gluetune.training.rows import occurring_rows
@@ -188,7 +189,11 @@ class Trainer(transformers.Trainer):
             )
 
     def on_fallback(self, path: ComputePath, note: str) -> None:
-        """Tell that the model did not allow a faster way than `path`."""
+        """Report that the model does not allow a faster way than `path`."""
+        self.report_note(note)
+
+    def report_note(self, note: str) -> None:
+        """Report why the model is not computed as fast as it might be."""
         warnings.warn(note, stacklevel=2)
 
     def data_to_scan(self) -> list[Any]:
@@ -262,7 +267,12 @@ class Trainer(transformers.Trainer):
     @contextmanager
     def _compact(self) -> Iterator[None]:
         """Hold only the word embeddings that occur, where that changes nothing else."""
-        found = occurring_rows(self, self.data_to_scan()) if self.compact_vocabulary else None
+        found, problem = None, ""
+        if self.compact_vocabulary:
+            found, problem = attempt(lambda: occurring_rows(self, self.data_to_scan()))
+        if problem:
+            name = type(self.model).__name__
+            self.report_note(f"Every word embedding of {name} is trained: {problem}.")
         if found is None:
             yield
             return

@@ -74,8 +74,11 @@ def test_the_weights_to_evaluate_are_scored_and_kept(bench: Bench) -> None:
 
 
 def test_the_compact_vocabulary_is_not_for_it(bench: Bench) -> None:
-    assert bench.train(epochs=1).record.compute.vocabulary_rows is not None
-    assert _train(bench, epochs=1).record.compute.vocabulary_rows is None
+    compact, whole = bench.train(epochs=1).record.compute, _train(bench, epochs=1).record.compute
+    assert compact is not None
+    assert compact.vocabulary_rows is not None
+    assert whole is not None
+    assert whole.vocabulary_rows is None
 
 
 @pytest.mark.parametrize("step", [1, STEPS, STEPS + 1])
