@@ -13,7 +13,7 @@ import torch
 
 from gluetune.config import Compute, ComputePath
 from gluetune.errors import ConfigurationError
-from gluetune.modeling.batches import split_by_length
+from gluetune.modeling.batches import count_examples, split_by_length
 from gluetune.modeling.dropout import DropoutMasks, fast_dropout
 from gluetune.modeling.fallback import attempt
 from gluetune.modeling.heap import keep_freed_memory
@@ -120,7 +120,7 @@ def _logits(model: PreTrainedModel, inputs: Mapping[str, Any], path: ComputePath
     if path != "grouped":
         logits: torch.Tensor = model(**inputs)["logits"]
         return logits
-    rows = torch.arange(len(next(iter(inputs.values()))))
+    rows = torch.arange(count_examples(inputs))
     parts = list(split_by_length({**inputs, "row": rows}, len(rows)))
     order = torch.cat([part.pop("row") for part in parts])  # type: ignore[attr-defined]  # dicts
     answers = torch.cat([model(**part)["logits"] for part in parts])

@@ -37,6 +37,7 @@ def can_be_unpadded(model: PreTrainedModel) -> bool:
         and config._attn_implementation in ("sdpa", "eager")
         and not computes_layers_twice(model)
         and not getattr(config, "layerdrop", 0)  # the last layer may be left out, and its hook
+        and not getattr(config, "attention_chunk_size", 0)  # of which only the mask tells
         and _blocks(model)
     )
 

@@ -393,6 +393,14 @@ def test_layers_that_may_be_left_out_are_not_unpadded(tmp_path: Path) -> None:
     assert not can_be_unpadded(load_tiny(tmp_path, "opt", layerdrop=0.5))
 
 
+def test_attention_in_chunks_is_not_unpadded(tmp_path: Path) -> None:
+    """Which tokens are in a chunk is said by the mask alone, and shows in long texts only."""
+    model = load_tiny(tmp_path, "llama")
+    assert can_be_unpadded(model)
+    model.config.attention_chunk_size = 8192
+    assert not can_be_unpadded(model)
+
+
 def test_bf16_products_are_autocasts(models: Any) -> None:
     model = models("modernbert")  # its rotary angles are float32 beside bfloat16 values
     batch = make_batch(model, MIXED)

@@ -247,6 +247,28 @@ def test_as_many_tokens_as_places(folder: Path, architecture: str) -> None:
     np.testing.assert_allclose(fast.predictions, plain.predictions, atol=1e-5)
 
 
+@pytest.mark.parametrize("architecture", ["bert", "deberta-v2"])
+def test_as_many_labels_as_places(folder: Path, architecture: str) -> None:
+    """Eight labels an example, in batches of eight places, cut into micro-batches and groups."""
+    weights = []
+    for kind, options in ((transformers.Trainer, {}), (Trainer, {"micro_batch_size": 2})):
+        model = load_tiny(folder, architecture, num_labels=8).double()
+        model.config.problem_type = "multi_label_classification"
+        tokenizer = transformers.AutoTokenizer.from_pretrained(model.config._name_or_path)
+        data = make_data(model, longest=7)
+        sets = [[float(row % (label + 2) == 0) for label in range(8)] for row in range(len(data))]
+        train(
+            model,
+            folder,
+            kind,
+            data=list(data.remove_columns("labels").add_column("labels", sets)),
+            collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8),
+            options=options,
+        )
+        weights.append(model)
+    assert furthest(*weights) < 0.01 * RATE
+
+
 @pytest.mark.parametrize("asked", ["unpadded", "grouped", "padded"])
 def test_each_path_can_be_asked_for(folder: Path, asked: str) -> None:
     trainer = make_trainer(Trainer, load_tiny(folder, "bert"), folder, options={"compute": asked})
