@@ -29,14 +29,21 @@ def load_tiny(folder: Path, architecture: str, *, num_labels: int = 3, **options
 
 
 def make_batch(
-    model: Any, lengths: Sequence[int], *, seed: int = 0, pairs: bool = False, end: int = 4
+    model: Any,
+    lengths: Sequence[int],
+    *,
+    seed: int = 0,
+    pairs: bool = False,
+    end: int = 4,
+    width: int | None = None,
 ) -> dict[str, torch.Tensor]:
     """Return random tokens of these lengths, padded to the longest; ids from `end` + 1 on.
 
+    `width` is a longer padded length, as `pad_to_multiple_of` makes it.
     With `pairs` the second half of each text is a second sentence, for models that know two.
     """
     draw = torch.Generator().manual_seed(seed)
-    config, width = model.config, max(lengths)
+    config, width = model.config, width or max(lengths)
     ids = torch.full((len(lengths), width), int(config.pad_token_id))
     mask, kinds = torch.zeros_like(ids), torch.zeros_like(ids)
     for row, length in enumerate(lengths):

@@ -3,7 +3,8 @@
 The traps of the published ones are kept: GPT-2 has no pad token, Qwen2 has one that its
 configuration does not know, XLNet pads on the left and, like T5, knows no longest input, RoBERTa's
 positions start after the pad id, ModernBERT mixes global and sliding attention, ALBERT's layers
-share their weights, DeBERTa has relative positions and no absolute ones.
+share their weights, DeBERTa has relative positions and no absolute ones, OPT's decoder holds the
+embeddings beside the layers, BLOOM adds a bias by distance, Mistral attends to a window.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _ENCODER = {
     "num_attention_heads": _HEADS,
     "intermediate_size": _INNER,
 }
+_PART_ROTARY = {"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 0.5}
 _SHAPES: Mapping[str, Mapping[str, Any]] = {
     "albert": {**_ENCODER, "embedding_size": 16},
     "bart": {
@@ -39,6 +41,7 @@ _SHAPES: Mapping[str, Mapping[str, Any]] = {
         "init_std": 0.2,
     },
     "bert": _ENCODER,
+    "bloom": {"hidden_size": _HIDDEN, "n_layer": _LAYERS, "n_head": _HEADS},
     "camembert": {**_ENCODER, "type_vocab_size": 1},
     "deberta-v2": {
         **_ENCODER,
@@ -51,15 +54,31 @@ _SHAPES: Mapping[str, Mapping[str, Any]] = {
     },
     "distilbert": {"dim": _HIDDEN, "n_layers": _LAYERS, "n_heads": _HEADS, "hidden_dim": _INNER},
     "electra": {**_ENCODER, "embedding_size": 16},
+    "falcon": {**_ENCODER, "ffn_hidden_size": _INNER},
+    "gemma": {**_ENCODER, "num_key_value_heads": 2, "head_dim": 8},
+    "gpt_neox": {**_ENCODER, "rope_parameters": _PART_ROTARY},
     "gpt2": {"n_embd": _HIDDEN, "n_layer": _LAYERS, "n_head": _HEADS},
+    "llama": {**_ENCODER, "num_key_value_heads": 2, "head_dim": 8},
+    "mistral": {**_ENCODER, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 12},
     "modernbert": {
         **_ENCODER,
         "local_attention": 8,
         "layer_types": ["full_attention", "sliding_attention"],
     },
     "mpnet": _ENCODER,
+    "opt": {
+        "hidden_size": _HIDDEN,
+        "word_embed_proj_dim": 16,
+        "num_hidden_layers": _LAYERS,
+        "num_attention_heads": _HEADS,
+        "ffn_dim": _INNER,
+        "init_std": 0.2,
+    },
+    "phi": {**_ENCODER, "rope_parameters": _PART_ROTARY},
     "qwen2": {**_ENCODER, "num_key_value_heads": 2},
+    "qwen3": {**_ENCODER, "num_key_value_heads": 2, "head_dim": 8},
     "roberta": {**_ENCODER, "type_vocab_size": 1},
+    "stablelm": {**_ENCODER, "num_key_value_heads": 2, "rope_parameters": _PART_ROTARY},
     "t5": {
         "d_model": _HIDDEN,
         "d_kv": _HIDDEN // _HEADS,
@@ -76,7 +95,7 @@ ARCHITECTURES = tuple(_SHAPES)
 
 _POSITIONS_AFTER_PAD = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta"})
 _NO_LONGEST_INPUT = frozenset({"t5", "xlnet"})
-_NO_PAD_IN_CONFIG = frozenset({"gpt2", "qwen2"})
+_NO_PAD_IN_CONFIG = frozenset({"gpt2", "qwen2", "qwen3"})
 
 
 def write_tiny_checkpoint(

@@ -17,6 +17,7 @@ from transformers import (
     CamembertTokenizer,
     DebertaV2Tokenizer,
     GPT2Tokenizer,
+    GPTNeoXTokenizer,
     MPNetTokenizer,
     PreTrainedTokenizerFast,
     Qwen2Tokenizer,
@@ -95,11 +96,65 @@ def _qwen2(**options: Any) -> Any:
     return Qwen2Tokenizer(vocab=vocabulary, merges=merges, **options)
 
 
-def _modernbert(**options: Any) -> Any:
-    vocabulary, merges = byte_vocabulary(_BERT_SPECIALS)
+def _opt(**options: Any) -> Any:
+    vocabulary, merges = byte_vocabulary(("<s>", "<pad>", "</s>", "<unk>"))
+    specials = {"bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>"}
+    return GPT2Tokenizer(vocab=vocabulary, merges=merges, **specials, **options)
+
+
+def _gpt_neox(**options: Any) -> Any:
+    vocabulary, merges = byte_vocabulary(("<|endoftext|>", "<|padding|>"))
+    return GPTNeoXTokenizer(vocab=vocabulary, merges=merges, **options)
+
+
+def _bloom(**options: Any) -> Any:
+    specials = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
+    return _decoder(tuple(specials.values()), **specials, **options)
+
+
+def _falcon(**options: Any) -> Any:
+    return _decoder(("<|endoftext|>",), eos_token="<|endoftext|>", **options)
+
+
+def _llama(**options: Any) -> Any:
+    specials = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+    return _decoder(tuple(specials.values()), begin="<s>", **specials, **options)
+
+
+def _gemma(**options: Any) -> Any:
+    specials = {
+        "pad_token": "<pad>",
+        "eos_token": "<eos>",
+        "bos_token": "<bos>",
+        "unk_token": "<unk>",
+    }
+    return _decoder(tuple(specials.values()), begin="<bos>", **specials, **options)
+
+
+def _decoder(specials: tuple[str, ...], *, begin: str | None = None, **options: Any) -> Any:
+    """A decoder's tokenizer of no class of its own; `begin` is put ahead of every text."""
+    vocabulary, tokenizer = _byte_level(specials)
+    if begin is not None:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{begin} $A",
+            pair=f"{begin} $A {begin} $B",
+            special_tokens=[(begin, vocabulary[begin])],
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_input_names=["input_ids", "attention_mask"], **options
+    )
+
+
+def _byte_level(specials: tuple[str, ...]) -> tuple[dict[str, int], Tokenizer]:
+    vocabulary, merges = byte_vocabulary(specials)
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
+    return vocabulary, tokenizer
+
+
+def _modernbert(**options: Any) -> Any:
+    vocabulary, tokenizer = _byte_level(_BERT_SPECIALS)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B [SEP]",
@@ -150,15 +205,25 @@ TOKENIZERS: Mapping[str, Callable[..., Any]] = {
     "albert": _albert,
     "bart": _roberta,
     "bert": _bert,
+    "bloom": _bloom,
     "camembert": _camembert,
     "deberta-v2": _deberta_v2,
     "distilbert": _bert,
     "electra": _bert,
+    "falcon": _falcon,
+    "gemma": _gemma,
+    "gpt_neox": _gpt_neox,
     "gpt2": _gpt2,
+    "llama": _llama,
+    "mistral": _llama,
     "modernbert": _modernbert,
     "mpnet": _mpnet,
+    "opt": _opt,
+    "phi": _gpt2,
     "qwen2": _qwen2,
+    "qwen3": _qwen2,
     "roberta": _roberta,
+    "stablelm": _falcon,
     "t5": _t5,
     "xlm-roberta": _xlm_roberta,
     "xlnet": _xlnet,

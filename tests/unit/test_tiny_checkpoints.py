@@ -32,7 +32,7 @@ def _logits(tokenizer: Any, model: Any, texts: list[str]) -> torch.Tensor:
 
 
 def test_the_list_of_architectures() -> None:
-    assert len(ARCHITECTURES) == 15
+    assert len(ARCHITECTURES) == 25
     assert set(TOKENIZERS) == set(ARCHITECTURES)
 
 

@@ -16,6 +16,7 @@ from torch.nn import functional
 from transformers import AttentionInterface
 
 from gluetune.modeling.dropout import DropoutMasks, at_least_single, drop
+from gluetune.modeling.fallback import UnsupportedError
 from gluetune.modeling.layouts import Group, Layout
 
 NAME = "gluetune_unpadded"
@@ -47,8 +48,11 @@ def end_attending(token: Token[Any]) -> None:
     _now.reset(token)
 
 
-class UnsupportedAttentionError(Exception):
-    """The model asks of attention what this function does not do; the caller falls back."""
+class UnsupportedAttentionError(UnsupportedError):
+    """The model asks of attention what this function does not do."""
+
+    def __init__(self, asked: str) -> None:
+        super().__init__(f"its attention needs what this path does not do ({asked})")
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,16 @@ _PASS = 128
 """What one more pass through the model costs, in tokens of padding that it must save: a guess."""
 
 
+_BY_TOKEN = (
+    *("input_ids", "inputs_embeds", "attention_mask"),
+    *("token_type_ids", "position_ids", "special_tokens_mask"),
+)
+"""Inputs of shape (examples or 1, places, …)."""
+
+
 def split(inputs: Mapping[str, Any], size: int) -> Iterator[Mapping[str, Any]]:
     """Cut a batch into parts of `size` examples at most; a batch that small stays as it is."""
-    if _count(inputs) <= size:
+    if count_examples(inputs) <= size:
         yield inputs  # as the collator padded it: a fixed length is there for a reason
         return
     order = torch.argsort(_lengths(inputs), stable=True)
@@ -60,8 +67,15 @@ def cheapest_parts(
 
 def is_mixed(inputs: Mapping[str, Any]) -> bool:
     """Return whether a batch has padding that could be left out."""
-    mask = inputs.get("attention_mask")
-    return mask is not None and mask.dim() == 2 and not bool(mask.all())
+    mask = _mask(inputs)
+    return mask is not None and not bool(mask.all())
+
+
+def count_examples(inputs: Mapping[str, Any]) -> int:
+    """Return how many examples a batch has."""
+    known = (inputs.get(name) for name in ("input_ids", "inputs_embeds", "attention_mask"))
+    given = [value for value in known if value is not None] or inputs.values()
+    return max(len(value) for value in given if isinstance(value, torch.Tensor) and value.dim())
 
 
 def sample(inputs: Mapping[str, Any], count: int) -> Mapping[str, Any]:
@@ -73,35 +87,49 @@ def sample(inputs: Mapping[str, Any], count: int) -> Mapping[str, Any]:
     return _part(inputs, order[places])
 
 
-def _count(inputs: Mapping[str, Any]) -> int:
-    return max(len(value) for value in inputs.values() if isinstance(value, torch.Tensor))
-
-
 def _lengths(inputs: Mapping[str, Any]) -> torch.Tensor:
-    mask = inputs.get("attention_mask")
-    return torch.zeros(_count(inputs)) if mask is None else mask.sum(dim=1)
+    mask = _mask(inputs)
+    return torch.zeros(count_examples(inputs)) if mask is None else mask.sum(dim=1)
+
+
+def _mask(inputs: Mapping[str, Any]) -> torch.Tensor | None:
+    """Return which places are tokens, shape (rows, places), where a batch says so."""
+    mask: torch.Tensor | None = inputs.get("attention_mask")
+    return mask if mask is not None and mask.dim() == 2 else None
 
 
 def _part(inputs: Mapping[str, Any], rows: torch.Tensor) -> dict[str, Any]:
-    return _trim({name: _take(value, rows) for name, value in inputs.items()})
+    count = count_examples(inputs)
+    return _trim({name: _take(value, rows, count) for name, value in inputs.items()})
 
 
-def _take(value: Any, rows: torch.Tensor) -> Any:
-    return value[rows.to(value.device)] if isinstance(value, torch.Tensor) else value
+def _take(value: Any, rows: torch.Tensor, count: int) -> Any:
+    """Take the rows of a tensor that has one for every example; any other is for all of them."""
+    if not isinstance(value, torch.Tensor) or not value.dim() or len(value) != count:
+        return value
+    return value[rows.to(value.device)]
 
 
 def _trim(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Drop the positions that are padding in every example, at either end."""
-    mask = inputs.get("attention_mask")
-    if mask is None or mask.dim() != 2:
+    """Drop the positions that are padding in every example, at either end.
+
+    Which inputs have a place for every token is said by their names: what is known of a whole text,
+    such as eight labels, may be as many as there are places. An input of another name and of the
+    mask's shape might be either, and then nothing is dropped.
+    """
+    mask = _mask(inputs)
+    if mask is None or any(_is_doubtful(name, value, mask) for name, value in inputs.items()):
         return inputs
     used = mask.any(dim=0).nonzero()
     if not len(used):
         return inputs
     start, end = int(used[0]), int(used[-1]) + 1
     return {
-        name: value[:, start:end]
-        if isinstance(value, torch.Tensor) and value.shape[:2] == mask.shape
-        else value
+        name: value[:, start:end] if name in _BY_TOKEN and value is not None else value
         for name, value in inputs.items()
     }
+
+
+def _is_doubtful(name: str, value: Any, mask: torch.Tensor) -> bool:
+    is_known = name in _BY_TOKEN or name.startswith("label")
+    return not is_known and isinstance(value, torch.Tensor) and value.shape[:2] == mask.shape

@@ -13,9 +13,9 @@ import torch
 
 from gluetune.config import Compute, ComputePath
 from gluetune.errors import ConfigurationError
-from gluetune.modeling.attention import UnsupportedAttentionError
-from gluetune.modeling.batches import split_by_length
+from gluetune.modeling.batches import count_examples, split_by_length
 from gluetune.modeling.dropout import DropoutMasks, fast_dropout
+from gluetune.modeling.fallback import attempt
 from gluetune.modeling.heap import keep_freed_memory
 from gluetune.modeling.unpadded import can_be_unpadded, computes_layers_twice, unpadded
 
@@ -78,12 +78,22 @@ def disagreement(model: PreTrainedModel, batch: Mapping[str, Any], path: Compute
     try:
         with torch.no_grad(), _in_own_precision(model):
             plain = model(**inputs)["logits"]
-            with computing(model, path):
-                found = _logits(model, inputs, path)
-    except UnsupportedAttentionError as error:
-        return f"its attention needs what this path does not do ({error})"
+            found, problem = attempt(lambda: _logits_by(model, inputs, path))
     finally:
         model.train(training)
+    return problem if found is None else _difference(found, plain)
+
+
+def _logits_by(
+    model: PreTrainedModel, inputs: Mapping[str, Any], path: ComputePath
+) -> torch.Tensor:
+    with computing(model, path):
+        return _logits(model, inputs, path)
+
+
+def _difference(found: torch.Tensor, plain: torch.Tensor) -> str:
+    if found.shape != plain.shape:
+        return f"its logits have the shape {tuple(found.shape)}, not {tuple(plain.shape)}"
     same = (found == plain) | (found.isnan() & plain.isnan())
     scale = max(1.0, float(plain.abs().max()))
     distance = float((found - plain).abs().masked_fill(same, 0.0).max()) / scale
@@ -110,7 +120,7 @@ def _logits(model: PreTrainedModel, inputs: Mapping[str, Any], path: ComputePath
     if path != "grouped":
         logits: torch.Tensor = model(**inputs)["logits"]
         return logits
-    rows = torch.arange(len(next(iter(inputs.values()))))
+    rows = torch.arange(count_examples(inputs))
     parts = list(split_by_length({**inputs, "row": rows}, len(rows)))
     order = torch.cat([part.pop("row") for part in parts])  # type: ignore[attr-defined]  # dicts
     answers = torch.cat([model(**part)["logits"] for part in parts])

@@ -73,16 +73,17 @@ class _Dropout(torch.autograd.Function):  # type: ignore[misc]  # torch is not f
 def fast_dropout(model: nn.Module, masks: DropoutMasks) -> Iterator[None]:
     """Give the CPU dropouts of `model` their masks from `masks`, reseeded at every forward pass.
 
-    Only modules that are exactly `nn.Dropout` are changed, and only while they train.
+    Only modules that are exactly `nn.Dropout` are changed, and only while they train; those that
+    work in place, or whose `forward` somebody else has replaced, are left alone.
     """
 
     def forward_of(module: nn.Dropout) -> Any:
         plain = module.forward
 
-        def forward(value: torch.Tensor) -> torch.Tensor:
-            if not module.training or module.p == 0 or value.device.type != "cpu":
-                return plain(value)
-            dropped: torch.Tensor = _Dropout.apply(value, *masks.draw(value.shape, module.p))
+        def forward(input: torch.Tensor) -> torch.Tensor:  # noqa: A002  # torch's name, for keywords
+            if not module.training or module.p == 0 or input.device.type != "cpu":
+                return plain(input)
+            dropped: torch.Tensor = _Dropout.apply(input, *masks.draw(input.shape, module.p))
             return dropped
 
         return forward
@@ -91,7 +92,11 @@ def fast_dropout(model: nn.Module, masks: DropoutMasks) -> Iterator[None]:
         if module.training:
             masks.reseed()
 
-    dropouts = [module for module in model.modules() if type(module) is nn.Dropout]
+    dropouts = [
+        module
+        for module in model.modules()
+        if type(module) is nn.Dropout and not module.inplace and "forward" not in vars(module)
+    ]
     hook = model.register_forward_pre_hook(reseed)
     for module in dropouts:
         module.forward = forward_of(module)

@@ -149,6 +149,11 @@ class Layout:
         sent = tokens.to(mask.device, non_blocking=True)
         return cls(mask.shape[0], mask.shape[1], sent, _groups(sizes, mask.device))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether every place is a token, so that there is no padding to drop."""
+        return len(self.tokens) == self.rows * self.width
+
     def holds(self, value: torch.Tensor) -> bool:
         """Return whether a tensor has a place for every token: shape (rows or 1, width, …)."""
         return (

@@ -18,6 +18,7 @@ from transformers.utils import ModelOutput
 
 from gluetune.modeling.attention import NAME, begin_attending, end_attending
 from gluetune.modeling.dropout import DropoutMasks
+from gluetune.modeling.fallback import UnsupportedError
 from gluetune.modeling.layouts import Layout
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def can_be_unpadded(model: PreTrainedModel) -> bool:
         and not config.is_encoder_decoder
         and config._attn_implementation in ("sdpa", "eager")
         and not computes_layers_twice(model)
+        and not getattr(config, "layerdrop", 0)  # the last layer may be left out, and its hook
+        and not getattr(config, "attention_chunk_size", 0)  # of which only the mask tells
         and _blocks(model)
     )
 
@@ -61,6 +64,7 @@ def unpadded(model: PreTrainedModel, masks: DropoutMasks | None = None) -> Itera
         model.register_forward_pre_hook(passing.begin, with_kwargs=True),
         model.register_forward_hook(passing.end, always_call=True),
         *(block.register_forward_pre_hook(passing.drop, with_kwargs=True) for block in blocks),
+        *(block.register_forward_hook(passing.note) for block in blocks[:-1]),
         blocks[-1].register_forward_hook(passing.restore),
     ]
     try:
@@ -73,14 +77,20 @@ def unpadded(model: PreTrainedModel, masks: DropoutMasks | None = None) -> Itera
 def _blocks(model: PreTrainedModel) -> list[nn.Module]:
     """Return the modules between the embeddings and what comes after the last layer.
 
-    That is the module that holds the layers, or, where the model itself does, each layer.
+    That is the module that holds the layers, or each layer where that module holds the embeddings
+    too, which need the padded batch.
     """
-    base = model.base_model
-    for owner in base.modules():
+    for owner in model.base_model.modules():
         for child in owner.children():
             if isinstance(child, nn.ModuleList) and len(child):
-                return list(child) if owner is base else [owner]
+                return list(child) if _embeds(owner, child) else [owner]
     return []
+
+
+def _embeds(owner: nn.Module, layers: nn.ModuleList) -> bool:
+    """Return whether `owner` looks up embeddings of its own, besides those within its layers."""
+    within = set(layers.modules())
+    return any(isinstance(part, nn.Embedding) and part not in within for part in owner.modules())
 
 
 class _Pass:
@@ -92,6 +102,10 @@ class _Pass:
         self.layout: Layout | None = None
         self._token: Token[Any] | None = None
         self._implementation = ""
+        self._is_dropped = False
+        """Whether the hidden states that the next block is given are without padding already."""
+        self._made: tuple[torch.Tensor, ...] = ()
+        """What the block before has given: it is without padding too."""
 
     def begin(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -100,10 +114,12 @@ class _Pass:
         mask = kwargs.get("attention_mask")
         if mask is None or _wants_inner_states(self.config, kwargs):
             return None
-        self.layout = Layout.of(mask)
-        if self.layout is None:
+        layout = Layout.of(mask)
+        # Without padding the plain way is taken, as it is before the path has been checked.
+        if layout is None or layout.is_full:
             return None
-        self._token = begin_attending(self.layout, self.masks if model.training else None)
+        self.layout = layout
+        self._token = begin_attending(layout, self.masks if model.training else None)
         self._implementation = self.config._attn_implementation
         self.config._attn_implementation_internal = NAME
         if getattr(self.config, "use_cache", False):
@@ -116,36 +132,72 @@ class _Pass:
             end_attending(self._token)
             self.config._attn_implementation_internal = self._implementation
         self.layout = self._token = None
+        self._is_dropped, self._made = False, ()
 
     def drop(
         self, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        """Take the padding out of whatever a block is given: hidden states, rotary angles, …"""
+        """Take the padding out of whatever a block is given: hidden states, rotary angles, …
+
+        Whether the hidden states are without padding already is known, not read from their shape:
+        a batch may have as many tokens as places. All else comes from before the first block.
+        """
         layout = self.layout
         if layout is None:
             return None
+        states = _hidden_states(args, kwargs)
+        if not self._is_dropped and not (states is not None and layout.holds(states)):
+            raise UnsupportedError(f"its {type(block).__name__} is given no hidden states")
 
         def take(value: torch.Tensor) -> torch.Tensor:
-            return layout.drop_padding(value) if layout.holds(value) else value
+            if value is states:
+                is_dropped = self._is_dropped
+            else:
+                is_dropped = any(value is made for made in self._made)
+            return value if is_dropped or not layout.holds(value) else layout.drop_padding(value)
 
-        return _mapped(take, args), _mapped(take, kwargs)
+        changed = _mapped(take, args), _mapped(take, kwargs)
+        self._is_dropped = True
+        return changed
+
+    def note(self, block: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Remember what a block has made of states without padding."""
+        self._made = _tensors(output) if self._is_dropped else ()
 
     def restore(self, block: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        """Put the padding back into the last block's output."""
-        layout = self.layout
-        if layout is None:
+        """Put the padding back into the hidden states that the last block gives."""
+        layout, states = self.layout, next(iter(_tensors(output)), None)
+        if layout is None or not self._is_dropped:
             return output
+        self._is_dropped, self._made = False, ()
+        return _mapped(
+            lambda value: layout.restore_padding(value) if value is states else value, output
+        )
 
-        def put(value: torch.Tensor) -> torch.Tensor:
-            is_flat = value.dim() >= 2 and value.shape[:2] == (1, len(layout.tokens))
-            return layout.restore_padding(value) if is_flat else value
 
-        return _mapped(put, output)
+def _hidden_states(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor | None:
+    """Return the hidden states among a block's inputs: by name, or the first that can be."""
+    for value in (kwargs.get("hidden_states"), *args, *kwargs.values()):
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and value.dim() > 2:
+            return value
+    return None
 
 
 def _wants_inner_states(config: Any, kwargs: dict[str, Any]) -> bool:
     names = ("output_hidden_states", "output_attentions")
     return any(kwargs.get(name) or getattr(config, name, False) for name in names)
+
+
+def _tensors(value: Any) -> tuple[torch.Tensor, ...]:
+    """Return every tensor in nested tuples, lists, dicts and model outputs, in their order."""
+    found: list[torch.Tensor] = []
+
+    def add(tensor: torch.Tensor) -> torch.Tensor:
+        found.append(tensor)
+        return tensor
+
+    _mapped(add, value)
+    return tuple(found)
 
 
 def _mapped(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any:

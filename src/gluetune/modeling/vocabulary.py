@@ -11,8 +11,9 @@ pooling (GPT-2, BART) read those.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,44 @@ def word_embeddings(model: PreTrainedModel) -> nn.Embedding | None:
         if any(parameter is table.weight for parameter in module.parameters(recurse=False))
     ]
     return table if owners == [table] else None
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """What a model looks up in its word embeddings for a batch."""
+
+    names: frozenset[str]
+    """Inputs that are looked up as they are: `input_ids`, of GPT-2 `token_type_ids` too."""
+    ids: torch.Tensor
+    """All ids, made of inputs or not: shape (ids,)."""
+
+
+def look_up(model: PreTrainedModel, table: nn.Embedding, inputs: Mapping[str, Any]) -> Lookups:
+    """Run a batch, whose tensors are on the model's device, and watch `table`.
+
+    Dropout is off, and no random number is drawn.
+    """
+    seen: list[torch.Tensor] = []
+    handle = table.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(**inputs)
+    finally:
+        model.train(training)
+        handle.remove()
+    places = {_place(ids) for ids in seen}
+    names = (name for name, value in inputs.items() if isinstance(value, torch.Tensor))
+    return Lookups(
+        frozenset(name for name in names if _place(inputs[name]) in places),
+        torch.cat([ids.flatten() for ids in seen]).unique() if seen else torch.empty(0).long(),
+    )
+
+
+def _place(tensor: torch.Tensor) -> int:
+    """Return where a tensor's values are in memory: views of it are there too."""
+    return int(tensor.untyped_storage().data_ptr())
 
 
 class CompactVocabulary:
@@ -140,7 +179,8 @@ class CompactVocabulary:
             unknown = ids[places < 0].unique()[:5].tolist()
             raise TrainingError(
                 f"Token ids {unknown} occur in none of the data that the training was given.",
-                hint="Pass compact_vocabulary=False to train every row.",
+                hint="To train every row: --no-compact-vocabulary, in Python "
+                "compact_vocabulary=False.",
             )
         return (places, *rest)
 

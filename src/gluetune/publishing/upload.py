@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from gluetune.errors import ConfigurationError, Finding, GluetuneError, HubError
 from gluetune.hub_uploads import ModelRepository, RemoteBranch, known_tokens, require_token
 from gluetune.publishing.card import make_card
@@ -26,6 +24,7 @@ from gluetune.publishing.model_files import (
 from gluetune.publishing.verification import Verification, check_answers, check_files
 from gluetune.records import Record, Status, shown
 from gluetune.runs import Run
+from gluetune.settings_files import dump_yaml
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _BRANCH = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
@@ -169,7 +168,7 @@ def _package(run: Run, repo: str, revision: str | None) -> tuple[str, list[Publi
     results = results_file(run.record, task, card.intervals.get("score"))
     if results is not None:
         name, entries = results
-        files.append(PublishedFile(name, yaml.safe_dump(entries, sort_keys=False).encode()))
+        files.append(PublishedFile(name, dump_yaml(entries).encode()))
     findings = list(secret_findings(files, run.model_path, known_tokens()))
     if findings:
         raise ConfigurationError.of(findings)

@@ -38,6 +38,12 @@ _HAS_FLAG = {
 }
 """Fields that a flag of gluetune's stands for."""
 
+_MEANT = {
+    **dict.fromkeys(("yes", "on", "y"), "true"),
+    **dict.fromkeys(("no", "off", "n"), "false"),
+}
+"""What YAML 1.2 reads as text, and 1.1 as true or false."""
+
 _DECIDED = {
     "eval_strategy": "every epoch is evaluated",
     "eval_steps": "every epoch is evaluated",
@@ -180,11 +186,16 @@ def _finding(name: str, known: set[str]) -> Finding | None:
 
 
 def _kind_finding(name: str, value: Any, kind: Any) -> Finding | None:
-    if not set(typing.get_args(kind) or (kind,)) <= {bool, int, float, type(None)}:
+    kinds = typing.get_args(kind) or (kind,)
+    if not set(kinds) <= {bool, int, float, type(None)}:
         return None
     try:
         TypeAdapter(kind).validate_python(value, strict=True)
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
-        return Finding(f"--set {name}={value}: {problem[0].lower()}{problem[1:]}.")
+        message = f"--set {name}={value}: {problem[0].lower()}{problem[1:]}."
+        meant = (
+            _MEANT.get(str(value).lower()) if bool in (typing.get_args(kind) or (kind,)) else None
+        )
+        return Finding(message, f"Type: --set {name}={meant}" if meant else "")
     return None

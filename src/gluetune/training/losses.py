@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 IGNORED = -100
-"""The label of an example that does not count, as in torch's cross-entropy."""
+"""The class id of an example without a label, as in torch's cross-entropy. Of several labels an
+example it is one that is not known; as a number it is a label like any other."""
 
 LossKind = Literal["classes", "number", "labels"]
 
@@ -54,19 +55,29 @@ class ClassificationLoss:
     ) -> torch.Tensor:
         """Return the sum over these examples, divided by the number of examples in the step.
 
-        Of several labels an example both are counted over all labels, as Trainer counts.
+        Of several labels an example both are counted over all labels, as Trainer counts. What has
+        no label adds nothing to either.
         """
         logits = outputs["logits"]
         if logits.dtype is not torch.float64:
             logits = logits.float()
-        count = labels.numel() if num_items_in_batch is None else num_items_in_batch
-        return self._total(logits, labels) / count
+        if num_items_in_batch is None:
+            num_items_in_batch = self.counts(labels).sum().clamp(min=1)
+        return self._total(logits, labels) / num_items_in_batch
+
+    def counts(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return which labels are given: bool, of the shape of `labels`."""
+        return (
+            torch.ones_like(labels, dtype=torch.bool)
+            if self.kind == "number"
+            else (labels != IGNORED)
+        )
 
     def _total(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         weights = None if self.weights is None else self.weights.to(logits)
         if self.kind == "number":
             errors = logits.reshape(-1) - labels.to(logits.dtype)
-            return errors.square().masked_fill(labels == IGNORED, 0.0).sum()
+            return errors.square().sum()
         if self.kind == "classes":
             return functional.cross_entropy(
                 logits,
@@ -80,7 +91,7 @@ class ClassificationLoss:
         each = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
         if weights is not None:
             each = each * torch.where(given > 0, weights[1], weights[0])
-        return each.masked_fill(labels == IGNORED, 0.0).sum()
+        return each.masked_fill(~self.counts(labels), 0.0).sum()
 
 
 def balanced_weights(labels: NDArray[Any], outputs: tuple[int, ...]) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,13 +12,15 @@ from numpy.typing import NDArray
 from transformers import DataCollatorWithPadding, default_data_collator
 from transformers.training_args import OptimizerNames
 
-from gluetune.modeling.vocabulary import is_worthwhile, word_embeddings
+from gluetune.modeling.fallback import UnsupportedError
+from gluetune.modeling.vocabulary import is_worthwhile, look_up, word_embeddings
 
 if TYPE_CHECKING:
     import transformers
     from torch import nn
 
 _ADAMW = (OptimizerNames.ADAMW_TORCH, OptimizerNames.ADAMW_TORCH_FUSED)
+_LIBRARIES = ("transformers", "gluetune")
 _FORMATS = (None, "torch", "numpy", "python")
 """What a data set may give its rows as; anything else may be a function that changes them."""
 
@@ -29,7 +32,8 @@ def occurring_rows(
 
     None where leaving the others out would not be the same, or not be worth it: another optimiser
     than AdamW, one that the user made, a model made anew for every trial, sharded weights, scaled
-    losses whose steps may be skipped, data or a collator that could bring other ids.
+    losses whose steps may be skipped, data or a collator that could bring other ids. Raises
+    UnsupportedError where the model itself brings other ids, and what it raises on two examples.
     """
     arguments = trainer.args
     if (
@@ -37,6 +41,7 @@ def occurring_rows(
         or trainer.optimizer_cls_and_kwargs is not None
         or trainer.model_init is not None
         or arguments.optim not in _ADAMW
+        or _makes_an_optimizer_of_its_own(trainer)
         or arguments.fp16
         or trainer.is_deepspeed_enabled
         or trainer.is_fsdp_enabled
@@ -44,39 +49,78 @@ def occurring_rows(
     ):
         return None
     table = word_embeddings(trainer.model)
-    used = None if table is None else _used(trainer, data, table.num_embeddings)
-    if table is None or used is None or not is_worthwhile(table, used):
+    if table is None or not all(_has(split, "input_ids") for split in data):
         return None
+    lookups = [look_up(trainer.model, table, _some(trainer, split)) for split in data if len(split)]
+    names = {"input_ids"}.union(*(found.names for found in lookups))
+    used = _used(trainer, data, names, table.num_embeddings)
+    if used is None or not is_worthwhile(table, used):
+        return None
+    for found in lookups:
+        if more := sorted({*found.ids.tolist()}.difference(used.tolist())):
+            raise UnsupportedError(f"it looks up ids that no data hold ({more[:5]})")
     return table, used
+
+
+def _makes_an_optimizer_of_its_own(trainer: transformers.Trainer) -> bool:
+    """Return whether a subclass of the user's decides what the optimiser is."""
+    methods = (type(trainer).create_optimizer, type(trainer).get_optimizer_cls_and_kwargs)
+    return any(method.__module__.split(".")[0] not in _LIBRARIES for method in methods)
+
+
+def _some(trainer: transformers.Trainer, data: Any) -> dict[str, Any]:
+    """Return two examples as the model is given them, on its device."""
+    import datasets
+
+    rows, collate = data, trainer.data_collator
+    if isinstance(data, datasets.Dataset):
+        rows = trainer._remove_unused_columns(data)
+    else:
+        collate = trainer._get_collator_with_removed_columns(collate)
+    batch = collate([rows[row] for row in range(min(2, len(rows)))])
+    device = trainer.model.device
+    return {
+        name: value.to(device) if isinstance(value, torch.Tensor) else value
+        for name, value in batch.items()
+        if name != "labels"
+    }
 
 
 def _adds_no_ids(collator: Any) -> bool:
     return type(collator) is DataCollatorWithPadding or collator is default_data_collator
 
 
-def _used(trainer: transformers.Trainer, data: Sequence[Any], count: int) -> torch.Tensor | None:
+def _used(
+    trainer: transformers.Trainer, data: Sequence[Any], names: Iterable[str], count: int
+) -> torch.Tensor | None:
     used = np.zeros(count, dtype=bool)
-    for split in data:
-        ids = _ids(split)
-        if ids is None or (len(ids) and not 0 <= ids.min() <= ids.max() < count):
+    for split, name in product(data, names):
+        if not _has(split, name):
+            continue
+        ids = _ids(split, name)
+        if len(ids) and not 0 <= ids.min() <= ids.max() < count:
             return None
         used[ids] = True
     used[[token for token in _special(trainer) if 0 <= token < count]] = True
     return torch.from_numpy(np.flatnonzero(used))
 
 
-def _ids(data: Any) -> NDArray[Any] | None:
-    """Return every token id of a data set; None where it cannot be known without running it."""
+def _has(data: Any, name: str) -> bool:
+    """Return whether a data set has a column that can be read without running any code."""
     import datasets
 
     if isinstance(data, datasets.Dataset):
-        if "input_ids" not in data.column_names or data.format["type"] not in _FORMATS:
-            return None
-        column = data.with_format("arrow")["input_ids"]
-        return _flat(column)
-    if isinstance(data, list | tuple) and all("input_ids" in row for row in data):
-        return np.concatenate([np.asarray(row["input_ids"]) for row in data] or [np.empty(0, int)])
-    return None
+        return name in data.column_names and data.format["type"] in _FORMATS
+    return isinstance(data, list | tuple) and all(name in row for row in data)
+
+
+def _ids(data: Any, name: str) -> NDArray[Any]:
+    """Return every id in a column that a data set has."""
+    import datasets
+
+    if isinstance(data, datasets.Dataset):
+        return _flat(data.with_format("arrow")[name])
+    return np.concatenate([np.asarray(row[name]) for row in data] or [np.empty(0, int)])
 
 
 def _flat(column: Any) -> NDArray[Any]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gluetune.config import ComputePath
 from gluetune.data.own.source import TUNING
 from gluetune.errors import ConfigurationError, StorageError
 from gluetune.evaluation.inference import ResolvedPrecision
@@ -99,6 +98,8 @@ class RunTrainer(Trainer):
 
         A model that is not the trained one is scored by the process that asks, alone.
         """
+        if model is self.model:
+            self._use_evaluation_weights()
         how = self.validation
         settings: dict[str, Any] = {
             "outputs": how.outputs,
@@ -114,6 +115,17 @@ class RunTrainer(Trainer):
                 task = replace(task, thresholds=best_thresholds(found.labels, found.logits))
             return evaluate_task(model, task, how.splits, self.data_collator, **settings)
 
+    def _use_evaluation_weights(self) -> None:
+        """Let an optimiser that trains other weights than it evaluates put the latter in place.
+
+        Schedule-free ones do; the checkpoint of an epoch is saved after its evaluation and so holds
+        them, and the next training step calls `train`. One in mid-epoch keeps the trained ones,
+        which its state tells, or resuming from it would not come to the same bits.
+        """
+        evaluate = getattr(self.optimizer, "eval", None)
+        if callable(evaluate):
+            evaluate()
+
     def _path_of(self, model: Any) -> AbstractContextManager[None]:
         """Return the context of the trained model's path; during training it is set already."""
         if model is self.model:
@@ -125,8 +137,8 @@ class RunTrainer(Trainer):
         rows = None if self._vocabulary is None else len(self._vocabulary.rows)
         return ComputeRecord(path=self.compute_path, vocabulary_rows=rows)
 
-    def on_fallback(self, path: ComputePath, note: str) -> None:
-        """Have the record say that the model did not allow a faster way than `path`."""
+    def report_note(self, note: str) -> None:
+        """Have the record say why the model is not computed as fast as it might be."""
         self.on_note(note)
 
     def data_to_scan(self) -> list[Any]:

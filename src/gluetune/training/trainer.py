@@ -10,6 +10,7 @@ import warnings
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from gluetune.errors import TrainingError
 from gluetune.modeling.batches import is_mixed, sample, split, split_by_length
 from gluetune.modeling.compute import computing, disagreement, dropping, resolve_compute
 from gluetune.modeling.dropout import DropoutMasks
+from gluetune.modeling.fallback import attempt
 from gluetune.modeling.vocabulary import CompactVocabulary, compact_vocabulary
 from gluetune.training.losses import IGNORED, ClassificationLoss, LossKind
 from gluetune.training.rows import occurring_rows
@@ -89,6 +91,9 @@ class Trainer(transformers.Trainer):
         self._held: tuple[weakref.ref[nn.Module], ComputePath] | None = None
         self._weights: int | None = None
         self._shares: Shares | None = None
+        self._filler: Any = None
+        """The batch of this step that is another process's, taken because there was none left."""
+        self._is_filling = False
 
     @property
     def compute_path(self) -> ComputePath:
@@ -112,11 +117,44 @@ class Trainer(transformers.Trainer):
             self._shares = share_batches(loader, process=process, processes=processes)
         return loader
 
-    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """Return a step's batches, and how many labels all processes have in them.
+
+        A batch that only fills the last step of a process without a share is remembered: whatever
+        its labels are, it does not count.
+        """
+        batches = list(islice(epoch_iterator, num_batches))
         at_end = self.accelerator.gradient_state.end_of_dataloader
-        if self._shares is not None and at_end and self._shares.is_empty:
-            batch_samples[-1]["labels"].fill_(IGNORED)
-        return super()._get_num_items_in_batch(batch_samples, device)
+        is_filler = self._shares is not None and at_end and self._shares.is_empty and batches
+        self._filler = batches[-1] if is_filler else None
+        return batches, self._get_num_items_in_batch(batches, device)
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        counted = [self._with_counted_labels(batch) for batch in batch_samples]
+        return super()._get_num_items_in_batch(counted, device)
+
+    def _with_counted_labels(self, batch: Any) -> Any:
+        """Mark in a copy of a batch, as Trainer reads it, which labels count in the loss."""
+        labels = batch.get("labels") if isinstance(batch, Mapping) else None
+        if not isinstance(labels, torch.Tensor):
+            return batch
+        if batch is self._filler:
+            return {**batch, "labels": torch.full_like(labels, IGNORED)}
+        if not isinstance(self.compute_loss_func, ClassificationLoss):
+            return batch  # a loss of the user's own: labels are what Trainer takes them for
+        counts = self.compute_loss_func.counts(labels)
+        return {**batch, "labels": torch.where(counts, 0, IGNORED)}
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return the loss, and the model's outputs if wanted; what only fills a step adds 0."""
+        found = super().compute_loss(model, inputs, return_outputs=return_outputs, **kwargs)
+        if not self._is_filling:
+            return found
+        return (0 * found[0], found[1]) if return_outputs else 0 * found
 
     def training_step(
         self,
@@ -131,12 +169,15 @@ class Trainer(transformers.Trainer):
         while True:
             try:
                 self._check_path(inputs)
+                self._is_filling = inputs is self._filler
                 loss = self._accumulate(model, inputs, num_items_in_batch)
             except RuntimeError as error:
                 self._shrink_micro_batch(model, error)
             else:
                 self._watch(loss)
                 return loss
+            finally:
+                self._is_filling = False
 
     def check_losses(self) -> None:
         """Raise TrainingError if a loss since the last check was not finite."""
@@ -148,7 +189,11 @@ class Trainer(transformers.Trainer):
             )
 
     def on_fallback(self, path: ComputePath, note: str) -> None:
-        """Tell that the model did not allow a faster way than `path`."""
+        """Report that the model does not allow a faster way than `path`."""
+        self.report_note(note)
+
+    def report_note(self, note: str) -> None:
+        """Report why the model is not computed as fast as it might be."""
         warnings.warn(note, stacklevel=2)
 
     def data_to_scan(self) -> list[Any]:
@@ -178,6 +223,18 @@ class Trainer(transformers.Trainer):
         if self._vocabulary is not None:
             self._vocabulary.follow(optimizer)
         return optimizer
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> Any:
+        """Make the schedule, and let an optimiser that warms up by itself know its steps.
+
+        transformers hands such an optimiser the arguments' `warmup_steps`, which may be a share.
+        """
+        for group in (optimizer or self.optimizer).param_groups:
+            if 0 < group.get("warmup_steps", 0) < 1:
+                group["warmup_steps"] = self.args.get_warmup_steps(num_training_steps)
+        return super().create_scheduler(num_training_steps, optimizer)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Return transformers' estimate, without counting the model's parameters at every step."""
@@ -210,7 +267,12 @@ class Trainer(transformers.Trainer):
     @contextmanager
     def _compact(self) -> Iterator[None]:
         """Hold only the word embeddings that occur, where that changes nothing else."""
-        found = occurring_rows(self, self.data_to_scan()) if self.compact_vocabulary else None
+        found, problem = None, ""
+        if self.compact_vocabulary:
+            found, problem = attempt(lambda: occurring_rows(self, self.data_to_scan()))
+        if problem:
+            name = type(self.model).__name__
+            self.report_note(f"Every word embedding of {name} is trained: {problem}.")
         if found is None:
             yield
             return

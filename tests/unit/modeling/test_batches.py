@@ -8,8 +8,16 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
-from gluetune.modeling.batches import _PASS, cheapest_parts, is_mixed, sample, split_by_length
+from gluetune.modeling.batches import (
+    _PASS,
+    cheapest_parts,
+    is_mixed,
+    sample,
+    split,
+    split_by_length,
+)
 
 
 def _inputs(lengths: list[int]) -> dict[str, torch.Tensor]:
@@ -65,3 +73,47 @@ def test_only_padding_makes_a_batch_mixed() -> None:
     assert is_mixed(_inputs([1, 2]))
     assert not is_mixed(_inputs([2, 2]))
     assert not is_mixed({"input_ids": torch.ones(2, 2)})
+
+
+def test_what_is_known_of_a_text_is_not_cut_where_it_is_as_wide_as_the_texts() -> None:
+    """Eight labels, in a batch of eight places of which five are used."""
+    batch = _inputs([3, 5])
+    batch = {name: functional.pad(batch[name], (0, 3)) for name in ("input_ids", "attention_mask")}
+    batch["labels"] = torch.arange(16.0).view(2, 8)
+    for parts in (list(split_by_length(batch, 2)), list(split(batch, 1))):
+        assert [tuple(part["labels"].shape[1:]) for part in parts] == [(8,)] * len(parts)
+        assert torch.equal(torch.cat([part["labels"] for part in parts]), batch["labels"])
+        assert parts[-1]["input_ids"].shape[1] == 5
+
+
+def test_nothing_is_cut_beside_what_might_be_of_texts_or_of_tokens() -> None:
+    batch = _inputs([3, 5]) | {"features": torch.rand(2, 5)}
+    (first, second) = split(batch, 1)
+    assert first["features"].shape == first["input_ids"].shape == (1, 5)
+    assert second["features"].shape == (1, 5)
+    batch["features"] = torch.rand(2, 4)
+    assert next(split(batch, 1))["input_ids"].shape == (1, 3)
+
+
+def test_what_is_of_the_whole_batch_goes_with_every_part() -> None:
+    batch = _inputs([3, 5, 4]) | {
+        "position_ids": torch.arange(5)[None],
+        "scale": torch.tensor(2.0),
+        "kinds": torch.arange(2),
+        "name": "a batch",
+        "inputs_embeds": None,
+    }
+    for part in split(batch, 1):
+        assert part["position_ids"].shape == part["input_ids"].shape
+        assert part["scale"].item() == 2.0
+        assert part["kinds"].tolist() == [0, 1]
+        assert part["name"] == "a batch"
+
+
+def test_a_mask_of_pairs_is_left_alone() -> None:
+    batch = _inputs([3, 5, 4])
+    batch["attention_mask"] = batch["attention_mask"][:, None, None, :].expand(3, 1, 5, 5)
+    parts = list(split_by_length(batch, 3))
+    assert sum(len(part["input_ids"]) for part in parts) == 3
+    assert {part["input_ids"].shape[1] for part in parts} == {5}
+    assert not is_mixed(batch)

@@ -103,6 +103,20 @@ def test_other_kinds_of_dropout_are_left_alone() -> None:
         assert torch.equal(model[2](values), values)
 
 
+def test_dropout_is_called_as_torchs_is() -> None:
+    with fast_dropout(model := nn.Sequential(nn.Dropout(0.5)), DropoutMasks()):
+        assert set(model[0](input=torch.ones(99)).tolist()) == {0.0, 2.0}
+
+
+def test_dropout_that_works_in_place_or_is_somebody_elses_is_left_alone() -> None:
+    model = nn.Sequential(nn.Dropout(0.5, inplace=True), nn.Dropout(0.5))
+    model[1].forward = own = lambda value: value + 1
+    with fast_dropout(model, DropoutMasks()):
+        assert "forward" not in vars(model[0])
+        assert model[1].forward is own
+    assert model[1].forward is own
+
+
 @pytest.mark.parametrize("lengths", [[4, 4, 4], [3, 5, 7]], ids=["even", "uneven"])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("rate", [0.0, 0.4])

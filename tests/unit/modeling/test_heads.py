@@ -13,6 +13,10 @@ from gluetune.tasks import get_task
 
 MNLI, RTE, STSB = get_task("mnli"), get_task("rte"), get_task("stsb")
 
+DECODERS = (
+    *("bloom", "falcon", "gemma", "gpt2", "gpt_neox", "llama"),
+    *("mistral", "opt", "phi", "qwen2", "qwen3", "stablelm"),
+)
 OUTPUT_LAYERS = {
     "albert": {"classifier.weight", "classifier.bias"},
     "bart": {"classification_head.out_proj.weight", "classification_head.out_proj.bias"},
@@ -21,14 +25,13 @@ OUTPUT_LAYERS = {
     "deberta-v2": {"classifier.weight", "classifier.bias"},
     "distilbert": {"classifier.weight", "classifier.bias"},
     "electra": {"classifier.out_proj.weight", "classifier.out_proj.bias"},
-    "gpt2": {"score.weight"},
     "modernbert": {"classifier.weight", "classifier.bias"},
     "mpnet": {"classifier.out_proj.weight", "classifier.out_proj.bias"},
-    "qwen2": {"score.weight"},
     "roberta": {"classifier.out_proj.weight", "classifier.out_proj.bias"},
     "t5": {"classification_head.out_proj.weight", "classification_head.out_proj.bias"},
     "xlm-roberta": {"classifier.out_proj.weight", "classifier.out_proj.bias"},
     "xlnet": {"logits_proj.weight", "logits_proj.bias"},
+    **{decoder: {"score.weight"} for decoder in DECODERS},
 }
 
 

@@ -142,3 +142,14 @@ def test_nothing_else_saves_evaluates_or_hides_losses() -> None:
     assert arguments.save_strategy == "no"
     assert arguments.logging_nan_inf_filter is False
     assert arguments.push_to_hub is False
+
+
+@pytest.mark.parametrize(("word", "meant"), [("on", "true"), ("No", "false")])
+def test_a_word_that_yaml_once_took_for_true_is_refused_with_what_to_type(
+    word: str, meant: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        check_set({"dataloader_drop_last": word, "logging_steps": word})
+    drop, steps = caught.value.findings
+    assert drop.hint == f"Type: --set dataloader_drop_last={meant}"
+    assert steps.hint == ""

@@ -6,6 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,29 @@ from safetensors.torch import load_file
 from tests.support.casts import WeightCasts
 from tests.support.mixed_batches import is_key_bias, load_tiny
 from torch.utils.data import Dataset
-from transformers import DataCollatorWithPadding, TrainerCallback, TrainingArguments
+from transformers import (
+    AttentionInterface,
+    DataCollatorWithPadding,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from gluetune.errors import TrainingError
 from gluetune.modeling import compute
+from gluetune.modeling.attention import NAME
 from gluetune.training.trainer import Trainer
 
 RATE = 1e-3
-ARCHITECTURES = ("bert", "roberta", "distilbert", "albert", "deberta-v2", "modernbert", "gpt2")
+ARCHITECTURES = (
+    "bert",
+    "roberta",
+    "distilbert",
+    "albert",
+    "deberta-v2",
+    "modernbert",
+    "gpt2",
+    "opt",
+)
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +208,67 @@ def test_a_model_that_differs_falls_back(
     assert trainer.compute == path, "what a repeat should ask for"
 
 
+def test_a_path_that_fails_falls_back_and_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise IndexError("index out of range in self")
+
+    monkeypatch.setitem(AttentionInterface._global_mapping, NAME, fail)
+    plain, fast = (load_tiny(folder, "llama").double() for _ in range(2))
+    train(plain, folder, transformers.Trainer)
+    trainer = make_trainer(Trainer, fast, folder)
+    paths = _watch_paths(trainer)
+    with pytest.warns(UserWarning, match=r"not computed unpadded but grouped.*IndexError \(index"):
+        trainer.train()
+    assert set(paths) == {"grouped"}
+    assert furthest(fast, plain) < 0.01 * RATE
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama", "mistral", "modernbert", "opt", "qwen3"])
+def test_as_many_tokens_as_places(folder: Path, architecture: str) -> None:
+    """Rows of 3 and 5 tokens, padded to 8; the check has passed on others before."""
+    model = load_tiny(folder, architecture)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model.config._name_or_path)
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.convert_ids_to_tokens(0)
+    collator = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
+    data = datasets.Dataset.from_dict(
+        {
+            "input_ids": [[7] * 9, [8] * 4, [9] * 3, [5, 6, 7, 8, 9], [5] * 7, [6]],
+            "attention_mask": [[1] * length for length in (9, 4, 3, 5, 7, 1)],
+        }
+    )
+    fast, plain = (
+        make_trainer(kind, model, folder, collator=collator, per_device_eval_batch_size=2).predict(
+            data
+        )
+        for kind in (Trainer, transformers.Trainer)
+    )
+    np.testing.assert_allclose(fast.predictions, plain.predictions, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["bert", "deberta-v2"])
+def test_as_many_labels_as_places(folder: Path, architecture: str) -> None:
+    """Eight labels an example, in batches of eight places, cut into micro-batches and groups."""
+    weights = []
+    for kind, options in ((transformers.Trainer, {}), (Trainer, {"micro_batch_size": 2})):
+        model = load_tiny(folder, architecture, num_labels=8).double()
+        model.config.problem_type = "multi_label_classification"
+        tokenizer = transformers.AutoTokenizer.from_pretrained(model.config._name_or_path)
+        data = make_data(model, longest=7)
+        sets = [[float(row % (label + 2) == 0) for label in range(8)] for row in range(len(data))]
+        train(
+            model,
+            folder,
+            kind,
+            data=list(data.remove_columns("labels").add_column("labels", sets)),
+            collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8),
+            options=options,
+        )
+        weights.append(model)
+    assert furthest(*weights) < 0.01 * RATE
+
+
 @pytest.mark.parametrize("asked", ["unpadded", "grouped", "padded"])
 def test_each_path_can_be_asked_for(folder: Path, asked: str) -> None:
     trainer = make_trainer(Trainer, load_tiny(folder, "bert"), folder, options={"compute": asked})
@@ -267,6 +344,34 @@ def test_a_resumed_training_ends_with_the_same_bits(folder: Path, tmp_path: Path
     trainer = make_trainer(Trainer, again, tmp_path / "again", **settings)
     trainer.train(str(tmp_path / "whole" / "checkpoint-7"))
     for name, value in whole.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
+def test_a_batch_without_padding_is_the_same_before_and_after_the_check(
+    folder: Path, tmp_path: Path
+) -> None:
+    """A training that is resumed right before it has not made its check again yet."""
+    lengths = [3, 9, 4, 6, 7, *[8] * 5, 1, 5, 4, 7, 2]
+    model = load_tiny(folder, "bert", dropout=0.1)
+    data = datasets.Dataset.from_dict(
+        {
+            "input_ids": [[5 + length] * length for length in lengths],
+            "attention_mask": [[1] * length for length in lengths],
+            "labels": [row % 3 for row in range(len(lengths))],
+        }
+    )
+    settings: dict[str, Any] = {
+        "data": data,
+        "train_sampling_strategy": "sequential",
+        "max_steps": 6,
+        "save_strategy": "steps",
+        "save_steps": 1,
+    }
+    train(model, tmp_path / "whole", **settings)
+    again = load_tiny(folder, "bert", dropout=0.1)
+    trainer = make_trainer(Trainer, again, tmp_path / "again", **settings)
+    trainer.train(str(tmp_path / "whole" / "checkpoint-1"))
+    for name, value in model.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
 
 
@@ -387,6 +492,78 @@ def test_every_row_is_trained_where_it_matters(folder: Path, reason: str) -> Non
     assert seen == [False, False]
 
 
+class _LionTrainer(Trainer):
+    """What a user's subclass makes of the gradient is not known."""
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        return super().create_optimizer(*args, **kwargs)
+
+
+def test_every_row_is_trained_where_a_subclass_makes_the_optimizer(folder: Path) -> None:
+    trainer = make_trainer(_LionTrainer, load_tiny(folder, "bert"), folder, max_steps=2)
+    seen = _watch_rows(trainer)
+    trainer.train()
+    assert seen == [False, False]
+
+
+@pytest.mark.parametrize("kind", ["data set", "list"])
+def test_token_types_that_gpt2_looks_up_as_words_are_trained_too(folder: Path, kind: str) -> None:
+    """Types of which no text holds the id, in the last rows only."""
+
+    def typed(model: Any) -> Any:
+        data = make_data(model)
+        types = [[3 if row > 30 else 0] * len(ids) for row, ids in enumerate(data["input_ids"])]
+        typed = data.add_column("token_type_ids", types)
+        return typed if kind == "data set" else list(typed)
+
+    plain, fast = (load_tiny(folder, "gpt2").double() for _ in range(2))
+    train(plain, folder, transformers.Trainer, data=typed(plain))
+    trainer = make_trainer(Trainer, fast, folder, data=typed(fast))
+    seen = _watch_rows(trainer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        trainer.train()
+    assert set(seen) == {True}
+    assert furthest(fast, plain) < 0.01 * RATE
+
+
+class _LooksUpMore(transformers.BertForSequenceClassification):  # type: ignore[misc]  # not followed
+    def forward(self, input_ids: Any = None, attention_mask: Any = None) -> Any:
+        self.get_input_embeddings()(torch.tensor([self.config.vocab_size - 1]))
+        return super().forward(input_ids, attention_mask)
+
+
+class _HidesItsTable(transformers.BertForSequenceClassification):  # type: ignore[misc]  # not followed
+    def get_input_embeddings(self) -> Any:
+        if not self.training:
+            return super().get_input_embeddings()
+        raise AttributeError("no\ntable")
+
+
+REASONS = {
+    _LooksUpMore: r"ids that no data hold \(\[\d+\]\)",
+    _HidesItsTable: r"AttributeError \(no table",
+}
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_a_model_that_the_compact_vocabulary_is_not_for_trains_every_row(
+    folder: Path, kind: Any
+) -> None:
+    model = load_tiny(folder, "bert")
+    table = model.get_input_embeddings()
+    model.__class__ = kind
+    trainer = make_trainer(Trainer, model.train(), folder, max_steps=2)
+    state = torch.get_rng_state()
+    told = rf"Every word embedding of {kind.__name__}.*{REASONS[kind]}"
+    with ExitStack() as entered:
+        with pytest.warns(UserWarning, match=told):
+            entered.enter_context(trainer._compact())
+        assert torch.equal(torch.get_rng_state(), state)
+        assert model.training
+        assert len(table.weight) == model.config.vocab_size
+
+
 def test_a_list_of_examples_can_be_scanned(folder: Path) -> None:
     model = load_tiny(folder, "bert")
     trainer = make_trainer(Trainer, model, folder, data=list(make_data(model)), max_steps=2)
@@ -408,6 +585,7 @@ def test_a_token_that_no_data_hold_is_said(folder: Path) -> None:
     with pytest.raises(TrainingError, match=rf"\[{last}\]") as caught:
         trainer.train()
     assert "compact_vocabulary=False" in str(caught.value)
+    assert "--no-compact-vocabulary" in str(caught.value), "what the command line knows"
     assert len(model.get_input_embeddings().weight) == model.config.vocab_size, "whole again"
 
 

@@ -80,6 +80,28 @@ def test_a_set_that_does_not_count_adds_nothing() -> None:
     assert not slope[3].any()
 
 
+def test_a_number_is_a_label_whatever_it_is() -> None:
+    labels = torch.tensor([-100.0, 2.0, -100.0, -99.0], dtype=torch.float64)
+    logits = LOGITS[:4, :1]
+    loss = ClassificationLoss("number")
+    found = gradient(lambda logits: loss({"logits": logits}, labels), logits)
+    expected = gradient(lambda logits: nn.MSELoss()(logits[:, 0], labels), logits)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+    assert loss.counts(labels).all()
+
+
+def test_the_mean_is_over_the_labels_that_are_given() -> None:
+    labels = torch.where(CLASSES == 1, IGNORED, CLASSES)
+    ours, theirs = ClassificationLoss("classes"), nn.CrossEntropyLoss()
+    torch.testing.assert_close(ours({"logits": LOGITS}, labels), theirs(LOGITS, labels))
+    sets = SETS.clone()
+    sets[0, 1] = IGNORED
+    each = nn.BCEWithLogitsLoss(reduction="none")(LOGITS, SETS)
+    torch.testing.assert_close(
+        ClassificationLoss("labels")({"logits": LOGITS}, sets), each[sets >= 0].mean()
+    )
+
+
 def test_balanced_weights_are_scikit_learns_in_the_order_of_the_outputs() -> None:
     labels = CLASSES.numpy()
     expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)

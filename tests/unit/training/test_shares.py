@@ -49,17 +49,18 @@ def test_shares_make_up_the_batches(rows: int, each: int, processes: int, drop_l
         assert sorted(row for part in parts for row in part) == sorted(batch)
 
 
-@pytest.mark.parametrize("regression", [False, True])
-def test_an_example_that_does_not_count_adds_nothing(regression: bool) -> None:
-    loss = ClassificationLoss("number" if regression else "classes")
-    logits = torch.randn(3, 1 if regression else 2, requires_grad=True)
-    kind = torch.float32 if regression else torch.int64
-    labels = torch.tensor([1, IGNORED, 0]).to(kind)
-    total = loss({"logits": logits}, labels, 2)
-    rest = loss({"logits": logits[[0, 2]]}, labels[[0, 2]], 2)
-    assert torch.equal(total, rest)
+def test_an_example_that_does_not_count_adds_nothing() -> None:
+    loss = ClassificationLoss("classes")
+    logits = torch.randn(3, 2, requires_grad=True)
+    labels = torch.tensor([1, IGNORED, 0])
+    for count in (2, None):
+        total = loss({"logits": logits}, labels, count)
+        rest = loss({"logits": logits[[0, 2]]}, labels[[0, 2]], count)
+        assert torch.equal(total, rest)
     (gradient,) = torch.autograd.grad(total, logits)
     assert not gradient[1].any()
+    none = loss({"logits": logits}, torch.full((3,), IGNORED))
+    assert none.item() == 0.0
 
 
 def _train(folder: Path, model: Path, processes: int, batch: int, rows: int) -> list[Any]:
@@ -88,7 +89,9 @@ def _train(folder: Path, model: Path, processes: int, batch: int, rows: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("num_labels", "rows"), [(3, 103), (1, 49)], ids=["103 rows", "an empty share, regression"]
+    ("num_labels", "rows"),
+    [(3, 103), (1, 49), (3, 17)],
+    ids=["103 rows", "an empty share, regression", "an empty share, classes"],
 )
 def test_two_processes_end_where_one_does(tmp_path: Path, num_labels: int, rows: int) -> None:
     """After two epochs in float64, to 1% of the learning rate; 49 leaves one for the last step."""
@@ -101,6 +104,9 @@ def test_two_processes_end_where_one_does(tmp_path: Path, num_labels: int, rows:
     assert stand_ins == (2 if rows % 16 == 1 else 0), "only where a process had none of its own"
     if not stand_ins:
         assert seen == sorted(one["seen"]) == sorted([*range(rows)] * 2)
+    for found in two:
+        assert found["labels"] == one["labels"], "evaluation has no empty share"
+        assert found["evaluations"] == pytest.approx(one["evaluations"], rel=1e-6)
     assert two[0]["losses"] == pytest.approx(one["losses"], rel=1e-4)
     for name, value in one["weights"].items():
         if not is_key_bias(name):
