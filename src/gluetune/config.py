@@ -116,8 +116,8 @@ class TrainConfig(BaseModel):
         0.1,
         gt=0,
         lt=1,
-        description="Share of the training file to validate on, stratified by label; the same text "
-        "is never on both sides.",
+        description="Share of the training file to validate on, stratified by label. Without "
+        "--group, the same text, case and spaces aside, is never on both sides.",
     )
     split_seed: int = Field(
         42,

@@ -64,7 +64,7 @@ def hold_out(
             held[rows[: min(max(1, round(share * len(rows))), len(rows) - 1)]] = True
     else:
         strata = _strata(label_array(table, task), task).astype(np.int32)
-        held = held_out(strata, groups, share, seed)
+        held = held_out(strata, groups, share, seed, are_bins=task.is_regression)
     if not held.any():
         few = "" if groups is None else f" in {len(np.unique(groups))} groups"
         raise ConfigurationError(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gluetune.config import TrainConfig
 from gluetune.data.findings import nearest
 from gluetune.data.own.cells import WHOLE, CellType, as_number
-from gluetune.data.own.digests import digests
+from gluetune.data.own.digests import digests, normalized
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
 
@@ -187,7 +187,7 @@ def _check_names(
         )
     alike: dict[str, list[str]] = {}
     for name in names:
-        alike.setdefault(" ".join(name.lower().split()), []).append(name)
+        alike.setdefault(normalized(name), []).append(name)
     for group in alike.values():
         if len(group) > 1:
             listed = ", ".join(repr(name) for name in group)

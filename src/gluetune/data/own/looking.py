@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gluetune.data.own.digests import digests, first_rows, joined, stand_in
+from gluetune.data.own.digests import digests, first_rows, stand_in, text_keys
 from gluetune.data.own.kinds import Labels
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted
@@ -24,7 +23,7 @@ _LOOKED_AT = 100_000
 def look(splits: dict[str, RawRows], labels: Labels, wanted: Wanted, problems: Problems) -> None:
     """Add remarks on the splits, `train` first."""
     train = splits["train"]
-    known = _keys(train)
+    known = text_keys(train.texts(), len(train))
     _duplicates(train, known, problems)
     known.sort()
     for split, rows in splits.items():
@@ -33,19 +32,6 @@ def look(splits: dict[str, RawRows], labels: Labels, wanted: Wanted, problems: P
     _text_columns(train, wanted, problems)
     if labels.kind == "classes":
         _leaks(train, labels, problems)
-
-
-def _keys(rows: RawRows) -> NDArray[np.uint64]:
-    """Return the digest of each row's text, its spaces and case left aside."""
-    return digests((joined(_plain(batch)) for batch in rows.texts()), len(rows))
-
-
-def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    texts = [
-        pc.utf8_lower(pc.replace_substring_regex(pc.utf8_trim_whitespace(text), r"\s+", " "))
-        for text in batch.columns
-    ]
-    return pa.record_batch(texts, names=batch.schema.names)
 
 
 def _duplicates(rows: RawRows, keys: NDArray[np.uint64], problems: Problems) -> None:
@@ -83,7 +69,7 @@ def _shown(label: list[str]) -> str:
 
 
 def _overlap(rows: RawRows, split: str, known: NDArray[np.uint64], problems: Problems) -> None:
-    hit = np.flatnonzero(stand_in(_keys(rows), known))
+    hit = np.flatnonzero(stand_in(text_keys(rows.texts(), len(rows)), known))
     if len(hit):
         problems.remark(
             f"{len(hit):,} of {len(rows):,} texts of {split} stand in train too, first "

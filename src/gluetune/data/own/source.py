@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gluetune.config import TrainConfig
-from gluetune.data.own.digests import digests, first_rows, joined
+from gluetune.data.own.digests import digests, first_rows, text_keys
 from gluetune.data.own.kinds import Labels, resolve_labels, values_of
 from gluetune.data.own.labelling import class_ids, label_column, label_matrices, usable
 from gluetune.data.own.looking import look
@@ -232,7 +232,8 @@ def _split(
 ) -> tuple[RawRows, RawRows]:
     fraction = config.validation_fraction
     strata = _strata(labels, rows, fraction)
-    held = held_out(strata, _groups(rows), fraction, config.split_seed)
+    are_bins = labels.kind == "number"
+    held = held_out(strata, _groups(rows), fraction, config.split_seed, are_bins=are_bins)
     if not held.any():
         problems.add(
             f"{rows.name}: nothing can be held out for validation: every class has a single "
@@ -261,7 +262,7 @@ def _groups(rows: RawRows) -> NDArray[np.int32]:
     """Return the first row of each row's group, or with the same text."""
     if "group" in rows.table.column_names:
         return first_rows(digests((batch["group"] for batch in rows.batches("group")), len(rows)))
-    return first_rows(digests(map(joined, rows.texts()), len(rows)))
+    return first_rows(text_keys(rows.texts(), len(rows)))
 
 
 def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskSpec:
