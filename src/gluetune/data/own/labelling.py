@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gluetune.data.own.cells import as_number
+from gluetune.data.own.cells import as_number, whole
 from gluetune.data.own.kinds import Labels, are_single
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
@@ -60,7 +60,7 @@ def label_matrices(rows: RawRows, labels: Labels) -> Iterator[NDArray[np.int8]]:
     known = _numbered(labels.names)
     for batch in rows.batches("labels"):
         lengths = pc.list_value_length(batch["labels"]).to_numpy()
-        matrix = np.zeros((len(batch), len(known)), dtype=np.int8)
+        matrix = np.zeros((len(batch), len(labels.names)), dtype=np.int8)
         ids = _ids(batch["labels"].flatten(), known)
         matrix[np.repeat(np.arange(len(lengths)), lengths), ids] = 1
         yield matrix
@@ -74,13 +74,16 @@ def _class_numbers(rows: RawRows, labels: Labels) -> Mapping[str, int]:
 
 
 def _numbered(names: tuple[str, ...]) -> Mapping[str, int]:
-    return {name: number for number, name in enumerate(names)}
+    """Return the number of each name; of 1.0 also as 1, of 1 as any other way to write it."""
+    known = {name: number for number, name in enumerate(names)}
+    return {**{whole(name) or name: number for name, number in known.items()}, **known}
 
 
-def _ids(values: pa.Array, known: Mapping[str, int]) -> NDArray[np.int32]:
+def _ids(column: pa.Array, known: Mapping[str, int]) -> NDArray[np.int32]:
     """Return the number of each value, -1 for one that is not known."""
-    encoded = values.dictionary_encode()
-    ids = [known.get(value, -1) for value in encoded.dictionary.to_pylist()]
+    encoded = column.dictionary_encode()
+    values = encoded.dictionary.to_pylist()
+    ids = [known.get(value, known.get(whole(value) or value, -1)) for value in values]
     found: NDArray[np.int32] = np.array(ids, dtype=np.int32)[encoded.indices.to_numpy()]
     return found
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gluetune.data.own.cells import whole
 from gluetune.data.own.digests import digests, first_rows, stand_in, text_keys
 from gluetune.data.own.kinds import Labels
 from gluetune.data.own.problems import Problems
@@ -45,7 +46,7 @@ def _duplicates(rows: RawRows, keys: NDArray[np.uint64], problems: Problems) -> 
     if len(first) > _LOOKED_AT:
         return
     said = rows.table["labels"].to_pylist()
-    other = [row for row in again if said[row] != said[first[row]]]
+    other = [row for row in again if _plain(said[row]) != _plain(said[first[row]])]
     if other:
         row = int(other[0])
         line = _short_place(rows, first[row])
@@ -54,6 +55,10 @@ def _duplicates(rows: RawRows, keys: NDArray[np.uint64], problems: Problems) -> 
             f"first {_place(rows, row)} "
             f"({_shown(said[row])}; {line}: {_shown(said[first[row]])})."
         )
+
+
+def _plain(labels: list[str]) -> list[str]:
+    return [whole(label) or label for label in labels]
 
 
 def _place(rows: RawRows, row: int) -> str:

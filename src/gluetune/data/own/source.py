@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gluetune.config import TrainConfig
 from gluetune.data.own.digests import digests, first_rows, text_keys
-from gluetune.data.own.kinds import Labels, resolve_labels, values_of
+from gluetune.data.own.kinds import Labels, label_counts, resolve_labels
 from gluetune.data.own.labelling import class_ids, label_column, label_matrices, usable
 from gluetune.data.own.looking import look
 from gluetune.data.own.problems import Problems
@@ -149,7 +149,7 @@ def _without_single(config: TrainConfig, labels: Labels, train: RawRows) -> Labe
     """Leave out classes of one row, where the user has such rows left out."""
     if labels.kind != "classes" or config.on_bad_row != "skip" or train.class_names is not None:
         return labels
-    counts = values_of(train)
+    counts = label_counts(train)
     return replace(labels, names=tuple(name for name in labels.names if counts[name] > 1))
 
 
@@ -169,7 +169,8 @@ def _wanted(config: TrainConfig) -> Wanted:
         raise ConfigurationError(
             f"The column '{twice[0]}' is given twice.", hint="Give --text and --label one each."
         )
-    return Wanted(texts, labels, config.group, config.label_separator)
+    are_sets = config.kind == "labels" or config.label_separator is not None
+    return Wanted(texts, labels, config.group, config.label_separator, are_sets)
 
 
 def _files(config: TrainConfig, problems: Problems) -> Mapping[str, Sequence[Path]]:

@@ -90,7 +90,8 @@ def test_whole_numbers_and_text_are_told_apart_where_the_file_has_types(tmp_path
     [
         (["1", "2", "3", "4", "5"], "classes"),
         (["0.5", "1", "2"], "number"),
-        ([str(n) for n in range(40)], "number"),
+        ([str(n) for n in range(40)], "classes"),
+        ([f"{n}.5" for n in range(40)], "number"),
         (["1e-3", "2e-3"], "number"),
         (["x", "1.5"], "classes"),
     ],
