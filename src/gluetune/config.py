@@ -249,6 +249,14 @@ class TrainConfig(BaseModel):
         """Whether it trains on the user's own labelled text."""
         return self.train_file is not None or self.data_set is not None
 
+    def file_of(self, split: str) -> str | None:
+        """Return the user's file that has the rows of `split`; None where no file is named.
+
+        Rows that are held out, for validation too, are of the training file.
+        """
+        files = {"validation": self.validation_file, "test": self.test_file}
+        return files.get(split) or self.train_file
+
     def save(self, path: Path) -> None:
         """Write the configuration as YAML, without `output`: a repeat gets a folder of its own."""
         left_out = {"output"} if self.is_own else {"output", *OWN_SETTINGS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -68,6 +69,13 @@ def source_of(
     if config.is_own:
         return OwnSource(config, task=task)
     return open_source(recorded if recorded is not None else config.data)
+
+
+def place_of(source: Source, splits: Iterable[str]) -> str:
+    """Return what is shown as the place of the rows of some splits: a file, or the source."""
+    if not isinstance(source, OwnSource):
+        return source.name
+    return ", ".join(dict.fromkeys(map(source.place, splits)))
 
 
 def without_held_out(

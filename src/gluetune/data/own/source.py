@@ -72,6 +72,11 @@ class OwnSource:
         """Return the splits that there are."""
         return tuple(split for split in task.splits if split in self.own.tables)
 
+    def place(self, split: str) -> str:
+        """Return the file, or the data set, that has the rows of `split`."""
+        file = self._config.file_of(split)
+        return self.name if file is None else str(Path(file).expanduser().resolve())
+
     def read(self, task: TaskSpec, split: str) -> pa.Table:
         """Return the canonical table of `split`. Raises DataError with everything wrong in it."""
         require_split(task, split, self.splits(task), place=self.name)
