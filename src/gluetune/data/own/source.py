@@ -22,7 +22,7 @@ from gluetune.data.own.labelling import class_ids, label_column, label_matrices,
 from gluetune.data.own.looking import look
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted, read_rows
-from gluetune.data.own.splitting import held_out, rarest_labels, strata_of_numbers
+from gluetune.data.own.splitting import held_out, other_share, rarest_labels, strata_of_numbers
 from gluetune.data.splits import require_split
 from gluetune.data.tables import canonical_schema, with_notes
 from gluetune.errors import ConfigurationError, DataError
@@ -239,13 +239,16 @@ def _split(
     fraction = config.validation_fraction
     strata = _strata(labels, rows, fraction)
     are_bins = labels.kind == "number"
-    held = held_out(strata, _groups(rows), fraction, config.split_seed, are_bins=are_bins)
+    groups = _groups(rows)
+    held = held_out(strata, groups, fraction, config.split_seed, are_bins=are_bins)
     if not held.any():
         problems.add(
             f"{rows.name}: nothing can be held out for validation: every class has a single "
             f"{'group' if config.group else 'text'}.",
             "Give --validation-file FILE.",
         )
+    elif note := other_share(held, fraction, groups, "for validation"):
+        problems.remark(note)
     return rows.keep(~held), rows.keep(held)
 
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 _AT_ONCE = 2**18
 """Rows whose draws are in memory at once."""
+_OTHER_SHARE = 0.25
+"""Part by which what is held out may be more or less than what was asked for."""
 
 
 def held_out(
@@ -61,6 +63,28 @@ def _held_groups(
         if not left:
             break
     return held
+
+
+def other_share(
+    held: NDArray[np.bool_],
+    fraction: float,
+    groups: NDArray[np.int32] | None,
+    what: str,
+) -> str:
+    """Return the sentence that another share than `fraction` is held out, nothing where it is not.
+
+    `held` is which rows are, `groups` the first row of each row's group, `what` the split.
+    """
+    count, asked = int(held.sum()), fraction * len(held)
+    if abs(count - asked) < 1 or abs(count - asked) <= _OTHER_SHARE * asked:
+        return ""
+    why = "a class that is held out in part gives at least one row"
+    if groups is not None and len(np.unique(groups)) < len(groups):
+        why = "rows of one text, or of one --group, stay together"
+    return (
+        f"{count:,} of {len(held):,} rows ({count / len(held):.1%}) are held out {what}, and "
+        f"{fraction:.1%} were asked for: {why}."
+    )
 
 
 def _drawn(
