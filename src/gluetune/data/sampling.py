@@ -15,6 +15,8 @@ from gluetune.errors import ConfigurationError
 from gluetune.tasks import TaskSpec
 
 _REGRESSION_BINS = 10
+_SMALL = 2**23
+"""Bytes of a table whose parts are not worth a file."""
 
 
 def take_fraction(table: pa.Table, task: TaskSpec, fraction: float, seed: int) -> pa.Table:
@@ -82,7 +84,12 @@ def hold_out(
 
 
 def _kept(table: pa.Table, mask: npt.NDArray[np.bool_]) -> pa.Table:
-    """Return the rows that `mask` says, on disk and mapped: a table may be larger than memory."""
+    """Return the rows that `mask` says, on disk and mapped, of a table that is not small.
+
+    A user's table may be larger than memory.
+    """
+    if table.nbytes < _SMALL:
+        return table.filter(pa.array(mask))
     return store(_kept_batches(table, mask), table.schema).table
 
 

@@ -367,11 +367,6 @@ SHARES = {
         {"group": "user"},
         (10, TOGETHER),
     ),
-    "half the rows are one text": (
-        [{"text": f"t{max(n, 20)}", "label": n / 7} for n in range(40)],
-        {},
-        (2, TOGETHER),
-    ),
     "few texts": (
         [{"text": f"t{n % 8}", "label": "ab"[n % 2]} for n in range(40)],
         {},
