@@ -66,6 +66,18 @@ def label_matrices(rows: RawRows, labels: Labels) -> Iterator[NDArray[np.int8]]:
         yield matrix
 
 
+def label_totals(rows: RawRows, labels: Labels) -> NDArray[np.int64]:
+    """Return how many rows have each class or label."""
+    totals = np.zeros(len(labels.names), dtype=np.int64)
+    if labels.kind == "labels":
+        for matrix in label_matrices(rows, labels):
+            totals += matrix.sum(axis=0, dtype=np.int64)
+    else:
+        for ids in class_ids(rows, labels):
+            totals += np.bincount(ids[ids >= 0], minlength=len(totals))
+    return totals
+
+
 def _class_numbers(rows: RawRows, labels: Labels) -> Mapping[str, int]:
     names = labels.names
     if rows.class_names == names:  # the file has their numbers
@@ -132,9 +144,7 @@ def _not_classes(rows: RawRows, labels: Labels, known_from: str) -> _Find:
         return _several
     whose = known_from or ("the schema" if rows.class_names == labels.names else "")
     known = _class_numbers(rows, labels)
-    counts = np.zeros(len(labels.names), dtype=np.int64)
-    for ids in class_ids(rows, labels):
-        counts += np.bincount(ids[ids >= 0], minlength=len(counts))
+    counts = label_totals(rows, labels)
     alone = np.flatnonzero(counts == 1) if not known_from else np.zeros(0, dtype=np.int64)
 
     def find(column: pa.Array) -> _Faults:

@@ -11,18 +11,31 @@ from numpy.typing import NDArray
 from gluetune.data.own.cells import whole
 from gluetune.data.own.digests import digests, first_rows, stand_in, text_keys
 from gluetune.data.own.kinds import Labels
+from gluetune.data.own.labelling import label_totals
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted
 
 _LEAK = 0.9
 """Share of a class's texts that hold its name from which it is said to leak."""
 _ROWS_FOR_A_REMARK = 20
+_FEW_ROWS = 10
+_FEW_OF_EVEN = 0.1
+"""A class is rare with fewer rows, and less than half of an even share of them; or with less than
+this part of an even share, however many they are."""
+_LISTED = 5
 _LOOKED_AT = 100_000
 """Rows in which leaks are looked for, and at most which repeats are held against each other."""
 
 
-def look(splits: dict[str, RawRows], labels: Labels, wanted: Wanted, problems: Problems) -> None:
-    """Add remarks on the splits, `train` first."""
+def look(
+    splits: dict[str, RawRows],
+    labels: Labels,
+    wanted: Wanted,
+    problems: Problems,
+    *,
+    are_weighted: bool = False,
+) -> None:
+    """Add remarks on the splits, `train` first. `are_weighted`: classes are balanced by weights."""
     train = splits["train"]
     known = text_keys(train.texts(), len(train))
     _duplicates(train, known, problems)
@@ -33,6 +46,8 @@ def look(splits: dict[str, RawRows], labels: Labels, wanted: Wanted, problems: P
     _text_columns(train, wanted, problems)
     if labels.kind == "classes":
         _leaks(train, labels, problems)
+    if labels.kind != "number":
+        _rare_classes(label_totals(train, labels), labels, are_weighted, problems)
 
 
 def _duplicates(rows: RawRows, keys: NDArray[np.uint64], problems: Problems) -> None:
@@ -55,6 +70,33 @@ def _duplicates(rows: RawRows, keys: NDArray[np.uint64], problems: Problems) -> 
             f"first {_place(rows, row)} "
             f"({_shown(said[row])}; {line}: {_shown(said[first[row]])})."
         )
+
+
+def _rare_classes(
+    counts: NDArray[np.int64], labels: Labels, are_weighted: bool, problems: Problems
+) -> None:
+    """Remark on classes of which a model sees too few, and the score hardly shows it."""
+    even = counts.sum() / max(len(counts), 1)
+    few = (counts < _FEW_ROWS) & (counts < even / 2)
+    rare = np.flatnonzero(few | (counts < _FEW_OF_EVEN * even))
+    if not len(rare):
+        return
+    rarest = rare[np.argsort(counts[rare], kind="stable")]
+    listed = ", ".join(
+        f"{labels.names[row]!r:.40} ({counts[row]:,} {'row' if counts[row] == 1 else 'rows'})"
+        for row in rarest[:_LISTED]
+    )
+    more = f" and {len(rare) - _LISTED:,} more" if len(rare) > _LISTED else ""
+    remedies = []
+    if not are_weighted:
+        remedies.append("--class-weights balanced gives every one the same weight in training")
+    if labels.metric != "f1_macro":
+        remedies.append("--metric f1_macro in the score")
+    are, them = ("is", "it") if len(rare) == 1 else ("are", "them")
+    problems.remark(
+        f"{len(rare):,} of {len(counts):,} {labels.kind} {are} rare in train: {listed}{more}. "
+        f"A model may never predict {them}{': ' if remedies else ''}{', '.join(remedies)}."
+    )
 
 
 def _plain(labels: list[str]) -> list[str]:

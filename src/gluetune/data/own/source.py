@@ -139,7 +139,8 @@ def read_own(
     if labels is not None:
         found = _usable_splits(config, labels, raw, problems)
         if TRAIN in found:
-            look(found, labels, wanted, problems)
+            are_weighted = config.class_weights == "balanced"
+            look(found, labels, wanted, problems, are_weighted=are_weighted)
     problems.raise_any(skip=config.on_bad_row == "skip")
     if labels is None or TRAIN not in found:
         raise DataError(f"{_name(config)} holds no row that can be used.")

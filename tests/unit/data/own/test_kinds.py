@@ -218,3 +218,77 @@ def test_another_number_is_another_label(tmp_path: Path, label: str) -> None:
 def test_a_list_in_a_cell_is_read_with_a_separator_too(tmp_path: Path, more: Any) -> None:
     found = checked(tmp_path, ["['a', 'b']", "['b, c']", "[]"] * 9, **more)
     assert set(found.labels) == {"a", "b", "b, c"}
+
+
+def counted(counts: dict[str, int]) -> list[str]:
+    return [name for name, count in counts.items() for _ in range(count)]
+
+
+def about_rare(found: CheckedFiles) -> list[str]:
+    return [one for one in found.remarks if "rare in train" in one]
+
+
+RARE = {
+    "few rows": ({"a": 100, "b": 90, "c": 5}, "1 of 3 classes is rare in train: 'c' (5 rows)."),
+    "one of two": ({"no": 190, "yes": 4}, "1 of 2 classes is rare in train: 'yes' (4 rows)."),
+    "many rows, and yet few": (
+        {"a": 4000, "b": 12, "c": 11},
+        "2 of 3 classes are rare in train: 'c' (11 rows), 'b' (12 rows).",
+    ),
+    "more than are listed": (
+        {"a": 300, **{f"c{n}": 2 + n for n in range(7)}},
+        "7 of 8 classes are rare in train: 'c0' (2 rows), 'c1' (3 rows), 'c2' (4 rows), "
+        "'c3' (5 rows), 'c4' (6 rows) and 2 more.",
+    ),
+}
+USUAL = {
+    "even": {"a": 20, "b": 20},
+    "few of each": {f"c{n}": 3 for n in range(20)},
+    "a fifth": {"a": 400, "b": 100},
+    "twelve": {"a": 60, "b": 40, "c": 12},
+}
+
+
+@pytest.mark.parametrize("kind", ["classes", "labels"])
+@pytest.mark.parametrize(("counts", "said"), RARE.values(), ids=RARE.keys())
+def test_rare_classes_are_named_with_what_can_be_done(
+    tmp_path: Path, counts: dict[str, int], said: str, kind: str
+) -> None:
+    labels: list[Any] = counted(counts)
+    train = write(tmp_path / "a.jsonl", [[one] for one in labels] if kind == "labels" else labels)
+    more = write(tmp_path / "b.jsonl", [["a"]] if kind == "labels" else ["a"])
+    if "no" in counts:
+        more = write(tmp_path / "b.jsonl", [["no"]] if kind == "labels" else ["no"])
+    (remark,) = about_rare(check_files(train, more)) if kind == "classes" else [""]
+    if kind == "labels":  # a tenth tunes the thresholds
+        found = check_files(train, more)
+        (remark,) = about_rare(found)
+        assert " labels " in remark
+        least = min(found.labels, key=lambda name: found.labels[name])
+        assert f"'{least}' ({found.labels[least]} row" in remark
+    else:
+        assert remark.startswith(said)
+    assert "--class-weights balanced" in remark
+    assert "--metric f1_macro" in remark
+
+
+@pytest.mark.parametrize("counts", USUAL.values(), ids=USUAL.keys())
+def test_usual_classes_need_no_word(tmp_path: Path, counts: dict[str, int]) -> None:
+    assert not about_rare(checked(tmp_path, counted(counts)))
+
+
+def test_what_is_done_already_is_not_recommended(tmp_path: Path) -> None:
+    labels = counted({"a": 100, "b": 90, "c": 5})
+    (remark,) = about_rare(checked(tmp_path, labels, class_weights="balanced"))
+    assert "--class-weights" not in remark
+    assert "--metric f1_macro" in remark
+    (remark,) = about_rare(checked(tmp_path, labels, metric="f1_macro"))
+    assert "--metric" not in remark
+    (remark,) = about_rare(checked(tmp_path, labels, metric="f1_macro", class_weights="balanced"))
+    assert remark == (
+        "1 of 3 classes is rare in train: 'c' (4 rows). A model may never predict it."
+    )
+
+
+def test_numbers_are_not_rare(tmp_path: Path) -> None:
+    assert not about_rare(checked(tmp_path, [*([1.5] * 60), 2.5, 3.5]))
