@@ -35,7 +35,7 @@ def checked(tmp_path: Path, labels: Sequence[Any], **settings: Any) -> CheckedFi
 
 
 DRAW = random.Random(5)
-IDS = {
+IDS: dict[str, list[Any]] = {
     "25 from 0": [n % 25 for n in range(250)],
     "25 from 1": [1 + n % 25 for n in range(250)],
     "11, each twice": [n % 11 for n in range(22)],
@@ -150,7 +150,7 @@ def test_what_is_to_be_typed_for_them_is_taken(
     assert set(names) == alone - {""}
 
 
-def settings_of(typed: str) -> dict[str, str]:
+def settings_of(typed: str) -> dict[str, Any]:
     words = shlex.split(typed)
     names = [word.removeprefix("--").replace("-", "_") for word in words[::2]]
     return dict(zip(names, words[1::2], strict=True))
