@@ -57,7 +57,7 @@ class PredictedFile:
         were = "was" if self.cut == 1 else "were"
         return (
             f"{self.cut:,} of {plural(self.rows, 'text')} {were} cut to {self.max_length} tokens "
-            f"({self.cut / self.rows:.1%}): {what_cutting_does(self.max_length, self.limit)}"
+            f"({self.cut / self.rows:.1%}): {cut_advice(self.max_length, self.limit)}"
         )
 
     @property
@@ -120,12 +120,12 @@ def predict(
         return _write(rows, answering, target, progress)
 
 
-def what_cutting_does(max_length: int | None, limit: int | None) -> str:
-    """Return what comes of it that texts are cut to `max_length`, and what to do instead."""
+def cut_advice(max_length: int | None, limit: int | None) -> str:
+    """Return what cutting texts to `max_length` tokens means, and how to avoid it."""
     remedy = "The model takes no more: split longer texts, or train a checkpoint that does."
     if max_length is not None and (limit is None or limit > max_length):
         remedy = f"Type: --max-length {limit or 'NUMBER'}"
-    return f"what is behind that has no part in the prediction. {remedy}"
+    return f"tokens beyond that are ignored. {remedy}"
 
 
 class _Answering:

@@ -220,8 +220,8 @@ def test_texts_that_are_cut_are_counted(
     found = predict(predictor, path, output=tmp_path / "out.csv")
     assert (found.rows, found.cut, found.max_length) == (4, 2, limit)
     assert found.cut_note == (
-        f"2 of 4 texts were cut to {limit} tokens (50.0%): what is behind that has no part in the "
-        "prediction. The model takes no more: split longer texts, or train a checkpoint that does."
+        f"2 of 4 texts were cut to {limit} tokens (50.0%): tokens beyond that are ignored. The "
+        "model takes no more: split longer texts, or train a checkpoint that does."
     )
     short = load(bench.train("cola", epochs=1).path, max_length=8)
     found = predict(short, path, output=tmp_path / "out.csv")

@@ -89,7 +89,7 @@ def _rare_classes(
     more = f" and {len(rare) - _LISTED:,} more" if len(rare) > _LISTED else ""
     remedies = []
     if not are_weighted:
-        remedies.append("--class-weights balanced gives every one the same weight in training")
+        remedies.append("--class-weights balanced weights all equally in training")
     if labels.metric != "f1_macro":
         remedies.append("--metric f1_macro in the score")
     are, them = ("is", "it") if len(rare) == 1 else ("are", "them")

@@ -78,12 +78,12 @@ def other_share(
     count, asked = int(held.sum()), fraction * len(held)
     if abs(count - asked) < 1 or abs(count - asked) <= _OTHER_SHARE * asked:
         return ""
-    why = "a class that is held out in part gives at least one row"
+    why = "every class that is split gives at least one row"
     if groups is not None and len(np.unique(groups)) < len(groups):
-        why = "rows of one text, or of one --group, stay together"
+        why = "rows with the same text or --group stay together"
     return (
-        f"{count:,} of {len(held):,} rows ({count / len(held):.1%}) are held out {what}, and "
-        f"{fraction:.1%} were asked for: {why}."
+        f"{count:,} of {len(held):,} rows ({count / len(held):.1%}) are held out {what}, not "
+        f"the {fraction:.1%} requested: {why}."
     )
 
 

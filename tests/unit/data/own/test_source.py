@@ -360,7 +360,7 @@ def test_texts_of_a_pair_are_compared_one_by_one(tmp_path: Path) -> None:
     assert not [one for one in source.own.problems.remarks if "repeat" in one]
 
 
-TOGETHER = "rows of one text, or of one --group, stay together"
+TOGETHER = "rows with the same text or --group stay together"
 SHARES = {
     "large groups": (
         [{"text": f"t{n}", "label": "ab"[n % 2], "user": n % 8} for n in range(40)],
@@ -375,13 +375,13 @@ SHARES = {
     "many small classes": (
         [{"text": f"t{n}", "label": f"class {n // 4}"} for n in range(40)],
         {},
-        (10, "a class that is held out in part gives at least one row"),
+        (10, "every class that is split gives at least one row"),
     ),
 }
 
 
 @pytest.mark.parametrize(("rows", "more", "said"), SHARES.values(), ids=SHARES.keys())
-def test_another_share_than_was_asked_for_is_said_with_numbers(
+def test_another_share_than_was_requested_is_reported_with_numbers(
     tmp_path: Path, rows: list[dict[str, Any]], more: dict[str, Any], said: tuple[int, str]
 ) -> None:
     path = jsonl(tmp_path / "a.jsonl", rows)
@@ -389,22 +389,20 @@ def test_another_share_than_was_asked_for_is_said_with_numbers(
     (remark,) = [one for one in source.own.problems.remarks if "held out" in one]
     count, why = said
     share = f"{count} of 40 rows ({count / 40:.1%}) are held out for validation"
-    assert remark == f"{share}, and 10.0% were asked for: {why}."
+    assert remark == f"{share}, not the 10.0% requested: {why}."
     assert remark in notes_of(source.read(source.task, "train"))
     more = {**more, "holdout": 0.1, "validation_fraction": 0.5}
     source = source_of(path, **more)
     train = source.read(source.task, "train")
     stays, held = without_held_out(source, train, source.task, own_config(path, **more))
     share = f"{len(held)} of {len(train)} rows ({len(held) / len(train):.1%}) are held out of train"
-    assert notes_of(held) == (f"{share}, and 10.0% were asked for: {why}.",)
+    assert notes_of(held) == (f"{share}, not the 10.0% requested: {why}.",)
     assert notes_of(stays) == notes_of(train)
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
 @pytest.mark.parametrize("count", [40, 44, 300])
-def test_the_share_that_was_asked_for_needs_no_word(
-    tmp_path: Path, fraction: float, count: int
-) -> None:
+def test_the_requested_share_needs_no_remark(tmp_path: Path, fraction: float, count: int) -> None:
     source = source_of(
         write_csv(tmp_path / "a.csv", reviews(count)), validation_fraction=fraction, holdout=0.2
     )
