@@ -116,8 +116,8 @@ class TrainConfig(BaseModel):
         0.1,
         gt=0,
         lt=1,
-        description="Share of the training file to validate on, stratified by label; the same text "
-        "is never on both sides.",
+        description="Share of the training file to validate on, stratified by label. Without "
+        "--group, the same text, case and spaces aside, is never on both sides.",
     )
     split_seed: int = Field(
         42,
@@ -248,6 +248,14 @@ class TrainConfig(BaseModel):
     def is_own(self) -> bool:
         """Whether it trains on the user's own labelled text."""
         return self.train_file is not None or self.data_set is not None
+
+    def file_of(self, split: str) -> str | None:
+        """Return the user's file that has the rows of `split`; None where no file is named.
+
+        Rows that are held out, for validation too, are of the training file.
+        """
+        files = {"validation": self.validation_file, "test": self.test_file}
+        return files.get(split) or self.train_file
 
     def save(self, path: Path) -> None:
         """Write the configuration as YAML, without `output`: a repeat gets a folder of its own."""

@@ -23,7 +23,7 @@ from gluetune.config import MACHINE_SETTINGS, TrainConfig
 from gluetune.config_checks import make_config
 from gluetune.errors import RunError
 from gluetune.predictions import Predictions, kept_fingerprint
-from gluetune.records import Record, Status, read_record
+from gluetune.records import DataRecord, Record, Status, read_record
 from gluetune.settings_files import read_settings
 from gluetune.tasks import TaskSpec
 
@@ -169,6 +169,14 @@ def recipe_of(run: Run, *, machine: bool = False) -> dict[str, Any]:
     if source.name == "model" and RunFolder(source.parent).record.exists():
         settings["model"] = recipe_of(Run(source.parent), machine=machine)
     return settings
+
+
+def described_data(config: TrainConfig, data: DataRecord) -> str:
+    """Return where the examples of a run are, and how many of each split."""
+    places: dict[str, list[str]] = {}
+    for split, count in data.rows.items():
+        places.setdefault(config.file_of(split) or data.source, []).append(f"{split} {count:,}")
+    return ", ".join(f"{place} ({', '.join(rows)} examples)" for place, rows in places.items())
 
 
 def model_slug(model: str) -> str:

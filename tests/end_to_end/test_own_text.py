@@ -267,3 +267,25 @@ def test_mistakes_of_data_and_checkpoint_come_together(
     assert "Did you mean 'review'? Type: --text review" in told
     assert "has no column 'star'" in told
     assert "nothing" in told
+
+
+def test_rows_are_said_to_be_of_the_file_that_has_them(
+    own: Own, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"review": row["text"], "stars": row["label"]} for row in reviews(12, (1, 2))]
+    more, last = (write_csv(own.folder / f"{name}.csv", rows) for name in ("dv", "te"))
+    settings = {**own.settings, "validation_file": str(more), "test_file": str(last)}
+    run = gluetune.train(output=own.output, **settings)
+    said = capfd.readouterr().err
+    files = f"{own.file} (train 40 examples), {more} (validation 12 examples)"
+    assert f"data    {files}" in said
+    assert f"Data: {files}." in (run.path / "report.html").read_text()
+    assert gluetune.evaluate(run.path).data == str(more)
+    assert gluetune.evaluate(run.path, split="test").data == str(last)
+    printed = "".join(typed("evaluate", str(run.path)).split())
+    assert f"reviewson{more}(validation12)" in printed
+    assert gluetune.evaluate(run.path, data=str(own.file)).data == str(own.file)
+    more.write_text(more.read_text().replace("film 0", "movie 0"))
+    reason = read_texts(run, run.task, "validation")
+    assert isinstance(reason, str)
+    assert f"{more} has changed" in reason

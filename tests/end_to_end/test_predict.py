@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,18 @@ def test_mistakes_say_what_to_type(model: Path, arguments: list[str], said: str)
     assert done.exit_code != 0
     assert isinstance(done.exception, GluetuneError | SystemExit)
     assert said in f"{done.output} {done.exception}".replace("\n", " ")
+
+
+def test_texts_that_are_cut_are_told_at_the_end(model: Path, tmp_path: Path) -> None:
+    long = "long " * 3000
+    (tmp_path / "in.csv").write_text(f"text\na b\n{long}\n")
+    code, out, err = typed(model, "--file", tmp_path / "in.csv", "--output", tmp_path / "out.csv")
+    assert (code, out) == (0, "")
+    said = " ".join(err.split())
+    assert re.search(r"2 rows answered.* 1 of 2 texts was cut to \d+ tokens \(50\.0%\): ", said)
+    code, out, err = typed(model, long)
+    assert code == 0
+    assert "the text was cut to" in err.lower()
+    assert len(out.splitlines()) == 2, "what is asked for stands alone on standard output"
+    assert json.loads(typed(model, long, "--json")[1])["label"] in {"dull [red]", "lively"}
+    assert "cut" not in typed(model, "a b c")[2]

@@ -121,7 +121,14 @@ def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | Non
 
 
 def _answer(console: Console, predictor: Predictor, texts: list[str], as_json: bool) -> None:
-    found = predictor(*texts)
+    from gluetune.evaluation.file_predictions import cut_advice
+
+    encoded = predictor.encode([(texts[0], texts[1]) if len(texts) == 2 else texts[0]])
+    (found,) = predictor.answers(predictor.opened.logits(encoded))
+    if encoded.truncated:
+        length, limit = predictor.opened.max_length, predictor.opened.limit
+        note = f"The text was cut to {length} tokens: {cut_advice(length, limit)}"
+        Console(stderr=True).print(Text(note, "yellow"), soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(_plain(found), ensure_ascii=False))
         return
@@ -160,6 +167,8 @@ def _answer_file(
     if found.skipped > len(found.problems):
         told.print(Text(f"… and {found.skipped - len(found.problems):,} more"))
     told.print(Text(_summary(found)), soft_wrap=True)
+    if found.cut_note:
+        told.print(Text(found.cut_note, "yellow"), soft_wrap=True)
 
 
 def _summary(found: PredictedFile) -> str:

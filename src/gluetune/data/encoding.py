@@ -6,7 +6,7 @@ import hashlib
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +24,15 @@ from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedTokenizerBase
+    from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 _ROWS_THAT_PAY = 50_000
 """Rows that a process must have to tokenize before it earns its start."""
 _ROWS_WRITTEN = 8192
+_COUNTED = ("length", "truncated", "unknown")
+"""What is kept of each row's tokens beside them."""
+_MUCH_UNKNOWN = 0.05
+"""Share of unknown tokens that is said: an emoji here and there is less."""
 _PARALLELISM = "TOKENIZERS_PARALLELISM"
 """What `datasets` sets for the processes that it forks."""
 
@@ -45,6 +49,8 @@ class Encoded:
     """Tokens of each example."""
     truncated: int
     """How many examples were cut."""
+    unknown_share: float = 0.0
+    """Share of the tokens of the texts that the tokenizer does not know."""
 
     def rows(self, numbers: npt.NDArray[np.intp]) -> list[dict[str, Any]]:
         """Return examples by number; a data set hands out many far faster than one by one."""
@@ -92,12 +98,31 @@ def encode(
             )
         labels = datasets.Dataset(pa.table({"labels": _labels(table, task, outputs)}))
         examples = datasets.concatenate_datasets(
-            [tokens.remove_columns(["length", "truncated"]), labels], axis=1
+            [tokens.remove_columns(list(_COUNTED)), labels], axis=1
         )
+    lengths = tokens.data.column("length").to_numpy().astype(np.int64, copy=False)
+    of_texts = int(lengths.sum()) - len(lengths) * _special_tokens(task, tokenizer)
     return Encoded(
         examples=examples,
-        lengths=tokens.data.column("length").to_numpy().astype(np.int64, copy=False),
-        truncated=pc.sum(tokens.data.column("truncated"), min_count=0).as_py(),
+        lengths=lengths,
+        truncated=_total(tokens, "truncated"),
+        unknown_share=_total(tokens, "unknown") / max(of_texts, 1),
+    )
+
+
+def _total(tokens: Dataset, column: str) -> int:
+    total: int = pc.sum(tokens.data.column(column), min_count=0).as_py()
+    return total
+
+
+def unknown_note(found: Encoded, split: str, model: str) -> str:
+    """Return what is to be said where a tokenizer does not know many tokens of a split, or ""."""
+    if found.unknown_share < _MUCH_UNKNOWN:
+        return ""
+    return (
+        f"{found.unknown_share:.0%} of the tokens of {split} are unknown to {model}: it was not "
+        "made for this script. Choose a checkpoint that was, for instance one of many languages: "
+        "--model FacebookAI/xlm-roberta-base"
     )
 
 
@@ -156,23 +181,26 @@ def encode_one(
     max_length: int | None = None,
 ) -> dict[str, list[int]]:
     """Return one example as the model receives it: each of its inputs, by name."""
-    rows = {
-        name: [example[column]]
-        for name, column in zip(_names(task), task.text_columns, strict=True)
-    }
-    encoded = _call(rows, task, tokenizer, max_length)
+    columns = [[example[column]] for column in task.text_columns]
+    encoded = tokenize(tokenizer, columns, max_length)
     return {name: list(values[0]) for name, values in encoded.items()}
 
 
 def _check_room(task: TaskSpec, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> None:
     """Refuse a length that special tokens fill: tokenizers then cut nothing, or everything."""
-    special = tokenizer.num_special_tokens_to_add(pair=len(task.text_columns) == 2)
+    special = _special_tokens(task, tokenizer)
     if max_length is not None and max_length <= special:
         raise ConfigurationError(
             f"--max-length {max_length} leaves no room for text: {special} tokens of every example "
             "are the tokenizer's own.",
             hint="Type for instance: --max-length 128",
         )
+
+
+def _special_tokens(task: TaskSpec, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return how many tokens of an example are the tokenizer's own."""
+    count: int = tokenizer.num_special_tokens_to_add(pair=len(task.text_columns) == 2)
+    return count
 
 
 def _names(task: TaskSpec) -> list[str]:
@@ -186,40 +214,63 @@ def _tokenize(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int | None,
 ) -> dict[str, list[Any]]:
-    encoded = _call(rows, task, tokenizer, max_length)
-    lengths = [len(ids) for ids in encoded["input_ids"]]
-    encoded["length"] = lengths
-    encoded["truncated"] = _truncated(rows, task, tokenizer, lengths, max_length)
-    return encoded
-
-
-def _call(
-    rows: Mapping[str, list[str]],
-    task: TaskSpec,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int | None,
-) -> dict[str, list[Any]]:
     columns = [list(rows[name]) for name in _names(task)]
-    encoded = tokenizer(*columns, truncation=max_length is not None, max_length=max_length)
-    return {name: list(encoded[name]) for name in encoded}
+    encoded = tokenize(tokenizer, columns, max_length)
+    unknown = _unknown_token(tokenizer)
+    found = {name: list(encoded[name]) for name in encoded}
+    found["length"] = [len(ids) for ids in encoded["input_ids"]]
+    found["truncated"] = cut_rows(encoded, tokenizer, columns, max_length)
+    found["unknown"] = [ids.count(unknown) for ids in encoded["input_ids"]]
+    return found
 
 
-def _truncated(
-    rows: Mapping[str, list[str]],
-    task: TaskSpec,
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, columns: Sequence[list[str]], max_length: int | None
+) -> BatchEncoding:
+    """Return the tokens of texts, given by column: one, or two for pairs.
+
+    `verbose` would let transformers say of a text that is too long, and cut afterwards, that it
+    ends in indexing errors.
+    """
+    return tokenizer(
+        *columns, truncation=max_length is not None, max_length=max_length, verbose=False
+    )
+
+
+def cut_rows(
+    encoded: BatchEncoding,
     tokenizer: PreTrainedTokenizerBase,
-    lengths: list[int],
+    columns: Sequence[list[str]],
     max_length: int | None,
 ) -> list[bool]:
-    """Say which rows were cut: only those at full length can have been, so only they are tried."""
-    truncated = [False] * len(lengths)
-    full = [index for index, length in enumerate(lengths) if length == max_length]
-    if full:
-        again = {name: [rows[name][index] for index in full] for name in _names(task)}
-        whole = _call(again, task, tokenizer, None)["input_ids"]
-        for index, ids in zip(full, whole, strict=True):
-            truncated[index] = len(ids) > lengths[index]
-    return truncated
+    """Return which rows of `encoded`, the tokens of `columns`, were cut to `max_length`.
+
+    Only those at full length can have been. A fast tokenizer keeps what it has cut off; for another
+    one they are tokenized again.
+    """
+    lengths = [len(ids) for ids in encoded["input_ids"]]
+    cut = [False] * len(lengths)
+    full = [row for row, length in enumerate(lengths) if length == max_length]
+    if encoded.encodings is not None:
+        for row in full:
+            cut[row] = bool(encoded.encodings[row].overflowing)
+    elif full:
+        again = [[column[row] for row in full] for column in columns]
+        whole = tokenize(tokenizer, again, None)["input_ids"]
+        for row, ids in zip(full, whole, strict=True):
+            cut[row] = len(ids) > lengths[row]
+    return cut
+
+
+def _unknown_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Return the token for what a tokenizer does not know; None where it knows every byte.
+
+    Such tokenizers name a token for it that means something else (GPT-2's end of a text).
+    """
+    others = ("bos", "eos", "cls", "sep", "mask")
+    taken = {getattr(tokenizer, f"{name}_token_id", None) for name in others}
+    unknown: int | None = tokenizer.unk_token_id
+    return None if unknown in taken else unknown
 
 
 def _labels(table: pa.Table, task: TaskSpec, outputs: tuple[int, ...]) -> pa.Array:
@@ -251,6 +302,7 @@ def _cache_key(texts: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: 
         repr(tokenizer.model_input_names),
         tokenizer.truncation_side,
         str(max_length),
+        *_COUNTED,  # tokens that were cached without one of these counts are made again
         transformers.__version__,
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from gluetune.data.own.splitting import held_out, rarest_labels, strata_of_numbers
-from gluetune.data.tables import label_array
+from gluetune.data.own.splitting import held_out, other_share, rarest_labels, strata_of_numbers
+from gluetune.data.own.stored import BATCH, store
+from gluetune.data.tables import label_array, with_notes
 from gluetune.errors import ConfigurationError
 from gluetune.tasks import TaskSpec
 
 _REGRESSION_BINS = 10
+_SMALL = 2**23
+"""Bytes of a table whose parts are not worth a file."""
 
 
 def take_fraction(table: pa.Table, task: TaskSpec, fraction: float, seed: int) -> pa.Table:
@@ -35,7 +40,10 @@ def take_fraction(table: pa.Table, task: TaskSpec, fraction: float, seed: int) -
     chosen = [
         rows[: max(1, round(fraction * len(rows)))] for rows in _drawn_strata(table, task, seed)
     ]
-    return table.take(np.sort(np.concatenate(chosen))) if chosen else table
+    mask = np.zeros(table.num_rows, dtype=bool)
+    for rows in chosen:
+        mask[rows] = True
+    return _kept(table, mask)
 
 
 def hold_out(
@@ -63,29 +71,55 @@ def hold_out(
         for rows in _drawn_strata(table, task, seed):
             held[rows[: min(max(1, round(share * len(rows))), len(rows) - 1)]] = True
     else:
-        strata = _strata(label_array(table, task), task).astype(np.int32)
-        held = held_out(strata, groups, share, seed)
+        strata = _strata(table, task).astype(np.int32)
+        held = held_out(strata, groups, share, seed, are_bins=task.is_regression)
     if not held.any():
         few = "" if groups is None else f" in {len(np.unique(groups))} groups"
         raise ConfigurationError(
             f"The training set has {table.num_rows} examples{few}: too few to hold any out.",
             hint="Leave --holdout out.",
         )
-    return table.filter(pa.array(~held)), table.filter(pa.array(held))
+    note = other_share(held, share, groups, "of train")
+    return _kept(table, ~held), with_notes(_kept(table, held), [note] if note else [])
+
+
+def _kept(table: pa.Table, mask: npt.NDArray[np.bool_]) -> pa.Table:
+    """Return the rows that `mask` says, on disk and mapped, of a table that is not small.
+
+    A user's table may be larger than memory.
+    """
+    if table.nbytes < _SMALL:
+        return table.filter(pa.array(mask))
+    return store(_kept_batches(table, mask), table.schema).table
+
+
+def _kept_batches(table: pa.Table, mask: npt.NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
+    start = 0
+    for batch in table.to_batches(max_chunksize=BATCH):
+        kept = mask[start : start + len(batch)]
+        start += len(batch)
+        if kept.any():
+            yield batch.filter(pa.array(kept))
 
 
 def _drawn_strata(table: pa.Table, task: TaskSpec, seed: int) -> list[npt.NDArray[np.intp]]:
     """Return the rows of each stratum, in the order in which they are drawn."""
-    strata = _strata(label_array(table, task), task)
+    strata = _strata(table, task)
     # The raw stream of PCG64 is fixed by NumPy's policy (NEP 19), the methods of Generator are not.
     draw = np.random.PCG64(seed).random_raw(table.num_rows)
     members = (np.flatnonzero(strata == stratum) for stratum in np.unique(strata))
     return [rows[np.argsort(draw[rows], kind="stable")] for rows in members]
 
 
-def _strata(labels: npt.NDArray[np.int64 | np.float32], task: TaskSpec) -> npt.NDArray[np.generic]:
+def _strata(table: pa.Table, task: TaskSpec) -> npt.NDArray[np.generic]:
     if task.multi_label:
-        return rarest_labels(lambda: [labels])
+        return rarest_labels(lambda: _label_batches(table, task))
+    labels = label_array(table, task)
     if not task.is_regression or not len(labels):
         return labels
     return strata_of_numbers(labels, _REGRESSION_BINS)
+
+
+def _label_batches(table: pa.Table, task: TaskSpec) -> Iterator[npt.NDArray[np.int64]]:
+    for batch in table.select([task.label_column]).to_batches(max_chunksize=BATCH):
+        yield label_array(pa.Table.from_batches([batch]), task)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from gluetune.config import TrainConfig
 from gluetune.data import glue_download, parquet_folder
 from gluetune.data.findings import nearest
 from gluetune.data.hub_source import HUB_REPOSITORY, HubSource
+from gluetune.data.own.digests import first_rows, text_keys
 from gluetune.data.own.source import OwnFile, OwnSource
+from gluetune.data.own.stored import BATCH
 from gluetune.data.sample_source import SAMPLE, SAMPLES, SampleSource
 from gluetune.data.sampling import hold_out
 from gluetune.errors import ConfigurationError, DataError
@@ -70,15 +75,29 @@ def source_of(
     return open_source(recorded if recorded is not None else config.data)
 
 
+def place_of(source: Source, splits: Iterable[str]) -> str:
+    """Return what is shown as the place of the rows of some splits: a file, or the source."""
+    if not isinstance(source, OwnSource):
+        return source.name
+    return ", ".join(dict.fromkeys(map(source.place, splits)))
+
+
 def without_held_out(
     source: Source, train: pa.Table, task: TaskSpec, config: TrainConfig
 ) -> tuple[pa.Table, pa.Table]:
     """Return the training rows of a source that stay, and the part that `config.holdout` takes.
 
-    Of the user's own text rows of one group, or without groups of one text, stay on one side.
+    Rows of one text stay on one side; of the user's own text, where there are groups, those of one.
     """
-    groups = source.own.groups if isinstance(source, OwnSource) else None
+    groups = source.own.groups if isinstance(source, OwnSource) else _repeated(train, task)
     return hold_out(train, task, config.holdout, config.rows_seed, groups)
+
+
+def _repeated(train: pa.Table, task: TaskSpec) -> npt.NDArray[np.int32] | None:
+    """Return the first row with each row's text; None where no text occurs twice."""
+    texts = train.select(task.text_columns).to_batches(max_chunksize=BATCH)
+    first = first_rows(text_keys(texts, len(train)))
+    return first if (first != np.arange(len(first))).any() else None
 
 
 def other_source(config: TrainConfig, task: TaskSpec, data: str) -> Source:

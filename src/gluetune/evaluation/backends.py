@@ -59,6 +59,10 @@ class Backend(Protocol):
         """Tokens per example; longer ones are cut. None where nothing bounds them."""
 
     @property
+    def limit(self) -> int | None:
+        """Tokens that the model can take at most. None where nothing bounds them."""
+
+    @property
     def batch_size(self) -> int:
         """Examples per forward pass."""
 

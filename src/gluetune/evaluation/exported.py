@@ -46,6 +46,11 @@ class ExportedModel:
     """An onnxruntime.InferenceSession, which may be asked from several threads."""
 
     @property
+    def limit(self) -> int | None:
+        """Tokens that the model can take at most: the length that it was exported with."""
+        return self.max_length
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes in the order of the logits; empty for regression."""
         return self.task.labels

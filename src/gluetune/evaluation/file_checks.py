@@ -22,7 +22,7 @@ def check_files(*files: Any, **settings: Any) -> CheckedFiles:
         settings: The fields of TrainConfig that say how files are read: `text`, `text_pair`,
             `label`, `kind`, `label_separator`, `group`, `validation_fraction`, `on_bad_row`, …
             With `model` (and `revision`, `max_length`) its tokenizer counts texts that are too
-            long; a training finds these tokens again.
+            long, and tokens that it does not know; a training finds these tokens again.
 
     Raises:
         ConfigurationError: for settings that contradict each other, a number of files other than
@@ -33,14 +33,14 @@ def check_files(*files: Any, **settings: Any) -> CheckedFiles:
     """
     if settings.get("model") is None:
         return checking.check_files(*files, **settings)
-    return checking.check_files(*files, further=_too_long, **settings)
+    return checking.check_files(*files, further=_of_model, **settings)
 
 
-def _too_long(config: TrainConfig, own: OwnTask) -> Iterator[str]:
-    """Yield a remark for each split with texts that the model has no room for."""
+def _of_model(config: TrainConfig, own: OwnTask) -> Iterator[str]:
+    """Yield remarks on texts that are too long for the model, or unknown to its tokenizer."""
     import torch
 
-    from gluetune.data.encoding import encode, processes_that_pay
+    from gluetune.data.encoding import encode, processes_that_pay, unknown_note
     from gluetune.modeling.checkpoints import find_checkpoint
     from gluetune.modeling.tokenizers import check_length, input_limit, load_config, load_tokenizer
 
@@ -68,3 +68,5 @@ def _too_long(config: TrainConfig, own: OwnTask) -> Iterator[str]:
                 f"({found.truncated / len(table):.1%}) are longer than {length} tokens of "
                 f"{checkpoint.name}, and are cut."
             )
+        if note := unknown_note(found, split, checkpoint.name):
+            yield note

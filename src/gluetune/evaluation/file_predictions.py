@@ -19,6 +19,7 @@ from gluetune.data.rows.row import BadRow, Row, RowReader
 from gluetune.errors import ConfigurationError, DataError, Finding
 from gluetune.evaluation.predictor import WINDOW, Answer, Predictor, Text, load
 from gluetune.files import write_atomically
+from gluetune.records import plural
 
 OnError = Literal["stop", "skip"]
 
@@ -41,6 +42,23 @@ class PredictedFile:
     problems: list[str] = field(default_factory=list)
     """Why, with the line, of the first of them."""
     seconds: float = 0.0
+    cut: int = 0
+    """Rows whose text was cut to `max_length`."""
+    max_length: int | None = None
+    """Tokens of a row that were read at most."""
+    limit: int | None = None
+    """Tokens that the model could read."""
+
+    @property
+    def cut_note(self) -> str:
+        """What is to be said of texts that were cut, and can be done; nothing where none was."""
+        if not self.cut:
+            return ""
+        were = "was" if self.cut == 1 else "were"
+        return (
+            f"{self.cut:,} of {plural(self.rows, 'text')} {were} cut to {self.max_length} tokens "
+            f"({self.cut / self.rows:.1%}): {cut_advice(self.max_length, self.limit)}"
+        )
 
     @property
     def rows_per_second(self) -> float:
@@ -102,6 +120,14 @@ def predict(
         return _write(rows, answering, target, progress)
 
 
+def cut_advice(max_length: int | None, limit: int | None) -> str:
+    """Return what cutting texts to `max_length` tokens means, and how to avoid it."""
+    remedy = "The model takes no more: split longer texts, or train a checkpoint that does."
+    if max_length is not None and (limit is None or limit > max_length):
+        remedy = f"Type: --max-length {limit or 'NUMBER'}"
+    return f"tokens beyond that are ignored. {remedy}"
+
+
 class _Answering:
     """From rows to the values of the new columns."""
 
@@ -109,6 +135,9 @@ class _Answering:
         self._predictor = predictor
         self.kind = kind
         self._prefix = prefix
+        self.cut = 0
+        """Texts that were cut so far."""
+        self.max_length, self.limit = predictor.opened.max_length, predictor.opened.limit
         labels = predictor.labels
         several = labels[:1] if predictor.opened.multi_label else None
         blank = Answer(labels[0] if labels else None, 0.0, dict.fromkeys(labels, 0.0), several)
@@ -117,7 +146,9 @@ class _Answering:
 
     def __call__(self, texts: list[Text]) -> Iterator[Mapping[str, Any]]:
         """Yield the new values of each text, in order."""
-        answers = self._predictor.answers(self._predictor.logits(texts))
+        encoded = self._predictor.encode(texts)
+        self.cut += encoded.truncated
+        answers = self._predictor.answers(self._predictor.opened.logits(encoded))
         return (self._values(answer) for answer in answers)
 
     def _values(self, answer: Answer) -> Mapping[str, Any]:
@@ -212,11 +243,17 @@ def _write(
     """Answer all rows and write them to `target`."""
     begin = time.monotonic()
     packed = target.suffix.lower() if isinstance(target, Path) else ""
-    done = PredictedFile(target if isinstance(target, Path) else None, problems=rows.problems)
+    done = PredictedFile(
+        target if isinstance(target, Path) else None,
+        problems=rows.problems,
+        max_length=answering.max_length,
+        limit=answering.limit,
+    )
 
     def count(answered: int) -> None:
         done.rows += answered
         done.skipped = rows.skipped
+        done.cut = answering.cut
         done.seconds = time.monotonic() - begin
 
     def pump(place: Path | BinaryIO) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gluetune.config import Precision
-from gluetune.data.sources import asked_source
+from gluetune.data.sources import asked_source, place_of
 from gluetune.data.tables import fingerprint
 from gluetune.errors import ConfigurationError
 from gluetune.evaluation.kept_answers import keep_answers
@@ -105,7 +105,7 @@ def evaluate(
     tables = {name: source.read(spec, name) for name in names}
     found = opened.predict(spec, tables)
     prints = {name: fingerprint(table) for name, table in tables.items()} if opened.run else {}
-    measured = _measure(opened, spec, source.name, tables, found, prints)
+    measured = _measure(opened, spec, place_of(source, names), tables, found, prints)
     if opened.run is not None and settings.are_default and data is None:
         _keep(opened.run, spec, found, prints)
     return measured

@@ -92,6 +92,11 @@ class OpenedModel:
         return "torch"
 
     @property
+    def limit(self) -> int | None:
+        """Tokens that the model can take at most, however many it is asked with."""
+        return self.classifier.limit
+
+    @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The checkpoint's tokenizer."""
         return self.classifier.tokenizer

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gluetune.config import Precision
-from gluetune.data.encoding import Encoded
+from gluetune.data.encoding import Encoded, cut_rows, tokenize
 from gluetune.errors import ConfigurationError
 from gluetune.evaluation.backends import Backend, BackendName
 from gluetune.evaluation.exported import open_exported
@@ -126,16 +126,16 @@ class Predictor:
         ConfigurationError for one text where two are read, and the reverse.
         """
         limit = self.opened.max_length if cut else None
-        tokens = self.opened.tokenizer(
-            *self._columns(texts), truncation=limit is not None, max_length=limit, verbose=False
-        )
+        columns = self._columns(texts)
+        tokens = tokenize(self.opened.tokenizer, columns, limit)
         names = list(tokens)
         examples: Any = [
             dict(zip(names, values, strict=True))
             for values in zip(*(tokens[name] for name in names), strict=True)
         ]
         lengths = np.fromiter((len(ids) for ids in tokens["input_ids"]), dtype=np.int64)
-        return Encoded(examples, lengths, 0)
+        truncated = sum(cut_rows(tokens, self.opened.tokenizer, columns, limit))
+        return Encoded(examples, lengths, truncated)
 
     def _columns(self, texts: Sequence[Text]) -> list[list[str]]:
         """Return the texts by column: one, or two for pairs."""

@@ -64,7 +64,8 @@ def read_texts(run: Run, task: TaskSpec, split: str) -> pa.Table | str:
     except GluetuneError as error:
         return f"The texts are not shown: {error.findings[0].message}"
     if fingerprint(table) != data.fingerprints.get(split):
-        return f"The texts are not shown: {data.source} has changed since the run."
+        place = run.config.file_of(split) or data.source
+        return f"The texts are not shown: {place} has changed since the run."
     return table
 
 

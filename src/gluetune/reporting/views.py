@@ -20,7 +20,7 @@ from gluetune.reporting.tables import (
     seeds_table,
     time_table,
 )
-from gluetune.runs import Run, recipe_of
+from gluetune.runs import Run, described_data, recipe_of
 from gluetune.statistics.intervals import Interval, score_intervals
 from gluetune.tasks import TaskSpec
 
@@ -132,9 +132,7 @@ def _predictions(run: Run, task: TaskSpec) -> dict[str, Predictions]:
 
 def _summary(run: Run) -> str:
     record = run.record
-    rows = record.data.rows if record.data else {}
-    counted = ", ".join(f"{split} {count:,}" for split, count in rows.items())
-    data = f"{record.data.source} ({counted} examples)" if record.data else "unknown"
+    data = described_data(run.config, record.data) if record.data else "unknown"
     device = (
         f"{record.environment.device}, {record.environment.precision}"
         if record.environment

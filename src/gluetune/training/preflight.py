@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from gluetune.config import ComputePath, TrainConfig
-from gluetune.data.encoding import Encoded, encode, processes_that_pay
+from gluetune.data.encoding import Encoded, encode, processes_that_pay, unknown_note
 from gluetune.data.own.source import TUNING, OwnSource
 from gluetune.data.sampling import take_fraction
 from gluetune.data.sources import Source, source_of, without_held_out
@@ -177,7 +177,7 @@ def _prepared(
             if config.class_weights == "balanced"
             else None
         ),
-        data=_data_record(tables, encoded),
+        data=_data_record(tables, encoded, checkpoint),
         model=_model_record(config, task, checkpoint, classifier),
     )
 
@@ -337,13 +337,19 @@ def _model_setting(config: TrainConfig, checkpoint: Checkpoint) -> str:
     return "minilm" if config.model == "minilm" and not checkpoint.commit else checkpoint.name
 
 
-def _data_record(tables: _Tables, encoded: Mapping[str, Encoded]) -> DataRecord:
+def _data_record(
+    tables: _Tables, encoded: Mapping[str, Encoded], checkpoint: Checkpoint
+) -> DataRecord:
+    unknown = [unknown_note(found, split, checkpoint.name) for split, found in encoded.items()]
     return DataRecord(
         source=tables.source.name,
         rows={split: len(table) for split, table in tables.all.items()},
         fingerprints={split: fingerprint(table) for split, table in tables.all.items()},
         truncated={split: found.truncated for split, found in encoded.items()},
-        notes=[note for table in tables.all.values() for note in notes_of(table)],
+        notes=[
+            *(note for table in tables.all.values() for note in notes_of(table)),
+            *filter(None, unknown),
+        ],
         left_out=_left_out(tables),
     )
 

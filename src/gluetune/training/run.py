@@ -14,7 +14,7 @@ from gluetune.evaluation.processes import ALONE, Processes, processes_here
 from gluetune.files import locked
 from gluetune.modeling.checkpoints import display_name
 from gluetune.records import EpochRecord, Record, Status, plural
-from gluetune.runs import Run, RunFolder, default_folder
+from gluetune.runs import Run, RunFolder, default_folder, described_data
 from gluetune.training.checkpoints import CheckpointStore, step_of
 from gluetune.training.cluster import Cluster, make_cluster
 from gluetune.training.history import check_same, new_record, rewind
@@ -272,9 +272,8 @@ def _workers(config: TrainConfig) -> str:
 
 def _introduce(prepared: Prepared, folder: RunFolder, reporter: Reporter) -> None:
     config, model, rows = prepared.config, prepared.model, prepared.data.rows
-    counted = ", ".join(f"{split} {count:,}" for split, count in rows.items())
     reporter.say(f"{prepared.task.title}")
-    reporter.say(f"data    {from_here(prepared.data.source)} ({counted} examples)")
+    reporter.say(f"data    {from_here(described_data(config, prepared.data))}")
     reporter.say(
         f"model   {model.name} ({model.parameters / 1e6:.1f}M weights, {config.precision}, "
         f"{_workers(config)}, {config.compute})"

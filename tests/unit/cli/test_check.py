@@ -106,3 +106,17 @@ def test_no_name_of_a_column_drives_the_terminal(tmp_path: Path) -> None:
     assert code == 2
     assert "\x1b" not in told
     assert "Type: --text 'te\u241b[2Jxt'" in told
+
+
+def test_texts_that_the_tokenizer_does_not_know_are_told_with_a_remedy(tmp_path: Path) -> None:
+    rows = [{"text": f"你好 世界 {n}", "label": "ab"[n % 2]} for n in range(40)]
+    path = write_csv(tmp_path / "zh.csv", rows)
+    model = write_tiny_checkpoint(tmp_path / "bert", "bert")
+    code, told = typed(path, "--model", model)
+    assert code == 0, told
+    for split in ("train", "validation"):
+        assert re.search(rf"(6|7)\d% of the tokens of {split} are unknown to {model}: it", told)
+    assert "--model FacebookAI/xlm-roberta-base" in told
+    assert "unknown to" not in typed(path)[1]
+    known = write_csv(tmp_path / "en.csv", reviews())
+    assert "unknown to" not in typed(known, "--model", model)[1]

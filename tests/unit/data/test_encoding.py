@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -223,3 +224,62 @@ def test_anything_else_is_tokenized_again(what: str, calls: list[int]) -> None:
     first = table.slice(0, 1).to_pylist()[0]
     expected = encode_one(first, task, tokenizer, max_length=length)
     assert {name: found.examples[0][name] for name in expected} == expected
+
+
+STRANGE = ["你好 世界", "the man 你好", "the old house"]
+
+
+@pytest.mark.parametrize("architecture", TOKENIZERS)
+@pytest.mark.parametrize("length", [64, 5])
+def test_unknown_tokens_are_counted_where_texts_are_tokenized(
+    architecture: str, length: int, calls: list[int]
+) -> None:
+    tokenizer, table = TOKENIZERS[architecture](), table_of(COLA, texts=STRANGE)
+    found = encoded(COLA, table, tokenizer, max_length=length)
+    special = tokenizer.num_special_tokens_to_add()
+    ids = [example["input_ids"] for example in found.examples]
+    unknown = sum(one.count(tokenizer.unk_token_id) for one in ids)
+    share = unknown / (sum(map(len, ids)) - special * len(ids))
+    if architecture in ("gpt2", "qwen2"):
+        assert tokenizer.unk_token_id == tokenizer.eos_token_id, "no token for what is not known"
+        share = 0
+    assert found.unknown_share == pytest.approx(share)
+    assert (share > 0.1) == (architecture not in ("gpt2", "qwen2", "roberta", "bart", "modernbert"))
+    assert encoded(COLA, table, tokenizer, max_length=length).unknown_share == found.unknown_share
+    assert calls == [6], "read from the cache"
+
+
+def test_unknown_tokens_of_a_pair_leave_special_ones_out() -> None:
+    table = table_of(RTE, texts=["你 好"])
+    assert encoded(RTE, table).unknown_share == 1
+
+
+def test_cut_rows_are_counted_without_tokenizing_them_again() -> None:
+    tokenizer, table = TOKENIZERS["bert"](), table_of(COLA)
+    seen: list[int] = []
+
+    class Counting:
+        def __call__(self, texts: list[str], **options: Any) -> Any:
+            seen.append(len(texts))
+            return tokenizer(texts, **options)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tokenizer, name)
+
+    found = encoded(COLA, table, Counting(), max_length=7)
+    assert found.truncated > 0
+    assert seen == [6]
+
+
+@pytest.mark.parametrize("length", [None, 9])
+def test_transformers_does_not_say_that_long_texts_are_an_error(
+    length: int | None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    tokenizer = TOKENIZERS["bert"](model_max_length=8)
+    tokenizer(TEXTS[-1])
+    assert "Token indices sequence length is longer" in caplog.text, "what transformers says"
+    caplog.clear()
+    encoded(COLA, table_of(COLA), TOKENIZERS["bert"](model_max_length=8), max_length=length)
+    encode_one({"sentence": TEXTS[-1]}, COLA, TOKENIZERS["bert"](model_max_length=8))
+    assert caplog.text == ""

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gluetune.data.sampling import hold_out, take_fraction
@@ -138,3 +138,20 @@ def test_a_regression_task_is_held_out_by_deciles() -> None:
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(ConfigurationError, match="above 0 and below 1"):
         hold_out(mnli([0, 0, 1, 1]), MNLI, share, 1)
+
+
+@given(labels=st.lists(st.integers(0, 2), min_size=3, max_size=80), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_parts_on_disk_are_those_in_memory(labels: list[int], seed: int) -> None:
+    table = with_notes(mnli([*labels, 0, 0]), ["a note"])
+
+    def parts() -> list[pa.Table]:
+        return [take_fraction(table, MNLI, 0.4, seed), *hold_out(table, MNLI, 0.3, seed)]
+
+    in_memory = parts()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gluetune.data.sampling._SMALL", 0)
+        patch.setattr("gluetune.data.sampling.BATCH", 7)
+        on_disk = parts()
+    for one, other in zip(in_memory, on_disk, strict=True):
+        assert one.equals(other, check_metadata=True)

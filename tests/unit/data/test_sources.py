@@ -2,15 +2,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from tests.support.glue_folders import make_table, write_download, write_parquet
 
 from gluetune import hub
+from gluetune.config_checks import make_config
 from gluetune.data.glue_download import GlueDownload
 from gluetune.data.hub_source import HubSource
 from gluetune.data.parquet_folder import ParquetFolder
 from gluetune.data.sample_source import SampleSource
-from gluetune.data.sources import Source, open_source
+from gluetune.data.sampling import hold_out
+from gluetune.data.sources import Source, open_source, without_held_out
 from gluetune.data.tables import fingerprint
 from gluetune.errors import ConfigurationError, DataError
 from gluetune.tasks import TASKS, get_task
@@ -158,3 +161,27 @@ def test_the_sample_holds_every_split_of_every_task() -> None:
     assert seen == 33
     with pytest.raises(DataError, match="no split 'dev' in sample"):
         source.read(COLA, "dev")
+
+
+def test_what_is_held_out_of_glue_keeps_the_same_text_together_too(tmp_path: Path) -> None:
+    texts = [f"{number // 2} {(' One', 'one ')[number % 2]}" for number in range(60)]
+    table = make_table(COLA, "train", rows=60).set_column(0, "sentence", pa.array(texts))
+    write_parquet(tmp_path, COLA, {"train": table})
+    source = open_source(str(tmp_path))
+    config = make_config({"task": "cola", "data": str(tmp_path), "holdout": 0.3})
+    sides = without_held_out(source, source.read(COLA, "train"), COLA, config)
+    numbers = [{text.split()[0] for text in side["sentence"].to_pylist()} for side in sides]
+    assert sum(map(len, sides)) == 60
+    assert sum(map(len, numbers)) == 30, "no text is on both sides"
+
+
+def test_glue_without_repeated_texts_is_held_out_as_ever(tmp_path: Path) -> None:
+    texts = [f"text {number}" for number in range(60)]
+    table = make_table(COLA, "train", rows=60).set_column(0, "sentence", pa.array(texts))
+    write_parquet(tmp_path, COLA, {"train": table})
+    source = open_source(str(tmp_path))
+    config = make_config({"task": "cola", "data": str(tmp_path), "holdout": 0.3})
+    train = source.read(COLA, "train")
+    found = without_held_out(source, train, COLA, config)
+    expected = hold_out(train, COLA, 0.3, config.rows_seed)
+    assert [one.equals(other) for one, other in zip(found, expected, strict=True)] == [True, True]

@@ -206,3 +206,32 @@ def test_an_empty_file_of_rows_has_no_answers(predictor: Predictor, tmp_path: Pa
     found = predict(predictor, tmp_path / "in.csv", output=tmp_path / "out.csv")
     assert found.rows == 0
     assert (tmp_path / "out.csv").read_text().startswith("text,label,score")
+
+
+def test_texts_that_are_cut_are_counted(
+    bench: Bench, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_predictions, "WINDOW", 2)
+    limit = predictor.opened.max_length
+    assert limit is not None
+    texts = ("a b", "a " * 300, "b " * (limit - 2), "c " * 999)
+    rows = [{"text": text} for text in texts]
+    path = write_csv(tmp_path / "in.csv", rows)
+    found = predict(predictor, path, output=tmp_path / "out.csv")
+    assert (found.rows, found.cut, found.max_length) == (4, 2, limit)
+    assert found.cut_note == (
+        f"2 of 4 texts were cut to {limit} tokens (50.0%): tokens beyond that are ignored. The "
+        "model takes no more: split longer texts, or train a checkpoint that does."
+    )
+    short = load(bench.train("cola", epochs=1).path, max_length=8)
+    found = predict(short, path, output=tmp_path / "out.csv")
+    assert (found.cut, found.max_length) == (3, 8)
+    assert found.cut_note.endswith(f"Type: --max-length {limit}")
+    whole = predict(predictor, io.BytesIO(b"a b c\nd\n"), output=io.BytesIO())
+    assert (whole.cut, whole.cut_note) == (0, "")
+
+
+def test_the_texts_of_pairs_are_counted_as_pairs(pairs: Predictor) -> None:
+    lines = ("a " * 300 + "\tb\n" + "a\tb\n" + "a\t" + "b " * 300 + "\n").encode()
+    found = predict(pairs, io.BytesIO(lines), output=io.BytesIO())
+    assert (found.rows, found.cut) == (3, 2)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.support.own_files import write_csv
 from tests.support.trainings import Bench
 
 import gluetune
@@ -189,3 +190,14 @@ def test_rows_are_drawn_by_the_seed_or_by_one_of_their_own(bench: Bench) -> None
 
     assert drawn(seed=1) != drawn(seed=2)
     assert drawn(seed=1, sampling_seed=1) == drawn(seed=2, sampling_seed=1) == drawn(seed=1)
+
+
+def test_the_data_record_notes_texts_that_the_tokenizer_does_not_know(bench: Bench) -> None:
+    rows = [{"text": f"你好 世界 {n}", "label": "ab"[n % 2]} for n in range(40)]
+    path = write_csv(bench.folder / "zh.csv", rows)
+    settings = {**bench.settings(), "train_file": str(path)}
+    del settings["task"], settings["data"]
+    notes = prepare(make_config(settings)).data.notes
+    found = [note for note in notes if "are unknown to" in note]
+    assert [note.split()[5] for note in found] == ["train", "validation"]
+    assert "unknown to" not in " ".join(_prepare(bench).data.notes)

@@ -13,6 +13,7 @@ CellType = Literal["text", "whole number", "number", "true or false", "list"]
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)", re.ASCII)
+_WHOLE = re.compile(rf"({WHOLE.pattern})(?:\.0*)?", re.ASCII)
 _YES = {"1", "true", "yes", "1.0"}
 _NO = {"0", "false", "no", "0.0", ""}
 
@@ -40,6 +41,15 @@ def cell(value: Any) -> tuple[list[str] | None, CellType | None, str]:
     if isinstance(value, str):
         return ([value], "text", "") if value.strip() else (None, None, "is empty")
     return None, None, f"is {type(value).__name__}, no label"
+
+
+def whole(text: str) -> str | None:
+    """Return a whole number as it is usually written, "1" for "1.0"; None for other text.
+
+    One file may have 0 where another has 0.0: pandas writes so a column with a gap.
+    """
+    found = _WHOLE.fullmatch(text)
+    return None if found is None else found[1].lstrip("+") if found[1] != "-0" else "0"
 
 
 def is_yes(value: Any) -> bool | None:

@@ -6,6 +6,7 @@ hangs on it is a remark, or on which side of a split a row stands.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from hashlib import blake2b
 
@@ -31,9 +32,27 @@ def digests(texts: Iterable[pa.Array], count: int) -> NDArray[np.uint64]:
     return found
 
 
-def joined(batch: pa.RecordBatch) -> pa.Array:
-    """Return all columns of text of a batch as one."""
-    texts = [batch[name] for name in batch.schema.names if name.startswith("text_")]
+def normalized(text: str) -> str:
+    """Return what texts have in common that differ in case, spaces or Unicode's forms only.
+
+    This alone says which texts are the same: for every split and every remark. Whatever one of
+    them counts as a leak, the others keep together.
+    """
+    if not text.isascii():
+        # Twice: what casefold makes of a letter need not be in normal form.
+        folded = unicodedata.normalize("NFKC", text).casefold()
+        return " ".join(unicodedata.normalize("NFKC", folded).split())
+    return " ".join(text.lower().split())
+
+
+def text_keys(batches: Iterable[pa.RecordBatch], count: int) -> NDArray[np.uint64]:
+    """Return a key of each of `count` rows' texts, of the two of a pair: equal for the same."""
+    return digests(map(_joined, batches), count)
+
+
+def _joined(batch: pa.RecordBatch) -> pa.Array:
+    """Return the texts of a batch, normalized, the two of a pair as one."""
+    texts = [pa.array(map(normalized, text.to_pylist()), pa.string()) for text in batch.columns]
     return texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, "\0")
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from gluetune.config import TrainConfig
 from gluetune.data.findings import nearest
-from gluetune.data.own.cells import WHOLE, CellType, as_number
-from gluetune.data.own.digests import digests
+from gluetune.data.own.cells import CellType, as_number, whole
+from gluetune.data.own.digests import normalized
+from gluetune.data.own.label_lists import in_lists, likely_separator, listed
+from gluetune.data.own.numbers import MOST_CLASSES, numeric_labels
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
 
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
 
 ResolvedKind = Literal["classes", "number", "labels"]
 
-MOST_WHOLE = 20
-"""Different whole numbers up to which they are taken for classes: stars, not prices."""
-MOST_CLASSES = 1000
 _DEFAULT_METRICS: Mapping[ResolvedKind, tuple[MetricName, ...]] = {
     "classes": ("accuracy", "f1_macro", "matthews_correlation"),
     "number": ("pearson", "spearman"),
@@ -53,8 +52,8 @@ def resolve_labels(config: TrainConfig, train: RawRows, problems: Problems) -> L
     The classes are those of the training rows as the user wrote them: whole numbers in their order,
     anything else in that of the characters; or as the file declares them.
     """
-    kind = config.kind if config.kind != "auto" else _told(config, train, problems)
-    if not _types_agree(kind, train, problems):
+    kind = _kind(config, train, problems)
+    if kind is None or not _types_agree(kind, train, problems):
         return None
     names = () if kind == "number" else _names(config, kind, train)
     are_labels = kind == "number" or _check_names(kind, names, train, problems)
@@ -73,6 +72,21 @@ def values_of(rows: RawRows) -> dict[str, int]:
     return dict(counts)
 
 
+def label_counts(rows: RawRows) -> dict[str, int]:
+    """Return the different labels of rows and how often each occurs.
+
+    Where all are whole numbers, 1.0 is 1, by the shorter name.
+    """
+    values = values_of(rows)
+    numbers = {value: whole(value) for value in values}
+    if None in numbers.values():
+        return values
+    spellings: dict[str | None, list[str]] = {}
+    for value, number in numbers.items():
+        spellings.setdefault(number, []).append(value)
+    return {min(one, key=len): sum(values[name] for name in one) for one in spellings.values()}
+
+
 def are_single(labels: pa.Array) -> NDArray[np.bool_]:
     """Return which of a batch's lists hold exactly one label."""
     single: NDArray[np.bool_] = pc.equal(pc.list_value_length(labels), 1).to_numpy(
@@ -81,56 +95,66 @@ def are_single(labels: pa.Array) -> NDArray[np.bool_]:
     return single
 
 
-@dataclass
-class _Numbers:
-    """What numbers there are, of labels that come a batch at a time."""
-
-    lowest: float = math.inf
-    highest: float = -math.inf
-    are_whole: bool = True
-    keys: list[NDArray[np.uint64]] = field(default_factory=list)
-
-    def take(self, values: pa.Array) -> bool:
-        """Take in different labels; whether they are numbers, and no names such as 007."""
-        for value in values.to_pylist():
-            number = as_number(value)
-            digits = value.lstrip("+-")
-            is_name = len(digits) > 1 and digits.isdecimal() and not WHOLE.fullmatch(value)
-            if number is None or is_name:
-                return False
-            self.lowest, self.highest = min(self.lowest, number), max(self.highest, number)
-            self.are_whole &= number == int(number)
-        self.keys.append(digests([values], len(values)))
-        return True
-
-    @property
-    def different(self) -> int:
-        """How many different labels there are, as they are written."""
-        return len(np.unique(np.concatenate(self.keys)))
+def _kind(config: TrainConfig, train: RawRows, problems: Problems) -> ResolvedKind | None:
+    """Return the kind that is stated, or that the data say; None where they hold another."""
+    if config.kind == "auto":
+        return _told(config, train, problems)
+    column = ", ".join(config.label or ("label",))
+    if config.kind == "labels" and _note_several(column, "labels", train, problems):
+        return None
+    return config.kind
 
 
-def _told(config: TrainConfig, train: RawRows, problems: Problems) -> ResolvedKind:
+def _told(config: TrainConfig, train: RawRows, problems: Problems) -> ResolvedKind | None:
+    """Return the kind that the data say; None where it is unclear, which is noted."""
     column = ", ".join(config.label or ("label",))
     if "list" in train.types:
         problems.remark(f"'{column}' holds several labels an example: kind labels.")
         return "labels"
-    numbers = _Numbers()
-    if train.class_names is not None or not all(
-        numbers.take(pc.unique(batch["labels"].flatten())) for batch in train.batches("labels")
-    ):
-        return "classes"
-    different = numbers.different
-    if not numbers.are_whole or different > MOST_WHOLE:
-        problems.remark(
-            f"'{column}' holds {different} different numbers, {numbers.lowest:g} to "
-            f"{numbers.highest:g}: kind number (--kind classes for classes)."
+    numbers = None
+    if train.class_names is None:
+        numbers = numeric_labels(batch["labels"].flatten() for batch in train.batches("labels"))
+    if numbers is None:
+        return None if _note_several(column, "classes", train, problems) else "classes"
+    kind, different = numbers.kind(), numbers.different
+    between = f"{numbers.lowest:g} to {numbers.highest:g}"
+    if kind is None:
+        problems.add(
+            f"'{column}' holds {different} different whole numbers, {between}: they may be ids of "
+            "classes, or numbers to predict.",
+            "Type: --kind classes, or --kind number",
         )
-        return "number"
-    problems.remark(
-        f"'{column}' holds {different} different whole numbers: kind classes (--kind number for "
-        "regression)."
+    elif kind == "number":
+        problems.remark(
+            f"'{column}' holds {different} different numbers, {between}: kind number (--kind "
+            "classes for classes)."
+        )
+    else:
+        problems.remark(
+            f"'{column}' holds {different} different whole numbers: kind classes (--kind number "
+            "for regression)."
+        )
+    return kind
+
+
+def _note_several(column: str, kind: ResolvedKind, train: RawRows, problems: Problems) -> bool:
+    """Note where cells of text hold several labels each, and what reads them; whether they do."""
+    if set(train.types) != {"text"} or train.class_names is not None:
+        return False
+    cells = values_of(train)
+    if in_lists(cells):
+        typed, example = "--kind labels", max(cells, key=lambda cell: len(listed(cell) or ()))
+    elif (separator := likely_separator(cells)) is not None:
+        typed = f"--kind labels --label-separator {shlex.quote(separator)}"
+        example = next(cell for cell in cells if separator in cell.strip())
+    else:
+        return False
+    problems.add(
+        f"'{column}' holds several labels in a cell, such as {example!r:.60}: as classes they "
+        f"would be {len(cells):,}, one for each different cell.",
+        f"Type: {typed}" + ("; or --kind classes for classes" if kind == "classes" else ""),
     )
-    return "classes"
+    return True
 
 
 def _types_agree(kind: ResolvedKind, train: RawRows, problems: Problems) -> bool:
@@ -148,6 +172,9 @@ def _types_agree(kind: ResolvedKind, train: RawRows, problems: Problems) -> bool
             "Type: --kind labels",
         )
         return False
+    both_numbers = set(seen) == {"whole number", "number"}
+    if both_numbers and all(whole(value) is not None for value in values_of(train)):
+        return True
     if len(seen) > 1:
         told = " and ".join(f"{name} ({train.place(line)})" for name, line in seen.items())
         problems.add(
@@ -161,13 +188,14 @@ def _types_agree(kind: ResolvedKind, train: RawRows, problems: Problems) -> bool
 def _names(config: TrainConfig, kind: ResolvedKind, train: RawRows) -> tuple[str, ...]:
     if kind == "labels" and config.label is not None and len(config.label) > 1:
         return config.label
-    values = values_of(train)
+    values = label_counts(train)
     declared = train.class_names
     if declared is not None and kind == "classes":
         return declared
     # Python reads no whole number of thousands of digits; as_number refuses it.
-    are_whole = all(WHOLE.fullmatch(one) and as_number(one) is not None for one in values)
-    return tuple(sorted(values, key=lambda name: (int(name) if are_whole else 0, name)))
+    numbers = {one: whole(one) if as_number(one) is not None else None for one in values}
+    are_whole = None not in numbers.values()
+    return tuple(sorted(values, key=lambda one: (int(numbers[one] or 0) if are_whole else 0, one)))
 
 
 def _check_names(
@@ -187,7 +215,7 @@ def _check_names(
         )
     alike: dict[str, list[str]] = {}
     for name in names:
-        alike.setdefault(" ".join(name.lower().split()), []).append(name)
+        alike.setdefault(normalized(name), []).append(name)
     for group in alike.values():
         if len(group) > 1:
             listed = ", ".join(repr(name) for name in group)

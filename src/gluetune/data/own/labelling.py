@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gluetune.data.own.cells import as_number
+from gluetune.data.own.cells import as_number, whole
 from gluetune.data.own.kinds import Labels, are_single
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
@@ -60,10 +60,22 @@ def label_matrices(rows: RawRows, labels: Labels) -> Iterator[NDArray[np.int8]]:
     known = _numbered(labels.names)
     for batch in rows.batches("labels"):
         lengths = pc.list_value_length(batch["labels"]).to_numpy()
-        matrix = np.zeros((len(batch), len(known)), dtype=np.int8)
+        matrix = np.zeros((len(batch), len(labels.names)), dtype=np.int8)
         ids = _ids(batch["labels"].flatten(), known)
         matrix[np.repeat(np.arange(len(lengths)), lengths), ids] = 1
         yield matrix
+
+
+def label_totals(rows: RawRows, labels: Labels) -> NDArray[np.int64]:
+    """Return how many rows have each class or label."""
+    totals = np.zeros(len(labels.names), dtype=np.int64)
+    if labels.kind == "labels":
+        for matrix in label_matrices(rows, labels):
+            totals += matrix.sum(axis=0, dtype=np.int64)
+    else:
+        for ids in class_ids(rows, labels):
+            totals += np.bincount(ids[ids >= 0], minlength=len(totals))
+    return totals
 
 
 def _class_numbers(rows: RawRows, labels: Labels) -> Mapping[str, int]:
@@ -74,13 +86,16 @@ def _class_numbers(rows: RawRows, labels: Labels) -> Mapping[str, int]:
 
 
 def _numbered(names: tuple[str, ...]) -> Mapping[str, int]:
-    return {name: number for number, name in enumerate(names)}
+    """Return the number of each name; of 1.0 also as 1, of 1 as any other way to write it."""
+    known = {name: number for number, name in enumerate(names)}
+    return {**{whole(name) or name: number for name, number in known.items()}, **known}
 
 
-def _ids(values: pa.Array, known: Mapping[str, int]) -> NDArray[np.int32]:
+def _ids(column: pa.Array, known: Mapping[str, int]) -> NDArray[np.int32]:
     """Return the number of each value, -1 for one that is not known."""
-    encoded = values.dictionary_encode()
-    ids = [known.get(value, -1) for value in encoded.dictionary.to_pylist()]
+    encoded = column.dictionary_encode()
+    values = encoded.dictionary.to_pylist()
+    ids = [known.get(value, known.get(whole(value) or value, -1)) for value in values]
     found: NDArray[np.int32] = np.array(ids, dtype=np.int32)[encoded.indices.to_numpy()]
     return found
 
@@ -129,9 +144,7 @@ def _not_classes(rows: RawRows, labels: Labels, known_from: str) -> _Find:
         return _several
     whose = known_from or ("the schema" if rows.class_names == labels.names else "")
     known = _class_numbers(rows, labels)
-    counts = np.zeros(len(labels.names), dtype=np.int64)
-    for ids in class_ids(rows, labels):
-        counts += np.bincount(ids[ids >= 0], minlength=len(counts))
+    counts = label_totals(rows, labels)
     alone = np.flatnonzero(counts == 1) if not known_from else np.zeros(0, dtype=np.int64)
 
     def find(column: pa.Array) -> _Faults:

@@ -5,26 +5,39 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gluetune.data.own.digests import digests, first_rows, joined, stand_in
+from gluetune.data.own.cells import whole
+from gluetune.data.own.digests import digests, first_rows, stand_in, text_keys
 from gluetune.data.own.kinds import Labels
+from gluetune.data.own.labelling import label_totals
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted
 
 _LEAK = 0.9
 """Share of a class's texts that hold its name from which it is said to leak."""
 _ROWS_FOR_A_REMARK = 20
+_FEW_ROWS = 10
+_FEW_OF_EVEN = 0.1
+"""A class is rare with fewer rows, and less than half of an even share of them; or with less than
+this part of an even share, however many they are."""
+_LISTED = 5
 _LOOKED_AT = 100_000
 """Rows in which leaks are looked for, and at most which repeats are held against each other."""
 
 
-def look(splits: dict[str, RawRows], labels: Labels, wanted: Wanted, problems: Problems) -> None:
-    """Add remarks on the splits, `train` first."""
+def look(
+    splits: dict[str, RawRows],
+    labels: Labels,
+    wanted: Wanted,
+    problems: Problems,
+    *,
+    are_weighted: bool = False,
+) -> None:
+    """Add remarks on the splits, `train` first. `are_weighted`: classes are balanced by weights."""
     train = splits["train"]
-    known = _keys(train)
+    known = text_keys(train.texts(), len(train))
     _duplicates(train, known, problems)
     known.sort()
     for split, rows in splits.items():
@@ -33,19 +46,8 @@ def look(splits: dict[str, RawRows], labels: Labels, wanted: Wanted, problems: P
     _text_columns(train, wanted, problems)
     if labels.kind == "classes":
         _leaks(train, labels, problems)
-
-
-def _keys(rows: RawRows) -> NDArray[np.uint64]:
-    """Return the digest of each row's text, its spaces and case left aside."""
-    return digests((joined(_plain(batch)) for batch in rows.texts()), len(rows))
-
-
-def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    texts = [
-        pc.utf8_lower(pc.replace_substring_regex(pc.utf8_trim_whitespace(text), r"\s+", " "))
-        for text in batch.columns
-    ]
-    return pa.record_batch(texts, names=batch.schema.names)
+    if labels.kind != "number":
+        _rare_classes(label_totals(train, labels), labels, are_weighted, problems)
 
 
 def _duplicates(rows: RawRows, keys: NDArray[np.uint64], problems: Problems) -> None:
@@ -59,7 +61,7 @@ def _duplicates(rows: RawRows, keys: NDArray[np.uint64], problems: Problems) -> 
     if len(first) > _LOOKED_AT:
         return
     said = rows.table["labels"].to_pylist()
-    other = [row for row in again if said[row] != said[first[row]]]
+    other = [row for row in again if _plain(said[row]) != _plain(said[first[row]])]
     if other:
         row = int(other[0])
         line = _short_place(rows, first[row])
@@ -68,6 +70,37 @@ def _duplicates(rows: RawRows, keys: NDArray[np.uint64], problems: Problems) -> 
             f"first {_place(rows, row)} "
             f"({_shown(said[row])}; {line}: {_shown(said[first[row]])})."
         )
+
+
+def _rare_classes(
+    counts: NDArray[np.int64], labels: Labels, are_weighted: bool, problems: Problems
+) -> None:
+    """Remark on classes of which a model sees too few, and the score hardly shows it."""
+    even = counts.sum() / max(len(counts), 1)
+    few = (counts < _FEW_ROWS) & (counts < even / 2)
+    rare = np.flatnonzero(few | (counts < _FEW_OF_EVEN * even))
+    if not len(rare):
+        return
+    rarest = rare[np.argsort(counts[rare], kind="stable")]
+    listed = ", ".join(
+        f"{labels.names[row]!r:.40} ({counts[row]:,} {'row' if counts[row] == 1 else 'rows'})"
+        for row in rarest[:_LISTED]
+    )
+    more = f" and {len(rare) - _LISTED:,} more" if len(rare) > _LISTED else ""
+    remedies = []
+    if not are_weighted:
+        remedies.append("--class-weights balanced weights all equally in training")
+    if labels.metric != "f1_macro":
+        remedies.append("--metric f1_macro in the score")
+    are, them = ("is", "it") if len(rare) == 1 else ("are", "them")
+    problems.remark(
+        f"{len(rare):,} of {len(counts):,} {labels.kind} {are} rare in train: {listed}{more}. "
+        f"A model may never predict {them}{': ' if remedies else ''}{', '.join(remedies)}."
+    )
+
+
+def _plain(labels: list[str]) -> list[str]:
+    return [whole(label) or label for label in labels]
 
 
 def _place(rows: RawRows, row: int) -> str:
@@ -83,7 +116,7 @@ def _shown(label: list[str]) -> str:
 
 
 def _overlap(rows: RawRows, split: str, known: NDArray[np.uint64], problems: Problems) -> None:
-    hit = np.flatnonzero(stand_in(_keys(rows), known))
+    hit = np.flatnonzero(stand_in(text_keys(rows.texts(), len(rows)), known))
     if len(hit):
         problems.remark(
             f"{len(hit):,} of {len(rows):,} texts of {split} stand in train too, first "

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from gluetune.data.findings import nearest, nearest_of
 from gluetune.data.own.cells import CellType, cell, is_yes
 from gluetune.data.own.encodings import looks_like
+from gluetune.data.own.label_lists import listed
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.stored import BATCH, Stored, store
 from gluetune.data.rows.files import format_of, open_rows
@@ -39,6 +40,8 @@ class Wanted:
     labels: tuple[str, ...]
     group: str | None = None
     separator: str | None = None
+    are_sets: bool = False
+    """Whether a cell of text may be a list of labels."""
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -296,6 +299,8 @@ def _labels(
         return _from_columns(values, wanted.labels)
     (name,) = wanted.labels
     value = values.get(name)
+    if wanted.are_sets and isinstance(value, str) and (items := listed(value)) is not None:
+        return items, "list", ""
     if wanted.separator is not None and isinstance(value, str):
         parts = [part.strip() for part in value.split(wanted.separator)]
         return [part for part in parts if part], "list", ""

@@ -16,13 +16,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gluetune.config import TrainConfig
-from gluetune.data.own.digests import digests, first_rows, joined
-from gluetune.data.own.kinds import Labels, resolve_labels, values_of
+from gluetune.data.own.digests import digests, first_rows, text_keys
+from gluetune.data.own.kinds import Labels, label_counts, resolve_labels
 from gluetune.data.own.labelling import class_ids, label_column, label_matrices, usable
 from gluetune.data.own.looking import look
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted, read_rows
-from gluetune.data.own.splitting import held_out, rarest_labels, strata_of_numbers
+from gluetune.data.own.splitting import held_out, other_share, rarest_labels, strata_of_numbers
 from gluetune.data.splits import require_split
 from gluetune.data.tables import canonical_schema, with_notes
 from gluetune.errors import ConfigurationError, DataError
@@ -71,6 +71,11 @@ class OwnSource:
     def splits(self, task: TaskSpec) -> tuple[str, ...]:
         """Return the splits that there are."""
         return tuple(split for split in task.splits if split in self.own.tables)
+
+    def place(self, split: str) -> str:
+        """Return the file, or the data set, that has the rows of `split`."""
+        file = self._config.file_of(split)
+        return self.name if file is None else str(Path(file).expanduser().resolve())
 
     def read(self, task: TaskSpec, split: str) -> pa.Table:
         """Return the canonical table of `split`. Raises DataError with everything wrong in it."""
@@ -134,7 +139,8 @@ def read_own(
     if labels is not None:
         found = _usable_splits(config, labels, raw, problems)
         if TRAIN in found:
-            look(found, labels, wanted, problems)
+            are_weighted = config.class_weights == "balanced"
+            look(found, labels, wanted, problems, are_weighted=are_weighted)
     problems.raise_any(skip=config.on_bad_row == "skip")
     if labels is None or TRAIN not in found:
         raise DataError(f"{_name(config)} holds no row that can be used.")
@@ -149,7 +155,7 @@ def _without_single(config: TrainConfig, labels: Labels, train: RawRows) -> Labe
     """Leave out classes of one row, where the user has such rows left out."""
     if labels.kind != "classes" or config.on_bad_row != "skip" or train.class_names is not None:
         return labels
-    counts = values_of(train)
+    counts = label_counts(train)
     return replace(labels, names=tuple(name for name in labels.names if counts[name] > 1))
 
 
@@ -169,7 +175,8 @@ def _wanted(config: TrainConfig) -> Wanted:
         raise ConfigurationError(
             f"The column '{twice[0]}' is given twice.", hint="Give --text and --label one each."
         )
-    return Wanted(texts, labels, config.group, config.label_separator)
+    are_sets = config.kind == "labels" or config.label_separator is not None
+    return Wanted(texts, labels, config.group, config.label_separator, are_sets)
 
 
 def _files(config: TrainConfig, problems: Problems) -> Mapping[str, Sequence[Path]]:
@@ -232,13 +239,17 @@ def _split(
 ) -> tuple[RawRows, RawRows]:
     fraction = config.validation_fraction
     strata = _strata(labels, rows, fraction)
-    held = held_out(strata, _groups(rows), fraction, config.split_seed)
+    are_bins = labels.kind == "number"
+    groups = _groups(rows)
+    held = held_out(strata, groups, fraction, config.split_seed, are_bins=are_bins)
     if not held.any():
         problems.add(
             f"{rows.name}: nothing can be held out for validation: every class has a single "
             f"{'group' if config.group else 'text'}.",
             "Give --validation-file FILE.",
         )
+    elif note := other_share(held, fraction, groups, "for validation"):
+        problems.remark(note)
     return rows.keep(~held), rows.keep(held)
 
 
@@ -261,7 +272,7 @@ def _groups(rows: RawRows) -> NDArray[np.int32]:
     """Return the first row of each row's group, or with the same text."""
     if "group" in rows.table.column_names:
         return first_rows(digests((batch["group"] for batch in rows.batches("group")), len(rows)))
-    return first_rows(digests(map(joined, rows.texts()), len(rows)))
+    return first_rows(text_keys(rows.texts(), len(rows)))
 
 
 def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskSpec:

@@ -1,7 +1,8 @@
 """One part of a user's rows to train on and one to validate on: seeded, stratified, without leaks.
 
 Rows of one group (a user, a document) are never on both sides; without a group, neither is the same
-text. Every stratum (class, or tenth of the numbers) gives its share to the nearest group.
+text (`gluetune.data.own.digests.normalized`). Every stratum (class, or tenth of the numbers) gives
+its share to the nearest group.
 """
 
 from __future__ import annotations
@@ -14,16 +15,35 @@ from numpy.typing import NDArray
 
 _AT_ONCE = 2**18
 """Rows whose draws are in memory at once."""
+_OTHER_SHARE = 0.25
+"""Part by which what is held out may be more or less than what was asked for."""
 
 
 def held_out(
-    strata: NDArray[np.int32], groups: NDArray[np.int32], fraction: float, seed: int
+    strata: NDArray[np.int32],
+    groups: NDArray[np.int32],
+    fraction: float,
+    seed: int,
+    *,
+    are_bins: bool = False,
 ) -> NDArray[np.bool_]:
     """Return which rows are held out, by the stratum of each and the first row of its group.
 
-    A group belongs to the stratum of its first row. A stratum of one group is trained on. The draw
+    A group belongs to the stratum of its first row. A stratum of one group is trained on. Bins of
+    numbers, of which none need be in the training set, are one where each has one group. The draw
     depends on `seed` alone, with every version of NumPy (see `gluetune.data.sampling`).
     """
+    held = _held_groups(strata, groups, fraction, seed)
+    if are_bins and not held.any():
+        held = _held_groups(np.zeros_like(strata), groups, fraction, seed)
+    rows: NDArray[np.bool_] = held[groups]
+    return rows
+
+
+def _held_groups(
+    strata: NDArray[np.int32], groups: NDArray[np.int32], fraction: float, seed: int
+) -> NDArray[np.bool_]:
+    """Return which groups, each at its first row, are held out."""
     sizes = np.zeros(len(groups), dtype=np.int32)
     np.add.at(sizes, groups, np.int32(1))
     held = np.zeros(len(groups), dtype=bool)
@@ -42,8 +62,29 @@ def held_out(
         waiting = np.array(left, dtype=strata.dtype)
         if not left:
             break
-    rows_held: NDArray[np.bool_] = held[groups]
-    return rows_held
+    return held
+
+
+def other_share(
+    held: NDArray[np.bool_],
+    fraction: float,
+    groups: NDArray[np.int32] | None,
+    what: str,
+) -> str:
+    """Return the sentence that another share than `fraction` is held out, nothing where it is not.
+
+    `held` is which rows are, `groups` the first row of each row's group, `what` the split.
+    """
+    count, asked = int(held.sum()), fraction * len(held)
+    if abs(count - asked) < 1 or abs(count - asked) <= _OTHER_SHARE * asked:
+        return ""
+    why = "every class that is split gives at least one row"
+    if groups is not None and len(np.unique(groups)) < len(groups):
+        why = "rows with the same text or --group stay together"
+    return (
+        f"{count:,} of {len(held):,} rows ({count / len(held):.1%}) are held out {what}, not "
+        f"the {fraction:.1%} requested: {why}."
+    )
 
 
 def _drawn(

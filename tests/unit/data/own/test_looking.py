@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from tests.unit.data.own.test_broken_files import BROKEN, check
 from gluetune.data.own.checking import check_files
 from gluetune.data.own.digests import digests, first_rows, stand_in
 from gluetune.data.own.source import OwnSource
+from gluetune.data.sampling import take_fraction
+from gluetune.data.sources import without_held_out
 from gluetune.data.tables import fingerprint
 
 TEXTS = ("one", "One ", " one  two", "one two", "ONE\ttwo", "third", "Élan 😀", "élan 😀", "i3")
@@ -168,23 +171,57 @@ def test_digests_stay_what_they_are_and_tell_texts_apart() -> None:
     assert int(found[1]) == int.from_bytes(blake2b(b"a", digest_size=8).digest(), "little")
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_memory_does_not_grow_with_the_file(tmp_path: Path, ending: str) -> None:
-    """Arrow's own count: whole columns of this file would be 20 MB, several times over."""
-    path = tmp_path / f"large.{ending}"
-    rows = [{"text": f"{n} {'word ' * 100}", "label": "ab"[n % 2]} for n in range(40_000)]
-    if ending == "csv":
+def write_large(path: Path, several: bool = False) -> Path:
+    """Write rows whose whole columns would be 20 MB."""
+    rows: list[dict[str, Any]] = [
+        {"text": f"{n} {'word ' * 100}", "label": ["ab"[n % 2]] if several else "ab"[n % 2]}
+        for n in range(40_000)
+    ]
+    if path.suffix == ".csv":
         write_csv(path, rows)
     else:
         pq.write_table(pa.Table.from_pylist(rows), path, use_dictionary=False, compression="none")
     assert path.stat().st_size > 20e6
+    return path
+
+
+@contextmanager
+def counted_memory() -> Iterator[pa.MemoryPool]:
+    """Give Arrow's own count of what it allocates meanwhile."""
     usual = pa.default_memory_pool()
     counted = pa.proxy_memory_pool(usual)
     pa.set_memory_pool(counted)
     try:
-        source = OwnSource(own_config(path))
-        prints = [fingerprint(table) for table in source.own.tables.values()]
+        yield counted
     finally:
         pa.set_memory_pool(usual)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, ending: str) -> None:
+    path = write_large(tmp_path / f"large.{ending}")
+    with counted_memory() as counted:
+        source = OwnSource(own_config(path))
+        prints = [fingerprint(table) for table in source.own.tables.values()]
     assert len(prints) == 2
     assert 0 < counted.max_memory() < 16e6
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["classes", "labels"])
+def test_memory_does_not_grow_with_what_is_held_out_and_taken(
+    tmp_path: Path, several: bool
+) -> None:
+    """Neither part of a training set, nor a fraction of it, is ever whole in memory."""
+    config = own_config(write_large(tmp_path / "large.parquet", several), holdout=0.4)
+    source = OwnSource(config)
+    train = source.read(source.task, "train")
+    with counted_memory() as counted:
+        stays, held = without_held_out(source, train, source.task, config)
+        part = take_fraction(stays, source.task, 0.9, 1)
+        prints = {fingerprint(table) for table in (stays, held, part)}
+    assert len(prints) == 3
+    assert len(stays) + len(held) == len(train)
+    assert min(len(held), len(part)) > 10_000
+    # Of every row its label and a few numbers; the texts alone are 20 MB.
+    assert 0 < counted.max_memory() < 5e6
+    assert counted.bytes_allocated() < 1e6, "the parts lie on disk"

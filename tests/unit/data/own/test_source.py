@@ -90,7 +90,8 @@ def test_whole_numbers_and_text_are_told_apart_where_the_file_has_types(tmp_path
     [
         (["1", "2", "3", "4", "5"], "classes"),
         (["0.5", "1", "2"], "number"),
-        ([str(n) for n in range(40)], "number"),
+        ([str(n) for n in range(40)], "classes"),
+        ([f"{n}.5" for n in range(40)], "number"),
         (["1e-3", "2e-3"], "number"),
         (["x", "1.5"], "classes"),
     ],
@@ -301,3 +302,111 @@ def test_what_is_held_out_of_train_keeps_groups_whole(
     assert held
     assert not stays & held
     assert 0.1 < len(sides[1]) / len(train) < 0.5
+
+
+VARIANTS = {
+    "case": ("Claim the prize", "CLAIM THE PRIZE"),
+    "spaces": ("see you at", "  See you\tat\u00a0"),
+    "line feeds": ("one two", "one\r\n\r\ntwo\n"),
+    "composed and decomposed": ("caf\u00e9 cr\u00e8me", "cafe\u0301 cre\u0300me"),
+    "full width": ("ABC 12", "\uff21\uff22\uff23\u3000\uff11\uff12"),
+    "sharp s": ("die STRASSE", "die stra\u00dfe"),
+}
+
+
+def variants(names: tuple[str, str], count: int = 40) -> list[dict[str, Any]]:
+    """Rows of which each second one is the one before it, written in another way."""
+    return [
+        {"text": f"{n // 2} {names[n % 2]}", "label": ("spam", "ham")[n // 2 % 2]}
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("names", VARIANTS.values(), ids=VARIANTS.keys())
+@pytest.mark.parametrize("pair", [False, True], ids=["one text", "a pair"])
+@pytest.mark.parametrize("kind", ["classes", "labels"])
+def test_no_split_divides_a_text_that_is_written_in_two_ways(
+    tmp_path: Path, names: tuple[str, str], pair: bool, kind: str
+) -> None:
+    rows = variants(names)
+    more: dict[str, Any] = {"kind": kind, "validation_fraction": 0.3}
+    if pair:
+        rows = [{**row, "first": " The SAME "[: 9 + n % 2]} for n, row in enumerate(rows)]
+        more |= {"text": "first", "text_pair": "text"}
+    path = jsonl(tmp_path / "a.jsonl", rows)
+    source = source_of(path, holdout=0.3, **more)
+    tables = dict(source.own.tables)
+    config = own_config(path, holdout=0.3, **more)
+    tables["train"], tables["held out"] = without_held_out(
+        source, tables["train"], source.task, config
+    )
+    sides = [
+        {int(text.split()[0]) for text in table["text"].to_pylist()} for table in tables.values()
+    ]
+    assert len(sides) == (4 if kind == "labels" else 3)
+    assert sum(map(len, sides)) == len(set.union(*sides)) == 20
+    assert not [one for one in source.own.problems.remarks if "stand in train too" in one]
+    (repeats,) = [one for one in source.own.problems.remarks if "repeat" in one]
+    assert f"{len(source.own.tables['train']) // 2} rows of train repeat" in repeats
+
+
+def test_texts_of_a_pair_are_compared_one_by_one(tmp_path: Path) -> None:
+    rows = [
+        {"text": left, "second": right, "label": "ab"[n % 2]}
+        for n in range(20)
+        for left, right in ((f"{n} a b", "c"), (f"{n} a", "b c"))
+    ]
+    source = source_of(jsonl(tmp_path / "a.jsonl", rows), text_pair="second")
+    assert not [one for one in source.own.problems.remarks if "repeat" in one]
+
+
+TOGETHER = "rows with the same text or --group stay together"
+SHARES = {
+    "large groups": (
+        [{"text": f"t{n}", "label": "ab"[n % 2], "user": n % 8} for n in range(40)],
+        {"group": "user"},
+        (10, TOGETHER),
+    ),
+    "few texts": (
+        [{"text": f"t{n % 8}", "label": "ab"[n % 2]} for n in range(40)],
+        {},
+        (10, TOGETHER),
+    ),
+    "many small classes": (
+        [{"text": f"t{n}", "label": f"class {n // 4}"} for n in range(40)],
+        {},
+        (10, "every class that is split gives at least one row"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("rows", "more", "said"), SHARES.values(), ids=SHARES.keys())
+def test_another_share_than_was_requested_is_reported_with_numbers(
+    tmp_path: Path, rows: list[dict[str, Any]], more: dict[str, Any], said: tuple[int, str]
+) -> None:
+    path = jsonl(tmp_path / "a.jsonl", rows)
+    source = source_of(path, **more)
+    (remark,) = [one for one in source.own.problems.remarks if "held out" in one]
+    count, why = said
+    share = f"{count} of 40 rows ({count / 40:.1%}) are held out for validation"
+    assert remark == f"{share}, not the 10.0% requested: {why}."
+    assert remark in notes_of(source.read(source.task, "train"))
+    more = {**more, "holdout": 0.1, "validation_fraction": 0.5}
+    source = source_of(path, **more)
+    train = source.read(source.task, "train")
+    stays, held = without_held_out(source, train, source.task, own_config(path, **more))
+    share = f"{len(held)} of {len(train)} rows ({len(held) / len(train):.1%}) are held out of train"
+    assert notes_of(held) == (f"{share}, not the 10.0% requested: {why}.",)
+    assert notes_of(stays) == notes_of(train)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+@pytest.mark.parametrize("count", [40, 44, 300])
+def test_the_requested_share_needs_no_remark(tmp_path: Path, fraction: float, count: int) -> None:
+    source = source_of(
+        write_csv(tmp_path / "a.csv", reviews(count)), validation_fraction=fraction, holdout=0.2
+    )
+    assert not [one for one in source.own.problems.remarks if "held out" in one]
+    config = own_config(tmp_path / "a.csv", validation_fraction=fraction, holdout=0.2)
+    train = source.read(source.task, "train")
+    assert notes_of(without_held_out(source, train, source.task, config)[1]) == ()

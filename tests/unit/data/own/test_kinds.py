@@ -1,0 +1,294 @@
+"""What labels are: class ids are no numbers, a cell of several labels is no class, 0.0 is 0."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.own_files import own_config, write_csv
+from typer.testing import CliRunner
+
+from gluetune.cli.app import app
+from gluetune.data.own.checking import CheckedFiles, check_files
+from gluetune.data.own.source import OwnFile, OwnSource
+from gluetune.data.tables import label_array
+from gluetune.errors import DataError
+
+
+def write(path: Path, labels: Sequence[Any]) -> Path:
+    """Write a row for each label; as JSON lines, or as CSV where the name says so."""
+    rows = [{"text": f"text number {n}", "label": label} for n, label in enumerate(labels)]
+    if path.suffix == ".csv":
+        return write_csv(path, rows)
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def checked(tmp_path: Path, labels: Sequence[Any], **settings: Any) -> CheckedFiles:
+    return check_files(write(tmp_path / "a.csv", labels), **settings)
+
+
+DRAW = random.Random(5)
+IDS: dict[str, list[Any]] = {
+    "25 from 0": [n % 25 for n in range(250)],
+    "25 from 1": [1 + n % 25 for n in range(250)],
+    "11, each twice": [n % 11 for n in range(22)],
+    "as pandas writes them beside a gap": [f"{n % 40}.0" for n in range(200)],
+    "1,000 of them": [n % 1000 for n in range(2000)],
+    "many of some, few of others": [n for n in range(30) for _ in range(2 + n * n % 17)],
+    "stars": [1 + n % 5 for n in range(50)],
+    "stars with a fraction of zero": [f"{1 + n % 5}.0" for n in range(50)],
+    "few with gaps": [(0, 4)[n % 2] for n in range(50)],
+    "three ways": [n % 3 - 1 for n in range(60)],
+}
+NUMBERS = {
+    "halves": [n % 9 / 2 for n in range(90)],
+    "prices": [DRAW.randrange(10, 5000) for _ in range(200)],
+    "more than classes may be": [n % 1500 for n in range(4500)],
+}
+UNCLEAR = {
+    "ids with gaps in a small file": [one for one in range(26) if one not in (3, 17)] * 3,
+    "ids of which one occurs once": [*(n % 25 for n in range(100)), 25],
+    "ids that occur once": list(range(30)),
+    "years": [1990 + n % 31 for n in range(620)],
+    "a few years": [2010 + n % 12 for n in range(120)],
+    "ages": [18 + n * n % 60 for n in range(900)],
+    "prices that occur again": [(n % 40) * 50 + 99 for n in range(800)],
+    "codes": [1000 + 37 * (n % 30) for n in range(600)],
+}
+
+
+@pytest.mark.parametrize("labels", IDS.values(), ids=IDS.keys())
+def test_gapless_ids_that_repeat_are_classes(tmp_path: Path, labels: list[Any]) -> None:
+    found = checked(tmp_path, labels)
+    assert found.are_good, found.findings
+    assert len(found.labels) == len(set(labels))
+    assert any("--kind number for regression" in one for one in found.remarks)
+
+
+@pytest.mark.parametrize("labels", NUMBERS.values(), ids=NUMBERS.keys())
+def test_what_can_be_no_id_is_a_number(tmp_path: Path, labels: list[Any]) -> None:
+    found = checked(tmp_path, labels)
+    assert found.are_good, found.findings
+    assert "a number" in found.title
+    assert any("kind number (--kind classes for classes)" in one for one in found.remarks)
+
+
+@pytest.mark.parametrize("labels", UNCLEAR.values(), ids=UNCLEAR.keys())
+def test_what_may_be_either_is_asked_for(tmp_path: Path, labels: list[Any]) -> None:
+    (finding,) = checked(tmp_path, labels).findings
+    assert f"'label' holds {len(set(labels))} different whole numbers" in finding.message
+    assert finding.hint == "Type: --kind classes, or --kind number"
+    assert checked(tmp_path, labels, kind="number").are_good
+    if min(map(labels.count, set(labels))) > 1:
+        assert checked(tmp_path, labels, kind="classes").are_good
+
+
+def test_whole_numbers_are_ordered_as_numbers_also_with_a_point(tmp_path: Path) -> None:
+    found = checked(tmp_path, IDS["as pandas writes them beside a gap"])
+    assert list(found.labels)[:3] == ["0.0", "1.0", "2.0"]
+    assert list(found.labels)[-1] == "39.0"
+
+
+CELLS = {
+    "numbers and commas": (["6,9,27", "6", "9", "27,6"], "--kind labels --label-separator ,"),
+    "pipes": (["a|b", "a", "b", "c|a"], "--kind labels --label-separator '|'"),
+    "one pipe": (["a", "b", "a|b"], "--kind labels --label-separator '|'"),
+    "semicolons and spaces": (["x y; z", "z", "x y", "z; w; x y"], "--label-separator ';'"),
+    "always two": (["a,b", "b,c", "c,a"], "--kind labels --label-separator ,"),
+    "slashes": (["joy/fear", "fear", "joy/anger", "anger/fear"], "--label-separator /"),
+    "numbers and spaces": (["1 2", "2", "3 1", "3"], "--kind labels --label-separator ' '"),
+    "python's lists": (["['a', 'b']", "['b']", "[]", "['c']"], "Type: --kind labels"),
+    "json's lists": (['["a", "b"]', '["b"]', '["c", "a"]'], "Type: --kind labels"),
+    "numpy's lists": (["['a' 'b']", "['b']", "['c']"], "Type: --kind labels"),
+    "bare words in brackets": (["[a, b]", "[b]", "[c, d]"], "Type: --kind labels"),
+    "sets": (["{'a', 'b'}", "{'b'}", "{'c'}"], "Type: --kind labels"),
+}
+CLASSES = {
+    "names with a comma": ["Business, Finance", "Health, Fitness", "Sports"],
+    "a comma in one name": ["Finance", "Business, Finance", "Sports"],
+    "a tree": ["sport/football", "sport/tennis", "news/local", "news/world"],
+    "questions and answers": ["q1/yes", "q1/no", "q2/yes", "q2/no"],
+    "words": ["very good", "good", "very bad", "bad"],
+    "both": ["yes", "no", "yes/no"],
+    "brackets": ["[UNK]", "[PAD]", "[SEP]"],
+    "emoji": [":-)", ":-(", ":-|"],
+}
+
+
+@pytest.mark.parametrize(("values", "hint"), CELLS.values(), ids=CELLS.keys())
+def test_several_labels_in_a_cell_are_recognised(
+    tmp_path: Path, values: list[str], hint: str
+) -> None:
+    path = write(tmp_path / "a.csv", values * 9)
+    (finding,) = check_files(path).findings
+    assert "'label' holds several labels in a cell" in finding.message
+    assert repr(next(one for one in values if len(one) > 2)) in finding.message
+    assert hint in finding.hint
+    assert check_files(path, kind="classes").are_good, "unless they are said to be classes"
+
+
+@pytest.mark.parametrize(("values", "hint"), CELLS.values(), ids=CELLS.keys())
+def test_what_is_to_be_typed_for_them_is_taken(
+    tmp_path: Path, values: list[str], hint: str
+) -> None:
+    path = write(tmp_path / "a.csv", values * 9)
+    (finding,) = check_files(path).findings
+    typed = finding.hint.removeprefix("Type: ").split("; ")[0]
+    result = CliRunner().invoke(app, ["check", str(path), *shlex.split(typed)])
+    assert result.exit_code == 0, result.output
+    names = check_files(path, **settings_of(typed)).labels
+    alone = {one.strip("'\" ") for value in values for one in re.split(r"[][{},;|/]|' ", value)}
+    if "numbers and spaces" in hint or typed.endswith("' '"):
+        alone = {"1", "2", "3"}
+    assert set(names) == alone - {""}
+
+
+def settings_of(typed: str) -> dict[str, Any]:
+    words = shlex.split(typed)
+    names = [word.removeprefix("--").replace("-", "_") for word in words[::2]]
+    return dict(zip(names, words[1::2], strict=True))
+
+
+@pytest.mark.parametrize("values", CLASSES.values(), ids=CLASSES.keys())
+def test_names_with_signs_are_classes(tmp_path: Path, values: list[str]) -> None:
+    found = checked(tmp_path, values * 9)
+    assert found.are_good, found.findings
+    assert set(found.labels) == set(values)
+
+
+def test_labels_without_the_separator_that_they_need_are_recognised(tmp_path: Path) -> None:
+    (finding,) = checked(tmp_path, ["a;b", "a", "b;c"] * 9, kind="labels").findings
+    assert "--label-separator ';'" in finding.hint
+
+
+FLOATS, INTS = [0.0, 1.0, 2.0] * 8, [2, 1, 0, 0, 1, 2]
+
+
+@pytest.mark.parametrize(("train", "other"), [(FLOATS, INTS), (INTS * 4, FLOATS)])
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_class_with_a_point_is_that_without(
+    tmp_path: Path, train: list[Any], other: list[Any], ending: str
+) -> None:
+    path, more = (
+        write(tmp_path / f"{name}.{ending}", labels)
+        for name, labels in (("train", train), ("other", other))
+    )
+    config = own_config(path, validation_file=str(more), test_file=str(more))
+    source = OwnSource(config)
+    assert source.task.labels == tuple(map(str, sorted(set(train)))), "as it was written"
+    for split in ("validation", "test"):
+        table = source.read(source.task, split)
+        assert label_array(table, source.task).tolist() == [int(one) for one in other]
+    table = OwnFile(config, source.task, more).read(source.task, "validation")
+    assert label_array(table, source.task).tolist() == [int(one) for one in other]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_one_file_may_write_a_class_both_ways(tmp_path: Path, ending: str) -> None:
+    path = write(tmp_path / f"a.{ending}", [0, 1, 1.0, 0.0, 2.0, 2] * 6)
+    found = check_files(path, validation_fraction=0.5)
+    assert found.are_good, found.findings
+    assert found.labels == {"0": 6, "1": 6, "2": 6}
+
+
+def test_sets_of_numbers_may_be_written_both_ways(tmp_path: Path) -> None:
+    train = write(tmp_path / "a.jsonl", [[0.0, 1.0], [1.0], [], [2.0]] * 8)
+    more = write(tmp_path / "b.jsonl", [[0], [2, 1]])
+    source = OwnSource(own_config(train, validation_file=str(more)))
+    rows = label_array(source.read(source.task, "validation"), source.task)
+    assert rows.tolist() == [[1, 0, 0], [0, 1, 1]]
+
+
+@pytest.mark.parametrize("label", ["1.5", "01", "1.0.0", "3"])
+def test_another_number_is_another_label(tmp_path: Path, label: str) -> None:
+    train = write(tmp_path / "a.csv", ["0", "1", "2"] * 8)
+    more = write(tmp_path / "b.csv", ["0", label])
+    with pytest.raises(DataError, match=f"b.csv:3 has the label '{label}', which train lacks"):
+        _ = OwnSource(own_config(train, validation_file=str(more))).own
+
+
+@pytest.mark.parametrize("more", [{"kind": "labels"}, {"label_separator": ","}], ids=str)
+def test_a_list_in_a_cell_is_read_with_a_separator_too(tmp_path: Path, more: Any) -> None:
+    found = checked(tmp_path, ["['a', 'b']", "['b, c']", "[]"] * 9, **more)
+    assert set(found.labels) == {"a", "b", "b, c"}
+
+
+def counted(counts: dict[str, int]) -> list[str]:
+    return [name for name, count in counts.items() for _ in range(count)]
+
+
+def about_rare(found: CheckedFiles) -> list[str]:
+    return [one for one in found.remarks if "rare in train" in one]
+
+
+RARE = {
+    "few rows": ({"a": 100, "b": 90, "c": 5}, "1 of 3 classes is rare in train: 'c' (5 rows)."),
+    "one of two": ({"no": 190, "yes": 4}, "1 of 2 classes is rare in train: 'yes' (4 rows)."),
+    "many rows, and yet few": (
+        {"a": 4000, "b": 12, "c": 11},
+        "2 of 3 classes are rare in train: 'c' (11 rows), 'b' (12 rows).",
+    ),
+    "more than are listed": (
+        {"a": 300, **{f"c{n}": 2 + n for n in range(7)}},
+        "7 of 8 classes are rare in train: 'c0' (2 rows), 'c1' (3 rows), 'c2' (4 rows), "
+        "'c3' (5 rows), 'c4' (6 rows) and 2 more.",
+    ),
+}
+USUAL = {
+    "even": {"a": 20, "b": 20},
+    "few of each": {f"c{n}": 3 for n in range(20)},
+    "a fifth": {"a": 400, "b": 100},
+    "twelve": {"a": 60, "b": 40, "c": 12},
+}
+
+
+@pytest.mark.parametrize("kind", ["classes", "labels"])
+@pytest.mark.parametrize(("counts", "said"), RARE.values(), ids=RARE.keys())
+def test_rare_classes_are_named_with_what_can_be_done(
+    tmp_path: Path, counts: dict[str, int], said: str, kind: str
+) -> None:
+    labels: list[Any] = counted(counts)
+    train = write(tmp_path / "a.jsonl", [[one] for one in labels] if kind == "labels" else labels)
+    more = write(tmp_path / "b.jsonl", [["a"]] if kind == "labels" else ["a"])
+    if "no" in counts:
+        more = write(tmp_path / "b.jsonl", [["no"]] if kind == "labels" else ["no"])
+    (remark,) = about_rare(check_files(train, more)) if kind == "classes" else [""]
+    if kind == "labels":  # a tenth tunes the thresholds
+        found = check_files(train, more)
+        (remark,) = about_rare(found)
+        assert " labels " in remark
+        least = min(found.labels, key=lambda name: found.labels[name])
+        assert f"'{least}' ({found.labels[least]} row" in remark
+    else:
+        assert remark.startswith(said)
+    assert "--class-weights balanced" in remark
+    assert "--metric f1_macro" in remark
+
+
+@pytest.mark.parametrize("counts", USUAL.values(), ids=USUAL.keys())
+def test_usual_classes_need_no_word(tmp_path: Path, counts: dict[str, int]) -> None:
+    assert not about_rare(checked(tmp_path, counted(counts)))
+
+
+def test_what_is_done_already_is_not_recommended(tmp_path: Path) -> None:
+    labels = counted({"a": 100, "b": 90, "c": 5})
+    (remark,) = about_rare(checked(tmp_path, labels, class_weights="balanced"))
+    assert "--class-weights" not in remark
+    assert "--metric f1_macro" in remark
+    (remark,) = about_rare(checked(tmp_path, labels, metric="f1_macro"))
+    assert "--metric" not in remark
+    (remark,) = about_rare(checked(tmp_path, labels, metric="f1_macro", class_weights="balanced"))
+    assert remark == (
+        "1 of 3 classes is rare in train: 'c' (4 rows). A model may never predict it."
+    )
+
+
+def test_numbers_are_not_rare(tmp_path: Path) -> None:
+    assert not about_rare(checked(tmp_path, [*([1.5] * 60), 2.5, 3.5]))
