@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Literal
 
 from gluetune.data.findings import SHOWN, nearest
 from gluetune.data.rows.files import Format, format_of, open_rows, writing_rows, written_as
-from gluetune.data.rows.row import BadRow, Row, RowReader
+from gluetune.data.rows.row import BadRow, Row, RowReader, repeated_columns
 from gluetune.errors import ConfigurationError, DataError, Finding
 from gluetune.evaluation.predictor import WINDOW, Answer, Predictor, Text, load
 from gluetune.files import write_atomically
@@ -94,6 +94,8 @@ def predict(
     _check_output(source, target, written_as(kind))
     predictor = model if isinstance(model, Predictor) else load(model, **settings)
     with open_rows(source, kind, _line_columns(predictor)) as reader:
+        if repeated := repeated_columns(reader, reader.columns):
+            raise DataError.of(repeated)  # rows are written by the names of their columns
         columns = _text_columns(predictor, reader, text, text_pair)
         answering = _Answering(predictor, written_as(kind), prefix)
         new = tuple(answering.sample)

@@ -24,7 +24,7 @@ from gluetune.data.own.encodings import looks_like
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.stored import BATCH, Stored, store
 from gluetune.data.rows.files import format_of, open_rows
-from gluetune.data.rows.row import BadRow, Row, RowReader
+from gluetune.data.rows.row import BadRow, Row, RowReader, repeated_columns
 from gluetune.errors import GluetuneError, StorageError
 
 _LARGE = 2**25
@@ -180,6 +180,9 @@ class _MissingColumnsError(Exception):
 
 
 def _check_columns(reader: RowReader, wanted: Wanted, problems: Problems) -> bool:
+    repeated = repeated_columns(reader, wanted.all)
+    for finding in repeated:
+        problems.add(finding.message, finding.hint)
     missing = [name for name in wanted.all if name not in reader.columns]
     listed = ", ".join(reader.columns) or "none"
     for name in missing:
@@ -192,7 +195,7 @@ def _check_columns(reader: RowReader, wanted: Wanted, problems: Problems) -> boo
             f"{reader.name} has no column '{name}'. Its columns: {listed}.",
             f"{nearest(name, reader.columns)}Type: {flag} {typed}",
         )
-    return not missing
+    return not missing and not repeated
 
 
 class _Reading:
@@ -320,7 +323,7 @@ _KINDS = (
     ("is not UTF-8", "rows that are not UTF-8"),
     ("holds a NUL", "rows that hold a NUL"),
     (
-        r"has (\d+ fields?, the header|a quote inside field|text behind the closing quote)",
+        r"has (\d+ fields?, the (header|first row)|a quote inside field|text behind the closing quote)",
         "rows with too few or too many fields, or a wrong quote",
     ),
     ("opens a quote", "rows with a wrong quote"),

@@ -18,8 +18,8 @@ ROWS_AT_ONCE = 4096
 class ColumnarReader:
     """The rows of a file whose schema and batches are at hand.
 
-    They have the values of the columns `wanted`; of the text columns, unless it is given. Raises
-    DataError when a column has no name of its own.
+    They have the values of the columns `wanted`; of the text columns, unless it is given. Columns
+    that share a name have none.
     """
 
     separator = ", row "
@@ -36,12 +36,6 @@ class ColumnarReader:
         self.columns = tuple(schema.names)
         self._batches = batches
         self._wanted = wanted
-        repeated = sorted({column for column in self.columns if self.columns.count(column) > 1})
-        if repeated:
-            raise DataError(
-                f"{name} has {self.columns.count(repeated[0])} columns called '{repeated[0]}'.",
-                hint="Give every column a name of its own.",
-            )
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         """Yield every row. Raises DataError where the file is damaged."""
@@ -78,6 +72,7 @@ def _given_columns(schema: pa.Schema, wanted: Collection[str] | None) -> list[st
         field.name
         for field in schema
         if (_is_text(field.type) if wanted is None else field.name in wanted)
+        and schema.names.count(field.name) == 1
     ]
 
 
