@@ -46,9 +46,8 @@ class FileFormat:
         A header line that is stated here has names of its own: those of `below` are for files
         that lack them.
         """
-        default = FileFormat()
         given = {
-            name: getattr(self if getattr(self, name) != getattr(default, name) else below, name)
+            name: getattr(self if getattr(self, name) != getattr(UNSTATED, name) else below, name)
             for name in (field.name for field in fields(self))
         }
         if self.header and self.columns is None:
@@ -56,9 +55,18 @@ class FileFormat:
         return FileFormat(**given)
 
 
+UNSTATED = FileFormat()
+"""Nothing is said: all of it is found by looking."""
+
+
 def delimiter_of(value: Any) -> Any:
     """Return the character that `tab`, `\\t`, `comma`, `semicolon`, `pipe`, `space` stand for."""
-    return _DELIMITER_NAMES.get(value.lower(), value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    found = _DELIMITER_NAMES.get(value.lower(), value)
+    if len(found) != 1 or found in "\"'\r\n":
+        raise ValueError(f"one character is needed, or {', '.join(_DELIMITER_NAMES)}")
+    return found
 
 
 def delimiter_name(delimiter: str) -> str:

@@ -298,6 +298,11 @@ _OWN = {
     "split_seed": st.integers(0, 2**32 - 1),
     "group": st.none() | _TEXT | _WORDLIKE,
     "on_bad_row": st.sampled_from(["stop", "skip"]),
+    "format": st.none() | st.sampled_from(["csv", "tsv", "jsonl", "text"]),
+    "delimiter": st.none() | st.sampled_from(["\t", ";", "|", ",", " ", "~"]),
+    "quoting": st.sampled_from(["auto", "minimal", "single", "backslash", "none"]),
+    "header": st.none() | st.booleans(),
+    "columns": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
 }
 _OF_FILES = {name: st.none() | _TEXT for name in ("validation_file", "test_file")}
 _OF_HUB = {name: st.none() | _TEXT for name in ("train_split", "validation_split")}

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from gluetune.data.rows.dialect import COMMAS, TAB, Dialect
+from gluetune.data.rows.dialect import COMMAS, Dialect
 from gluetune.data.rows.lines import Line, read_lines
 from gluetune.data.rows.row import BadRow, Row
 from gluetune.errors import ConfigurationError, DataError

@@ -16,12 +16,13 @@ from gluetune.data.rows.columnar import ColumnarReader
 from gluetune.data.rows.csv_file import CsvReader, CsvWriter
 from gluetune.data.rows.dialect import COMMAS, TABS, Dialect
 from gluetune.data.rows.json_file import JsonLinesReader, JsonLinesWriter, JsonReader
+from gluetune.data.rows.label_first import PREFIX, LabelFirstReader, has_several_labels
 from gluetune.data.rows.packed import PACKED, packing, unpacked, unpacked_copy
 from gluetune.data.rows.parquet_file import ParquetReader, ParquetWriter
 from gluetune.data.rows.row import RowReader, RowWriter
 from gluetune.data.rows.text_file import TextReader
 from gluetune.errors import ConfigurationError, DataError
-from gluetune.file_formats import Format
+from gluetune.file_formats import Format as Format
 
 _FORMATS: tuple[Format, ...] = get_args(Format)
 _ENDINGS: dict[str, Format] = {
@@ -39,7 +40,13 @@ LABELLED_ENDINGS = (
     *(end for end, kind in _ENDINGS.items() if kind not in ("parquet", "text")),
 )
 """Endings of files whose rows have columns; Parquet, which says what is in it, first."""
-_WRITTEN_AS: dict[Format, Format] = {"text": "jsonl", "json": "jsonl", "arrow": "parquet"}
+_WRITTEN_AS: dict[Format, Format] = {
+    "text": "jsonl",
+    "fasttext": "jsonl",
+    "trec": "jsonl",
+    "json": "jsonl",
+    "arrow": "parquet",
+}
 """Formats whose rows are written in another: lines of text have no room for a second column, a list
 is not whole before its end, and one writer of columns with types is enough."""
 
@@ -58,8 +65,7 @@ def format_of(file: Path | BinaryIO, stated: str | None = None) -> Format:
         )
     if not isinstance(file, Path):
         return "text"
-    plain = Path(file.stem) if file.suffix.lower() in PACKED else file
-    found = _ENDINGS.get(plain.suffix.lower())
+    found = named_format(file)
     if found is None:
         raise ConfigurationError(
             f"{file}: its name does not say what it holds.",
@@ -67,6 +73,12 @@ def format_of(file: Path | BinaryIO, stated: str | None = None) -> Format:
             f"Or type --format {', '.join(_FORMATS)}.",
         )
     return found
+
+
+def named_format(path: Path) -> Format | None:
+    """Return the format that the end of a name says, None where it says none."""
+    plain = Path(path.stem) if path.suffix.lower() in PACKED else path
+    return _ENDINGS.get(plain.suffix.lower())
 
 
 def written_as(kind: Format) -> Format:
@@ -109,7 +121,8 @@ def open_rows(
             yield reader(plain, str(file), wanted)
         else:
             stream = opened.enter_context(unpacked(raw, file))
-            yield _stream_reader(stream, str(file), kind, text_columns, dialect)
+            several = kind == "fasttext" and _has_several_labels(file)
+            yield _stream_reader(stream, str(file), kind, text_columns, dialect, several=several)
 
 
 @contextmanager
@@ -143,17 +156,26 @@ def writing_rows(
             yield _stream_writer(stream, kind, columns, dialect)
 
 
+def _has_several_labels(path: Path) -> bool:
+    with path.open("rb") as raw, unpacked(raw, path) as stream:
+        return has_several_labels(stream)
+
+
 def _stream_reader(
     file: BinaryIO,
     name: str,
     kind: Format,
     text_columns: tuple[str, ...],
     dialect: Dialect | None,
+    *,
+    several: bool = False,
 ) -> RowReader:
     if kind == "text":
         return TextReader(file, name, text_columns)
     if kind in ("csv", "tsv"):
         return CsvReader(file, name, dialect or (COMMAS if kind == "csv" else TABS))
+    if kind in ("fasttext", "trec"):
+        return LabelFirstReader(file, name, PREFIX if kind == "fasttext" else "", several=several)
     return JsonReader(file, name) if kind == "json" else JsonLinesReader(file, name)
 
 
