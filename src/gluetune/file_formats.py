@@ -88,6 +88,6 @@ def split_names(value: Any) -> Any:
 
 def join_names(names: Sequence[str]) -> str:
     """Return names as `split_names` reads them."""
-    if not any("," in name or name.startswith('"') for name in names):
+    if not any("," in name or '"' in name for name in names):
         return ",".join(names)
     return ",".join('"' + name.replace('"', '""') + '"' for name in names)

@@ -181,8 +181,9 @@ def row_in_place_of_names(first: FirstRows) -> FirstLine | None:
     usual = {*_TEXT_NAMES, *_LABEL_NAMES, *(part for pair in _PAIRS for part in pair)}
     if not first.rows or any(name.strip().lower() in usual for name in names):
         return None
-    if all(name.strip() in ("", str(number)) for number, name in enumerate(names)):
-        return None  # the numbers that pandas calls columns by
+    numbers = [name for name in names if name.strip()]
+    if numbers == [str(number) for number in range(len(numbers))]:
+        return None  # the names that pandas gives, the first column may be its index
     for found in (_recurring(first), _number(first)):
         if found:
             return FirstLine(found, True)

@@ -292,21 +292,19 @@ def _dialect(
     path: Path, head: bytes, kind: Format, stated: FileFormat
 ) -> tuple[Dialect, tuple[str, ...]]:
     """Return the dialect of a file, and what is to be said of it."""
-    own = TAB if kind == "tsv" else ","
+    named = kind if stated.format is not None else named_format(path)
+    own = TAB if named == "tsv" else ","
     has_header = stated.header if stated.header is not None else stated.columns is None
     opening = _opening_of(head)
     plain = Dialect(stated.delimiter or own, header=has_header)
     notes: tuple[str, ...] = ()
     found = _fitting(opening, plain)
-    if stated.delimiter is None and not (found.width > 1 and found.share <= _STAYS):
-        other = _table(head)
-        if other is not None:
-            found = other
-    if stated.delimiter is None and found.dialect.delimiter != (
-        own if named_format(path) in _DELIMITED else ""
-    ):
-        name = delimiter_name(found.dialect.delimiter)
-        notes = (f"{path} is read with '{name}' between its columns.",)
+    if stated.delimiter is None:
+        stays = named in _DELIMITED and found.width > 1 and found.share <= _STAYS
+        found = found if stays else _table(head) or found
+        if named not in _DELIMITED or found.dialect.delimiter != own:
+            name = delimiter_name(found.dialect.delimiter)
+            notes = (f"{path} is read with '{name}' between its columns.",)
     dialect = replace(plain, delimiter=found.dialect.delimiter, surplus=found.dialect.surplus)
     quoted, more = _quoting(path, dialect, stated)
     dialect = _named(path, opening, quoted, stated)

@@ -21,26 +21,10 @@ from gluetune.data.rows.row import BadRow, Row
 from gluetune.errors import ConfigurationError, DataError
 from gluetune.file_formats import UNSTATED, FileFormat
 
-_WORDS = [
-    "the",
-    "film",
-    "was",
-    "really",
-    "good",
-    "and",
-    "we",
-    "laughed",
-    "a",
-    "lot",
-    "at",
-    "it",
-    "but",
-    "parts",
-    "of",
-    "it",
-    "don't",
-    "work",
-]
+_WORDS = (
+    *("the", "film", "was", "really", "good", "and", "we", "laughed", "a", "lot", "at", "it"),
+    *("but", "parts", "of", "it", "don't", "work"),
+)
 
 
 def sentence(number: int) -> str:
