@@ -44,6 +44,11 @@ _PAIRS = (
     ("text1", "text2"),
     ("text_a", "text_b"),
 )
+_LETTERS = 0.6
+"""Share of letters in a text: a date, a number or an address has fewer."""
+_EASTERN = "\u0e00"
+"""Thai, and what is behind it: Chinese, Japanese."""
+_MOST_LABELS = 200
 _WORDS_OF_A_SENTENCE = 5
 _LONG = 60
 """Characters from which a cell with a space in it is no name."""
@@ -145,8 +150,16 @@ def _is_text(values: Sequence[Any]) -> bool:
     if len(values) < _ROWS or len(texts) < 0.9 * len(values):
         return False
     words = sum(len(text.split()) for text in texts) / len(texts)
-    long = sum(map(len, texts)) / len(texts)
-    return (words >= 3 or long >= 20) and " " in "".join(texts) and _distinct(texts) > 0.5
+    marks = [mark for text in texts for mark in text if not mark.isspace()]
+    letters = sum(mark.isalpha() for mark in marks) / len(marks)
+    differ = len(set(texts)) / len(texts) > 0.5
+    return differ and letters >= _LETTERS and (words >= 3 or _is_spaceless(texts))
+
+
+def _is_spaceless(texts: Sequence[str]) -> bool:
+    """Whether the texts are of a script that puts no spaces between words."""
+    found = sum(" " not in text and any(mark >= _EASTERN for mark in text) for text in texts)
+    return found > 0.5 * len(texts) and sum(map(len, texts)) >= 6 * len(texts)
 
 
 def _is_label(values: Sequence[Any]) -> bool:
@@ -157,11 +170,7 @@ def _is_label(values: Sequence[Any]) -> bool:
     if any(isinstance(value, list | dict | float) for value in values):
         return False
     long = sum(map(len, cells)) / len(cells)
-    return 2 <= len(set(cells)) <= len(cells) / 3 and long < 30
-
-
-def _distinct(cells: Sequence[str]) -> float:
-    return len(set(cells)) / len(cells)
+    return 2 <= len(set(cells)) <= min(len(cells) / 3, _MOST_LABELS) and long < 30
 
 
 # The first line ----------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ _STAYS = 0.5
 _EXCEL = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 _WORKBOOK_OF_OLD = b"\xd0\xcf\x11\xe0"
 _LISTED = 8
+_MOST_SURPLUS = 8
+"""Empty fields behind those of the header line that every row may have."""
 _DELIMITED = ("csv", "tsv")
 
 
@@ -257,10 +259,12 @@ def _survey(opening: Opening, dialect: Dialect) -> Survey:
 def _fitting(opening: Opening, dialect: Dialect) -> Survey:
     """Return the survey of the quoting that fits best, and of a field more if every row has it."""
     found = best(_survey(opening, each) for each in quotings(opening, dialect))
-    if dialect.header and not found.rows and found.faults:
-        longer = replace(found.dialect, surplus=1)
+    if not dialect.header or found.rows or found.begins_wrong:
+        return found
+    for count in range(1, _MOST_SURPLUS + 1):
+        longer = replace(found.dialect, surplus=count)
         again = _survey(opening, longer)
-        if again.rows and not again.faults and _surplus_is_empty(opening, longer, 1):
+        if again.rows and not again.faults and _surplus_is_empty(opening, longer, count):
             return again
     return found
 
@@ -309,7 +313,8 @@ def _dialect(
     quoted, more = _quoting(path, dialect, stated)
     dialect = _named(path, opening, quoted, stated)
     if dialect.surplus:
-        notes = (*notes, f"{path}: every row ends in an empty field without a name, left out.")
+        fields = "an empty field" if dialect.surplus == 1 else f"{dialect.surplus} empty fields"
+        notes = (*notes, f"{path}: every row ends in {fields} without a name, left out.")
     return dialect, (*notes, *more)
 
 

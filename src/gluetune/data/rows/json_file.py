@@ -114,7 +114,8 @@ def _row(number: int, text: str) -> Row | BadRow:
         return BadRow(number, f"holds {_kind(values)}, not an object")
     if "\\ud" in text.lower() and not _is_unicode(values):
         return BadRow(number, "holds half of a surrogate pair, which is no character")
-    return Row(number, JsonValues(values))
+    is_nested = any(type(value) is dict for value in values.values())
+    return Row(number, JsonValues(values) if is_nested else values)
 
 
 def _is_unicode(values: Mapping[str, Any]) -> bool:

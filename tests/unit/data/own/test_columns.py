@@ -40,6 +40,10 @@ def number(number: int) -> str:
     return str(number)
 
 
+def date(number: int) -> str:
+    return f"Mon Apr {number % 28:02} 22:19:{number % 60:02} PDT 2009"
+
+
 def empty(number: int) -> str:
     return ""
 
@@ -59,6 +63,10 @@ def empty(number: int) -> str:
         (("text", "stars", "topic"), (sentence, label, label), ("text", None, None)),
         (("text", "a", "b"), (sentence, label, label), ("text", None, None)),
         (("a", "b"), (sentence, sentence), (None, None, None)),
+        (("when", "x", "y"), (date, sentence, label), ("x", None, "y")),
+        (("a", "b"), (lambda n: f"这家店的菜很好吃{n}", label), ("a", None, "b")),
+        (("a", "link", "b"), (sentence, lambda n: f"https://x.org/{n}", label), ("a", None, "b")),
+        (("a", "name", "b"), (sentence, lambda n: f"José{n} Núñez", label), ("a", None, "b")),
         (("sentence", "words", "label"), (number, sentence, label), ("words", None, "label")),
     ],
 )

@@ -214,6 +214,8 @@ def test_a_tab_at_the_end_of_every_row_makes_a_column_without_a_name(tmp_path: P
     assert found.dialect.surplus == 1
     assert "every row ends in an empty field" in found.notes[0]
     assert all(isinstance(row, Row) and row.values["label"] == "a" for row in rows)
+    many = written(tmp_path / "many.csv", *[f"{sentence(n)},a,,," for n in range(9)], header="x,y")
+    assert rows_of(many)[0].notes[0].endswith("ends in 3 empty fields without a name, left out.")
     without = written(tmp_path / "two.tsv", *lines)
     stated = FileFormat(columns=("text", "label"))
     assert [row["text"] for row in values_of(without, stated)] == [sentence(n) for n in range(9)]
