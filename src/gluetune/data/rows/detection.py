@@ -20,7 +20,7 @@ from gluetune.data.rows.files import format_of, named_format
 from gluetune.data.rows.label_first import PREFIX, label_share
 from gluetune.data.rows.packed import unpacked
 from gluetune.data.rows.row import Row
-from gluetune.data.rows.survey import Opening, Survey, best, quotings, survey
+from gluetune.data.rows.survey import Opening, Survey, best, compared, quotings, survey
 from gluetune.errors import ConfigurationError, DataError
 from gluetune.file_formats import UNSTATED, FileFormat, Format, delimiter_name
 
@@ -258,7 +258,7 @@ def _survey(opening: Opening, dialect: Dialect) -> Survey:
 
 def _fitting(opening: Opening, dialect: Dialect) -> Survey:
     """Return the survey of the quoting that fits best, and of a field more if every row has it."""
-    found = best(_survey(opening, each) for each in quotings(opening, dialect))
+    found = best(compared(_survey(opening, each) for each in quotings(opening, dialect)))
     if not dialect.header or found.rows or found.begins_wrong:
         return found
     for count in range(1, _MOST_SURPLUS + 1):
@@ -343,7 +343,7 @@ def _quoting(path: Path, dialect: Dialect, stated: FileFormat) -> tuple[Dialect,
     candidates = list(quotings(opening, dialect))
     if len(candidates) == 1:
         return replace(candidates[0], joins_rows=dialect.delimiter != TAB), ()
-    surveys = [_survey(opening, each) for each in candidates]
+    surveys = compared(_survey(opening, each) for each in candidates)
     chosen = best(surveys)
     note = _quoting_note(path, chosen, surveys)
     if chosen.dialect.quoting == "minimal":
@@ -354,9 +354,9 @@ def _quoting(path: Path, dialect: Dialect, stated: FileFormat) -> tuple[Dialect,
 def _quoting_note(path: Path, chosen: Survey, surveys: list[Survey]) -> tuple[str, ...]:
     quoting, first = chosen.dialect.quoting, surveys[0]
     if quoting == "minimal":
-        plain = [one for one in surveys if one.dialect.quoting == "none" and not one.faults]
+        could_be_plain = any(one.dialect.quoting == "none" for one in surveys)
         kept = f"{path}: quotes around fields are no part of them. To keep them: --quoting none"
-        return (kept,) if plain else ()
+        return (kept,) if could_be_plain else ()
     read = {
         "none": "a quote is read as a character",
         "single": "single quotes are read as those around fields",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -39,6 +40,9 @@ class Survey:
     """Rows that do not fit."""
     first: int = 0
     """Line of the first of them."""
+    needless: int = 0
+    """Fields in quotes that need none, where quotes are characters."""
+    first_needless: int = 0
 
     @property
     def begins_wrong(self) -> bool:
@@ -77,10 +81,7 @@ def survey(file: BinaryIO, dialect: Dialect) -> Survey:
 
 
 def _survey_plain(file: BinaryIO, dialect: Dialect) -> Survey:
-    between = re.escape(dialect.delimiter)
-    doubled = re.compile(
-        rf'(?:^|{between})"(?:[^"{between}]|"")*""(?:[^"{between}]|"")*"(?={between}|\r?$)'
-    )
+    fields = _QuotedFields(dialect.delimiter)
     rows = faults = first = width = 0
     for line in read_lines(file):
         text = (line.text or "").removesuffix("\r")
@@ -91,15 +92,51 @@ def _survey_plain(file: BinaryIO, dialect: Dialect) -> Survey:
             if dialect.header and any(re.fullmatch('"[^"]+"', cell) for cell in cells):
                 return Survey(dialect, len(cells), 0, _NEVER, line.number)
             width = len(cells) + (dialect.surplus if dialect.header else 0)
-            rows += not dialect.header
-            continue
+            if dialect.header:
+                continue
         has_width = line.text is not None and text.count(dialect.delimiter) + 1 == width
-        if has_width and not ('""' in text and doubled.search(text)):
+        if has_width and not fields.double_a_quote(line.number, text):
             rows += 1
         else:
             faults += 1
             first = first or line.number
-    return Survey(dialect, width, rows, faults, first)
+    needless, where = fields.needless(rows + faults)
+    return Survey(dialect, width, rows, faults, first, needless, where)
+
+
+class _QuotedFields:
+    """The fields of a file that begin and end with a quote, as lines go by."""
+
+    def __init__(self, delimiter: str) -> None:
+        self._delimiter = delimiter
+        between = re.escape(delimiter)
+        self._doubled = re.compile(
+            rf'(?:^|{between})"(?:[^"{between}]|"")*""(?:[^"{between}]|"")*"(?={between}|$)'
+        )
+        self._quoted: Counter[int] = Counter()
+        self._plain: Counter[int] = Counter()
+        self._first: dict[int, int] = {}
+
+    def double_a_quote(self, number: int, text: str) -> bool:
+        """Take the fields of a line, and return whether one has a doubled quote in its quotes."""
+        if '"' not in text:
+            return False
+        for column, cell in enumerate(text.split(self._delimiter)):
+            if len(cell) > 2 and cell[0] == cell[-1] == '"':
+                self._quoted[column] += 1
+                if not {'"', ","} & set(cell[1:-1]):
+                    self._plain[column] += 1
+                    self._first.setdefault(column, number)
+        return '""' in text and self._doubled.search(text) is not None
+
+    def needless(self, lines: int) -> tuple[int, int]:
+        """Return how many fields have quotes that nothing in them asks for, and the first's line.
+
+        Of a column in which every field is quoted none is needless.
+        """
+        columns = [column for column in self._plain if self._quoted[column] < lines]
+        count = sum(self._plain[column] for column in columns)
+        return count, min((self._first[column] for column in columns), default=0)
 
 
 def quotings(opening: Opening, dialect: Dialect) -> Iterator[Dialect]:
@@ -120,6 +157,28 @@ def quotings(opening: Opening, dialect: Dialect) -> Iterator[Dialect]:
         yield replace(dialect, quoting="backslash")
     if _in_single_quotes(opening, between):
         yield replace(dialect, quoting="single")
+
+
+def compared(surveys: Iterable[Survey]) -> list[Survey]:
+    """Return the surveys of one file, with what one knows that concerns the others.
+
+    Programs that quote fields do it where they must, or in all of a column. A field with quotes
+    around it that need not be there, and not in its neighbours, has quotes of its own.
+    """
+    found = list(surveys)
+    plain = next((one for one in found if one.dialect.quoting == "none"), None)
+    if plain is None:
+        return found
+    return [
+        replace(
+            one,
+            faults=one.faults + plain.needless,
+            first=min(filter(None, (one.first, plain.first_needless)), default=0),
+        )
+        if one.dialect.quote == '"'
+        else one
+        for one in found
+    ]
 
 
 def best(surveys: Iterable[Survey]) -> Survey:

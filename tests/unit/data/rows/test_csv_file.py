@@ -147,7 +147,8 @@ def test_names_that_repeat_are_read_on_and_known() -> None:
     reader = CsvReader(io.BytesIO(b"a,,,b,b\n1,,,2,3\n"), "f.csv")
     assert reader.columns == ("a", "", "", "b", "b")
     (row,) = reader
-    assert row[1]["a"] == "1"
+    assert isinstance(row, Row)
+    assert row.values["a"] == "1"
     (finding,) = repeated_columns(reader, ["a", "b"])
     assert finding.message == "f.csv:1 has 2 columns called 'b'."
 

@@ -70,6 +70,7 @@ def plain_tsv(path: Path, *special: str) -> Path:
         ['a\t"Well, " he said, "no"', 'b\t"We shall see"'],
         ['a\t"', "b\tplain"],
         ['a\t""', 'b\t"" quoted twice ""'],
+        ['a\t"We shall see"'],  # whole, and no other field has quotes
     ],
 )
 def test_quotes_of_a_tsv_that_quotes_nothing_are_characters(
@@ -92,7 +93,7 @@ def test_quotes_of_a_tsv_that_quotes_nothing_are_characters(
         ['a\t"two\nlines"'],
         ['a\t"a tab\tinside"'],
         ['a\t"two\nlines\nand ""quotes"""', 'b\t"a tab\tinside"'],
-        ['"a"\t"all in quotes"'],
+        ['a\t"commas, as Excel quotes them"', 'b\t"one, two"'],
     ],
 )
 def test_quotes_around_fields_of_a_spreadsheets_tsv_are_none(
@@ -107,12 +108,19 @@ def test_quotes_around_fields_of_a_spreadsheets_tsv_are_none(
 
 
 def test_quotes_that_could_be_either_are_left_out_and_that_is_said(tmp_path: Path) -> None:
-    found, rows = rows_of(plain_tsv(tmp_path / "either.tsv", 'a\t"We shall see"'))
+    found, rows = rows_of(plain_tsv(tmp_path / "either.tsv", 'a\t"We shall, yes"'))
     assert "--quoting none" in found.notes[0]
     assert isinstance(rows[20], Row)
-    assert rows[20].values["text"] == "We shall see"
+    assert rows[20].values["text"] == "We shall, yes"
     stated = FileFormat(quoting="none")
-    assert values_of(tmp_path / "either.tsv", stated)[20]["text"] == '"We shall see"'
+    assert values_of(tmp_path / "either.tsv", stated)[20]["text"] == '"We shall, yes"'
+
+
+@pytest.mark.parametrize("header", ["label\ttext", '"label"\t"text"'])
+def test_a_column_that_is_quoted_throughout_is_quoted(tmp_path: Path, header: str) -> None:
+    lines = [f'{n}\t"{sentence(n)}"' for n in range(9)]
+    values = values_of(written(tmp_path / "all.tsv", *lines, header=header))
+    assert [row["text"] for row in values] == [sentence(n) for n in range(9)]
 
 
 def test_what_is_said_of_quotes_wins_over_the_file(tmp_path: Path) -> None:
