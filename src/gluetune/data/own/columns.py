@@ -6,20 +6,29 @@ one short and repeated. In doubt nothing is taken.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
 from gluetune.data.own.cells import NUMBER
+from gluetune.data.rows.csv_file import CsvReader
 from gluetune.data.rows.detection import Detected
+from gluetune.data.rows.dialect import Dialect
 from gluetune.data.rows.files import open_rows
+from gluetune.data.rows.packed import PACKED
 from gluetune.data.rows.row import Row
+from gluetune.errors import DataError
 
 LOOKED_AT = 1000
-"""Rows of a file that are looked at."""
+"""First rows of a file that are looked at."""
+_PARTS = 8
+_PART = 2**15
+"""Bytes behind them that are looked at in each further part of a file of lines."""
 _ROWS = 10
 """Rows from which their values decide on a column."""
 _TEXT_NAMES = frozenset(
@@ -82,6 +91,8 @@ class FirstRows:
             names = reader.columns
         with open_rows(path, detected.format, wanted=names, dialect=detected.dialect) as reader:
             rows = [row.values for row in islice(reader, LOOKED_AT) if isinstance(row, Row)]
+        if len(rows) == LOOKED_AT and detected.dialect is not None:
+            rows += _rows_further_on(path, detected.dialect, names)
         return cls(names, rows)
 
     def values(self, column: str) -> list[Any]:
@@ -91,6 +102,26 @@ class FirstRows:
     def holds_objects(self, column: str) -> bool:
         """Whether a column has columns inside it."""
         return any(isinstance(value, dict) for value in self.values(column))
+
+
+def _rows_further_on(
+    path: Path, dialect: Dialect, names: tuple[str, ...]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield rows from the middle and the end of a file: it may be sorted by its labels."""
+    if path.suffix.lower() in PACKED:
+        return
+    plain = replace(dialect, header=False, columns=names, surplus=0)
+    with path.open("rb") as file:
+        size = file.seek(0, SEEK_END)
+        for part in range(1, _PARTS):
+            file.seek(size * part // _PARTS)
+            file.readline(_PART)
+            lines = file.read(_PART).rpartition(b"\n")[0]
+            try:
+                reader = CsvReader(io.BytesIO(lines), str(path), plain)
+            except DataError:
+                continue  # this part begins inside a field
+            yield from (row.values for row in reader if isinstance(row, Row))
 
 
 def find_columns(first: FirstRows) -> FoundColumns:

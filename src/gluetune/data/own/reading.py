@@ -228,14 +228,21 @@ class _Reading:
             yield batch.record()
 
     def _rows(self, reader: RowReader, part: Part) -> Iterator[tuple[Any, ...]]:
+        has_wrong_quotes = False
         for row in reader:
             self._lines = part.before + row.line
             values = _checked(row._replace(line=self._lines), self.wanted, self.types)
             if isinstance(values, BadRow):
                 place, problem = part.place(values.line), values.problem
                 self.problems.add_row(reader.name, place, _kind(problem), problem)
+                has_wrong_quotes |= re.match(_WRONG_QUOTE, problem) is not None
             else:
                 yield values
+        if has_wrong_quotes and self.wanted.file_format.quoting == "auto":
+            self.problems.remark(
+                f"{reader.name}: if its quotes are characters and not around fields, type: "
+                "--quoting none"
+            )
 
     def _take_names(self, reader: RowReader) -> None:
         names = _class_names(reader, self.wanted)
@@ -310,6 +317,7 @@ def _from_columns(
     return given, "list", ""
 
 
+_WRONG_QUOTE = r"has a quote inside|has text behind the closing quote|opens a quote"
 _KINDS = (
     ("is not UTF-8", "rows that are not UTF-8"),
     ("holds a NUL", "rows that hold a NUL"),

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from gluetune.data.rows.json_list import JsonList
 from gluetune.data.rows.lines import read_lines
+from gluetune.data.rows.nested import NestedValues, nested_names
 from gluetune.data.rows.row import BadRow, Row
 
 
@@ -24,7 +25,7 @@ class JsonLinesReader:
         for row in self._rows:
             self._ahead.append(row)
             if isinstance(row, Row):
-                self.columns = tuple(_names(row.values))
+                self.columns = tuple(nested_names(row.values))
                 break
 
     def __iter__(self) -> Iterator[Row | BadRow]:
@@ -62,33 +63,6 @@ class JsonLinesWriter:
         self._file.write(line.encode() + b"\n")
 
 
-class JsonValues(dict[str, Any]):
-    """The values of an object. `review.body` is the value `body` of the object `review`."""
-
-    def __missing__(self, name: str) -> Any:
-        """Return the value inside an object; only a key by that very name goes before it."""
-        outer, _, inner = name.partition(".")
-        value = dict.get(self, outer)
-        if not inner or not isinstance(value, dict):
-            raise KeyError(name)
-        return JsonValues(value)[inner]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a value, also inside an object."""
-        try:
-            return self[name]
-        except KeyError:
-            return default
-
-
-def _names(values: Mapping[str, Any], before: str = "") -> Iterator[str]:
-    """Yield the names of the columns, and of those inside an object after it."""
-    for name, value in values.items():
-        yield before + name
-        if isinstance(value, dict):
-            yield from _names(value, f"{before}{name}.")
-
-
 def _rows(file: BinaryIO) -> Iterator[Row | BadRow]:
     empty: list[int] = []
     for line in read_lines(file):
@@ -115,7 +89,7 @@ def _row(number: int, text: str) -> Row | BadRow:
     if "\\ud" in text.lower() and not _is_unicode(values):
         return BadRow(number, "holds half of a surrogate pair, which is no character")
     is_nested = any(type(value) is dict for value in values.values())
-    return Row(number, JsonValues(values) if is_nested else values)
+    return Row(number, NestedValues(values) if is_nested else values)
 
 
 def _is_unicode(values: Mapping[str, Any]) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gluetune.config_checks import make_config
@@ -164,6 +166,21 @@ def test_a_training_takes_no_column_that_is_not_named_and_says_which_it_would(
     ]
 
 
+@pytest.mark.parametrize("header", ["v1,v2\n", ""])
+def test_a_file_that_is_sorted_by_its_labels_is_looked_at_further_on(
+    tmp_path: Path, header: str
+) -> None:
+    path = tmp_path / "sorted.csv"
+    lines = [f'{"neg" if n < 2500 else "pos"},"{sentence(n)}, so"' for n in range(5000)]
+    path.write_text(header + "".join(f"{line}\n" for line in lines))
+    found = check_files(path)
+    if header:
+        assert found.columns == {"text": "v2", "label": ("v1",)}
+    else:
+        (finding,) = found.findings
+        assert "--no-header --columns label,text" in finding.hint
+
+
 def test_one_name_with_a_comma_is_no_two_names(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     rows = "".join(f"{sentence(n)},{label(n)}\n" for n in range(40))
@@ -182,6 +199,12 @@ def test_nested_values_are_read_by_their_path(tmp_path: Path) -> None:
     assert found.are_good, found.findings
     assert sum(found.rows.values()) == 40
     assert check_files(path).columns == {"text": "review.body", "label": ("y",)}
+    typed = [{"review": {"body": sentence(n), "by": n}, "y": label(n)} for n in range(40)]
+    parquet = tmp_path / "rows.parquet"
+    pq.write_table(pa.Table.from_pylist(typed), parquet)
+    found = check_files(parquet, text="review.body", label="y")
+    assert found.are_good, found.findings
+    assert check_files(parquet).columns == {"text": "review.body", "label": ("y",)}
 
 
 @pytest.mark.parametrize("name", ["book.xlsx", "folder", "plain.txt"])
@@ -194,3 +217,18 @@ def test_what_cannot_be_read_is_one_finding(tmp_path: Path, name: str) -> None:
     assert name in finding.message
     assert finding.hint
     assert "--format tsv" not in finding.hint
+
+
+def test_rows_with_wrong_quotes_come_with_the_option_for_files_without_quoting(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        "text,label\n" + "".join(f'it is 5" long {n},{"ab"[n % 2]}\n' for n in range(20))
+    )
+    found = check_files(path)
+    assert not found.are_good
+    assert any("--quoting none" in one for one in found.remarks)
+    assert check_files(path, quoting="none").are_good
+    path.write_text("text,label\n" + "".join(f"{sentence(n)},a,b\n" for n in range(20)))
+    assert not any("--quoting" in one for one in check_files(path).remarks)
