@@ -46,6 +46,12 @@ Column = Annotated[str, StringConstraints(min_length=1)]
 
 
 Columns = Annotated[tuple[Column, ...], BeforeValidator(split_names)]
+
+
+def _lowered(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 Delimiter = Annotated[str, BeforeValidator(delimiter_of)]
 
 MACHINE_SETTINGS = frozenset(
@@ -109,7 +115,7 @@ class TrainConfig(BaseModel):
         description="Column of the label; for several labels an example also one column for each: "
         'a,b,c. A name with a comma is quoted: "a, b". Default: label.',
     )
-    format: Format | None = Field(
+    format: Annotated[Format | None, BeforeValidator(_lowered)] = Field(
         None, description="Format of the files. Default: what their names and content say."
     )
     delimiter: Delimiter | None = Field(

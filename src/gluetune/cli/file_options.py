@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gluetune.cli.options import metavar
 from gluetune.config import FORMAT_SETTINGS, TrainConfig
 from gluetune.config_checks import make_file_format
 from gluetune.file_formats import FileFormat
@@ -14,9 +15,11 @@ _PANEL = "How the file is written"
 
 
 def _option(name: str, flags: str) -> Any:
+    field = TrainConfig.model_fields[name]
     return typer.Option(
         flags,
-        help=TrainConfig.model_fields[name].description,
+        help=field.description,
+        metavar=None if name == "header" else metavar(name, field),
         rich_help_panel=_PANEL,
         show_default=False,
     )

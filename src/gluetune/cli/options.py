@@ -121,7 +121,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     option = typer.Option(
         f"{flag}/--no-{flag.removeprefix('--')}" if can_be_denied else flag,
         help=f"{field.description}{_default_words(field)}",
-        metavar=None if is_flag else _metavar(name, field),
+        metavar=None if is_flag else metavar(name, field),
         show_default=False,  # the parser's own is none: what is left out is left to TrainConfig
         rich_help_panel=_PANEL_OF[name],
     )
@@ -133,7 +133,8 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     )
 
 
-def _metavar(name: str, field: FieldInfo) -> str:
+def metavar(name: str, field: FieldInfo) -> str:
+    """Return what stands for the value of an option in its help."""
     if name == "set":
         return "NAME=VALUE"
     kinds = typing.get_args(field.annotation) or (field.annotation,)

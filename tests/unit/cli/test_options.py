@@ -65,7 +65,7 @@ OWN_VALUES = {
     "text": (" review", " review"),
     "text_pair": ("answer", "answer"),
     "label": ("a,b", ("a", "b")),
-    "format": ("tsv", "tsv"),
+    "format": ("TSV", "tsv"),
     "delimiter": ("tab", "\t"),
     "quoting": ("none", "none"),
     "columns": ('label,"a, b"', ("label", "a, b")),

@@ -21,11 +21,13 @@ from gluetune.data.rows.detection import Detected
 from gluetune.data.rows.dialect import Dialect
 from gluetune.data.rows.files import open_rows
 from gluetune.data.rows.packed import PACKED
-from gluetune.data.rows.row import Row
+from gluetune.data.rows.row import Row, RowReader
 from gluetune.errors import DataError
 
 LOOKED_AT = 1000
 """First rows of a file that are looked at."""
+_MOST_CHARACTERS = 2**22
+"""Of these rows in memory."""
 _PARTS = 8
 _PART = 2**15
 """Bytes behind them that are looked at in each further part of a file of lines."""
@@ -90,7 +92,7 @@ class FirstRows:
         with open_rows(path, detected.format, dialect=detected.dialect) as reader:
             names = reader.columns
         with open_rows(path, detected.format, wanted=names, dialect=detected.dialect) as reader:
-            rows = [row.values for row in islice(reader, LOOKED_AT) if isinstance(row, Row)]
+            rows = list(_beginning(reader))
         if len(rows) == LOOKED_AT and detected.dialect is not None:
             rows += _rows_further_on(path, detected.dialect, names)
         return cls(names, rows)
@@ -102,6 +104,17 @@ class FirstRows:
     def holds_objects(self, column: str) -> bool:
         """Whether a column has columns inside it."""
         return any(isinstance(value, dict) for value in self.values(column))
+
+
+def _beginning(reader: RowReader) -> Iterator[Mapping[str, Any]]:
+    """Yield the first rows, fewer where they are very long."""
+    characters = 0
+    for row in islice(reader, LOOKED_AT):
+        if isinstance(row, Row):
+            yield row.values
+            characters += sum(len(cell) for cell in row.values.values() if isinstance(cell, str))
+        if characters > _MOST_CHARACTERS:
+            return
 
 
 def _rows_further_on(

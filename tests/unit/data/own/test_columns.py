@@ -15,7 +15,9 @@ from gluetune.config_checks import make_config
 from gluetune.data.own.checking import check_files
 from gluetune.data.own.columns import FirstRows, FoundColumns, find_columns, row_in_place_of_names
 from gluetune.data.own.source import read_own
+from gluetune.data.rows.detection import detect
 from gluetune.errors import DataError
+from gluetune.file_formats import UNSTATED
 
 _WORDS = (
     *("the", "film", "was", "good", "and", "we", "laughed"),
@@ -179,6 +181,16 @@ def test_a_file_that_is_sorted_by_its_labels_is_looked_at_further_on(
     else:
         (finding,) = found.findings
         assert "--no-header --columns label,text" in finding.hint
+
+
+def test_very_long_rows_are_not_held(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    with path.open("w") as file:
+        file.write("text,label\n")
+        for n in range(30):
+            file.write(f"{'words and ' * 50_000}{n},{label(n)}\n")
+    first = FirstRows.of(path, detect(path, UNSTATED))
+    assert 5 < len(first.rows) < 15
 
 
 def test_one_name_with_a_comma_is_no_two_names(tmp_path: Path) -> None:
