@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gluetune.evaluation.predictor import Answer, Predictor, load
     from gluetune.exporting.onnx import export
     from gluetune.exports import ExportRecord
+    from gluetune.file_formats import FileFormat
     from gluetune.publishing.submission import Submission, submit
     from gluetune.publishing.suite_upload import push_suite
     from gluetune.publishing.upload import Pushed, push
@@ -65,6 +66,7 @@ _HOMES = {
     "CurvePoint": "gluetune.training.curve",
     "DataError": "gluetune.errors",
     "ExportRecord": "gluetune.exports",
+    "FileFormat": "gluetune.file_formats",
     "Finding": "gluetune.errors",
     "GLUE_TASKS": "gluetune.tasks",
     "GluetuneError": "gluetune.errors",
@@ -123,6 +125,7 @@ __all__ = [
     "DataError",
     "Diagnosis",
     "ExportRecord",
+    "FileFormat",
     "Finding",
     "GluetuneError",
     "HubError",

@@ -21,6 +21,15 @@ from pydantic import (
     model_validator,
 )
 
+from gluetune.file_formats import (
+    FileFormat,
+    Format,
+    Quoting,
+    delimiter_name,
+    delimiter_of,
+    join_names,
+    split_names,
+)
 from gluetune.files import write_text
 from gluetune.settings_files import dump_yaml
 from gluetune.tasks import is_task
@@ -36,12 +45,14 @@ Column = Annotated[str, StringConstraints(min_length=1)]
 """Name of a column, which may begin or end with a space."""
 
 
-def _listed(value: Any) -> Any:
-    """Read "a,b" as two names; a list is taken as it is."""
-    return value.split(",") if isinstance(value, str) else value
+Columns = Annotated[tuple[Column, ...], BeforeValidator(split_names)]
 
 
-Columns = Annotated[tuple[Column, ...], BeforeValidator(_listed)]
+def _lowered(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+Delimiter = Annotated[str, BeforeValidator(delimiter_of)]
 
 MACHINE_SETTINGS = frozenset(
     {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes"}
@@ -102,7 +113,31 @@ class TrainConfig(BaseModel):
     label: Columns | None = Field(
         None,
         description="Column of the label; for several labels an example also one column for each: "
-        "a,b,c. Default: label.",
+        'a,b,c. A name with a comma is quoted: "a, b". Default: label.',
+    )
+    format: Annotated[Format | None, BeforeValidator(_lowered)] = Field(
+        None, description="Format of the files. Default: what their names and content say."
+    )
+    delimiter: Delimiter | None = Field(
+        None,
+        description="The character between columns of CSV and TSV, or tab, semicolon, pipe. "
+        "Default: found by looking.",
+    )
+    quoting: Quoting = Field(
+        "auto",
+        description="What quotes in CSV and TSV are: minimal (around fields, doubled inside), "
+        "single (the same with single quotes), backslash (around fields, a backslash before those "
+        "inside), none (characters). auto is found by looking at the whole file, and said.",
+    )
+    header: bool | None = Field(
+        None,
+        description="Whether the first line of CSV and TSV names the columns. Default: it does, "
+        "unless `columns` names them.",
+    )
+    columns: Columns | None = Field(
+        None,
+        description="Names of the columns of a file without a header line, in order: label,text. "
+        'A name with a comma is quoted: label,"a, b".',
     )
     kind: Kind = Field(
         "auto",
@@ -245,6 +280,11 @@ class TrainConfig(BaseModel):
         return {**values, "task": own_name(str(source))} if source else values
 
     @property
+    def file_format(self) -> FileFormat:
+        """What is said of how the files are written."""
+        return FileFormat(self.format, self.delimiter, self.quoting, self.header, self.columns)
+
+    @property
     def is_own(self) -> bool:
         """Whether it trains on the user's own labelled text."""
         return self.train_file is not None or self.data_set is not None
@@ -272,6 +312,12 @@ class TrainConfig(BaseModel):
 FILE_SETTINGS = ("train_file", "validation_file", "test_file")
 """Settings that name a file of the user's own text."""
 
+FORMAT_SETTINGS = ("format", "delimiter", "quoting", "header", "columns")
+"""Settings that say how those files are written."""
+
+DEFAULT_COLUMNS = {"text": "text", "label": "label"}
+"""What columns are called where the user does not say it, by setting."""
+
 OWN_SETTINGS = (
     "validation_file",
     "test_file",
@@ -280,6 +326,7 @@ OWN_SETTINGS = (
     "text",
     "text_pair",
     "label",
+    *FORMAT_SETTINGS,
     "kind",
     "label_separator",
     "validation_fraction",
@@ -300,3 +347,15 @@ def own_name(source: str) -> str:
 def flag_of(field: str) -> str:
     """Return the command line's name of a field."""
     return "TASK" if field == "task" else f"--{field.replace('_', '-')}"
+
+
+def typed(field: str, value: Any) -> list[str]:
+    """Return a setting as words of the command line."""
+    flag = flag_of(field)
+    if value is True:
+        return [flag]
+    if value is False:
+        return [f"--no-{flag.removeprefix('--')}"]
+    if isinstance(value, tuple | list):
+        return [flag, join_names(value)]
+    return [flag, delimiter_name(value) if field == "delimiter" else str(value)]

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from gluetune.config import OWN_SETTINGS, TrainConfig, flag_of
 from gluetune.errors import ConfigurationError, Finding
+from gluetune.file_formats import FileFormat
 from gluetune.tasks import get_task, is_task
 
 _TEXT_FILE = re.compile(r"\.(csv|tsv|jsonl|ndjson|parquet|arrow)(\.gz|\.zst)?$")
@@ -48,6 +49,14 @@ def make_config(
     if config.is_own:
         return config
     return config.model_copy(update={"task": get_task(config.task).name})
+
+
+def make_file_format(settings: Mapping[str, Any]) -> FileFormat:
+    """Check settings that say how a file is written, and return them as one.
+
+    Raises ConfigurationError that lists every mistake.
+    """
+    return make_config({"train_file": "any", **settings}).file_format
 
 
 def _is_text_file(task: object) -> bool:

@@ -135,6 +135,47 @@ def test_every_later_verb_takes_it(own: Own, run: Run, tmp_path: Path) -> None:
         gluetune.submit(run.path)
 
 
+def test_later_verbs_read_files_as_the_run_does(own: Own, tmp_path: Path) -> None:
+    def rows(path: Path, between: str, header: str = "") -> Path:
+        lines = [f'{row["label"]}{between}{row["text"]} "so' for row in reviews(40)]
+        path.write_text("".join(f"{line}\n" for line in ([header] if header else []) + lines))
+        return path
+
+    train = rows(tmp_path / "train.tsv", "~")
+    how = {"delimiter": "~", "quoting": "none", "columns": "stars,review"}
+    run = own.train(train_file=str(train), **how)
+    kept = yaml.safe_load(run.folder.config.read_text())
+    assert kept["columns"] == ["stars", "review"]
+    assert (kept["delimiter"], kept["quoting"]) == ("~", "none")
+    again = gluetune.evaluate(run.path)
+    assert again.score == gluetune.evaluate(str(run.path), split="validation").score
+
+    same = rows(tmp_path / "same.tsv", "~")
+    other = rows(tmp_path / "other.txt", "\t", "stars\treview")
+    scores = [
+        gluetune.evaluate(run.path, data=str(same)).score,
+        gluetune.evaluate(run.path, data=str(other)).score,
+    ]
+    assert scores[0] == scores[1]
+    answered = typed(
+        *("evaluate", str(run.path), "--data", str(other), "--format", "tsv"),
+        *("--quoting", "none", "--header", "--json"),
+    )
+    assert json.loads(answered)["rows"] == {"validation": 40}
+    with pytest.raises(ConfigurationError, match="no file of your own text is evaluated"):
+        gluetune.evaluate(run.path, file_format=gluetune.FileFormat(delimiter=";"))
+
+    asked = tmp_path / "new.tsv"
+    asked.write_text('1~a film that is fine\n2~another "one\n')
+    typed(
+        *("predict", str(run.path), "--file", str(asked), "--output", str(tmp_path / "out.tsv")),
+        *("--columns", "id,review"),
+    )
+    head, *answers = (tmp_path / "out.tsv").read_text().splitlines()
+    assert head.startswith("id~review~label~score")
+    assert [line.split("~")[1] for line in answers] == ["a film that is fine", 'another "one']
+
+
 def test_a_search_scores_its_trials_on_whole_groups_of_train(own: Own) -> None:
     users = {f"{row['text']} again": number % 8 for number, row in enumerate(reviews(64))}
     rows = [

@@ -9,9 +9,10 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gluetune.config import TrainConfig, flag_of, own_name
+from gluetune.config import TrainConfig, flag_of, own_name, typed
 from gluetune.config_checks import make_config
 from gluetune.errors import ConfigurationError
+from gluetune.file_formats import join_names, split_names
 from gluetune.settings_files import parse_assignment, read_settings
 from gluetune.tasks import GLUE_TASKS
 
@@ -298,6 +299,11 @@ _OWN = {
     "split_seed": st.integers(0, 2**32 - 1),
     "group": st.none() | _TEXT | _WORDLIKE,
     "on_bad_row": st.sampled_from(["stop", "skip"]),
+    "format": st.none() | st.sampled_from(["csv", "tsv", "jsonl", "text"]),
+    "delimiter": st.none() | st.sampled_from(["\t", ";", "|", ",", " ", "~"]),
+    "quoting": st.sampled_from(["auto", "minimal", "single", "backslash", "none"]),
+    "header": st.none() | st.booleans(),
+    "columns": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
 }
 _OF_FILES = {name: st.none() | _TEXT for name in ("validation_file", "test_file")}
 _OF_HUB = {name: st.none() | _TEXT for name in ("train_split", "validation_split")}
@@ -327,6 +333,27 @@ def test_a_saved_configuration_reads_back_equal(tmp_path: Path, values: dict[str
     path = tmp_path / "config.yaml"
     config.save(path)
     assert make_config(read_settings(path)) == config
+
+
+@given(names=st.lists(_TEXT | _WORDLIKE | st.sampled_from(["a, b", '"', 'x"y', '"a"']), min_size=1))
+def test_names_that_are_typed_come_back(names: list[str]) -> None:
+    assert split_names(join_names(names)) == names
+    assert typed("columns", names) == ["--columns", join_names(names)]
+
+
+def test_settings_are_typed_as_the_parser_reads_them() -> None:
+    assert typed("header", False) == ["--no-header"]
+    assert typed("header", True) == ["--header"]
+    assert typed("delimiter", "\t") == ["--delimiter", "tab"]
+    assert typed("label", ("a, b", "c")) == ["--label", '"a, b","c"']
+    assert split_names("a,b") == ["a", "b"]
+    assert split_names('a"b,c') == ['a"b', "c"]
+
+
+@pytest.mark.parametrize("delimiter", ["", ";;", '"', "'", "\n", "column"])
+def test_a_delimiter_is_one_character(delimiter: str) -> None:
+    with pytest.raises(ConfigurationError, match="one character is needed"):
+        make_config({"train_file": "a.csv", "delimiter": delimiter})
 
 
 def test_the_round_trip_covers_every_field() -> None:

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gluetune.config import FILE_SETTINGS, TrainConfig, flag_of
+from gluetune.cli.file_options import ColumnNames, Delimiter, FormatName, Header, Quoting
+from gluetune.config import FILE_SETTINGS, TrainConfig, flag_of, typed
 from gluetune.visible_text import from_here, visible
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ def check(
     label: Annotated[
         str | None, typer.Option(help="Column of the label, or one for each: a,b,c.")
     ] = None,
+    file_format: FormatName = None,
+    delimiter: Delimiter = None,
+    quoting: Quoting = None,
+    header: Header = None,
+    columns: ColumnNames = None,
     kind: Annotated[str, typer.Option(help="auto, classes, number or labels.")] = "auto",
     label_separator: Annotated[
         str | None, typer.Option(help="What stands between the labels of one example.")
@@ -55,6 +61,11 @@ def check(
         "text": text,
         "text_pair": text_pair,
         "label": label,
+        "format": file_format,
+        "delimiter": delimiter,
+        "quoting": quoting,
+        "header": header,
+        "columns": columns,
         "kind": kind,
         "label_separator": label_separator,
         "group": group,
@@ -68,17 +79,18 @@ def check(
     _print(console, found)
     if not found.are_good:
         raise typer.Exit(2)
-    console.print(Text(f"\nNext:\n  {_training(files, said)}"), soft_wrap=True)
+    console.print(Text(f"\nNext:\n  {_training(files, {**said, **found.columns})}"), soft_wrap=True)
 
 
 def _training(files: list[Path], said: dict[str, Any]) -> str:
     """Return the command that trains on the files as they were checked."""
+    checked = TrainConfig.model_validate({"task": "checked", **said})
     words = ["gluetune", "train"]
     for setting, file in zip(FILE_SETTINGS, files, strict=False):
         words += [flag_of(setting), str(file)]
-    for name, value in said.items():
-        if value != TrainConfig.model_fields[name].default:
-            words += [flag_of(name), str(value)]
+    for name in said:
+        if (value := getattr(checked, name)) != TrainConfig.model_fields[name].default:
+            words += typed(name, value)
     return shlex.join(words)
 
 

@@ -23,6 +23,14 @@ from gluetune.cli.asking import (
     split_names,
 )
 from gluetune.cli.choices import one_of
+from gluetune.cli.file_options import (
+    ColumnNames,
+    Delimiter,
+    FormatName,
+    Header,
+    Quoting,
+    typed_format,
+)
 from gluetune.config import Precision
 from gluetune.errors import ConfigurationError
 from gluetune.files import write_text
@@ -41,6 +49,11 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option(help="As in training. Default: the run's own.")
     ] = None,
+    file_format: FormatName = None,
+    delimiter: Delimiter = None,
+    quoting: Quoting = None,
+    header: Header = None,
+    columns: ColumnNames = None,
     diagnostics: Annotated[
         Path | None,
         typer.Option(help="GLUE's labelled diagnostic-full.tsv: score an MNLI model on that."),
@@ -66,6 +79,7 @@ def evaluate(
         "revision": revision,
         "trust_remote_code": trust_remote_code,
     }
+    stated = typed_format(file_format, delimiter, quoting, header, columns)
     if diagnostics is not None:
         _check_alone(task, split, data)
         from gluetune.evaluation.diagnosing import diagnose
@@ -75,7 +89,7 @@ def evaluate(
         return
     from gluetune.evaluation.measuring import evaluate as measure
 
-    measured = measure(model, task=task, split=split, data=data, **settings)
+    measured = measure(model, task=task, split=split, data=data, file_format=stated, **settings)
     _print(_plain(measured, hardest), measured, as_json, output, hardest)
 
 

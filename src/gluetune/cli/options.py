@@ -114,13 +114,14 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
 
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
-    is_flag = field.annotation is bool
+    is_flag = field.annotation in (bool, bool | None)
     kind: Any = bool | None if is_flag else list[str] | None if name == "set" else str | None
     flag = flag_of(name)
+    can_be_denied = is_flag and field.default is not False
     option = typer.Option(
-        f"{flag}/--no-{flag.removeprefix('--')}" if field.default is True else flag,
+        f"{flag}/--no-{flag.removeprefix('--')}" if can_be_denied else flag,
         help=f"{field.description}{_default_words(field)}",
-        metavar=None if is_flag else _metavar(name, field),
+        metavar=None if is_flag else metavar(name, field),
         show_default=False,  # the parser's own is none: what is left out is left to TrainConfig
         rich_help_panel=_PANEL_OF[name],
     )
@@ -132,12 +133,15 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     )
 
 
-def _metavar(name: str, field: FieldInfo) -> str:
+def metavar(name: str, field: FieldInfo) -> str:
+    """Return what stands for the value of an option in its help."""
     if name == "set":
         return "NAME=VALUE"
     kinds = typing.get_args(field.annotation) or (field.annotation,)
-    if all(isinstance(kind, str) for kind in kinds):
-        return "|".join(kinds)
+    named = [kind for each in kinds for kind in typing.get_args(each) or (each,)]
+    words = [kind for kind in named if kind is not type(None)]
+    if all(isinstance(kind, str) for kind in words):
+        return "|".join(words)
     if float in kinds or int in kinds:
         return "NUMBER"
     return "TEXT"

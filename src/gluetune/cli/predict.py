@@ -24,6 +24,14 @@ from gluetune.cli.asking import (
     split_names,
 )
 from gluetune.cli.choices import one_of
+from gluetune.cli.file_options import (
+    ColumnNames,
+    Delimiter,
+    FormatName,
+    Header,
+    Quoting,
+    typed_format,
+)
 from gluetune.config import Precision
 from gluetune.errors import ConfigurationError
 from gluetune.visible_text import visible
@@ -54,9 +62,11 @@ def predict(
         str | None, typer.Option(help="Column of the text. Default: the task's, or 'text'.")
     ] = None,
     text_pair: Annotated[str | None, typer.Option(help="Column of a pair's second text.")] = None,
-    file_format: Annotated[
-        str | None, typer.Option("--format", help="csv, tsv, jsonl, json, parquet, arrow or text.")
-    ] = None,
+    file_format: FormatName = None,
+    delimiter: Delimiter = None,
+    quoting: Quoting = None,
+    header: Header = None,
+    columns: ColumnNames = None,
     on_error: Annotated[
         str, typer.Option(help="What a row that cannot be used does: stop, or skip (and be told).")
     ] = "stop",
@@ -76,6 +86,7 @@ def predict(
 ) -> None:
     """Ask a trained model about text: typed here, in a file, or on standard input."""
     _check_inputs(texts, file, output)
+    stated = typed_format(file_format, delimiter, quoting, header, columns)
     from gluetune.evaluation.backends import BackendName
     from gluetune.evaluation.predictor import load
 
@@ -97,7 +108,7 @@ def predict(
     options = {
         "text": text,
         "text_pair": text_pair,
-        "file_format": file_format,
+        "file_format": stated,
         "on_error": on_error,
         "prefix": prefix,
     }
@@ -162,6 +173,8 @@ def _answer_file(
         **options,
     )
     sys.stdout.buffer.flush()
+    for note in found.notes:
+        told.print(Text("note: ", "yellow").append(visible(note), ""), soft_wrap=True)
     for problem in found.problems:
         told.print(Text("left out: ", "yellow").append(problem, ""), soft_wrap=True)
     if found.skipped > len(found.problems):

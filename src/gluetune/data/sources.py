@@ -21,6 +21,7 @@ from gluetune.data.own.stored import BATCH
 from gluetune.data.sample_source import SAMPLE, SAMPLES, SampleSource
 from gluetune.data.sampling import hold_out
 from gluetune.errors import ConfigurationError, DataError
+from gluetune.file_formats import UNSTATED, FileFormat
 from gluetune.runs import Run
 from gluetune.tasks import TaskSpec
 
@@ -100,24 +101,44 @@ def _repeated(train: pa.Table, task: TaskSpec) -> npt.NDArray[np.int32] | None:
     return first if (first != np.arange(len(first))).any() else None
 
 
-def other_source(config: TrainConfig, task: TaskSpec, data: str) -> Source:
+def other_source(
+    config: TrainConfig, task: TaskSpec, data: str, file_format: FileFormat = UNSTATED
+) -> Source:
     """Return another source for the task of a run: for a task of the user's own, a file."""
     if not config.is_own:
+        _refuse_format(file_format)
         return open_source(data)
     path = Path(data).expanduser()
-    if not path.is_file():
+    if not path.is_file() and not path.is_dir():
         raise ConfigurationError(
             f"--data {data}: there is no such file, and '{task.name}' is your own text.",
             hint="Give a file with the same columns.",
         )
-    return OwnFile(config, task, path)
+    return OwnFile(config, task, path, file_format)
 
 
-def asked_source(run: Run | None, task: TaskSpec, data: str | None) -> Source:
-    """Return where a model is asked: a run's own data, unless others are named or another task."""
+def _refuse_format(file_format: FileFormat) -> None:
+    if file_format != UNSTATED:
+        raise ConfigurationError(
+            "How a file is written is said, and no file of your own text is evaluated.",
+            hint="Leave out --format, --delimiter, --quoting, --header and --columns; or for a "
+            "run on your own text type: --data FILE",
+        )
+
+
+def asked_source(
+    run: Run | None, task: TaskSpec, data: str | None, file_format: FileFormat = UNSTATED
+) -> Source:
+    """Return where a model is asked: a run's own data, unless others are named or another task.
+
+    `file_format` says how a file that `data` names is written.
+    """
     own = run is not None and run.task == task
+    if data is not None and run and own:
+        return other_source(run.config, task, data, file_format)
+    _refuse_format(file_format)
     if data is not None:
-        return other_source(run.config, task, data) if run and own else open_source(data)
+        return open_source(data)
     if run is None or run.record.data is None:
         return open_source(None)
     if not own:

@@ -20,7 +20,9 @@ def check_files(*files: Any, **settings: Any) -> CheckedFiles:
         files: The file to train on; after it, where there are, those to validate and to test on.
             Paths, pandas DataFrames, datasets.Dataset or pyarrow.Table.
         settings: The fields of TrainConfig that say how files are read: `text`, `text_pair`,
-            `label`, `kind`, `label_separator`, `group`, `validation_fraction`, `on_bad_row`, …
+            `label`, `format`, `delimiter`, `quoting`, `header`, `columns`, `kind`,
+            `label_separator`, `group`, `validation_fraction`, `on_bad_row`, … Columns of text and
+            label that are not named are found where that is plain.
             With `model` (and `revision`, `max_length`) its tokenizer counts texts that are too
             long, and tokens that it does not know; a training finds these tokens again.
 

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from gluetune.data.findings import SHOWN, nearest
-from gluetune.data.rows.files import Format, format_of, open_rows, writing_rows, written_as
-from gluetune.data.rows.row import BadRow, Row, RowReader
+from gluetune.data.own.columns import FirstRows
+from gluetune.data.own.headers import first_line_finding
+from gluetune.data.own.source import format_of_other
+from gluetune.data.rows.detection import Detected, detect, stated_dialect
+from gluetune.data.rows.files import format_of, open_rows, writing_rows, written_as
+from gluetune.data.rows.row import BadRow, Row, RowReader, repeated_columns
 from gluetune.errors import ConfigurationError, DataError, Finding
 from gluetune.evaluation.predictor import WINDOW, Answer, Predictor, Text, load
+from gluetune.file_formats import UNSTATED, FileFormat, Format
 from gluetune.files import write_atomically
 from gluetune.records import plural
 
@@ -60,6 +65,9 @@ class PredictedFile:
             f"({self.cut / self.rows:.1%}): {cut_advice(self.max_length, self.limit)}"
         )
 
+    notes: tuple[str, ...] = ()
+    """How the file was read, where its name does not say it."""
+
     @property
     def rows_per_second(self) -> float:
         """Of reading, answering and writing together."""
@@ -73,7 +81,7 @@ def predict(
     output: str | Path | BinaryIO,
     text: str | None = None,
     text_pair: str | None = None,
-    file_format: str | None = None,
+    file_format: str | FileFormat | None = None,
     on_error: OnError = "stop",
     prefix: str = "",
     progress: Callable[[PredictedFile], object] | None = None,
@@ -93,8 +101,9 @@ def predict(
         output: A file, which is whole or absent; or an open one, but for Parquet.
         text: Column of the text, or of the first of two. By default the task's, or `text`.
         text_pair: Column of the second text. By default the task's, or `text_pair`.
-        file_format: `csv`, `tsv`, `jsonl`, `json`, `parquet`, `arrow` or `text`, where the file's
-            name does not say it.
+        file_format: `csv`, `tsv`, `jsonl`, `json`, `parquet`, `arrow`, `fasttext`, `trec` or
+            `text`, where the file's name does not say it; or a FileFormat, for files with other
+            delimiters, quotes or no header line. Output of the same delimiter has a header line.
         on_error: Whether a row that cannot be used stops the work, or is reported and left out.
         prefix: Stands before the names of the new columns.
         progress: Called after every window with what was done so far.
@@ -108,16 +117,63 @@ def predict(
         raise ConfigurationError(f"--on-error {on_error}: there are stop and skip.")
     source = Path(file) if isinstance(file, str | Path) else file
     target = Path(output) if isinstance(output, str | Path) else output
-    kind = format_of(source, file_format)
-    _check_output(source, target, written_as(kind))
+    stated = _stated(file_format)
+    found = _detected(source, stated)
+    _check_output(source, target, written_as(found.format))
     predictor = model if isinstance(model, Predictor) else load(model, **settings)
-    with open_rows(source, kind, _line_columns(predictor)) as reader:
+    if isinstance(source, Path):
+        as_run = _as_run(predictor, source, stated)
+        if as_run != stated:
+            found = detect(source, as_run, labelled=False)
+        _check_first_line(source, found, predictor, text, stated)
+    with open_rows(source, found.format, _line_columns(predictor), dialect=found.dialect) as reader:
+        if repeated := repeated_columns(reader, reader.columns):
+            raise DataError.of(repeated)  # rows are written by the names of their columns
         columns = _text_columns(predictor, reader, text, text_pair)
-        answering = _Answering(predictor, written_as(kind), prefix)
+        answering = _Answering(predictor, written_as(found.format), prefix)
         new = tuple(answering.sample)
         _check_free(reader, new, prefix)
         rows = _Rows(reader, columns, new, on_error)
-        return _write(rows, answering, target, progress)
+        return _write(rows, answering, target, progress, found.notes)
+
+
+def _stated(file_format: str | FileFormat | None) -> FileFormat:
+    if isinstance(file_format, FileFormat):
+        return file_format
+    if file_format is None:
+        return UNSTATED
+    return FileFormat(format_of(Path(), file_format))
+
+
+def _as_run(predictor: Predictor, path: Path, stated: FileFormat) -> FileFormat:
+    """Return how a file is written: as a run's own, but that its columns may be others."""
+    run = predictor.opened.run
+    if run is None:
+        return stated
+    own = format_of_other(run.config, path, UNSTATED)
+    return stated.over(replace(own, header=None, columns=None))
+
+
+def _check_first_line(
+    path: Path, found: Detected, predictor: Predictor, text: str | None, stated: FileFormat
+) -> None:
+    """Refuse a first line that is a row by its looks, where nobody says that it is none."""
+    if found.dialect is None or not found.dialect.header or stated.header:
+        return
+    given = (text,) if text is not None else _line_columns(predictor)
+    finding = first_line_finding(path, FirstRows.of(path, found), given, given[0])
+    if finding is not None:
+        raise DataError.of([finding])
+
+
+def _detected(source: Path | BinaryIO, stated: FileFormat) -> Detected:
+    """Return what a file is; a stream cannot be looked at, and is what is said of it."""
+    if isinstance(source, Path):
+        return detect(source, stated, labelled=False)
+    kind = format_of(source, stated.format)
+    if stated.format is None and stated != UNSTATED:
+        kind = "tsv" if stated.delimiter == "\t" else "csv"
+    return Detected(kind, stated_dialect(kind, stated) if kind in ("csv", "tsv") else None)
 
 
 def cut_advice(max_length: int | None, limit: int | None) -> str:
@@ -239,6 +295,7 @@ def _write(
     answering: _Answering,
     target: Path | BinaryIO,
     progress: Callable[[PredictedFile], object] | None,
+    notes: tuple[str, ...],
 ) -> PredictedFile:
     """Answer all rows and write them to `target`."""
     begin = time.monotonic()
@@ -246,6 +303,7 @@ def _write(
     done = PredictedFile(
         target if isinstance(target, Path) else None,
         problems=rows.problems,
+        notes=notes,
         max_length=answering.max_length,
         limit=answering.limit,
     )

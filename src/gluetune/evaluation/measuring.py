@@ -14,6 +14,7 @@ from gluetune.errors import ConfigurationError
 from gluetune.evaluation.kept_answers import keep_answers
 from gluetune.evaluation.opening import OpenedModel, Settings, open_model
 from gluetune.evaluation.scoring import score_predictions, score_record
+from gluetune.file_formats import UNSTATED, FileFormat
 from gluetune.metrics import majority_baseline
 from gluetune.predictions import Predictions, kept_name
 from gluetune.records import ScoreRecord
@@ -57,6 +58,7 @@ def evaluate(
     task: str | None = None,
     split: str | None = None,
     data: str | None = None,
+    file_format: FileFormat = UNSTATED,
     precision: Precision = "auto",
     batch_size: int | None = None,
     threads: int | None = None,
@@ -73,6 +75,7 @@ def evaluate(
         split: One split; all validation splits by default (MNLI has two).
         data: Where the data are; a run's own by default, else as in training. For a run on text
             of your own, another file with the same columns.
+        file_format: How that file is written, where it is otherwise than the run's own files.
         precision, batch_size, threads, max_length: A run's own by default, so that its predictions
             come out as in training, to the bit on the same machine.
         label_order: Class names of the model's outputs, by id, where it names none.
@@ -100,7 +103,7 @@ def evaluate(
             hint="Type for instance: --task mnli",
         )
     spec = opened.task
-    source = asked_source(opened.run, spec, data)
+    source = asked_source(opened.run, spec, data, file_format)
     names = (split,) if split is not None else spec.validation_splits
     tables = {name: source.read(spec, name) for name in names}
     found = opened.predict(spec, tables)

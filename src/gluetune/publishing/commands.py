@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from gluetune.config import FILE_SETTINGS, TrainConfig, flag_of
+from gluetune.config import FILE_SETTINGS, TrainConfig, flag_of, typed
 from gluetune.data.hub_source import HUB_REPOSITORY
 from gluetune.data.sample_source import SAMPLES
 from gluetune.publishing.local_paths import LocalPaths, is_local
@@ -55,13 +55,7 @@ def _flag(name: str, value: Any, paths: LocalPaths) -> list[str]:
         return [
             word for key, each in value.items() for word in (flag, f"{key}={_typed(each, paths)}")
         ]
-    if value is True:
-        return [flag]
-    if value is False:
-        return [f"--no-{flag.removeprefix('--')}"]
-    if isinstance(value, tuple):
-        return [flag, ",".join(value)]
-    return [flag, str(value)]
+    return typed(name, value)
 
 
 def _typed(value: Any, paths: LocalPaths) -> str:

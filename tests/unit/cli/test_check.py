@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,35 @@ def test_texts_that_the_tokenizer_does_not_know_are_told_with_a_remedy(tmp_path:
     assert "unknown to" not in typed(path)[1]
     known = write_csv(tmp_path / "en.csv", reviews())
     assert "unknown to" not in typed(known, "--model", model)[1]
+
+
+def test_a_file_is_checked_as_it_is_typed_to_be_and_trained_on_so(tmp_path: Path) -> None:
+    path = tmp_path / "my rows"
+    path.write_text("".join(f"{'ab'[n % 2]}\tfilm {n} is so, they say\n" for n in range(40)))
+    code, told = typed(path)
+    assert code == 2
+    assert "its first line looks like a row, not like names of columns" in told
+    advised = re.search(r"Type: (--no-header --columns \S+);", told)
+    assert advised is not None
+    code, told = typed(path, *advised[1].split())
+    assert code == 0, told
+    assert "train 36, validation 4" in told
+    assert told.endswith(f"train --train-file '{path}' --no-header --columns label,text")
+    words = ("--format", "tsv", "--delimiter", "tab", "--quoting", "none", *advised[1].split())
+    code, told = typed(path, *words)
+    assert code == 0, told
+    assert told.endswith(
+        "--format tsv --delimiter tab --quoting none --no-header --columns label,text"
+    )
+
+
+def test_columns_that_are_found_are_typed_next(tmp_path: Path) -> None:
+    rows = [{"my review": row["text"], "what, then": row["label"]} for row in reviews()]
+    code, told = typed(write_csv(tmp_path / "n.csv", rows))
+    assert code == 0, told
+    assert "--text is taken to be 'my review'." in told
+    next_words = re.search(r"Next: gluetune train (.*)", told)
+    assert next_words is not None
+    words = shlex.split(next_words[1])
+    assert words[2:] == ["--text", "my review", "--label", '"what, then"']
+    assert typed(words[1], *words[2:])[0] == 0

@@ -65,6 +65,10 @@ OWN_VALUES = {
     "text": (" review", " review"),
     "text_pair": ("answer", "answer"),
     "label": ("a,b", ("a", "b")),
+    "format": ("TSV", "tsv"),
+    "delimiter": ("tab", "\t"),
+    "quoting": ("none", "none"),
+    "columns": ('label,"a, b"', ("label", "a, b")),
     "kind": ("number", "number"),
     "label_separator": (";", ";"),
     "validation_fraction": ("0.2", 0.2),
@@ -119,12 +123,15 @@ def test_a_value_typed_arrives_in_the_config(name: str) -> None:
 
 def test_the_values_cover_all_but_switches_and_the_output() -> None:
     switches = {
-        name for name, field in TrainConfig.model_fields.items() if field.annotation is bool
+        name
+        for name, field in TrainConfig.model_fields.items()
+        if field.annotation in (bool, bool | None)
     }
-    assert switches == {"new_head", "trust_remote_code", "compact_vocabulary"}
+    assert switches == {"new_head", "trust_remote_code", "compact_vocabulary", "header"}
     assert set(VALUES) == set(TrainConfig.model_fields) - switches - {"task", "output"}
-    every = ("--new-head", "--trust-remote-code", "--compact-vocabulary")
+    every = ("--new-head", "--trust-remote-code", "--compact-vocabulary", "--header")
     assert given(*every) == dict.fromkeys(switches, True)
+    assert given("--no-header") == {"header": False}
     assert given("--no-compact-vocabulary") == {"compact_vocabulary": False}
     assert given() == {}
 

@@ -17,6 +17,7 @@ from gluetune.errors import ConfigurationError, DataError
 from gluetune.evaluation import file_predictions
 from gluetune.evaluation.file_predictions import PredictedFile, predict
 from gluetune.evaluation.predictor import Predictor, load
+from gluetune.file_formats import FileFormat
 
 TEXTS = ["a b c", "d", "a a a a a a a", "b, c", 'say "e"', "f\ng"]
 
@@ -235,3 +236,52 @@ def test_the_texts_of_pairs_are_counted_as_pairs(pairs: Predictor) -> None:
     lines = ("a " * 300 + "\tb\n" + "a\tb\n" + "a\t" + "b " * 300 + "\n").encode()
     found = predict(pairs, io.BytesIO(lines), output=io.BytesIO())
     assert (found.rows, found.cut) == (3, 2)
+
+
+def test_a_file_of_another_dialect_comes_out_in_it(predictor: Predictor, tmp_path: Path) -> None:
+    lines = [f'{n};{text}, "yes" or no' for n, text in enumerate(("a b", "c", "a c b"))]
+    (tmp_path / "in.csv").write_text("".join(f"{line}\n" for line in ["id;text", *lines]))
+    found = predict(predictor, tmp_path / "in.csv", output=tmp_path / "out.csv")
+    assert any("';' between its columns" in note for note in found.notes)
+    head, *written = (tmp_path / "out.csv").read_text().splitlines()
+    assert head.startswith("id;text;label;score")
+    assert [";".join(line.split(";")[:2]) for line in written] == lines
+
+
+@pytest.mark.parametrize("as_stream", [False, True])
+def test_a_file_without_a_header_line_is_named(
+    predictor: Predictor, tmp_path: Path, as_stream: bool
+) -> None:
+    path = tmp_path / "in.tsv"
+    path.write_text('1\ta "b\n2\t"c\n3\td e"\n')
+    stated = FileFormat("tsv", quoting="none", columns=("id", "text"))
+    out = tmp_path / "out.tsv"
+    if as_stream:
+        with path.open("rb") as file, out.open("wb") as written:
+            predict(predictor, file, output=written, file_format=stated)
+    else:
+        predict(predictor, path, output=out, file_format=stated)
+    head, *rows = out.read_text().splitlines()
+    assert head.startswith("id\ttext\tlabel\tscore")
+    assert [row.split("\t")[1] for row in rows] == ['a "b', '"c', 'd e"']
+
+
+def test_no_row_is_swallowed_on_a_stream(predictor: Predictor, tmp_path: Path) -> None:
+    content = b'id\ttext\n1\t"We shall see\n2\tsaid the clerk"\n'
+    with pytest.raises(DataError, match="opens a quote that line 3 closes"):
+        predict(predictor, io.BytesIO(content), output=io.BytesIO(), file_format="tsv")
+
+
+def test_no_first_row_is_lost_and_no_column_that_shares_its_name(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    path = tmp_path / "in.tsv"
+    path.write_text("".join(f"{'ab'[n % 2]}\tit is so, say they all {n}\n" for n in range(20)))
+    with pytest.raises(DataError, match="--no-header --columns label,sentence"):
+        predict(predictor, path, output=tmp_path / "out.tsv")
+    with pytest.raises(DataError, match="--no-header --columns label,text"):
+        predict(predictor, path, output=tmp_path / "out.tsv", text="it is so, say they all 0")
+    path.write_text("text\tmore\tmore\na\tb\tc\n")
+    with pytest.raises(DataError, match="has 2 columns called 'more'"):
+        predict(predictor, path, output=tmp_path / "out.tsv")
+    assert not (tmp_path / "out.tsv").exists()

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gluetune.config import FILE_SETTINGS, TrainConfig
+from gluetune.config import DEFAULT_COLUMNS, FILE_SETTINGS, TrainConfig, flag_of
 from gluetune.config_checks import make_config
+from gluetune.data.own.columns import FirstRows, find_columns, row_in_place_of_names
 from gluetune.data.own.frames import as_file
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.source import OwnTask, read_own
+from gluetune.data.rows.detection import detect
 from gluetune.data.tables import label_array
-from gluetune.errors import ConfigurationError, DataError, Finding
+from gluetune.errors import ConfigurationError, DataError, Finding, GluetuneError
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class CheckedFiles:
     """Training examples by class or label; empty for numbers."""
     title: str = ""
     """What the task is."""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that name the columns which were found; empty where the user names them."""
 
     @property
     def are_good(self) -> bool:
@@ -58,8 +62,8 @@ def check_files(
         name: as_file(str(file) if isinstance(file, Path) else file, name)
         for name, file in zip(FILE_SETTINGS, files, strict=False)
     }
-    config = make_config({**named, **settings})
     problems = Problems()
+    config, found = _with_columns(make_config({**named, **settings}), problems)
     try:
         own = read_own(config, problems=problems)
     except DataError as error:
@@ -71,7 +75,33 @@ def check_files(
         {split: len(table) for split, table in own.tables.items()},
         _balance(own),
         own.task.title,
+        found,
     )
+
+
+def _with_columns(config: TrainConfig, problems: Problems) -> tuple[TrainConfig, Mapping[str, Any]]:
+    """Name the columns of text and label that the user does not, where the file makes it plain."""
+    assert config.train_file is not None, "files are checked"
+    if config.text is not None and config.label is not None:
+        return config, {}
+    path = Path(config.train_file).expanduser().resolve()
+    try:
+        first = FirstRows.of(path, detect(path, config.file_format))
+    except GluetuneError:
+        return config, {}  # which reading it says again
+    if config.file_format.header is None and row_in_place_of_names(first):
+        return config, {}
+    found = {
+        name: column
+        for name, column in find_columns(first).settings().items()
+        if getattr(config, name) is None and column != DEFAULT_COLUMNS.get(name)
+    }
+    if config.text is not None:
+        found.pop("text_pair", None)
+    for name, column in found.items():
+        problems.remark(f"{path}: {flag_of(name)} is taken to be '{column}'.")
+    settings = {name: (each,) if name == "label" else each for name, each in found.items()}
+    return make_config({**config.model_dump(exclude_unset=True), **settings}), settings
 
 
 def _balance(own: OwnTask) -> dict[str, int]:

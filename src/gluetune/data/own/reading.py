@@ -7,7 +7,6 @@ larger than memory. Nothing is decided here about what the labels mean.
 from __future__ import annotations
 
 import re
-import shlex
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,15 +17,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gluetune.data.findings import nearest, nearest_of
 from gluetune.data.own.cells import CellType, cell, is_yes
 from gluetune.data.own.encodings import looks_like
+from gluetune.data.own.headers import column_findings
 from gluetune.data.own.label_lists import listed
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.stored import BATCH, Stored, store
-from gluetune.data.rows.files import format_of, open_rows
+from gluetune.data.rows.detection import detect
+from gluetune.data.rows.files import open_rows
 from gluetune.data.rows.row import BadRow, Row, RowReader
 from gluetune.errors import GluetuneError, StorageError
+from gluetune.file_formats import UNSTATED, FileFormat
 
 _LARGE = 2**25
 """Characters from which fewer rows are taken at once."""
@@ -42,6 +43,8 @@ class Wanted:
     separator: str | None = None
     are_sets: bool = False
     """Whether a cell of text may be a list of labels."""
+    file_format: FileFormat = UNSTATED
+    """What is said of how the files are written."""
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -182,22 +185,6 @@ class _MissingColumnsError(Exception):
     """A file has not all columns, which has been told."""
 
 
-def _check_columns(reader: RowReader, wanted: Wanted, problems: Problems) -> bool:
-    missing = [name for name in wanted.all if name not in reader.columns]
-    listed = ", ".join(reader.columns) or "none"
-    for name in missing:
-        flag = (
-            "--text" if name in wanted.texts else "--label" if name in wanted.labels else "--group"
-        )
-        near = nearest_of(name, reader.columns)
-        typed = "COLUMN" if near is None or len(wanted.labels) > 1 else shlex.quote(near)
-        problems.add(
-            f"{reader.name} has no column '{name}'. Its columns: {listed}.",
-            f"{nearest(name, reader.columns)}Type: {flag} {typed}",
-        )
-    return not missing
-
-
 class _Reading:
     """Files on their way to the disk, and what is learnt of them."""
 
@@ -222,8 +209,15 @@ class _Reading:
         batch = _Batch(self.schema)
         for path in paths:
             self.path = path
-            with open_rows(path, format_of(path), wanted=self.wanted.all) as reader:
-                if not _check_columns(reader, self.wanted, self.problems):
+            found = detect(path, self.wanted.file_format)
+            for note in found.notes:
+                self.problems.remark(note)
+            with open_rows(
+                path, found.format, wanted=self.wanted.all, dialect=found.dialect
+            ) as reader:
+                if wrong := column_findings(path, found, reader, self.wanted):
+                    for finding in wrong:
+                        self.problems.add(finding.message, finding.hint)
                     raise _MissingColumnsError
                 self._take_names(reader)
                 part = Part(reader.name, reader.separator, self._lines)
@@ -237,14 +231,21 @@ class _Reading:
             yield batch.record()
 
     def _rows(self, reader: RowReader, part: Part) -> Iterator[tuple[Any, ...]]:
+        has_wrong_quotes = False
         for row in reader:
             self._lines = part.before + row.line
             values = _checked(row._replace(line=self._lines), self.wanted, self.types)
             if isinstance(values, BadRow):
                 place, problem = part.place(values.line), values.problem
                 self.problems.add_row(reader.name, place, _kind(problem), problem)
+                has_wrong_quotes |= re.match(_WRONG_QUOTE, problem) is not None
             else:
                 yield values
+        if has_wrong_quotes and self.wanted.file_format.quoting == "auto":
+            self.problems.remark(
+                f"{reader.name}: if its quotes are characters and not around fields, type: "
+                "--quoting none"
+            )
 
     def _take_names(self, reader: RowReader) -> None:
         names = _class_names(reader, self.wanted)
@@ -321,11 +322,12 @@ def _from_columns(
     return given, "list", ""
 
 
+_WRONG_QUOTE = r"has a quote inside|has text behind the closing quote|opens a quote"
 _KINDS = (
     ("is not UTF-8", "rows that are not UTF-8"),
     ("holds a NUL", "rows that hold a NUL"),
     (
-        r"has (\d+ fields?, the header|a quote inside field|text behind the closing quote)",
+        r"has (\d+ fields?, the (header|first row)|a quote inside|text behind the closing quote)",
         "rows with too few or too many fields, or a wrong quote",
     ),
     ("opens a quote", "rows with a wrong quote"),

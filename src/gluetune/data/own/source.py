@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gluetune.config import TrainConfig
+from gluetune.config import DEFAULT_COLUMNS, TrainConfig
 from gluetune.data.own.digests import digests, first_rows, text_keys
 from gluetune.data.own.kinds import Labels, label_counts, resolve_labels
 from gluetune.data.own.labelling import class_ids, label_column, label_matrices, usable
@@ -26,13 +26,12 @@ from gluetune.data.own.splitting import held_out, other_share, rarest_labels, st
 from gluetune.data.splits import require_split
 from gluetune.data.tables import canonical_schema, with_notes
 from gluetune.errors import ConfigurationError, DataError
+from gluetune.file_formats import UNSTATED, FileFormat
 from gluetune.tasks import TaskSpec
 
 TRAIN, VALIDATION, TEST, TUNING = "train", "validation", "test", "tuning"
 _TUNED_SHARE = 0.1
 """Of the rows to train on that are kept out to tune the thresholds of several labels."""
-_TEXT, _LABEL = "text", "label"
-"""What columns are called where the user does not say it."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,15 @@ class OwnSource:
 class OwnFile:
     """One more labelled file for a task of the user's own, as a source of a single split."""
 
-    def __init__(self, config: TrainConfig, task: TaskSpec, path: Path) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        task: TaskSpec,
+        path: Path,
+        file_format: FileFormat = UNSTATED,
+    ) -> None:
         self._config = config
+        self._file_format = format_of_other(config, path, file_format)
         self._path = path
         self._task = task
         self.name = str(path.resolve())
@@ -100,13 +106,23 @@ class OwnFile:
         """Return the rows of the file, whatever the split is called. Raises DataError."""
         problems = Problems()
         labels = labels_of(task)
-        rows = read_rows(self._path, _wanted(self._config), problems)
+        wanted = replace(_wanted(self._config), file_format=self._file_format)
+        rows = read_rows(self._path, wanted, problems)
         kept = None if rows is None else usable(rows, labels, problems, known_from="the model")
         skip = self._config.on_bad_row == "skip"
         problems.raise_any(skip=skip)
         if kept is None or not len(kept):
             raise DataError(f"{self.name} holds no row that can be used.")
         return with_notes(_canonical(kept, labels, task), problems.notes())
+
+
+def format_of_other(config: TrainConfig, path: Path, stated: FileFormat) -> FileFormat:
+    """Return how another file than a run's own is written: as they are, if it is called so.
+
+    What is `stated` of it wins.
+    """
+    named = config.train_file is not None and Path(config.train_file).suffix == path.suffix
+    return stated.over(config.file_format if named else UNSTATED)
 
 
 def labels_of(task: TaskSpec) -> Labels:
@@ -166,17 +182,17 @@ def _name(config: TrainConfig) -> str:
 
 
 def _wanted(config: TrainConfig) -> Wanted:
-    texts: tuple[str, ...] = (config.text or _TEXT,)
+    texts: tuple[str, ...] = (config.text or DEFAULT_COLUMNS["text"],)
     if config.text_pair is not None:
         texts = (*texts, config.text_pair)
-    labels = config.label or (_LABEL,)
+    labels = config.label or (DEFAULT_COLUMNS["label"],)
     twice = [name for name in (*texts, *labels) if (*texts, *labels).count(name) > 1]
     if twice:
         raise ConfigurationError(
             f"The column '{twice[0]}' is given twice.", hint="Give --text and --label one each."
         )
     are_sets = config.kind == "labels" or config.label_separator is not None
-    return Wanted(texts, labels, config.group, config.label_separator, are_sets)
+    return Wanted(texts, labels, config.group, config.label_separator, are_sets, config.file_format)
 
 
 def _files(config: TrainConfig, problems: Problems) -> Mapping[str, Sequence[Path]]:

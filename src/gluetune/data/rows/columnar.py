@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from gluetune.data.rows.nested import NestedValues, nested_names
 from gluetune.data.rows.row import BadRow, Row
 from gluetune.errors import DataError
 
@@ -18,8 +19,8 @@ ROWS_AT_ONCE = 4096
 class ColumnarReader:
     """The rows of a file whose schema and batches are at hand.
 
-    They have the values of the columns `wanted`; of the text columns, unless it is given. Raises
-    DataError when a column has no name of its own.
+    They have the values of the columns `wanted`; of the text columns, unless it is given. Columns
+    that share a name have none.
     """
 
     separator = ", row "
@@ -33,15 +34,9 @@ class ColumnarReader:
     ) -> None:
         self.name = name
         self.schema = schema
-        self.columns = tuple(schema.names)
+        self.columns = (*schema.names, *_inner_names(schema))
         self._batches = batches
         self._wanted = wanted
-        repeated = sorted({column for column in self.columns if self.columns.count(column) > 1})
-        if repeated:
-            raise DataError(
-                f"{name} has {self.columns.count(repeated[0])} columns called '{repeated[0]}'.",
-                hint="Give every column a name of its own.",
-            )
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         """Yield every row. Raises DataError where the file is damaged."""
@@ -63,7 +58,7 @@ class ColumnarReader:
             ) from error
 
 
-class BatchValues(dict[str, Any]):
+class BatchValues(NestedValues):
     """Some columns of a row, and where in which batch the row stands with all its columns."""
 
     def __init__(self, values: Mapping[str, Any], batch: pa.RecordBatch, position: int) -> None:
@@ -77,8 +72,37 @@ def _given_columns(schema: pa.Schema, wanted: Collection[str] | None) -> list[st
     return [
         field.name
         for field in schema
-        if (_is_text(field.type) if wanted is None else field.name in wanted)
+        if (_holds_text(field.type) if wanted is None else _is_wanted(field.name, wanted))
+        and schema.names.count(field.name) == 1
     ]
+
+
+def _inner_names(schema: pa.Schema) -> Iterator[str]:
+    """Yield the names of values inside objects, by their path."""
+    for field in schema:
+        inner = {field.name: _fields(field.type)}
+        yield from (name for name in nested_names(inner) if name != field.name)
+
+
+def _fields(kind: pa.DataType) -> Any:
+    import pyarrow as pa
+
+    if not pa.types.is_struct(kind):
+        return None
+    return {kind[number].name: _fields(kind[number].type) for number in range(kind.num_fields)}
+
+
+def _is_wanted(name: str, wanted: Collection[str]) -> bool:
+    """Whether a column is wanted, or a value inside it."""
+    return name in wanted or any(each.startswith(f"{name}.") for each in wanted)
+
+
+def _holds_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return any(_holds_text(kind[number].type) for number in range(kind.num_fields))
+    return _is_text(kind)
 
 
 def _is_text(kind: pa.DataType) -> bool:

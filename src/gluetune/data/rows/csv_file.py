@@ -1,7 +1,6 @@
-"""CSV as RFC 4180 has it: commas, double quotes, a header line; strict, and every value as text.
+"""Delimited text: CSV as RFC 4180 has it, and its relatives; strict, and every value as text.
 
-TSV is the same with tabs, as spreadsheets and pandas write it, but that a quote in the middle of a
-field is a character: there it can mean nothing else.
+A `Dialect` says the delimiter, the quotes, and whether there is a header line.
 
 "NA" and "007" stay what they are. The standard library's reader takes quotes in the middle of a
 field, short rows and NULs without a word, and cannot go on behind a quote that is never closed:
@@ -15,31 +14,39 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+from gluetune.data.rows.dialect import COMMAS, Dialect
 from gluetune.data.rows.lines import Line, read_lines
 from gluetune.data.rows.row import BadRow, Row
-from gluetune.errors import DataError
+from gluetune.errors import ConfigurationError, DataError
 
 LONGEST_ROW = 2**20
 """Characters of a row that spans lines. A quote that is open for longer was never closed."""
 
-_QUOTED = re.compile(r'"([^"]*+(?:""[^"]*+)*+)"')  # possessive: half of a "" closes nothing
-
 
 class CsvReader:
-    """A CSV file, opened. Raises DataError when its header line cannot be read."""
+    """A file of delimited text, opened. Raises DataError when its header line cannot be read.
+
+    With `pedantic` a quote in the middle of a field is a mistake whatever the delimiter.
+    """
 
     separator = ":"
 
-    def __init__(self, file: BinaryIO, name: str, delimiter: str = ",") -> None:
+    def __init__(
+        self, file: BinaryIO, name: str, dialect: Dialect = COMMAS, *, pedantic: bool = False
+    ) -> None:
         self.name = name
-        self._delimiter = delimiter
+        self.dialect = dialect
+        self._inner_quotes = dialect.allows_inner_quotes and not (pedantic and dialect.quote == '"')
         self._lines = read_lines(file)
         self._again: deque[Line] = deque()
-        self.columns = self._header()
+        self._joined: list[Line] = []
+        """Lines that the last row took besides its first."""
+        self._width = 0
+        self.columns = self._header() if dialect.header else self._columns_without_header()
+        self._width = len(self.columns)
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         """Yield every row; empty lines at the end of the file are none."""
-        width = len(self.columns)
         empty: list[int] = []
         while (line := self._next()) is not None:
             if line.text is not None and not line.text.strip("\r"):
@@ -50,120 +57,196 @@ class CsvReader:
             cells = self._cells(line)
             if isinstance(cells, BadRow):
                 yield cells
-            elif len(cells) != width:
-                yield BadRow(line.number, f"has {_fields(len(cells))}, the header {width}")
+            elif len(cells) != self._width:
+                named = "the header" if self.dialect.header else "the first row"
+                yield BadRow(line.number, f"has {_fields(len(cells))}, {named} {self._width}")
             else:
                 yield Row(line.number, dict(zip(self.columns, cells, strict=True)))
 
     def _header(self) -> tuple[str, ...]:
+        _, cells = self._first("Its first line must name the columns.")
+        names = (*cells, *[""] * self.dialect.surplus)
+        return self._renamed(names)
+
+    def _columns_without_header(self) -> tuple[str, ...]:
+        """Return the names that are given, or numbers; the first line is read again as a row."""
+        line, cells = self._first("There is no row in it.")
+        self._again.extendleft(reversed([line, *self._joined]))
+        return self._renamed([f"column_{number}" for number in range(1, len(cells) + 1)])
+
+    def _renamed(self, found: Sequence[str]) -> tuple[str, ...]:
+        names = self.dialect.columns
+        if names is None:
+            return tuple(found)
+        if len(found) - self.dialect.surplus == len(names):
+            return (*names, *[""] * self.dialect.surplus)
+        if len(found) != len(names):
+            raise DataError(
+                f"{self.name}:1 has {_fields(len(found))}, and --columns names {len(names)}: "
+                f"{', '.join(names)}.",
+                hint="Name every column, in the order of the file.",
+            )
+        return names
+
+    def _first(self, why: str) -> tuple[Line, list[str]]:
         line = self._next()
         if line is None:
-            raise DataError(f"{self.name} is empty.", hint="Its first line must name the columns.")
+            raise DataError(f"{self.name} is empty.", hint=why)
         cells = self._cells(line)
         if isinstance(cells, BadRow):
             raise DataError(
                 f"{self.name}:{cells.line} {cells.problem}.",
                 hint="Save the file as UTF-8 text whose first line names the columns.",
             )
-        repeated = sorted({cell for cell in cells if cells.count(cell) > 1})
-        if repeated:
-            raise DataError(
-                f"{self.name}:1 has {cells.count(repeated[0])} columns called '{repeated[0]}'.",
-                hint="Give every column a name of its own.",
-            )
-        return tuple(cells)
+        return line, cells
 
     def _next(self) -> Line | None:
         return self._again.popleft() if self._again else next(self._lines, None)
 
     def _cells(self, line: Line) -> list[str] | BadRow:
-        """Return the fields of the row that begins on `line`, reading on where a quote is open."""
+        """Return the fields of the row that begins on `line`, reading on where a quote is open.
+
+        Of a row that is none only its first line is gone: the others are read again.
+        """
+        self._joined = []
         if line.text is None:
             return BadRow(line.number, line.problem)
-        text, taken = line.text, list[Line]()
-        while True:
-            try:
-                return _split(text.removesuffix("\r"), self._delimiter)
-            except _OpenQuoteError:
-                more = self._until_quote(text, taken)
-            except ValueError as error:
-                self._again.extendleft(reversed(taken))
-                return BadRow(line.number, str(error))
-            if more is None:
-                self._again.extendleft(reversed(taken))
-                return BadRow(line.number, "opens a quote that is not closed")
-            text = more
+        problem = ""
+        try:
+            fields = _Fields(self.dialect, self._inner_quotes)
+            if not (fields.feed(line.text) or self._close(fields, len(line.text))):
+                problem = "opens a quote that is not closed"
+        except ValueError as error:
+            problem = str(error)
+        if not problem and self._joins_rows(line):
+            problem = (
+                f"opens a quote that line {self._joined[-1].number} closes, and each of these "
+                "lines is a row by itself"
+            )
+        if not problem:
+            return fields.cells
+        self._again.extendleft(reversed(self._joined))
+        return BadRow(line.number, problem)
 
-    def _until_quote(self, text: str, taken: list[Line]) -> str | None:
-        """Add lines to `text` up to the next with a quote; None where none can close it."""
-        parts, length = [text], len(text)
+    def _close(self, fields: _Fields, length: int) -> bool:
+        """Read on until the row is whole. False where its quote is not closed."""
         while (line := self._next()) is not None:
-            taken.append(line)
+            self._joined.append(line)
             if line.text is None:
-                return None
-            parts.append(line.text)
+                return False
             length += len(line.text) + 1
             if length > LONGEST_ROW:
-                return None
-            if '"' in line.text:
-                return "\n".join(parts)
-        return None
+                return False
+            if fields.feed(line.text):
+                return True
+        return False
+
+    def _joins_rows(self, line: Line) -> bool:
+        """Whether the row took lines of which each has as many fields as a row, but for quotes."""
+        if self.dialect.joins_rows or not self._joined or self._width < 2:
+            return False
+        texts = [each.text or "" for each in (line, *self._joined)]
+        return all(text.count(self.dialect.delimiter) + 1 == self._width for text in texts)
 
 
 class CsvWriter:
-    """Writes rows as CSV, lines ending in LF, quotes only where they are needed."""
+    """Writes rows as delimited text, lines ending in LF, quotes only where they are needed."""
 
-    def __init__(self, file: BinaryIO, columns: Sequence[str], delimiter: str = ",") -> None:
+    def __init__(self, file: BinaryIO, columns: Sequence[str], dialect: Dialect = COMMAS) -> None:
         self._file = file
-        self._delimiter = delimiter
-        self._needs_quotes = re.compile(rf'["{delimiter}\r\n]')
+        self._dialect = dialect
+        special = re.escape(f"{dialect.quote or ''}{dialect.delimiter}")
+        self._special = re.compile(f"[{special}\r\n]")
         self._columns = columns
-        self._put(columns)
+        if dialect.header:
+            self._put(columns)
 
     def write(self, row: Row, more: Mapping[str, Any]) -> None:
-        """Write one row."""
+        """Write one row. Raises ConfigurationError where it cannot be written without quotes."""
         values = {**row.values, **more}
         self._put([values.get(column) for column in self._columns])
 
     def _put(self, cells: Sequence[Any]) -> None:
-        line = self._delimiter.join(map(self._cell, cells)) or '""'  # an empty line were no row
+        line = self._dialect.delimiter.join(map(self._cell, cells))
+        if not line and (quote := self._dialect.quote):
+            line = quote * 2  # an empty line were no row
         self._file.write(f"{line}\n".encode())
 
     def _cell(self, value: Any) -> str:
         text = "" if value is None else str(value)
-        return '"' + text.replace('"', '""') + '"' if self._needs_quotes.search(text) else text
+        if not self._special.search(text):
+            return text
+        quote = self._dialect.quote
+        if quote is not None:
+            return quote + self._escaped(text, quote) + quote
+        if "\n" in text or self._dialect.delimiter in text:
+            raise ConfigurationError(
+                f"{text!r:.60} cannot be written into a file without quotes.",
+                hint="Read and write one with quotes: --quoting minimal",
+            )
+        return text
+
+    def _escaped(self, text: str, quote: str) -> str:
+        if self._dialect.quoting == "backslash":
+            return re.sub(r'(["\\])', r"\\\1", text)
+        return text.replace(quote, quote * 2)
 
 
-class _OpenQuoteError(ValueError):
-    """A quoted field does not end in the text at hand."""
+class _Fields:
+    """The fields of one row, which is given a line at a time: each is gone through once."""
 
+    def __init__(self, dialect: Dialect, inner_quotes: bool) -> None:
+        self.cells: list[str] = []
+        self._dialect = dialect
+        self._quote = dialect.quote
+        self._inner_quotes = inner_quotes
+        self._open: list[str] | None = None
+        """Lines of the field whose quote is open."""
 
-def _split(text: str, delimiter: str) -> list[str]:
-    """Return the fields of a whole row. Raises ValueError that says what is wrong."""
-    if '"' not in text:
-        return text.split(delimiter)
-    cells: list[str] = []
-    start = 0
-    while True:
-        if text.startswith('"', start):
-            found = _QUOTED.match(text, start)
-            if found is None:
-                raise _OpenQuoteError
-            cells.append(found[1].replace('""', '"'))
-            end = found.end()
-            if end < len(text) and text[end] != delimiter:
-                raise ValueError(f"has text behind the closing quote of field {len(cells)}")
-        else:
-            end = text.find(delimiter, start)
-            end = len(text) if end < 0 else end
-            cells.append(text[start:end])
-            if delimiter == "," and '"' in cells[-1]:
-                raise ValueError(
-                    f"has a quote inside field {len(cells)}, which does not begin with one"
-                )
-        if end == len(text):
-            return cells
-        start = end + 1
+    def feed(self, line: str) -> bool:
+        """Take one more line, and return whether the row is whole.
+
+        Raises ValueError that says what is wrong with it.
+        """
+        text = line.removesuffix("\r")
+        if self._open is None and (self._quote is None or self._quote not in text):
+            self.cells = text.split(self._dialect.delimiter)
+            return True
+        at = 0
+        while (end := self._field(text, at)) is not None:
+            if end == len(text):
+                return True
+            at = end + 1
+        assert self._open is not None, "a field that has no end is open"
+        self._open[-1] += line[len(text) :]
+        return False
+
+    def _field(self, text: str, at: int) -> int | None:
+        """Take the field at a place, and return where it ends; None where it is still open."""
+        if self._open is None:
+            if self._quote is None or not text.startswith(self._quote, at):
+                return self._plain(text, at)
+            self._open, at = [], at + 1
+        found = self._dialect.closing.match(text, at)
+        if found is None:
+            self._open.append(text[at:])
+            return None
+        self.cells.append(self._dialect.unescaped("\n".join([*self._open, found[1]])))
+        self._open = None
+        end = found.end()
+        if end < len(text) and text[end] != self._dialect.delimiter:
+            raise ValueError(f"has text behind the closing quote of field {len(self.cells)}")
+        return end
+
+    def _plain(self, text: str, at: int) -> int:
+        end = text.find(self._dialect.delimiter, at)
+        end = len(text) if end < 0 else end
+        self.cells.append(text[at:end])
+        if not self._inner_quotes and self._quote is not None and self._quote in self.cells[-1]:
+            raise ValueError(
+                f"has a quote inside field {len(self.cells)}, which does not begin with one"
+            )
+        return end
 
 
 def _fields(count: int) -> str:

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, BinaryIO, get_args
 
 from gluetune.data.rows.arrow_file import ArrowReader
 from gluetune.data.rows.columnar import ColumnarReader
 from gluetune.data.rows.csv_file import CsvReader, CsvWriter
+from gluetune.data.rows.dialect import COMMAS, TABS, Dialect
 from gluetune.data.rows.json_file import JsonLinesReader, JsonLinesWriter, JsonReader
+from gluetune.data.rows.label_first import PREFIX, LabelFirstReader, has_several_labels
 from gluetune.data.rows.packed import PACKED, packing, unpacked, unpacked_copy
 from gluetune.data.rows.parquet_file import ParquetReader, ParquetWriter
 from gluetune.data.rows.row import RowReader, RowWriter
 from gluetune.data.rows.text_file import TextReader
 from gluetune.errors import ConfigurationError, DataError
-
-Format = Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "text"]
+from gluetune.file_formats import Format as Format
 
 _FORMATS: tuple[Format, ...] = get_args(Format)
 _ENDINGS: dict[str, Format] = {
@@ -38,7 +40,13 @@ LABELLED_ENDINGS = (
     *(end for end, kind in _ENDINGS.items() if kind not in ("parquet", "text")),
 )
 """Endings of files whose rows have columns; Parquet, which says what is in it, first."""
-_WRITTEN_AS: dict[Format, Format] = {"text": "jsonl", "json": "jsonl", "arrow": "parquet"}
+_WRITTEN_AS: dict[Format, Format] = {
+    "text": "jsonl",
+    "fasttext": "jsonl",
+    "trec": "jsonl",
+    "json": "jsonl",
+    "arrow": "parquet",
+}
 """Formats whose rows are written in another: lines of text have no room for a second column, a list
 is not whole before its end, and one writer of columns with types is enough."""
 
@@ -57,8 +65,7 @@ def format_of(file: Path | BinaryIO, stated: str | None = None) -> Format:
         )
     if not isinstance(file, Path):
         return "text"
-    plain = Path(file.stem) if file.suffix.lower() in PACKED else file
-    found = _ENDINGS.get(plain.suffix.lower())
+    found = named_format(file)
     if found is None:
         raise ConfigurationError(
             f"{file}: its name does not say what it holds.",
@@ -66,6 +73,12 @@ def format_of(file: Path | BinaryIO, stated: str | None = None) -> Format:
             f"Or type --format {', '.join(_FORMATS)}.",
         )
     return found
+
+
+def named_format(path: Path) -> Format | None:
+    """Return the format that the end of a name says, None where it says none."""
+    plain = Path(path.stem) if path.suffix.lower() in PACKED else path
+    return _ENDINGS.get(plain.suffix.lower())
 
 
 def written_as(kind: Format) -> Format:
@@ -79,9 +92,11 @@ def open_rows(
     kind: Format,
     text_columns: tuple[str, ...] = ("text",),
     wanted: Collection[str] | None = None,
+    dialect: Dialect | None = None,
 ) -> Iterator[RowReader]:
     """Open a file of rows, or standard input, for reading; plain lines are rows of `text_columns`.
 
+    `dialect` is of delimited text: by default commas, or in TSV tabs.
     Of columns with types the values of those `wanted` are read; the texts, unless it is given.
     Raises DataError for a file that cannot be opened or whose header is wrong, ConfigurationError
     for Parquet and Arrow from a stream.
@@ -91,7 +106,7 @@ def open_rows(
             raise ConfigurationError(
                 f"{kind.capitalize()} cannot be read from a stream: give --file FILE."
             )
-        yield _stream_reader(file, "standard input", kind, text_columns)
+        yield _stream_reader(file, "standard input", kind, text_columns, dialect)
         return
     with ExitStack() as opened:
         try:
@@ -106,7 +121,8 @@ def open_rows(
             yield reader(plain, str(file), wanted)
         else:
             stream = opened.enter_context(unpacked(raw, file))
-            yield _stream_reader(stream, str(file), kind, text_columns)
+            several = kind == "fasttext" and _has_several_labels(file)
+            yield _stream_reader(stream, str(file), kind, text_columns, dialect, several=several)
 
 
 @contextmanager
@@ -124,10 +140,11 @@ def writing_rows(
     where all else lies.
     """
     columns = (*reader.columns, *sample)
+    dialect = reader.dialect if isinstance(reader, CsvReader) else None
     if not isinstance(file, Path):
         if kind == "parquet":
             raise ConfigurationError("Parquet cannot be written to a stream: give --output FILE.")
-        yield _stream_writer(file, kind, columns)
+        yield _stream_writer(file, kind, columns, dialect)
     elif isinstance(reader, ColumnarReader):
         parquet = ParquetWriter(file, reader.schema, sample)
         try:
@@ -136,20 +153,37 @@ def writing_rows(
             parquet.close()
     else:
         with file.open("wb") as opened, packing(opened, packed) as stream:
-            yield _stream_writer(stream, kind, columns)
+            yield _stream_writer(stream, kind, columns, dialect)
+
+
+def _has_several_labels(path: Path) -> bool:
+    with path.open("rb") as raw, unpacked(raw, path) as stream:
+        return has_several_labels(stream)
 
 
 def _stream_reader(
-    file: BinaryIO, name: str, kind: Format, text_columns: tuple[str, ...]
+    file: BinaryIO,
+    name: str,
+    kind: Format,
+    text_columns: tuple[str, ...],
+    dialect: Dialect | None,
+    *,
+    several: bool = False,
 ) -> RowReader:
     if kind == "text":
         return TextReader(file, name, text_columns)
     if kind in ("csv", "tsv"):
-        return CsvReader(file, name, "," if kind == "csv" else "\t")
+        return CsvReader(file, name, dialect or (COMMAS if kind == "csv" else TABS))
+    if kind in ("fasttext", "trec"):
+        return LabelFirstReader(file, name, PREFIX if kind == "fasttext" else "", several=several)
     return JsonReader(file, name) if kind == "json" else JsonLinesReader(file, name)
 
 
-def _stream_writer(file: BinaryIO, kind: Format, columns: tuple[str, ...]) -> RowWriter:
+def _stream_writer(
+    file: BinaryIO, kind: Format, columns: tuple[str, ...], dialect: Dialect | None
+) -> RowWriter:
     if kind in ("csv", "tsv"):
-        return CsvWriter(file, columns, "," if kind == "csv" else "\t")
+        read = dialect or (COMMAS if kind == "csv" else TABS)
+        # The new columns need names, whether or not the old ones stood in the file.
+        return CsvWriter(file, columns, replace(read, header=True))
     return JsonLinesWriter(file)

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from gluetune.data.rows.json_list import JsonList
 from gluetune.data.rows.lines import read_lines
+from gluetune.data.rows.nested import NestedValues, nested_names
 from gluetune.data.rows.row import BadRow, Row
 
 
@@ -24,7 +25,7 @@ class JsonLinesReader:
         for row in self._rows:
             self._ahead.append(row)
             if isinstance(row, Row):
-                self.columns = tuple(row.values)
+                self.columns = tuple(nested_names(row.values))
                 break
 
     def __iter__(self) -> Iterator[Row | BadRow]:
@@ -87,7 +88,8 @@ def _row(number: int, text: str) -> Row | BadRow:
         return BadRow(number, f"holds {_kind(values)}, not an object")
     if "\\ud" in text.lower() and not _is_unicode(values):
         return BadRow(number, "holds half of a surrogate pair, which is no character")
-    return Row(number, values)
+    is_nested = any(type(value) is dict for value in values.values())
+    return Row(number, NestedValues(values) if is_nested else values)
 
 
 def _is_unicode(values: Mapping[str, Any]) -> bool:

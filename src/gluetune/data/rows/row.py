@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
+
+from gluetune.errors import Finding
 
 
 class Row(NamedTuple):
@@ -26,7 +28,10 @@ class RowReader(Protocol):
     name: str
     """What to call it in messages."""
     columns: tuple[str, ...]
-    """Names of the columns, in order. JSON lines have those of their first row."""
+    """Names of the columns, in order. JSON lines have those of their first row.
+
+    Several may have one name: a row's value is then that of one of them (`repeated_columns`).
+    """
     separator: str
     """What stands between name and line in a message: `file.csv:7`, `file.parquet, row 7`."""
 
@@ -39,3 +44,16 @@ class RowWriter(Protocol):
 
     def write(self, row: Row, more: Mapping[str, Any]) -> None:
         """Write one row as it was read, then the values of new columns by name."""
+
+
+def repeated_columns(reader: RowReader, wanted: Collection[str]) -> list[Finding]:
+    """Return a finding for each column of `wanted` whose name others have too."""
+    place = f"{reader.name}:1" if reader.separator == ":" else reader.name
+    return [
+        Finding(
+            f"{place} has {count} columns called '{name}'.",
+            "Give every column a name of its own.",
+        )
+        for name in dict.fromkeys(wanted)
+        if (count := reader.columns.count(name)) > 1
+    ]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gluetune.data.rows import csv_file
 from gluetune.data.rows.csv_file import LONGEST_ROW, CsvReader, CsvWriter
-from gluetune.data.rows.row import BadRow, Row
+from gluetune.data.rows.row import BadRow, Row, repeated_columns
 from gluetune.errors import DataError
 
 TEXTS = st.text(
@@ -109,6 +110,49 @@ def test_bytes_that_are_not_utf_8_are_named_by_their_place() -> None:
     assert found == [(2, "is not UTF-8: byte 0xe9 at position 6")]
 
 
+def fed(content: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return the characters that go through the parser while a file is read."""
+    counted = [0]
+    feed = csv_file._Fields.feed
+
+    def counting(fields: csv_file._Fields, line: str) -> bool:
+        counted[0] += len(line)
+        return feed(fields, line)
+
+    monkeypatch.setattr(csv_file._Fields, "feed", counting)
+    read(content)
+    return counted[0]
+
+
+@pytest.mark.parametrize(
+    ("first", "repeated"),
+    [
+        ('"', '""'),  # open to the end, each line with a quote that closes nothing
+        ('x,"', 'y""""z'),
+        ('"a', "b"),
+        ('"', '"""'),  # every line opens what the next one closes
+        ('"', '",x"'),
+        ("x,y", '1,"open'),
+        ('"', '"",""'),
+    ],
+)
+def test_each_line_goes_through_the_parser_a_few_times_at_most(
+    first: str, repeated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = f"a,b\n{first}\n{f'{repeated}{chr(10)}' * 4000}".encode()
+    assert 0 < fed(content, monkeypatch) <= 3 * len(content)
+
+
+def test_names_that_repeat_are_read_on_and_known() -> None:
+    reader = CsvReader(io.BytesIO(b"a,,,b,b\n1,,,2,3\n"), "f.csv")
+    assert reader.columns == ("a", "", "", "b", "b")
+    (row,) = reader
+    assert isinstance(row, Row)
+    assert row.values["a"] == "1"
+    (finding,) = repeated_columns(reader, ["a", "b"])
+    assert finding.message == "f.csv:1 has 2 columns called 'b'."
+
+
 def test_an_open_quote_does_not_read_the_rest_of_a_large_file() -> None:
     longer = "x,y\n" * (LONGEST_ROW // 4 + 10)
     found = read(f'a,b\n1,"open\n{longer}')
@@ -124,7 +168,6 @@ def test_empty_lines_at_the_end_are_no_rows_and_a_byte_order_mark_is_no_text() -
     ("content", "message"),
     [
         (b"", "f.csv is empty"),
-        (b"a,a\n1,2\n", "f.csv:1 has 2 columns called 'a'"),
         (b"\xff\xfea\0", "f.csv:1 is not UTF-8"),
         (b'a,"b\n', "f.csv:1 opens a quote that is not closed"),
     ],

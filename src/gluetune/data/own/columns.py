@@ -1,0 +1,291 @@
+"""Which columns of a file hold text and label, and whether its first line names them at all.
+
+Names say it where they are usual ones; else the first rows, where one column is long and varied and
+one short and repeated. In doubt nothing is taken.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from os import SEEK_END
+from pathlib import Path
+from typing import Any
+
+from gluetune.data.own.cells import NUMBER
+from gluetune.data.rows.csv_file import CsvReader
+from gluetune.data.rows.detection import Detected
+from gluetune.data.rows.dialect import Dialect
+from gluetune.data.rows.files import open_rows
+from gluetune.data.rows.packed import PACKED
+from gluetune.data.rows.row import Row, RowReader
+from gluetune.errors import DataError
+
+LOOKED_AT = 1000
+"""First rows of a file that are looked at."""
+_MOST_CHARACTERS = 2**22
+"""Of these rows in memory."""
+_PARTS = 8
+_PART = 2**15
+"""Bytes behind them that are looked at in each further part of a file of lines."""
+_ROWS = 10
+"""Rows from which their values decide on a column."""
+_TEXT_NAMES = frozenset(
+    (
+        *("text", "sentence", "review", "comment", "message", "tweet", "body", "content"),
+        *("document", "utterance", "query", "question", "sms", "post", "title", "headline"),
+        *("description", "abstract", "article", "sentence1", "text1"),
+    )
+)
+_LABEL_NAMES = frozenset(
+    (
+        *("label", "labels", "sentiment", "category", "class", "target", "stars", "rating"),
+        *("intent", "topic", "emotion", "polarity", "gold_label", "tag", "tags", "categories"),
+        *("emotions", "score", "verdict", "airline_sentiment"),
+    )
+)
+_PAIRS = (
+    ("text", "text_pair"),
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+)
+_LETTERS = 0.6
+"""Share of letters in a text: a date, a number or an address has fewer."""
+_EASTERN = "\u0e00"
+"""Thai, and what is behind it: Chinese, Japanese."""
+_MOST_LABELS = 200
+_WORDS_OF_A_SENTENCE = 5
+_LONG = 60
+"""Characters from which a cell with a space in it is no name."""
+
+
+@dataclass(frozen=True)
+class FoundColumns:
+    """The columns that hold text and label, as far as that is plain."""
+
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+
+    def settings(self) -> dict[str, str]:
+        """Return them as settings."""
+        found = {"text": self.text, "text_pair": self.text_pair, "label": self.label}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class FirstRows:
+    """The beginning of a file: names of its columns, and rows."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, path: Path, detected: Detected) -> FirstRows:
+        """Read the beginning of a file. Raises DataError."""
+        with open_rows(path, detected.format, dialect=detected.dialect) as reader:
+            names = reader.columns
+        with open_rows(path, detected.format, wanted=names, dialect=detected.dialect) as reader:
+            rows = list(_beginning(reader))
+        if len(rows) == LOOKED_AT and detected.dialect is not None:
+            rows += _rows_further_on(path, detected.dialect, names)
+        return cls(names, rows)
+
+    def values(self, column: str) -> list[Any]:
+        """Return what stands in a column."""
+        return [row.get(column) for row in self.rows]
+
+    def holds_objects(self, column: str) -> bool:
+        """Whether a column has columns inside it."""
+        return any(isinstance(value, dict) for value in self.values(column))
+
+
+def _beginning(reader: RowReader) -> Iterator[Mapping[str, Any]]:
+    """Yield the first rows, fewer where they are very long."""
+    characters = 0
+    for row in islice(reader, LOOKED_AT):
+        if isinstance(row, Row):
+            yield row.values
+            characters += sum(len(cell) for cell in row.values.values() if isinstance(cell, str))
+        if characters > _MOST_CHARACTERS:
+            return
+
+
+def _rows_further_on(
+    path: Path, dialect: Dialect, names: tuple[str, ...]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield rows from the middle and the end of a file: it may be sorted by its labels."""
+    if path.suffix.lower() in PACKED:
+        return
+    plain = replace(dialect, header=False, columns=names, surplus=0)
+    with path.open("rb") as file:
+        size = file.seek(0, SEEK_END)
+        for part in range(1, _PARTS):
+            file.seek(size * part // _PARTS)
+            file.readline(_PART)
+            lines = file.read(_PART).rpartition(b"\n")[0]
+            try:
+                reader = CsvReader(io.BytesIO(lines), str(path), plain)
+            except DataError:
+                continue  # this part begins inside a field
+            yield from (row.values for row in reader if isinstance(row, Row))
+
+
+def find_columns(first: FirstRows) -> FoundColumns:
+    """Return the columns that plainly hold text and label."""
+    # Of a value inside an object its own name counts: the text of review.body is a body.
+    named = {name: name.strip().lower().rpartition(".")[2] for name in first.columns}
+    once = {
+        name: low
+        for name, low in named.items()
+        if name.strip() and first.columns.count(name) == 1 and not first.holds_objects(name)
+    }
+    for pair in _PAIRS:
+        found = [name for part in pair for name, low in once.items() if low == part]
+        if len(found) == 2:
+            return FoundColumns(found[0], found[1], _label(first, once, found))
+    text = _one_named(once, _TEXT_NAMES, "text")
+    if text is not None and not _may_be_text(first.values(text)):
+        text = None
+    label = _label(first, once, [] if text is None else [text])
+    if text is None:
+        text = _only(name for name in once if name != label and _is_text(first.values(name)))
+    return FoundColumns(text, None, label)
+
+
+def _label(first: FirstRows, columns: Mapping[str, str], texts: Sequence[str]) -> str | None:
+    others = {name: low for name, low in columns.items() if name not in texts}
+    named = _one_named(others, _LABEL_NAMES, "label")
+    if named is not None or any(low in _LABEL_NAMES for low in others.values()):
+        return named  # or several of these names: which one is for the user to say
+    return _only(name for name in others if _is_label(first.values(name)))
+
+
+def _one_named(columns: Mapping[str, str], usual: Collection[str], plainest: str) -> str | None:
+    found = [name for name, low in columns.items() if low in usual]
+    plain = [name for name in found if columns[name] == plainest]
+    return plain[0] if len(plain) == 1 else _only(found)
+
+
+def _only(names: Iterable[str]) -> str | None:
+    found = list(names)
+    return found[0] if len(found) == 1 else None
+
+
+def _texts(values: Sequence[Any]) -> list[str]:
+    return [value for value in values if isinstance(value, str) and value.strip()]
+
+
+def _may_be_text(values: Sequence[Any]) -> bool:
+    """Whether the values are text at all: a column called `sentence` may hold its number."""
+    texts = _texts(values)
+    return not values or (len(texts) > 0 and not all(NUMBER.fullmatch(text) for text in texts))
+
+
+def _is_text(values: Sequence[Any]) -> bool:
+    """Whether nearly all of the values are there, several words long, and differ."""
+    texts = _texts(values)
+    if len(values) < _ROWS or len(texts) < 0.9 * len(values):
+        return False
+    words = sum(len(text.split()) for text in texts) / len(texts)
+    marks = [mark for text in texts for mark in text if not mark.isspace()]
+    letters = sum(mark.isalpha() for mark in marks) / len(marks)
+    differ = len(set(texts)) / len(texts) > 0.5
+    return differ and letters >= _LETTERS and (words >= 3 or _is_spaceless(texts))
+
+
+def _is_spaceless(texts: Sequence[str]) -> bool:
+    """Whether the texts are of a script that puts no spaces between words."""
+    found = sum(" " not in text and any(mark >= _EASTERN for mark in text) for text in texts)
+    return found > 0.5 * len(texts) and sum(map(len, texts)) >= 6 * len(texts)
+
+
+def _is_label(values: Sequence[Any]) -> bool:
+    """Whether the values are a few short ones that are repeated."""
+    cells = [str(value) for value in values if value is not None and str(value).strip()]
+    if len(values) < _ROWS or len(cells) < 0.9 * len(values):
+        return False
+    if any(isinstance(value, list | dict | float) for value in values):
+        return False
+    long = sum(map(len, cells)) / len(cells)
+    return 2 <= len(set(cells)) <= min(len(cells) / 3, _MOST_LABELS) and long < 30
+
+
+# The first line ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FirstLine:
+    """Why the first line of a file looks like a row, and whether it can be nothing else."""
+
+    reason: str
+    is_certain: bool
+
+
+def row_in_place_of_names(first: FirstRows) -> FirstLine | None:
+    """Return why the first line is a row by its looks; None where it may name the columns."""
+    names = first.columns
+    usual = {*_TEXT_NAMES, *_LABEL_NAMES, *(part for pair in _PAIRS for part in pair)}
+    if not first.rows or any(name.strip().lower() in usual for name in names):
+        return None
+    numbers = [name for name in names if name.strip()]
+    if numbers == [str(number) for number in range(len(numbers))]:
+        return None  # the names that pandas gives, the first column may be its index
+    for found in (_recurring(first), _number(first)):
+        if found:
+            return FirstLine(found, True)
+    sentence = next((name for name in names if _is_sentence(name)), None)
+    return FirstLine(f"'{sentence:.60}' is a sentence", False) if sentence is not None else None
+
+
+def _recurring(first: FirstRows) -> str:
+    """Say which name is the label of rows too."""
+    for name in first.columns:
+        if not name.strip() or first.columns.count(name) > 1:
+            continue
+        values = first.values(name)
+        count = sum(value == name for value in values)
+        if count > 1 and len(set(map(str, values))) <= max(2, len(values) / 2):
+            return f"'{name:.60}' is a value of {count:,} rows too"
+    return ""
+
+
+def _number(first: FirstRows) -> str:
+    """Say which name is a number above numbers, beside a sentence."""
+    if not any(map(_is_sentence, first.columns)):
+        return ""
+    for name in first.columns:
+        if NUMBER.fullmatch(name.strip()) and first.columns.count(name) == 1:
+            cells = _texts(first.values(name))
+            if cells and all(NUMBER.fullmatch(cell.strip()) for cell in cells):
+                return f"'{name}' is a number, as in the rows below it"
+    return ""
+
+
+def _is_sentence(name: str) -> bool:
+    words = re.findall(r"\w+", name)
+    return len(words) >= _WORDS_OF_A_SENTENCE or (len(name) >= _LONG and " " in name)
+
+
+def names_to_give(first: FirstRows, text: str, label: str) -> tuple[str, ...]:
+    """Return names for the columns of a file without a header line: text and label if plain."""
+    numbers = [str(number) for number in range(len(first.columns))]
+    rows = [dict(zip(numbers, _cells(row, first.columns), strict=True)) for row in first.rows]
+    found = find_columns(FirstRows(tuple(numbers), rows))
+    given = {found.text: text, found.label: label}
+    names = [given.get(number, f"column_{int(number) + 1}") for number in numbers]
+    while len(names) > 1 and not first.columns[len(names) - 1].strip():
+        if any(str(row[numbers[len(names) - 1]] or "").strip() for row in rows):
+            break
+        names.pop()  # an empty column at the end needs no name
+    return tuple(names)
+
+
+def _cells(row: Mapping[str, Any], columns: Sequence[str]) -> Iterator[Any]:
+    return (row.get(name) for name in columns)

@@ -1,0 +1,91 @@
+"""Whether a file has the columns that are asked for, and what to type where it has not."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gluetune.data.findings import nearest, nearest_of
+from gluetune.data.own.columns import (
+    FirstRows,
+    find_columns,
+    names_to_give,
+    row_in_place_of_names,
+)
+from gluetune.data.rows.detection import Detected
+from gluetune.data.rows.row import RowReader, repeated_columns
+from gluetune.errors import Finding
+from gluetune.file_formats import join_names
+
+if TYPE_CHECKING:
+    from gluetune.data.own.reading import Wanted
+
+
+def column_findings(
+    path: Path, detected: Detected, reader: RowReader, wanted: Wanted
+) -> list[Finding]:
+    """Return what is wrong with the columns of a file."""
+    dialect = detected.dialect
+    if dialect is not None and dialect.header and not wanted.file_format.header:
+        first = FirstRows.of(path, detected)
+        line = first_line_finding(path, first, wanted.all, wanted.texts[0], wanted.labels[0])
+        if line is not None:
+            return [line]
+    missing = [name for name in wanted.all if name not in reader.columns]
+    if (joined := ",".join(wanted.labels)) in reader.columns and {*wanted.labels} <= {*missing}:
+        typed = shlex.quote(join_names([joined]))
+        return [
+            Finding(
+                f"{reader.name} has one column '{joined}', and --label is read as "
+                f"{len(wanted.labels)} names.",
+                f"Type: --label {typed}",
+            )
+        ]
+    repeated = repeated_columns(reader, wanted.all)
+    return [*repeated, *_missing_findings(path, detected, reader, wanted, missing)]
+
+
+def first_line_finding(
+    path: Path, first: FirstRows, wanted: Sequence[str], text: str, label: str = "label"
+) -> Finding | None:
+    """Return a finding for a first line that is a row by its looks; `wanted` are names in use."""
+    line = row_in_place_of_names(first)
+    if line is None or (not line.is_certain and {*wanted} <= {*first.columns}):
+        return None
+    # A cell of the first line that was typed as a name is no name for the column.
+    text = text if text not in first.columns else "text"
+    label = label if label not in first.columns else "label"
+    names = join_names(names_to_give(first, text, label))
+    return Finding(
+        f"{path}: its first line looks like a row, not like names of columns: {line.reason}.",
+        f"Type: --no-header --columns {shlex.quote(names)}; or, if it names the columns: --header",
+    )
+
+
+def _missing_findings(
+    path: Path, detected: Detected, reader: RowReader, wanted: Wanted, missing: Sequence[str]
+) -> Iterator[Finding]:
+    if not missing:
+        return
+    found = find_columns(FirstRows.of(path, detected))
+    plain = {"--text": found.text, "--label": found.label, "--group": None}
+    for name in missing:
+        flag = (
+            "--text" if name in wanted.texts else "--label" if name in wanted.labels else "--group"
+        )
+        near = nearest_of(name, reader.columns)
+        likely = plain[flag] if near is None and plain[flag] not in wanted.all else near
+        typed = "COLUMN"
+        if likely is not None and len(wanted.labels) == 1:
+            typed = shlex.quote(join_names([likely]) if flag == "--label" else likely)
+        yield Finding(
+            f"{reader.name} has no column '{name}'. Its columns: {listed(reader.columns)}.",
+            f"{nearest(name, reader.columns)}Type: {flag} {typed}",
+        )
+
+
+def listed(columns: Sequence[str]) -> str:
+    """Return names of columns as they are printed; those with a comma in quotes."""
+    return ", ".join(f"'{name}'" if "," in name else name for name in columns) or "none"

@@ -1,0 +1,93 @@
+"""What is said of how files of rows are written; what is not said is found by looking at them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+Format = Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "fasttext", "trec", "text"]
+Quoting = Literal["auto", "minimal", "single", "backslash", "none"]
+
+_DELIMITER_NAMES = {
+    "tab": "\t",
+    "\\t": "\t",
+    "comma": ",",
+    "semicolon": ";",
+    "pipe": "|",
+    "space": " ",
+}
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """How a file of rows is written. A field that is None, or `auto`, is found by looking.
+
+    Attributes:
+        format: csv, tsv, jsonl, json, parquet, arrow, fasttext, trec or text.
+        delimiter: The character between the fields of CSV and TSV.
+        quoting: minimal (double quotes, doubled inside), single (single quotes), backslash (double
+            quotes, `\\"` inside), none (a quote is a character).
+        header: Whether the first line names the columns. Default: it does, unless `columns` does.
+        columns: Names of the columns, in their order.
+    """
+
+    format: Format | None = None
+    delimiter: str | None = None
+    quoting: Quoting = "auto"
+    header: bool | None = None
+    columns: tuple[str, ...] | None = None
+
+    def over(self, below: FileFormat) -> FileFormat:
+        """Return these settings, and those of `below` where there are none.
+
+        A header line that is stated here has names of its own: those of `below` are for files
+        that lack them.
+        """
+        given = {
+            name: getattr(self if getattr(self, name) != getattr(UNSTATED, name) else below, name)
+            for name in (field.name for field in fields(self))
+        }
+        if self.header and self.columns is None:
+            given["columns"] = None
+        return FileFormat(**given)
+
+
+UNSTATED = FileFormat()
+"""Nothing is said: all of it is found by looking."""
+
+
+def delimiter_of(value: Any) -> Any:
+    """Return the character that `tab`, `\\t`, `comma`, `semicolon`, `pipe`, `space` stand for."""
+    if not isinstance(value, str):
+        return value
+    found = _DELIMITER_NAMES.get(value.lower(), value)
+    if len(found) != 1 or found in "\"'\r\n":
+        raise ValueError(f"one character is needed, or {', '.join(_DELIMITER_NAMES)}")
+    return found
+
+
+def delimiter_name(delimiter: str) -> str:
+    """Return a delimiter as it is typed and printed: `tab` for a tab."""
+    return {"\t": "tab", " ": "space"}.get(delimiter, delimiter)
+
+
+def split_names(value: Any) -> Any:
+    """Read `a,b` as two names, `a,"b, c"` as CSV reads it; a list is taken as it is."""
+    if not isinstance(value, str):
+        return value
+    if '"' not in value:
+        return value.split(",")
+    try:
+        return next(csv.reader(io.StringIO(value, newline=""), strict=True))
+    except csv.Error:  # a quote inside a name
+        return value.split(",")
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Return names as `split_names` reads them."""
+    if not any("," in name or '"' in name for name in names):
+        return ",".join(names)
+    return ",".join('"' + name.replace('"', '""') + '"' for name in names)
