@@ -57,6 +57,16 @@ def serve(
     max_characters: Annotated[int, typer.Option(help="Characters of one text.")] = 100_000,
     max_body_bytes: Annotated[int, typer.Option(help="Bytes of one body.")] = 2_000_000,
     timeout: Annotated[float, typer.Option(help="Seconds for a request.")] = 30.0,
+    max_connections: Annotated[
+        int | None,
+        typer.Option(help="Open connections. Default: 1,000, or what the open files allow."),
+    ] = None,
+    header_timeout: Annotated[
+        float, typer.Option(help="Seconds for a request's head to arrive.")
+    ] = 10.0,
+    keep_alive: Annotated[
+        float, typer.Option(help="Seconds that a connection stays open between requests.")
+    ] = 30.0,
 ) -> None:
     """Answer over HTTP with a trained model: a page, and an API."""
     from gluetune.evaluation.backends import BackendName
@@ -87,6 +97,9 @@ def serve(
             max_characters=max_characters,
             max_body_bytes=max_body_bytes,
             timeout=timeout,
+            max_connections=max_connections,
+            header_timeout=header_timeout,
+            keep_alive=keep_alive,
         ),
         tell=lambda line: console.print(Text(line), soft_wrap=True),
     )

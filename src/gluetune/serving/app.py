@@ -87,14 +87,14 @@ def _add_prediction(
         status: {"model": ErrorResponse, "description": text}
         for status, text in {
             400: "No text, or no JSON",
-            408: "The body came too slowly",
+            408: "The head or the body came too slowly",
             413: "More than the limits allow",
             415: "Another content type than application/json",
             421: "The Host header names another server",
             422: "Inputs of another shape than the model reads",
             424: "The model failed",
             429: "More waits than the queue holds; Retry-After says when to come again",
-            503: "No answer in time",
+            503: "No answer in time, or too many connections",
         }.items()
     }
     schema = PredictRequest.model_json_schema()

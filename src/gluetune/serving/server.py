@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import math
 import re
 import signal
 import socket
@@ -16,7 +16,6 @@ from gluetune.config import Precision
 from gluetune.errors import ConfigurationError, Finding
 from gluetune.extras import require_extra
 from gluetune.serving.limits import Limits
-from gluetune.serving.logs import drop_message
 
 if TYPE_CHECKING:
     import uvicorn
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from gluetune.evaluation.predictor import Predictor
 
 _BACKLOG = 2048
-_KEEP_ALIVE = 30
-"""Seconds for which a connection without a request is kept after an answer."""
 
 
 def serve(
@@ -69,6 +66,9 @@ def serve(
     require_extra("serve", "gluetune serve", "fastapi", "uvicorn", "prometheus_client")
     _check_origins(cors_origins)
     limits = limits or Limits()
+    from gluetune.serving.connections import check_connections
+
+    check_connections(limits)
     with _listening(host, port) as listener:
         from gluetune.evaluation.predictor import load
         from gluetune.serving.app import make_app
@@ -107,12 +107,30 @@ def make_server(app: Any, limits: Limits) -> uvicorn.Server:
     """Return a server that logs no text, and ends when it has answered what has come in."""
     import uvicorn
 
-    log = logging.getLogger("uvicorn.error")
-    if drop_message not in log.filters:
-        log.addFilter(drop_message)
-    return uvicorn.Server(
+    from gluetune.serving.connections import ACCEPT_BATCH, Connection, ConnectionState
+    from gluetune.serving.logs import bounded_logs
+
+    class Server(uvicorn.Server):
+        """uvicorn with our limits on connections and logs."""
+
+        async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+            with bounded_logs():
+                await super().serve(sockets)
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            self.server_state = ConnectionState(limits)  # counts the files that are open by now
+            await super().startup(sockets)
+            for each in sockets or ():
+                # asyncio takes one number for two: how many it accepts in a turn, which has to be
+                # small for it to stop in time, and how many may wait in the system's queue.
+                each.listen(_BACKLOG)
+
+    return Server(
         uvicorn.Config(
             app,
+            http=Connection,
+            loop="asyncio",
+            backlog=ACCEPT_BATCH,
             log_config=None,
             log_level="warning",
             access_log=False,
@@ -120,7 +138,7 @@ def make_server(app: Any, limits: Limits) -> uvicorn.Server:
             proxy_headers=False,
             ws="none",
             lifespan="on",
-            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_keep_alive=math.ceil(limits.keep_alive),
             timeout_graceful_shutdown=round(limits.timeout) + 1,
         )
     )
