@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -92,6 +93,7 @@ def predict(
         backend=one_of(backend, BackendName, "--backend"),
     )
     if texts:
+        _check_count(predictor, texts, model)
         _answer(Console(), predictor, texts, as_json)
         return
     options = {
@@ -118,6 +120,19 @@ def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | Non
         raise ConfigurationError(
             "There is no text.", hint='Type: gluetune predict RUN "Some text.", or --file FILE'
         )
+
+
+def _check_count(predictor: Predictor, texts: list[str], model: str) -> None:
+    """Refuse two texts for a model that reads one, and the reverse, with what to type instead."""
+    wanted = predictor.texts_per_example
+    if wanted is None or len(texts) == wanted:
+        return
+    reads, example = {1: ("one text", '"A text."'), 2: ("two texts", '"First." "Second."')}[wanted]
+    raise ConfigurationError(
+        f"{predictor.opened.name} reads {reads} per example, and was given {len(texts)}.",
+        hint=f"Type: gluetune predict {shlex.quote(model)} {example}; many examples go into a "
+        "file: --file FILE",
+    )
 
 
 def _answer(console: Console, predictor: Predictor, texts: list[str], as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,6 +42,10 @@ def serve(
     ] = False,
     allowed_host: Annotated[
         list[str] | None, typer.Option(help="A name by which the server may be asked; repeatable.")
+    ] = None,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(help="A file with a key; requests need Authorization: Bearer KEY."),
     ] = None,
     cors_origin: Annotated[
         list[str] | None, typer.Option(help="An origin whose pages may ask; repeatable.")
@@ -88,6 +93,7 @@ def serve(
         auto_truncate=auto_truncate,
         allowed_hosts=allowed_host or (),
         cors_origins=cors_origin or (),
+        api_key_file=api_key_file,
         limits=Limits(
             max_batch_tokens=max_batch_tokens,
             max_batch_requests=max_batch_requests,

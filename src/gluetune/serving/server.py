@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from gluetune.config import Precision
 from gluetune.errors import ConfigurationError, Finding
 from gluetune.extras import require_extra
+from gluetune.serving.guards import is_host
+from gluetune.serving.keys import read_key
 from gluetune.serving.limits import Limits
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def serve(
     auto_truncate: bool = False,
     allowed_hosts: Sequence[str] = (),
     cors_origins: Sequence[str] = (),
+    api_key_file: str | Path | None = None,
     limits: Limits | None = None,
     tell: Callable[[str], object] = lambda line: None,
 ) -> None:
@@ -56,6 +59,7 @@ def serve(
         auto_truncate: Cut texts that are too long, where a request does not say `truncate`.
         allowed_hosts: Names, besides addresses and localhost, by which the server may be asked.
         cors_origins: Origins whose pages may ask it, `*` for all; none by default.
+        api_key_file: File with a key, which requests then have to send as `Authorization: Bearer`.
         limits: How much it takes at once.
         tell: Called with each line that is worth reading.
 
@@ -64,11 +68,10 @@ def serve(
             that is not installed, and whatever `gluetune.load` raises.
     """
     require_extra("serve", "gluetune serve", "fastapi", "uvicorn", "prometheus_client")
-    _check_origins(cors_origins)
     limits = limits or Limits()
-    from gluetune.serving.connections import check_connections
-
-    check_connections(limits)
+    api_key, warning = _check_options(limits, allowed_hosts, cors_origins, api_key_file)
+    if warning:
+        tell(warning)
     with _listening(host, port) as listener:
         from gluetune.evaluation.predictor import load
         from gluetune.serving.app import make_app
@@ -93,6 +96,7 @@ def serve(
             allowed_hosts=[host, *allowed_hosts],
             cors_origins=cors_origins,
             auto_truncate=auto_truncate,
+            api_key=api_key,
         )
         _warm_up(predictor)
         if note:
@@ -173,8 +177,40 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _check_origins(origins: Sequence[str]) -> None:
+def _check_options(
+    limits: Limits,
+    hosts: Sequence[str],
+    origins: Sequence[str],
+    api_key_file: str | Path | None,
+) -> tuple[str | None, str]:
+    """Return the API key and a warning about its file. Raises all that is wrong as one error."""
+    from gluetune.serving.connections import check_connections
+
+    wrong = _wrong_names(hosts, origins)
+    key, warning = None, ""
+    try:
+        check_connections(limits)
+    except ConfigurationError as error:
+        wrong += error.findings
+    try:
+        key, warning = read_key(Path(api_key_file)) if api_key_file else (None, "")
+    except ConfigurationError as error:
+        wrong += error.findings
+    if wrong:
+        raise ConfigurationError.of(wrong)
+    return key, warning
+
+
+def _wrong_names(hosts: Sequence[str], origins: Sequence[str]) -> list[Finding]:
     wrong = [
+        Finding(
+            f"--allowed-host {host}: a host is a name or an address, without scheme and path.",
+            "Type for instance: --allowed-host model.example.org",
+        )
+        for host in hosts
+        if not is_host(host)
+    ]
+    return wrong + [
         Finding(
             f"--cors-origin {origin}: an origin is a scheme and a host, without a path.",
             "Type for instance: --cors-origin https://example.org",
@@ -182,8 +218,6 @@ def _check_origins(origins: Sequence[str]) -> None:
         for origin in origins
         if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin)
     ]
-    if wrong:
-        raise ConfigurationError.of(wrong)
 
 
 @contextmanager
