@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from gluetune.config import FILE_SETTINGS, TrainConfig, flag_of
+from gluetune.terminal import Console, Table
 from gluetune.visible_text import from_here, visible
 
 if TYPE_CHECKING:

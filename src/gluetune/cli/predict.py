@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from gluetune.cli.asking import (
@@ -27,6 +25,7 @@ from gluetune.cli.asking import (
 from gluetune.cli.choices import one_of
 from gluetune.config import Precision
 from gluetune.errors import ConfigurationError
+from gluetune.terminal import Console, json_text
 from gluetune.visible_text import visible
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ def _check_count(predictor: Predictor, texts: list[str], model: str) -> None:
 def _answer(console: Console, predictor: Predictor, texts: list[str], as_json: bool) -> None:
     found = predictor(*texts)
     if as_json:
-        typer.echo(json.dumps(_plain(found), ensure_ascii=False))
+        typer.echo(json_text(_plain(found)))
         return
     if found.label is None:
         console.print(Text(f"{found.score:.4f}"))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from gluetune.cli.asking import (
@@ -21,6 +20,7 @@ from gluetune.cli.asking import (
 )
 from gluetune.cli.choices import one_of
 from gluetune.config import Precision
+from gluetune.terminal import Console
 
 
 def serve(
