@@ -7,11 +7,19 @@ connections of one process that ask for one text at a time and share the process
 The checkpoint is all-MiniLM-L6-v2 with a head of random weights, since speed does not depend on
 them, and the texts are the validation set of the sample's SST-2. One more run holds many clients
 for longer, and reads the server's memory at its start and its end.
+
+    python -m benchmarks.serving --idle 2000 --write benchmarks/results/serving-idle.md
+
+measures something else, in a minute: what a few clients get beside so many connections that send
+nothing, or half of a request's head, where the server may have 1,024 files open.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import resource
+import selectors
 import socket
 import subprocess
 import sys
@@ -20,17 +28,23 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO
 
 from benchmarks.load import Load, press
 
 from gluetune.records import plural
 
 TASK = "sst2"
+OPEN_FILES = 1_024
+"""What a process may have open on most systems."""
+IDLE_CLIENTS = 4
 _PATIENCE = 120.0
+_IDLE_PATIENCE = 40.0
+"""Seconds after which idle connections are taken for kept."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +65,29 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--many", type=int, default=200, help="Clients of the long run.")
     parser.add_argument("--long", type=float, default=60.0, help="Seconds of the long run.")
+    parser.add_argument("--idle", type=int, default=0, help="Measure beside idle connections.")
     parser.add_argument("--write", type=Path, default=None)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         texts = sample_texts()
-        contestants = make_contestants(Path(folder), options.threads)
-        found = measure(contestants, texts, options)
-        long = hold(contestants[0], texts, options.many, options.long)
-    table = report(found, long, options)
+        table = (compare_idle if options.idle else compare_load)(Path(folder), texts, options)
     print(table)
     if options.write:
         options.write.write_text(table, encoding="utf-8")
+
+
+def compare_load(folder: Path, texts: Sequence[str], options: argparse.Namespace) -> str:
+    """Measure the contestants under load, and return the table."""
+    contestants = make_contestants(folder, options.threads)
+    found = measure(contestants, texts, options)
+    long = hold(contestants[0], texts, options.many, options.long)
+    return report(found, long, options)
+
+
+def compare_idle(folder: Path, texts: Sequence[str], options: argparse.Namespace) -> str:
+    """Measure `gluetune serve` beside idle connections, and return the table."""
+    server = gluetune_serve(write_checkpoint(folder), options.threads)
+    return report_idle(beside_idle(server, texts, options), options)
 
 
 def sample_texts() -> list[str]:
@@ -76,22 +102,17 @@ def sample_texts() -> list[str]:
 def make_contestants(folder: Path, threads: int) -> list[Contestant]:
     """Write the checkpoint and its exports, and return the ways to serve them."""
     import gluetune
-    from gluetune.modeling.checkpoints import find_checkpoint
-    from gluetune.modeling.classifiers import load_classifier
-    from gluetune.tasks import get_task
 
-    checkpoint, onnx = folder / "minilm", folder / "onnx"
-    classifier = load_classifier(find_checkpoint("minilm"), get_task(TASK), seed=0)
-    classifier.model.save_pretrained(checkpoint)
-    classifier.tokenizer.save_pretrained(checkpoint)
+    checkpoint, onnx = write_checkpoint(folder), folder / "onnx"
     gluetune.export(
         checkpoint, int8=True, output=onnx, task=TASK, data="sample", max_loss=1.0, threads=threads
     )
     common = ["--port", "PORT", "--threads", str(threads), "--precision", "fp32"]
-    serve = [str(Path(sys.executable).with_name("gluetune")), "serve"]
+    plain = gluetune_serve(checkpoint, threads)
+    serve = plain.command[:2]
     peer = [sys.executable, "-m", "benchmarks.peers.pipeline_server"]
     return [
-        Contestant("gluetune serve", [*serve, str(checkpoint), *common]),
+        plain,
         Contestant(
             "the same, not batched",
             [*serve, str(checkpoint), *common, "--max-batch-requests", "1", "--max-wait-ms", "0"],
@@ -100,6 +121,26 @@ def make_contestants(folder: Path, threads: int) -> list[Contestant]:
         Contestant("--backend onnx-int8", [*serve, str(onnx), *common, "--backend", "onnx-int8"]),
         Contestant("pipeline behind FastAPI", [*peer, str(checkpoint), "PORT", str(threads)]),
     ]
+
+
+def write_checkpoint(folder: Path) -> Path:
+    """Write the checkpoint, and return its folder."""
+    from gluetune.modeling.checkpoints import find_checkpoint
+    from gluetune.modeling.classifiers import load_classifier
+    from gluetune.tasks import get_task
+
+    checkpoint = folder / "minilm"
+    classifier = load_classifier(find_checkpoint("minilm"), get_task(TASK), seed=0)
+    classifier.model.save_pretrained(checkpoint)
+    classifier.tokenizer.save_pretrained(checkpoint)
+    return checkpoint
+
+
+def gluetune_serve(checkpoint: Path, threads: int) -> Contestant:
+    """Return `gluetune serve` with its defaults."""
+    common = ["--port", "PORT", "--threads", str(threads), "--precision", "fp32"]
+    command = [str(Path(sys.executable).with_name("gluetune")), "serve", str(checkpoint), *common]
+    return Contestant("gluetune serve", command)
 
 
 def measure(
@@ -137,13 +178,146 @@ def hold(contestant: Contestant, texts: Sequence[str], clients: int, seconds: fl
         return Held(first + rest, {"after a tenth": early, "at the end": resident(process.pid)})
 
 
+@dataclass(frozen=True)
+class Idle:
+    """What a few clients got beside idle connections of one kind, and what those cost."""
+
+    kind: str
+    load: Load
+    processor: float
+    """Seconds of the processor per second while nobody asked for anything."""
+    closed: float | None
+    """Seconds until the server had closed the last of them; None where it did not."""
+
+
+def beside_idle(
+    contestant: Contestant, texts: Sequence[str], options: argparse.Namespace
+) -> tuple[list[Idle], int]:
+    """Return what clients got beside idle connections of each kind, and the bytes of the log."""
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
+    kinds = {"send nothing": b"", "send half a head": head}
+    allow_files(options.idle + 500)
+    with tempfile.TemporaryFile() as log, running(contestant, OPEN_FILES, log) as (port, process):
+        press(port, texts, clients=4, seconds=1.0)  # warm
+        alone = press(port, texts, clients=IDLE_CLIENTS, seconds=options.seconds)
+        found = [Idle("none", alone, 0.0, 0.0)]
+        for kind, begin in kinds.items():
+            with open_idle(port, options.idle, begin) as idle:
+                opened = time.monotonic()
+                load = press(port, texts, clients=IDLE_CLIENTS, seconds=options.seconds)
+                before, since = processor_seconds(process.pid), time.monotonic()
+                closed = wait_until_closed(idle)
+                spent = processor_seconds(process.pid) - before
+                share = spent / (time.monotonic() - since)
+                found.append(Idle(kind, load, share, closed and closed - opened))
+        return found, os.fstat(log.fileno()).st_size
+
+
+def allow_files(count: int) -> None:
+    """Let this process, which holds the clients' ends, have so many files open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
 @contextmanager
-def running(contestant: Contestant) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Run a contestant on a free port until the block ends."""
+def open_idle(port: int, count: int, begin: bytes) -> Iterator[list[socket.socket]]:
+    """Hold connections that send `begin` and then nothing."""
+    with ExitStack() as stack:
+        idle = []
+        for _ in range(count):
+            each = stack.enter_context(socket.create_connection(("127.0.0.1", port), _PATIENCE))
+            with suppress(ConnectionError):  # closed by now, to make room for the next
+                each.sendall(begin)
+            idle.append(each)
+        yield idle
+
+
+def wait_until_closed(idle: Sequence[socket.socket]) -> float | None:
+    """Wait for the server to close them all; return the moment, or None where it does not."""
+    with selectors.DefaultSelector() as selector:
+        for each in idle:
+            selector.register(each, selectors.EVENT_READ)
+        ends = time.monotonic() + _IDLE_PATIENCE
+        while selector.get_map():
+            if time.monotonic() > ends:
+                return None
+            for key, _ in selector.select(0.1):
+                if _is_closed(idle_socket(key)):
+                    selector.unregister(key.fileobj)
+    return time.monotonic()
+
+
+def idle_socket(key: selectors.SelectorKey) -> socket.socket:
+    """Return the socket of a selector's key."""
+    assert isinstance(key.fileobj, socket.socket)
+    return key.fileobj
+
+
+def _is_closed(each: socket.socket) -> bool:
+    try:
+        return not each.recv(10_000)
+    except ConnectionError:
+        return True
+
+
+def processor_seconds(pid: int) -> float:
+    """Return the processor's seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def report_idle(found: tuple[list[Idle], int], options: argparse.Namespace) -> str:
+    """Return the table of what clients got beside idle connections, as Markdown."""
+    rows, logged = found
+    lines = [
+        "# Serving beside idle connections",
+        "",
+        f"What {IDLE_CLIENTS} clients got of `gluetune serve`, which may have {OPEN_FILES:,} files "
+        f"open, beside {options.idle:,} connections that do not go on: requests a second; in "
+        "parentheses the milliseconds within which half and 99% of them were answered. Then the "
+        "share of one core that the server used while only those connections were there, and when "
+        "it had closed the last of them.",
+        "",
+        "| the others | requests/s | statuses | of a core | all closed after |",
+        "|---|---|---|---|---|",
+    ]
+    for one in rows:
+        statuses = ", ".join(f"{count:,} of {code}" for code, count in one.load.statuses.items())
+        closed = "never" if one.closed is None else f"{one.closed:.0f} s"
+        last = ("", "") if one.kind == "none" else (f"{one.processor:.1%}", closed)
+        rate = _cell(one.load) if one.load.latencies else "0"
+        lines.append(f"| {one.kind} | {rate} | {statuses} | {' | '.join(last)} |")
+    lines += ["", f"The server's log: {logged:,} bytes.", "", _conditions(options), ""]
+    return "\n".join(lines)
+
+
+def _conditions(options: argparse.Namespace) -> str:
+    from gluetune.evaluation.devices import device, device_name
+
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "fastapi", "uvicorn"))
+    return (
+        f"all-MiniLM-L6-v2 with two classes, float32, {device_name(device())}, {options.threads} "
+        f"threads; the clients run on the same processor, {options.seconds:g} s each. Python "
+        f"{sys.version.split()[0]}, {versions}. Made by "
+        f"`python -m benchmarks.serving --idle {options.idle}`."
+    )
+
+
+@contextmanager
+def running(
+    contestant: Contestant, files: int | None = None, log: IO[bytes] | None = None
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run a contestant on a free port until the block ends, with at most so many open files."""
+
+    def limit() -> None:
+        if files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     command = [str(port) if word == "PORT" else word for word in contestant.command]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, preexec_fn=limit)
     try:
         _wait(port, process)
         yield port, process

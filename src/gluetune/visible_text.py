@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 
 def visible(text: str) -> str:
-    """Return `text` with control characters as pictures, so that no text can drive a terminal."""
-    return text.translate(_PICTURES)
+    """Return `text` with all that is invisible made visible, so that no text can drive a terminal.
+
+    Controls get their pictures. What reorders a line, has no width, or is half of a character
+    becomes U+FFFD. Joiners stay where they join: in emoji, and in scripts that need them.
+    """
+    return _JOINER.sub(_joined, text.translate(_PICTURES))
 
 
 def visible_lines(text: str) -> str:
@@ -22,8 +27,44 @@ def from_here(text: str) -> str:
     return text if here == "/" else re.sub(rf"(?<![\w./~-]){here}(?=[^\s/])", "", text)
 
 
+def _joined(found: re.Match[str]) -> str:
+    """Return a joiner where it has letters or signs on both sides that it can join."""
+    text, place = found.string, found.start()
+    sides = (text[place - 1 : place], text[place + 1 : place + 2])
+    return found.group() if all(map(_can_join, sides)) else "\ufffd"
+
+
+def _can_join(character: str) -> bool:
+    """Return whether this belongs to a script without capitals beyond Hebrew's, or to an emoji."""
+    if character < "\u0600":
+        return False
+    return unicodedata.category(character) in ("Lo", "Mc", "Mn", "So", "Sk")
+
+
 # U+2400 to U+2421 are the pictures of the ASCII control characters.
 _PICTURES = {code: chr(0x2400 + code) for code in range(32)}
 _PICTURES[0x7F] = "\u2421"
-# C1 controls have no pictures; direction overrides would turn round the rest of the line.
-_PICTURES |= dict.fromkeys((*range(0x80, 0xA0), *range(0x202A, 0x202F)), "\ufffd")
+_WITHOUT_A_PICTURE = (
+    (0x80, 0x9F),  # C1 controls
+    (0xAD, 0xAD),  # soft hyphen
+    (0x34F, 0x34F),  # combining grapheme joiner
+    (0x61C, 0x61C),  # Arabic letter mark: it reorders, as do U+200E, U+200F and the next ranges
+    (0x115F, 0x1160),  # Hangul fillers
+    (0x180E, 0x180E),
+    (0x200B, 0x200B),  # zero width space
+    (0x200E, 0x200F),
+    (0x2028, 0x202E),  # line and paragraph separators, embeddings and overrides
+    (0x2060, 0x206F),  # word joiner, invisible operators, isolates
+    (0x3164, 0x3164),
+    (0xD800, 0xDFFF),  # halves of characters, as in file names that are no UTF-8
+    (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0),
+    (0xFFF9, 0xFFFB),
+    (0x13430, 0x1343F),
+    (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A),
+    (0xE0000, 0xE007F),  # tags
+)
+for _first, _last in _WITHOUT_A_PICTURE:
+    _PICTURES |= dict.fromkeys(range(_first, _last + 1), "\ufffd")
+_JOINER = re.compile("[\u200c\u200d]")

@@ -13,6 +13,7 @@ from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from typer.testing import CliRunner
 
 from gluetune.cli.app import app
+from gluetune.tasks import get_task
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +114,25 @@ def test_texts_that_are_cut_are_told_at_the_end(model: Path, tmp_path: Path) -> 
     assert len(out.splitlines()) == 2, "what is asked for stands alone on standard output"
     assert json.loads(typed(model, long, "--json")[1])["label"] in {"dull [red]", "lively"}
     assert "cut" not in typed(model, "a b c")[2]
+
+
+@pytest.mark.parametrize(
+    ("task", "texts", "said"),
+    [
+        ("sst2", ["one text", "another"], ("reads one text", "was given 2", '"A text."')),
+        ("mrpc", ["one text"], ("reads two texts", "was given 1", '"First." "Second."')),
+    ],
+)
+def test_too_many_texts_or_too_few_say_what_to_type(
+    tmp_path: Path, task: str, texts: list[str], said: tuple[str, ...]
+) -> None:
+    from gluetune.errors import GluetuneError
+
+    id2label = dict(enumerate(get_task(task).labels))
+    folder = write_tiny_checkpoint(tmp_path / "my model", "bert", id2label=id2label)
+    done = CliRunner().invoke(app, ["predict", str(folder), *texts, "--task", task])
+    assert isinstance(done.exception, GluetuneError)
+    (finding,) = done.exception.findings
+    assert all(each in f"{finding.message} {finding.hint}" for each in said)
+    assert "predictor(" not in finding.hint
+    assert f"gluetune predict '{folder}'" in finding.hint

@@ -20,12 +20,18 @@ def start(
     *,
     environment: Mapping[str, str] | None = None,
     largest_file: int | None = None,
+    most_files: int | None = None,
 ) -> subprocess.Popen[str]:
-    """Start `gluetune` with `arguments`; no file may grow beyond `largest_file` bytes."""
+    """Start `gluetune` with `arguments`.
+
+    No file may grow beyond `largest_file` bytes, nor more than `most_files` be open at a time.
+    """
 
     def limit() -> None:
         if largest_file is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+        if most_files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
 
     return subprocess.Popen(
         [str(COMMAND), *arguments],

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from gluetune import __version__
@@ -33,6 +32,7 @@ from gluetune.cli.submit import submit
 from gluetune.cli.suite import suite
 from gluetune.cli.train import train
 from gluetune.errors import GluetuneError
+from gluetune.terminal import Console, tolerate_encodings
 from gluetune.visible_text import from_here, visible_lines
 
 _GRACE = 5.0
@@ -76,6 +76,7 @@ def gluetune(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. A GluetuneError ends it with its findings and its exit code."""
+    tolerate_encodings()
     given = list(sys.argv[1:] if arguments is None else arguments)
     silent = os.environ.get("RANK", "0") != "0"
     try:

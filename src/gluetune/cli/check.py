@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from gluetune.cli.file_options import ColumnNames, Delimiter, FormatName, Header, Quoting
 from gluetune.config import FILE_SETTINGS, TrainConfig, flag_of, typed
+from gluetune.terminal import Console, Table
 from gluetune.visible_text import from_here, visible
 
 if TYPE_CHECKING:

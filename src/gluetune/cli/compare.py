@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from gluetune.terminal import Console, Table
 
 if TYPE_CHECKING:
     from gluetune.reporting.comparison import Comparison

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from gluetune.errors import CheckpointError
+from gluetune.terminal import Console, Table
 
 
 def env() -> None:

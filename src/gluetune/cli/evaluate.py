@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from gluetune.cli.asking import (
@@ -34,6 +33,7 @@ from gluetune.cli.file_options import (
 from gluetune.config import Precision
 from gluetune.errors import ConfigurationError
 from gluetune.files import write_text
+from gluetune.terminal import Console, json_text
 
 if TYPE_CHECKING:
     from gluetune.evaluation.diagnosing import Diagnosis
@@ -116,11 +116,11 @@ def _print(
     from gluetune.cli.evaluation_tables import diagnosis_tables, measured_tables
     from gluetune.evaluation.measuring import Measured
 
-    text = json.dumps(plain, indent=2, ensure_ascii=False)
     if output is not None:
+        text = json.dumps(plain, indent=2, ensure_ascii=False)
         write_text(output, text + "\n")
     if as_json:
-        typer.echo(text)
+        typer.echo(json_text(plain, indent=2))
         return
     console = Console()
     tables = (

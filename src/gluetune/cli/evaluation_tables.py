@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from gluetune.records import shown
 from gluetune.tasks import TaskSpec
+from gluetune.terminal import Table
 from gluetune.visible_text import from_here, visible
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def diagnosis_tables(found: Diagnosis) -> Iterator[Table | Text]:
 
 
 def _table(title: str, head: tuple[str, ...]) -> Table:
-    table = Table(title=escape(visible(title)), title_justify="left")
+    table = Table(title=visible(title), title_justify="left")
     for number, name in enumerate(head):
         plain = Text(visible(name))
         table.add_column(plain, justify="right" if number else "left", overflow="fold")

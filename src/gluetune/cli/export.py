@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from gluetune.errors import ConfigurationError
 from gluetune.records import plural, shown
+from gluetune.terminal import Console, Table
 from gluetune.visible_text import from_here, visible
 
 if TYPE_CHECKING:
@@ -68,7 +66,7 @@ def _render(console: Console, record: ExportRecord) -> None:
     rows = sum(record.rows.values())
     threads = plural(record.threads, "thread")
     title = f"{record.task} on {from_here(record.data)} ({rows:,} rows), {threads}"
-    table = Table(title=escape(visible(title)), title_justify="left")
+    table = Table(title=visible(title), title_justify="left")
     table.add_column("")
     for name in ("score", "rows/s", "MB", "largest difference", "other labels"):
         table.add_column(name, justify="right")

@@ -8,9 +8,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from gluetune.records import best_epoch, shown
+from gluetune.terminal import Table
 
 if TYPE_CHECKING:
     from gluetune.records import Record

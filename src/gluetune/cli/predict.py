@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from gluetune.cli.asking import (
@@ -34,6 +33,7 @@ from gluetune.cli.file_options import (
 )
 from gluetune.config import Precision
 from gluetune.errors import ConfigurationError
+from gluetune.terminal import Console, json_text
 from gluetune.visible_text import visible
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ def predict(
         backend=one_of(backend, BackendName, "--backend"),
     )
     if texts:
+        _check_count(predictor, texts, model)
         _answer(Console(), predictor, texts, as_json)
         return
     options = {
@@ -131,6 +132,19 @@ def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | Non
         )
 
 
+def _check_count(predictor: Predictor, texts: list[str], model: str) -> None:
+    """Refuse two texts for a model that reads one, and the reverse, with what to type instead."""
+    wanted = predictor.texts_per_example
+    if wanted is None or len(texts) == wanted:
+        return
+    reads, example = {1: ("one text", '"A text."'), 2: ("two texts", '"First." "Second."')}[wanted]
+    raise ConfigurationError(
+        f"{predictor.opened.name} reads {reads} per example, and was given {len(texts)}.",
+        hint=f"Type: gluetune predict {shlex.quote(model)} {example}; many examples go into a "
+        "file: --file FILE",
+    )
+
+
 def _answer(console: Console, predictor: Predictor, texts: list[str], as_json: bool) -> None:
     from gluetune.evaluation.file_predictions import cut_advice
 
@@ -141,7 +155,7 @@ def _answer(console: Console, predictor: Predictor, texts: list[str], as_json: b
         note = f"The text was cut to {length} tokens: {cut_advice(length, limit)}"
         Console(stderr=True).print(Text(note, "yellow"), soft_wrap=True)
     if as_json:
-        typer.echo(json.dumps(_plain(found), ensure_ascii=False))
+        typer.echo(json_text(_plain(found)))
         return
     if found.label is None:
         console.print(Text(f"{found.score:.4f}"))

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from gluetune.errors import ConfigurationError
 from gluetune.suite_records import is_suite
+from gluetune.terminal import Console, Table
 
 if TYPE_CHECKING:
     from gluetune.publishing.upload import Pushed

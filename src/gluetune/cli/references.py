@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from gluetune.errors import ConfigurationError, RunError
 from gluetune.references import Reference, published
+from gluetune.terminal import Console, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

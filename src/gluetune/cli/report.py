@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gluetune.visible_text import visible
+
 
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold some.")],
@@ -18,4 +20,4 @@ def report(
     """Write one self-contained HTML page about runs: scores, curves, settings."""
     from gluetune.reporting.pages import report as write_report
 
-    typer.echo(write_report(*runs, output=output))
+    typer.echo(visible(str(write_report(*runs, output=output))))

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
 from gluetune.records import shown
+from gluetune.terminal import Console
 
 if TYPE_CHECKING:
     from gluetune.tuning.outcomes import BestRun, State

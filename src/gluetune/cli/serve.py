@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from gluetune.cli.asking import (
@@ -20,6 +20,7 @@ from gluetune.cli.asking import (
 )
 from gluetune.cli.choices import one_of
 from gluetune.config import Precision
+from gluetune.terminal import Console
 
 
 def serve(
@@ -42,6 +43,10 @@ def serve(
     allowed_host: Annotated[
         list[str] | None, typer.Option(help="A name by which the server may be asked; repeatable.")
     ] = None,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(help="A file with a key; requests need Authorization: Bearer KEY."),
+    ] = None,
     cors_origin: Annotated[
         list[str] | None, typer.Option(help="An origin whose pages may ask; repeatable.")
     ] = None,
@@ -57,6 +62,16 @@ def serve(
     max_characters: Annotated[int, typer.Option(help="Characters of one text.")] = 100_000,
     max_body_bytes: Annotated[int, typer.Option(help="Bytes of one body.")] = 2_000_000,
     timeout: Annotated[float, typer.Option(help="Seconds for a request.")] = 30.0,
+    max_connections: Annotated[
+        int | None,
+        typer.Option(help="Open connections. Default: 1,000, or what the open files allow."),
+    ] = None,
+    header_timeout: Annotated[
+        float, typer.Option(help="Seconds for a request's head to arrive.")
+    ] = 10.0,
+    keep_alive: Annotated[
+        float, typer.Option(help="Seconds that a connection stays open between requests.")
+    ] = 30.0,
 ) -> None:
     """Answer over HTTP with a trained model: a page, and an API."""
     from gluetune.evaluation.backends import BackendName
@@ -78,6 +93,7 @@ def serve(
         auto_truncate=auto_truncate,
         allowed_hosts=allowed_host or (),
         cors_origins=cors_origin or (),
+        api_key_file=api_key_file,
         limits=Limits(
             max_batch_tokens=max_batch_tokens,
             max_batch_requests=max_batch_requests,
@@ -87,6 +103,9 @@ def serve(
             max_characters=max_characters,
             max_body_bytes=max_body_bytes,
             timeout=timeout,
+            max_connections=max_connections,
+            header_timeout=header_timeout,
+            keep_alive=keep_alive,
         ),
         tell=lambda line: console.print(Text(line), soft_wrap=True),
     )

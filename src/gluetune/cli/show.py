@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from gluetune.tasks import TaskSpec
+from gluetune.terminal import Console, Table
 from gluetune.visible_text import visible
 
 if TYPE_CHECKING:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from gluetune.errors import ConfigurationError
+from gluetune.terminal import Console, Table
 
 if TYPE_CHECKING:
     from gluetune.publishing.submission import Submission

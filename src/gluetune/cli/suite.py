@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table as Rich
 from rich.text import Text
 
 from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings_but
 from gluetune.errors import ConfigurationError
 from gluetune.recipes import RECIPES
+from gluetune.terminal import Console, json_text
+from gluetune.terminal import Table as Rich
 from gluetune.visible_text import visible
 
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ def _listed(text: str) -> list[str]:
 
 def _print(found: Suite, *, as_markdown: bool, as_json: bool) -> None:
     if as_json:
-        typer.echo(found.folder.record.read_text(encoding="utf-8"), nl=False)
+        record = json.loads(found.folder.record.read_text(encoding="utf-8"))
+        typer.echo(json_text(record, indent=2))
     elif as_markdown:
         typer.echo(found.folder.markdown.read_text(encoding="utf-8"), nl=False)
     else:

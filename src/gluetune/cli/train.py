@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from gluetune.cli.held_against import held_against
@@ -16,6 +14,7 @@ from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
 from gluetune.errors import ConfigurationError, Finding, GluetuneError
 from gluetune.recipes import RECIPES
 from gluetune.records import best_epoch, shown
+from gluetune.terminal import Console, Table
 from gluetune.visible_text import visible_lines
 
 if TYPE_CHECKING:

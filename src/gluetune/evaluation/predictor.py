@@ -22,6 +22,13 @@ from gluetune.tasks import get_task
 Text = str | tuple[str, str]
 """One text, or a pair of texts."""
 
+_HINTS = {
+    1: 'Type predictor("a text"), or for several predictor(["one", "two"]).',
+    2: 'Type predictor("first", "second"), or for several predictor([("a", "b"), ("c", "d")]).',
+    None: "Give texts alone or pairs alone, not both at once.",
+}
+"""How a model is called, by the texts of an example."""
+
 WINDOW = 4096
 """Texts that are sorted by length together, and held in memory at once."""
 
@@ -145,7 +152,7 @@ class Predictor:
             raise ConfigurationError(
                 f"{self.opened.name} reads {_readable(self.texts_per_example)} per example, and "
                 f"was given {' and '.join(str(size) for size in sorted(sizes))}.",
-                hint='A pair is two: predictor("first", "second").',
+                hint=_HINTS[self.texts_per_example],
             )
         if sizes == {1}:
             return [[str(text) for text in texts]]

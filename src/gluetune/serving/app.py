@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from gluetune.serving.batching import Answered, Batcher
-from gluetune.serving.guards import Guard
+from gluetune.serving.guards import SECURITY_HEADERS, Guard, KeyCheck
 from gluetune.serving.page import MEDIA_TYPES, STATIC, render_docs, render_page
 from gluetune.serving.refusals import Refusal, malformed
 from gluetune.serving.requests import (
@@ -43,9 +43,13 @@ def make_app(
     allowed_hosts: Sequence[str] = (),
     cors_origins: Sequence[str] = (),
     auto_truncate: bool = False,
+    api_key: str | None = None,
 ) -> FastAPI:
     """Return the application. `note` says why there are no examples, where there are none."""
     batcher = Batcher(predictor, limits)
+    if api_key is not None:
+        # A browser opens a page without a key, so the page holds nothing that a key protects.
+        examples, note = (), "No examples are shown where a key is required."
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -63,9 +67,13 @@ def make_app(
     )
     app.add_exception_handler(Refusal, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
-    _add_pages(app, render_page(predictor, examples, note), render_docs(predictor, limits))
+    app.add_exception_handler(Exception, _fail)
+    page = render_page(predictor, examples, note, needs_key=api_key is not None)
+    _add_pages(app, page, render_docs(predictor, limits))
     _add_prediction(app, predictor, batcher, limits, auto_truncate=auto_truncate)
     _add_state(app, batcher, _info(predictor, batcher, limits, auto_truncate=auto_truncate))
+    if api_key is not None:
+        app.add_middleware(KeyCheck, key=api_key)
     if cors_origins:
         from starlette.middleware.cors import CORSMiddleware
 
@@ -73,7 +81,7 @@ def make_app(
             CORSMiddleware,
             allow_origins=list(cors_origins),
             allow_methods=["GET", "POST"],
-            allow_headers=["content-type"],
+            allow_headers=["content-type", "authorization"],
             expose_headers=[*_TIMES, "x-truncated-inputs", "retry-after"],
         )
     app.add_middleware(Guard, names=list(allowed_hosts))
@@ -87,18 +95,22 @@ def _add_prediction(
         status: {"model": ErrorResponse, "description": text}
         for status, text in {
             400: "No text, or no JSON",
-            408: "The body came too slowly",
+            401: "No API key, or a wrong one, where the server has one",
+            408: "The head or the body came too slowly",
             413: "More than the limits allow",
             415: "Another content type than application/json",
             421: "The Host header names another server",
             422: "Inputs of another shape than the model reads",
             424: "The model failed",
             429: "More waits than the queue holds; Retry-After says when to come again",
-            503: "No answer in time",
+            503: "No answer in time, or too many connections",
         }.items()
     }
     schema = PredictRequest.model_json_schema()
 
+    # Text Embeddings Inference answers a classifier's requests there too.
+    @app.post("/", include_in_schema=False)
+    @app.post("/invocations", include_in_schema=False)
     @app.post(
         "/predict",
         response_model=list[Prediction] | list[list[Prediction]],
@@ -171,6 +183,14 @@ async def _refuse_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "the handler is registered for HTTPException"
     refusal = malformed(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
     return JSONResponse(refusal.body, refusal.status, headers=error.headers)
+
+
+async def _fail(request: Request, error: Exception) -> Response:
+    """Tell of an error that nobody foresaw by its type: its message may quote a text."""
+    refusal = Refusal(500, "Backend", f"the server failed ({type(error).__name__}); see its log")
+    headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
+    # This handler answers from outside of every middleware, so nobody else adds the headers.
+    return JSONResponse(refusal.body, refusal.status, headers=headers)
 
 
 def _predictions(

@@ -181,7 +181,8 @@ class Batcher:
         try:
             return self._predictor.encode([text], cut=cut)
         except ConfigurationError as error:
-            raise malformed(422, error.findings[0].message) from None
+            forms = _forms(self._predictor.texts_per_example)
+            raise malformed(422, f"{error.findings[0].message} `inputs` is {forms}") from None
 
     async def _answer_forever(self) -> None:
         while True:
@@ -253,3 +254,10 @@ class Batcher:
     def _seconds_to_wait(self) -> int:
         """Guess when there will be room again, from how fast texts were answered of late."""
         return min(60, max(1, math.ceil(self._held / self._rate))) if self._rate else 1
+
+
+def _forms(texts_per_example: int | None) -> str:
+    """Return how one example and a batch are written for a model."""
+    if texts_per_example == 2:
+        return '["first", "second"]; a batch is [["a", "b"], ["c", "d"]]'
+    return '"a text"; a batch is [["one"], ["two"]]'

@@ -1,4 +1,4 @@
-"""What stands before every route: the Host check, and the headers that keep the page alone.
+"""What stands before every route: the Host check, the API key, the headers that isolate the page.
 
 A page of another site can make a browser ask 127.0.0.1, and by rebinding its own name to that
 address can even read the answers; but then the Host header still says its name. An address cannot
@@ -7,11 +7,13 @@ be rebound, so a Host that is one is always taken.
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gluetune.serving.refusals import malformed
+from gluetune.serving.refusals import Refusal, malformed
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,7 +22,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_HEADERS = (
+SECURITY_HEADERS = (
     (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -30,11 +32,50 @@ _HEADERS = (
 
 def is_allowed(host: str, names: Sequence[str]) -> bool:
     """Return whether a Host header is an address, localhost, or one of `names`; any port."""
-    name = _without_port(host).lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost") or name in names:
+    name = host_name(host)
+    if name == "localhost" or name.endswith(".localhost"):
         return True
+    return _is_address(name) or (bool(name) and name in map(host_name, names))
+
+
+def host_name(host: str) -> str:
+    """Return a host as it is compared: no port, no brackets, no final dot, lower case, ASCII.
+
+    A name with other letters becomes what a browser sends for it (IDNA). What is no host stays no
+    host: it equals nothing.
+    """
+    name = host.strip()
+    if name.startswith("["):
+        address, bracket, _ = name[1:].partition("]")
+        return address.lower() if bracket and _is_address(address) else ""
+    if not _is_address(name):  # an IPv6 address without brackets has colons of its own
+        name = name.partition(":")[0]
+    return _in_ascii(name).lower().removesuffix(".")
+
+
+def is_host(host: str) -> bool:
+    """Return whether this is a name or an address, perhaps with a port."""
+    port = re.search(r":(\d+)$", host.strip())
+    is_plain = not re.search(r"[\s/@*?#\\]", host.strip())
+    named = host_name(host)
+    extra = host.count(":") - (1 if port else 0)
+    return bool(named) and is_plain and (extra == 0 or _is_address(named))
+
+
+def _in_ascii(name: str) -> str:
+    if name.isascii():
+        return name
+    import idna
+
     try:
-        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+        return idna.encode(name, uts46=True).decode()
+    except (idna.IDNAError, UnicodeError):
+        return name
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
     except ValueError:
         return False
     return True
@@ -45,7 +86,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, names: Sequence[str]) -> None:
         self._app = app
-        self._names = [name.lower() for name in names]
+        self._names = [host_name(name) for name in names]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand on."""
@@ -55,10 +96,10 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_HEADERS]
+                message["headers"] = [*message.get("headers", []), *SECURITY_HEADERS]
             await send(message)
 
-        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        hosts = _headers(scope, b"host")
         if len(hosts) == 1 and is_allowed(hosts[0], self._names):
             await self._app(scope, receive, guarded)
             return
@@ -70,7 +111,45 @@ class Guard:
         await JSONResponse(problem.body, problem.status)(scope, receive, guarded)
 
 
-def _without_port(host: str) -> str:
-    if host.startswith("["):  # an IPv6 address
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+class KeyCheck:
+    """ASGI middleware: without the API key there is the page, which asks for it, and /health."""
+
+    def __init__(self, app: ASGIApp, key: str) -> None:
+        self._app = app
+        self._key = key.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on, or answer 401."""
+        if scope["type"] != "http" or _is_open(scope) or self._is_given(scope):
+            await self._app(scope, receive, send)
+            return
+        from starlette.responses import JSONResponse
+
+        problem = Refusal(
+            401,
+            "Validation",
+            "an API key is required: send the header Authorization: Bearer KEY",
+            {"WWW-Authenticate": "Bearer"},
+        )
+        response = JSONResponse(problem.body, problem.status, headers=dict(problem.headers))
+        await response(scope, receive, send)
+
+    def _is_given(self, scope: Scope) -> bool:
+        given = _headers(scope, b"authorization")
+        if len(given) != 1:
+            return False
+        scheme, _, key = given[0].strip().partition(" ")
+        # In constant time: how long a comparison takes would tell a key letter by letter.
+        is_right = hmac.compare_digest(key.strip().encode(), self._key)
+        return scheme.lower() == "bearer" and is_right
+
+
+def _is_open(scope: Scope) -> bool:
+    """Return whether a request may come without a key: none of these shows data or the model."""
+    path = scope["path"]
+    is_page = path in ("/", "/docs", "/health") or path.startswith("/static/")
+    return is_page and scope["method"] in ("GET", "HEAD")
+
+
+def _headers(scope: Scope, wanted: bytes) -> list[str]:
+    return [value.decode("utf-8", "replace") for name, value in scope["headers"] if name == wanted]

@@ -26,7 +26,13 @@ class Limits:
     max_body_bytes: int = 2_000_000
     """Bytes of a request's body."""
     timeout: float = 30.0
-    """Seconds for a request: for its body to arrive, and for its answer to be made."""
+    """Seconds for a request: for its body to arrive, for its answer to be made, and to be read."""
+    max_connections: int | None = None
+    """Open connections; 1,000 by default, or as many as the process may have files open for."""
+    header_timeout: float = 10.0
+    """Seconds from a connection's start, or a request's first byte, to the end of its head."""
+    keep_alive: float = 30.0
+    """Seconds for which a connection without a request is kept after a response."""
 
     def __post_init__(self) -> None:
         values = {each.name: getattr(self, each.name) for each in fields(self)}

@@ -21,7 +21,9 @@ MEDIA_TYPES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg":
 """The files beside the page. Nothing else in the folder is served."""
 
 
-def render_page(predictor: Predictor, examples: Sequence[Example], note: str) -> str:
+def render_page(
+    predictor: Predictor, examples: Sequence[Example], note: str, *, needs_key: bool = False
+) -> str:
     """Return the page. `note` says why there are no examples, where there are none."""
     from markupsafe import escape
 
@@ -45,6 +47,7 @@ def render_page(predictor: Predictor, examples: Sequence[Example], note: str) ->
             note=note,
             dial=_dial(backend),
             facts=_facts(backend),
+            needs_key=needs_key,
         )
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field, ValidationError
+from starlette.requests import ClientDisconnect
 
 from gluetune.serving.refusals import Refusal, malformed, too_large
 
@@ -84,6 +85,8 @@ async def read_body(request: Request, limits: Limits) -> bytes:
                 body += chunk
                 if len(body) > limits.max_body_bytes:
                     raise too_large(problem)
+    except ClientDisconnect:
+        raise malformed(400, "the connection was closed before the body was complete") from None
     except TimeoutError:
         raise Refusal(
             408, "Validation", "the body came too slowly", {"Connection": "close"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import math
 import re
 import signal
 import socket
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from gluetune.config import Precision
 from gluetune.errors import ConfigurationError, Finding
 from gluetune.extras import require_extra
+from gluetune.serving.guards import is_host
+from gluetune.serving.keys import read_key
 from gluetune.serving.limits import Limits
-from gluetune.serving.logs import drop_message
 
 if TYPE_CHECKING:
     import uvicorn
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from gluetune.evaluation.predictor import Predictor
 
 _BACKLOG = 2048
-_KEEP_ALIVE = 30
-"""Seconds for which a connection without a request is kept after an answer."""
 
 
 def serve(
@@ -44,6 +43,7 @@ def serve(
     auto_truncate: bool = False,
     allowed_hosts: Sequence[str] = (),
     cors_origins: Sequence[str] = (),
+    api_key_file: str | Path | None = None,
     limits: Limits | None = None,
     tell: Callable[[str], object] = lambda line: None,
 ) -> None:
@@ -59,6 +59,7 @@ def serve(
         auto_truncate: Cut texts that are too long, where a request does not say `truncate`.
         allowed_hosts: Names, besides addresses and localhost, by which the server may be asked.
         cors_origins: Origins whose pages may ask it, `*` for all; none by default.
+        api_key_file: File with a key, which requests then have to send as `Authorization: Bearer`.
         limits: How much it takes at once.
         tell: Called with each line that is worth reading.
 
@@ -67,8 +68,10 @@ def serve(
             that is not installed, and whatever `gluetune.load` raises.
     """
     require_extra("serve", "gluetune serve", "fastapi", "uvicorn", "prometheus_client")
-    _check_origins(cors_origins)
     limits = limits or Limits()
+    api_key, warning = _check_options(limits, allowed_hosts, cors_origins, api_key_file)
+    if warning:
+        tell(warning)
     with _listening(host, port) as listener:
         from gluetune.evaluation.predictor import load
         from gluetune.serving.app import make_app
@@ -93,6 +96,7 @@ def serve(
             allowed_hosts=[host, *allowed_hosts],
             cors_origins=cors_origins,
             auto_truncate=auto_truncate,
+            api_key=api_key,
         )
         _warm_up(predictor)
         if note:
@@ -107,12 +111,30 @@ def make_server(app: Any, limits: Limits) -> uvicorn.Server:
     """Return a server that logs no text, and ends when it has answered what has come in."""
     import uvicorn
 
-    log = logging.getLogger("uvicorn.error")
-    if drop_message not in log.filters:
-        log.addFilter(drop_message)
-    return uvicorn.Server(
+    from gluetune.serving.connections import ACCEPT_BATCH, Connection, ConnectionState
+    from gluetune.serving.logs import bounded_logs
+
+    class Server(uvicorn.Server):
+        """uvicorn with our limits on connections and logs."""
+
+        async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+            with bounded_logs():
+                await super().serve(sockets)
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            self.server_state = ConnectionState(limits)  # counts the files that are open by now
+            await super().startup(sockets)
+            for each in sockets or ():
+                # asyncio takes one number for two: how many it accepts in a turn, which has to be
+                # small for it to stop in time, and how many may wait in the system's queue.
+                each.listen(_BACKLOG)
+
+    return Server(
         uvicorn.Config(
             app,
+            http=Connection,
+            loop="asyncio",
+            backlog=ACCEPT_BATCH,
             log_config=None,
             log_level="warning",
             access_log=False,
@@ -120,7 +142,7 @@ def make_server(app: Any, limits: Limits) -> uvicorn.Server:
             proxy_headers=False,
             ws="none",
             lifespan="on",
-            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_keep_alive=math.ceil(limits.keep_alive),
             timeout_graceful_shutdown=round(limits.timeout) + 1,
         )
     )
@@ -155,8 +177,40 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _check_origins(origins: Sequence[str]) -> None:
+def _check_options(
+    limits: Limits,
+    hosts: Sequence[str],
+    origins: Sequence[str],
+    api_key_file: str | Path | None,
+) -> tuple[str | None, str]:
+    """Return the API key and a warning about its file. Raises all that is wrong as one error."""
+    from gluetune.serving.connections import check_connections
+
+    wrong = _wrong_names(hosts, origins)
+    key, warning = None, ""
+    try:
+        check_connections(limits)
+    except ConfigurationError as error:
+        wrong += error.findings
+    try:
+        key, warning = read_key(Path(api_key_file)) if api_key_file else (None, "")
+    except ConfigurationError as error:
+        wrong += error.findings
+    if wrong:
+        raise ConfigurationError.of(wrong)
+    return key, warning
+
+
+def _wrong_names(hosts: Sequence[str], origins: Sequence[str]) -> list[Finding]:
     wrong = [
+        Finding(
+            f"--allowed-host {host}: a host is a name or an address, without scheme and path.",
+            "Type for instance: --allowed-host model.example.org",
+        )
+        for host in hosts
+        if not is_host(host)
+    ]
+    return wrong + [
         Finding(
             f"--cors-origin {origin}: an origin is a scheme and a host, without a path.",
             "Type for instance: --cors-origin https://example.org",
@@ -164,8 +218,6 @@ def _check_origins(origins: Sequence[str]) -> None:
         for origin in origins
         if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin)
     ]
-    if wrong:
-        raise ConfigurationError.of(wrong)
 
 
 @contextmanager

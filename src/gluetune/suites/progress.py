@@ -7,9 +7,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from gluetune.reporting.suite_tables import counts
@@ -17,6 +16,7 @@ from gluetune.reporting.tables import points
 from gluetune.runs import Run
 from gluetune.suite_records import JobRecord, JobState
 from gluetune.suites.jobs import Said, Step
+from gluetune.terminal import Console, Table
 from gluetune.visible_text import visible
 
 
@@ -118,7 +118,7 @@ class LiveProgress(LinesProgress):
     def _table(self) -> Group:
         table = Table(box=None, padding=(0, 2, 0, 0))
         for name, justify in (("job", "left"), ("step", "right"), ("examples/s", "right")):
-            table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # a literal, which the loop widens
+            table.add_column(name, justify=justify, no_wrap=True)
         table.add_column("seconds", justify="right")
         table.add_column("", overflow="ellipsis", no_wrap=True)
         for job in self.jobs:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any, Protocol
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from gluetune.records import EpochRecord, shown
+from gluetune.terminal import Console
 from gluetune.visible_text import visible_lines
 
 _LINE_SECONDS = 15.0

@@ -8,12 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from gluetune.records import shown
+from gluetune.terminal import Console, Table
 from gluetune.tuning.outcomes import TrialRow, best_of
 from gluetune.tuning.telling import Evaluated, Stepped
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from rich.console import Console
 
 from gluetune.cli.evaluation_tables import measured_tables
 from gluetune.predictions import Predictions
 from gluetune.records import ScoreRecord
 from gluetune.tasks import TaskSpec
+from gluetune.terminal import Console
 
 LABELS = ("[neg]", "[/b] \x1b[2J")
 TASK = TaskSpec(

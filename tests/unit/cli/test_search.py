@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from tests.support.run_folders import write_run
 from tests.support.trainings import Bench
 
 from gluetune.cli.app import main
 from gluetune.cli.search import render_best
 from gluetune.runs import Run
+from gluetune.terminal import Console
 from gluetune.tuning.board import LineBoard, LiveBoard, described, trials_table
 from gluetune.tuning.outcomes import BestRun, TrialRow
 from gluetune.tuning.telling import Evaluated, Stepped

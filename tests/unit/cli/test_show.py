@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 import typer
 from rich.cells import cell_len
-from rich.console import Console
 from tests.support.glue_folders import make_table, write_parquet
 from typer.testing import CliRunner
 
@@ -19,6 +18,7 @@ from gluetune.data.summary import Summary, summarise
 from gluetune.data.tables import canonical_schema, with_notes
 from gluetune.errors import DataError
 from gluetune.tasks import get_task
+from gluetune.terminal import Console
 from gluetune.visible_text import visible
 
 COLA = get_task("cola")

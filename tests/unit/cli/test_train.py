@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from gluetune.cli.train import render_run
 from gluetune.config_checks import make_config
@@ -23,6 +22,7 @@ from gluetune.records import (
     now,
 )
 from gluetune.runs import Run
+from gluetune.terminal import Console
 
 TWO_SPLITS = ("validation_matched", "validation_mismatched")
 

@@ -83,15 +83,19 @@ def test_pairs_are_two_arguments_or_a_tuple(bench: Bench) -> None:
     assert asked("a b", "c").score != asked("c", "a b").score
     wrongs: list[Any] = ["a b", ["a", "b"], [("a", "b"), "c"], [("a", "b", "c")]]
     for wrong in wrongs:
-        with pytest.raises(ConfigurationError, match="reads two texts per example"):
+        with pytest.raises(ConfigurationError, match="reads two texts per example") as raised:
             asked(wrong)
+        assert 'predictor("first", "second")' in raised.value.findings[0].hint
     with pytest.raises(ConfigurationError, match="one first text, not with a list"):
         asked(["a"], "b")  # type: ignore[call-overload]
 
 
 def test_a_pair_is_too_much_for_a_task_of_one_text(predictor: Predictor) -> None:
-    with pytest.raises(ConfigurationError, match="reads one text per example, and was given 2"):
+    expected = "reads one text per example, and was given 2"
+    with pytest.raises(ConfigurationError, match=expected) as raised:
         predictor("a", "b")
+    assert 'predictor(["one", "two"])' in raised.value.findings[0].hint
+    assert "pair" not in raised.value.findings[0].hint
 
 
 def test_regression_answers_with_a_number(bench: Bench) -> None:

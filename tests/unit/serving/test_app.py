@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.servers import Served, serving, watched
+from tests.support.trainings import Bench
 
 from gluetune.evaluation.predictor import Predictor, load
 from gluetune.runs import Run
@@ -198,8 +199,19 @@ def test_a_model_of_pairs_refuses_single_texts(pairs: Run) -> None:
         refused = client.post("/predict", json={"inputs": "a b"})
         assert refused.status_code == 422
         assert "reads two texts per example, and was given 1" in refused.json()["error"]
+        assert '[["a", "b"], ["c", "d"]]' in refused.json()["error"]
         info = client.get("/info").json()
         assert (info["task"], info["text_columns"]) == ("mrpc", ["sentence1", "sentence2"])
+
+
+def test_a_model_of_single_texts_says_how_a_batch_is_written(bench: Bench) -> None:
+    predictor = load(bench.train("sst2", epochs=1).path)
+    with serving(predictor) as served, httpx.Client(base_url=served.url) as client:
+        refused = client.post("/predict", json={"inputs": ["one text", "another"]})
+        assert refused.status_code == 422
+        assert "reads one text per example, and was given 2" in refused.json()["error"]
+        assert '[["one"], ["two"]]' in refused.json()["error"]
+        assert "another" not in refused.text
 
 
 def test_a_number_is_answered_as_it_is(numbers: Run) -> None:
@@ -227,6 +239,26 @@ def test_truncation_may_be_the_rule(emotions: Predictor) -> None:
     ):
         assert predict(client, LONG)
         assert client.post("/predict", json={"inputs": LONG, "truncate": False}).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/", "/invocations"])
+def test_text_embeddings_inference_predicts_there_too(client: httpx.Client, path: str) -> None:
+    for inputs in ("a quick fox", [["a"], ["brown fox", "jumps"]]):
+        found = client.post(path, json={"inputs": inputs})
+        assert found.status_code == 200
+        assert [type(each) for each in found.json()] == [
+            type(each) for each in predict(client, inputs)
+        ]
+    assert client.post(path, json={"input": "a"}).status_code == 422
+    assert client.post(path, content=b"{}").status_code == 415
+
+
+def test_the_hubs_client_is_answered(served: Served, emotions: Predictor) -> None:
+    from huggingface_hub import InferenceClient
+
+    found: Any = InferenceClient(served.url).text_classification("a quick fox")
+    assert found.label == emotions("a quick fox").label
+    assert found.score == pytest.approx(emotions("a quick fox").score)
 
 
 def test_health_metrics_and_the_schema(client: httpx.Client) -> None:
@@ -294,6 +326,10 @@ def test_no_text_is_written_down(
     with caplog.at_level(logging.INFO), serving(emotions) as served:
         broken = httpx.post(f"{served.url}/predict", json={"inputs": secret})
         assert broken.status_code == 500
+        assert broken.json()["error_type"] == "Backend"
+        assert "KeyError" in broken.json()["error"]
+        assert secret not in broken.text
+        assert broken.headers["x-content-type-options"] == "nosniff"
         httpx.post(f"{served.url}/predict", content=f'{{"inputs": "{secret}'.encode())
     assert "KeyError" in caplog.text
     assert secret not in caplog.text

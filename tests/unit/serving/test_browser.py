@@ -213,6 +213,37 @@ def test_a_model_of_one_text_or_two_and_no_examples(browser: Browser, emotions: 
         opened.close()
 
 
+def test_the_page_asks_for_the_key_and_stores_it_nowhere(
+    browser: Browser, emotions: Predictor
+) -> None:
+    key = "-".join(("a", "key"))
+    with serving(emotions, api_key=key) as served:
+        opened = Opened(browser, served)
+        field = opened.page.get_by_label("API key")
+        expect(field).to_be_focused()
+        opened.page.get_by_label("Text", exact=True).fill("a quick fox")
+        opened.page.keyboard.press("Control+Enter")
+        expect(opened.page.get_by_role("alert")).to_contain_text("API key")
+        expect(field).to_be_focused()
+        opened.page.keyboard.type("wrong")
+        opened.page.keyboard.press("Enter")
+        opened.page.keyboard.press("Control+Enter")
+        expect(opened.page.get_by_role("alert")).to_contain_text("does not accept this API key")
+        field.fill(key)
+        opened.page.get_by_role("button", name="Answer").click()
+        opened.answer()
+        assert opened.bars() == bars_of(emotions, "a quick fox")
+        opened.page.locator("summary").click()
+        assert "$API_KEY" in opened.page.locator("#command").inner_text()
+        assert key not in opened.page.locator("#command").inner_text()
+        stored = "[document.cookie, localStorage.length, sessionStorage.length, location.href]"
+        assert opened.page.evaluate(stored) == ["", 0, 0, f"{served.url}/"]
+        found = Axe().run(opened.page)
+        assert [violation["id"] for violation in found["violations"]] == []
+        opened.problems.clear()  # the browser itself notes every answer of 401 on the console
+        opened.close()
+
+
 def test_a_server_that_is_gone_is_said(browser: Browser, emotions: Predictor) -> None:
     def fail() -> None:
         raise RuntimeError

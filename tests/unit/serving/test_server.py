@@ -15,6 +15,7 @@ from tests.support.processes import finish, start
 
 from gluetune.errors import CheckpointError, ConfigurationError
 from gluetune.evaluation.predictor import Predictor
+from gluetune.serving.limits import Limits
 from gluetune.serving.server import _listening, serve
 
 
@@ -76,3 +77,17 @@ def test_without_the_extra_the_line_to_type_is_told(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(importlib.util, "find_spec", without_uvicorn)
     with pytest.raises(ConfigurationError, match=r"needs uvicorn, (?s:.*)gluetune\[serve\]"):
         serve("no-such-model", port=0)
+
+
+def test_mistakes_are_told_together(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        serve(
+            "no-such-model",
+            port=0,
+            allowed_hosts=["https://a"],
+            cors_origins=["b"],
+            api_key_file=tmp_path / "none",
+            limits=Limits(max_connections=10_000_000),
+        )
+    told = [finding.message.split()[0] for finding in raised.value.findings]
+    assert told == ["--allowed-host", "--cors-origin", "--max-connections", "--api-key-file"]

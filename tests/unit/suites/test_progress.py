@@ -5,13 +5,13 @@ from __future__ import annotations
 from io import StringIO
 from pathlib import Path
 
-from rich.console import Console
 from tests.support.suites import record_of, request, write_run
 
 from gluetune.runs import Run
 from gluetune.suite_records import JobState
 from gluetune.suites.jobs import Said, Step
 from gluetune.suites.progress import LinesProgress, LiveProgress
+from gluetune.terminal import Console
 
 
 def test_lines_say_what_started_and_how_it_ended(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
+from gluetune.terminal import Console
 from gluetune.training.progress import Bar, Lines
 
 

@@ -5,6 +5,7 @@ const MOST_BARS = 20;
 const part = (id) => document.getElementById(id);
 const fields = [part("text-1"), part("text-2")].filter(Boolean);
 const dial = part("dial");
+const keyField = part("key"); // only where the server wants a key; its value is stored nowhere
 let asking = null; // what stops the request that is on its way
 let picked = null; // the example that the fields were filled from
 
@@ -21,8 +22,9 @@ function requestBody() {
 function showCommand() {
   const body = JSON.stringify(requestBody()).replaceAll("'", "'\\''");
   const url = new URL("predict", location.href).href;
+  const key = keyField ? ' -H "Authorization: Bearer $API_KEY"' : "";
   part("command").textContent =
-    `curl ${url} -H 'Content-Type: application/json' -d '${body}'`;
+    `curl ${url}${key} -H 'Content-Type: application/json' -d '${body}'`;
 }
 
 function show(id, text) {
@@ -101,6 +103,17 @@ function showProblem(text) {
   part("status").textContent = "";
 }
 
+function requestHeaders() {
+  const headers = { "Content-Type": "application/json" };
+  if (keyField) headers.Authorization = `Bearer ${keyField.value.trim()}`;
+  return headers;
+}
+
+function showWrongKey() {
+  showProblem(keyField ? "The server does not accept this API key." : "An API key is required.");
+  if (keyField) keyField.focus();
+}
+
 async function ask() {
   if (asking) asking.abort();
   const mine = new AbortController();
@@ -109,12 +122,13 @@ async function ask() {
   try {
     const response = await fetch("predict", {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: requestHeaders(),
       body: JSON.stringify(requestBody()),
       signal: mine.signal,
     });
     const found = await response.json();
     if (response.ok) showAnswer(found, response.headers);
+    else if (response.status === 401) showWrongKey();
     else if (response.status === 429) showProblem("The model is busy. Try again in a moment.");
     else showProblem(found.error);
   } catch (error) {
@@ -147,6 +161,12 @@ part("form").addEventListener("reset", () => {
   fields[0].focus();
   setTimeout(showCommand); // the fields are emptied after this event
 });
+if (keyField) {
+  part("key-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    fields[0].focus();
+  });
+}
 for (const field of fields) {
   field.addEventListener("input", () => {
     pick(null);
