@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +77,24 @@ def dump_yaml(values: Mapping[str, Any]) -> str:
     """Return `values` as YAML that `read_settings` reads back as they are."""
     text: str = yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Return the names in `NAME,NAME,…`; a name that has a comma is quoted, as in CSV."""
+    try:
+        rows = list(csv.reader([text], skipinitialspace=True))
+    except csv.Error:  # a line break outside quotes
+        return tuple(text.split(","))
+    return tuple(name for row in rows for name in row)
+
+
+def typed_names(names: Iterable[str]) -> str:
+    """Return names as a shell takes them for `parse_names`."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    text = line.getvalue()
+    return text if _IS_PLAIN.fullmatch(text) else shlex.quote(text)
+
+
+_IS_PLAIN = re.compile(r"[\w,.:+%@=/-]+")
+"""What no shell reads as anything else; unlike shlex.quote in letters of every script."""

@@ -9,6 +9,7 @@ Sizes, label ids and file names are those of the GLUE leaderboard (Wang et al. 2
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -280,6 +281,11 @@ def get_task(name: str) -> TaskSpec:
 
 def _loosely(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
+
+
+def folded(name: str) -> str:
+    """Return a name in one Unicode form, without case and without spaces around it or repeated."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def is_task(name: str) -> bool:

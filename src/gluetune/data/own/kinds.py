@@ -19,6 +19,7 @@ from gluetune.data.own.cells import WHOLE, CellType, as_number
 from gluetune.data.own.digests import digests
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
+from gluetune.tasks import folded
 
 if TYPE_CHECKING:
     from gluetune.tasks import MetricName
@@ -187,11 +188,14 @@ def _check_names(
         )
     alike: dict[str, list[str]] = {}
     for name in names:
-        alike.setdefault(" ".join(name.lower().split()), []).append(name)
+        alike.setdefault(folded(name), []).append(name)
     for group in alike.values():
         if len(group) > 1:
             listed = ", ".join(repr(name) for name in group)
-            problems.remark(f"The labels {listed} differ in case or spaces only, and are classes.")
+            problems.remark(
+                f"The labels {listed} differ in case or spaces only, or in how Unicode writes "
+                "them, and are classes."
+            )
     return bool(names) and not are_ids
 
 
