@@ -31,7 +31,7 @@ def measured_tables(found: Measured, hardest: int) -> Iterator[Table | Text]:
     if found.suspicion:
         yield Text(found.suspicion, style="yellow")
     for split, one in found.agreement.items():
-        yield Text(_agreement(split, one))
+        yield Text(_agreement(task, split, one))
     for split, predictions in found.predictions.items():
         if task.is_regression:
             yield _residuals(split, predictions)
@@ -80,10 +80,16 @@ def _scores(found: Measured) -> Table:
     return table
 
 
-def _agreement(split: str, one: Agreement) -> str:
+def _agreement(task: TaskSpec, split: str, one: Agreement) -> str:
     if not one.largest_difference:
         return f"{split}: the same logits, to the bit, as those that the run keeps."
-    flips = f"{one.flips:,} of {one.examples:,} examples get another class"
+    if task.is_regression:
+        return (
+            f"{split}: beside the answers that the run keeps, numbers differ by at most "
+            f"{one.largest_difference:.2g}."
+        )
+    what = "set of labels" if task.multi_label else "class"
+    flips = f"{one.flips:,} of {one.examples:,} examples get another {what}"
     margin = f" (none further than {one.widest_flip:.2g} from a tie)" if one.flips else ""
     return (
         f"{split}: beside the answers that the run keeps, {flips}{margin}; logits differ by at "

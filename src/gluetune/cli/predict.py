@@ -127,10 +127,19 @@ def _answer(console: Console, predictor: Predictor, texts: list[str], as_json: b
         return
     if found.label is None:
         console.print(Text(f"{found.score:.4f}"))
+    if found.labels is not None:
+        named = ", ".join(map(visible, found.labels)) or "none of the labels"
+        console.print(Text(f"predicted: {named}", "bold"), soft_wrap=True)
     for name, share in sorted(found.probabilities.items(), key=lambda each: -each[1]):
         given = found.label == name if found.labels is None else name in found.labels
-        style = "bold" if given else ""
-        console.print(Text(f"{share:.4f}  {visible(name)}", style), soft_wrap=True)
+        limit = _limit(predictor.thresholds[name], given) if found.labels is not None else ""
+        line = f"{share:.4f}  {visible(name)}{limit}"
+        console.print(Text(line, "bold" if given else ""), soft_wrap=True)
+
+
+def _limit(threshold: float, given: bool) -> str:
+    """Say of one of several labels whether it is predicted, and from where on it is."""
+    return f"  ({'predicted: above' if given else 'not above'} {threshold:.4f})"
 
 
 def _plain(found: Answer) -> dict[str, Any]:

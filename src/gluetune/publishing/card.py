@@ -19,7 +19,7 @@ from gluetune.publishing.commands import DATA_FOLDER, MODEL_FOLDER, repeat_comma
 from gluetune.publishing.evaluation_results import HUB_METRICS, model_index, protocol
 from gluetune.publishing.local_paths import LocalPaths, base_name, is_local
 from gluetune.publishing.markdown import Markdown, environment, escape, front_matter
-from gluetune.publishing.usage import answers, usage
+from gluetune.publishing.usage import answers, threshold_rows, usage
 from gluetune.records import Record, has_collapsed, plural, shown
 from gluetune.statistics.intervals import Interval, score_intervals
 from gluetune.tasks import TaskSpec
@@ -87,6 +87,7 @@ def _values(
         "limits": list(_limits(run, task)),
         "usage": usage(repo, revision, task, trusts_code=config.trust_remote_code),
         "answers": answers(task, record),
+        "thresholds": threshold_rows(task),
         "settings": {
             name: _shown_setting(value, paths)
             for name, value in config.model_dump(mode="json", exclude_none=True).items()

@@ -42,6 +42,14 @@ def probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
     return result
 
 
+def sigmoid(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the probability of each label alone, in float64."""
+    import numpy as np
+
+    result: NDArray[np.float64] = 1 / (1 + np.exp(-np.asarray(logits, dtype=np.float64)))
+    return result
+
+
 def calibration(predictions: Predictions, bins: int = 15) -> Calibration:
     """Return the calibration of a classifier's answers, in equally wide bins.
 
