@@ -41,6 +41,16 @@ def _listed(value: Any) -> Any:
     return value.split(",") if isinstance(value, str) else value
 
 
+def _written(value: Any) -> Any:
+    """Return a label that YAML or Python has as a number, true or false as the text that it is."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, int | float) else value
+
+
+Label = Annotated[str, StringConstraints(min_length=1), BeforeValidator(_written)]
+"""Name of a class, as the file has it."""
+
 Columns = Annotated[tuple[Column, ...], BeforeValidator(_listed)]
 
 MACHINE_SETTINGS = frozenset(
@@ -108,6 +118,11 @@ class TrainConfig(BaseModel):
         "auto",
         description="What labels are: classes (one of several), number (regression), labels "
         "(several, or none). auto is told by the data, and said.",
+    )
+    positive: Label | None = Field(
+        None,
+        description="Of two classes the one that --metric f1 is of. Default: the rarer one of the "
+        "training file.",
     )
     label_separator: Column | None = Field(
         None, description="What stands between the labels of one example, e.g. ';'."
@@ -273,6 +288,7 @@ OWN_SETTINGS = (
     "text_pair",
     "label",
     "kind",
+    "positive",
     "label_separator",
     "validation_fraction",
     "split_seed",

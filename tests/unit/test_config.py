@@ -293,6 +293,7 @@ _OWN = {
     "text_pair": st.none() | _TEXT | _WORDLIKE,
     "label": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
     "kind": st.sampled_from(["auto", "classes", "number", "labels"]),
+    "positive": st.none() | _TEXT | _WORDLIKE,
     "label_separator": st.none() | st.sampled_from([";", " ", "\t", ","]),
     "validation_fraction": st.floats(0.01, 0.99),
     "split_seed": st.integers(0, 2**32 - 1),

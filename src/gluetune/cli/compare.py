@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+
+from gluetune.visible_text import visible
 
 if TYPE_CHECKING:
     from gluetune.reporting.comparison import Comparison
@@ -73,8 +76,8 @@ def _render(console: Console, found: Comparison) -> None:
 
 
 def _sides(found: Comparison) -> Table:
-    title = f"{found.task}: {found.examples:,} validation examples"
-    table = Table(title=title, title_justify="left")
+    title = f"{found.task}: {found.score} on {found.examples:,} validation examples"
+    table = Table(title=escape(visible(title)), title_justify="left")
     for name in ("", "score", "sd", "seeds", "runs"):
         table.add_column(name, justify="right" if name in ("score", "sd") else "left")
     for side in found.sides:

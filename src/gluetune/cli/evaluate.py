@@ -124,6 +124,7 @@ def _plain(found: Measured, count: int) -> dict[str, Any]:
         "data": found.data,
         "rows": dict(found.rows),
         "score": found.score.model_dump(),
+        "positive": task.positive_label,
         "intervals": {
             name: None if one is None else dataclasses.asdict(one)
             for name, one in found.intervals.items()

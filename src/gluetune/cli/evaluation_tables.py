@@ -28,6 +28,8 @@ def measured_tables(found: Measured, hardest: int) -> Iterator[Table | Text]:
     """Yield what is printed of a measured model."""
     task = found.spec
     yield _scores(found)
+    if task.positive_note:
+        yield Text(task.positive_note)
     if found.suspicion:
         yield Text(found.suspicion, style="yellow")
     for split, one in found.agreement.items():
@@ -73,7 +75,8 @@ def _scores(found: Measured) -> Table:
     majority = {"score": found.majority.score, **found.majority.flat()}
     for name, value in values.items():
         interval = found.intervals.get(name)
-        table.add_row(name, shown(value), _between(interval), shown(majority.get(name)))
+        title = Text(found.spec.metric_title(name))
+        table.add_row(title, shown(value), _between(interval), shown(majority.get(name)))
     doubts = {one.reason for one in found.intervals.values() if one and one.reason}
     if doubts:
         table.caption = f"* not to be relied on: {'; '.join(sorted(doubts))}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
@@ -169,7 +170,8 @@ def render_best(console: Console, best: BestRun) -> None:
 
     (row,) = (trial for trial in best.trials if trial.number == best.number)
     table = trials_table(best.trials, row)
-    table.title = f"{best.run.record.task}: {best.objective} on {_tuned_on(best)}"
+    task = best.run.task
+    table.title = escape(f"{task.name}: {task.metric_title(best.objective)} on {_tuned_on(best)}")
     console.print(table)
     console.print(Text("\n".join(_lines(best))), soft_wrap=True)
 

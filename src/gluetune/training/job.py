@@ -183,7 +183,7 @@ class Job:
             )
         self.record.timing = timing(self.record, self.prepared)
         self._save_record()
-        self.reporter.say(epoch_line(epoch, best))
+        self.reporter.say(epoch_line(epoch, best, self.prepared.task))
         self._pass_on(epoch)
 
     def _pass_on(self, epoch: EpochRecord) -> None:

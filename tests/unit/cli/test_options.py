@@ -66,6 +66,7 @@ OWN_VALUES = {
     "text_pair": ("answer", "answer"),
     "label": ("a,b", ("a", "b")),
     "kind": ("number", "number"),
+    "positive": (" -1", " -1"),
     "label_separator": (";", ";"),
     "validation_fraction": ("0.2", 0.2),
     "split_seed": ("7", 7),
