@@ -27,11 +27,9 @@ from gluetune.file_formats import (
     Quoting,
     delimiter_name,
     delimiter_of,
-    join_names,
-    split_names,
 )
 from gluetune.files import write_text
-from gluetune.settings_files import dump_yaml
+from gluetune.settings_files import dump_yaml, join_names, split_names
 from gluetune.tasks import is_task
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -45,7 +43,12 @@ Column = Annotated[str, StringConstraints(min_length=1)]
 """Name of a column, which may begin or end with a space."""
 
 
-Columns = Annotated[tuple[Column, ...], BeforeValidator(split_names)]
+def _listed(value: Any) -> Any:
+    """Read "a,b" as two names; a list is taken as it is."""
+    return split_names(value, keep_spaces=True) if isinstance(value, str) else value
+
+
+Columns = Annotated[tuple[Column, ...], BeforeValidator(_listed)]
 
 
 def _lowered(value: Any) -> Any:
@@ -53,6 +56,17 @@ def _lowered(value: Any) -> Any:
 
 
 Delimiter = Annotated[str, BeforeValidator(delimiter_of)]
+
+
+def _written(value: Any) -> Any:
+    """Return a label that YAML or Python has as a number, true or false as the text that it is."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, int | float) else value
+
+
+Label = Annotated[str, StringConstraints(min_length=1), BeforeValidator(_written)]
+"""Name of a class, as the file has it."""
 
 MACHINE_SETTINGS = frozenset(
     {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes"}
@@ -143,6 +157,11 @@ class TrainConfig(BaseModel):
         "auto",
         description="What labels are: classes (one of several), number (regression), labels "
         "(several, or none). auto is told by the data, and said.",
+    )
+    positive: Label | None = Field(
+        None,
+        description="Of two classes the one that --metric f1 is of. Default: the rarer one of the "
+        "training file.",
     )
     label_separator: Column | None = Field(
         None, description="What stands between the labels of one example, e.g. ';'."
@@ -328,6 +347,7 @@ OWN_SETTINGS = (
     "label",
     *FORMAT_SETTINGS,
     "kind",
+    "positive",
     "label_separator",
     "validation_fraction",
     "split_seed",

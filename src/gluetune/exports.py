@@ -52,9 +52,10 @@ class Checked(_Part):
     largest_difference: float
     """Of any logit on any row."""
     changed: int
-    """Rows with another label than PyTorch's; 0 for regression."""
+    """Rows with another label, or set of labels, than PyTorch's; 0 for regression."""
     changed_beyond_ties: int
-    """Those of them whose two best logits PyTorch held apart by more than the tolerance."""
+    """Those of them in which PyTorch's logits held a label that changed by more than the
+    tolerance: above the others, or, of several labels, beyond its threshold."""
     score: float | None
     rows_per_second: float
     """Encoded rows, answered in batches."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -72,22 +69,3 @@ def delimiter_of(value: Any) -> Any:
 def delimiter_name(delimiter: str) -> str:
     """Return a delimiter as it is typed and printed: `tab` for a tab."""
     return {"\t": "tab", " ": "space"}.get(delimiter, delimiter)
-
-
-def split_names(value: Any) -> Any:
-    """Read `a,b` as two names, `a,"b, c"` as CSV reads it; a list is taken as it is."""
-    if not isinstance(value, str):
-        return value
-    if '"' not in value:
-        return value.split(",")
-    try:
-        return next(csv.reader(io.StringIO(value, newline=""), strict=True))
-    except csv.Error:  # a quote inside a name
-        return value.split(",")
-
-
-def join_names(names: Sequence[str]) -> str:
-    """Return names as `split_names` reads them."""
-    if not any("," in name or '"' in name for name in names):
-        return ",".join(names)
-    return ",".join('"' + name.replace('"', '""') + '"' for name in names)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gluetune.errors import ConfigurationError, DataError, Finding
-from gluetune.tasks import GLUE_TASKS, TASKS, MetricName, TaskSpec
+from gluetune.tasks import GLUE_TASKS, ONE_CLASS, TASKS, MetricName, TaskSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,16 +50,19 @@ class TaskScore:
     by_split: Mapping[str, Mapping[str, Measure]]
 
 
-def compute_metric(name: MetricName, predictions: Numbers, labels: Numbers) -> Measure:
+def compute_metric(
+    name: MetricName, predictions: Numbers, labels: Numbers, *, positive: int = 1
+) -> Measure:
     """Return the metric `name` of predictions against labels, both of shape (examples,).
 
-    Accuracy, F1 and Matthews correlation take class ids; F1 is binary, of class 1, `f1_macro` the
-    mean over the classes that occur in labels or predictions. Pearson and Spearman take numbers.
+    Accuracy, F1 and Matthews correlation take class ids; F1 is binary, of the class `positive`
+    (of GLUE's tasks class 1), `f1_macro` the mean over the classes that occur in labels or
+    predictions. Pearson and Spearman take numbers.
     Where an example may have several labels, arrays have the shape (examples, labels) and hold 0
     and 1: see `gluetune.label_sets`. The value is a fraction: 0.5, not 50. It is undefined:
 
     - always, when there are no examples, or a prediction is NaN or infinite;
-    - F1, when neither labels nor predictions hold class 1;
+    - F1, when neither labels nor predictions hold the positive class;
     - Matthews, when the labels hold one class only. Constant predictions on labels of several
       classes score 0.0, scikit-learn's convention and so the official one;
     - Pearson and Spearman, of fewer than two examples, and of constant predictions or labels.
@@ -90,7 +93,8 @@ def compute_metric(name: MetricName, predictions: Numbers, labels: Numbers) -> M
     dtype = np.float64 if name in _CORRELATIONS else np.int64
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        return _METRICS[name](predictions.astype(dtype), labels.astype(dtype))
+        values = predictions.astype(dtype), labels.astype(dtype)
+        return _f1(*values, positive) if name == ONE_CLASS else _METRICS[name](*values)
 
 
 def score_task(
@@ -110,7 +114,7 @@ def score_task(
         raise DataError.of(findings)
     by_split: dict[str, Mapping[str, Measure]] = {
         split: {
-            name: compute_metric(name, predictions[split], labels[split])
+            name: compute_metric(name, predictions[split], labels[split], positive=task.positive_id)
             for name in task.all_metrics
         }
         for split in predictions
@@ -197,12 +201,12 @@ def _accuracy(predictions: Numbers, labels: Numbers) -> Measure:
     return Measure(float(accuracy_score(labels, predictions)))
 
 
-def _f1(predictions: Numbers, labels: Numbers) -> Measure:
+def _f1(predictions: Numbers, labels: Numbers, positive: int = 1) -> Measure:
     from sklearn.metrics import f1_score
 
-    if not (predictions == 1).any() and not (labels == 1).any():
-        return Measure(None, "neither labels nor predictions hold the positive class (1)")
-    return Measure(float(f1_score(labels, predictions, pos_label=1)))
+    if not (predictions == positive).any() and not (labels == positive).any():
+        return Measure(None, f"neither labels nor predictions hold the positive class ({positive})")
+    return Measure(float(f1_score(labels, predictions, pos_label=positive)))
 
 
 def _f1_macro(predictions: Numbers, labels: Numbers) -> Measure:
@@ -331,7 +335,7 @@ def _faults(name: str, predictions: Numbers, labels: Numbers) -> list[Finding]:
         return [_outlier("labels", labels, ~np.isfinite(labels), "not a finite number")]
     if name in _CORRELATIONS:
         return _all_hidden(labels)
-    positive = (0, 1) if name == "f1" else None
+    positive = (0, 1) if name == ONE_CLASS else None
     return [
         *_class_faults("labels", labels, positive),
         *_class_faults("predictions", predictions, positive),

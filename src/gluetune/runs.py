@@ -70,8 +70,11 @@ class Run:
 
     @property
     def config(self) -> TrainConfig:
-        """What was decided."""
-        return make_config(read_settings(self.folder.config))
+        """What was decided; of a run from before F1 had a choice, the class that it was of too."""
+        config = make_config(read_settings(self.folder.config))
+        if not config.is_own or config.positive is not None:
+            return config
+        return config.model_copy(update={"positive": self.task.positive_label})
 
     @property
     def task(self) -> TaskSpec:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -184,3 +187,38 @@ def dump_yaml(values: Any) -> str:
     """Return `values` as YAML that `read_yaml`, and any reader, reads back as they are."""
     text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
+
+
+def split_names(text: str, *, keep_spaces: bool = False) -> tuple[str, ...]:
+    """Return the names in `NAME,NAME,…`; a name that has a comma is quoted, as in CSV.
+
+    Spaces after a comma belong to the name that follows only with `keep_spaces`.
+    """
+    source = io.StringIO(text, newline="")
+    try:
+        rows = list(csv.reader(source, skipinitialspace=not keep_spaces, strict=True))
+    except csv.Error:  # a quote inside a name
+        rows = []
+    return tuple(rows[0]) if len(rows) == 1 else tuple(text.split(","))
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Return names as `split_names` reads them."""
+    return ",".join(map(_quoted_name, names))
+
+
+def typed_names(names: Iterable[str]) -> str:
+    """Return names as a shell takes them for `split_names`."""
+    text = join_names(names)
+    return text if _IS_PLAIN.fullmatch(text) else shlex.quote(text)
+
+
+def _quoted_name(name: str) -> str:
+    if name and name == name.strip() and not _SPECIAL.search(name):
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+_SPECIAL = re.compile(r'[,"\r\n]')
+_IS_PLAIN = re.compile(r"[\w,.:+%@=/-]+")
+"""What no shell reads as anything else; unlike shlex.quote in letters of every script."""

@@ -145,6 +145,8 @@ class TaskSummary(_Part):
     score: Spread | None
     """None while no run has a score that is defined."""
     metrics: dict[str, Spread]
+    positive: str | None = None
+    """The class that F1 is of; None where no metric is of one class."""
     from_mnli: bool
     """Whether the runs started from MNLI's models instead of the checkpoint itself."""
     majority: float | None

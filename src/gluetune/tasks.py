@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from gluetune.errors import ConfigurationError
+from gluetune.visible_text import visible
 
 HELD_OUT = "holdout"
 """Name of the part of a training set that is held out and scored in validation's place."""
@@ -29,6 +30,13 @@ MetricName = Literal[
     "pearson",
     "spearman",
 ]
+
+
+ONE_CLASS: MetricName = "f1"
+"""The metric that is of one of two classes, the positive one."""
+
+_LONGEST_LABEL = 40
+"""Characters of a class's name in the title of a metric."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +65,8 @@ class TaskSpec:
     """The official metrics. The task's score is their mean, over all validation splits."""
     beside: tuple[MetricName, ...] = ()
     """Metrics that are told beside the official ones and do not count towards the score."""
+    positive: str | None = None
+    """Of two classes the one that F1 is of; None for the last, as GLUE's own tasks have it."""
     multi_label: bool = False
     """Whether an example may have several of the labels, or none."""
     thresholds: tuple[float, ...] = ()
@@ -90,6 +100,34 @@ class TaskSpec:
     def all_metrics(self) -> tuple[MetricName, ...]:
         """The metrics that are computed: those of the score first."""
         return (*self.metrics, *self.beside)
+
+    @property
+    def positive_id(self) -> int:
+        """The id of the class that F1 is of."""
+        return 1 if self.positive is None else self.labels.index(self.positive)
+
+    @property
+    def positive_label(self) -> str | None:
+        """The name of the class that F1 is of; None where the task has no metric of one class."""
+        return self.labels[self.positive_id] if ONE_CLASS in self.all_metrics else None
+
+    @property
+    def positive_note(self) -> str:
+        """Say of a run that is older than the choice which class its F1 is of; else nothing."""
+        if self.positive_label is None or self.positive is not None or self.is_published:
+            return ""
+        return (
+            f"This run does not state a positive class: its F1 is of '{self.positive_label}', the "
+            "last one, as F1 always was before --positive."
+        )
+
+    def metric_title(self, name: str) -> str:
+        """Return a metric's name, with a split before it or not, and the class that it is of."""
+        if self.positive_label is None or name.rpartition(" ")[2] != ONE_CLASS:
+            return name
+        label = visible(self.positive_label)
+        short = label if len(label) <= _LONGEST_LABEL else f"{label[:_LONGEST_LABEL]}…"
+        return f"{name} of '{short}'"
 
     def label_text(self, label: Any) -> str:
         """Return a label or an answer as text: a number, a class's name, or names of labels."""

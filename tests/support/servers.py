@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import uvicorn
 
 from gluetune.data.encoding import Encoded
 from gluetune.evaluation.predictor import Predictor
+from gluetune.serving import server as module
 from gluetune.serving.app import make_app
 from gluetune.serving.limits import Limits
 from gluetune.serving.server import make_server
@@ -50,6 +54,40 @@ def serving(predictor: Predictor, limits: Limits | None = None, **options: Any) 
             yield served
         finally:
             served.stop()
+
+
+@contextmanager
+def serving_run(model: Path, **options: Any) -> Iterator[str]:
+    """Run the whole of `gluetune.serve` in a thread for the block's time, and give its address.
+
+    What it raises before it listens is raised here.
+    """
+    said: queue.Queue[str | BaseException] = queue.Queue()
+    started: list[uvicorn.Server] = []
+
+    def make(app: Any, limits: Limits) -> uvicorn.Server:
+        started.append(make_server(app, limits))
+        return started[0]
+
+    def run() -> None:
+        try:
+            module.serve(model, port=0, tell=said.put, **options)
+        except BaseException as error:  # noqa: BLE001  # handed to the test's own thread
+            said.put(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    with patch.object(module, "make_server", make):
+        thread.start()
+        while isinstance(line := said.get(timeout=_PATIENCE), str) and " on http" not in line:
+            pass
+    if isinstance(line, BaseException):
+        raise line
+    try:
+        yield line.split(" on ")[-1].split()[0]
+    finally:
+        started[0].should_exit = True
+        thread.join(_PATIENCE)
+        assert not thread.is_alive(), "the server did not stop"
 
 
 class Watched:

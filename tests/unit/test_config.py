@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from gluetune.config import TrainConfig, flag_of, own_name, typed
 from gluetune.config_checks import make_config
 from gluetune.errors import ConfigurationError
-from gluetune.file_formats import join_names, split_names
-from gluetune.settings_files import parse_assignment, read_settings
+from gluetune.settings_files import join_names, parse_assignment, read_settings, split_names
 from gluetune.tasks import GLUE_TASKS
 
 
@@ -294,6 +293,7 @@ _OWN = {
     "text_pair": st.none() | _TEXT | _WORDLIKE,
     "label": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
     "kind": st.sampled_from(["auto", "classes", "number", "labels"]),
+    "positive": st.none() | _TEXT | _WORDLIKE,
     "label_separator": st.none() | st.sampled_from([";", " ", "\t", ","]),
     "validation_fraction": st.floats(0.01, 0.99),
     "split_seed": st.integers(0, 2**32 - 1),
@@ -337,7 +337,7 @@ def test_a_saved_configuration_reads_back_equal(tmp_path: Path, values: dict[str
 
 @given(names=st.lists(_TEXT | _WORDLIKE | st.sampled_from(["a, b", '"', 'x"y', '"a"']), min_size=1))
 def test_names_that_are_typed_come_back(names: list[str]) -> None:
-    assert split_names(join_names(names)) == names
+    assert split_names(join_names(names), keep_spaces=True) == tuple(names)
     assert typed("columns", names) == ["--columns", join_names(names)]
 
 
@@ -345,9 +345,9 @@ def test_settings_are_typed_as_the_parser_reads_them() -> None:
     assert typed("header", False) == ["--no-header"]
     assert typed("header", True) == ["--header"]
     assert typed("delimiter", "\t") == ["--delimiter", "tab"]
-    assert typed("label", ("a, b", "c")) == ["--label", '"a, b","c"']
-    assert split_names("a,b") == ["a", "b"]
-    assert split_names('a"b,c') == ['a"b', "c"]
+    assert typed("label", ("a, b", "c")) == ["--label", '"a, b",c']
+    assert split_names("a,b") == ("a", "b")
+    assert split_names('a"b,c') == ('a"b', "c")
 
 
 @pytest.mark.parametrize("delimiter", ["", ";;", '"', "'", "\n", "column"])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sklearn.metrics import f1_score
 
 from gluetune.errors import ConfigurationError, DataError
 from gluetune.metrics import (
@@ -379,3 +380,18 @@ def test_importing_metrics_and_references_costs_no_heavy_library() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=30),
+    st.integers(0, 1),
+)
+def test_f1_is_of_the_class_that_is_positive(pairs: list[tuple[int, int]], positive: int) -> None:
+    predictions, labels = (np.array(side) for side in zip(*pairs, strict=True))
+    found = compute_metric("f1", predictions, labels, positive=positive)
+    if positive not in predictions and positive not in labels:
+        assert found.value is None
+        assert f"({positive})" in found.reason
+    else:
+        ours = (predictions == positive).astype(int), (labels == positive).astype(int)
+        assert found.value == pytest.approx(f1_score(ours[1], ours[0]))

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gluetune.settings_files import split_names
+
 Model = Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")]
 Backend = Annotated[
     str, typer.Option(help="torch, or what `gluetune export` made: onnx, onnx-int8.")
@@ -29,6 +31,6 @@ TrustRemoteCode = Annotated[
 ]
 
 
-def split_names(text: str | None) -> tuple[str, ...] | None:
-    """Return the names in `NAME,NAME,…`."""
-    return tuple(name.strip() for name in text.split(",")) if text else None
+def names_in_order(text: str | None) -> tuple[str, ...] | None:
+    """Return what `--label-order` says: the names in `NAME,NAME,…`."""
+    return split_names(text) if text else None

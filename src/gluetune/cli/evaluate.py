@@ -19,7 +19,7 @@ from gluetune.cli.asking import (
     Revision,
     Threads,
     TrustRemoteCode,
-    split_names,
+    names_in_order,
 )
 from gluetune.cli.choices import one_of
 from gluetune.cli.file_options import (
@@ -75,7 +75,7 @@ def evaluate(
         "batch_size": batch_size,
         "threads": threads,
         "max_length": max_length,
-        "label_order": split_names(label_order),
+        "label_order": names_in_order(label_order),
         "revision": revision,
         "trust_remote_code": trust_remote_code,
     }
@@ -138,6 +138,7 @@ def _plain(found: Measured, count: int) -> dict[str, Any]:
         "data": found.data,
         "rows": dict(found.rows),
         "score": found.score.model_dump(),
+        "positive": task.positive_label,
         "intervals": {
             name: None if one is None else dataclasses.asdict(one)
             for name, one in found.intervals.items()

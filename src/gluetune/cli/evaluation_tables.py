@@ -27,10 +27,12 @@ def measured_tables(found: Measured, hardest: int) -> Iterator[Table | Text]:
     """Yield what is printed of a measured model."""
     task = found.spec
     yield _scores(found)
+    if task.positive_note:
+        yield Text(task.positive_note)
     if found.suspicion:
         yield Text(found.suspicion, style="yellow")
     for split, one in found.agreement.items():
-        yield Text(_agreement(split, one))
+        yield Text(_agreement(task, split, one))
     for split, predictions in found.predictions.items():
         if task.is_regression:
             yield _residuals(split, predictions)
@@ -72,17 +74,24 @@ def _scores(found: Measured) -> Table:
     majority = {"score": found.majority.score, **found.majority.flat()}
     for name, value in values.items():
         interval = found.intervals.get(name)
-        table.add_row(name, shown(value), _between(interval), shown(majority.get(name)))
+        heading = found.spec.metric_title(name)
+        table.add_row(heading, shown(value), _between(interval), shown(majority.get(name)))
     doubts = {one.reason for one in found.intervals.values() if one and one.reason}
     if doubts:
         table.caption = f"* not to be relied on: {'; '.join(sorted(doubts))}"
     return table
 
 
-def _agreement(split: str, one: Agreement) -> str:
+def _agreement(task: TaskSpec, split: str, one: Agreement) -> str:
     if not one.largest_difference:
         return f"{split}: the same logits, to the bit, as those that the run keeps."
-    flips = f"{one.flips:,} of {one.examples:,} examples get another class"
+    if task.is_regression:
+        return (
+            f"{split}: beside the answers that the run keeps, numbers differ by at most "
+            f"{one.largest_difference:.2g}."
+        )
+    what = "set of labels" if task.multi_label else "class"
+    flips = f"{one.flips:,} of {one.examples:,} examples get another {what}"
     margin = f" (none further than {one.widest_flip:.2g} from a tie)" if one.flips else ""
     return (
         f"{split}: beside the answers that the run keeps, {flips}{margin}; logits differ by at "

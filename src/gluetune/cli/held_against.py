@@ -8,12 +8,24 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from gluetune.records import best_epoch, shown
 from gluetune.terminal import Table
 
 if TYPE_CHECKING:
     from gluetune.records import Record
     from gluetune.references import Reference
+    from gluetune.tasks import TaskSpec
+
+
+_WIDEST = 20
+"""Characters of a column's head that are kept on one line."""
+
+
+def metric_heading(task: TaskSpec, name: str) -> Text:
+    """Return the head of a metric's column, with the class that it is of on a line of its own."""
+    return Text(task.metric_title(name).replace(" of ", " of\n", 1), overflow="fold")
 
 
 def held_against(record: Record) -> Table:
@@ -25,7 +37,9 @@ def held_against(record: Record) -> Table:
     best = best_epoch(record).validation.flat()
     for name in best:
         # A name that is cut says nothing: the protocol, which is words, gives way.
-        table.add_column(name, justify="right", no_wrap=" " not in name)
+        title = metric_heading(record.spec, name)
+        no_wrap = max(map(len, title.plain.split("\n"))) <= _WIDEST
+        table.add_column(title, justify="right", no_wrap=no_wrap, min_width=6)
     table.add_column("protocol")
     table.add_row(
         "this run",

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from gluetune.config import OWN_SETTINGS, TrainConfig, flag_of
 from gluetune.errors import ConfigurationError, Finding
-from gluetune.settings_files import parse_assignment
+from gluetune.settings_files import parse_assignment, split_names
 
 CLUSTER_PANEL = "A cluster"
 _PANELS = {
@@ -94,7 +94,7 @@ def given_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     if "set" in settings:
         settings["set"] = _assignments(settings["set"])
     if "label_order" in settings:
-        settings["label_order"] = [name.strip() for name in settings["label_order"].split(",")]
+        settings["label_order"] = list(split_names(settings["label_order"]))
     return settings
 
 

@@ -20,7 +20,7 @@ from gluetune.cli.asking import (
     Revision,
     Threads,
     TrustRemoteCode,
-    split_names,
+    names_in_order,
 )
 from gluetune.cli.choices import one_of
 from gluetune.cli.file_options import (
@@ -97,7 +97,7 @@ def predict(
         batch_size=batch_size,
         threads=threads,
         max_length=max_length,
-        label_order=split_names(label_order),
+        label_order=names_in_order(label_order),
         revision=revision,
         trust_remote_code=trust_remote_code,
         backend=one_of(backend, BackendName, "--backend"),
@@ -159,10 +159,19 @@ def _answer(console: Console, predictor: Predictor, texts: list[str], as_json: b
         return
     if found.label is None:
         console.print(Text(f"{found.score:.4f}"))
+    if found.labels is not None:
+        named = ", ".join(map(visible, found.labels)) or "none of the labels"
+        console.print(Text(f"predicted: {named}", "bold"), soft_wrap=True)
     for name, share in sorted(found.probabilities.items(), key=lambda each: -each[1]):
         given = found.label == name if found.labels is None else name in found.labels
-        style = "bold" if given else ""
-        console.print(Text(f"{share:.4f}  {visible(name)}", style), soft_wrap=True)
+        why = _limit(predictor.thresholds[name], given) if found.labels is not None else ""
+        line = f"{share:.4f}  {visible(name)}{why}"
+        console.print(Text(line, "bold" if given else ""), soft_wrap=True)
+
+
+def _limit(threshold: float, given: bool) -> str:
+    """Say of one of several labels whether it is predicted, and from where on it is."""
+    return f"  ({'predicted: above' if given else 'not above'} {threshold:.4f})"
 
 
 def _plain(found: Answer) -> dict[str, Any]:

@@ -169,7 +169,8 @@ def render_best(console: Console, best: BestRun) -> None:
 
     (row,) = (trial for trial in best.trials if trial.number == best.number)
     table = trials_table(best.trials, row)
-    table.title = f"{best.run.record.task}: {best.objective} on {_tuned_on(best)}"
+    task = best.run.task
+    table.title = f"{task.name}: {task.metric_title(best.objective)} on {_tuned_on(best)}"
     console.print(table)
     console.print(Text("\n".join(_lines(best))), soft_wrap=True)
 

@@ -16,7 +16,7 @@ from gluetune.cli.asking import (
     Revision,
     Threads,
     TrustRemoteCode,
-    split_names,
+    names_in_order,
 )
 from gluetune.cli.choices import one_of
 from gluetune.config import Precision
@@ -87,7 +87,7 @@ def serve(
         task=task,
         precision=one_of(precision, Precision, "--precision"),
         threads=threads,
-        label_order=split_names(label_order),
+        label_order=names_in_order(label_order),
         revision=revision,
         trust_remote_code=trust_remote_code,
         auto_truncate=auto_truncate,

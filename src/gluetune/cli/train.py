@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.held_against import held_against
+from gluetune.cli.held_against import held_against, metric_heading
 from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
 from gluetune.errors import ConfigurationError, Finding, GluetuneError
 from gluetune.recipes import RECIPES
@@ -185,8 +185,10 @@ def _epochs(record: Record) -> Table:
     table.add_column("epoch", justify="right")
     table.add_column("train loss", justify="right")
     names = _metric_names(record.epochs[0])
+    scored = record.epochs[0].validation.flat()
     for name in names:
-        table.add_column(name, justify="right")
+        heading = metric_heading(record.spec, name) if name in scored else Text(name)
+        table.add_column(heading, justify="right", min_width=6)
     table.add_column("")
     for epoch in record.epochs:
         best = record.best is not None and epoch.step == record.best.step

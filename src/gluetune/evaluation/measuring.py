@@ -176,7 +176,7 @@ def _agreement(
     for split, predictions in found.items():
         kept = run.kept(kept_name(task, split), prints[split])
         if kept is not None:
-            agreements[split] = agreement(kept, predictions)
+            agreements[split] = agreement(kept, predictions, task.thresholds)
     return agreements
 
 

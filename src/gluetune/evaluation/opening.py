@@ -107,7 +107,8 @@ class OpenedModel:
         if self.task is not None:
             return self.task.labels
         config = self.classifier.model.config
-        return () if config.num_labels == 1 else tuple(config.id2label[i] for i in self.outputs)
+        is_number = config.num_labels == 1 and not self.multi_label
+        return () if is_number else tuple(config.id2label[i] for i in self.outputs)
 
     @property
     def multi_label(self) -> bool:
@@ -123,7 +124,7 @@ class OpenedModel:
         if self.task is not None and self.task.thresholds:
             return self.task.thresholds
         by_name = getattr(self.classifier.model.config, THRESHOLDS, None) or {}
-        return tuple(float(by_name[name]) for name in self.labels) if by_name else ()
+        return tuple(float(by_name.get(name, 0.0)) for name in self.labels) if by_name else ()
 
     @property
     def outputs(self) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from gluetune.errors import ConfigurationError
 from gluetune.evaluation.backends import Backend, BackendName
 from gluetune.evaluation.exported import open_exported
 from gluetune.evaluation.opening import Settings, open_model
-from gluetune.statistics.calibration import probabilities
+from gluetune.statistics.calibration import probabilities, sigmoid
 from gluetune.tasks import get_task
 
 Text = str | tuple[str, str]
@@ -103,7 +103,7 @@ class Predictor:
             return [Answer(None, float(value)) for value in logits[:, 0]]
         if self.opened.multi_label:
             return [self._set_answer(row) for row in logits]
-        rows = probabilities(logits)
+        rows = self.scores(logits)
         best = rows.argmax(axis=1)
         return [
             Answer(
@@ -114,12 +114,40 @@ class Predictor:
             for choice, row in zip(best, rows, strict=True)
         ]
 
+    def scores(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return what logits are as probabilities, in their shape; numbers as they are.
+
+        Those of classes sum to 1; where a text may have several labels each has its own.
+        """
+        if not self.labels:
+            return logits.astype(np.float64)
+        return sigmoid(logits) if self.opened.multi_label else probabilities(logits)
+
+    @property
+    def problem_type(self) -> str:
+        """What transformers calls the kind of task that the model was trained for."""
+        if not self.labels:
+            return "regression"
+        several = self.opened.multi_label
+        return "multi_label_classification" if several else "single_label_classification"
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The probability above which each label is predicted, where a text may have several."""
+        if not self.opened.multi_label:
+            return {}
+        return dict(zip(self.labels, sigmoid(np.array(self._limits)).tolist(), strict=True))
+
+    @property
+    def _limits(self) -> tuple[float, ...]:
+        """The logit above which each label is predicted."""
+        return self.opened.thresholds or (0.0,) * len(self.labels)
+
     def _set_answer(self, logits: NDArray[np.float32]) -> Answer:
-        chances = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        limits = self.opened.thresholds or (0.0,) * len(self.labels)
+        chances = self.scores(logits)
         given = tuple(
             name
-            for name, one, limit in zip(self.labels, logits, limits, strict=True)
+            for name, one, limit in zip(self.labels, logits, self._limits, strict=True)
             if one > limit
         )
         best = int(chances.argmax())

@@ -14,6 +14,7 @@ from gluetune.data.encoding import Encoded
 from gluetune.evaluation.scoring import encoded_splits, predictions_of, score_predictions
 from gluetune.exports import Checked, Variant
 from gluetune.records import shown
+from gluetune.statistics.agreement import decision_margins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,16 +73,23 @@ class ValidationSet:
 
 
 def check(
-    variant: Variant, file: Path, reference: Answers, found: Answers, max_loss: float
+    variant: Variant,
+    file: Path,
+    reference: Answers,
+    found: Answers,
+    max_loss: float,
+    *,
+    task: TaskSpec | None = None,
 ) -> Checked:
-    """Hold what an exported file answered against PyTorch's answers.
+    """Hold what an exported file answered against PyTorch's answers to rows of `task`.
 
-    float32 must agree to `TOLERANCE` on every logit, so that no label changes but between two that
-    are as good as tied. int8 must keep the score, but for `max_loss`.
+    float32 must agree to `TOLERANCE` on every logit, so that no label changes but one that is as
+    good as tied. int8 must keep the score, but for `max_loss`.
     """
     difference = float(np.abs(found.logits - reference.logits).max())
     allowed = TOLERANCE * max(1.0, float(np.abs(reference.logits).max()))
-    changed, beyond = _changed(reference.logits, found.logits, 2 * allowed)
+    before, after = (_margins(one.logits, task) for one in (reference, found))
+    changed, beyond = _changed(before, after, 2 * allowed)
     if variant == "onnx":
         good = difference <= allowed and not beyond
         verdict = (
@@ -113,16 +121,29 @@ def _score_kept(before: float | None, after: float | None, max_loss: float) -> t
     )
 
 
+def _margins(logits: NDArray[np.float32], task: TaskSpec | None) -> NDArray[np.float64]:
+    """Return how far each label is from changing; of a number there is no label.
+
+    Without a task rows have one class each, or a number where they have one logit.
+    """
+    multi_label = task is not None and task.multi_label
+    if not multi_label and logits.shape[1] == 1:
+        return np.empty((len(logits), 0))
+    thresholds = task.thresholds if task is not None else ()
+    return decision_margins(logits, multi_label=multi_label, thresholds=thresholds)
+
+
 def _changed(
-    reference: NDArray[np.float32], found: NDArray[np.float32], margin: float
+    reference: NDArray[np.floating], found: NDArray[np.floating], margin: float
 ) -> tuple[int, int]:
-    """Return how many rows have another label, and how many of them were no tie."""
-    if reference.shape[1] == 1:
-        return 0, 0
-    other = reference.argmax(axis=1) != found.argmax(axis=1)
-    best = np.sort(reference, axis=1)
-    apart = best[:, -1] - best[:, -2] > margin
-    return int(other.sum()), int((other & apart).sum())
+    """Return how many rows have other labels, and how many of those changed one that was no tie.
+
+    A label is given above 0: see `decision_margins`. `margin` is how far apart two logits that are
+    as good as tied may lie.
+    """
+    other = (reference > 0) != (found > 0)
+    no_tie = other & (np.abs(reference) > margin)
+    return int(other.any(axis=1).sum()), int(no_tie.any(axis=1).sum())
 
 
 def _in_memory(encoded: Encoded) -> Encoded:

@@ -22,6 +22,7 @@ from gluetune.exports import ExportFolder, ExportRecord, Variant
 from gluetune.extras import require_extra
 from gluetune.files import weights_digest, write_folder
 from gluetune.modeling.checkpoints import find_checkpoint
+from gluetune.modeling.classifiers import write_output_names
 from gluetune.tasks import get_task, is_task
 from gluetune.training.environment import versions
 
@@ -90,7 +91,8 @@ def export(
         for variant in _variants(int8=int8):
             tell(f"ONNX Runtime answers them from {folder.model(variant).name} …")
             found = rows.ask(_exported(opened, asked, folder, variant, inputs))
-            checked.append(check(variant, folder.model(variant), reference, found, max_loss))
+            file = folder.model(variant)
+            checked.append(check(variant, file, reference, found, max_loss, task=asked))
         record = ExportRecord(
             model=opened.name,
             weights_sha256=weights_digest(find_checkpoint(str(model), revision=revision).folder),
@@ -123,6 +125,7 @@ def _write(
         folder.model("onnx"), model, opened.tokenizer, pairs=len(task.text_columns) == 2
     )
     model.config.save_pretrained(folder.path)
+    write_output_names(folder.path, model.config)
     opened.tokenizer.save_pretrained(folder.path)
     if int8:
         write_int8(folder.model("onnx-int8"), folder.model("onnx"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from transformers import AutoModelForSequenceClassification, set_seed
 from transformers.utils import logging as transformers_logging
 
 from gluetune.errors import CheckpointError, Finding
+from gluetune.files import write_json
 from gluetune.modeling.checkpoints import Checkpoint
 from gluetune.modeling.heads import match_labels, output_weights
 from gluetune.modeling.tokenizers import input_limit, load_config, load_tokenizer
@@ -27,6 +29,12 @@ THRESHOLDS = "thresholds"
 """Field of config.json with the logit above which each label is given, by name."""
 _STATED_TASK = "finetuning_task"
 """Field of config.json with the GLUE task that the model was fine-tuned for."""
+
+_CROSS_ENCODER = "sentence_transformers"
+_OLD_CROSS_ENCODER = "sbert_ce_default_activation_function"
+"""Fields of config.json that sentence-transformers reads."""
+_IDENTITY = "torch.nn.modules.linear.Identity"
+_SIGMOID = "torch.nn.modules.activation.Sigmoid"
 
 _BOUNDARY = 64
 """Bytes. PyTorch's own memory on CPUs begins at a multiple of it."""
@@ -179,11 +187,28 @@ def reload_classifier(folder: Path, *, trust_remote_code: bool = False) -> PreTr
     return _load(checkpoint, load_config(checkpoint))[0]
 
 
+def write_output_names(folder: Path, config: PretrainedConfig) -> None:
+    """Write the names of the outputs into a saved model's config.json, where they are left out.
+
+    transformers leaves LABEL_0 and LABEL_1 out; of an architecture whose default is another number
+    of outputs (BART: three) the model could not be loaded again.
+    """
+    path = folder / "config.json"
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    if "id2label" not in saved:
+        saved["id2label"] = {str(output): name for output, name in config.id2label.items()}
+        saved["label2id"] = dict(config.label2id)
+        write_json(path, saved)
+
+
 def _name_outputs(config: PretrainedConfig, task: TaskSpec, outputs: tuple[int, ...]) -> None:
     names = task.labels or ("score",)
     config.id2label = dict(sorted(zip(outputs, names, strict=True)))
     config.label2id = {name: output for output, name in config.id2label.items()}
     setattr(config, _STATED_TASK, task.name if is_task(task.name) else None)
+    if hasattr(config, THRESHOLDS):  # of what the checkpoint was trained on before
+        delattr(config, THRESHOLDS)
+    _name_activation(config, task)
     config.problem_type = (
         "regression"
         if task.is_regression
@@ -191,6 +216,18 @@ def _name_outputs(config: PretrainedConfig, task: TaskSpec, outputs: tuple[int, 
         if task.multi_label
         else "single_label_classification"
     )
+
+
+def _name_activation(config: PretrainedConfig, task: TaskSpec) -> None:
+    """State for sentence-transformers' CrossEncoder what it puts logits through.
+
+    Unstated it takes a sigmoid for one output, which would squash a number; a checkpoint that was
+    a CrossEncoder's brings its own statement, under the name that it had before version 4 too.
+    """
+    activation = _SIGMOID if task.multi_label else _IDENTITY
+    setattr(config, _CROSS_ENCODER, {"activation_fn": activation})
+    if hasattr(config, _OLD_CROSS_ENCODER):
+        setattr(config, _OLD_CROSS_ENCODER, activation)
 
 
 def _load(checkpoint: Checkpoint, config: PretrainedConfig) -> tuple[PreTrainedModel, set[str]]:

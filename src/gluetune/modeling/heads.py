@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from transformers import AutoModelForSequenceClassification
 
 from gluetune.errors import CheckpointError
+from gluetune.normalized_text import normalized
+from gluetune.settings_files import typed_names
 from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -93,39 +96,52 @@ def match_labels(
 
 
 def _matched(names: Sequence[str], task: TaskSpec) -> tuple[int, ...] | None:
-    """Return where each class of `task` stands among `names`; None unless each does, once."""
-    by_name = {_plain(name): index for index, name in enumerate(names)}
-    found = tuple(by_name.get(_plain(label), -1) for label in task.labels)
-    return found if sorted(found) == list(range(len(names))) and found else None
+    """Return where each class of `task` stands among `names`; None unless each does, once.
+
+    A name that is the class's own, character for character, is never second-guessed. What is left
+    over is compared with less and less of the spelling, as long as nothing on either side is
+    spelt alike: "C++" is never taken for "C".
+    """
+    found: dict[str, int] = {}
+    for spell in _SPELLINGS:
+        ours = Counter(map(spell, task.labels))
+        theirs = Counter(map(spell, names))
+        places = {spell(name): place for place, name in enumerate(names)}
+        for label in task.labels:
+            key = spell(label)
+            is_certain = key and ours[key] == theirs[key] == 1
+            if is_certain and label not in found and places[key] not in found.values():
+                found[label] = places[key]
+    matched = tuple(found.get(label, -1) for label in task.labels)
+    return matched if matched and sorted(matched) == list(range(len(names))) else None
 
 
 def _wrong_order(order: Sequence[str], task: TaskSpec) -> CheckpointError:
     if task.is_regression:
         return CheckpointError(
-            f"--label-order {','.join(order)}: {task.name} has numbers, no classes to order.",
+            f"--label-order {typed_names(order)}: {task.name} has numbers, no classes to order.",
             hint="Leave --label-order out.",
         )
     return CheckpointError(
-        f"--label-order {','.join(order)} is not {task.name}'s classes, each once.",
-        hint=f"Write these in the order of the head's outputs: {','.join(task.labels)}",
+        f"--label-order {typed_names(order)} is not {task.name}'s classes, each once.",
+        hint=f"Write these in the order of the head's outputs: {typed_names(task.labels)}",
     )
 
 
 def _mismatch(
     checkpoint: str, names: Sequence[str], task: TaskSpec, may_restart: bool
 ) -> CheckpointError:
-    wanted = ", ".join(task.labels) or "one number"
+    wanted = _listed(task.labels) or "one number"
     fits = len(names) == task.num_labels
     if fits and all(re.fullmatch(r"LABEL_\d+", name) for name in names):
         message = (
             f"{checkpoint} brings a trained head whose outputs have no names "
-            f"({', '.join(names)}), so nothing says which of them is which of {task.name}'s "
+            f"({_listed(names)}), so nothing says which of them is which of {task.name}'s "
             f"classes ({wanted})."
         )
     else:
         message = (
-            f"{checkpoint} brings a trained head for {', '.join(names)}; {task.name} needs "
-            f"{wanted}."
+            f"{checkpoint} brings a trained head for {_listed(names)}; {task.name} needs {wanted}."
         )
     return CheckpointError(message, hint=_choices(task, fits and task.num_labels > 1, may_restart))
 
@@ -133,8 +149,26 @@ def _mismatch(
 def _choices(task: TaskSpec, can_be_ordered: bool, may_restart: bool) -> str:
     if may_restart:
         return _CHOICES if can_be_ordered else "Start a fresh one: --new-head"
-    return _STATE_ORDER.format(classes=",".join(task.labels)) if can_be_ordered else _OTHER_TASK
+    return _STATE_ORDER.format(classes=typed_names(task.labels)) if can_be_ordered else _OTHER_TASK
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "", name.lower())
+def _without_separators(name: str) -> str:
+    """Return a name without case, spaces, dashes and underscores.
+
+    Before a digit they stay unless a letter precedes them: -1 is not 1, and 1-2 is not 12.
+    """
+    return _SEPARATORS.sub("", normalized(name))
+
+
+_SEPARATORS = re.compile(r"[\s_\u2010-\u2015-]+(?!\d)|(?<=[^\W\d_])[\s_\u2010-\u2015-]+(?=\d)")
+_SPELLINGS: tuple[Callable[[str], str], ...] = (str, normalized, _without_separators)
+"""What of a name is compared, from all of it to its words alone."""
+
+_MOST_NAMES, _LONGEST_NAME = 20, 60
+"""Names, and characters of one, that a message repeats."""
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [n if len(n) <= _LONGEST_NAME else f"{n[:_LONGEST_NAME]}…" for n in names[:_MOST_NAMES]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more else "")

@@ -19,7 +19,7 @@ from gluetune.publishing.commands import DATA_FOLDER, MODEL_FOLDER, repeat_comma
 from gluetune.publishing.evaluation_results import HUB_METRICS, model_index, protocol
 from gluetune.publishing.local_paths import LocalPaths, base_name, is_local
 from gluetune.publishing.markdown import Markdown, environment, escape, front_matter
-from gluetune.publishing.usage import answers, usage
+from gluetune.publishing.usage import answers, threshold_rows, usage
 from gluetune.records import Record, has_collapsed, plural, shown
 from gluetune.statistics.intervals import Interval, score_intervals
 from gluetune.tasks import TaskSpec
@@ -78,7 +78,7 @@ def _values(
         "base": _base(record),
         "task": task,
         "warnings": list(_warnings(record)),
-        "scores": list(_score_rows(record, found)),
+        "scores": list(_score_rows(record, task, found)),
         "protocol": protocol(record),
         "methods": ", ".join(dict.fromkeys(one.method for one in found.values() if one)),
         "doubts": _doubts(found),
@@ -87,6 +87,7 @@ def _values(
         "limits": list(_limits(run, task)),
         "usage": usage(repo, revision, task, trusts_code=config.trust_remote_code),
         "answers": answers(task, record),
+        "thresholds": threshold_rows(task),
         "settings": {
             name: _shown_setting(value, paths)
             for name, value in config.model_dump(mode="json", exclude_none=True).items()
@@ -143,7 +144,7 @@ def _warnings(record: Record) -> Iterator[str]:
 
 
 def _score_rows(
-    record: Record, found: Mapping[str, Interval | None]
+    record: Record, task: TaskSpec, found: Mapping[str, Interval | None]
 ) -> Iterator[dict[str, str | Markdown]]:
     if record.best is None:
         return
@@ -157,7 +158,7 @@ def _score_rows(
         interval = found.get(name)
         doubt = "" if interval is None or interval.reliable else " (not to be relied on)"
         yield {
-            "name": name,
+            "name": task.metric_title(name),
             "value": shown(value),
             "interval": f"{shown(interval.low)} to {shown(interval.high)}{doubt}"
             if interval
@@ -210,6 +211,8 @@ def _origin(record: Record, task: TaskSpec) -> str:
 def _limits(run: Run, task: TaskSpec) -> Iterator[str]:
     """Yield what a reader must not take the score for, as far as the record shows it."""
     record, config = run.record, run.config
+    if task.positive_note:
+        yield task.positive_note
     if record.data is not None and record.data.source in SAMPLES:
         yield "A score on the sample says nothing about GLUE or about texts that people wrote."
     if len(record.epochs) > 1:

@@ -48,7 +48,11 @@ def model_index(name: str, record: Record, task: TaskSpec) -> list[dict[str, Any
     results = []
     for split, metrics in record.best.validation.metrics.items():
         values = [
-            {"type": HUB_METRICS.get(metric, metric), "name": metric, "value": value}  # type: ignore[call-overload]  # a record's names are text
+            {
+                "type": HUB_METRICS.get(metric, metric),  # type: ignore[call-overload]  # a record's names are text
+                "name": task.metric_title(metric),
+                "value": value,
+            }
             for metric, value in metrics.items()
             if value is not None
         ]
@@ -93,7 +97,7 @@ def results_file(
     notes = [protocol(record)]
     names = list(best.validation.flat())
     if len(names) > 1:
-        notes.append(f"mean of {', '.join(names)}")
+        notes.append(f"mean of {', '.join(map(task.metric_title, names))}")
     if interval is not None:
         doubt = f", not to be relied on: {interval.reason}" if interval.reason else ""
         between = f"{shown(interval.low)} to {shown(interval.high)}"

@@ -21,15 +21,29 @@ def usage(
     return {
         "pipeline": "from transformers import pipeline\n\n"
         f'classify = pipeline("text-classification", "{repo}"{given})\n'
-        f"classify({named})",
+        + (_several(named, task) if task.multi_label else f"classify({named})"),
         "model": "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
         f'tokenizer = AutoTokenizer.from_pretrained("{repo}"{given})\n'
         f'model = AutoModelForSequenceClassification.from_pretrained("{repo}"{given})\n'
-        f'logits = model(**tokenizer({arguments}, return_tensors="pt")).logits',
+        f'logits = model(**tokenizer({arguments}, return_tensors="pt")).logits'
+        + "\nprobabilities = logits.sigmoid()"
+        * task.multi_label,
         "gluetune": "import gluetune\n\n"
         f'predictor = gluetune.load("{repo}"{given})\n'
-        f"predictor({arguments})",
+        f"predictor({arguments})" + ".labels" * task.multi_label,
     }
+
+
+def _several(named: str, task: TaskSpec) -> str:
+    """Return how a pipeline's scores become the labels that are predicted."""
+    if not task.thresholds:
+        scores = f"classify({named}, top_k=None)"
+        return f'[one["label"] for one in {scores} if one["score"] > 0.5]'
+    return (
+        "thresholds = classify.model.config.thresholds  # of logits\n"
+        f'logits = classify({named}, top_k=None, function_to_apply="none")\n'
+        '[one["label"] for one in logits if one["score"] > thresholds[one["label"]]]'
+    )
 
 
 def answers(task: TaskSpec, record: Record) -> str:
@@ -42,4 +56,18 @@ def answers(task: TaskSpec, record: Record) -> str:
         low, high = task.label_range or (None, None)
         scale = f" from {low:g} to {high:g}" if low is not None and high is not None else ""
         return f"{reads}{cut}, and answers with a number{scale}."
-    return f"{reads}{cut}, and answers with one of: {', '.join(task.labels)}."
+    which = "any of, or none of" if task.multi_label else "one of"
+    return f"{reads}{cut}, and answers with {which}: {', '.join(task.labels)}."
+
+
+def threshold_rows(task: TaskSpec) -> list[tuple[str, str, str]]:
+    """Return each label with the probability and the logit above which it is predicted."""
+    if not task.multi_label:
+        return []
+    from gluetune.statistics.calibration import sigmoid
+
+    logits = task.thresholds or (0.0,) * task.num_labels
+    return [
+        (name, f"{float(sigmoid(logit)):.4f}", f"{logit:.4f}")
+        for name, logit in zip(task.labels, logits, strict=True)
+    ]

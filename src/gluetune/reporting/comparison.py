@@ -6,6 +6,7 @@ sides of several seeds by their scores, which is what a claim about a recipe nee
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -23,6 +24,7 @@ from gluetune.statistics.paired import mcnemar, paired_difference
 from gluetune.statistics.permutation import permutation_test
 from gluetune.statistics.power import smallest_visible
 from gluetune.suite_records import Suite, is_suite
+from gluetune.tasks import ONE_CLASS
 
 if TYPE_CHECKING:
     from gluetune.tasks import TaskSpec
@@ -76,6 +78,10 @@ class Comparison:
     """What came of comparing runs."""
 
     task: str
+    score: str
+    """The metrics that a score is the mean of, with the class that F1 is of."""
+    positive: str | None
+    """The class that F1 is of; None where no metric is of one class."""
     examples: int
     sides: tuple[Side, ...]
     pairs: tuple[Pair, ...]
@@ -103,6 +109,8 @@ def compare(*runs: str | Path | Run) -> Comparison:
     examples = sum(len(found.labels) for found in answers.values())
     return Comparison(
         task=task.name,
+        score=", ".join(map(task.metric_title, task.metrics)),
+        positive=_scored_class(task),
         examples=examples,
         sides=tuple(side for side, _ in sides),
         pairs=tuple(
@@ -198,6 +206,14 @@ def _check(runs: Sequence[Run]) -> None:
                 "Train them with the same --label, --kind and --metric.",
             )
         )
+    elif len(classes := list(dict.fromkeys(_scored_class(run.task) for run in runs))) > 1:
+        of = " and ".join(f"'{name}'" for name in classes)
+        findings.append(
+            Finding(
+                f"The runs are scored by F1 of other classes: {of}.",
+                f"Train them with the same one: --positive {shlex.quote(str(classes[0]))}",
+            )
+        )
     elif not findings:
         findings += _data_findings(runs)
     if findings:
@@ -207,6 +223,11 @@ def _check(runs: Sequence[Run]) -> None:
 def _shape(task: TaskSpec) -> tuple[Any, ...]:
     """Return what runs of one task have alike: thresholds, which each tunes, are not among it."""
     return (task.labels, task.metrics, task.multi_label, task.validation_splits)
+
+
+def _scored_class(task: TaskSpec) -> str | None:
+    """Return the class that the score is of, where F1 is a part of it."""
+    return task.positive_label if ONE_CLASS in task.metrics else None
 
 
 def _data_findings(runs: Sequence[Run]) -> list[Finding]:
@@ -426,7 +447,7 @@ def _differing(sides: Sequence[_Side]) -> dict[str, tuple[Any, ...]]:
 
 
 def _notes(runs: Sequence[Run], sides: Sequence[_Side]) -> list[str]:
-    notes = []
+    notes = list(dict.fromkeys(run.task.positive_note for run in runs if run.task.positive_note))
     prints = {_fingerprint(run, run.task.train_split or "") for run in runs}
     if len(prints) > 1:
         notes.append("The runs were trained on different training data.")

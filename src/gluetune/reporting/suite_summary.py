@@ -61,6 +61,7 @@ def _task(task: str, runs: Sequence[Run], suite: SuiteRecord, *, from_mnli: bool
         task=task,
         score=spread(scores),
         metrics=_metrics(records),
+        positive=get_task(task).positive_label,
         from_mnli=from_mnli,
         majority=_majority(records),
         protocol="; ".join(dict.fromkeys(epoch_choice(record) for record in records)),

@@ -14,6 +14,7 @@ from gluetune.suite_records import (
     SuiteRecord,
     TaskSummary,
 )
+from gluetune.tasks import get_task
 from gluetune.visible_text import visible
 
 _PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
@@ -145,7 +146,8 @@ def _legend(tasks: Sequence[TaskSummary]) -> list[str]:
 def _row(one: TaskSummary, legend: Legend, has_published: bool) -> tuple[str, ...]:
     several = len(one.metrics) > 1
     metrics = ", ".join(
-        _title(name) + (f" {spread_text(value)}" if several else "")
+        _title(get_task(one.task).metric_title(name))
+        + (f" {spread_text(value)}" if several else "")
         for name, value in one.metrics.items()
     )
     published = [_published(cell, legend) for cell in one.published]

@@ -38,6 +38,7 @@ def points(value: float | None) -> str:
 def scores_table(run: Run, intervals: Mapping[str, Interval | None]) -> Table:
     """Return what the run scored, with its intervals, beside the majority and what is published."""
     record = run.record
+    title = record.spec.metric_title
     rows: list[tuple[str, ...]] = []
     if record.best is not None:
         protocol = f"{scored_on(record)}, {epoch_choice(record)}, one seed ({record.seed})"
@@ -45,7 +46,7 @@ def scores_table(run: Run, intervals: Mapping[str, Interval | None]) -> Table:
             interval = intervals.get(name)
             rows.append(
                 (
-                    f"This run, {name}",
+                    f"This run, {title(name)}",
                     points(value),
                     _between(interval),
                     protocol + _doubt(interval),
@@ -54,12 +55,17 @@ def scores_table(run: Run, intervals: Mapping[str, Interval | None]) -> Table:
     if record.majority_baseline is not None:
         said = "the most frequent class of train"
         rows += [
-            (f"Majority, {name}", points(value), "", said)
+            (f"Majority, {title(name)}", points(value), "", said)
             for name, value in _named(record.majority_baseline).items()
         ]
     if record.text_baseline is not None:
         rows += [
-            (f"Bag of words, {name}", points(value), "", "TF-IDF and a linear model, of train")
+            (
+                f"Bag of words, {title(name)}",
+                points(value),
+                "",
+                "TF-IDF and a linear model, of train",
+            )
             for name, value in _named(record.text_baseline).items()
         ]
     rows += [_published_row(one) for one in published_beside(record)]

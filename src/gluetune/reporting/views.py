@@ -181,7 +181,7 @@ def _curve_plots(curve: Sequence[tuple[int, float | None]]) -> tuple[Plot, ...]:
 
 def _warnings(run: Run) -> tuple[str, ...]:
     record = run.record
-    told = []
+    told = [run.task.positive_note] if run.task.positive_note else []
     if record.status.value != "finished":
         told.append(f"This run is not finished: its record says '{record.status.value}'.")
     if record.error is not None:

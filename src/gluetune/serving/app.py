@@ -24,7 +24,6 @@ from gluetune.serving.requests import (
     parse,
     read_body,
 )
-from gluetune.statistics.calibration import probabilities
 
 if TYPE_CHECKING:
     from gluetune.evaluation.predictor import Predictor
@@ -115,7 +114,7 @@ def _add_prediction(
         "/predict",
         response_model=list[Prediction] | list[list[Prediction]],
         responses=errors,
-        summary="Classes with their probabilities, the likeliest first",
+        summary="Classes or labels with their probabilities, the likeliest first",
         openapi_extra={
             "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
         },
@@ -196,10 +195,10 @@ async def _fail(request: Request, error: Exception) -> Response:
 def _predictions(
     predictor: Predictor, answered: Answered, *, raw_scores: bool
 ) -> list[list[dict[str, Any]]]:
-    """Return each text's classes, the likeliest first; for regression the number alone."""
+    """Return each text's classes or labels, the likeliest first; for regression the number."""
     logits = answered.logits
     labels = predictor.labels or ("score",)
-    scores = probabilities(logits) if predictor.labels and not raw_scores else logits
+    scores = logits if raw_scores else predictor.scores(logits)
     return [
         sorted(
             (
@@ -252,4 +251,6 @@ def _info(
         "task": backend.task.name if backend.task else None,
         "text_columns": list(backend.task.text_columns) if backend.task else None,
         "label_range": backend.task.label_range if backend.task else None,
+        "problem_type": predictor.problem_type,
+        "thresholds": predictor.thresholds or None,
     }

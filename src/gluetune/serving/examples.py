@@ -27,7 +27,7 @@ class Example:
 
     texts: tuple[str, ...]
     label: str
-    """What the data say: a class, or a number as text."""
+    """What the data say, as text: a class, a number, or labels."""
 
 
 def find_examples(backend: Backend) -> tuple[list[Example], str]:
@@ -54,21 +54,24 @@ def _candidates(task: TaskSpec, table: pa.Table) -> list[dict[str, Any]]:
 
 
 def _spread(task: TaskSpec, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield rows that go round the classes, or from the smallest number to the largest."""
+    """Yield rows that go round the classes or sets of labels, or from the smallest number up."""
     if task.is_regression:
         ordered = sorted(rows, key=lambda row: float(row[task.label_column]))
         step = max(1, len(ordered) - 1) / max(1, _COUNT - 1)
         places = dict.fromkeys(round(place * step) for place in range(_COUNT))
         yield from (ordered[place] for place in places if place < len(ordered))
         return
-    by_class: dict[int, list[dict[str, Any]]] = {label: [] for label in range(task.num_labels)}
+    by_class: dict[str, list[dict[str, Any]]] = (
+        {} if task.multi_label else {n: [] for n in task.labels}
+    )
     for row in rows:
-        by_class[row[task.label_column]].append(row)
+        by_class.setdefault(task.label_text(row[task.label_column]), []).append(row)
     rounds = zip_longest(*by_class.values())
     yield from islice((row for each in rounds for row in each if row is not None), _COUNT)
 
 
 def _example(task: TaskSpec, row: dict[str, Any]) -> Example:
     label = row[task.label_column]
-    shown = f"{label:.2f}" if task.is_regression else task.labels[label]
+    is_none = task.multi_label and not any(label)
+    shown = "none of the labels" if is_none else task.label_text(label)
     return Example(tuple(row[name] for name in task.text_columns), shown)

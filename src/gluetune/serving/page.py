@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,9 @@ def render_page(
             ],
             note=note,
             dial=_dial(backend),
+            problem_type=predictor.problem_type,
+            # Exactly as they are, too: the script looks labels up by name.
+            thresholds=escape(json.dumps(predictor.thresholds)),
             facts=_facts(backend),
             needs_key=needs_key,
         )
@@ -65,6 +69,7 @@ def render_docs(predictor: Predictor, limits: Limits) -> str:
             inputs=inputs,
             batch=batch,
             limits=limits,
+            several=predictor.opened.multi_label,
             max_length=predictor.opened.max_length,
         )
     )

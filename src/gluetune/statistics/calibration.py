@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from gluetune.predictions import Predictions
 
@@ -39,6 +39,14 @@ def probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
     shifted = np.asarray(logits, dtype=np.float64)
     powers = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
     result: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return result
+
+
+def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
+    """Return the probability of each label alone, in float64."""
+    import numpy as np
+
+    result: NDArray[np.float64] = 1 / (1 + np.exp(-np.asarray(logits, dtype=np.float64)))
     return result
 
 

@@ -7,9 +7,12 @@ ranks are running sums of the weights in order of value, ties sharing their mean
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from gluetune.tasks import ONE_CLASS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from gluetune.tasks import TaskSpec
 
     Floats = NDArray[np.float64]
+    _Metrics = Mapping[str, Callable[[Any, int], Any]]
 
 _MOST_CLASSES_IN_A_CUBE = 8
 """Classes up to which all triples of label and two answers are counted, also those that do not
@@ -79,17 +83,17 @@ def _classification(
     size, count = task.num_labels, len(found.labels)
     pairs = found.labels.astype(np.int64) * size + found.predicted.astype(np.int64)
     cells = np.bincount(pairs, minlength=size * size).astype(np.float64)
-    names = task.all_metrics
-    drawn = _on_samples(names, random, cells / count, count, draws, size)
+    metrics = _metrics_of(task, task.all_metrics)
+    drawn = _on_samples(metrics, random, cells / count, count, draws, size)
     constant = {name for name, values in drawn.items() if smooth and not varies(values)}
     if constant:
         softer = (cells + 0.5) / (cells + 0.5).sum()  # half an example more of each kind
-        drawn |= _on_samples(tuple(constant), random, softer, count, draws, size)
+        some = {name: metrics[name] for name in metrics if name in constant}
+        drawn |= _on_samples(some, random, softer, count, draws, size)
     kinds = np.flatnonzero(cells)
-    left_out = _without_one(names, cells, kinds, size)
+    left_out = _without_one(metrics, cells, kinds, size)
     results: dict[str, Resampled] = {}
-    for name in names:
-        metric = _METRICS[name]
+    for name, metric in metrics.items():
         results[name] = Resampled(
             split=split,
             metric=name,
@@ -104,7 +108,7 @@ def _classification(
 
 
 def _on_samples(
-    names: Sequence[str],
+    metrics: _Metrics,
     random: np.random.Generator,
     shares: Floats,
     count: int,
@@ -114,27 +118,27 @@ def _on_samples(
     """Return each metric on `draws` samples of the counts, a block of samples at a time."""
     import numpy as np
 
-    parts: dict[str, list[Floats]] = {name: [] for name in names}
+    parts: dict[str, list[Floats]] = {name: [] for name in metrics}
     for samples in drawn_counts(random, shares, count, draws, len(shares)):
-        for name in names:
-            parts[name].append(_METRICS[name](samples, size))
+        for name, metric in metrics.items():
+            parts[name].append(metric(samples, size))
     return {name: np.concatenate(found) for name, found in parts.items()}
 
 
 def _without_one(
-    names: Sequence[str], cells: Floats, kinds: NDArray[np.intp], size: int
+    metrics: _Metrics, cells: Floats, kinds: NDArray[np.intp], size: int
 ) -> dict[str, Floats]:
     """Return each metric without one example of each kind, a block of kinds at a time."""
     import numpy as np
 
     block = max(1, _CELLS_AT_ONCE // len(cells))
-    parts: dict[str, list[Floats]] = {name: [] for name in names}
+    parts: dict[str, list[Floats]] = {name: [] for name in metrics}
     for start in range(0, len(kinds), block):
         chosen = kinds[start : start + block]
         tables = np.tile(cells, (len(chosen), 1))
         tables[np.arange(len(chosen)), chosen] -= 1
-        for name in names:
-            parts[name].append(np.nan_to_num(_METRICS[name](tables, size), nan=0.0))
+        for name, metric in metrics.items():
+            parts[name].append(np.nan_to_num(metric(tables, size), nan=0.0))
     return {name: np.concatenate(found) for name, found in parts.items()}
 
 
@@ -170,14 +174,15 @@ def accuracy(cells: Floats, size: int) -> Floats:
     return result
 
 
-def f1(cells: Floats, size: int) -> Floats:
-    """Return F1 of class 1; NaN where neither labels nor answers hold it."""
+def f1(cells: Floats, size: int, positive: int = 1) -> Floats:
+    """Return F1 of one class, by its id; NaN where neither labels nor answers hold it."""
     import numpy as np
 
     table = cells.reshape(-1, size, size)
-    both = table[:, 1, 1]
+    both = table[:, positive, positive]
+    there, said = table[:, positive].sum(axis=1), table[:, :, positive].sum(axis=1)
     with np.errstate(invalid="ignore"):
-        result: Floats = 2 * both / (table[:, 1].sum(axis=1) + table[:, :, 1].sum(axis=1))
+        result: Floats = 2 * both / (there + said)
     return result
 
 
@@ -221,6 +226,12 @@ _METRICS: dict[str, Callable[[Any, int], Any]] = {
     "f1_macro": f1_macro,
     "matthews_correlation": matthews,
 }
+
+
+def _metrics_of(task: TaskSpec, names: Sequence[str]) -> _Metrics:
+    """Return metrics by name, from tables of counts and the number of classes to values."""
+    of_task = _METRICS | {ONE_CLASS: partial(f1, positive=task.positive_id)}
+    return {name: of_task[name] for name in names}
 
 
 def _correlations(
@@ -355,6 +366,7 @@ def resample_pair(
 
         return resample_pair_of_sets(task, first, second, random, draws)
     size = task.num_labels
+    metrics = _metrics_of(task, task.metrics).values()
     if size > _MOST_CLASSES_IN_A_CUBE:
         return _pair_of_kinds(task, first, second, random, draws)
     labels = first.labels.astype(np.int64)
@@ -365,9 +377,7 @@ def resample_pair(
     def difference(tables: Floats) -> Floats:
         cube = tables.reshape(-1, size, size, size)
         sides = cube.sum(axis=3).reshape(-1, size**2), cube.sum(axis=2).reshape(-1, size**2)
-        scores = [
-            np.mean([_METRICS[name](side, size) for name in task.metrics], axis=0) for side in sides
-        ]
+        scores = [np.mean([metric(side, size) for metric in metrics], axis=0) for side in sides]
         result: Floats = scores[1] - scores[0]
         return result
 
@@ -385,6 +395,7 @@ def _pair_of_kinds(
     import numpy as np
 
     size = task.num_labels
+    metrics = _metrics_of(task, task.metrics).values()
     labels = first.labels.astype(np.int64)
     sides = [labels * size + side.predicted.astype(np.int64) for side in (first, second)]
     kinds, counts = np.unique(np.stack(sides), axis=1, return_counts=True)
@@ -394,7 +405,7 @@ def _pair_of_kinds(
         for cells in kinds:
             tables = np.zeros((len(weights), size**2))
             np.add.at(tables.T, cells, weights.T)
-            scores.append(np.mean([_METRICS[name](tables, size) for name in task.metrics], axis=0))
+            scores.append(np.mean([metric(tables, size) for metric in metrics], axis=0))
         result: Floats = scores[1] - scores[0]
         return result
 

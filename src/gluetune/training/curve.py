@@ -67,7 +67,7 @@ def _part(run: Run, share: float, progress: bool) -> tuple[Run, float]:
     if not RunFolder(path).record.exists():
         fraction = run.config.fraction * share
         settings: dict[str, Any] = {"fraction": fraction, "output": path}
-        return train(config=run.folder.config, progress=progress, **settings), share
+        return train(config=run.config, progress=progress, **settings), share
     part = Run(path)
     if part.record.status is not Status.FINISHED:
         part = train(resume=path, progress=progress)

@@ -22,7 +22,12 @@ from gluetune.errors import GluetuneError, Pruned
 from gluetune.evaluation.processes import Processes
 from gluetune.evaluation.scoring import Evaluation
 from gluetune.files import weights_digest, write_folder, write_json
-from gluetune.modeling.classifiers import THRESHOLDS, quiet_transformers, reload_classifier
+from gluetune.modeling.classifiers import (
+    THRESHOLDS,
+    quiet_transformers,
+    reload_classifier,
+    write_output_names,
+)
 from gluetune.predictions import keep_predictions
 from gluetune.records import (
     BestRecord,
@@ -178,7 +183,7 @@ class Job:
             )
         self.record.timing = timing(self.record, self.prepared)
         self._save_record()
-        self.reporter.say(epoch_line(epoch, best))
+        self.reporter.say(epoch_line(epoch, best, self.prepared.task))
         self._pass_on(epoch)
 
     def _pass_on(self, epoch: EpochRecord) -> None:
@@ -224,6 +229,7 @@ class Job:
         assert checkpoint is not None, "every training ends with a checkpoint"
         with write_folder(self.folder.model) as staging:
             shutil.copytree(checkpoint / "best", staging, dirs_exist_ok=True)
+            write_output_names(staging, self.prepared.classifier.model.config)
         evaluation = self._check_reloaded(trainer)
         for split, predictions in evaluation.predictions.items():
             print_ = self.prepared.data.fingerprints[split]

@@ -330,6 +330,7 @@ def _resolved_data(config: TrainConfig, tables: _Tables | None) -> dict[str, Any
         "label": config.label or (own.task.label_column,),  # as it is called by default
         "kind": own.labels.kind,
         "metric": own.labels.metric,
+        "positive": own.labels.positive,
     }
 
 

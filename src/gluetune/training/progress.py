@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from gluetune.records import EpochRecord, shown
+from gluetune.tasks import TaskSpec
 from gluetune.terminal import Console
 from gluetune.visible_text import visible_lines
 
@@ -169,12 +170,12 @@ class ProgressCallback(TrainerCallback):
         self.reporter.end()
 
 
-def epoch_line(epoch: EpochRecord, best: bool) -> str:
-    """Return one line on an epoch: its scores, and whether it is the best so far."""
+def epoch_line(epoch: EpochRecord, best: bool, task: TaskSpec) -> str:
+    """Return one line on an epoch of `task`: its scores, and whether it is the best so far."""
     metrics = epoch.validation.metrics
     several = len(metrics) > 1
     parts = [
-        f"{f'{split} ' if several else ''}{name} {shown(value)}"
+        f"{f'{split} ' if several else ''}{task.metric_title(name)} {shown(value)}"
         for split, values in metrics.items()
         for name, value in values.items()
     ] + [f"{name} {shown(value)}" for name, value in epoch.extra.items()]

@@ -43,14 +43,14 @@ def write_page(
             title=f"Search on {settings.base.task}: {folder.path.resolve().name}",
             said=_said(settings, rows),
             warnings=_warnings(settings, rows),
-            objective=settings.objective,
+            objective=settings.objective_title,
             canvas=search_plots,
             best=_best_table(settings, rows),
             finals=_finals_table(finals),
             history=search_plots.history(tried, maximize=maximize),
             importances=search_plots.importance_bars(importances(study, settings.base.seed)),
             parallel=search_plots.parallel(
-                tried, _logarithmic(settings), settings.objective, maximize=maximize
+                tried, _logarithmic(settings), settings.objective_title, maximize=maximize
             ),
             trials=_trials_table(settings, rows),
             asked=pairs_table("What decides every trial.", ("setting", "value"), _asked(settings)),
@@ -87,7 +87,7 @@ def _said(settings: SearchSettings, rows: Sequence[TrialRow]) -> list[str]:
     tuned_on = f"{share:.3g} of train, held out" if share else "the validation set"
     return [
         f"Model {settings.base.model}. {len(rows)} trials: {counts or 'none'}.",
-        f"Objective: {settings.direction} {settings.objective} on {tuned_on}; "
+        f"Objective: {settings.direction} {settings.objective_title} on {tuned_on}; "
         f"a trial's value is that of its best epoch.",
     ]
 
@@ -110,7 +110,7 @@ def _best_table(settings: SearchSettings, rows: Sequence[TrialRow]) -> Table:
     best = best_of(rows, settings.direction)
     found: dict[str, Any] = {}
     if best is not None:
-        found = {"trial": best.number, settings.objective: _number(best.value)}
+        found = {"trial": best.number, settings.objective_title: _number(best.value)}
         found |= {name: _text(value) for name, value in best.parameters.items()}
     return pairs_table("The best trial.", ("", "value"), found)
 
@@ -141,8 +141,8 @@ def _trials_table(settings: SearchSettings, rows: Sequence[TrialRow]) -> Table:
     names = list(dict.fromkeys(name for row in rows for name in row.parameters))
     best = best_of(rows, settings.direction)
     return Table(
-        f"Trials. {settings.objective} at the best epoch.",
-        ("trial", "state", settings.objective, "epoch", *names, "seconds", "error"),
+        f"Trials. {settings.objective_title} at the best epoch.",
+        ("trial", "state", settings.objective_title, "epoch", *names, "seconds", "error"),
         tuple(
             (
                 str(row.number),

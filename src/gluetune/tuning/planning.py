@@ -79,10 +79,16 @@ def plan_search(
         raise _as_typed(merged(errors), objective)
     settings = SearchSettings(
         base=base.model_copy(
-            update={"data": prepared.config.data, "model": prepared.config.model, "output": None}
+            update={
+                "data": prepared.config.data,
+                "model": prepared.config.model,
+                "positive": prepared.config.positive,
+                "output": None,
+            }
         ),
         space=parsed if parsed is not None else _default_space(prepared, given),
         compute_objective=objective if callable(objective) else None,
+        task=prepared.task,
         direction=checked.direction or _usual_direction(base.metric, objective),
         sampler=checked.sampler,
         pruner=checked.pruner,
@@ -114,7 +120,7 @@ def _as_typed(error: GluetuneError, objective: str | Objective | None) -> Gluetu
         return error
     return type(error).of(
         [
-            Finding(one.message.replace("--metric", "--objective"), one.hint)
+            Finding(*(text.replace("--metric", "--objective") for text in (one.message, one.hint)))
             for one in error.findings
         ]
     )

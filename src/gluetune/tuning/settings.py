@@ -27,6 +27,7 @@ from gluetune.errors import RunError
 from gluetune.files import write_text
 from gluetune.runs import model_slug
 from gluetune.settings_files import dump_yaml, read_settings
+from gluetune.tasks import TaskSpec
 from gluetune.tuning.objective import Select, Selector
 from gluetune.tuning.space import Space
 
@@ -43,6 +44,8 @@ class SearchSettings:
     space: Space | Callable[[Any], Mapping[str, Any]]
     """Parameters with their ranges and choices, or the user's `hp_space(trial)`."""
     compute_objective: Callable[[dict[str, float]], float] | None = None
+    task: TaskSpec | None = None
+    """What the trials are trained on, for the words that are said of it."""
     direction: Direction = "maximize"
     sampler: str = "tpe"
     pruner: str = "median"
@@ -52,6 +55,13 @@ class SearchSettings:
         """What the objective is called."""
         own = self.compute_objective
         return self.base.metric if own is None else _named(own)
+
+    @property
+    def objective_title(self) -> str:
+        """The same as people read it: with the class that F1 is of."""
+        if self.compute_objective is not None or self.task is None:
+            return self.objective
+        return self.task.metric_title(self.objective)
 
     @property
     def sign(self) -> int:

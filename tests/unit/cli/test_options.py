@@ -70,6 +70,7 @@ OWN_VALUES = {
     "quoting": ("none", "none"),
     "columns": ('label,"a, b"', ("label", "a, b")),
     "kind": ("number", "number"),
+    "positive": (" -1", " -1"),
     "label_separator": (";", ";"),
     "validation_fraction": ("0.2", 0.2),
     "split_seed": ("7", 7),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from gluetune.modeling.checkpoints import find_checkpoint
 from gluetune.modeling.classifiers import load_trained
 from gluetune.modeling.tokenizers import load_tokenizer
 from gluetune.runs import Run
+from gluetune.tasks import TaskSpec, get_task
 
 TEXTS = [("rain walks", "a river"), ("quietly blue", "kettle " * 30), ("a", "b")]
 
@@ -137,6 +139,46 @@ def test_a_changed_label_is_good_only_between_ties() -> None:
     wrong = _checked(_answers([tied, apart]), _answers([tied, [1.0, 0.0]]))
     assert (wrong.changed, wrong.changed_beyond_ties, wrong.good) == (1, 1, False)
     assert "1 labels changed" in wrong.verdict
+
+
+TAGS = TaskSpec(
+    name="tags",
+    title="Tags",
+    text_columns=("text",),
+    labels=("a", "b"),
+    metrics=("f1_micro",),
+    multi_label=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "before", "after", "changed", "beyond"),
+    [
+        ((), [[2.0, -0.1], [2.0, 0.3]], [[2.0, 0.1], [2.0, -0.3]], 2, 2),
+        ((), [[2.0, -0.00001], [2.0, 0.3]], [[2.0, 0.00001], [2.0, 0.3]], 1, 0),
+        ((0.0, 1.0), [[2.0, 0.5]], [[-2.0, 0.7]], 1, 1),
+        ((0.0, 1.0), [[2.0, -0.5]], [[1.0, 0.9]], 0, 0),
+        ((3.0, 1.0), [[2.0, -0.5]], [[-0.5, 0.9]], 0, 0),
+    ],
+)
+def test_sets_of_labels_change_at_their_thresholds(
+    thresholds: tuple[float, ...],
+    before: list[list[float]],
+    after: list[list[float]],
+    changed: int,
+    beyond: int,
+) -> None:
+    """The likeliest label stays the same in most of them."""
+    task = replace(TAGS, thresholds=thresholds)
+    found = check("onnx-int8", Path(__file__), _answers(before), _answers(after), 0.1, task=task)
+    assert (found.changed, found.changed_beyond_ties) == (changed, beyond)
+
+
+def test_one_label_can_change_and_a_number_has_none() -> None:
+    before, after = _answers([[1.0], [-1.0]]), _answers([[-1.0], [1.0]])
+    one = replace(TAGS, labels=("a",))
+    assert check("onnx", Path(__file__), before, after, 0.1, task=one).changed == 2
+    assert check("onnx", Path(__file__), before, after, 0.1, task=get_task("stsb")).changed == 0
 
 
 def test_float32_must_agree_even_where_no_label_changes() -> None:

@@ -12,9 +12,15 @@ from transformers import DataCollatorWithPadding
 
 from gluetune.errors import CheckpointError
 from gluetune.modeling.checkpoints import find_checkpoint
-from gluetune.modeling.classifiers import Classifier, load_classifier, reload_classifier
+from gluetune.modeling.classifiers import (
+    Classifier,
+    load_classifier,
+    load_trained,
+    reload_classifier,
+    write_output_names,
+)
 from gluetune.modeling.heads import output_weights
-from gluetune.tasks import get_task
+from gluetune.tasks import TaskSpec, get_task
 
 MNLI = get_task("mnli")
 ORDER = ("contradiction", "entailment", "neutral")
@@ -28,6 +34,17 @@ TEXTS = [
 def load(folder: Path, task: str = "mnli", *, trust: bool = False, **options: Any) -> Classifier:
     checkpoint = find_checkpoint(str(folder), trust_remote_code=trust)
     return load_classifier(checkpoint, get_task(task), **{"seed": 1, **options})
+
+
+def own(labels: tuple[str, ...], *, multi_label: bool = False) -> TaskSpec:
+    return TaskSpec(
+        name="mine",
+        title="Mine",
+        text_columns=("text",),
+        labels=labels,
+        metrics=("accuracy",),
+        multi_label=multi_label,
+    )
 
 
 def logits(classifier: Classifier, texts: list[str]) -> torch.Tensor:
@@ -140,6 +157,67 @@ def test_what_is_saved_loads_again_as_it_was(tmp_path: Path, architecture: str, 
     assert set(after) == set(before)
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert load(tmp_path / "saved", task).outputs == found.outputs, "as a checkpoint, too"
+
+
+@pytest.mark.parametrize("architecture", ["bart", "bert"])
+@pytest.mark.parametrize("labels", [("LABEL_0", "LABEL_1"), ("LABEL_1", "LABEL_0")])
+def test_a_users_own_names_are_saved_though_they_look_like_none(
+    tmp_path: Path, architecture: str, labels: tuple[str, ...]
+) -> None:
+    base = find_checkpoint(str(write_tiny_checkpoint(tmp_path / "base", architecture)))
+    found = load_classifier(base, own(labels), seed=1)
+    found.model.save_pretrained(tmp_path / "saved")
+    found.tokenizer.save_pretrained(tmp_path / "saved")
+    write_output_names(tmp_path / "saved", found.model.config)
+    again = load_trained(find_checkpoint(str(tmp_path / "saved")), own(labels))
+    assert again.model.config.id2label == dict(enumerate(labels))
+    assert again.outputs == (0, 1)
+
+
+IDENTITY = "torch.nn.modules.linear.Identity"
+SIGMOID = "torch.nn.modules.activation.Sigmoid"
+
+
+@pytest.mark.parametrize(
+    ("task", "activation"),
+    [
+        (get_task("stsb"), IDENTITY),
+        (get_task("mnli"), IDENTITY),
+        (own(("a", "b"), multi_label=True), SIGMOID),
+        (own(("a",), multi_label=True), SIGMOID),
+    ],
+)
+def test_a_cross_encoder_reads_what_the_task_means(
+    tmp_path: Path, task: TaskSpec, activation: str
+) -> None:
+    """sentence-transformers takes a sigmoid for one output, unless config.json says otherwise; the
+    checkpoint may say it of what it was trained on before, and may have thresholds of that.
+    """
+    folder = write_tiny_checkpoint(tmp_path / "base", "bert", num_labels=1)
+    edit_config(
+        folder,
+        sentence_transformers={"activation_fn": SIGMOID, "version": "4.1.0"},
+        sbert_ce_default_activation_function=SIGMOID,
+        thresholds={"other": 1.5},
+    )
+    found = load_classifier(find_checkpoint(str(folder)), task, seed=1, new_head=True)
+    found.model.save_pretrained(tmp_path / "saved")
+    saved = json.loads((tmp_path / "saved" / "config.json").read_text(encoding="utf-8"))
+    assert saved["sentence_transformers"] == {"activation_fn": activation}
+    assert saved["sbert_ce_default_activation_function"] == activation
+    assert "thresholds" not in saved
+
+
+def test_a_single_label_that_may_be_absent_is_no_number(tmp_path: Path) -> None:
+    from gluetune.evaluation.predictor import load as load_predictor
+
+    folder = write_tiny_checkpoint(tmp_path, "bert", id2label={0: "spam"})
+    edit_config(folder, problem_type="multi_label_classification", thresholds={"ham": 2.0})
+    predictor = load_predictor(folder, precision="fp32")
+    assert predictor.labels == ("spam",)
+    assert predictor.thresholds == {"spam": 0.5}
+    answer = predictor("no")
+    assert answer.labels == (("spam",) if answer.probabilities["spam"] > 0.5 else ())
 
 
 def test_two_orders_of_the_same_head_give_the_same_logits_by_class(tmp_path: Path) -> None:

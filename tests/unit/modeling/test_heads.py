@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,8 @@ from transformers import AutoConfig, ViTConfig
 
 from gluetune.errors import CheckpointError
 from gluetune.modeling.heads import match_labels, output_weights, skeleton
-from gluetune.tasks import get_task
+from gluetune.settings_files import split_names, typed_names
+from gluetune.tasks import TaskSpec, get_task
 
 MNLI, RTE, STSB = get_task("mnli"), get_task("rte"), get_task("stsb")
 
@@ -65,6 +67,85 @@ def test_outputs_are_found_by_name_in_every_order_and_spelling() -> None:
         names = {index: spell(name) for index, name in enumerate(order)}
         found = match_labels(names, MNLI, checkpoint="a/b", order=None)
         assert tuple(order[output] for output in found) == MNLI.labels
+
+
+def own(*labels: str) -> TaskSpec:
+    return TaskSpec(
+        name="mine", title="Mine", text_columns=("text",), labels=labels, metrics=("accuracy",)
+    )
+
+
+OWN_LABELS = [
+    ("-1", "0", "1"),
+    ("хорошо", "плохо"),
+    ("好", "坏"),
+    ("C", "C#", "C++"),
+    ("Yes", "yes", "no"),
+    ("😀", "😡"),
+    ("not spam", "notspam"),
+    ("LABEL_1", "LABEL_0"),
+    ("caf\u00e9", "cafe\u0301"),
+    ("שלילי", "חיובי"),
+    ("\u200b", "\u00ad", "."),
+    ("+", "-"),
+    ("a" * 5000, "a" * 4999 + "b"),
+    ("1-2", "12", "1 2"),
+    ("a, b", "a", "b"),
+]
+
+
+@pytest.mark.parametrize("labels", OWN_LABELS, ids=lambda labels: ascii(labels[0])[:20])
+def test_a_head_with_the_tasks_very_names_fits_whatever_they_are(labels: tuple[str, ...]) -> None:
+    order = labels[::-1]
+    found = match_labels(dict(enumerate(order)), own(*labels), checkpoint="a/b", order=None)
+    assert tuple(order[output] for output in found) == labels
+    (typed,) = shlex.split(typed_names(order))
+    nameless = {index: f"LABEL_{index}" for index in range(len(labels))}
+    stated = match_labels(nameless, own(*labels), checkpoint="a/b", order=split_names(typed))
+    assert tuple(order[output] for output in stated) == labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (("-1", "0"), ("1", "0")),
+        (("-1", "0"), ("0", "+1")),
+        (("C++", "Java"), ("C", "Java")),
+        (("C", "C++"), ("C", "c")),
+        (("Yes", "yes", "no"), ("YES", "yes", "no")),
+        (("1-2", "3"), ("12", "3")),
+        (("好", "坏"), ("高", "低")),
+        (("😀", "😡"), ("😡", "😶")),
+        (("+", "-"), ("+", "_")),
+    ],
+)
+def test_a_name_that_only_looks_alike_is_not_taken_for_a_class(
+    labels: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    with pytest.raises(CheckpointError, match="brings a trained head for"):
+        match_labels(dict(enumerate(names)), own(*labels), checkpoint="a/b", order=None)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "found"),
+    [
+        (("ХОРОШО", "плохо"), ("Плохо", "хорошо"), (1, 0)),
+        (("caf\u00e9", "tea"), ("Tea", "cafe\u0301"), (1, 0)),
+        (("Yes", "yes", "not sure"), ("not_sure", "yes", "Yes"), (2, 1, 0)),
+        (("label 1", "label 2"), ("LABEL_2", "Label-1"), (1, 0)),
+    ],
+)
+def test_another_spelling_is_matched_where_it_can_mean_one_class_only(
+    labels: tuple[str, ...], names: tuple[str, ...], found: tuple[int, ...]
+) -> None:
+    assert match_labels(dict(enumerate(names)), own(*labels), checkpoint="a/b", order=None) == found
+
+
+def test_a_message_about_many_long_names_stays_readable() -> None:
+    names = {index: f"{index} " + "x" * 500 for index in range(300)}
+    with pytest.raises(CheckpointError, match="and 280 more; mnli needs") as caught:
+        match_labels(names, MNLI, checkpoint="a/b", order=None)
+    assert len(str(caught.value)) < 3000
 
 
 def test_one_output_is_a_regression_tasks_whatever_its_name() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.kinds import KINDS
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.trainings import Bench
 
+import gluetune
 from gluetune.evaluation.predictor import Predictor, load
 from gluetune.runs import Run
 
@@ -29,6 +31,23 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def pairs(bench: Bench) -> Run:
     """A run that reads pairs."""
     return bench.train("mrpc", epochs=1)
+
+
+@pytest.fixture(scope="session")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that gives any of several labels, or none, each above a threshold of its own."""
+    folder = tmp_path_factory.mktemp("several")
+    (kind,) = (one for one in KINDS if one.name == "several-labels")
+    return gluetune.train(
+        train_file=str(kind.write(folder)),
+        model=str(write_tiny_checkpoint(folder / "model", "bert")),
+        epochs=2,
+        learning_rate=3e-3,
+        threads=1,
+        precision="fp32",
+        output=folder / "run",
+        progress=False,
+    )
 
 
 @pytest.fixture(scope="session")

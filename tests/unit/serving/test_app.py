@@ -76,6 +76,26 @@ def test_raw_scores_are_logits(client: httpx.Client, emotions: Predictor) -> Non
     assert {each["label"]: each["score"] for each in found} == expected
 
 
+def test_labels_have_a_probability_each_and_thresholds_are_told(several: Run) -> None:
+    """From the model's folder too, which knows no run, no task and no data."""
+    for place in (several.path, several.model_path):
+        predictor = load(place, precision="fp32")
+        answer = predictor("rain walks 3 word0 word2")
+        with serving(predictor) as served, httpx.Client(base_url=served.url) as client:
+            found = predict(client, "rain walks 3 word0 word2")
+            logits = predict(client, "rain walks 3 word0 word2", raw_scores=True)
+            info = client.get("/info").json()
+            docs = client.get("/docs").text
+        scores = {one["label"]: one["score"] for one in found}
+        assert scores == pytest.approx(answer.probabilities)
+        assert {one["label"] for one in logits} == set(several.task.labels)
+        assert info["problem_type"] == "multi_label_classification"
+        assert info["thresholds"] == predictor.thresholds
+        above = {name for name, score in scores.items() if score > info["thresholds"][name]}
+        assert above == set(answer.labels or ())
+        assert "any number of them, or none" in docs
+
+
 def test_headers_say_where_the_time_went(client: httpx.Client) -> None:
     response = client.post("/predict", json={"inputs": [["a"], [LONG]], "truncate": True})
     assert response.headers["x-compute-characters"] == "201"

@@ -257,3 +257,26 @@ def test_a_server_that_is_gone_is_said(browser: Browser, emotions: Predictor) ->
         opened.page.keyboard.press("Control+Enter")
         expect(opened.page.get_by_role("alert")).to_contain_text("does not answer")
         opened.page.close()
+
+
+def test_labels_that_are_predicted_are_marked(browser: Browser, several: Run) -> None:
+    predictor = load(several.path)
+    examples, note = find_examples(predictor.opened)
+    with serving(predictor, examples=examples, note=note) as served:
+        opened = Opened(browser, served)
+        for number, example in enumerate(examples):
+            answer = predictor(*example.texts)
+            assert answer.labels is not None
+            named = ", ".join(sorted(answer.labels, key=lambda name: -answer.probabilities[name]))
+            opened.page.locator(".example").nth(number).click()
+            expect(opened.page.locator("#predicted")).to_have_text(
+                f"Predicted: {named or 'none of the labels'}"
+            )
+            assert opened.answer() == f"Answer: {named or 'none of the labels'}"
+            marked = opened.page.locator("#bars li.predicted span:first-child").all_inner_texts()
+            assert [text for text in marked if text] == named.split(", ") * bool(named)
+            assert opened.bars() == bars_of(predictor, *example.texts)
+            expect(opened.page.locator("#gold")).to_have_text(f"The data say: {example.label}")
+        found = Axe().run(opened.page)
+        assert [violation["id"] for violation in found["violations"]] == []
+        opened.close()

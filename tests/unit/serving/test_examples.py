@@ -28,6 +28,16 @@ def test_numbers_go_from_small_to_large(numbers: Run) -> None:
     assert values == sorted(values)
 
 
+def test_several_labels_go_round_the_sets_that_there_are(several: Run) -> None:
+    found, note = find_examples(load(several.path).opened)
+    assert note == ""
+    shown = [example.label for example in found]
+    assert len(set(shown)) == len(shown) == 6, "there are more sets than examples"
+    assert any(", " in label for label in shown)
+    labels = {*several.task.labels, "none of the labels"}
+    assert {name for label in shown for name in label.split(", ")} <= labels
+
+
 def test_a_checkpoint_has_none_and_says_so(emotions: Predictor) -> None:
     found, note = find_examples(emotions.opened)
     assert found == []

@@ -14,9 +14,11 @@ from tests.support.answers import classified, random_classified, random_estimate
 
 from gluetune.errors import ConfigurationError
 from gluetune.metrics import score_task
+from gluetune.predictions import Predictions
 from gluetune.statistics import resampling
 from gluetune.statistics.intervals import score_intervals, wilson
-from gluetune.tasks import get_task
+from gluetune.statistics.paired import paired_difference
+from gluetune.tasks import TaskSpec, get_task
 
 
 @settings(max_examples=40, deadline=None)
@@ -222,3 +224,31 @@ def test_correlations_under_weights_are_those_of_the_repeated_rows(count: int, s
     ):
         expected = theirs(first[rows], second[rows]).statistic
         assert ours(first, second, weights[None])[0] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("positive", ["common", "rare"])
+def test_intervals_and_differences_are_of_the_positive_class(positive: str) -> None:
+    """The one class is found well and the other badly: their F1 lie far apart."""
+    task = TaskSpec(
+        name="mine",
+        title="",
+        text_columns=("text",),
+        labels=("common", "rare"),
+        metrics=("f1",),
+        positive=positive,
+    )
+    labels = np.array([0] * 160 + [1] * 40)
+    first = np.array([0] * 150 + [1] * 10 + [1] * 10 + [0] * 30)
+    second = np.array([0] * 150 + [1] * 10 + [1] * 30 + [0] * 10)
+    sides = [
+        Predictions(np.arange(200), labels, said, np.eye(2, dtype=np.float32)[said])
+        for said in (first, second)
+    ]
+    values = [f1_score(labels, said, pos_label=task.positive_id) for said in (first, second)]
+    for side, value in zip(sides, values, strict=True):
+        interval = score_intervals(task, {"validation": side}, draws=500)["f1"]
+        assert interval is not None
+        assert interval.low < value < interval.high
+        assert interval.high - interval.low < 0.4
+    difference = paired_difference(task, {"v": sides[0]}, {"v": sides[1]}, draws=500)
+    assert difference.value == pytest.approx(values[1] - values[0])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gluetune.predictions import Predictions
-from gluetune.statistics.agreement import agreement
+from gluetune.statistics.agreement import agreement, decision_margins
 from gluetune.statistics.residuals import residuals
 
 
@@ -43,6 +43,38 @@ def test_the_same_answers_agree_to_the_bit() -> None:
     same = answers([[1.0, 0.9], [3.0, 0.0]])
     found = agreement(same, same)
     assert (found.flips, found.largest_difference, found.widest_flip) == (0, 0, 0)
+
+
+def sets(logits: list[list[float]], thresholds: list[float]) -> Predictions:
+    array = np.array(logits, dtype=np.float32)
+    given = (array > np.array(thresholds, dtype=np.float32)).astype(np.int64)
+    return Predictions(np.arange(len(array)), given, given, array)
+
+
+def test_a_labels_distance_is_from_its_own_threshold() -> None:
+    thresholds = [2.0, -1.0]
+    first = sets([[2.25, -3.0], [0.0, -0.5], [5.0, 0.0]], thresholds)
+    second = sets([[1.5, -3.0], [0.0, -1.5], [4.0, 3.0]], thresholds)
+    found = agreement(first, second, thresholds)
+    assert found.flips == 2
+    assert found.widest_flip == pytest.approx(0.5)
+
+
+def test_one_label_that_may_be_absent_is_no_number() -> None:
+    found = agreement(sets([[1.0], [-1.0]], [0.0]), sets([[1.0], [0.25]], [0.0]))
+    assert found.flips == 1
+    assert found.widest_flip == pytest.approx(1.0)
+
+
+def test_margins_say_what_is_predicted_and_how_far_it_is_from_changing() -> None:
+    logits = np.array([[3.0, 1.0, 2.5], [1.0, 1.0, 0.0], [0.0, 0.0, 7.0]], dtype=np.float32)
+    margins = decision_margins(logits, multi_label=False)
+    assert (margins > 0).argmax(axis=1).tolist() == logits.argmax(axis=1).tolist()
+    assert (margins > 0).sum(axis=1).tolist() == [1, 1, 1], "a tie has one class too"
+    assert margins[0].tolist() == [0.5, -2.0, -0.5]
+    several = decision_margins(logits, multi_label=True, thresholds=(1.0, -1.0, 5.0))
+    assert several[0].tolist() == [2.0, 2.0, -2.5]
+    assert (decision_margins(logits, multi_label=True) == logits).all()
 
 
 def test_numbers_have_no_flips() -> None:

@@ -6,7 +6,6 @@ hangs on it is a remark, or on which side of a split a row stands.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from hashlib import blake2b
 
@@ -14,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from gluetune.normalized_text import normalized
 
 _PARTS = 16
 """Digests are sorted a sixteenth at a time, for the sake of what sorting needs besides."""
@@ -30,19 +31,6 @@ def digests(texts: Iterable[pa.Array], count: int) -> NDArray[np.uint64]:
         found[start : start + len(raw)] = np.frombuffer(digested, dtype="<u8")
         start += len(raw)
     return found
-
-
-def normalized(text: str) -> str:
-    """Return what texts have in common that differ in case, spaces or Unicode's forms only.
-
-    This alone says which texts are the same: for every split and every remark. Whatever one of
-    them counts as a leak, the others keep together.
-    """
-    if not text.isascii():
-        # Twice: what casefold makes of a letter need not be in normal form.
-        folded = unicodedata.normalize("NFKC", text).casefold()
-        return " ".join(unicodedata.normalize("NFKC", folded).split())
-    return " ".join(text.lower().split())
 
 
 def text_keys(batches: Iterable[pa.RecordBatch], count: int) -> NDArray[np.uint64]:

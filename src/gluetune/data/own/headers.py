@@ -17,7 +17,7 @@ from gluetune.data.own.columns import (
 from gluetune.data.rows.detection import Detected
 from gluetune.data.rows.row import RowReader, repeated_columns
 from gluetune.errors import Finding
-from gluetune.file_formats import join_names
+from gluetune.settings_files import join_names
 
 if TYPE_CHECKING:
     from gluetune.data.own.reading import Wanted

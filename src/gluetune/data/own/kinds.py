@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from gluetune.config import TrainConfig
 from gluetune.data.findings import nearest
 from gluetune.data.own.cells import CellType, as_number, whole
-from gluetune.data.own.digests import normalized
 from gluetune.data.own.label_lists import in_lists, likely_separator, listed
 from gluetune.data.own.numbers import MOST_CLASSES, numeric_labels
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
+from gluetune.normalized_text import normalized
+from gluetune.tasks import ONE_CLASS
 
 if TYPE_CHECKING:
     from gluetune.tasks import MetricName
@@ -44,6 +45,8 @@ class Labels:
     """Classes or labels by id; empty for numbers."""
     metric: MetricName
     beside: tuple[MetricName, ...]
+    positive: str | None = None
+    """The class that the metric is of, where it is of one."""
 
 
 def resolve_labels(config: TrainConfig, train: RawRows, problems: Problems) -> Labels | None:
@@ -60,7 +63,8 @@ def resolve_labels(config: TrainConfig, train: RawRows, problems: Problems) -> L
     metrics = _metrics(config, kind, names, problems)
     if metrics is None or not are_labels:
         return None
-    return Labels(kind, names, metrics[0], metrics[1:])
+    positive = _positive(config, kind, names, metrics, train, problems)
+    return Labels(kind, names, metrics[0], metrics[1:], positive)
 
 
 def values_of(rows: RawRows) -> dict[str, int]:
@@ -219,7 +223,10 @@ def _check_names(
     for group in alike.values():
         if len(group) > 1:
             listed = ", ".join(repr(name) for name in group)
-            problems.remark(f"The labels {listed} differ in case or spaces only, and are classes.")
+            problems.remark(
+                f"The labels {listed} differ in case or spaces only, or in how Unicode writes "
+                "them, and are classes."
+            )
     return bool(names) and not are_ids
 
 
@@ -228,7 +235,7 @@ def _metrics(
 ) -> tuple[MetricName, ...] | None:
     known = _DEFAULT_METRICS[kind]
     if kind == "classes" and len(names) == 2:
-        known = (*known, "f1")
+        known = (*known, ONE_CLASS)
     if config.metric == "score":
         problems.remark(
             f"The score is {known[0]}, the default of kind {kind} (--metric for another: "
@@ -244,3 +251,63 @@ def _metrics(
         + ("." if kind != "classes" or len(names) == 2 else "; f1 is for two classes."),
     )
     return None
+
+
+def _positive(
+    config: TrainConfig,
+    kind: ResolvedKind,
+    names: Sequence[str],
+    metrics: Sequence[MetricName],
+    train: RawRows,
+    problems: Problems,
+) -> str | None:
+    """Return the class that F1 is of: the one that is asked for, else the rarer one, and say so."""
+    asked = config.positive
+    if ONE_CLASS not in metrics:
+        if asked is not None:
+            problems.add(*_no_positive(config, kind, names, metrics[0]))
+        return None
+    if asked is None:
+        return _rarer(names, train, problems)
+    if asked not in names:
+        quotes = " In YAML write it in quotes." if asked in ("true", "false") else ""
+        problems.add(
+            f"--positive {shlex.quote(asked)}: there is no such class.",
+            f"{nearest(asked, names)}Classes: {', '.join(names)}.{quotes}",
+        )
+        return None
+    return asked
+
+
+def _no_positive(
+    config: TrainConfig, kind: ResolvedKind, names: Sequence[str], metric: MetricName
+) -> tuple[str, str]:
+    """Return why --positive means nothing here, and what to type."""
+    typed = f"--positive {shlex.quote(str(config.positive))}"
+    if kind != "classes":
+        return f"{typed}: a task of kind {kind} has no positive class.", "Leave --positive out."
+    if len(names) != 2:
+        reason = f"there are {len(names)} classes, and a positive one is one of two."
+        return f"{typed}: {reason}", "Leave --positive out."
+    default = ", the default score," if config.metric == "score" else ""
+    return (
+        f"{typed}: {metric}{default} is of both classes, and f1 is of one.",
+        f"Type: --metric f1 {typed}, or leave --positive out.",
+    )
+
+
+def _rarer(names: Sequence[str], train: RawRows, problems: Problems) -> str:
+    """Return the rarer of two classes, the last where they are equally frequent."""
+    found = values_of(train)
+    # A file that declares its classes has their numbers.
+    keys = list(map(str, range(len(names)))) if train.class_names == names else names
+    counts = [found.get(key, 0) for key in keys]
+    rarer = 0 if counts[0] < counts[1] else 1
+    why = (
+        "the rarer class" if counts[0] != counts[1] else "the last of two equally frequent classes"
+    )
+    problems.remark(
+        f"F1 is of '{names[rarer]}', {why} ({counts[rarer]:,} of {sum(counts):,} rows). For the "
+        f"other: --positive {shlex.quote(names[1 - rarer])}"
+    )
+    return names[rarer]

@@ -128,7 +128,7 @@ def format_of_other(config: TrainConfig, path: Path, stated: FileFormat) -> File
 def labels_of(task: TaskSpec) -> Labels:
     """Return what the labels of a task that is known are."""
     kind: Any = "number" if task.is_regression else "labels" if task.multi_label else "classes"
-    return Labels(kind, task.labels, task.metrics[0], task.beside)
+    return Labels(kind, task.labels, task.metrics[0], task.beside, task.positive)
 
 
 def read_own(
@@ -150,7 +150,7 @@ def read_own(
     if labels is None and train is not None:
         labels = resolve_labels(config, train, problems)
     if labels is not None and train is not None and known is None:
-        labels = _without_single(config, labels, train)
+        labels = _without_single(config, labels, train, problems)
     found = {}
     if labels is not None:
         found = _usable_splits(config, labels, raw, problems)
@@ -167,12 +167,21 @@ def read_own(
     return OwnTask(task, labels, tables, problems, groups)
 
 
-def _without_single(config: TrainConfig, labels: Labels, train: RawRows) -> Labels:
+def _without_single(
+    config: TrainConfig, labels: Labels, train: RawRows, problems: Problems
+) -> Labels:
     """Leave out classes of one row, where the user has such rows left out."""
     if labels.kind != "classes" or config.on_bad_row != "skip" or train.class_names is not None:
         return labels
     counts = label_counts(train)
-    return replace(labels, names=tuple(name for name in labels.names if counts[name] > 1))
+    names = tuple(name for name in labels.names if counts[name] > 1)
+    if len(names) < 2:
+        problems.add(
+            f"{train.name} has {len(names)} classes of more than one row: there is nothing to tell "
+            "apart."
+        )
+        return labels
+    return replace(labels, names=names)
 
 
 def _name(config: TrainConfig) -> str:
@@ -300,13 +309,14 @@ def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskS
     index = "idx"
     while index in {*taken, label}:
         index += "_"
-    return TaskSpec(
+    task = TaskSpec(
         name=config.task,
-        title=f"{config.task}: own labelled text, {_said(labels)}, scored by {labels.metric}",
+        title="",
         text_columns=wanted.texts,
         labels=labels.names,
         metrics=(labels.metric,),
         beside=labels.beside,
+        positive=labels.positive,
         multi_label=labels.kind == "labels",
         validation_splits=(VALIDATION,),
         test_splits=(TEST,) if TEST in splits else (),
@@ -314,6 +324,8 @@ def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskS
         index_column=index,
         rows={},
     )
+    scored = f"scored by {task.metric_title(labels.metric)}"
+    return replace(task, title=f"{config.task}: own labelled text, {_said(labels)}, {scored}")
 
 
 def _said(labels: Labels) -> str:

@@ -6,6 +6,9 @@ const part = (id) => document.getElementById(id);
 const fields = [part("text-1"), part("text-2")].filter(Boolean);
 const dial = part("dial");
 const keyField = part("key"); // only where the server wants a key; its value is stored nowhere
+const isNumber = document.body.dataset.problemType === "regression";
+const thresholds = JSON.parse(document.body.dataset.thresholds); // of several labels; else empty
+const isSeveral = document.body.dataset.problemType === "multi_label_classification";
 let asking = null; // what stops the request that is on its way
 let picked = null; // the example that the fields were filled from
 
@@ -36,13 +39,21 @@ function percent(share) {
   return `${(100 * share).toFixed(1)}%`;
 }
 
-function bar({ label, score }) {
+function isPredicted({ label, score }) {
+  return score > thresholds[label];
+}
+
+function bar(one) {
+  const { label, score } = one;
   const row = document.createElement("li");
+  if (isSeveral) row.className = isPredicted(one) ? "predicted" : "not-predicted";
   const [name, share, track, fill] = ["span", "span", "div", "span"].map((tag) =>
     document.createElement(tag),
   );
   name.textContent = label;
+  name.dir = "auto";
   share.textContent = percent(score);
+  if (isSeveral) share.title = `predicted above ${percent(thresholds[label])}`;
   share.className = "share";
   track.className = "bar";
   track.setAttribute("aria-hidden", "true");
@@ -69,9 +80,14 @@ function showNumber(value) {
   part("number").textContent = value.toFixed(2);
 }
 
-function said(found, isNumber) {
+function predictedLabels(found) {
+  return found.filter(isPredicted).map(({ label }) => label).join(", ") || "none of the labels";
+}
+
+function said(found) {
   const best = found[0];
-  return isNumber ? best.score.toFixed(2) : `${best.label}, ${percent(best.score)}`;
+  if (isNumber) return best.score.toFixed(2);
+  return isSeveral ? predictedLabels(found) : `${best.label}, ${percent(best.score)}`;
 }
 
 function showTime(headers) {
@@ -84,16 +100,16 @@ function showTime(headers) {
 }
 
 function showAnswer(found, headers) {
-  const isNumber = found.length === 1;
   if (dial) showNumber(found[0].score);
-  else if (isNumber) part("bars").replaceChildren(said(found, true));
+  else if (isNumber) part("bars").replaceChildren(said(found));
   else showBars(found);
+  show("predicted", isSeveral ? `Predicted: ${predictedLabels(found)}` : "");
   show("gold", picked ? `The data say: ${picked.dataset.label}` : "");
   showTime(headers);
   show("error", "");
   part("empty").hidden = true;
   part("answer").hidden = false;
-  part("status").textContent = `Answer: ${said(found, isNumber)}`;
+  part("status").textContent = `Answer: ${said(found)}`;
 }
 
 function showProblem(text) {

@@ -310,6 +310,9 @@ REMARKS = {
     "2 rows of train repeat an earlier text": _csv("text 0 here,a", "text 0 here,a"),
     "1 of them has another label": _csv("text 0 here,b"),
     "differ in case or spaces only": _csv("some x,A", "some y,A"),
+    "'cafe\u0301', 'caf\u00e9' differ": _csv(
+        *(f"some {n},{name}" for n in range(4) for name in ("caf\u00e9", "cafe\u0301"))
+    ),
     "The label 'spam' stands in 100%": "text,label\n"
     + "".join(f"t{n} {'SPAM' * (n % 2)},{('fine', 'spam')[n % 2]}\n" for n in range(30)),
     "is one word that occurs once": "text,label\n"
