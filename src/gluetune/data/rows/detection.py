@@ -358,16 +358,14 @@ def _quoting_note(path: Path, chosen: Survey, surveys: list[Survey]) -> tuple[st
         kept = f"{path}: quotes around fields are no part of them. To keep them: --quoting none"
         return (kept,) if could_be_plain else ()
     read = {
-        "none": "a quote is read as a character",
+        "none": "quotes are read as plain characters",
         "single": "single quotes are read as those around fields",
-        "backslash": "a quote behind a backslash is read as a character",
+        "backslash": "a quote after a backslash is read as a plain character",
     }[quoting]
     if first.dialect.quoting != "minimal":
         return (f"{path}: {read}.",)
     rows = "1 row does" if first.faults == 1 else f"{first.faults:,} rows do"
-    wrong = f"{rows} not fit, first {path}:{first.first}"
+    wrong = f"{rows} not fit quoted fields, first {path}:{first.first}"
     if first.begins_wrong:
-        wrong = "its first line does not fit"
-    return (
-        f"{path}: {read}. As double quotes around fields {wrong}. To read it so: --quoting minimal",
-    )
+        wrong = "the first line does not fit quoted fields"
+    return (f"{path}: {read}, since {wrong}. For quoted fields: --quoting minimal",)

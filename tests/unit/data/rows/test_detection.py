@@ -80,7 +80,7 @@ def test_quotes_of_a_tsv_that_quotes_nothing_are_characters(
     found, rows = rows_of(path)
     assert found.dialect is not None
     assert found.dialect.quoting == "none"
-    assert "a quote is read as a character" in found.notes[0]
+    assert "quotes are read as plain characters" in found.notes[0]
     assert "--quoting minimal" in found.notes[0]
     expected = [line.split("\t") for line in path.read_text().splitlines()[1:]]
     assert [list(row.values.values()) for row in rows if isinstance(row, Row)] == expected
