@@ -147,7 +147,7 @@ def test_columns_that_are_found_are_typed_next(tmp_path: Path) -> None:
     rows = [{"my review": row["text"], "what, then": row["label"]} for row in reviews()]
     code, told = typed(write_csv(tmp_path / "n.csv", rows))
     assert code == 0, told
-    assert "--text is taken to be 'my review'." in told
+    assert "column 'my review' is used as --text." in told
     next_words = re.search(r"Next: gluetune train (.*)", told)
     assert next_words is not None
     words = shlex.split(next_words[1])

@@ -99,7 +99,7 @@ def _with_columns(config: TrainConfig, problems: Problems) -> tuple[TrainConfig,
     if config.text is not None:
         found.pop("text_pair", None)
     for name, column in found.items():
-        problems.remark(f"{path}: {flag_of(name)} is taken to be '{column}'.")
+        problems.remark(f"{path}: column '{column}' is used as {flag_of(name)}.")
     settings = {name: (each,) if name == "label" else each for name, each in found.items()}
     return make_config({**config.model_dump(exclude_unset=True), **settings}), settings
 

@@ -32,7 +32,7 @@ _FITS = 0.1
 _STAYS = 0.5
 """Share of rows that may be wrong in what the name says, before anything else is looked for."""
 _EXCEL = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
-_WORKBOOK_OF_OLD = b"\xd0\xcf\x11\xe0"
+_OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
 _LISTED = 8
 _MOST_SURPLUS = 8
 """Empty fields behind those of the header line that every row may have."""
@@ -100,7 +100,7 @@ def _folder_error(path: Path) -> DataError:
 
 def _refuse_archive(path: Path, head: bytes) -> None:
     is_archive = head.startswith(b"PK\x03\x04")
-    if path.suffix.lower() in _EXCEL and (is_archive or head.startswith(_WORKBOOK_OF_OLD)):
+    if head.startswith(_OLD_WORKBOOK) or (is_archive and path.suffix.lower() in _EXCEL):
         raise DataError(
             f"{path} is an Excel workbook.",
             hint="Save it as CSV UTF-8 (in Excel: File, Save As, CSV UTF-8), and give that file.",
@@ -180,7 +180,7 @@ def _lines_format(path: Path, head: bytes) -> Format | None:
     text = _as_text(head)
     if label_share(text, PREFIX) > 1 - _FITS:
         return "fasttext"
-    if path.suffix.lower() not in (".txt", ".label") and (found := _json_format(head)):
+    if found := _json_format(head):
         return found
     if _table(head) is not None:
         return "csv"
@@ -191,9 +191,9 @@ def _lines_format(path: Path, head: bytes) -> Format | None:
 
 def _no_labels_error(path: Path) -> DataError:
     return DataError(
-        f"{path} holds lines of text, and no labels that could be told from them.",
+        f"{path} holds plain lines of text, without labels.",
         hint="Labelled text has columns: CSV, TSV (a tab between text and label), JSON lines, … "
-        "Of a table say what is between its columns: --delimiter",
+        "If it has, type what is between them: --delimiter CHARACTER",
     )
 
 
@@ -358,16 +358,14 @@ def _quoting_note(path: Path, chosen: Survey, surveys: list[Survey]) -> tuple[st
         kept = f"{path}: quotes around fields are no part of them. To keep them: --quoting none"
         return (kept,) if could_be_plain else ()
     read = {
-        "none": "a quote is read as a character",
+        "none": "quotes are read as plain characters",
         "single": "single quotes are read as those around fields",
-        "backslash": "a quote behind a backslash is read as a character",
+        "backslash": "a quote after a backslash is read as a plain character",
     }[quoting]
     if first.dialect.quoting != "minimal":
         return (f"{path}: {read}.",)
     rows = "1 row does" if first.faults == 1 else f"{first.faults:,} rows do"
-    wrong = f"{rows} not fit, first {path}:{first.first}"
+    wrong = f"{rows} not fit quoted fields, first {path}:{first.first}"
     if first.begins_wrong:
-        wrong = "its first line does not fit"
-    return (
-        f"{path}: {read}. As double quotes around fields {wrong}. To read it so: --quoting minimal",
-    )
+        wrong = "the first line does not fit quoted fields"
+    return (f"{path}: {read}, since {wrong}. For quoted fields: --quoting minimal",)

@@ -150,7 +150,7 @@ def test_what_is_found_is_said_and_typed_next(tmp_path: Path) -> None:
     found = check_files(path)
     assert found.are_good, found.findings
     assert found.columns == {"text": "v2", "label": ("v1",)}
-    assert any("--text is taken to be 'v2'" in one for one in found.remarks)
+    assert any("column 'v2' is used as --text" in one for one in found.remarks)
     assert check_files(path, text="v2").columns == {"label": ("v1",)}
 
 

@@ -80,7 +80,7 @@ def test_quotes_of_a_tsv_that_quotes_nothing_are_characters(
     found, rows = rows_of(path)
     assert found.dialect is not None
     assert found.dialect.quoting == "none"
-    assert "a quote is read as a character" in found.notes[0]
+    assert "quotes are read as plain characters" in found.notes[0]
     assert "--quoting minimal" in found.notes[0]
     expected = [line.split("\t") for line in path.read_text().splitlines()[1:]]
     assert [list(row.values.values()) for row in rows if isinstance(row, Row)] == expected
@@ -263,6 +263,7 @@ def test_json_by_what_is_in_it(tmp_path: Path) -> None:
         ("list.jsonl", json.dumps(objects)),
         ("list.ndjson", "\n " + json.dumps(objects, indent=2)),
         ("lines", "\n" + lines),
+        ("lines.txt", lines),
         ("list", json.dumps(objects)),
     ):
         (tmp_path / name).write_text(text)
@@ -308,7 +309,7 @@ def test_lines_of_text_are_texts_where_no_label_is_needed(tmp_path: Path) -> Non
     assert detect(path, UNSTATED, labelled=False) == Detected("text")
     assert detect(path, UNSTATED).format == "tsv"
     plain = written(tmp_path / "plain.txt", *map(sentence, range(9)))
-    with pytest.raises(DataError, match="holds lines of text, and no labels"):
+    with pytest.raises(DataError, match="holds plain lines of text, without labels"):
         detect(plain, UNSTATED)
 
 
@@ -317,6 +318,7 @@ def test_lines_of_text_are_texts_where_no_label_is_needed(tmp_path: Path) -> Non
     [
         ("book.xlsx", b"PK\3\4", "is an Excel workbook"),
         ("book.xls", b"\xd0\xcf\x11\xe0", "is an Excel workbook"),
+        ("old.csv", b"\xd0\xcf\x11\xe0", "is an Excel workbook"),
         ("book.csv", b"PK\3\4", "is a ZIP archive or an Excel workbook"),
         ("rows.zip", b"PK\3\4", "is a ZIP archive"),
         ("rows.what", b"some lines\nof text\n", "its name does not say what it holds"),
