@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tests.support.tiny_checkpoints import ARCHITECTURES, write_tiny_checkpoint
 from tests.support.trainings import Bench
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from transformers import (
+    AttentionInterface,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    pipeline,
+)
 
+import gluetune
 from gluetune.data.sources import open_source
+from gluetune.modeling.attention import NAME
 from gluetune.runs import Run
 from gluetune.tasks import TaskSpec, get_task
 
@@ -67,6 +75,33 @@ def test_plain_transformers_gives_the_same_answers(bench: Bench, architecture: s
     assert config["id2label"] == {str(index): name for index, name in enumerate(task.labels)}
     assert config["label2id"] == {name: index for index, name in enumerate(task.labels)}
     _assert_no_pickles(run.path)
+
+
+@pytest.mark.parametrize("architecture", ["opt", "falcon"])
+def test_the_record_names_the_path(bench: Bench, architecture: str) -> None:
+    run = _train(bench, "rte", architecture)
+    assert run.record.compute is not None
+    assert run.record.compute.path == ("unpadded" if architecture == "opt" else "grouped")
+    assert run.record.notes == []
+
+
+def test_a_fast_path_that_fails_is_noted_and_said(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise IndexError("index out of range in self")
+
+    monkeypatch.setitem(AttentionInterface._global_mapping, NAME, fail)
+    output = bench.new_output()
+    gluetune.train(**bench.settings("rte", epochs=1, output=output), progress=True)
+    run = Run(output)
+    assert run.record.compute is not None
+    assert run.record.compute.path == run.config.compute == "grouped"
+    (note,) = run.record.notes
+    assert "not computed unpadded but grouped: it fails with IndexError (index out" in note
+    assert "note: BertForSequenceClassification is not computed" in " ".join(
+        "".join(capsys.readouterr()).split()
+    )
 
 
 def _assert_no_pickles(folder: Path) -> None:
