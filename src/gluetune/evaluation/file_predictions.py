@@ -151,7 +151,8 @@ def _as_run(predictor: Predictor, path: Path, stated: FileFormat) -> FileFormat:
     if run is None:
         return stated
     own = format_of_other(run.config, path, UNSTATED)
-    return stated.over(replace(own, header=None, columns=None))
+    kind = None if own.format in ("fasttext", "trec") else own.format  # lines without labels
+    return stated.over(replace(own, format=kind, header=None, columns=None))
 
 
 def _check_first_line(
