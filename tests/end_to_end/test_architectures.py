@@ -21,6 +21,7 @@ from transformers import (
 import gluetune
 from gluetune.data.sources import open_source
 from gluetune.modeling.attention import NAME
+from gluetune.modeling.compute import disagreement
 from gluetune.runs import Run
 from gluetune.tasks import TaskSpec, get_task
 
@@ -102,6 +103,26 @@ def test_a_fast_path_that_fails_is_noted_and_said(
     assert "note: BertForSequenceClassification is not computed" in " ".join(
         "".join(capsys.readouterr()).split()
     )
+
+
+@pytest.mark.parametrize("architecture", ["bert", "bart", "xlnet", "gpt2"])
+def test_a_path_is_checked_also_where_no_text_is_shorter_than_another(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, architecture: str
+) -> None:
+    """What is predicted later may be."""
+    paths = []
+
+    def noted(model: Any, batch: Any, path: Any) -> str:
+        paths.append((path, bool(batch["attention_mask"].all())))
+        return disagreement(model, batch, path)
+
+    monkeypatch.setattr("gluetune.training.trainer.disagreement", noted)
+    model = bench.folder / architecture
+    if not model.exists():
+        write_tiny_checkpoint(model, architecture, dropout=0.1)
+    run = bench.train("rte", model=str(model), epochs=1, max_length=8)
+    assert paths == [("unpadded" if architecture in ("bert", "gpt2") else "grouped", False)]
+    assert run.record.notes == []
 
 
 def _assert_no_pickles(folder: Path) -> None:

@@ -202,13 +202,20 @@ class RunTrainer(Trainer):
         return float(np.mean(losses)) / self._meter.steps if self._meter.steps else None
 
     def _check_path_once(self) -> None:
-        """Check the path before an evaluation, where no batch of training had padding."""
+        """Check the path before an evaluation, where no batch of training had padding.
+
+        Where no text of the data is shorter than another, one is made so: the texts that the model
+        is given later may be, and nobody checks the path again.
+        """
         for split in self.validation.splits.values():
             if self._is_checked:
                 return
             lengths = split.encoded.lengths
             ends = (int(lengths.argmin()), int(lengths.argmax()))
-            self._check_path(self.data_collator([split.encoded.examples[row] for row in ends]))
+            shortest, longest = (split.encoded.examples[row] for row in ends)
+            if len(shortest["input_ids"]) == len(longest["input_ids"]):
+                shortest = _shortened(shortest)
+            self._check_path(self.data_collator([shortest, longest]))
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         """Remember the best epoch. One whose score is undefined beats only others like it."""
@@ -295,6 +302,15 @@ class RunTrainer(Trainer):
             for name, value in self.validation.compute_metrics(given).items():
                 found[f"{split}_{name}" if several else name] = float(value)
         return found
+
+
+def _shortened(example: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an example without its second token: those at its ends may be special."""
+    columns = ("input_ids", "attention_mask", "token_type_ids")
+    return {
+        name: [*value[:1], *value[2:]] if name in columns else value
+        for name, value in example.items()
+    }
 
 
 def _selection(epoch: EpochRecord, how: Validation) -> float | None:
