@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from gluetune.command_lines import command_line, in_processes
 from gluetune.files import write_text
 from gluetune.settings_files import dump_yaml
 from gluetune.tasks import is_task
@@ -223,12 +224,9 @@ class TrainConfig(BaseModel):
         None, description="Folder of the run. Default: runs/TASK-MODEL-sSEED-TIME."
     )
 
-    @property
-    def command(self) -> str:
-        """What starts a training in as many processes, here all on one machine."""
-        several = self.processes is not None and self.processes > 1
-        start = f"torchrun --nproc-per-node {self.processes} -m " if several else ""
-        return f"{start}gluetune train"
+    def command_with(self, **settings: object) -> str:
+        """Return what starts a training in as many processes, here all on one machine."""
+        return in_processes(self.processes, command_line("train", **settings))
 
     @property
     def rows_seed(self) -> int:
@@ -287,6 +285,21 @@ def own_name(source: str) -> str:
     stem = source.rstrip("/").replace("\\", "/").rpartition("/")[2].split(".")[0].split(":")[0]
     name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "text"
     return f"own-{name}" if is_task(name) else name
+
+
+def typed_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings under the names of the options that say them, for `command_line`.
+
+    A switch that is on by default is turned off by another option, `--no-…`; one that is off by
+    default, and a setting that is None, are said by leaving them out.
+    """
+    turned_off = {
+        name
+        for name, value in values.items()
+        if value is False and TrainConfig.model_fields[name].default is True
+    }
+    kept = {name: value for name, value in values.items() if name not in turned_off}
+    return kept | {f"no_{name}": True for name in values if name in turned_off}
 
 
 def flag_of(field: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gluetune.config import FILE_SETTINGS, TrainConfig, flag_of
+from gluetune.command_lines import command_line
+from gluetune.config import FILE_SETTINGS, TrainConfig
 from gluetune.visible_text import from_here, visible
 
 if TYPE_CHECKING:
@@ -73,13 +73,11 @@ def check(
 
 def _training(files: list[Path], said: dict[str, Any]) -> str:
     """Return the command that trains on the files as they were checked."""
-    words = ["gluetune", "train"]
-    for setting, file in zip(FILE_SETTINGS, files, strict=False):
-        words += [flag_of(setting), str(file)]
+    settings: dict[str, Any] = dict(zip(FILE_SETTINGS, files, strict=False))
     for name, value in said.items():
         if value != TrainConfig.model_fields[name].default:
-            words += [flag_of(name), str(value)]
-    return shlex.join(words)
+            settings[name] = value
+    return command_line("train", **settings)
 
 
 def _shown(text: str) -> str:

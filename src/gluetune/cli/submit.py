@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gluetune.command_lines import command_line
 from gluetune.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def submit(
     if check is not None:
         if runs:
             raise ConfigurationError(
-                "--check takes a zip and no runs.", hint=f"Type: gluetune submit --check {check}"
+                "--check takes a zip and no runs.",
+                hint="Type: " + command_line("submit", check=check),
             )
         _check(console, check)
         return

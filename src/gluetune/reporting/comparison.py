@@ -14,6 +14,7 @@ from statistics import mean, stdev
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
+from gluetune.command_lines import command_line
 from gluetune.errors import Finding, RunError
 from gluetune.predictions import Predictions
 from gluetune.records import Status
@@ -183,7 +184,7 @@ def _check(runs: Sequence[Run]) -> None:
         findings.append(Finding(f"{path} is given twice.", "Give each run once."))
     for run in runs:
         if run.record.status is not Status.FINISHED or run.score is None:
-            hint = f"Type: gluetune train --resume {run.path}"
+            hint = "Type: " + command_line("train", resume=run.path)
             findings.append(
                 Finding(f"{run.path} is {run.status}: it has no score to compare.", hint)
             )
