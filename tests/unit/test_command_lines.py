@@ -203,7 +203,7 @@ def test_every_setting_is_said_as_the_parser_reads_it() -> None:
 
 
 def test_a_wrong_option_would_be_found() -> None:
-    with pytest.raises(USAGE_ERROR):  # type: ignore[type-var]  # known by its place only
+    with pytest.raises(USAGE_ERROR):
         parse(shlex.split(command_line("report", "runs/x", onnx=True))[1:])
 
 
