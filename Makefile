@@ -2,18 +2,29 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+READY := .venv/ready
 INSTALLED := .venv/installed
+# Files are compiled when they are first imported: compiling all of them takes longer than the rest of
+# the installation, and most are never run. PIP_BUILD_CONSTRAINT is what newer versions of pip read.
+PIP_INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-compile --editable
 
 .PHONY: setup quickstart test bench check docs format
 
 setup: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+# What a training needs, and no more.
+$(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet --editable '.[offline,onnx,ray,serve,docs,dev]'
-	touch $@
+	$(PIP_INSTALL) '.[offline]'
+	@touch $@
 
-quickstart: setup
+# The rest, on top of it.
+$(INSTALLED): $(READY)
+	$(PIP_INSTALL) '.[offline,onnx,ray,serve,docs,dev]'
+	@touch $@
+
+quickstart: $(READY)
 	$(BIN)/gluetune train sst2 --model minilm --data sample
 	@echo 'To type these commands as they stand: source .venv/bin/activate'
 

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from gluetune.command_lines import command_line, in_processes
 from gluetune.file_formats import (
     FileFormat,
     Format,
@@ -29,7 +30,7 @@ from gluetune.file_formats import (
     delimiter_of,
 )
 from gluetune.files import write_text
-from gluetune.settings_files import dump_yaml, join_names, split_names
+from gluetune.settings_files import dump_yaml, split_names
 from gluetune.tasks import is_task
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -277,12 +278,9 @@ class TrainConfig(BaseModel):
         None, description="Folder of the run. Default: runs/TASK-MODEL-sSEED-TIME."
     )
 
-    @property
-    def command(self) -> str:
-        """What starts a training in as many processes, here all on one machine."""
-        several = self.processes is not None and self.processes > 1
-        start = f"torchrun --nproc-per-node {self.processes} -m " if several else ""
-        return f"{start}gluetune train"
+    def command_with(self, **settings: object) -> str:
+        """Return what starts a training in as many processes, here all on one machine."""
+        return in_processes(self.processes, command_line("train", **settings))
 
     @property
     def rows_seed(self) -> int:
@@ -364,18 +362,21 @@ def own_name(source: str) -> str:
     return f"own-{name}" if is_task(name) else name
 
 
+def typed_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings under the names of the options that say them, for `command_line`.
+
+    A switch that is off, and is not so by default, is said by another option, `--no-…`; one that
+    is off by default, and a setting that is None, are said by leaving them out.
+    """
+    typed: dict[str, Any] = {}
+    for name, value in values.items():
+        if value is False and TrainConfig.model_fields[name].default is not False:
+            typed[f"no_{name}"] = True
+        else:
+            typed[name] = delimiter_name(value) if name == "delimiter" and value else value
+    return typed
+
+
 def flag_of(field: str) -> str:
     """Return the command line's name of a field."""
     return "TASK" if field == "task" else f"--{field.replace('_', '-')}"
-
-
-def typed(field: str, value: Any) -> list[str]:
-    """Return a setting as words of the command line."""
-    flag = flag_of(field)
-    if value is True:
-        return [flag]
-    if value is False:
-        return [f"--no-{flag.removeprefix('--')}"]
-    if isinstance(value, tuple | list):
-        return [flag, join_names(value)]
-    return [flag, delimiter_name(value) if field == "delimiter" else str(value)]

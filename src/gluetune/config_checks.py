@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from gluetune.command_lines import command_line, options
 from gluetune.config import OWN_SETTINGS, TrainConfig, flag_of
 from gluetune.errors import ConfigurationError, Finding
 from gluetune.file_formats import FileFormat
@@ -71,11 +71,13 @@ def _task_findings(task: object) -> list[Finding]:
         return [
             Finding(
                 f"'{task}' is a file, not a task.",
-                f"Type: --train-file {shlex.quote(task.strip())}",
+                "Type: " + options(train_file=task.strip()),
             )
         ]
     if task.strip().endswith((".json", ".yaml", ".yml")):
-        return [Finding(f"'{task}' is a file, not a task.", f"Type: --config {task}")]
+        return [
+            Finding(f"'{task}' is a file, not a task.", "Type: " + options(config=task.strip()))
+        ]
     try:
         spec = get_task(task.strip())
     except ConfigurationError as error:
@@ -85,7 +87,7 @@ def _task_findings(task: object) -> list[Finding]:
             Finding(
                 f"Task '{spec.name}' has no training split: it is answered by a model of "
                 f"'{spec.trained_as}'.",
-                f"Type: gluetune train {spec.trained_as}",
+                "Type: " + command_line("train", spec.trained_as),
             )
         ]
     return []

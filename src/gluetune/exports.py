@@ -16,6 +16,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from gluetune.command_lines import command_line
 from gluetune.errors import RunError
 from gluetune.files import write_json
 from gluetune.tasks import TaskSpec, get_task
@@ -120,7 +121,7 @@ def read_export(path: Path) -> ExportRecord:
     except OSError as error:
         raise RunError(
             f"{path.parent} holds no exported model: it has no {path.name}.",
-            hint=f"Export it first: gluetune export {path.parent.parent} --onnx",
+            hint="Export it first: " + command_line("export", path.parent.parent, onnx=True),
         ) from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -59,6 +59,12 @@ class Recipe:
         return {**self.common, **self.by_task.get(known, {})}
 
 
+def recipe_fields(name: str) -> set[str]:
+    """Return the settings that the recipe called `name` has for any task."""
+    recipe = get_recipe(name)
+    return {*recipe.common, *(field for each in recipe.by_task.values() for field in each)}
+
+
 def get_recipe(name: str) -> Recipe:
     """Return the recipe called `name`. Raises ConfigurationError with the nearest name."""
     found = RECIPES.get(name.strip().lower())

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gluetune.command_lines import command_line
 from gluetune.config import MACHINE_SETTINGS, TrainConfig
 from gluetune.config_checks import make_config
 from gluetune.errors import RunError
@@ -115,12 +116,12 @@ class Run:
         if not self.folder.model.is_dir() and self._record.status is Status.FINISHED:
             raise RunError(
                 f"{self.path} has kept no model: a search keeps that of its best trial alone.",
-                hint=f"To make it again: gluetune train --config {self.folder.config}",
+                hint="To make it again: " + command_line("train", config=self.folder.config),
             )
         if not self.folder.model.is_dir():
             raise RunError(
                 f"{self.path} has no model yet: the run is {self.status}.",
-                hint=f"Type: gluetune train --resume {self.path}",
+                hint="Type: " + command_line("train", resume=self.path),
             )
         return self.folder.model
 
@@ -143,7 +144,8 @@ class Run:
         except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
             raise RunError(
                 f"{path} cannot be read: {str(error).splitlines()[0]}",
-                hint=f"Remove it, and make it again: gluetune evaluate {self.path} --split {split}",
+                hint="Remove it, and make it again: "
+                + command_line("evaluate", self.path, split=split),
             ) from error
 
     def kept(self, name: str, fingerprint: str) -> Predictions | None:

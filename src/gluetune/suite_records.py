@@ -21,8 +21,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gluetune.config import TrainConfig
 from gluetune.errors import RunError
 from gluetune.files import write_json
+from gluetune.recipes import recipe_fields
 from gluetune.records import Status, now
 from gluetune.runs import Run
 
@@ -70,8 +72,19 @@ class SuiteRequest(_Part):
     """Settings of every training that were given besides."""
 
     def identity(self) -> dict[str, Any]:
-        """Return what is the same in all requests for one suite: all but the seeds, as JSON."""
-        return self.model_dump(mode="json", exclude={"seeds"})
+        """Return what is the same in all requests for one suite: all but the seeds, as JSON.
+
+        A setting that says what holds without it is no other request: a command line cannot say it.
+        """
+        values = self.model_dump(mode="json", exclude={"seeds"})
+        settings = values["settings"]
+        values["settings"] = {name: settings[name] for name in settings if self._matters(name)}
+        return values
+
+    def _matters(self, name: str) -> bool:
+        value, default = self.settings[name], TrainConfig.model_fields[name].default
+        by_recipe = self.recipe is not None and name in recipe_fields(self.recipe)
+        return by_recipe or not (value == default and value in (None, False))
 
     def digest(self) -> str:
         """Return eight hexadecimal digits that only this suite has."""

@@ -119,8 +119,8 @@ def test_texts_that_are_cut_are_told_at_the_end(model: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("task", "texts", "said"),
     [
-        ("sst2", ["one text", "another"], ("reads one text", "was given 2", '"A text."')),
-        ("mrpc", ["one text"], ("reads two texts", "was given 1", '"First." "Second."')),
+        ("sst2", ["one text", "another"], ("reads one text", "was given 2", "'A text.'")),
+        ("mrpc", ["one text"], ("reads two texts", "was given 1", "'First text.' 'Second text.'")),
     ],
 )
 def test_too_many_texts_or_too_few_say_what_to_type(

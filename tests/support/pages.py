@@ -10,14 +10,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+_PRINTED = ("gluetune ", "torchrun ")
 _SHELLS = ("bash", "console", "sh", "shell")
+_STARTERS = ("torchrun", "python", "python3")
+"""What starts gluetune as a module, behind -m."""
 _PYTHON = ("python", "py", "pycon")
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Return the arguments of every gluetune command in a page's shell blocks and tables."""
+    """Return the arguments of every gluetune command in a page's shell blocks and tables.
+
+    Those that gluetune printed, in blocks of output, are among them.
+    """
     lines = [line for block in blocks(page, _SHELLS) for line in typed_lines(block)]
     cells = [cell for table in tables(page) for row in table for cell in row]
+    printed = [line.strip() for block in blocks(page, ("",)) for line in block.splitlines()]
+    lines += [line.partition("   #")[0] for line in printed if line.startswith(_PRINTED)]
     lines += [span for cell in cells for span in spans(cell) if span.startswith("gluetune ")]
     return [arguments for line in lines for arguments in gluetune_calls(line)]
 
@@ -77,6 +85,8 @@ def gluetune_calls(line: str) -> Iterator[list[str]]:
                 command = command[1:]
             if command and Path(command[0]).name == "gluetune":
                 yield command[1:]
+            elif command[:1] and Path(command[0]).name in _STARTERS and "gluetune" in command:
+                yield command[command.index("gluetune") + 1 :]
             command = []
         else:
             command.append(word)

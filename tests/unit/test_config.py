@@ -9,7 +9,8 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gluetune.config import TrainConfig, flag_of, own_name, typed
+from gluetune.command_lines import options
+from gluetune.config import TrainConfig, flag_of, own_name, typed_settings
 from gluetune.config_checks import make_config
 from gluetune.errors import ConfigurationError
 from gluetune.settings_files import join_names, parse_assignment, read_settings, split_names
@@ -335,17 +336,22 @@ def test_a_saved_configuration_reads_back_equal(tmp_path: Path, values: dict[str
     assert make_config(read_settings(path)) == config
 
 
+def words(**settings: Any) -> list[str]:
+    """Return settings as the words that a shell makes of them."""
+    return shlex.split(options(**typed_settings(settings)))
+
+
 @given(names=st.lists(_TEXT | _WORDLIKE | st.sampled_from(["a, b", '"', 'x"y', '"a"']), min_size=1))
 def test_names_that_are_typed_come_back(names: list[str]) -> None:
     assert split_names(join_names(names), keep_spaces=True) == tuple(names)
-    assert typed("columns", names) == ["--columns", join_names(names)]
+    assert words(columns=names) == ["--columns", join_names(names)]
 
 
 def test_settings_are_typed_as_the_parser_reads_them() -> None:
-    assert typed("header", False) == ["--no-header"]
-    assert typed("header", True) == ["--header"]
-    assert typed("delimiter", "\t") == ["--delimiter", "tab"]
-    assert typed("label", ("a, b", "c")) == ["--label", '"a, b",c']
+    assert words(header=False) == ["--no-header"]
+    assert words(header=True) == ["--header"]
+    assert words(delimiter="\t") == ["--delimiter", "tab"]
+    assert words(label=("a, b", "c")) == ["--label", '"a, b",c']
     assert split_names("a,b") == ("a", "b")
     assert split_names('a"b,c') == ('a"b', "c")
 

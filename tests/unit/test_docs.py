@@ -113,6 +113,7 @@ def test_the_pages_have_commands() -> None:
         "GLUETUNE_DATA=x .venv/bin/gluetune train cola --seed -1 | tail",
         "cd x && gluetune --verison",
         "gluetune train cola --do_predict",
+        "torchrun --nproc-per-node 2 -m gluetune train colla",
     ],
 )
 def test_a_wrong_command_would_be_found(line: str) -> None:

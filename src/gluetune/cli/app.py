@@ -6,10 +6,12 @@ Only the verb that runs imports what it needs, so that `--help` is instant.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -37,6 +39,7 @@ from gluetune.visible_text import from_here, visible_lines
 
 _GRACE = 5.0
 """Seconds that a silent process leaves the one that tells: torchrun ends all when one has ended."""
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _USAGE_ERROR = typer.BadParameter.__bases__[0]  # of the click that typer brings
 
 app = typer.Typer(
@@ -79,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tolerate_encodings()
     given = list(sys.argv[1:] if arguments is None else arguments)
     silent = os.environ.get("RANK", "0") != "0"
+    words = given
     try:
         words = run_glue.translate(given)
         if silent:
@@ -88,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if silent if error.told is None else error.told:
             time.sleep(_GRACE)
         else:
-            tell(error)
+            tell(error, words[0] if words else "")
         sys.exit(error.exit_code)
 
 
@@ -102,12 +106,44 @@ def _run_silently(words: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def tell(error: GluetuneError) -> None:
-    """Print what went wrong and what to type, on standard error."""
+def tell(error: GluetuneError, verb: str = "") -> None:
+    """Print what went wrong in `gluetune VERB` and what to type, on standard error."""
     console = Console(stderr=True)
     for finding in error.findings:
-        message, hint = visible_lines(from_here(finding.message)), visible_lines(finding.hint)
+        message, hint = (
+            visible_lines(from_here(finding.message)),
+            visible_lines(hint_for(verb, finding.hint)),
+        )
         # Soft wrap: a path that is broken over two lines cannot be copied.
         console.print(Text("error: ", "bold red").append(message, ""), soft_wrap=True)
         if hint:
             console.print(Text(f"       {hint}", style="dim"), soft_wrap=True)
+
+
+def hint_for(verb: str, hint: str) -> str:
+    """Return a hint to one who typed `verb`: which of its options other verbs alone have.
+
+    Verbs share what finds a mistake, and not every one of them has the option that mends it.
+    """
+    if verb not in _options_of():
+        return hint
+    # Behind a command stand its own options.
+    alone = hint.partition("gluetune ")[0]
+    remarks = []
+    for option in dict.fromkeys(_OPTION.findall(alone)):
+        having = [other for other, known in _options_of().items() if option in known]
+        if having and verb not in having:
+            remarks.append(f"(`gluetune {verb}` has no {option}: {', '.join(having)} take it.)")
+    return " ".join([hint, *remarks])
+
+
+@cache
+def _options_of() -> dict[str, frozenset[str]]:
+    """Return the options of every verb."""
+    group: Any = typer.main.get_command(app)
+    return {
+        name: frozenset(
+            option for each in command.params for option in (*each.opts, *each.secondary_opts)
+        )
+        for name, command in group.commands.items()
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,8 @@ import typer
 from rich.text import Text
 
 from gluetune.cli.file_options import ColumnNames, Delimiter, FormatName, Header, Quoting
-from gluetune.config import FILE_SETTINGS, TrainConfig, flag_of, typed
+from gluetune.command_lines import command_line
+from gluetune.config import FILE_SETTINGS, TrainConfig, typed_settings
 from gluetune.terminal import Console, Table
 from gluetune.visible_text import from_here, visible
 
@@ -84,13 +84,11 @@ def check(
 def _training(files: list[Path], said: dict[str, Any]) -> str:
     """Return the command that trains on the files as they were checked."""
     checked = TrainConfig.model_validate({"task": "checked", **said})
-    words = ["gluetune", "train"]
-    for setting, file in zip(FILE_SETTINGS, files, strict=False):
-        words += [flag_of(setting), str(file)]
+    settings: dict[str, Any] = dict(zip(FILE_SETTINGS, files, strict=False))
     for name in said:
         if (value := getattr(checked, name)) != TrainConfig.model_fields[name].default:
-            words += typed(name, value)
-    return shlex.join(words)
+            settings[name] = value
+    return command_line("train", **typed_settings(settings))
 
 
 def _shown(text: str) -> str:

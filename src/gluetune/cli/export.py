@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from gluetune.command_lines import command_line
 from gluetune.errors import ConfigurationError
 from gluetune.records import plural, shown
 from gluetune.terminal import Console, Table
@@ -41,7 +42,8 @@ def export(
     """Export a model to ONNX, and check its answers on the whole validation set."""
     if not onnx:
         raise ConfigurationError(
-            "Nothing says what to export to.", hint=f"Type: gluetune export {model} --onnx"
+            "Nothing says what to export to.",
+            hint="Type: " + command_line("export", model, onnx=True),
         )
     from gluetune.exporting.onnx import export as write_export
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +30,7 @@ from gluetune.cli.file_options import (
     Quoting,
     typed_format,
 )
+from gluetune.command_lines import command_line
 from gluetune.config import Precision
 from gluetune.errors import ConfigurationError
 from gluetune.terminal import Console, json_text
@@ -137,11 +137,14 @@ def _check_count(predictor: Predictor, texts: list[str], model: str) -> None:
     wanted = predictor.texts_per_example
     if wanted is None or len(texts) == wanted:
         return
-    reads, example = {1: ("one text", '"A text."'), 2: ("two texts", '"First." "Second."')}[wanted]
+    reads, *example = {
+        1: ("one text", "A text."),
+        2: ("two texts", "First text.", "Second text."),
+    }[wanted]
     raise ConfigurationError(
         f"{predictor.opened.name} reads {reads} per example, and was given {len(texts)}.",
-        hint=f"Type: gluetune predict {shlex.quote(model)} {example}; many examples go into a "
-        "file: --file FILE",
+        hint=f"Type: {command_line('predict', model, *example)}; many examples go into a file: "
+        "--file FILE",
     )
 
 

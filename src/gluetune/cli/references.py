@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from gluetune.command_lines import command_line
 from gluetune.errors import ConfigurationError, RunError
 from gluetune.references import Reference, published
 from gluetune.terminal import Console, Table
@@ -58,7 +59,7 @@ def _beside(run: Path, task: str | None, model: str | None, as_json: bool) -> No
     if opened.record.best is None:
         raise RunError(
             f"{run} has no score yet: the run is {opened.status}.",
-            hint=f"Type: gluetune train --resume {run}",
+            hint="Type: " + command_line("train", resume=run),
         )
     if as_json:
         found = published_beside(opened.record)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from gluetune.command_lines import options
 from gluetune.config import TrainConfig
 from gluetune.errors import ConfigurationError, Finding
 
@@ -76,6 +77,8 @@ _FALSE = ("false", "no", "0", "f", "n")
 _ONE_WORD_ARGUMENTS = ("debug", "deepspeed", "fsdp", "optim", "project", "tf32")
 _BATCH = "per_device_train_batch_size"
 _ACCUMULATION = "gradient_accumulation_steps"
+_HUB_SWITCHES = ("push_to_hub", "hub_private_repo")
+_HUB = (*_HUB_SWITCHES, "hub_model_id")
 _FLAG = re.compile(r"-[^\d.]")
 """A flag, and not a negative number."""
 
@@ -92,6 +95,7 @@ def translate(arguments: Sequence[str]) -> list[str]:
     translated: list[str] = []
     findings: list[Finding] = []
     sizes: dict[str, str | None] = {}
+    hub: dict[str, str | None] = {}
     for flag, value in _pairs(arguments[1:]):
         name = flag.removeprefix("--").replace("-", "_")
         if not flag.startswith("--"):
@@ -100,9 +104,12 @@ def translate(arguments: Sequence[str]) -> list[str]:
             findings.append(Finding(f"{flag} is not a flag of gluetune.", REFUSED[name]))
         elif name in (_BATCH, _ACCUMULATION):
             sizes[name] = value
+        elif name in _HUB:
+            hub[name] = value
         else:
             translated += _translate_one(flag, name, value)
     translated += _batch_flags(sizes, translated, findings)
+    translated += _push_flags(hub, findings)
     if findings:
         raise ConfigurationError.of(findings)
     return ["train", *translated]
@@ -149,6 +156,23 @@ def _batch_flags(
     return ["--batch-size", str(int(micro) * int(accumulation)), "--micro-batch-size", micro]
 
 
+def _push_flags(hub: Mapping[str, str | None], findings: list[Finding]) -> list[str]:
+    """Pushing of run_glue.py: `--push_to_hub` says whether, `--hub_model_id` where to."""
+    pushes = "push_to_hub" in hub and not _is_false(hub["push_to_hub"])
+    repo = hub.get("hub_model_id")
+    if pushes and repo:
+        private = "hub_private_repo" in hub and not _is_false(hub["hub_private_repo"])
+        return ["--push", repo, *["--push-private"] * private]
+    if pushes:
+        message = "--push_to_hub names no repository, and gluetune makes none up."
+        findings.append(Finding(message, "Type: --push owner/name"))
+    elif hub.keys() - {"push_to_hub"} and "push_to_hub" not in hub:
+        flags = " and ".join(f"--{name}" for name in hub)
+        message = f"{flags} without --push_to_hub: nothing says that the run is to be published."
+        findings.append(Finding(message, "Type: " + options(push=repo or "owner/name")))
+    return []
+
+
 def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """Yield each flag with its value, and each word that stands alone with None."""
     index = 0
@@ -173,7 +197,7 @@ def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 def _takes_value(flag: str, following: str) -> bool:
     """Tell a switch before the task's name (`--new-head cola`) from a flag and its value."""
     name = flag.removeprefix("--").replace("-", "_")
-    is_switch = name in (*_SWITCHES, *_PRECISIONS, *NEEDLESS_SWITCHES, "help")
+    is_switch = name in (*_SWITCHES, *_PRECISIONS, *NEEDLESS_SWITCHES, *_HUB_SWITCHES, "help")
     return not is_switch or following.lower() in (*_TRUE, *_FALSE)
 
 

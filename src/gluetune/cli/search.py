@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
+from gluetune.command_lines import command_line, typed
 from gluetune.records import shown
 from gluetune.terminal import Console
 
@@ -201,7 +202,7 @@ def _lines(best: BestRun) -> list[str]:
         f"page     {best.folder}/search.html",
         "",
         "Next:",
-        f"  gluetune train --config {config}   # the best trial again, to the bit",
-        f"  gluetune evaluate {chosen.path}",
-        f"  optuna-dashboard {best.folder}/study.journal",
+        f"  {command_line('train', config=config)}   # the best trial again, to the bit",
+        f"  {command_line('evaluate', chosen.path)}",
+        f"  {typed('optuna-dashboard', best.folder / 'study.journal')}",
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from gluetune.command_lines import command_line
 from gluetune.errors import ConfigurationError
 from gluetune.terminal import Console, Table
 
@@ -41,7 +42,8 @@ def submit(
     if check is not None:
         if runs:
             raise ConfigurationError(
-                "--check takes a zip and no runs.", hint=f"Type: gluetune submit --check {check}"
+                "--check takes a zip and no runs.",
+                hint="Type: " + command_line("submit", check=check),
             )
         _check(console, check)
         return

@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings_but
+from gluetune.command_lines import command_line
 from gluetune.errors import ConfigurationError
 from gluetune.recipes import RECIPES
 from gluetune.terminal import Console, json_text
@@ -164,9 +165,9 @@ def _render(console: Console, found: Suite) -> None:
         f"page     {found.folder.page}",
         "",
         "Next:",
-        f"  gluetune report {found.path}",
-        f"  gluetune submit {found.path}",
-        f"  gluetune compare {found.path} OTHER_SUITE",
+        f"  {command_line('report', found.path)}",
+        f"  {command_line('submit', found.path)}",
+        f"  {command_line('compare', found.path, 'OTHER_SUITE')}",
     ]
     console.print(Text("\n".join(lines)), soft_wrap=True)
 

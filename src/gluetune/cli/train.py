@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from gluetune.cli.held_against import held_against, metric_heading
 from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
+from gluetune.command_lines import command_line, typed
 from gluetune.errors import ConfigurationError, Finding, GluetuneError
 from gluetune.recipes import RECIPES
 from gluetune.records import best_epoch, shown
@@ -138,7 +139,7 @@ def _push(run: Run, repo: str, private: bool) -> None:
     try:
         publish_and_tell(run.path, repo, private=private)
     except GluetuneError as error:
-        again = f"gluetune push {run.path} {repo}" + " --private" * private
+        again = command_line("push", run.path, repo, private=private)
         more = Finding(f"{run.path} is finished, and is not on the Hub.", f"Type: {again}")
         raise PushError.of([*error.findings, more]) from error
 
@@ -219,17 +220,17 @@ def _commands(run: Run) -> list[str]:
     record = run.record
     texts = ["Some text.", "Some other text."][: len(run.task.text_columns)]
     example = dict(zip(("text", "text_pair"), texts, strict=False))
+    folder = json.dumps(f"{run.path}/model", ensure_ascii=False)  # Python text, in double quotes
     code = (
         "from transformers import pipeline; "
-        f"print(pipeline('text-classification', '{run.path}/model')({example}))"
+        f'print(pipeline("text-classification", {folder})({json.dumps(example)}))'
     )
-    typed = " ".join(f'"{text}"' for text in texts)
     return [
-        f"gluetune predict {run.path} {typed}",
-        f"gluetune serve {run.path}",
-        f'python -c "{code}"',
+        command_line("predict", run.path, *texts),
+        command_line("serve", run.path),
+        typed("python", "-c", code),
         *_looking(run),
-        f"{run.config.command} --config {run.folder.config} --seed {record.seed + 1}",
+        run.config.command_with(config=run.folder.config, seed=record.seed + 1),
     ]
 
 
@@ -237,9 +238,9 @@ def _looking(run: Run) -> list[str]:
     """Return what shows the data again; GLUE's only, whose columns are known."""
     record = run.record
     if record.own_task is not None:
-        return [f"gluetune report {run.path}"]
-    data = f" --data {shlex.quote(record.data.source)}" if record.data else ""
-    return [f"gluetune show {record.task}{data}"]
+        return [command_line("report", run.path)]
+    data = record.data.source if record.data else None
+    return [command_line("show", record.task, data=data)]
 
 
 def _metric_names(epoch: EpochRecord) -> list[str]:

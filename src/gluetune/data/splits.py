@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gluetune.command_lines import command_line
 from gluetune.data.findings import nearest
 from gluetune.errors import DataError
 from gluetune.tasks import TaskSpec
@@ -21,7 +22,8 @@ def missing_split(task: TaskSpec, split: str, available: Sequence[str], *, place
     if split == "train" and task.train_split is None:
         return DataError(
             f"'{task.name}' has no training split. Its splits in {place}: {listed}.",
-            hint=f"A model of '{task.trained_as}' answers it: gluetune train {task.trained_as}",
+            hint=f"A model of '{task.trained_as}' answers it: "
+            + command_line("train", task.trained_as),
         )
     return DataError(
         f"'{task.name}' has no split '{split}' in {place}. Splits there: {listed}.",

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import DataCollatorWithPadding
 
+from gluetune.command_lines import command_line
 from gluetune.data.encoding import Encoded
 from gluetune.errors import ConfigurationError, Finding, RunError
 from gluetune.evaluation.opening import BATCH_SIZE, Settings, check_finite, open_run
@@ -165,8 +166,8 @@ def _check_settings(record: ExportRecord, task: TaskSpec | None, settings: Setti
 def _check_made(
     record: ExportRecord, folder: ExportFolder, variant: Variant, run: Run | None
 ) -> None:
-    again = f"gluetune export {run.path if run else 'RUN'} --onnx"
-    again += " --int8" if variant == "onnx-int8" else ""
+    int8 = variant == "onnx-int8"
+    again = command_line("export", run.path if run else "RUN", onnx=True, int8=int8)
     checked = record.of(variant)
     if checked is None or not folder.model(variant).is_file():
         raise RunError(f"{folder.path} has no {folder.model(variant).name}.", hint=f"Type: {again}")

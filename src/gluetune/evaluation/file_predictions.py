@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from gluetune.command_lines import options
 from gluetune.data.findings import SHOWN, nearest
 from gluetune.data.own.columns import FirstRows
 from gluetune.data.own.headers import first_line_finding
@@ -344,7 +345,7 @@ def _check_output(source: Path | BinaryIO, target: Path | BinaryIO, kind: Format
     if format_of(target) != kind:
         raise ConfigurationError(
             f"{target}: the output has the format of the input, here {kind}.",
-            hint=f"Type: --output {target.with_suffix(f'.{kind}')}",
+            hint="Type: " + options(output=target.with_suffix(f".{kind}")),
         )
 
 
@@ -402,7 +403,7 @@ def _check_free(reader: RowReader, new: tuple[str, ...], prefix: str) -> None:
     if taken:
         raise ConfigurationError(
             f"{reader.name} has {', '.join(taken)} already, where the answers would stand.",
-            hint=f"Give the new columns other names: --prefix predicted_{prefix}",
+            hint="Give the new columns other names: " + options(prefix=f"predicted_{prefix}"),
         )
 
 

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForSequenceClassification, set_seed
 from transformers.utils import logging as transformers_logging
 
+from gluetune.command_lines import command_line
 from gluetune.errors import CheckpointError, Finding
 from gluetune.files import write_json
 from gluetune.modeling.checkpoints import Checkpoint
@@ -135,8 +136,8 @@ def load_trained(
     if not brings_head:
         raise CheckpointError(
             f"{checkpoint.name} brings no trained classification head, so it has no answers yet.",
-            hint=f"Train it first: gluetune train {task.name if task else 'TASK'} "
-            f"--model {checkpoint.name}",
+            hint="Train it first: "
+            + command_line("train", task.name if task else "TASK", model=checkpoint.name),
         )
     outputs = tuple(range(config.num_labels))
     if task is not None:

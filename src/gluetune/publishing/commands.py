@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from pathlib import Path
 from typing import Any
 
-from gluetune.config import FILE_SETTINGS, TrainConfig, flag_of, typed
+from gluetune.command_lines import command_line
+from gluetune.config import FILE_SETTINGS, TrainConfig, typed_settings
 from gluetune.data.hub_source import HUB_REPOSITORY
 from gluetune.data.sample_source import SAMPLES
 from gluetune.publishing.local_paths import LocalPaths, is_local
@@ -26,14 +25,15 @@ def repeat_command(run: Run, paths: LocalPaths) -> str:
     its last name.
     """
     config = run.config
-    words = ["gluetune", "train", config.task, "--model", _model(run)]
-    if not config.is_own:
-        words += ["--data", _data(run)]
-    for name, field in TrainConfig.model_fields.items():
-        value = getattr(config, name)
-        if name not in _NOT_TYPED and value != field.get_default(call_default_factory=True):
-            words += _flag(name, value, paths)
-    return shlex.join(words)
+    changed = {
+        name: _public(name, getattr(config, name), paths)
+        for name, field in TrainConfig.model_fields.items()
+        if name not in _NOT_TYPED
+        and getattr(config, name) != field.get_default(call_default_factory=True)
+    }
+    data = None if config.is_own else _data(run)
+    settings = typed_settings(changed)
+    return command_line("train", config.task, model=_model(run), data=data, **settings)
 
 
 def _model(run: Run) -> str:
@@ -47,22 +47,8 @@ def _data(run: Run) -> str:
     return source if source in (*SAMPLES, HUB_REPOSITORY) else DATA_FOLDER
 
 
-def _flag(name: str, value: Any, paths: LocalPaths) -> list[str]:
-    flag = flag_of(name)
+def _public(name: str, value: Any, paths: LocalPaths) -> Any:
+    """Return a setting's value without the folders of this machine."""
     if name in FILE_SETTINGS:
-        return [flag, paths.hide(Path(value).name)]
-    if name == "set":
-        return [
-            word for key, each in value.items() for word in (flag, f"{key}={_typed(each, paths)}")
-        ]
-    return typed(name, value)
-
-
-def _typed(value: Any, paths: LocalPaths) -> str:
-    """Return a value as `--set` reads it: text as it is, where YAML reads it as that text."""
-    from gluetune.settings_files import parse_assignment
-
-    hidden = paths.hide_within(value)
-    if isinstance(hidden, str) and parse_assignment(f"x={hidden}")[1] == hidden:
-        return hidden
-    return json.dumps(hidden, ensure_ascii=False)
+        return paths.hide(Path(value).name)
+    return paths.hide_within(value) if name == "set" else value

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gluetune.command_lines import REST, command_line
 from gluetune.config import Precision
 from gluetune.data.sample_source import OFFICIAL_SAMPLE
 from gluetune.data.sources import Source, open_source
@@ -250,8 +251,8 @@ def _by_task(runs: Sequence[Run], fill_missing: bool) -> dict[str, Run]:
         findings.append(
             Finding(
                 f"No run answers {', '.join(missing)}; the leaderboard takes all tasks or none.",
-                f"Train them (gluetune train {missing[0]} …), or answer them with the most "
-                "frequent class: --fill-missing",
+                f"Train them ({command_line('train', missing[0], REST)}), or answer them with the "
+                "most frequent class: --fill-missing",
             )
         )
     if findings:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from gluetune.command_lines import command_line
 from gluetune.errors import ConfigurationError, Finding, GluetuneError, HubError
 from gluetune.hub_uploads import ModelRepository, RemoteBranch, known_tokens, require_token
 from gluetune.publishing.card import make_card
@@ -146,7 +146,7 @@ def run_findings(run: Run) -> Iterator[Finding]:
     if record.status is not Status.FINISHED:
         yield Finding(
             f"{run.path} is not finished: its record says '{record.status.value}'.",
-            f"Type: gluetune train --resume {run.path}",
+            "Type: " + command_line("train", resume=run.path),
         )
         return
     yield from stray_files(run)
@@ -237,7 +237,5 @@ def _message(record: Record) -> str:
 
 def _again(run: Run, repo: str, private: bool, revision: str | None) -> str:
     """Return what to type after a failure, as the end of a sentence."""
-    words = ["gluetune", "push", str(run.path), repo]
-    words += ["--private"] if private else []
-    words += ["--revision", revision] if revision else []
-    return f"type it again, which sends only what is missing: {shlex.join(words)}"
+    again = command_line("push", run.path, repo, private=private, revision=revision)
+    return f"type it again, which sends only what is missing: {again}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gluetune.command_lines import command_line
 from gluetune.errors import GluetuneError, HubError
 from gluetune.publishing.model_files import PublishedFile
 from gluetune.tasks import TaskSpec
@@ -107,6 +108,6 @@ def _compared(
         raise HubError(
             f"{place} gives back a model that does not answer as the run does: a logit differs by "
             f"{largest:.3g}.",
-            hint=f"Look whether {run.path} itself does: gluetune evaluate {run.path}",
+            hint=f"Look whether {run.path} itself does: {command_line('evaluate', run.path)}",
         )
     return Verification(len(rows), largest)

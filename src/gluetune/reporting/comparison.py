@@ -6,7 +6,6 @@ sides of several seeds by their scores, which is what a claim about a recipe nee
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,6 +14,7 @@ from statistics import mean, stdev
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
+from gluetune.command_lines import command_line, options
 from gluetune.errors import Finding, RunError
 from gluetune.predictions import Predictions
 from gluetune.records import Status
@@ -191,7 +191,7 @@ def _check(runs: Sequence[Run]) -> None:
         findings.append(Finding(f"{path} is given twice.", "Give each run once."))
     for run in runs:
         if run.record.status is not Status.FINISHED or run.score is None:
-            hint = f"Type: gluetune train --resume {run.path}"
+            hint = "Type: " + command_line("train", resume=run.path)
             findings.append(
                 Finding(f"{run.path} is {run.status}: it has no score to compare.", hint)
             )
@@ -211,7 +211,7 @@ def _check(runs: Sequence[Run]) -> None:
         findings.append(
             Finding(
                 f"The runs are scored by F1 of other classes: {of}.",
-                f"Train them with the same one: --positive {shlex.quote(str(classes[0]))}",
+                f"Train them with the same one: {options(positive=str(classes[0]))}",
             )
         )
     elif not findings:

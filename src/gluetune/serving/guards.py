@@ -106,7 +106,7 @@ class Guard:
         from starlette.responses import JSONResponse
 
         problem = malformed(
-            421, "the Host header names another server; see gluetune serve --allowed-host"
+            421, "the Host header names another server; see gluetune serve RUN --allowed-host NAME"
         )
         await JSONResponse(problem.body, problem.status)(scope, receive, guarded)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateError
 
-from gluetune.config import flag_of
+from gluetune.command_lines import command_line
+from gluetune.config import typed_settings
 from gluetune.errors import GluetuneError, RunError
 from gluetune.evaluation.devices import device, visible_devices
 from gluetune.files import locked, write_text
@@ -205,31 +204,23 @@ def _record(folder: SuiteFolder, request: SuiteRequest, checkpoint: Checkpoint) 
 
 
 def _command(request: SuiteRequest, path: Path) -> str:
-    words = ["gluetune", "suite", "--model", request.model, "--data", request.data]
-    words += ["--tasks", ",".join(request.tasks), "--seeds", _typed_seeds(request.seeds)]
-    words += ["--fraction", f"{request.fraction:g}"]
-    if request.recipe:
-        words += ["--recipe", request.recipe]
-    if request.mnli_init:
-        words.append("--mnli-init")
-    for name, value in request.settings.items():
-        words += _typed(name, value)
-    return shlex.join([*words, "--output", str(path)])
+    return command_line(
+        "suite",
+        model=request.model,
+        data=request.data,
+        tasks=request.tasks,
+        seeds=_typed_seeds(request.seeds),
+        fraction=request.fraction,
+        recipe=request.recipe,
+        mnli_init=request.mnli_init,
+        **typed_settings(request.settings),
+        output=path,
+    )
 
 
 def _typed_seeds(seeds: Sequence[int]) -> str:
     """Return seeds as they are typed: one alone would be read as a number of seeds."""
     return ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")
-
-
-def _typed(name: str, value: Any) -> list[str]:
-    flag = flag_of(name)
-    if isinstance(value, bool):
-        return [flag if value else f"--no-{flag.removeprefix('--')}"]
-    if isinstance(value, Mapping):
-        # JSON is YAML, and stands on one line.
-        return [word for key, each in value.items() for word in (flag, f"{key}={json.dumps(each)}")]
-    return [flag, ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)]
 
 
 def _introduce(record: SuiteRecord, folder: SuiteFolder, shown: SuiteProgress) -> None:

@@ -57,7 +57,7 @@ _DECIDED = {
     "auto_find_batch_size": "memory failures are answered by smaller micro-batches",
     "logging_nan_inf_filter": "a loss that is not finite stops the run",
     "disable_tqdm": "gluetune shows the progress itself",
-    "do_train": "gluetune train trains",
+    "do_train": "`gluetune train` does it",
     "do_eval": "every epoch is evaluated",
     "do_predict": "predictions are written for the validation splits",
     "push_to_hub": "a run is pushed when it is finished",
@@ -176,7 +176,10 @@ def _finding(name: str, known: set[str]) -> Finding | None:
     if name in _DECIDED:
         return Finding(f"--set {name} is not needed: {_DECIDED[name]}.")
     if name.startswith("hub_"):
-        return Finding(f"--set {name} is not needed: training pushes nothing.")
+        return Finding(
+            f"--set {name} is not needed: the run is published when it is finished.",
+            "Type: --push owner/name, and --push-private for a private repository.",
+        )
     if name in known:
         return None
     near = difflib.get_close_matches(name, sorted(known), n=1)

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gluetune.command_lines import command_line, typed
 from gluetune.errors import RunError
 from gluetune.files import link_or_copy, sha256, write_folder, write_json
 
@@ -134,6 +135,6 @@ def _read_manifest(path: Path) -> dict[str, str]:
 def _damaged(path: Path, problem: str) -> RunError:
     return RunError(
         f"The checkpoint {path} is damaged: {problem}.",
-        hint=f"To start this run again from its beginning: rm -r {path} && "
-        f"gluetune train --resume {path.parent.parent}",
+        hint=f"To start this run again from its beginning: {typed('rm', '-r', path)} && "
+        + command_line("train", resume=path.parent.parent),
     )

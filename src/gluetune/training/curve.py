@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gluetune.command_lines import command_line
 from gluetune.errors import ConfigurationError, RunError
 from gluetune.records import Status
 from gluetune.reporting.pages import report
@@ -46,7 +47,7 @@ def learning_curve(
     if opened.record.status is not Status.FINISHED:
         raise RunError(
             f"{opened.path} is {opened.status}: a learning curve begins with a finished run.",
-            hint=f"Type: gluetune train --resume {opened.path}",
+            hint="Type: " + command_line("train", resume=opened.path),
         )
     wrong = [share for share in shares if not 0 < share < 1]
     if wrong:

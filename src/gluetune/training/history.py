@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-
 import numpy as np
 
+from gluetune.command_lines import command_line
 from gluetune.data.tables import label_array
 from gluetune.errors import RunError
 from gluetune.evaluation.scoring import score_record
@@ -39,7 +38,7 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
         seed=prepared.config.seed,
         started=now(),
         updated=now(),
-        command=f"{prepared.config.command} --config {shlex.quote(str(folder.config))}",
+        command=prepared.config.command_with(config=folder.config),
         model=prepared.model,
         data=prepared.data,
         environment=describe(prepared.precision, prepared.device, prepared.config.processes),
@@ -72,7 +71,7 @@ def check_same(record: Record, prepared: Prepared, folder: RunFolder) -> None:
         ]
         raise RunError(
             f"The data of {folder.path} have changed since it began: {', '.join(changed)}.",
-            hint=f"Start anew: gluetune train --config {folder.config}",
+            hint="Start anew: " + command_line("train", config=folder.config),
         )
     here = describe(prepared.precision, prepared.device, prepared.config.processes)
     if record.environment is not None and record.environment != here:

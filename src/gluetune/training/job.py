@@ -282,8 +282,8 @@ class Job:
             yield
         except (KeyboardInterrupt, SystemExit):
             self._close(Status.INTERRUPTED, None)
-            command = self.prepared.config.command
-            self.reporter.say(f"Stopped. To go on: {command} --resume {self.folder.path}")
+            command = self.prepared.config.command_with(resume=self.folder.path)
+            self.reporter.say(f"Stopped. To go on: {command}")
             raise
         except Pruned:
             self._close(Status.PRUNED, None)

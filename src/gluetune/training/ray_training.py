@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gluetune import errors
+from gluetune.command_lines import options
 from gluetune.errors import Finding, GluetuneError, TrainingError
 from gluetune.evaluation.processes import LOST
 from gluetune.files import write_json
@@ -66,7 +67,8 @@ def train_on_cluster(
             raise
         raise TrainingError(
             f"Ray has given up this training: {str(error).strip().splitlines()[0]}",
-            hint=f"What was done is kept in {folder}: the same command with --resume {folder}",
+            hint=f"What was done is kept in {folder}: the same command with "
+            + options(resume=folder),
         ) from error
     finally:
         shutil.rmtree(own, ignore_errors=True)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gluetune.command_lines import REST, command_line, in_processes
 from gluetune.config import TrainConfig
 from gluetune.errors import ConfigurationError, GluetuneError, RunError
 from gluetune.evaluation.devices import cpu_threads
@@ -84,7 +85,7 @@ def train(
     ):
         raise ConfigurationError(
             "A resumed run keeps its settings, so none can be given.",
-            hint=f"Type: gluetune train --resume {resume}",
+            hint="Type: " + command_line("train", resume=resume),
         )
 
     def merge() -> tuple[TrainConfig, list[str]]:
@@ -131,7 +132,7 @@ def _start(
     extras: Extras,
     progress: bool | Reporter,
 ) -> Run:
-    config, notes, processes = _join(settings, "…")
+    config, notes, processes = _join(settings)
     reporter = _reporter(progress, processes)
     with processes.failing_as_one(), cpu_threads(config.threads), ExitStack() as held:
         processes.from_first(lambda: _check_output(config.output))
@@ -166,7 +167,7 @@ def _open_new(
 
 
 def _resume(folder: RunFolder, extras: Extras, progress: bool | Reporter) -> Run:
-    config, _, processes = _join(lambda: (Run(folder.path).config, []), f"--resume {folder.path}")
+    config, _, processes = _join(lambda: (Run(folder.path).config, []), folder.path)
     reporter = _reporter(progress, processes)
     with processes.failing_as_one(), cpu_threads(config.threads), ExitStack() as held:
         record, checkpoint = processes.from_first(lambda: _open_again(folder, held))
@@ -194,7 +195,7 @@ def _open_again(folder: RunFolder, held: ExitStack) -> tuple[Record, Path | None
 
 
 def _join(
-    settings: Callable[[], tuple[TrainConfig, list[str]]], how: str
+    settings: Callable[[], tuple[TrainConfig, list[str]]], resume: Path | None = None
 ) -> tuple[TrainConfig, list[str], Processes]:
     """Read the settings, with notes on them, and join the processes that this one was started with.
 
@@ -217,18 +218,18 @@ def _join(
         if config is None:
             assert problem is not None, "settings are read or refused"
             raise problem
-        _check_count(config.processes, processes, how)
+        _check_count(config.processes, processes, resume)
         return config
 
     return processes.together(check), notes, processes
 
 
-def _check_count(asked: int | None, processes: Processes, how: str) -> None:
+def _check_count(asked: int | None, processes: Processes, resume: Path | None) -> None:
     if asked is None or asked == processes.count:
         return
-    start = f"torchrun --nproc-per-node {asked} -m " if asked > 1 else ""
-    hint = f"Type: {start}gluetune train {how}"
-    if "--resume" not in how:
+    again = command_line("train", *([] if resume else [REST]), resume=resume)
+    hint = f"Type: {in_processes(asked, again)}"
+    if resume is None:
         hint += f", or for the same training to rounding: --processes {processes.count}"
     were, run = (f"{count} process{'es' * (count > 1)}" for count in (asked, processes.count))
     raise ConfigurationError(f"This training is one of {were}, and here run {run}.", hint=hint)
@@ -238,7 +239,7 @@ def _check_unfinished(record: Record, folder: RunFolder) -> None:
     if record.status is Status.FINISHED:
         raise RunError(
             f"{folder.path} is finished: there is nothing to resume.",
-            hint=f"To repeat it: gluetune train --config {folder.config}",
+            hint="To repeat it: " + command_line("train", config=folder.config),
         )
 
 
@@ -246,7 +247,7 @@ def _check_no_run(path: Path) -> None:
     if RunFolder(path).record.exists():
         raise RunError(
             f"{path} already holds a run.",
-            hint=f"Choose another --output, or go on with it: gluetune train --resume {path}",
+            hint="Choose another --output, or go on with it: " + command_line("train", resume=path),
         )
 
 

@@ -25,6 +25,11 @@ FLAGS = {
     "--metric_for_best_model eval_accuracy": "--metric accuracy",
     "--metric_for_best_model combined_score": "--metric score",
     "--no_pad_to_max_length": "",
+    "--push_to_hub --hub_model_id me/mrpc": "--push me/mrpc",
+    "--hub-model-id=me/mrpc --push_to_hub True cola": "cola --push me/mrpc",
+    "--push_to_hub --hub_model_id me/mrpc --hub_private_repo cola": "cola --push me/mrpc "
+    "--push-private",
+    "--push_to_hub False --hub_model_id me/mrpc --hub_private_repo true cola": "cola",
     "--resume_from_checkpoint runs/x": "--resume runs/x",
     "--model_revision main": "--revision main",
     # the same with hyphens, and gluetune's own with underscores
@@ -142,3 +147,17 @@ def test_a_flag_without_its_value_is_left_for_the_parser_to_tell() -> None:
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["show", "cola", "--max_seq_length", "1"]])
 def test_other_verbs_are_left_alone(arguments: list[str]) -> None:
     assert translate(arguments) == arguments
+
+
+def test_pushing_needs_both_of_its_flags() -> None:
+    with pytest.raises(ConfigurationError, match=r"names no repository.*\n.*--push owner/name"):
+        translate(["train", "cola", "--push_to_hub"])
+    with pytest.raises(ConfigurationError, match=r"without --push_to_hub.*\n.*--push me/mrpc"):
+        translate(["train", "cola", "--hub_model_id", "me/mrpc"])
+
+
+def test_settings_of_the_hub_point_to_pushing() -> None:
+    from gluetune.training.arguments import check_set
+
+    with pytest.raises(ConfigurationError, match="--push owner/name"):
+        check_set({"hub_strategy": "end"})

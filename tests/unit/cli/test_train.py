@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import io
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.test_docs import parse
 
 from gluetune.cli.train import render_run
 from gluetune.config_checks import make_config
@@ -189,6 +192,27 @@ def test_names_are_shown_as_they_are_and_commands_stay_whole(tmp_path: Path, wid
         folder, _epoch(1, _score(accuracy=0.8, f1=0.85)), data=data, notes=["[red]"], width=width
     )
     assert f"run      {folder}\n" in shown
-    assert f"  gluetune serve {folder}\n" in shown
+    assert f"  gluetune serve {shlex.quote(str(folder))}\n" in shown
     assert "gluetune show mrpc --data '/data/[bold]my glue'\n" in shown
     assert "note: [red]" in shown
+
+
+def test_the_commands_that_follow_are_quoted_and_parse(tmp_path: Path) -> None:
+    folder = tmp_path / "my runs" / "it's"
+    folder.mkdir(parents=True)
+    data = DataRecord(source="/my data", rows={"train": 4}, fingerprints={}, truncated={})
+    shown = _shown(folder, _epoch(1, _score(accuracy=0.8, f1=0.85)), data=data)
+    lines = shown.partition("Next:\n")[2].splitlines()
+    commands = [shlex.split(line) for line in lines if line.strip()]
+    read = {words[1]: parse(words[1:]) for words in commands if words[0] == "gluetune"}
+    assert set(read) == {"predict", "serve", "show", "train"}
+    assert read["predict"]["model"] == read["serve"]["model"] == str(folder)
+    assert read["predict"]["texts"] == ["Some text.", "Some other text."]
+    assert read["show"]["data"] == "/my data"
+    assert read["train"]["config"] == folder / "config.yaml"
+    (python,) = [words for words in commands if words[0] == "python"]
+    assert python[1] == "-c"
+    constants = [
+        each.value for each in ast.walk(ast.parse(python[2])) if isinstance(each, ast.Constant)
+    ]
+    assert f"{folder}/model" in constants

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gluetune.command_lines import options
 from gluetune.data.findings import nearest, nearest_of
 from gluetune.data.own.columns import (
     FirstRows,
@@ -60,7 +61,7 @@ def first_line_finding(
     names = join_names(names_to_give(first, text, label))
     return Finding(
         f"{path}: its first line looks like a row, not like names of columns: {line.reason}.",
-        f"Type: --no-header --columns {shlex.quote(names)}; or, if it names the columns: --header",
+        f"Type: {options(no_header=True, columns=names)}; or, if it names the columns: --header",
     )
 
 

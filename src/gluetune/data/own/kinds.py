@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gluetune.command_lines import options
 from gluetune.config import TrainConfig
 from gluetune.data.findings import nearest
 from gluetune.data.own.cells import CellType, as_number, whole
@@ -149,7 +149,7 @@ def _note_several(column: str, kind: ResolvedKind, train: RawRows, problems: Pro
     if in_lists(cells):
         typed, example = "--kind labels", max(cells, key=lambda cell: len(listed(cell) or ()))
     elif (separator := likely_separator(cells)) is not None:
-        typed = f"--kind labels --label-separator {shlex.quote(separator)}"
+        typed = f"{options(kind='labels', label_separator=separator)}"
         example = next(cell for cell in cells if separator in cell.strip())
     else:
         return False
@@ -272,7 +272,7 @@ def _positive(
     if asked not in names:
         quotes = " In YAML write it in quotes." if asked in ("true", "false") else ""
         problems.add(
-            f"--positive {shlex.quote(asked)}: there is no such class.",
+            f"{options(positive=asked)}: there is no such class.",
             f"{nearest(asked, names)}Classes: {', '.join(names)}.{quotes}",
         )
         return None
@@ -283,7 +283,7 @@ def _no_positive(
     config: TrainConfig, kind: ResolvedKind, names: Sequence[str], metric: MetricName
 ) -> tuple[str, str]:
     """Return why --positive means nothing here, and what to type."""
-    typed = f"--positive {shlex.quote(str(config.positive))}"
+    typed = f"{options(positive=str(config.positive))}"
     if kind != "classes":
         return f"{typed}: a task of kind {kind} has no positive class.", "Leave --positive out."
     if len(names) != 2:
@@ -308,6 +308,6 @@ def _rarer(names: Sequence[str], train: RawRows, problems: Problems) -> str:
     )
     problems.remark(
         f"F1 is of '{names[rarer]}', {why} ({counts[rarer]:,} of {sum(counts):,} rows). For the "
-        f"other: --positive {shlex.quote(names[1 - rarer])}"
+        f"other: {options(positive=names[1 - rarer])}"
     )
     return names[rarer]
