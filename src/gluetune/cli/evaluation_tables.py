@@ -75,8 +75,8 @@ def _scores(found: Measured) -> Table:
     majority = {"score": found.majority.score, **found.majority.flat()}
     for name, value in values.items():
         interval = found.intervals.get(name)
-        title = Text(found.spec.metric_title(name))
-        table.add_row(title, shown(value), _between(interval), shown(majority.get(name)))
+        named = Text(found.spec.metric_title(name))
+        table.add_row(named, shown(value), _between(interval), shown(majority.get(name)))
     doubts = {one.reason for one in found.intervals.values() if one and one.reason}
     if doubts:
         table.caption = f"* not to be relied on: {'; '.join(sorted(doubts))}"
