@@ -118,7 +118,7 @@ def test_every_verb_names_the_class(trained: Trained, tmp_path: Path) -> None:
     assert "| f1 of '\\[red\\]rare' |" in card
     assert f"name: \"f1 of '{RARE}'\"" in card
     other = trained.train("other", seed=1)
-    assert f"{NAMED} on 27 validation examples" in typed("compare", path, other.path)
+    assert f"27 validation examples, scored by {NAMED}" in typed("compare", path, other.path)
     found = json.loads(typed("compare", path, other.path, "--json"))
     assert (found["score"], found["positive"]) == (NAMED, RARE)
 

@@ -31,6 +31,8 @@ class Kind:
     """The architecture that is trained."""
     pairs: bool = False
     rows: int = 60
+    printed: bool = True
+    """Whether a terminal and a page show its labels as they are, on one line."""
     rare: int = 1
     """How many times rarer the first class is than each other one."""
 
@@ -43,6 +45,11 @@ class Kind:
         lines = (json.dumps(row, ensure_ascii=False) for row in rows)
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return path
+
+    @property
+    def shown_labels(self) -> tuple[str, ...]:
+        """The labels that have to be read, as they are, in what a verb prints."""
+        return self.labels if self.printed else ()
 
     @property
     def text_columns(self) -> tuple[str, ...]:
@@ -76,6 +83,12 @@ class Kind:
         return names if self.problem == "multi_label" else names[0]
 
 
+_ODD = (
+    *("caf\u00e9", "cafe\u0301", "yes", "yes ", "\u200b", "\u202eabc", "007", "7"),
+    *("long " * 100, "long " * 99 + "other", "None", "score", "[b]<b>&amp;"),
+)
+"""Names that differ in spaces, in Unicode form, at their very end, or that mean something else."""
+
 KINDS = (
     Kind("two-classes", ("плохо", "хорошо"), settings={"metric": "f1"}, rare=2),
     Kind("two-alike", ("not spam", "notspam"), pairs=True),
@@ -88,6 +101,12 @@ KINDS = (
         ),
         rows=110,
         settings={"metric": "f1_macro", "class_weights": "balanced"},
+    ),
+    Kind(
+        "odd-names",
+        tuple(sorted(_ODD)),
+        rows=120,
+        printed=False,
     ),
     Kind("several-labels", ("#1", "не очень", "好", "😀"), "multi_label", rows=96),
     Kind("one-of-several", ("好",), "multi_label"),

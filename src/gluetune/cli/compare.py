@@ -73,7 +73,7 @@ def _render(console: Console, found: Comparison) -> None:
 
 
 def _sides(found: Comparison) -> Table:
-    title = f"{found.task}: {found.score} on {found.examples:,} validation examples"
+    title = f"{found.task}: {found.examples:,} validation examples, scored by {found.score}"
     table = Table(title=title, title_justify="left")
     for name in ("", "score", "sd", "seeds", "runs"):
         table.add_column(name, justify="right" if name in ("score", "sd") else "left")

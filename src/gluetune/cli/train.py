@@ -186,9 +186,9 @@ def _epochs(record: Record) -> Table:
     table.add_column("epoch", justify="right")
     table.add_column("train loss", justify="right")
     names = _metric_names(record.epochs[0])
-    scored = record.epochs[0].validation.flat()
+    of_user = record.epochs[0].extra
     for name in names:
-        heading = metric_heading(record.spec, name) if name in scored else Text(name)
+        heading = Text(name) if name in of_user else metric_heading(record.spec, name)
         table.add_column(heading, justify="right", min_width=6)
     table.add_column("")
     for epoch in record.epochs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gluetune.records import Record
+from gluetune.statistics.calibration import sigmoid
 from gluetune.tasks import TaskSpec
 
 _TEXTS = ("A text.", "Another text.")
@@ -64,10 +65,10 @@ def threshold_rows(task: TaskSpec) -> list[tuple[str, str, str]]:
     """Return each label with the probability and the logit above which it is predicted."""
     if not task.multi_label:
         return []
-    from gluetune.statistics.calibration import sigmoid
+    import numpy as np
 
-    logits = task.thresholds or (0.0,) * task.num_labels
+    logits = np.array(task.thresholds or (0.0,) * task.num_labels)
     return [
-        (name, f"{float(sigmoid(logit)):.4f}", f"{logit:.4f}")
-        for name, logit in zip(task.labels, logits, strict=True)
+        (name, f"{probability:.4f}", f"{logit:.4f}")
+        for name, probability, logit in zip(task.labels, sigmoid(logits), logits, strict=True)
     ]
