@@ -5,7 +5,7 @@ runs/cola-all-minilm-l6-v2-s42-20260101-120000/
   config.yaml      everything that was decided; `gluetune train --config` repeats it
   record.json      what happened
   model/           the best model, as save_pretrained writes it
-  predictions/     validation.parquet: idx, label, prediction, logits
+  predictions/     validation.parquet: idx, label, prediction, logits; intervals.json
   report.html      the run as one page
   onnx/            the model as `gluetune export` made it
   checkpoints/     what `--resume` needs, while the run is unfinished
@@ -40,6 +40,7 @@ class RunFolder:
         self.record = path / "record.json"
         self.model = path / "model"
         self.predictions = path / "predictions"
+        self.intervals = self.predictions / "intervals.json"
         self.checkpoints = path / "checkpoints"
         self.onnx = path / "onnx"
         self.curve = path / "curve"

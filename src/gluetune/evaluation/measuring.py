@@ -20,6 +20,7 @@ from gluetune.records import ScoreRecord
 from gluetune.runs import Run
 from gluetune.statistics.agreement import Agreement, agreement
 from gluetune.statistics.intervals import Interval, score_intervals
+from gluetune.statistics.kept_intervals import kept_intervals
 from gluetune.tasks import TaskSpec, get_task
 
 if TYPE_CHECKING:
@@ -123,7 +124,11 @@ def _measure(
 
     labels = {split: one.labels for split, one in found.items()}
     score = score_predictions(task, found)
-    intervals = score_intervals(task, found)
+    intervals = (
+        kept_intervals(opened.run.folder.intervals, task, found)
+        if opened.run is not None
+        else score_intervals(task, found)
+    )
     majority = score_record(majority_baseline(task, np.concatenate(list(labels.values())), labels))
     return Measured(
         model=opened.name,

@@ -21,7 +21,8 @@ from gluetune.publishing.local_paths import LocalPaths, base_name, is_local
 from gluetune.publishing.markdown import Markdown, environment, escape, front_matter
 from gluetune.publishing.usage import answers, usage
 from gluetune.records import Record, has_collapsed, plural, shown
-from gluetune.statistics.intervals import Interval, score_intervals
+from gluetune.statistics.intervals import Interval
+from gluetune.statistics.kept_intervals import kept_intervals
 from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def run_intervals(run: Run, task: TaskSpec) -> dict[str, Interval | None]:
         }
     except RunError:
         return {}
-    return score_intervals(task, kept)
+    return kept_intervals(run.folder.intervals, task, kept)
 
 
 def _values(

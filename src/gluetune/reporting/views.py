@@ -21,7 +21,8 @@ from gluetune.reporting.tables import (
     time_table,
 )
 from gluetune.runs import Run, recipe_of
-from gluetune.statistics.intervals import Interval, score_intervals
+from gluetune.statistics.intervals import Interval
+from gluetune.statistics.kept_intervals import kept_intervals
 from gluetune.tasks import TaskSpec
 
 
@@ -63,7 +64,7 @@ def view(run: Run, number: int) -> RunView:
     record, config = run.record, run.config
     task = run.task
     found = _predictions(run, task)
-    intervals = score_intervals(task, found) if found else {}
+    intervals = kept_intervals(run.folder.intervals, task, found) if found else {}
     curve = _curve(run)
     settings = config.model_dump(mode="json", exclude_none=True)
     versions = record.environment.versions if record.environment else {}
