@@ -91,12 +91,18 @@ def _classification(
     names, size, count = task.all_metrics, task.num_labels, len(found.labels)
     (labels, predicted), weights = _kinds(size, found.labels, found.predicted)
     count_classes = _counter(labels, predicted, size)
-    samples = drawn_counts(random, weights, np.full(draws, count), width=3 * size)
-    drawn = _measured(names, map(count_classes, samples))
+
+    def prepare() -> Callable[[Integers], Floats]:
+        return lambda sample: _measured(names, count_classes(sample))
+
+    on_all = on_samples(prepare, random, weights, draws, width=3 * size)
+    drawn = dict(zip(names, on_all, strict=True))
     constant = {name for name, values in drawn.items() if smooth and not varies(values)}
     if constant:
-        smoothed = _smoothed_samples(random, weights, count_classes, draws, size)
-        drawn |= _measured(tuple(constant), smoothed)
+        samples = _smoothed_samples(random, weights, count_classes, draws, size)
+        smoothed = np.concatenate([_measured(names, sample) for sample in samples], axis=-1)
+        on_smoothed = dict(zip(names, smoothed, strict=True))
+        drawn |= {name: on_smoothed[name] for name in constant}
     whole = count_classes(weights[None])
     totals = ClassCounts(whole.labels[0], whole.predicted[0], whole.both[0], whole.classes)
     results: dict[str, Resampled] = {}
@@ -156,15 +162,11 @@ def _counter(labels: Integers, predicted: Integers, size: int) -> Callable[[Inte
     return count
 
 
-def _measured(names: Sequence[str], samples: Iterator[ClassCounts]) -> dict[str, Floats]:
-    """Return each metric on samples that come in blocks."""
+def _measured(names: Sequence[str], counts: ClassCounts) -> Floats:
+    """Return each metric of a block of samples, shape (metrics, samples)."""
     import numpy as np
 
-    parts: dict[str, list[Floats]] = {name: [] for name in names}
-    for counts in samples:
-        for name in names:
-            parts[name].append(METRICS[name](counts))
-    return {name: np.concatenate(found) for name, found in parts.items()}
+    return np.stack([METRICS[name](counts) for name in names])
 
 
 def _smoothed_samples(
@@ -198,6 +200,37 @@ def _smoothed_samples(
         yield counts
 
 
+def on_samples(
+    prepare: Callable[[], Callable[[Integers], Floats]],
+    random: np.random.Generator,
+    weights: Integers,
+    draws: int,
+    *,
+    width: int = 0,
+) -> Floats:
+    """Return what `prepare()` makes of blocks of bootstrap samples; its last axis is over samples.
+
+    Of much work, parts are done in threads, each with a function of its own. Which parts depends on
+    the amount alone: the same seed gives the same samples, whatever the number of cores. Other
+    arguments are those of `drawn_counts`.
+    """
+    import numpy as np
+
+    count = int(weights.sum())
+    numbers = len(weights) if _is_multinomial(weights) else count
+    parts = min(max(1, numbers * draws // _WORTH_A_THREAD), _MOST_PARTS)
+    sizes = np.diff(np.linspace(0, draws, parts + 1).astype(int))
+    generators = [random] if parts == 1 else random.spawn(parts)
+
+    def work(random: np.random.Generator, draws: int) -> Floats:
+        function = prepare()
+        samples = drawn_counts(random, weights, np.full(draws, count), width=width)
+        return np.concatenate([function(sample) for sample in samples], axis=-1)
+
+    with ThreadPoolExecutor(min(parts, os.cpu_count() or 1)) as pool:
+        return np.concatenate(list(pool.map(work, generators, sizes)), axis=-1)
+
+
 def drawn_counts(
     random: np.random.Generator, weights: Integers, sizes: Integers, *, width: int = 0
 ) -> Iterator[Integers]:
@@ -210,7 +243,7 @@ def drawn_counts(
 
     kinds, count = len(weights), int(weights.sum())
     block = max(1, _NUMBERS_IN_A_BLOCK // max(kinds, width))
-    is_multinomial = kinds <= max(_FEW_KINDS, count / _EXAMPLES_PER_BINOMIAL)
+    is_multinomial = _is_multinomial(weights)
     kind_of = np.repeat(np.arange(kinds, dtype=np.int64), weights)
     for start in range(0, len(sizes), block):
         chosen = sizes[start : start + block]
@@ -218,6 +251,11 @@ def drawn_counts(
             yield random.multinomial(chosen, weights / count)
         else:
             yield np.stack([_drawn_one_by_one(random, kind_of, kinds, size) for size in chosen])
+
+
+def _is_multinomial(weights: Integers) -> bool:
+    """Return whether a multinomial draw is faster than drawing the examples one by one."""
+    return len(weights) <= max(_FEW_KINDS, int(weights.sum()) / _EXAMPLES_PER_BINOMIAL)
 
 
 def _drawn_one_by_one(
@@ -252,7 +290,7 @@ def _correlations(
         metrics = [CORRELATIONS[name].prepare(*values) for name in names]
         return lambda weights: np.stack([metric(weights) for metric in metrics])
 
-    drawn = _on_samples_of_examples(prepare, random, count, draws)
+    drawn = on_samples(prepare, random, np.ones(count, dtype=np.int64), draws)
     whole = prepare()(np.ones((1, count)))[:, 0]
     results: dict[str, Resampled] = {}
     for name, found_values, value in zip(names, drawn, map(float, whole), strict=True):
@@ -269,34 +307,6 @@ def _correlations(
             smoothed=bool(smoothed),
         )
     return results
-
-
-def _on_samples_of_examples(
-    prepare: Callable[[], Callable[[NDArray[Any]], Floats]],
-    random: np.random.Generator,
-    count: int,
-    draws: int,
-) -> Floats:
-    """Return what `prepare()` makes of samples of as many examples; its last axis is over samples.
-
-    It is given how often each example occurs in samples, shape (samples, examples). Of much work,
-    parts are done in threads; which parts depends on the amount alone, so that the same seed gives
-    the same samples whatever the number of cores.
-    """
-    import numpy as np
-
-    parts = min(max(1, count * draws // _WORTH_A_THREAD), _MOST_PARTS)
-    sizes = np.diff(np.linspace(0, draws, parts + 1).astype(int))
-    generators = [random] if parts == 1 else random.spawn(parts)
-
-    def work(random: np.random.Generator, draws: int) -> Floats:
-        function = prepare()
-        ones, totals = np.ones(count, dtype=np.int64), np.full(draws, count)
-        blocks = [function(weights) for weights in drawn_counts(random, ones, totals)]
-        return np.concatenate(blocks, axis=-1)
-
-    with ThreadPoolExecutor(min(parts, os.cpu_count() or 1)) as pool:
-        return np.concatenate(list(pool.map(work, generators, sizes)), axis=-1)
 
 
 def _fishers(value: float, count: int, random: np.random.Generator, draws: int) -> Floats:
@@ -336,7 +346,6 @@ def _pair_of_classifications(
     random: np.random.Generator,
     draws: int,
 ) -> tuple[float, Floats]:
-    import numpy as np
 
     size = task.num_labels
     (labels, *predicted), weights = _kinds(size, first.labels, first.predicted, second.predicted)
@@ -346,8 +355,7 @@ def _pair_of_classifications(
         counts = [counter(samples) for counter in counters]
         return _difference([[METRICS[name](side) for name in task.metrics] for side in counts])
 
-    samples = drawn_counts(random, weights, np.full(draws, len(first.labels)), width=6 * size)
-    drawn = np.concatenate([difference(block) for block in samples])
+    drawn = on_samples(lambda: difference, random, weights, draws, width=6 * size)
     return float(difference(weights[None])[0]), drawn
 
 
@@ -368,7 +376,7 @@ def _pair_of_correlations(
         sides = [[metric.prepare(side, labels) for metric in metrics] for side in predicted]
         return lambda weights: _difference([[one(weights) for one in side] for side in sides])
 
-    drawn = _on_samples_of_examples(prepare, random, len(labels), draws)
+    drawn = on_samples(prepare, random, np.ones(len(labels), dtype=np.int64), draws)
     return float(prepare()(np.ones((1, len(labels))))[0]), drawn
 
 

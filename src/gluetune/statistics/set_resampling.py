@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gluetune.label_sets import SET_METRICS, set_counts
-from gluetune.statistics.resampling import Resampled, drawn_counts, varies
+from gluetune.statistics.resampling import Resampled, on_samples, varies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,13 +35,15 @@ def resample_sets(
     (kinds,), weights = _kinds(found)
     count, width = len(found.labels), kinds.shape[1]
     total = weights[None] @ kinds
-    drawn: dict[str, list[Floats]] = {name: [] for name in task.all_metrics}
-    for sample in drawn_counts(random, weights, np.full(draws, count), width=width):
-        for name, parts in drawn.items():
-            parts.append(SET_METRICS[name](sample @ kinds, np.full(len(sample), count)))
+    names = task.all_metrics
+
+    def measure(sample: Integers) -> Floats:
+        sums, sizes = sample @ kinds, np.full(len(sample), count)
+        return np.stack([SET_METRICS[name](sums, sizes) for name in names])
+
+    drawn = on_samples(lambda: measure, random, weights, draws, width=width)
     results: dict[str, Resampled] = {}
-    for name, parts in drawn.items():
-        values = np.concatenate(parts)
+    for name, values in zip(names, drawn, strict=True):
         results[name] = Resampled(
             split=split,
             metric=name,
@@ -89,9 +91,8 @@ def resample_pair_of_sets(
         result: Floats = scores[1] - scores[0]
         return result
 
-    samples = drawn_counts(random, weights, np.full(draws, count), width=width)
-    parts = [difference(sample) for sample in samples]
-    return float(difference(weights[None])[0]), np.concatenate(parts)
+    drawn = on_samples(lambda: difference, random, weights, draws, width=width)
+    return float(difference(weights[None])[0]), drawn
 
 
 def _kinds(*sides: Predictions) -> tuple[list[Any], Integers]:
