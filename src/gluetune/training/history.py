@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 
 import numpy as np
 
 from gluetune.data.tables import label_array
 from gluetune.errors import RunError
-from gluetune.evaluation.scoring import score_record
+from gluetune.evaluation.scoring import score_predictions, score_record
 from gluetune.metrics import majority_baseline
+from gluetune.predictions import Predictions, keep_predictions
 from gluetune.records import (
     BestRecord,
     EpochRecord,
@@ -21,8 +23,9 @@ from gluetune.records import (
 )
 from gluetune.runs import RunFolder
 from gluetune.training.environment import describe
+from gluetune.training.kept_baselines import kept_baseline
 from gluetune.training.preflight import Prepared
-from gluetune.training.text_baseline import text_baseline
+from gluetune.training.text_baseline import predict_by_words
 
 
 def new_record(prepared: Prepared, folder: RunFolder) -> Record:
@@ -44,22 +47,35 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
         data=prepared.data,
         environment=describe(prepared.precision, prepared.device, prepared.config.processes),
         majority_baseline=score_record(baseline),
-        text_baseline=_text_baseline(prepared),
+        text_baseline=_text_baseline(prepared, folder),
     )
 
 
-def _text_baseline(prepared: Prepared) -> ScoreRecord | None:
-    """Return what a bag of words scores on text of the user's own; of GLUE that is known."""
+def _text_baseline(prepared: Prepared, folder: RunFolder) -> ScoreRecord | None:
+    """Return what a bag of words scores on text of the user's own; of GLUE that is known.
+
+    Its predictions are kept in the run's folder, for paired tests.
+    """
     if not prepared.config.is_own:
         return None
-    return score_record(
-        text_baseline(
-            prepared.task,
-            prepared.train_table,
-            prepared.validation_tables,
-            balanced=prepared.config.class_weights == "balanced",
-        )
+    task, splits = prepared.task, prepared.validation
+    balanced = prepared.config.class_weights == "balanced"
+    prints = {name: prepared.data.fingerprints[name] for name in ("train", *splits)}
+    fit = partial(
+        predict_by_words, task, prepared.train_table, prepared.validation_tables, balanced=balanced
     )
+    found = {
+        split: Predictions(
+            splits[split].index,
+            splits[split].labels,
+            predicted,
+            np.zeros((len(predicted), 0), dtype=np.float32),
+        )
+        for split, predicted in kept_baseline(task, prints, balanced, fit).items()
+    }
+    for split, one in found.items():
+        keep_predictions(folder.baseline / f"{split}.parquet", one, prints[split])
+    return score_predictions(task, found)
 
 
 def check_same(record: Record, prepared: Prepared, folder: RunFolder) -> None:
