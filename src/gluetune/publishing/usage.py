@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gluetune.records import Record
+from gluetune.records import Record, listed
 from gluetune.tasks import TaskSpec
 
 _TEXTS = ("A text.", "Another text.")
@@ -42,4 +42,4 @@ def answers(task: TaskSpec, record: Record) -> str:
         low, high = task.label_range or (None, None)
         scale = f" from {low:g} to {high:g}" if low is not None and high is not None else ""
         return f"{reads}{cut}, and answers with a number{scale}."
-    return f"{reads}{cut}, and answers with one of: {', '.join(task.labels)}."
+    return f"{reads}{cut}, and answers with one of: {listed(task.labels)}."

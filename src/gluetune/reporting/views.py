@@ -23,6 +23,7 @@ from gluetune.reporting.tables import (
 from gluetune.runs import Run, recipe_of
 from gluetune.statistics.intervals import Interval
 from gluetune.statistics.kept_intervals import kept_intervals
+from gluetune.statistics.word_baseline import word_test
 from gluetune.tasks import TaskSpec
 
 
@@ -193,6 +194,9 @@ def _warnings(run: Run) -> tuple[str, ...]:
         told.append("The model gives every validation example the same class.")
     if run.score is not None and _value(record.majority_baseline) > run.score:
         told.append("The score is below that of the majority baseline.")
+    test = word_test(run)
+    if test is not None and test.is_worse:
+        told.append(test.sentence)
     return tuple(told)
 
 
