@@ -207,7 +207,7 @@ class _Lines:
         self, name: str, numbers: Sequence[str], other: str | None = None, *, count: str = ""
     ) -> None:
         """Add a row; the `count` before the other name is not cut."""
-        cells = [Text(_shortened(name, self._longest)), *numbers]
+        cells: list[Text | str] = [Text(_shortened(name, self._longest)), *numbers]
         if other is not None:
             cells.append(Text(count + _shortened(other, self._longest - len(count))))
         self.table.add_row(*cells)

@@ -135,7 +135,7 @@ def _class_table(task: TaskSpec, found: Predictions) -> Table:
             f"Classes, in points: the {len(chosen)} with the lowest F1 of {len(every):,}. "
             "gluetune evaluate --json has all."
         )
-    head = (noun, "examples", "precision", "recall", "F1")
+    head: tuple[str, ...] = (noun, "examples", "precision", "recall", "F1")
     rows: list[tuple[str, ...]] = [
         (one.name, f"{one.support:,}", *map(points, (one.precision, one.recall, one.f1)))
         for one in chosen
