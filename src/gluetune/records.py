@@ -7,7 +7,7 @@ process that wrote it. A score that is undefined is null, with its reason beside
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
@@ -191,7 +191,10 @@ class Record(_Part):
     best: BestRecord | None = None
     majority_baseline: ScoreRecord | None = None
     text_baseline: ScoreRecord | None = None
-    """TF-IDF with logistic regression, for text of the user's own."""
+    """TF-IDF with a linear model, for text of the user's own."""
+    mean_absolute_error: dict[str, float] = Field(default_factory=dict)
+    """Of a regression, in units of its labels: of the kept model (`run`), of the mean of train's
+    labels (`mean`), whose correlation is undefined, and of the bag of words (`words`)."""
     timing: TimingRecord = Field(default_factory=TimingRecord)
     steps: int = 0
     """Optimiser steps done."""
@@ -261,6 +264,12 @@ def read_record(path: Path) -> Record:
 def plural(count: int | None, noun: str) -> str:
     """Return a count in words: "1 thread", "2 threads"."""
     return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Return names with commas between them; of more than `most`, the first and how many follow."""
+    more = f", … and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def now() -> str:

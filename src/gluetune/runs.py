@@ -6,6 +6,8 @@ runs/cola-all-minilm-l6-v2-s42-20260101-120000/
   record.json      what happened
   model/           the best model, as save_pretrained writes it
   predictions/     validation.parquet: idx, label, prediction, logits
+  intervals.json   intervals of the scores, computed once for the same predictions
+  baseline/        validation.parquet: what a bag of words predicts, for text of the user's own
   report.html      the run as one page
   onnx/            the model as `gluetune export` made it
   checkpoints/     what `--resume` needs, while the run is unfinished
@@ -41,6 +43,8 @@ class RunFolder:
         self.record = path / "record.json"
         self.model = path / "model"
         self.predictions = path / "predictions"
+        self.intervals = path / "intervals.json"
+        self.baseline = path / "baseline"
         self.checkpoints = path / "checkpoints"
         self.onnx = path / "onnx"
         self.curve = path / "curve"
@@ -147,6 +151,19 @@ class Run:
                 hint="Remove it, and make it again: "
                 + command_line("evaluate", self.path, split=split),
             ) from error
+
+    def baseline_predictions(self, split: str, found: Predictions) -> Predictions | None:
+        """Return what the bag of words predicts for the rows of `found`; None where not kept."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            kept = Predictions.of_table(pq.read_table(self.folder.baseline / f"{split}.parquet"))
+        except (OSError, ValueError, KeyError, pa.ArrowException):
+            return None
+        if kept.labels.shape != found.labels.shape or (kept.labels != found.labels).any():
+            return None
+        return kept if (kept.index == found.index).all() else None
 
     def kept(self, name: str, fingerprint: str) -> Predictions | None:
         """Return the predictions kept as `name`, if they answer the data of this fingerprint.

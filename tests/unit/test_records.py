@@ -87,6 +87,7 @@ def full_record() -> Record:
         best=BestRecord(epoch=1.0, step=10, validation=SCORE, reloaded=SCORE, agrees=True),
         majority_baseline=SCORE,
         text_baseline=SCORE,
+        mean_absolute_error={"run": 0.5},
         timing=TimingRecord(train_seconds=1.5, examples_per_second=3.0),
         own_task=TaskSpec(
             name="mine", title="", text_columns=("a",), labels=("x", "y"), metrics=("f1",), rows={}

@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from gluetune.tasks import TaskSpec
 
 
+_MOST_CLASSES_IN_A_MATRIX = 100
+"""Classes up to which the JSON has the whole matrix; the pairs that occur are there in any case."""
+
+
 def evaluate(
     model: Model,
     task: Annotated[str | None, typer.Option(help="The task. Default: the run's own.")] = None,
@@ -124,7 +128,9 @@ def _print(
         return
     console = Console()
     tables = (
-        measured_tables(found, hardest) if isinstance(found, Measured) else diagnosis_tables(found)
+        measured_tables(found, hardest, console.width)
+        if isinstance(found, Measured)
+        else diagnosis_tables(found)
     )
     for table in tables:
         console.print(table, soft_wrap=isinstance(table, Text))
@@ -144,6 +150,11 @@ def _plain(found: Measured, count: int) -> dict[str, Any]:
             for name, one in found.intervals.items()
         },
         "majority": found.majority.model_dump(),
+        "bag_of_words": None if found.words is None else found.words.model_dump(),
+        "bag_of_words_test": None
+        if found.word_test is None
+        else dataclasses.asdict(found.word_test),
+        "mean_absolute_error": dict(found.mean_absolute_error),
         "suspicion": found.suspicion,
         "settings": dict(found.settings),
         "agreement": {split: dataclasses.asdict(one) for split, one in found.agreement.items()},
@@ -156,7 +167,7 @@ def _plain(found: Measured, count: int) -> dict[str, Any]:
 
 def _plain_answers(task: TaskSpec, predictions: Predictions, count: int) -> dict[str, Any]:
     from gluetune.statistics.calibration import calibration
-    from gluetune.statistics.confusion import class_table, confusion_matrix
+    from gluetune.statistics.confusion import class_table, confusion_matrix, confusions
     from gluetune.statistics.difficulty import hardest
     from gluetune.statistics.residuals import residuals
 
@@ -166,10 +177,14 @@ def _plain_answers(task: TaskSpec, predictions: Predictions, count: int) -> dict
     classes = [dataclasses.asdict(row) for row in class_table(task, predictions)]
     if task.multi_label:
         return {"classes": classes, "hardest_idx": worst}
-    matrix = confusion_matrix(predictions.labels, predictions.predicted, task.num_labels)
     return {
         "classes": classes,
-        "confusion": matrix.tolist(),
+        "confusion": confusion_matrix(
+            predictions.labels, predictions.predicted, task.num_labels
+        ).tolist()
+        if task.num_labels <= _MOST_CLASSES_IN_A_MATRIX
+        else None,
+        "confusions": [dataclasses.asdict(one) for one in confusions(task, predictions)],
         "calibration": dataclasses.asdict(calibration(predictions)),
         "hardest_idx": worst,
     }

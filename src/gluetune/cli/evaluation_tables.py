@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from gluetune.records import shown
@@ -17,18 +18,33 @@ if TYPE_CHECKING:
     from gluetune.evaluation.measuring import Measured
     from gluetune.predictions import Predictions
     from gluetune.statistics.agreement import Agreement
+    from gluetune.statistics.confusion import ClassRow, Confusion
     from gluetune.statistics.intervals import Interval
 
 _LONGEST = 200
 """Characters of a text that are printed."""
+_RATES = ("precision", "recall", "F1")
+_NUMBER = 6
+"""Columns of a rate, as 0.1234."""
+_SHORTEST_NAME = 8
+_MOST_CLASSES = 40
+"""Classes up to which each has a line."""
+_WORST_CLASSES = 20
+"""Lines of more classes."""
+_MOST_PAIRS = 10
 
 
-def measured_tables(found: Measured, hardest: int) -> Iterator[Table | Text]:
-    """Yield what is printed of a measured model."""
+def measured_tables(found: Measured, hardest: int, width: int = 80) -> Iterator[Table | Text]:
+    """Yield what is printed of a measured model on a terminal of `width` columns."""
+    from gluetune.statistics.confusion import class_table
+
     task = found.spec
     yield _scores(found)
     if task.positive_note:
         yield Text(task.positive_note)
+    if found.word_test is not None:
+        style = "yellow" if found.word_test.is_worse else ""
+        yield Text(found.word_test.sentence, style=style)
     if found.suspicion:
         yield Text(found.suspicion, style="yellow")
     for split, one in found.agreement.items():
@@ -37,9 +53,9 @@ def measured_tables(found: Measured, hardest: int) -> Iterator[Table | Text]:
         if task.is_regression:
             yield _residuals(split, predictions)
         elif task.multi_label:
-            yield _labels(task, split, predictions)
+            yield from _classes(f"{split}: labels", class_table(task, predictions), width)
         else:
-            yield _confusion(task, split, predictions)
+            yield from _confusions(task, split, predictions, width)
             yield _calibration(split, predictions)
         if hardest:
             yield _hardest(found, task, split, hardest)
@@ -69,13 +85,23 @@ def _table(title: str, head: tuple[str, ...]) -> Table:
 def _scores(found: Measured) -> Table:
     rows = ", ".join(f"{split} {count:,}" for split, count in found.rows.items())
     title = f"{found.task} on {from_here(found.data)} ({rows})"
-    table = _table(title, ("", "value", "95% interval", "majority"))
+    constant = "mean" if found.spec.is_regression else "majority"
+    words = {"score": found.words.score, **found.words.flat()} if found.words else None
+    head = ("", "value", "95% interval", constant)
+    table = _table(title, head if words is None else (*head, "bag of words"))
+    for column in table.columns[:3]:
+        column.no_wrap = True  # the heads of the others give way
     values = {"score": found.score.score, **found.score.flat()}
     majority = {"score": found.majority.score, **found.majority.flat()}
     for name, value in values.items():
         interval = found.intervals.get(name)
+        cells = [shown(value), _between(interval), shown(majority.get(name))]
         heading = found.spec.metric_title(name)
-        table.add_row(heading, shown(value), _between(interval), shown(majority.get(name)))
+        table.add_row(heading, *cells, *([] if words is None else [shown(words.get(name))]))
+    if errors := found.mean_absolute_error:
+        cells = [shown(errors["run"]), "", shown(errors["mean"])]
+        more = [] if words is None else [shown(errors.get("words"))]
+        table.add_row("mean absolute error", *cells, *more)
     doubts = {one.reason for one in found.intervals.values() if one and one.reason}
     if doubts:
         table.caption = f"* not to be relied on: {'; '.join(sorted(doubts))}"
@@ -99,10 +125,36 @@ def _agreement(task: TaskSpec, split: str, one: Agreement) -> str:
     )
 
 
-def _confusion(task: TaskSpec, split: str, predictions: Predictions) -> Table:
+def _confusions(
+    task: TaskSpec, split: str, predictions: Predictions, width: int
+) -> Iterator[Table | Text]:
+    """Yield the matrix where it fits, else a line for each class and the most frequent pairs."""
+    from gluetune.statistics.confusion import class_table, confusions
+
+    if _matrix_width(task, predictions) <= width:
+        yield _matrix(task, split, predictions)
+        return
+    yield from _classes(f"{split}: classes", class_table(task, predictions), width)
+    pairs = confusions(task, predictions)
+    if pairs:
+        yield _pairs(f"{split}: most confused", pairs, width)
+    if len(pairs) > _MOST_PAIRS:
+        yield Text(f"{len(pairs) - _MOST_PAIRS:,} more pairs of classes are confused: --json.")
+
+
+def _matrix_width(task: TaskSpec, predictions: Predictions) -> int:
+    """Return the columns of a terminal that the matrix takes with every name on one line."""
+    names = [cell_len(visible(name)) for name in task.labels]
+    digits = len(f"{len(predictions.labels):,}")
+    rates = sum(map(len, _RATES))
+    columns = len(names) + 1 + len(_RATES)
+    return max(names) + sum(max(name, digits) for name in names) + rates + 3 * columns + 1
+
+
+def _matrix(task: TaskSpec, split: str, predictions: Predictions) -> Table:
     from gluetune.statistics.confusion import class_table, confusion_matrix
 
-    head = ("", *task.labels, "precision", "recall", "F1")
+    head = ("", *task.labels, *_RATES)
     table = _table(f"{split}: true class by answer", head)
     matrix = confusion_matrix(predictions.labels, predictions.predicted, task.num_labels)
     for row, counts in zip(class_table(task, predictions), matrix, strict=True):
@@ -111,14 +163,78 @@ def _confusion(task: TaskSpec, split: str, predictions: Predictions) -> Table:
     return table
 
 
-def _labels(task: TaskSpec, split: str, predictions: Predictions) -> Table:
-    from gluetune.statistics.confusion import class_table
+def _classes(title: str, rows: Sequence[ClassRow], width: int) -> Iterator[Table | Text]:
+    """Yield a line for each class or label, of many for the worst; and how many are left out."""
+    from gluetune.statistics.confusion import worst_classes
 
-    table = _table(f"{split}: labels", ("", "examples", "precision", "recall", "F1"))
-    for row in class_table(task, predictions):
-        rates = (shown(value) for value in (row.precision, row.recall, row.f1))
-        table.add_row(Text(visible(row.name)), f"{row.support:,}", *rates)
-    return table
+    chosen = worst_classes(rows, len(rows) if len(rows) <= _MOST_CLASSES else _WORST_CLASSES)
+    if len(chosen) < len(rows):
+        title += f", the {len(chosen)} with the lowest F1 of {len(rows):,}"
+    confused = any(row.confused_with is not None for row in rows)
+    lines = _Lines(title, ("examples", *_RATES), ("", "confused with")[: 1 + confused], width)
+    for row in chosen:
+        rates = (row.precision, row.recall, row.f1)
+        numbers = [f"{row.support:,}", *("-" if rate is None else shown(rate) for rate in rates)]
+        other = row.confused_with
+        count = "" if other is None else f"{row.confused:,} "
+        lines.add(row.name, numbers, (other or "") if confused else None, count=count)
+    yield lines.table
+    if len(chosen) < len(rows):
+        yield Text(f"{len(rows) - len(chosen):,} more are in the JSON: --json, or --output FILE.")
+
+
+def _pairs(title: str, pairs: Sequence[Confusion], width: int) -> Table:
+    lines = _Lines(title, ("examples", "of the class"), ("true class", "predicted"), width)
+    for one in pairs[:_MOST_PAIRS]:
+        lines.add(one.label, [f"{one.count:,}", f"{one.share:.1%}"], one.predicted)
+    return lines.table
+
+
+class _Lines:
+    """A table of one line a row: a name, numbers, and often another name.
+
+    Names are cut in the middle to what the numbers leave of the width: those of classes often begin
+    alike.
+    """
+
+    def __init__(
+        self, title: str, numbers: Sequence[str], names: Sequence[str], width: int
+    ) -> None:
+        sizes = [max(len(name), _NUMBER) for name in numbers]
+        taken = sum(sizes) + 3 * (len(numbers) + len(names)) + 1
+        self._longest = max(_SHORTEST_NAME, (width - taken) // len(names))
+        self.table = Table(title=visible(title), title_justify="left")
+        first, *last = names
+        self.table.add_column(first, no_wrap=True)
+        for name, size in zip(numbers, sizes, strict=True):
+            self.table.add_column(name, justify="right", no_wrap=True, min_width=size)
+        for name in last:
+            self.table.add_column(name, no_wrap=True)
+
+    def add(
+        self, name: str, numbers: Sequence[str], other: str | None = None, *, count: str = ""
+    ) -> None:
+        """Add a row; the `count` before the other name is not cut."""
+        cells: list[Text | str] = [Text(_shortened(name, self._longest)), *numbers]
+        if other is not None:
+            cells.append(Text(count + _shortened(other, self._longest - len(count))))
+        self.table.add_row(*cells)
+
+
+def _shortened(name: str, cells: int) -> str:
+    """Return a name in at most so many columns of a terminal, both of its ends kept."""
+    seen = visible(name)
+    if cell_len(seen) <= cells:
+        return seen
+    kept = len(seen)
+    while kept and cell_len(_ends(seen, kept)) > cells:
+        kept -= 1
+    return _ends(seen, kept)
+
+
+def _ends(text: str, kept: int) -> str:
+    """Return `kept` characters of a text, from both ends."""
+    return f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
 
 
 def _calibration(split: str, predictions: Predictions) -> Table:

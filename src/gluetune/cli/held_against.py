@@ -30,7 +30,7 @@ def metric_heading(task: TaskSpec, name: str) -> Text:
 
 def held_against(record: Record) -> Table:
     """Return the table of a run that has scored."""
-    from gluetune.reporting.tables import epoch_choice
+    from gluetune.reporting.tables import constant_baseline, epoch_choice
 
     table = Table(title="Held against", title_justify="left")
     table.add_column("", no_wrap=True)
@@ -40,23 +40,33 @@ def held_against(record: Record) -> Table:
         title = metric_heading(record.spec, name)
         no_wrap = max(map(len, title.plain.split("\n"))) <= _WIDEST
         table.add_column(title, justify="right", no_wrap=no_wrap, min_width=6)
+    errors = record.mean_absolute_error
+    if errors:
+        table.add_column("mean absolute error", justify="right")
+
+    def error_of(side: str) -> list[str]:
+        return [shown(errors[side]) if side in errors else ""] if errors else []
+
     table.add_column("protocol")
     table.add_row(
         "this run",
         *map(shown, best.values()),
+        *error_of("run"),
         f"{epoch_choice(record)}, one seed ({record.seed})",
         style="bold",
     )
     if record.majority_baseline:
         baseline = record.majority_baseline.flat()
         cells = (shown(baseline.get(name)) for name in best)
-        table.add_row("majority class", *cells, "the most frequent label of train")
+        name, what = constant_baseline(record.spec)
+        table.add_row(name, *cells, *error_of("mean"), what)
     if record.text_baseline:
         words = record.text_baseline.flat()
         cells = (shown(words.get(name)) for name in best)
-        table.add_row("bag of words", *cells, "TF-IDF, linear model")
+        table.add_row("bag of words", *cells, *error_of("words"), "TF-IDF, linear model")
     for references in _published(record):
-        table.add_row(*_published_row(references, list(best)))
+        *published, where = _published_row(references, list(best))
+        table.add_row(*published, *error_of("published"), where)
     return table
 
 

@@ -21,6 +21,7 @@ from gluetune.visible_text import visible_lines
 if TYPE_CHECKING:
     from gluetune.records import EpochRecord, Record
     from gluetune.runs import Run
+    from gluetune.statistics.word_baseline import WordTest
 
 
 class PushError(GluetuneError):
@@ -146,25 +147,35 @@ def _push(run: Run, repo: str, private: bool) -> None:
 
 def render_run(console: Console, run: Run) -> None:
     """Print what came of a run: scores by epoch, what to hold them against, what to type next."""
+    from gluetune.statistics.word_baseline import word_test
+
     record = run.record
     console.print(_epochs(record))
     console.print(held_against(record))
     for note in record.notes:
         console.print(Text(f"note: {visible_lines(note)}"))
-    if warning := _warning(record):
+    test = word_test(run)
+    if warning := _warning(record, test):
         console.print(Text(warning, style="yellow"))
+    elif test is not None and not test.is_shown:
+        console.print(Text(test.sentence))
     console.print(_next_steps(run), soft_wrap=True)
 
 
-def _warning(record: Record) -> str:
-    """Name a run that learnt nothing, or less than words alone tell, and say what to try."""
+def _warning(record: Record, test: WordTest | None) -> str:
+    """Name a run that learnt nothing, or less than words alone show, and say what to try."""
     best, baseline, words = best_epoch(record), record.majority_baseline, record.text_baseline
     if best.collapsed:
         found = "This run collapsed: it gives every example the same class."
     elif _is_beaten(best.validation.score, baseline.score if baseline else None):
         found = "This run does not beat the majority class: it learnt nothing that shows."
-    elif _is_below(best.validation.score, words.score if words else None):
-        found = "This run scores less than the bag of words, which costs next to nothing."
+    elif test is not None and test.is_worse:
+        found = f"{test.sentence} That costs next to nothing."
+    elif test is None and _is_below(best.validation.score, words.score if words else None):
+        found = (
+            "This run scores less than the bag of words; whether by more than chance is not known, "
+            "since not all predictions are kept."
+        )
     else:
         return ""
     return f"{found} Try another --seed, more --epochs, --warmup 0.1, or another --learning-rate."

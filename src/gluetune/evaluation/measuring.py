@@ -17,10 +17,13 @@ from gluetune.evaluation.scoring import score_predictions, score_record
 from gluetune.file_formats import UNSTATED, FileFormat
 from gluetune.metrics import majority_baseline
 from gluetune.predictions import Predictions, kept_name
-from gluetune.records import ScoreRecord
+from gluetune.records import ScoreRecord, listed
 from gluetune.runs import Run
 from gluetune.statistics.agreement import Agreement, agreement
 from gluetune.statistics.intervals import Interval, score_intervals
+from gluetune.statistics.kept_intervals import kept_intervals
+from gluetune.statistics.residuals import mean_absolute_error
+from gluetune.statistics.word_baseline import WordTest, compare_with_words, words_of
 from gluetune.tasks import TaskSpec, get_task
 
 if TYPE_CHECKING:
@@ -41,6 +44,13 @@ class Measured:
     intervals: Mapping[str, Interval | None]
     majority: ScoreRecord
     """What the most frequent class of these very splits scores."""
+    words: ScoreRecord | None
+    """What the bag of words scores on these rows, where a run keeps its predictions of them."""
+    word_test: WordTest | None
+    """Whether it is shown to be worse or better."""
+    mean_absolute_error: Mapping[str, float]
+    """Of a regression: of the model (`run`), of a mean (`mean`) and of the bag of words (`words`).
+    The mean is that of train's labels for a run's own data, else that of these very splits."""
     suspicion: str
     """Why the labels may be in another order than the model's; empty where nothing says so."""
     settings: Mapping[str, Any]
@@ -126,8 +136,13 @@ def _measure(
 
     labels = {split: one.labels for split, one in found.items()}
     score = score_predictions(task, found)
-    intervals = score_intervals(task, found)
+    intervals = (
+        kept_intervals(opened.run.folder.intervals, task, found)
+        if opened.run is not None
+        else score_intervals(task, found)
+    )
     majority = score_record(majority_baseline(task, np.concatenate(list(labels.values())), labels))
+    words = words_of(opened.run, found) if opened.run is not None else {}
     return Measured(
         model=opened.name,
         task=task.name,
@@ -137,6 +152,9 @@ def _measure(
         score=score,
         intervals=intervals,
         majority=majority,
+        words=score_predictions(task, words) if words else None,
+        word_test=compare_with_words(task, found, words),
+        mean_absolute_error=_mean_absolute_errors(opened.run, task, found, words),
         suspicion=_suspicion(task, intervals.get("score"), majority.score),
         settings={
             "precision": opened.precision,
@@ -149,6 +167,28 @@ def _measure(
         texts=tables,
         agreement=_agreement(opened.run, task, found, prints) if opened.run else {},
     )
+
+
+def _mean_absolute_errors(
+    run: Run | None,
+    task: TaskSpec,
+    found: Mapping[str, Predictions],
+    words: Mapping[str, Predictions],
+) -> dict[str, float]:
+    import numpy as np
+
+    if not task.is_regression:
+        return {}
+    labels = np.concatenate([one.labels for one in found.values()]).astype(np.float64)
+    errors = {
+        "run": mean_absolute_error(found.values()),
+        "mean": float(np.abs(labels - labels.mean()).mean()),
+    }
+    if words:
+        errors["words"] = mean_absolute_error(words.values())
+        assert run is not None, "only a run keeps the words' predictions"
+        errors["mean"] = run.record.mean_absolute_error.get("mean", errors["mean"])
+    return errors
 
 
 def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None) -> str:
@@ -164,7 +204,7 @@ def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None
     return (
         f"This is below the majority class ({100 * majority:.1f} points) by more than chance: the "
         "model's classes may be in another order than its names say. Look at the confusions, and "
-        f"try --label-order with another order of {', '.join(task.labels)}."
+        f"try --label-order with another order of {listed(task.labels)}."
     )
 
 

@@ -16,6 +16,7 @@ from gluetune.errors import ConfigurationError
 from gluetune.evaluation.backends import Backend, BackendName
 from gluetune.evaluation.exported import open_exported
 from gluetune.evaluation.opening import Settings, open_model
+from gluetune.records import listed
 from gluetune.statistics.calibration import probabilities, sigmoid
 from gluetune.tasks import get_task
 
@@ -63,7 +64,7 @@ class Predictor:
         """1 or 2; None where the checkpoint does not say."""
 
     def __repr__(self) -> str:
-        classes = ", ".join(self.labels) or "a number"
+        classes = listed(self.labels) or "a number"
         return f"Predictor('{self.opened.name}', {classes})"
 
     @overload

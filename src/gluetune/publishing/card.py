@@ -21,7 +21,9 @@ from gluetune.publishing.local_paths import LocalPaths, base_name, is_local
 from gluetune.publishing.markdown import Markdown, environment, escape, front_matter
 from gluetune.publishing.usage import answers, threshold_rows, usage
 from gluetune.records import Record, has_collapsed, plural, shown
-from gluetune.statistics.intervals import Interval, score_intervals
+from gluetune.statistics.intervals import Interval
+from gluetune.statistics.kept_intervals import kept_intervals
+from gluetune.statistics.word_baseline import word_test
 from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def run_intervals(run: Run, task: TaskSpec) -> dict[str, Interval | None]:
         }
     except RunError:
         return {}
-    return score_intervals(task, kept)
+    return kept_intervals(run.folder.intervals, task, kept)
 
 
 def _values(
@@ -79,6 +81,11 @@ def _values(
         "task": task,
         "warnings": list(_warnings(record)),
         "scores": list(_score_rows(record, task, found)),
+        "constant": "mean of train's labels"
+        if task.is_regression
+        else "most frequent class of train",
+        "has_words": record.text_baseline is not None,
+        "word_test": test.sentence if (test := word_test(run)) else "",
         "protocol": protocol(record),
         "methods": ", ".join(dict.fromkeys(one.method for one in found.values() if one)),
         "doubts": _doubts(found),
@@ -154,6 +161,8 @@ def _score_rows(
     if len(metrics) > 1:
         metrics = {"score": score.score, **metrics}
         majority = {"score": baseline.score, **majority} if baseline else {}
+    words = record.text_baseline
+    of_words = {"score": words.score, **words.flat()} if words else {}
     for name, value in metrics.items():
         interval = found.get(name)
         doubt = "" if interval is None or interval.reliable else " (not to be relied on)"
@@ -164,6 +173,19 @@ def _score_rows(
             if interval
             else "not known",
             "majority": shown(majority[name]) if name in majority else "not known",
+            "words": shown(of_words[name]) if name in of_words else "not known",
+        }
+    if errors := record.mean_absolute_error:
+        run, mean, words_error = (
+            shown(errors[side]) if side in errors else "not known"
+            for side in ("run", "mean", "words")
+        )
+        yield {
+            "name": "mean absolute error",
+            "value": run,
+            "interval": "not known",
+            "majority": mean,
+            "words": words_error,
         }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gluetune.records import Record
+from gluetune.records import Record, listed
 from gluetune.statistics.calibration import sigmoid
 from gluetune.tasks import TaskSpec
 
@@ -58,7 +58,7 @@ def answers(task: TaskSpec, record: Record) -> str:
         scale = f" from {low:g} to {high:g}" if low is not None and high is not None else ""
         return f"{reads}{cut}, and answers with a number{scale}."
     which = "any of, or none of" if task.multi_label else "one of"
-    return f"{reads}{cut}, and answers with {which}: {', '.join(task.labels)}."
+    return f"{reads}{cut}, and answers with {which}: {listed(task.labels)}."
 
 
 def threshold_rows(task: TaskSpec) -> list[tuple[str, str, str]]:

@@ -14,7 +14,7 @@ from gluetune.predictions import Predictions
 from gluetune.reporting.plots import Plot, histogram, reliability_plot, scatter_plot
 from gluetune.reporting.tables import Table, points
 from gluetune.statistics.calibration import Calibration, calibration, probabilities
-from gluetune.statistics.confusion import class_table, confusion_matrix
+from gluetune.statistics.confusion import class_table, confusion_matrix, confusions, worst_classes
 from gluetune.statistics.difficulty import hardest
 from gluetune.statistics.residuals import residuals
 from gluetune.tasks import HELD_OUT
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 _LENGTHS = 6
 """Groups of examples by length."""
 _HARDEST = 10
+_MOST_CLASSES_IN_A_MATRIX = 12
+_MOST_CLASSES = 50
+"""Rows of the table of classes: of more, the worst."""
+_MOST_PAIRS = 20
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,9 @@ def _errors(task: TaskSpec, found: Predictions) -> tuple[list[Table], list[Plot]
     if task.multi_label:
         return [_class_table(task, found)], []
     measured = calibration(found)
+    few = task.num_labels <= _MOST_CLASSES_IN_A_MATRIX
     tables = [
-        _confusion_table(task, found),
+        _confusion_table(task, found) if few else _pairs_table(task, found),
         _class_table(task, found),
         _calibration_table(measured),
     ]
@@ -105,13 +110,45 @@ def _confusion_table(task: TaskSpec, found: Predictions) -> Table:
     )
 
 
-def _class_table(task: TaskSpec, found: Predictions) -> Table:
+def _pairs_table(task: TaskSpec, found: Predictions) -> Table:
+    """Return the most frequent confusions, where a matrix would be too large to be read."""
+    pairs = confusions(task, found)
     rows = tuple(
-        (one.name, f"{one.support:,}", *map(points, (one.precision, one.recall, one.f1)))
-        for one in class_table(task, found)
+        (one.label, one.predicted, f"{one.count:,}", points(one.share))
+        for one in pairs[:_MOST_PAIRS]
     )
-    head = ("label" if task.multi_label else "class", "examples", "precision", "recall", "F1")
-    return Table("Classes, in points.", head, rows, _all_but_first(head))
+    more = f" {len(pairs) - len(rows):,} more pairs occur." if len(pairs) > len(rows) else ""
+    return Table(
+        f"Confusions: the most frequent pairs.{more}",
+        ("true class", "predicted", "examples", "% of the class"),
+        rows,
+        frozenset({2, 3}),
+    )
+
+
+def _class_table(task: TaskSpec, found: Predictions) -> Table:
+    every = class_table(task, found)
+    chosen = worst_classes(every, _MOST_CLASSES)
+    noun = "label" if task.multi_label else "class"
+    caption = "Classes, in points."
+    if len(chosen) < len(every):
+        caption = (
+            f"Classes, in points: the {len(chosen)} with the lowest F1 of {len(every):,}. "
+            "gluetune evaluate --json has all."
+        )
+    head: tuple[str, ...] = (noun, "examples", "precision", "recall", "F1")
+    rows: list[tuple[str, ...]] = [
+        (one.name, f"{one.support:,}", *map(points, (one.precision, one.recall, one.f1)))
+        for one in chosen
+    ]
+    numeric = _all_but_first(head)
+    if task.num_labels > _MOST_CLASSES_IN_A_MATRIX and not task.multi_label:
+        head = (*head, "most often predicted")
+        rows = [
+            (*row, f"{one.confused_with} ({one.confused:,})" if one.confused_with else "")
+            for row, one in zip(rows, chosen, strict=True)
+        ]
+    return Table(caption, head, tuple(rows), numeric)
 
 
 def _calibration_table(measured: Calibration) -> Table:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gluetune.data.sample_source import SAMPLES
 from gluetune.references import human, published
 from gluetune.reporting.plots import plot_letter
+from gluetune.statistics.word_baseline import word_test
 from gluetune.tasks import HELD_OUT
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gluetune.references import Reference
     from gluetune.runs import Run
     from gluetune.statistics.intervals import Interval
+    from gluetune.tasks import TaskSpec
 
 
 @dataclass(frozen=True)
@@ -53,21 +55,20 @@ def scores_table(run: Run, intervals: Mapping[str, Interval | None]) -> Table:
                 )
             )
     if record.majority_baseline is not None:
-        said = "the most frequent class of train"
+        said = constant_baseline(record.spec)[1]
+        constant = "Mean" if record.spec.is_regression else "Majority"
         rows += [
-            (f"Majority, {title(name)}", points(value), "", said)
+            (f"{constant}, {title(name)}", points(value), "", said)
             for name, value in _named(record.majority_baseline).items()
         ]
     if record.text_baseline is not None:
+        test = word_test(run)
+        what = "TF-IDF and a linear model, of train" + (f". {test.sentence}" if test else "")
         rows += [
-            (
-                f"Bag of words, {title(name)}",
-                points(value),
-                "",
-                "TF-IDF and a linear model, of train",
-            )
+            (f"Bag of words, {title(name)}", points(value), "", what)
             for name, value in _named(record.text_baseline).items()
         ]
+    rows += _error_rows(record)
     rows += [_published_row(one) for one in published_beside(record)]
     return Table(
         "Scores in points, 0 to 100, with 95% intervals over the examples. "
@@ -76,6 +77,33 @@ def scores_table(run: Run, intervals: Mapping[str, Interval | None]) -> Table:
         tuple(rows),
         frozenset({1, 2}),
     )
+
+
+def constant_baseline(task: TaskSpec) -> tuple[str, str]:
+    """Return the name of the baseline that has one prediction for all, and what it predicts."""
+    if task.is_regression:
+        return "mean of train", "the mean of train's labels"
+    return "majority class", "the most frequent label of train"
+
+
+def error_names(task: TaskSpec) -> dict[str, str]:
+    """Return the sides of `Record.mean_absolute_error` as tables name them."""
+    return {"run": "this run", "mean": constant_baseline(task)[0], "words": "bag of words"}
+
+
+def _error_rows(record: Record) -> list[tuple[str, ...]]:
+    """Return the mean absolute errors of a regression, in units of its labels."""
+    errors = record.mean_absolute_error
+    return [
+        (
+            f"{name.capitalize()}, mean absolute error",
+            f"{errors[side]:.3f}",
+            "",
+            "in units of the labels",
+        )
+        for side, name in error_names(record.spec).items()
+        if side in errors
+    ]
 
 
 def _named(score: ScoreRecord) -> dict[str, float | None]:

@@ -21,7 +21,9 @@ from gluetune.reporting.tables import (
     time_table,
 )
 from gluetune.runs import Run, described_data, recipe_of
-from gluetune.statistics.intervals import Interval, score_intervals
+from gluetune.statistics.intervals import Interval
+from gluetune.statistics.kept_intervals import kept_intervals
+from gluetune.statistics.word_baseline import word_test
 from gluetune.tasks import TaskSpec
 
 
@@ -63,7 +65,7 @@ def view(run: Run, number: int) -> RunView:
     record, config = run.record, run.config
     task = run.task
     found = _predictions(run, task)
-    intervals = score_intervals(task, found) if found else {}
+    intervals = kept_intervals(run.folder.intervals, task, found) if found else {}
     curve = _curve(run)
     settings = config.model_dump(mode="json", exclude_none=True)
     versions = record.environment.versions if record.environment else {}
@@ -190,6 +192,9 @@ def _warnings(run: Run) -> tuple[str, ...]:
         told.append("The model gives every validation example the same class.")
     if run.score is not None and _value(record.majority_baseline) > run.score:
         told.append("The score is below that of the majority baseline.")
+    test = word_test(run)
+    if test is not None and test.is_worse:
+        told.append(test.sentence)
     return tuple(told)
 
 

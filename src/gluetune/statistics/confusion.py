@@ -1,7 +1,8 @@
-"""Which classes are taken for which, and how well each is found."""
+"""Which classes are predicted for which, and how well each is found."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,38 +23,60 @@ class ClassRow:
     precision: float | None
     recall: float | None
     f1: float | None
+    confused_with: str | None = None
+    """The class that is most often predicted in its place; None for none, and of several labels."""
+    confused: int = 0
+    """How often."""
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A class that is predicted in the place of another."""
+
+    label: str
+    predicted: str
+    count: int
+    share: float
+    """Of the label's examples."""
 
 
 def confusion_matrix(
     labels: NDArray[Any], predicted: NDArray[Any], classes: int
 ) -> NDArray[np.int64]:
-    """Return how often each class (row) was answered by each class (column)."""
+    """Return how often each class (row) was predicted as each class (column)."""
     import numpy as np
 
     pairs = np.asarray(labels, dtype=np.int64) * classes + np.asarray(predicted, dtype=np.int64)
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def _counts(task: TaskSpec, predictions: Predictions) -> list[tuple[str, int, int, int]]:
-    """Return name, right answers, examples and answers of each class or label."""
-    if task.multi_label:
-        labels, said = predictions.labels.astype(int), predictions.predicted.astype(int)
-        totals = (labels & said).sum(axis=0), labels.sum(axis=0), said.sum(axis=0)
-        return [
-            (name, int(totals[0][number]), int(totals[1][number]), int(totals[2][number]))
-            for number, name in enumerate(task.labels)
-        ]
-    matrix = confusion_matrix(predictions.labels, predictions.predicted, task.num_labels)
-    return [
-        (name, int(matrix[i, i]), int(matrix[i].sum()), int(matrix[:, i].sum()))
-        for i, name in enumerate(task.labels)
-    ]
+def confusions(task: TaskSpec, predictions: Predictions) -> list[Confusion]:
+    """Return the wrong pairs of classes that occur, the most frequent first."""
+    import numpy as np
+
+    wrong = predictions.labels != predictions.predicted
+    labels = predictions.labels[wrong].astype(np.int64)
+    codes = labels * task.num_labels + predictions.predicted[wrong].astype(np.int64)
+    pairs, counts = np.unique(codes, return_counts=True)
+    support = np.bincount(predictions.labels.astype(np.int64), minlength=task.num_labels)
+    found = []
+    for place in np.argsort(-counts, kind="stable"):
+        label, predicted = divmod(int(pairs[place]), task.num_labels)
+        count = int(counts[place])
+        share = count / int(support[label])
+        found.append(Confusion(task.labels[label], task.labels[predicted], count, share))
+    return found
 
 
 def class_table(task: TaskSpec, predictions: Predictions) -> list[ClassRow]:
     """Return a row for each class, or for each label where an example may have several."""
+    most: dict[str, Confusion] = {}
+    if not task.multi_label:
+        for one in confusions(task, predictions):
+            most.setdefault(one.label, one)
     rows = []
     for name, right, support, answered in _counts(task, predictions):
+        confusion = most.get(name)
         rows.append(
             ClassRow(
                 name=name,
@@ -61,6 +84,38 @@ def class_table(task: TaskSpec, predictions: Predictions) -> list[ClassRow]:
                 precision=right / answered if answered else None,
                 recall=right / support if support else None,
                 f1=2 * right / (answered + support) if answered + support else None,
+                confused_with=confusion.predicted if confusion else None,
+                confused=confusion.count if confusion else 0,
             )
         )
     return rows
+
+
+def worst_classes(rows: Sequence[ClassRow], most: int) -> list[ClassRow]:
+    """Return all rows in their order; of more than `most`, those of the lowest F1, the worst first.
+
+    Among equals the rarest come first. Classes that neither labels nor predictions hold come last.
+    """
+    if len(rows) <= most:
+        return list(rows)
+
+    return sorted(rows, key=lambda row: (2.0 if row.f1 is None else row.f1, row.support))[:most]
+
+
+def _counts(task: TaskSpec, predictions: Predictions) -> list[tuple[str, int, int, int]]:
+    """Return name, correct predictions, examples and predictions of each class or label."""
+    import numpy as np
+
+    labels, predicted = predictions.labels.astype(int), predictions.predicted.astype(int)
+    if task.multi_label:
+        totals = (labels & predicted).sum(axis=0), labels.sum(axis=0), predicted.sum(axis=0)
+    else:
+        both = labels[labels == predicted]
+        one, two, three = (
+            np.bincount(side, minlength=task.num_labels) for side in (both, labels, predicted)
+        )
+        totals = one, two, three
+    return [
+        (name, *(int(total[number]) for total in totals))  # type: ignore[misc]  # three of them
+        for number, name in enumerate(task.labels)
+    ]

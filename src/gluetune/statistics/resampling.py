@@ -1,18 +1,20 @@
 """A split's metrics on thousands of bootstrap samples of its examples, without a loop over them.
 
-Classification metrics depend on how often each pair of label and answer occurs, so a sample is one
-multinomial draw of those counts. Correlations are computed from each sample's weights; a sample's
-ranks are running sums of the weights in order of value, ties sharing their mean.
+Classification metrics depend on how often each pair of label and prediction occurs, so a sample is
+one draw of those counts, of the pairs that occur. Correlations are computed from each sample's
+weights. Either costs time linear in the examples, and blocks of bounded memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gluetune.tasks import ONE_CLASS
+from gluetune.statistics.class_counts import ClassCounts, ClassMetric, class_metrics
+from gluetune.statistics.correlations import CORRELATIONS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,13 +24,19 @@ if TYPE_CHECKING:
     from gluetune.tasks import TaskSpec
 
     Floats = NDArray[np.float64]
-    _Metrics = Mapping[str, Callable[[Any, int], Any]]
+    Integers = NDArray[np.int64]
 
-_MOST_CLASSES_IN_A_CUBE = 8
-"""Classes up to which all triples of label and two answers are counted, also those that do not
-occur."""
-_CELLS_AT_ONCE = 4_000_000
-"""Numbers in one block of weights: 32 MB."""
+_NUMBERS_IN_A_BLOCK = 500_000
+"""4 MB of 8-byte numbers: about what a core's cache holds."""
+_FEW_KINDS = 100
+"""Kinds of examples up to which each sample is one multinomial draw."""
+_EXAMPLES_PER_BINOMIAL = 20
+"""Examples that are drawn one by one in the time of one kind of a multinomial draw."""
+_WORTH_A_THREAD = 50_000_000
+"""Drawn examples, about a second's work, from which on parts of the samples go to threads."""
+_MOST_PARTS = 16
+_MOST_SMOOTHING = 2.0
+"""Examples that smoothing adds at most: half an example for each pair of two classes."""
 
 
 @dataclass(frozen=True)
@@ -80,81 +88,188 @@ def _classification(
 ) -> dict[str, Resampled]:
     import numpy as np
 
-    size, count = task.num_labels, len(found.labels)
-    pairs = found.labels.astype(np.int64) * size + found.predicted.astype(np.int64)
-    cells = np.bincount(pairs, minlength=size * size).astype(np.float64)
-    metrics = _metrics_of(task, task.all_metrics)
-    drawn = _on_samples(metrics, random, cells / count, count, draws, size)
+    names, size, count = task.all_metrics, task.num_labels, len(found.labels)
+    metrics = class_metrics(task, names)
+    (labels, predicted), weights = _kinds(size, found.labels, found.predicted)
+    count_classes = _counter(labels, predicted, size)
+
+    def prepare() -> Callable[[Integers], Floats]:
+        return lambda sample: _measured(metrics.values(), count_classes(sample))
+
+    on_all = on_samples(prepare, random, weights, draws, width=3 * size)
+    drawn = dict(zip(names, on_all, strict=True))
     constant = {name for name, values in drawn.items() if smooth and not varies(values)}
     if constant:
-        softer = (cells + 0.5) / (cells + 0.5).sum()  # half an example more of each kind
-        some = {name: metrics[name] for name in metrics if name in constant}
-        drawn |= _on_samples(some, random, softer, count, draws, size)
-    kinds = np.flatnonzero(cells)
-    left_out = _without_one(metrics, cells, kinds, size)
+        samples = _smoothed_samples(random, weights, count_classes, draws, size)
+        smoothed = np.concatenate(
+            [_measured(metrics.values(), sample) for sample in samples], axis=-1
+        )
+        on_smoothed = dict(zip(names, smoothed, strict=True))
+        drawn |= {name: on_smoothed[name] for name in constant}
+    whole = count_classes(weights[None])
+    totals = ClassCounts(whole.labels[0], whole.predicted[0], whole.both[0], whole.classes)
     results: dict[str, Resampled] = {}
     for name, metric in metrics.items():
+        without = metric.leaving_one_out(totals, labels, predicted)
         results[name] = Resampled(
             split=split,
             metric=name,
-            value=float(metric(cells[None], size)[0]),
+            value=float(metric(whole)[0]),
             count=count,
             drawn=drawn[name],
-            left_out=left_out[name],
-            weights=cells[kinds],
+            left_out=np.nan_to_num(without, nan=0.0),
+            weights=weights.astype(np.float64),
             smoothed=name in constant,
         )
     return results
 
 
-def _on_samples(
-    metrics: _Metrics,
-    random: np.random.Generator,
-    shares: Floats,
-    count: int,
-    draws: int,
-    size: int,
-) -> dict[str, Floats]:
-    """Return each metric on `draws` samples of the counts, a block of samples at a time."""
-    import numpy as np
+def _kinds(size: int, *columns: NDArray[Any]) -> tuple[list[Integers], Integers]:
+    """Return the combinations of class ids that occur, column by column, and how often each does.
 
-    parts: dict[str, list[Floats]] = {name: [] for name in metrics}
-    for samples in drawn_counts(random, shares, count, draws, len(shares)):
-        for name, metric in metrics.items():
-            parts[name].append(metric(samples, size))
-    return {name: np.concatenate(found) for name, found in parts.items()}
-
-
-def _without_one(
-    metrics: _Metrics, cells: Floats, kinds: NDArray[np.intp], size: int
-) -> dict[str, Floats]:
-    """Return each metric without one example of each kind, a block of kinds at a time."""
-    import numpy as np
-
-    block = max(1, _CELLS_AT_ONCE // len(cells))
-    parts: dict[str, list[Floats]] = {name: [] for name in metrics}
-    for start in range(0, len(kinds), block):
-        chosen = kinds[start : start + block]
-        tables = np.tile(cells, (len(chosen), 1))
-        tables[np.arange(len(chosen)), chosen] -= 1
-        for name, metric in metrics.items():
-            parts[name].append(np.nan_to_num(metric(tables, size), nan=0.0))
-    return {name: np.concatenate(found) for name, found in parts.items()}
-
-
-def drawn_counts(
-    random: np.random.Generator, shares: Floats, count: int, draws: int, width: int
-) -> Iterator[Floats]:
-    """Give `draws` samples of how often each kind occurs among `count`, shape (samples, kinds).
-
-    They come in blocks, small enough for `width` numbers to be held for each sample.
+    Columns are class ids below `size`, each of shape (examples,).
     """
     import numpy as np
 
-    block = max(1, _CELLS_AT_ONCE // width)
-    for start in range(0, draws, block):
-        rows = min(block, draws - start)
-        yield random.multinomial(count, shares, size=rows).astype(np.float64)
+    codes = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        codes = codes * size + column.astype(np.int64)
+    kinds, counts = np.unique(codes, return_counts=True)
+    found = []
+    for _ in columns:
+        kinds, column = np.divmod(kinds, size)
+        found.append(column)
+    return found[::-1], counts
+
+
+def _counter(labels: Integers, predicted: Integers, size: int) -> Callable[[Integers], ClassCounts]:
+    """Return what turns counts of kinds, shape (samples, kinds), into counts of classes."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    kinds = np.arange(len(labels))
+    same = np.flatnonzero(labels == predicted)
+
+    def matrix(rows: NDArray[Any], classes: Integers) -> Any:
+        ones = np.ones(len(rows))
+        return csr_array((ones, (rows, classes)), shape=(len(kinds), size))
+
+    matrices = matrix(kinds, labels), matrix(kinds, predicted), matrix(same, labels[same])
+    ids = np.arange(size)
+
+    def count(samples: Integers) -> ClassCounts:
+        weights = samples.astype(np.float64)
+        of_labels, of_predicted, of_both = (weights @ one for one in matrices)
+        return ClassCounts(of_labels, of_predicted, of_both, ids)
+
+    return count
+
+
+def _measured(metrics: Iterable[ClassMetric], counts: ClassCounts) -> Floats:
+    """Return each metric of a block of samples, shape (metrics, samples)."""
+    import numpy as np
+
+    return np.stack([metric(counts) for metric in metrics])
+
+
+def _smoothed_samples(
+    random: np.random.Generator,
+    weights: Integers,
+    count_classes: Callable[[Integers], ClassCounts],
+    draws: int,
+    size: int,
+) -> Iterator[ClassCounts]:
+    """Give samples of the examples and of some more, which have every pair of classes alike.
+
+    Those that are added are half an example a pair, and two in all at most: of many classes they
+    would outweigh the examples.
+    """
+    import numpy as np
+
+    count = int(weights.sum())
+    more = min(size**2 / 2, _MOST_SMOOTHING)
+    added = random.binomial(count, more / (count + more), size=draws)
+    start = 0
+    for samples in drawn_counts(random, weights, count - added, width=3 * size):
+        counts = count_classes(samples)
+        sizes = added[start : start + len(samples)]
+        start += len(samples)
+        rows = np.repeat(np.arange(len(samples)), sizes)
+        labels, predicted = random.integers(0, size, size=(2, len(rows)))
+        same = labels == predicted
+        np.add.at(counts.labels, (rows, labels), 1)
+        np.add.at(counts.predicted, (rows, predicted), 1)
+        np.add.at(counts.both, (rows[same], labels[same]), 1)
+        yield counts
+
+
+def on_samples(
+    prepare: Callable[[], Callable[[Integers], Floats]],
+    random: np.random.Generator,
+    weights: Integers,
+    draws: int,
+    *,
+    width: int = 0,
+) -> Floats:
+    """Return what `prepare()` makes of blocks of bootstrap samples; its last axis is over samples.
+
+    Of much work, parts are done in threads, each with a function of its own. Which parts depends on
+    the amount alone: the same seed gives the same samples, whatever the number of cores. Other
+    arguments are those of `drawn_counts`.
+    """
+    import numpy as np
+
+    count = int(weights.sum())
+    numbers = len(weights) if _is_multinomial(weights) else count
+    parts = min(max(1, numbers * draws // _WORTH_A_THREAD), _MOST_PARTS)
+    sizes = np.diff(np.linspace(0, draws, parts + 1).astype(int))
+    generators = [random] if parts == 1 else random.spawn(parts)
+
+    def work(random: np.random.Generator, draws: int) -> Floats:
+        function = prepare()
+        samples = drawn_counts(random, weights, np.full(draws, count), width=width)
+        return np.concatenate([function(sample) for sample in samples], axis=-1)
+
+    with ThreadPoolExecutor(min(parts, os.cpu_count() or 1)) as pool:
+        return np.concatenate(list(pool.map(work, generators, sizes)), axis=-1)
+
+
+def drawn_counts(
+    random: np.random.Generator, weights: Integers, sizes: Integers, *, width: int = 0
+) -> Iterator[Integers]:
+    """Give how often each kind of example occurs in samples, shape (samples, kinds), in blocks.
+
+    `weights` says how many examples there are of each kind, `sizes` how many each sample draws. A
+    block is small enough for `width` numbers to be held for each sample.
+    """
+    import numpy as np
+
+    kinds, count = len(weights), int(weights.sum())
+    block = max(1, _NUMBERS_IN_A_BLOCK // max(kinds, width))
+    is_multinomial = _is_multinomial(weights)
+    kind_of = np.repeat(np.arange(kinds, dtype=np.int64), weights)
+    for start in range(0, len(sizes), block):
+        chosen = sizes[start : start + block]
+        if is_multinomial:
+            yield random.multinomial(chosen, weights / count)
+        else:
+            yield np.stack([_drawn_one_by_one(random, kind_of, kinds, size) for size in chosen])
+
+
+def _is_multinomial(weights: Integers) -> bool:
+    """Return whether a multinomial draw is faster than drawing the examples one by one."""
+    return len(weights) <= max(_FEW_KINDS, int(weights.sum()) / _EXAMPLES_PER_BINOMIAL)
+
+
+def _drawn_one_by_one(
+    random: np.random.Generator, kind_of: Integers, kinds: int, size: int
+) -> Integers:
+    import numpy as np
+
+    drawn = random.integers(0, len(kind_of), size=size)
+    if kinds < len(kind_of):
+        drawn = kind_of[drawn]
+    return np.bincount(drawn, minlength=kinds)
 
 
 def varies(drawn: Floats) -> bool:
@@ -165,100 +280,32 @@ def varies(drawn: Floats) -> bool:
     return bool(len(known) and np.ptp(known) > 1e-9)
 
 
-def accuracy(cells: Floats, size: int) -> Floats:
-    """Return the accuracy of tables of counts, shape (tables, labels * answers)."""
-    import numpy as np
-
-    table = cells.reshape(-1, size, size)
-    result: Floats = np.einsum("tii->t", table) / table.sum(axis=(1, 2))
-    return result
-
-
-def f1(cells: Floats, size: int, positive: int = 1) -> Floats:
-    """Return F1 of one class, by its id; NaN where neither labels nor answers hold it."""
-    import numpy as np
-
-    table = cells.reshape(-1, size, size)
-    both = table[:, positive, positive]
-    there, said = table[:, positive].sum(axis=1), table[:, :, positive].sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        result: Floats = 2 * both / (there + said)
-    return result
-
-
-def matthews(cells: Floats, size: int) -> Floats:
-    """Return Matthews' correlation (Gorodkin 2004 for several classes).
-
-    It is 0 where all answers are one class, as the official scorer has it, and NaN where all labels
-    are.
-    """
-    import numpy as np
-
-    table = cells.reshape(-1, size, size)
-    labels, answers = table.sum(axis=2), table.sum(axis=1)
-    total = table.sum(axis=(1, 2))
-    covariance = np.einsum("tii->t", table) * total - (labels * answers).sum(axis=1)
-    of_labels = total**2 - (labels**2).sum(axis=1)
-    of_answers = total**2 - (answers**2).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result = covariance / np.sqrt(of_labels * of_answers)
-    result[of_answers == 0] = 0.0
-    result[of_labels == 0] = np.nan
-    return result  # type: ignore[no-any-return]  # an array like its parts
-
-
-def f1_macro(cells: Floats, size: int) -> Floats:
-    """Return the mean F1 of the classes that occur in labels or answers."""
-    import numpy as np
-
-    table = cells.reshape(-1, size, size)
-    total = table.sum(axis=2) + table.sum(axis=1)
-    both = np.einsum("tii->ti", table)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        each = np.where(total > 0, 2 * both / total, 0.0)
-        result: Floats = each.sum(axis=1) / (total > 0).sum(axis=1)
-    return result
-
-
-_METRICS: dict[str, Callable[[Any, int], Any]] = {
-    "accuracy": accuracy,
-    "f1": f1,
-    "f1_macro": f1_macro,
-    "matthews_correlation": matthews,
-}
-
-
-def _metrics_of(task: TaskSpec, names: Sequence[str]) -> _Metrics:
-    """Return metrics by name, from tables of counts and the number of classes to values."""
-    of_task = _METRICS | {ONE_CLASS: partial(f1, positive=task.positive_id)}
-    return {name: of_task[name] for name in names}
-
-
 def _correlations(
     task: TaskSpec, found: Predictions, random: np.random.Generator, draws: int, split: str
 ) -> dict[str, Resampled]:
     import numpy as np
 
+    names = task.all_metrics
     values = found.predicted.astype(np.float64), found.labels.astype(np.float64)
     count = len(values[0])
-    makers = {"pearson": _pearson, "spearman": _spearman}
-    drawn: dict[str, list[Floats]] = {name: [] for name in task.all_metrics}
-    for weights in _samples(random, count, draws):
-        for name, blocks in drawn.items():
-            blocks.append(makers[name](*values, weights))
-    whole = np.ones((1, count))
+
+    def prepare() -> Callable[[NDArray[Any]], Floats]:
+        metrics = [CORRELATIONS[name].prepare(*values) for name in names]
+        return lambda weights: np.stack([metric(weights) for metric in metrics])
+
+    drawn = on_samples(prepare, random, np.ones(count, dtype=np.int64), draws)
+    whole = prepare()(np.ones((1, count)))[:, 0]
     results: dict[str, Resampled] = {}
-    for name in task.all_metrics:
-        value = float(makers[name](*values, whole)[0])
-        found_values = np.concatenate(drawn[name])
+    for name, found_values, value in zip(names, drawn, map(float, whole), strict=True):
         smoothed = np.isfinite(value) and not varies(found_values)
+        without = CORRELATIONS[name].leaving_one_out(*values)
         results[name] = Resampled(
             split=split,
             metric=name,
             value=value,
             count=count,
             drawn=_fishers(value, count, random, draws) if smoothed else found_values,
-            left_out=_left_out(makers[name], values, count),
+            left_out=np.nan_to_num(without, nan=0.0),
             weights=np.ones(count),
             smoothed=bool(smoothed),
         )
@@ -276,85 +323,12 @@ def _fishers(value: float, count: int, random: np.random.Generator, draws: int) 
     return result
 
 
-def _samples(random: np.random.Generator, count: int, draws: int) -> Iterator[Floats]:
-    """Give blocks of bootstrap samples as weights, shape (samples, examples)."""
-    import numpy as np
-
-    block = max(1, _CELLS_AT_ONCE // count)
-    for start in range(0, draws, block):
-        rows = min(block, draws - start)
-        chosen = random.integers(0, count, size=(rows, count)) + np.arange(rows)[:, None] * count
-        weights = np.bincount(chosen.ravel(), minlength=rows * count).reshape(rows, count)
-        yield weights.astype(np.float64)
-
-
-def _left_out(maker: Callable[..., Floats], values: tuple[Floats, Floats], count: int) -> Floats:
-    import numpy as np
-
-    block = max(1, _CELLS_AT_ONCE // count)
-    parts = []
-    for start in range(0, count, block):
-        rows = np.arange(start, min(start + block, count))
-        weights = np.ones((len(rows), count))
-        weights[np.arange(len(rows)), rows] = 0.0
-        parts.append(maker(*values, weights))
-    return np.nan_to_num(np.concatenate(parts), nan=0.0)
-
-
-def _pearson(first: Floats, second: Floats, weights: Floats) -> Floats:
-    """Return Pearson's correlation under each row of weights; NaN where a side is constant."""
-    return _correlation(first - first.mean(), second - second.mean(), weights)
-
-
-def _spearman(first: Floats, second: Floats, weights: Floats) -> Floats:
-    """Return Spearman's correlation under each row of weights."""
-    return _correlation(_ranks(first, weights), _ranks(second, weights), weights)
-
-
-def _ranks(values: Floats, weights: Floats) -> Floats:
-    """Return the ranks of each row's sample, ties sharing their mean; shape as `weights`."""
-    import numpy as np
-
-    _, kind = np.unique(values, return_inverse=True)
-    kinds = int(kind.max()) + 1
-    rows = len(weights)
-    places = (np.arange(rows)[:, None] * kinds + kind).ravel()
-    per_kind = np.bincount(places, weights=weights.ravel(), minlength=rows * kinds)
-    per_kind = per_kind.reshape(rows, kinds)
-    middle = per_kind.cumsum(axis=1) - per_kind / 2
-    ranks: Floats = middle[:, kind] - weights.sum(axis=1, keepdims=True) / 2
-    return ranks
-
-
-def _correlation(first: Floats, second: Floats, weights: Floats) -> Floats:
-    """Return the weighted correlation of each row; sides have shape (examples,) or the weights'."""
-    import numpy as np
-
-    total = weights.sum(axis=1)
-
-    def mean(values: Floats) -> Floats:
-        sums = np.einsum("se,se->s", weights, np.broadcast_to(values, weights.shape))
-        result: Floats = sums / total
-        return result
-
-    means = mean(first), mean(second)
-    covariance = mean(first * second) - means[0] * means[1]
-    variances = [
-        mean(side * side) - middle**2 for side, middle in zip((first, second), means, strict=True)
-    ]
-    scale = np.sqrt(np.maximum(variances[0], 0) * np.maximum(variances[1], 0))
-    tiny = 1e-12 * max(1.0, float(np.abs(first).max() * np.abs(second).max()))
-    result = np.full(len(weights), np.nan)
-    np.divide(covariance, scale, out=result, where=scale > tiny)
-    return result
-
-
 def resample_pair(
     task: TaskSpec, first: Predictions, second: Predictions, *, draws: int, seed: int
 ) -> tuple[float, Floats]:
     """Return the second model's score less the first's on one split, and on `draws` samples of it.
 
-    The score is the mean of the task's metrics. Both models answer the same sampled examples.
+    The score is the mean of the task's metrics. Both models are scored on the same examples.
     """
     import numpy as np
 
@@ -365,55 +339,28 @@ def resample_pair(
         from gluetune.statistics.set_resampling import resample_pair_of_sets
 
         return resample_pair_of_sets(task, first, second, random, draws)
-    size = task.num_labels
-    metrics = _metrics_of(task, task.metrics).values()
-    if size > _MOST_CLASSES_IN_A_CUBE:
-        return _pair_of_kinds(task, first, second, random, draws)
-    labels = first.labels.astype(np.int64)
-    codes = (labels * size + first.predicted.astype(np.int64)) * size + second.predicted
-    cells = np.bincount(codes.astype(np.int64), minlength=size**3).astype(np.float64)
-    samples = random.multinomial(len(labels), cells / len(labels), size=draws).astype(np.float64)
-
-    def difference(tables: Floats) -> Floats:
-        cube = tables.reshape(-1, size, size, size)
-        sides = cube.sum(axis=3).reshape(-1, size**2), cube.sum(axis=2).reshape(-1, size**2)
-        scores = [np.mean([metric(side, size) for metric in metrics], axis=0) for side in sides]
-        result: Floats = scores[1] - scores[0]
-        return result
-
-    return float(difference(cells[None])[0]), difference(samples)
+    return _pair_of_classifications(task, first, second, random, draws)
 
 
-def _pair_of_kinds(
+def _pair_of_classifications(
     task: TaskSpec,
     first: Predictions,
     second: Predictions,
     random: np.random.Generator,
     draws: int,
 ) -> tuple[float, Floats]:
-    """The same for many classes: only the triples of label and answers that occur are counted."""
-    import numpy as np
 
     size = task.num_labels
-    metrics = _metrics_of(task, task.metrics).values()
-    labels = first.labels.astype(np.int64)
-    sides = [labels * size + side.predicted.astype(np.int64) for side in (first, second)]
-    kinds, counts = np.unique(np.stack(sides), axis=1, return_counts=True)
+    (labels, *predicted), weights = _kinds(size, first.labels, first.predicted, second.predicted)
+    counters = [_counter(labels, side, size) for side in predicted]
+    metrics = class_metrics(task, task.metrics).values()
 
-    def difference(weights: Floats) -> Floats:
-        scores = []
-        for cells in kinds:
-            tables = np.zeros((len(weights), size**2))
-            np.add.at(tables.T, cells, weights.T)
-            scores.append(np.mean([metric(tables, size) for metric in metrics], axis=0))
-        result: Floats = scores[1] - scores[0]
-        return result
+    def difference(samples: Integers) -> Floats:
+        counts = [counter(samples) for counter in counters]
+        return _difference([[metric(side) for metric in metrics] for side in counts])
 
-    drawn = [
-        difference(weights)
-        for weights in drawn_counts(random, counts / len(labels), len(labels), draws, size**2)
-    ]
-    return float(difference(counts[None].astype(np.float64))[0]), np.concatenate(drawn)
+    drawn = on_samples(lambda: difference, random, weights, draws, width=6 * size)
+    return float(difference(weights[None])[0]), drawn
 
 
 def _pair_of_correlations(
@@ -425,22 +372,22 @@ def _pair_of_correlations(
 ) -> tuple[float, Floats]:
     import numpy as np
 
-    makers = {"pearson": _pearson, "spearman": _spearman}
     labels = first.labels.astype(np.float64)
+    predicted = [side.predicted.astype(np.float64) for side in (first, second)]
 
-    def difference(weights: Floats) -> Floats:
-        scores = [
-            np.mean(
-                [
-                    makers[name](side.predicted.astype(np.float64), labels, weights)
-                    for name in task.metrics
-                ],
-                axis=0,
-            )
-            for side in (first, second)
-        ]
-        result: Floats = scores[1] - scores[0]
-        return result
+    def prepare() -> Callable[[NDArray[Any]], Floats]:
+        metrics = [CORRELATIONS[name] for name in task.metrics]
+        sides = [[metric.prepare(side, labels) for metric in metrics] for side in predicted]
+        return lambda weights: _difference([[one(weights) for one in side] for side in sides])
 
-    drawn = [difference(weights) for weights in _samples(random, len(labels), draws)]
-    return float(difference(np.ones((1, len(labels))))[0]), np.concatenate(drawn)
+    drawn = on_samples(prepare, random, np.ones(len(labels), dtype=np.int64), draws)
+    return float(prepare()(np.ones((1, len(labels))))[0]), drawn
+
+
+def _difference(sides: Sequence[Sequence[Floats]]) -> Floats:
+    """Return the second side's mean metric less the first's, sample by sample."""
+    import numpy as np
+
+    first, second = (np.mean(metrics, axis=0) for metrics in sides)
+    result: Floats = second - first
+    return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,16 @@ class Residuals:
     """Standard deviation around the bias."""
     largest: float
     """Of the absolute values."""
+
+
+def mean_absolute_error(predictions: Iterable[Predictions]) -> float:
+    """Return the mean absolute error over all examples of some splits."""
+    import numpy as np
+
+    errors = [
+        np.asarray(one.predicted, dtype=np.float64) - np.asarray(one.labels) for one in predictions
+    ]
+    return float(np.abs(np.concatenate(errors)).mean())
 
 
 def residuals(predictions: Predictions) -> Residuals:

@@ -1,16 +1,16 @@
 """Bootstrap samples of examples that may have several labels.
 
 Metrics of sets depend on sums over the examples, so examples that are alike (the same labels, the
-same answers) are one kind, a sample is one multinomial draw of how often each kind occurs, and its
-sums are one product of matrices.
+same predictions) are one kind, a sample is one draw of how often each kind occurs, and its sums are
+one product of matrices: a sparse one, since most examples have few of the labels.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gluetune.label_sets import SET_METRICS, set_counts
-from gluetune.statistics.resampling import Resampled, drawn_counts, varies
+from gluetune.statistics.resampling import Resampled, on_samples, varies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from gluetune.tasks import TaskSpec
 
     Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+
+_ROWS_AT_ONCE = 1_000
+"""Rows of counts that are held as dense numbers."""
 
 
 def resample_sets(
@@ -28,28 +32,41 @@ def resample_sets(
     """Return each metric on `draws` samples of the examples of a split."""
     import numpy as np
 
-    kinds, weights = _kinds(set_counts(found.predicted, found.labels))
-    count = len(found.labels)
-    total = (weights @ kinds)[None]
-    samples = drawn_counts(random, weights / count, count, draws, len(weights))
-    drawn = [sample @ kinds for sample in samples]
-    without = total - kinds
-    one_less = np.full(len(kinds), count - 1)
+    (kinds,), weights = _kinds(found)
+    count, width = len(found.labels), kinds.shape[1]
+    total = weights[None] @ kinds
+    names = task.all_metrics
+
+    def measure(sample: Integers) -> Floats:
+        sums, sizes = sample @ kinds, np.full(len(sample), count)
+        return np.stack([SET_METRICS[name](sums, sizes) for name in names])
+
+    drawn = on_samples(lambda: measure, random, weights, draws, width=width)
     results: dict[str, Resampled] = {}
-    for name in task.all_metrics:
-        metric = SET_METRICS[name]
-        values = np.concatenate([metric(part, np.full(len(part), count)) for part in drawn])
+    for name, values in zip(names, drawn, strict=True):
         results[name] = Resampled(
             split=split,
             metric=name,
-            value=float(metric(total, np.array([count]))[0]),
+            value=float(SET_METRICS[name](total, np.array([count]))[0]),
             count=count,
             drawn=values,
-            left_out=np.nan_to_num(metric(without, one_less), nan=0.0),
-            weights=weights,
+            left_out=_without_one(name, kinds, total, count),
+            weights=weights.astype(np.float64),
             smoothed=not varies(values),
         )
     return results
+
+
+def _without_one(name: str, kinds: Any, total: Floats, count: int) -> Floats:
+    """Return the metric without one example of each kind, a block of kinds at a time."""
+    import numpy as np
+
+    parts = []
+    for start in range(0, kinds.shape[0], _ROWS_AT_ONCE):
+        without = total - kinds[start : start + _ROWS_AT_ONCE].toarray()
+        parts.append(SET_METRICS[name](without, np.full(len(without), count - 1)))
+    result: Floats = np.nan_to_num(np.concatenate(parts), nan=0.0)
+    return result
 
 
 def resample_pair_of_sets(
@@ -62,27 +79,38 @@ def resample_pair_of_sets(
     """Return the second model's score less the first's, on the examples and on samples of them."""
     import numpy as np
 
-    both = [set_counts(side.predicted, side.labels) for side in (first, second)]
-    width, count = both[0].shape[1], len(first.labels)
-    kinds, weights = _kinds(np.concatenate(both, axis=1))
+    sides, weights = _kinds(first, second)
+    count, width = len(first.labels), 2 * sides[0].shape[1]
 
-    def difference(sums: Floats) -> Floats:
-        sizes = np.full(len(sums), count)
+    def difference(sample: Integers) -> Floats:
+        sizes = np.full(len(sample), count)
         scores = [
-            np.mean([SET_METRICS[name](side, sizes) for name in task.metrics], axis=0)
-            for side in (sums[:, :width], sums[:, width:])
+            np.mean([SET_METRICS[name](sample @ kinds, sizes) for name in task.metrics], axis=0)
+            for kinds in sides
         ]
         result: Floats = scores[1] - scores[0]
         return result
 
-    samples = drawn_counts(random, weights / count, count, draws, len(weights))
-    parts = [difference(sample @ kinds) for sample in samples]
-    return float(difference((weights @ kinds)[None])[0]), np.concatenate(parts)
+    drawn = on_samples(lambda: difference, random, weights, draws, width=width)
+    return float(difference(weights[None])[0]), drawn
 
 
-def _kinds(rows: Floats) -> tuple[Floats, Floats]:
-    """Return the different rows, and how often each occurs."""
+def _kinds(*sides: Predictions) -> tuple[list[Any], Integers]:
+    """Return each side's counts of the different kinds of examples, and how often each occurs.
+
+    An example's kind is its labels with the predictions of all sides. Counts are `set_counts`, as
+    sparse matrices.
+    """
     import numpy as np
+    from scipy.sparse import csr_array, vstack
 
-    kinds, counts = np.unique(rows, axis=0, return_counts=True)
-    return kinds, counts.astype(np.float64)
+    given = [sides[0].labels, *(side.predicted for side in sides)]
+    bits = np.concatenate([np.packbits(one.astype(bool), axis=1) for one in given], axis=1)
+    _, rows, counts = np.unique(bits, axis=0, return_index=True, return_counts=True)
+    starts = range(0, len(rows), _ROWS_AT_ONCE)
+    blocks = [rows[start : start + _ROWS_AT_ONCE] for start in starts]
+    matrices = [
+        vstack([csr_array(set_counts(side.predicted[b], side.labels[b])) for b in blocks])
+        for side in sides
+    ]
+    return [csr_array(one) for one in matrices], counts

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 import numpy as np
 
 from gluetune.command_lines import command_line
 from gluetune.data.tables import label_array
 from gluetune.errors import RunError
-from gluetune.evaluation.scoring import score_record
+from gluetune.evaluation.scoring import score_predictions, score_record
 from gluetune.metrics import majority_baseline
+from gluetune.predictions import Predictions, keep_predictions
 from gluetune.records import (
     BestRecord,
     EpochRecord,
     Record,
-    ScoreRecord,
     Status,
     TimingRecord,
     now,
 )
 from gluetune.runs import RunFolder
+from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.training.environment import describe
+from gluetune.training.kept_baselines import kept_baseline
 from gluetune.training.preflight import Prepared
-from gluetune.training.text_baseline import text_baseline
+from gluetune.training.text_baseline import predict_by_words
 
 
 def new_record(prepared: Prepared, folder: RunFolder) -> Record:
@@ -32,6 +37,7 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
         label_array(prepared.train_table, task),
         {split: found.labels for split, found in prepared.validation.items()},
     )
+    words = _words(prepared, folder)
     return Record(
         task=task.name,
         own_task=task if prepared.config.is_own else None,
@@ -43,22 +49,46 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
         data=prepared.data,
         environment=describe(prepared.precision, prepared.device, prepared.config.processes),
         majority_baseline=score_record(baseline),
-        text_baseline=_text_baseline(prepared),
+        text_baseline=score_predictions(task, words) if words else None,
+        mean_absolute_error=_mean_absolute_errors(prepared, words),
     )
 
 
-def _text_baseline(prepared: Prepared) -> ScoreRecord | None:
-    """Return what a bag of words scores on text of the user's own; of GLUE that is known."""
+def _words(prepared: Prepared, folder: RunFolder) -> dict[str, Predictions]:
+    """Return what a bag of words predicts of text of the user's own; of GLUE that is known.
+
+    Its predictions are kept in the run's folder, for paired tests.
+    """
     if not prepared.config.is_own:
-        return None
-    return score_record(
-        text_baseline(
-            prepared.task,
-            prepared.train_table,
-            prepared.validation_tables,
-            balanced=prepared.config.class_weights == "balanced",
-        )
+        return {}
+    task, splits = prepared.task, prepared.validation
+    balanced = prepared.config.class_weights == "balanced"
+    prints = {name: prepared.data.fingerprints[name] for name in ("train", *splits)}
+    fit = partial(
+        predict_by_words, task, prepared.train_table, prepared.validation_tables, balanced=balanced
     )
+    found = {
+        split: Predictions(
+            splits[split].index,
+            splits[split].labels,
+            predicted,
+            np.zeros((len(predicted), 0), dtype=np.float32),
+        )
+        for split, predicted in kept_baseline(task, prints, balanced, fit).items()
+    }
+    for split, one in found.items():
+        keep_predictions(folder.baseline / f"{split}.parquet", one, prints[split])
+    return found
+
+
+def _mean_absolute_errors(prepared: Prepared, words: Mapping[str, Predictions]) -> dict[str, float]:
+    """Return those of a regression's baselines."""
+    if not prepared.task.is_regression:
+        return {}
+    mean = label_array(prepared.train_table, prepared.task).mean(dtype=np.float64)
+    labels = np.concatenate([one.labels for one in prepared.validation.values()])
+    errors = {"mean": float(np.abs(labels - mean).mean())}
+    return errors | ({"words": mean_absolute_error(words.values())} if words else {})
 
 
 def check_same(record: Record, prepared: Prepared, folder: RunFolder) -> None:

@@ -39,6 +39,7 @@ from gluetune.records import (
 from gluetune.reporting.pages import report
 from gluetune.runs import Run, RunFolder
 from gluetune.settings_files import read_settings
+from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore
 from gluetune.training.flow import Flow
@@ -235,6 +236,9 @@ class Job:
             print_ = self.prepared.data.fingerprints[split]
             keep_predictions(self.folder.predictions_on(split), predictions, print_)
         self._keep_thresholds(evaluation)
+        if self.prepared.task.is_regression:
+            error = mean_absolute_error(evaluation.predictions.values())
+            self.record.mean_absolute_error = {**self.record.mean_absolute_error, "run": error}
         self.record.final_weights_sha256 = weights_digest(checkpoint)
         self.record.best_weights_sha256 = weights_digest(self.folder.model)
         self.record.status = Status.FINISHED

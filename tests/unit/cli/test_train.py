@@ -8,11 +8,14 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from tests.support.answers import classified
 from tests.unit.test_docs import parse
 
 from gluetune.cli.train import render_run
 from gluetune.config_checks import make_config
+from gluetune.predictions import keep_predictions
 from gluetune.records import (
     BestRecord,
     DataRecord,
@@ -24,7 +27,8 @@ from gluetune.records import (
     TimingRecord,
     now,
 )
-from gluetune.runs import Run
+from gluetune.runs import Run, RunFolder
+from gluetune.tasks import TaskSpec
 from gluetune.terminal import Console
 
 TWO_SPLITS = ("validation_matched", "validation_mismatched")
@@ -132,6 +136,59 @@ def test_a_run_that_words_alone_beat_is_named(tmp_path: Path) -> None:
     assert "scores less than the bag of words" in told
     assert "--learning-rate" in " ".join(told.split())
     assert "scores less" not in _shown(tmp_path, epoch, text_baseline=epoch.validation)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words_wrong", "said", "unsaid"),
+    [
+        (1, 0, "No difference from the bag of words is shown", "scores less"),
+        (0, 0, "No difference from the bag of words is shown", "scores less"),
+        (20, 2, "This run scores less than the bag of words (McNemar's exact test", "is shown"),
+        (2, 20, "", "bag of words ("),
+    ],
+    ids=["36 of 37", "the same", "shown to be worse", "shown to be better"],
+)
+def test_words_are_better_only_where_a_paired_test_shows_it(
+    tmp_path: Path, wrong: int, words_wrong: int, said: str, unsaid: str
+) -> None:
+    labels, folder = np.arange(37) % 2, RunFolder(tmp_path)
+    for path, errors in (
+        (folder.predictions_on("validation"), wrong),
+        (folder.baseline / "validation.parquet", words_wrong),
+    ):
+        turned = np.where(np.arange(37) < errors, 1 - labels, labels)
+        keep_predictions(path, classified(labels, turned), "print")
+    shown = _shown(
+        tmp_path,
+        _epoch(1, _score(accuracy=1 - wrong / 37)),
+        own_task=TaskSpec(
+            name="own",
+            title="",
+            text_columns=("text",),
+            labels=("a", "b"),
+            metrics=("accuracy",),
+            rows={},
+        ),
+        majority_baseline=_score(accuracy=0.1),
+        text_baseline=_score(accuracy=1 - words_wrong / 37),
+    )
+    told = " ".join(shown.split())
+    assert said in told
+    assert unsaid not in told
+
+
+def test_a_regression_is_compared_with_the_mean_by_its_errors(tmp_path: Path) -> None:
+    shown = _shown(
+        tmp_path,
+        _epoch(1, _score(pearson=0.8, spearman=0.7)),
+        width=80,
+        task="stsb",
+        majority_baseline=_score(pearson=None, spearman=None),
+        mean_absolute_error={"run": 0.5123, "mean": 1.25},
+    )
+    lines = shown.splitlines()
+    assert any("this run" in line and "0.5123" in line for line in lines)
+    assert any("mean of train" in line and "1.2500" in line for line in lines)
 
 
 def test_an_undefined_metric_is_called_so(tmp_path: Path) -> None:

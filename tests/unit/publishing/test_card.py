@@ -217,3 +217,19 @@ def test_base_names() -> None:
 
 def test_the_record_of_the_run_was_left_alone(run: Run) -> None:
     assert read_record(run.folder.record) == run.record
+
+
+def test_the_bag_of_words_and_a_regressions_errors_stand_in_the_card(
+    changed: Callable[..., Run], run: Run
+) -> None:
+    majority = run.record.majority_baseline
+    assert majority is not None
+    assert "bag of words" not in card_of(run)
+    with_words = changed(text_baseline=majority, mean_absolute_error={"run": 0.25, "mean": 1.5})
+    lines = card_of(with_words).splitlines()
+    head = next(number for number, line in enumerate(lines) if line.startswith("| metric"))
+    table = lines[head : head + 6]
+    assert table[0].endswith("| most frequent class of train | bag of words |")
+    assert {line.count("|") for line in table} == {6}
+    assert table[-1] == "| mean absolute error | 0.2500 | not known | 1.5000 | not known |"
+    assert "TF-IDF with a linear model" in "\n".join(lines)

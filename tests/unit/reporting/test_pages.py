@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.answers import random_classified
 from tests.support.html_pages import HOSTILE, Page
 from tests.support.run_folders import write_run
 
 from gluetune.errors import ConfigurationError, RunError
 from gluetune.predictions import Predictions
 from gluetune.records import Status, read_record
-from gluetune.reporting.answers import _length_table
+from gluetune.reporting.answers import _length_table, answers_view
 from gluetune.reporting.pages import report
 from gluetune.reporting.plots import line_plot, plot_letter
 from gluetune.runs import Run
@@ -151,3 +152,29 @@ def test_lengths_of_one_number_are_one_number() -> None:
     )
     table = _length_table(task, found, np.repeat([5, 6, 7, 8], 10))
     assert [row[0] for row in table.rows] == ["5", "6", "7 to 8"]
+
+
+@pytest.mark.parametrize("size", [13, 500])
+def test_of_many_classes_the_page_has_the_worst_and_the_confused(tmp_path: Path, size: int) -> None:
+    """A matrix of 500 classes was nine megabytes."""
+    labels = np.arange(3 * size) % size
+    answers = np.where(np.arange(3 * size) % 7 == 0, (labels + 1) % size, labels)
+    names = tuple(f"kind {number} of many" for number in range(size))
+    task = replace(get_task("rte"), labels=names, metrics=("accuracy",))
+    logits = np.zeros((len(labels), size), dtype=np.float32)
+    found = Predictions(np.arange(len(labels)), labels, answers, logits)
+    run = Run(write_run(tmp_path / "run"))
+    confused, classes, *_ = answers_view(run, task, "validation", found).tables
+    assert 0 < len(confused.rows) <= 20
+    assert ("kind 0 of many", "kind 1 of many", "1") in [row[:3] for row in confused.rows]
+    assert len(classes.rows) == min(size, 50)
+    assert classes.head[-1] == "most often predicted"
+    assert ("lowest F1 of 500" in classes.caption) == (size == 500)
+
+
+def test_few_classes_keep_their_matrix(tmp_path: Path) -> None:
+    run = Run(write_run(tmp_path / "run"))
+    found = random_classified(200)
+    matrix, classes, *_ = answers_view(run, run.task, "validation", found).tables
+    assert len(matrix.rows) == len(classes.rows) == 2
+    assert matrix.head == ("true class", "answered unacceptable", "answered acceptable")

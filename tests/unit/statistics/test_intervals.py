@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,16 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import f1_score, matthews_corrcoef
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from tests.support.answers import classified, random_classified, random_estimated
 
 from gluetune.errors import ConfigurationError
 from gluetune.metrics import score_task
 from gluetune.predictions import Predictions
 from gluetune.statistics import resampling
+from gluetune.statistics.correlations import CORRELATIONS
 from gluetune.statistics.intervals import score_intervals, wilson
 from gluetune.statistics.paired import paired_difference
-from gluetune.tasks import TaskSpec, get_task
+from gluetune.tasks import MetricName, TaskSpec, get_task
 
 
 @settings(max_examples=40, deadline=None)
@@ -196,17 +200,29 @@ def test_senseless_requests_are_refused(asked: dict[str, Any]) -> None:
         score_intervals(get_task("cola"), {"validation": random_classified(100)}, **asked)
 
 
+_ROWS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=2, max_size=30)
+_SCIKIT_LEARNS: dict[MetricName, Any] = {
+    "accuracy": accuracy_score,
+    "f1_macro": lambda labels, answers: f1_score(labels, answers, average="macro"),
+    "matthews_correlation": matthews_corrcoef,
+}
+
+
 @settings(max_examples=40, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=2, max_size=30).filter(
-        lambda rows: len({label for label, _ in rows}) > 1
-    )
-)
+@given(_ROWS.filter(lambda rows: len({label for label, _ in rows[1:]}) > 1))
 def test_metrics_of_counts_are_scikit_learns(rows: list[tuple[int, int]]) -> None:
+    """Of all examples, and without each of them."""
     labels, answers = (np.array(side) for side in zip(*rows, strict=True))
-    cells = np.bincount(labels * 3 + answers, minlength=9).astype(float)[None]
-    assert resampling.accuracy(cells, 3)[0] == pytest.approx((labels == answers).mean())
-    assert resampling.matthews(cells, 3)[0] == pytest.approx(matthews_corrcoef(labels, answers))
+    spec = replace(get_task("mnli"), metrics=tuple(_SCIKIT_LEARNS), labels=("a", "b", "c"))
+    found = resampling.resample(spec, classified(labels, answers, classes=3), draws=100, seed=0)
+    kinds = sorted(set(zip(labels, answers, strict=True)))
+    for name, metric in _SCIKIT_LEARNS.items():
+        assert found[name].value == pytest.approx(metric(labels, answers))
+        for kind, left in zip(kinds, found[name].left_out, strict=True):
+            row = rows.index((int(kind[0]), int(kind[1])))
+            rest = np.delete(labels, row), np.delete(answers, row)
+            if len(set(rest[0])) > 1:
+                assert left == pytest.approx(metric(*rest)), name
 
 
 @settings(max_examples=30, deadline=None)
@@ -218,12 +234,10 @@ def test_correlations_under_weights_are_those_of_the_repeated_rows(count: int, s
     rows = np.repeat(np.arange(count), weights.astype(int))
     if len(set(first[rows])) < 2 or len(set(second[rows])) < 2:
         return
-    for ours, theirs in (
-        (resampling._pearson, stats.pearsonr),
-        (resampling._spearman, stats.spearmanr),
-    ):
+    for name, theirs in _SCIPYS.items():
         expected = theirs(first[rows], second[rows]).statistic
-        assert ours(first, second, weights[None])[0] == pytest.approx(expected, abs=1e-9)
+        ours = CORRELATIONS[name].prepare(first, second)
+        assert ours(weights[None])[0] == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("positive", ["common", "rare"])
@@ -252,3 +266,81 @@ def test_intervals_and_differences_are_of_the_positive_class(positive: str) -> N
         assert interval.high - interval.low < 0.4
     difference = paired_difference(task, {"v": sides[0]}, {"v": sides[1]}, draws=500)
     assert difference.value == pytest.approx(values[1] - values[0])
+
+
+_SCIPYS = {"pearson": stats.pearsonr, "spearman": stats.spearmanr}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(4, 40), st.integers(0, 999), st.booleans())
+def test_correlations_without_one_example_are_those_of_the_others(
+    count: int, seed: int, ties: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    first, second = np.round(random.uniform(0, 3, count)), random.standard_normal(count)
+    second = np.round(second) if ties else second
+    for name, theirs in _SCIPYS.items():
+        ours = CORRELATIONS[name].leaving_one_out(first, second)
+        for row in range(count):
+            rest = np.delete(first, row), np.delete(second, row)
+            if len(set(rest[0])) > 1 and len(set(rest[1])) > 1:
+                assert ours[row] == pytest.approx(theirs(*rest).statistic, abs=1e-9), name
+
+
+def test_samples_drawn_one_by_one_are_the_multinomials() -> None:
+    """Of many kinds of examples, which are drawn so, as of few."""
+    random = np.random.default_rng(0)
+    weights = random.integers(1, 5, 300)
+    count = int(weights.sum())
+    (samples,) = resampling.drawn_counts(random, weights, np.full(1000, count))
+    assert (samples.sum(axis=1) == count).all()
+    shares = weights / count
+    np.testing.assert_allclose(samples.mean(axis=0), weights, atol=0.5)
+    np.testing.assert_allclose(
+        samples.var(axis=0).mean(), (count * shares * (1 - shares)).mean(), rtol=0.02
+    )
+
+
+def _many_classes(classes: int, count: int, *, right: float) -> tuple[TaskSpec, Predictions]:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, classes, count)
+    answers = np.where(random.random(count) < right, labels, random.integers(0, classes, count))
+    names = tuple(f"class {number}" for number in range(classes))
+    spec = replace(get_task("rte"), labels=names, metrics=("f1_macro",), beside=("accuracy",))
+    return spec, Predictions(np.arange(count), labels, answers, np.zeros((count, 1), np.float32))
+
+
+@pytest.mark.parametrize("right", [0.8, 1.0], ids=["some wrong", "all right"])
+def test_many_classes_need_no_table_of_pairs(right: float) -> None:
+    """Their 16 million pairs would be 128 MB for each sample."""
+    spec, found = _many_classes(4000, 6000, right=right)
+    other = replace(found, predicted=found.predicted[::-1].copy())
+    tracemalloc.start()
+    try:
+        interval = score_intervals(spec, {"validation": found}, draws=200)["f1_macro"]
+        difference = paired_difference(spec, {"v": found}, {"v": other}, draws=200)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert interval is not None
+    assert interval.low < interval.high
+    assert difference.value < 0
+    assert most < 100e6
+
+
+def test_all_right_of_many_classes_is_near_certain() -> None:
+    """What smoothing adds does not outweigh the examples."""
+    spec, found = _many_classes(100, 1000, right=1.0)
+    interval = score_intervals(spec, {"validation": found})["f1_macro"]
+    assert interval is not None
+    assert 0.98 < interval.low < interval.high == 1.0
+
+
+def test_samples_that_are_drawn_in_threads_are_the_same_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resampling, "_WORTH_A_THREAD", 50_000)
+    found = {"validation": random_estimated(300)}
+    first, again = (score_intervals(get_task("stsb"), found, draws=1000) for _ in range(2))
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert first == again == score_intervals(get_task("stsb"), found, draws=1000)

@@ -1,0 +1,247 @@
+"""Pearson's and Spearman's correlation of weighted examples, in time linear in the examples.
+
+A bootstrap sample is a row of weights: how often each example was drawn. What does not depend on
+the weights (products, the order of the values) is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+    OfWeights = Callable[[NDArray[Any]], Floats]
+    """Of weights, shape (samples, examples), the correlation of each sample; NaN where a side is
+    constant."""
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A correlation of two sides, each of shape (examples,)."""
+
+    prepare: Callable[[Floats, Floats], OfWeights]
+    """Return the function of the weights. It keeps arrays to work in: one thread may call it."""
+    leaving_one_out: Callable[[Floats, Floats], Floats]
+    """Return the correlation without each of the examples."""
+
+
+def _pearson(first: Floats, second: Floats) -> OfWeights:
+    import numpy as np
+
+    columns = _products(first, second)
+    sample = np.empty(len(first))
+
+    def correlation(weights: NDArray[Any]) -> Floats:
+        sums = np.empty((len(weights), len(columns)))
+        for number, row in enumerate(weights):
+            np.copyto(sample, row)
+            sums[number] = columns @ sample
+        return _pearson_of_sums(sums, weights.sum(axis=1), columns)
+
+    return correlation
+
+
+def _pearson_without_one(first: Floats, second: Floats) -> Floats:
+    columns = _products(first, second)
+    sums = columns.sum(axis=1) - columns.T
+    return _pearson_of_sums(sums, len(first) - 1, columns)
+
+
+def _products(first: Floats, second: Floats) -> Floats:
+    """Return what sums are needed of: both sides, about their means, and their products."""
+    import numpy as np
+
+    first, second = first - first.mean(), second - second.mean()
+    return np.stack([first, second, first * first, second * second, first * second])
+
+
+def _pearson_of_sums(sums: Floats, totals: Any, columns: Floats) -> Floats:
+    import numpy as np
+
+    means = sums / np.reshape(totals, (-1, 1))
+    covariance = means[:, 4] - means[:, 0] * means[:, 1]
+    variances = [np.maximum(means[:, 2 + side] - means[:, side] ** 2, 0) for side in (0, 1)]
+    scale = np.sqrt(variances[0] * variances[1])
+    largest = float(np.abs(columns[0]).max() * np.abs(columns[1]).max())
+    return _quotient(covariance, scale, above=1e-12 * max(1.0, largest))
+
+
+def _quotient(covariance: Floats, scale: Floats, *, above: float) -> Floats:
+    """Return their quotient; NaN where the scale is no more than rounding leaves."""
+    import numpy as np
+
+    result = np.full(len(covariance), np.nan)
+    np.divide(covariance, scale, out=result, where=scale > above)
+    return result
+
+
+class _Order:
+    """The order of one side's values, by which a sample's ranks are running sums of weights.
+
+    Its arrays are written again for each sample: new ones would cost more than the sums.
+    """
+
+    def __init__(self, values: Floats) -> None:
+        import numpy as np
+
+        self._rows = np.argsort(values, kind="stable")
+        is_new = np.concatenate([[True], np.diff(values[self._rows]) != 0])
+        self._starts = np.flatnonzero(is_new)
+        self.kind = np.empty(len(values), dtype=np.int64)
+        """For each example, the number of its value among the different ones, in order."""
+        self.kind[self._rows] = np.cumsum(is_new) - 1
+        self._weights = np.empty(len(values), dtype=np.int64)
+        self._counts = np.empty(len(self._starts), dtype=np.int64)
+        self._sums = np.empty(len(self._starts), dtype=np.int64)
+        self._ranks = np.empty(len(self._starts))
+        self._products = np.empty(len(self._starts))
+        self.ranks = np.empty(len(values))
+        """For each example, its value's rank in the last sample."""
+
+    def rank(self, weights: Integers, total: int) -> float:
+        """Set the ranks of a sample of `total` examples, and return the sum of their squares.
+
+        Ties share their mean rank. Ranks are doubled, so as to be whole, and less their mean.
+        """
+        import numpy as np
+
+        # All indices are valid; only with "clip" does NumPy write to `out` itself.
+        counts = weights.take(self._rows, out=self._weights, mode="clip")
+        if len(self._starts) < len(weights):
+            counts = np.add.reduceat(counts, self._starts, out=self._counts)
+        np.cumsum(counts, out=self._sums)
+        np.multiply(self._sums, 2, out=self._sums)
+        np.subtract(self._sums, counts, out=self._sums)
+        np.subtract(self._sums, total, out=self._ranks)
+        np.multiply(counts, self._ranks, out=self._products)
+        self._ranks.take(self.kind, out=self.ranks, mode="clip")
+        return float(self._products @ self._ranks)
+
+
+def _spearman(first: Floats, second: Floats) -> OfWeights:
+    import numpy as np
+
+    one, other = _Order(first), _Order(second)
+    products = np.empty(len(first))
+
+    def correlation(weights: NDArray[Any]) -> Floats:
+        sums = np.empty((2, len(weights)))
+        for number, sample in enumerate(weights.astype(np.int64, copy=False)):
+            total = int(sample.sum())
+            scale = one.rank(sample, total) * other.rank(sample, total)
+            np.multiply(sample, one.ranks, out=products)
+            sums[:, number] = products @ other.ranks, scale
+        return _quotient(sums[0], np.sqrt(sums[1]), above=0.0)
+
+    return correlation
+
+
+def _spearman_without_one(first: Floats, second: Floats) -> Floats:
+    """Return Spearman's correlation without each example, from how its removal shifts the ranks.
+
+    Without example i, the doubled rank of k falls by 2 where k's value is greater, by 1 where it is
+    the same: by `shift(k, i)`. All sums of shifts are running sums, but for that of both sides'
+    shifts, which counts the examples that are greater on both.
+    """
+    import numpy as np
+
+    count = len(first)
+    sides = [_Shifts(values) for values in (first, second)]
+    squares = [one.squares_without() for one in sides]
+    covariance = (
+        float(sides[0].ranks @ sides[1].ranks)
+        - sides[0].ranks * sides[1].ranks
+        - sides[1].shifted(sides[0].ranks)
+        - sides[0].shifted(sides[1].ranks)
+        + _shifts_of_both(*sides)
+    )
+    # Doubled ranks of count - 1 examples have the sum (count - 1)^2.
+    correction = float(count - 1) ** 3
+    scale = np.sqrt(np.maximum((squares[0] - correction) * (squares[1] - correction), 0))
+    return _quotient(covariance - correction, scale, above=0.0)
+
+
+class _Shifts:
+    """What the removal of each example does to the doubled ranks of one side's others."""
+
+    def __init__(self, values: Floats) -> None:
+        import numpy as np
+
+        self.kind = _Order(values).kind
+        self.sizes = np.bincount(self.kind).astype(np.float64)
+        self.ranks: Floats = (2 * self.sizes.cumsum() - self.sizes)[self.kind]
+
+    def shifted(self, values: Floats) -> Floats:
+        """Return, for each example, the sum over the others of `values` times their shifts."""
+        import numpy as np
+
+        sums = np.bincount(self.kind, weights=values)
+        greater = sums[::-1].cumsum()[::-1] - sums
+        return (2 * greater + sums)[self.kind] - values
+
+    def squares_without(self) -> Floats:
+        """Return the sum of the squared doubled ranks that are left without each example."""
+        import numpy as np
+
+        ranks = self.ranks
+        greater = self.sizes[::-1].cumsum()[::-1] - self.sizes
+        shifts = (4 * greater + self.sizes)[self.kind] - 1  # squares of 2 and of 1
+        result: Floats = np.square(ranks).sum() - ranks**2 - 2 * self.shifted(ranks) + shifts
+        return result
+
+
+def _shifts_of_both(first: _Shifts, second: _Shifts) -> Floats:
+    """Return, for each example, the sum over the others of the product of both sides' shifts.
+
+    A shift is 1 for a greater value, and 1 for one that is not smaller. So the product counts each
+    other example once for every way of being greater, or not smaller, on both sides.
+    """
+    import numpy as np
+
+    order = np.argsort(-first.kind, kind="stable")
+    ends = np.cumsum(np.bincount(first.kind)[::-1])[::-1]  # of the examples not smaller, in order
+    greater, not_smaller = ends - np.bincount(first.kind), ends
+    pairs = [
+        _count_above(second.kind[order], prefix[first.kind], second.kind - strictness)
+        for prefix in (greater, not_smaller)
+        for strictness in (0, 1)
+    ]
+    # Not smaller on both sides is the example itself, too.
+    result: Floats = np.stack(pairs).sum(axis=0).astype(np.float64) - 1
+    return result
+
+
+def _count_above(values: Integers, lengths: Integers, limits: Integers) -> Integers:
+    """Return, for each limit, how many of the first `length` values are above it.
+
+    Values are whole and not negative, limits not below -1. By a wavelet matrix (Claude, Navarro &
+    Ordóñez 2015): the values are split by their bits, the highest first.
+    """
+    import numpy as np
+
+    lows, highs = np.zeros_like(lengths), lengths
+    values, limits = values + 1, limits + 1
+    above = np.zeros(len(limits), dtype=np.int64)
+    for bit in reversed(range(int(values.max()).bit_length())):
+        is_set = (values >> bit) & 1 == 1
+        before = np.concatenate([[0], np.cumsum(is_set)])
+        low_set, high_set = before[lows], before[highs]
+        goes_up = (limits >> bit) & 1 == 1
+        above += np.where(goes_up, 0, high_set - low_set)
+        zeros = len(values) - before[-1]
+        lows = np.where(goes_up, zeros + low_set, lows - low_set)
+        highs = np.where(goes_up, zeros + high_set, highs - high_set)
+        values = np.concatenate([values[~is_set], values[is_set]])
+    return above
+
+
+CORRELATIONS: Mapping[str, Correlation] = {
+    "pearson": Correlation(_pearson, _pearson_without_one),
+    "spearman": Correlation(_spearman, _spearman_without_one),
+}
