@@ -16,6 +16,7 @@ import hashlib
 import json
 import re
 from enum import StrEnum
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +33,7 @@ SUITE_VERSION = 1
 class SuiteFolder:
     """Names of what lies in a suite's folder. Nothing is read or made."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self.record = self.path / "suite.json"
         self.markdown = self.path / "suite.md"
@@ -198,15 +199,18 @@ class SuiteRecord(_Part):
 
 
 class Suite:
-    """A suite on disk.
+    """A suite on disk. Whatever takes a suite's folder takes a Suite too.
 
     Raises RunError when `path` holds none.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self.folder = SuiteFolder(self.path)
         self.record = _read(self.folder)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     def __repr__(self) -> str:
         done = sum(job.state is JobState.FINISHED for job in self.record.jobs)
@@ -246,7 +250,7 @@ class Suite:
         return [run for run in self.runs if run.record.seed == chosen]
 
 
-def is_suite(path: str | Path) -> bool:
+def is_suite(path: str | PathLike[str]) -> bool:
     """Whether a folder is a suite's."""
     return SuiteFolder(path).record.exists()
 

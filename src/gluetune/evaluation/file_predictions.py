@@ -19,6 +19,7 @@ from gluetune.data.rows.row import BadRow, Row, RowReader
 from gluetune.errors import ConfigurationError, DataError, Finding
 from gluetune.evaluation.predictor import WINDOW, Answer, Predictor, Text, load
 from gluetune.files import write_atomically
+from gluetune.runs import Run
 
 OnError = Literal["stop", "skip"]
 
@@ -49,7 +50,7 @@ class PredictedFile:
 
 
 def predict(
-    model: str | Path | Predictor,
+    model: str | Path | Run | Predictor,
     file: str | Path | BinaryIO,
     *,
     output: str | Path | BinaryIO,

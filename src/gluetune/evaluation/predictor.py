@@ -16,6 +16,7 @@ from gluetune.errors import ConfigurationError
 from gluetune.evaluation.backends import Backend, BackendName
 from gluetune.evaluation.exported import open_exported
 from gluetune.evaluation.opening import Settings, open_model
+from gluetune.runs import Run
 from gluetune.statistics.calibration import probabilities
 from gluetune.tasks import get_task
 
@@ -153,7 +154,7 @@ class Predictor:
 
 
 def load(
-    model: str | Path,
+    model: str | Path | Run,
     *,
     task: str | None = None,
     precision: Precision = "auto",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,8 +84,6 @@ def run_job(training: Mapping[str, Any]) -> list[str]:
 
 def _trained(path: Path, training: Mapping[str, Any]) -> Run:
     if not RunFolder(path).record.exists():
-        # What a process leaves that was killed before its record stood.
-        shutil.rmtree(path, ignore_errors=True)
         return train(**training, progress=Teller())
     run = Run(path)
     if run.record.status is Status.FINISHED:

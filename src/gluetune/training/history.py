@@ -44,11 +44,10 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
         data=prepared.data,
         environment=describe(prepared.precision, prepared.device, prepared.config.processes),
         majority_baseline=score_record(baseline),
-        text_baseline=_text_baseline(prepared),
     )
 
 
-def _text_baseline(prepared: Prepared) -> ScoreRecord | None:
+def text_baseline_record(prepared: Prepared) -> ScoreRecord | None:
     """Return what a bag of words scores on text of the user's own; of GLUE that is known."""
     if not prepared.config.is_own:
         return None

@@ -43,7 +43,6 @@ def objective(
     """
     given: dict[str, Any] = {"on_epoch": report, "select": select, "progress": progress}
     if not RunFolder(folder).record.exists():
-        _remove_settings_of_no_run(folder)
         return train(config=config.model_copy(update={"output": folder}), **given)
     run = Run(folder)
     if run.record.status is Status.PRUNED:
@@ -85,11 +84,3 @@ class Selector:
                 hint=f"There are: {', '.join(numbers)}; each also with `eval_` before it.",
             ) from error
         return value if self.maximize else -value
-
-
-def _remove_settings_of_no_run(folder: Path) -> None:
-    """Remove what a process left that was killed before it wrote the record."""
-    left = ("config.yaml", ".lock", ".config.yaml.", ".record.json.")
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name.startswith(left):
-            path.unlink()

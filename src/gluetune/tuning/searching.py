@@ -9,7 +9,7 @@ from typing import Any
 
 from gluetune.config import TrainConfig
 from gluetune.errors import ConfigurationError
-from gluetune.files import locked
+from gluetune.files import check_writable, locked, make_folder
 from gluetune.runs import Run
 from gluetune.tasks import HELD_OUT
 from gluetune.training.cluster import Cluster, connect, make_cluster
@@ -93,13 +93,14 @@ def search(
         "seeds": seeds,
         "final": final,
     }
+    check_writable(Path(output) if output is not None else Path("searches"))
     cluster = make_cluster(ray, cpus_per_trial, gpus_per_trial)
     if cluster is not None:
         connect(cluster)
     plan = plan_search(task, config, settings, space, objective, options, cluster)
     path = Path(output) if output is not None else Path("searches") / plan.settings.name
     check_folder(path)
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     with locked(path):
         return _run(plan, SearchFolder(path), progress, cluster)
 
