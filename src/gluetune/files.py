@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,11 @@ _FULL_DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _NO_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV}
 _HERE = -100  # AT_FDCWD: names are relative to the working folder
 _SWAP = 2  # Linux's RENAME_EXCHANGE and macOS's RENAME_SWAP
+RUNS_FOLDERS = ("runs", "suites", "searches")
+"""Where gluetune makes its folders, in the working folder."""
+_RUNS_SHOWN = 3
+_LIKE, _BEGINS_LIKE = 0.6, 0.8
+"""How alike names are that may be meant."""
 # Libraries with a native writer raise their own types: of safetensors and Arrow only the text of
 # the system's error survives, of torch.save only that its stream took less than it was given.
 _FULL_DISK_WORDS = (
@@ -56,24 +61,65 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def runs_near(path: Path) -> str:
-    """Return the folder of a run or model that may be meant by one that is none; empty if none is.
+def runs_near(path: Path, files: Sequence[str] = ("record.json", "config.json")) -> list[str]:
+    """Return folders that may be meant by one that holds none of `files`, the likeliest first.
 
     Of a folder with runs in it, as `runs/` or a search's, the newest; of a folder that is not
-    there, the one beside it with the most similar name.
+    there, those beside it or in `runs/` with a similar name.
     """
     if path.is_dir():
         depths = ("*", "*/*", "*/*/*")  # runs/RUN, a search's final/s42, searches/SEARCH/final/s42
-        inside = [record for depth in depths for record in path.glob(f"{depth}/record.json")]
-        newest = max(inside, key=lambda record: record.stat().st_mtime, default=None)
-        return "" if newest is None else str(newest.parent)
-    beside = {
-        folder.name: folder
-        for file in ("record.json", "config.json")
-        for folder in (found.parent for found in path.parent.glob(f"*/{file}"))
+        inside = [found for depth in depths for found in path.glob(f"{depth}/{files[0]}")]
+        newest = max(inside, key=_changed, default=None)
+        return [] if newest is None else [str(newest.parent)]
+    return [str(folder) for folder in _similar(path.name, _beside(path, files))]
+
+
+def hint_of_runs(path: Path, files: Sequence[str] = ("record.json", "config.json")) -> str:
+    """Return a question that names what may be meant by a folder that is not there; maybe empty.
+
+    Where no name is similar, the newest folders beside it and in `runs/` are listed.
+    """
+    if near := runs_near(path, files):
+        return f"Did you mean {' or '.join(near)}?"
+    newest = sorted(_beside(path, files).items(), key=lambda one: _changed(one[0]), reverse=True)
+    listed = ", ".join(str(folder) for folder, _ in newest[:_RUNS_SHOWN])
+    return f"Near it there are: {listed}." if listed else ""
+
+
+def _beside(path: Path, files: Sequence[str]) -> dict[Path, str]:
+    """Return the runs, or whatever has one of `files`, in the folder of `path` and in `runs/`."""
+    places = dict.fromkeys([path.parent, *(Path(name) for name in RUNS_FOLDERS)])
+    return {
+        found.parent: found.parent.name
+        for place in places
+        for file in files
+        for found in place.glob(f"*/{file}")
     }
-    near = difflib.get_close_matches(path.name, beside, n=1)
-    return str(beside[near[0]]) if near else ""
+
+
+def _similar(name: str, folders: Mapping[Path, str]) -> list[Path]:
+    """Return the folders whose names are most like `name`, the newest of equals first."""
+    likeness = {folder: _likeness(name, known) for folder, known in folders.items()}
+    best = max(likeness.values(), default=0.0)
+    if best < _LIKE:
+        return []
+    alike = [folder for folder, value in likeness.items() if value == best]
+    return sorted(alike, key=_changed, reverse=True)[:_RUNS_SHOWN]
+
+
+def _likeness(name: str, known: str) -> float:
+    """Return from 0 to 1 how much a name is like a known one, or like its beginning.
+
+    Runs' names end in the time, which nobody remembers.
+    """
+    whole = difflib.SequenceMatcher(None, name, known).ratio()
+    begun = difflib.SequenceMatcher(None, name, known[: len(name)]).ratio()
+    return max(whole, begun if begun >= _BEGINS_LIKE else 0.0)
+
+
+def _changed(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def write_text(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gluetune.errors import RunError
-from gluetune.files import is_unused, runs_near, write_json
+from gluetune.files import hint_of_runs, is_unused, write_json
 from gluetune.tasks import TaskSpec, get_task
 
 RECORD_VERSION = 1
@@ -237,13 +237,12 @@ def read_record(path: Path) -> Record:
         content = path.read_bytes()
     except OSError as error:
         _check_start(path.parent)
-        near = runs_near(path.parent)
-        hint = "Give the folder that `gluetune train` printed, e.g. "
+        near = hint_of_runs(path.parent)
         raise RunError(
             f"{path.parent} is not a run: it has no {path.name}."
             if path.parent.is_dir()
             else f"There is no run {path.parent}.",
-            hint=f"Did you mean {near}?" if near else f"{hint}runs/cola-…",
+            hint=near or "Give the folder that `gluetune train` printed, e.g. runs/cola-…",
         ) from error
     version = _version(content)
     if isinstance(version, int) and version > RECORD_VERSION:

@@ -23,7 +23,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gluetune.errors import RunError
-from gluetune.files import write_json
+from gluetune.files import hint_of_runs, write_json
 from gluetune.records import Status, now
 from gluetune.runs import Run
 
@@ -269,8 +269,11 @@ def _read(folder: SuiteFolder) -> SuiteRecord:
         content = folder.record.read_bytes()
     except OSError as error:
         raise RunError(
-            f"{folder.path} is not a suite: it has no {folder.record.name}.",
-            hint="Give the folder that `gluetune suite` printed, e.g. suites/…",
+            f"{folder.path} is not a suite: it has no {folder.record.name}."
+            if folder.path.is_dir()
+            else f"There is no suite {folder.path}.",
+            hint=hint_of_runs(folder.path, [folder.record.name])
+            or "Give the folder that `gluetune suite` printed, e.g. suites/…",
         ) from error
     try:
         record = SuiteRecord.model_validate_json(content)

@@ -7,10 +7,12 @@ import inspect
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.hub_server import Hub
 from tests.support.own_files import write_csv
 from tests.support.trainings import Bench, outcome
 
@@ -104,6 +106,42 @@ def test_every_function_that_takes_a_runs_folder_says_that_it_takes_a_run() -> N
     }
     assert len(taken) >= 10
     assert [place for place, words in taken.items() if "Run" not in words] == []
+
+
+MISSING: dict[str, Callable[[str], object]] = {
+    "evaluate": gluetune.evaluate,
+    "load": gluetune.load,
+    "load onnx": lambda name: gluetune.load(name, backend="onnx"),
+    "export": gluetune.export,
+    "export elsewhere": lambda name: gluetune.export(name, output="onnx", task="cola"),
+    "predict": lambda name: gluetune.predict(name, "rows.csv", output="answers.csv"),
+    "serve": lambda name: gluetune.serve(name, port=0),
+    "train from": lambda name: gluetune.train("cola", model=name, data="sample", progress=False),
+    "resume": lambda name: gluetune.train(resume=name, progress=False),
+    "report": gluetune.report,
+    "compare": lambda name: gluetune.compare(name, name),
+    "submit": gluetune.submit,
+    "push": lambda name: gluetune.push(name, "me/model", dry_run=True),
+    "learning curve": gluetune.learning_curve,
+}
+
+
+@pytest.mark.parametrize("verb", MISSING)
+def test_a_run_that_is_not_there_is_said_to_be_missing_and_a_near_one_is_named(
+    run: Run, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    hub.use_in_process(monkeypatch)
+    shutil.copytree(run.path, tmp_path / "runs" / "cola-tiny-s42")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(gluetune.GluetuneError) as caught:
+        MISSING[verb]("runs/cola-tiny-s41")
+    assert any(
+        finding.message.startswith(("There is no run runs/cola-", "There is no checkpoint folder"))
+        and finding.hint == "Did you mean runs/cola-tiny-s42?"
+        for finding in caught.value.findings
+    )
+    assert hub.requests == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
 
 
 def test_a_run_that_takes_no_files_is_evaluated_all_the_same(

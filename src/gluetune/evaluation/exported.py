@@ -19,7 +19,7 @@ from gluetune.evaluation.opening import BATCH_SIZE, Settings, check_finite, open
 from gluetune.exports import ExportFolder, ExportRecord, Variant, read_export
 from gluetune.extras import require_extra
 from gluetune.files import restore_folder, weights_digest
-from gluetune.modeling.checkpoints import Checkpoint
+from gluetune.modeling.checkpoints import Checkpoint, check_folder_name
 from gluetune.modeling.tokenizers import load_config, load_tokenizer
 from gluetune.runs import Run, RunFolder
 from gluetune.tasks import TaskSpec
@@ -99,6 +99,7 @@ def open_exported(
     """
     require_extra("onnx", f"--backend {variant}", "onnxruntime")
     settings = settings or Settings()
+    check_folder_name(os.fspath(model))
     folder = find_export(model)
     record = read_export(folder.record)
     _check_settings(record, task, settings)

@@ -22,7 +22,7 @@ from gluetune.exporting.onnx_files import write_int8, write_onnx
 from gluetune.exports import ExportFolder, ExportRecord, Variant
 from gluetune.extras import require_extra
 from gluetune.files import check_writable, restore_folder, weights_digest, write_folder
-from gluetune.modeling.checkpoints import find_checkpoint
+from gluetune.modeling.checkpoints import check_folder_name, find_checkpoint
 from gluetune.tasks import get_task, is_task
 from gluetune.training.environment import versions
 
@@ -67,7 +67,7 @@ def export(
             where the validation set cannot be read.
     """
     require_extra("onnx", "gluetune export", "onnx", "onnxscript", "onnxruntime")
-    target = _target(model, output)
+    target = _target(model, output, revision)
     _check_target(target, max_loss)
     spec = get_task(task) if task else None
     opened = open_model(model, spec, Settings(precision="fp32", threads=threads, revision=revision))
@@ -161,11 +161,14 @@ def _exported(
     )
 
 
-def _target(model: str | Path | Run, output: str | Path | None) -> ExportFolder:
+def _target(
+    model: str | Path | Run, output: str | Path | None, revision: str | None
+) -> ExportFolder:
     if output is not None:
         return ExportFolder(Path(output))
     run = open_run(model)
     if run is None:
+        check_folder_name(os.fspath(model), revision)
         if Path(model).is_dir():
             find_checkpoint(os.fspath(model))  # what is no checkpoint either is told as that
         raise ConfigurationError(
