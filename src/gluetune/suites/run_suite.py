@@ -34,6 +34,7 @@ from gluetune.suites.preflight import check
 from gluetune.suites.progress import SuiteProgress, showing
 from gluetune.suites.running import close, run_jobs
 from gluetune.training.cluster import Cluster, connect, make_cluster
+from gluetune.training.orphans import end_orphans
 from gluetune.training.settings import recipe_notes
 from gluetune.training.workers import cores, open_workers, threads_each
 
@@ -113,6 +114,7 @@ def suite(
         record = _record(folder, request, checked.checkpoint)
         with showing(record.jobs, progress=progress) as shown:
             _introduce(record, folder, shown)
+            end_orphans(path, shown.say)
             _run(record, folder, shown, jobs, checked.machine, cluster)
         _write_pages(record, folder)
     return Suite(path)
@@ -145,6 +147,7 @@ def _run(
             on_told=shown.told,
             cluster=cluster,
             restarts=_RESTARTS,
+            folder=folder.path.absolute(),
         ) as workers:
             run_jobs(record, folder, workers, shown, {**machine, "threads": threads})
     except (KeyboardInterrupt, SystemExit):

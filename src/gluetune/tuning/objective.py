@@ -15,7 +15,8 @@ from gluetune.config import TrainConfig
 from gluetune.errors import ConfigurationError, Pruned, TrainingError
 from gluetune.records import EpochRecord, Record, Status
 from gluetune.runs import Run, RunFolder
-from gluetune.training.progress import Reporter
+from gluetune.training.orphans import wait_until_free
+from gluetune.training.progress import Reporter, make_reporter
 from gluetune.training.run import train
 
 Select = Callable[[Mapping[str, float]], float]
@@ -42,6 +43,7 @@ def objective(
         KeyboardInterrupt, SystemExit: after a signal, once the state to resume from is saved.
     """
     given: dict[str, Any] = {"on_epoch": report, "select": select, "progress": progress}
+    wait_until_free(folder, make_reporter(progress).say)
     if not RunFolder(folder).record.exists():
         return train(config=config.model_copy(update={"output": folder}), **given)
     run = Run(folder)

@@ -13,6 +13,8 @@ from gluetune.files import check_writable, locked, make_folder
 from gluetune.runs import Run
 from gluetune.tasks import HELD_OUT
 from gluetune.training.cluster import Cluster, connect, make_cluster
+from gluetune.training.orphans import end_orphans
+from gluetune.training.progress import make_reporter
 from gluetune.training.workers import open_workers
 from gluetune.tuning.board import make_board
 from gluetune.tuning.driver import Driver
@@ -102,6 +104,7 @@ def search(
     check_folder(path)
     make_folder(path)
     with locked(path):
+        end_orphans(path, make_reporter(progress).say)
         return _run(plan, SearchFolder(path), progress, cluster)
 
 
@@ -123,7 +126,11 @@ def _run(
     ended_well = False
     try:
         with open_workers(
-            options.jobs, threads=base.threads, on_told=board.told, cluster=cluster
+            options.jobs,
+            threads=base.threads,
+            on_told=board.told,
+            cluster=cluster,
+            folder=folder.path.absolute(),
         ) as workers:
             driver.run_trials(workers, options.trials, deadline)
             _check_found(driver)
