@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -164,7 +165,7 @@ def test_a_process_that_only_has_a_workers_number_is_not_touched(tmp_path: Path)
     """Numbers are given out again; only who holds the lock is a worker."""
     other = subprocess.Popen(["sleep", "60"])
     try:
-        name = f".worker-{orphans.socket.gethostname()}-{other.pid}.lock"
+        name = f".worker-{socket.gethostname()}-{other.pid}.lock"
         (tmp_path / name).write_text(f"process {other.pid}")
         told: list[str] = []
         orphans.end_orphans(tmp_path, told.append)
