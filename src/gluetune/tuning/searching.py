@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gluetune.config import TrainConfig
-from gluetune.errors import ConfigurationError
+from gluetune.errors import ConfigurationError, StorageError
 from gluetune.files import check_writable, locked, make_folder
 from gluetune.runs import Run
 from gluetune.tasks import HELD_OUT
@@ -187,5 +187,5 @@ def _write_page(driver: Driver, finals: list[Run]) -> None:
     """Write search.html; without it a search is still whole."""
     try:
         write_page(driver.folder, driver.settings, driver.study, driver.rows(), finals)
-    except OSError as error:
+    except (StorageError, OSError) as error:
         driver.board.say(f"There is no {driver.folder.page}: {error}")
