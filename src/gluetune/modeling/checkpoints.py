@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gluetune import hub
 from gluetune.errors import CheckpointError
-from gluetune.files import RUNS_FOLDERS, hint_of_runs, runs_near, sha256
+from gluetune.files import RUNS_FOLDERS, hint_of_runs, restore_folder, runs_near, sha256
 
 MINILM_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -52,6 +52,7 @@ def find_checkpoint(
                 hint="Leave --revision out, or give --model a Hub id.",
             )
         inside = folder / "model" if (folder / "record.json").exists() else folder
+        restore_folder(inside)
         return _checked(Checkpoint(str(inside.resolve()), inside, None, trust_remote_code))
     check_folder_name(name, revision)
     near = next(iter(runs_near(folder)), "")
