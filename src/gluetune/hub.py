@@ -221,8 +221,8 @@ def _require_safetensors(asked: Asked, names: Sequence[str]) -> None:
 
 def _require_shards(asked: Asked, folder: Path) -> None:
     index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return
+    if not index.is_file() or (folder / "model.safetensors").is_file():
+        return  # transformers looks for the one file first
     named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     missing = sorted(name for name in named if not (folder / name).is_file())
     if missing:

@@ -9,6 +9,7 @@ left); it passes through no variable of this module.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,6 +136,13 @@ class ModelRepository:
                     self.repo, revision=commit, allow_patterns=list(names), cache_dir=folder
                 )
             )
+
+    def read(self, commit: str, names: Sequence[str]) -> dict[str, bytes]:
+        """Return the contents of those of `names` that are there as of `commit`."""
+        with tempfile.TemporaryDirectory(prefix="gluetune-read-") as folder:
+            snapshot = self.download(commit, names, Path(folder))
+            paths = {name: snapshot / name for name in names}
+            return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
 
     def _make_branch(self, api: HfApi) -> None:
         from huggingface_hub import errors

@@ -7,6 +7,7 @@ process that wrote it. A score that is undefined is null, with its reason beside
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gluetune.errors import RunError
-from gluetune.files import runs_near, write_json
+from gluetune.files import hint_of_runs, is_unused, write_json
 from gluetune.tasks import TaskSpec, get_task
 
 RECORD_VERSION = 1
@@ -238,13 +239,13 @@ def read_record(path: Path) -> Record:
     try:
         content = path.read_bytes()
     except OSError as error:
-        near = runs_near(path.parent)
-        hint = "Give the folder that `gluetune train` printed, e.g. "
+        _check_start(path.parent)
+        near = hint_of_runs(path.parent)
         raise RunError(
             f"{path.parent} is not a run: it has no {path.name}."
             if path.parent.is_dir()
             else f"There is no run {path.parent}.",
-            hint=f"Did you mean {near}?" if near else f"{hint}runs/cola-…",
+            hint=near or "Give the folder that `gluetune train` printed, e.g. runs/cola-…",
         ) from error
     version = _version(content)
     if isinstance(version, int) and version > RECORD_VERSION:
@@ -259,6 +260,17 @@ def read_record(path: Path) -> Record:
         where = ".".join(str(part) for part in first["loc"])
         place = f" at '{where}'" if where else ""
         raise RunError(f"{path} is damaged{place}: {first['msg']}.") from error
+
+
+def _check_start(folder: Path) -> None:
+    """Raise RunError where a process was killed between the settings and the record of its run."""
+    settings = folder / "config.yaml"
+    if not settings.exists() or not is_unused(folder, settings.name, "record.json"):
+        return
+    again = shlex.join(["gluetune", "train", "--config", str(settings), "--output", str(folder)])
+    raise RunError(
+        f"{folder} is not a run: it was killed before it had a record.", hint=f"Type: {again}"
+    )
 
 
 def plural(count: int | None, noun: str) -> str:

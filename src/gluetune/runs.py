@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ from gluetune.command_lines import command_line
 from gluetune.config import MACHINE_SETTINGS, TrainConfig
 from gluetune.config_checks import make_config
 from gluetune.errors import RunError
+from gluetune.files import make_folder, restore_folder
 from gluetune.predictions import Predictions, kept_fingerprint
 from gluetune.records import DataRecord, Record, Status, read_record
 from gluetune.settings_files import read_settings
@@ -55,15 +58,20 @@ class RunFolder:
 
 
 class Run:
-    """A run on disk.
+    """A run on disk. Whatever takes a run's folder takes a Run too.
 
     Raises RunError when `path` holds none.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self.folder = RunFolder(self.path)
+        for replaced in (self.folder.model, self.folder.onnx):
+            restore_folder(replaced)
         self._record = read_record(self.folder.record)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     def __repr__(self) -> str:
         return f"Run('{self.path}', {self.status}, score={self.score})"
@@ -204,6 +212,16 @@ def described_data(config: TrainConfig, data: DataRecord) -> str:
 def model_slug(model: str) -> str:
     """Return a checkpoint's name as a part of a folder's name."""
     return re.sub(r"[^a-z0-9.]+", "-", Path(model).name.lower()).strip("-.") or "model"
+
+
+def claim_default_folder(task: str, model: str, seed: int) -> Path:
+    """Make the folder that `default_folder` names, so that no other process takes it too."""
+    while True:
+        path = default_folder(task, model, seed)
+        make_folder(path.parent)
+        with suppress(FileExistsError):  # another training was faster: the next name is free
+            path.mkdir()
+            return path
 
 
 def default_folder(task: str, model: str, seed: int) -> Path:

@@ -16,6 +16,7 @@ import hashlib
 import json
 import re
 from enum import StrEnum
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gluetune.config import TrainConfig
 from gluetune.errors import RunError
-from gluetune.files import write_json
+from gluetune.files import hint_of_runs, write_json
 from gluetune.recipes import recipe_fields
 from gluetune.records import Status, now
 from gluetune.runs import Run
@@ -34,7 +35,7 @@ SUITE_VERSION = 1
 class SuiteFolder:
     """Names of what lies in a suite's folder. Nothing is read or made."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self.record = self.path / "suite.json"
         self.markdown = self.path / "suite.md"
@@ -213,15 +214,18 @@ class SuiteRecord(_Part):
 
 
 class Suite:
-    """A suite on disk.
+    """A suite on disk. Whatever takes a suite's folder takes a Suite too.
 
     Raises RunError when `path` holds none.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self.folder = SuiteFolder(self.path)
         self.record = _read(self.folder)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     def __repr__(self) -> str:
         done = sum(job.state is JobState.FINISHED for job in self.record.jobs)
@@ -261,7 +265,7 @@ class Suite:
         return [run for run in self.runs if run.record.seed == chosen]
 
 
-def is_suite(path: str | Path) -> bool:
+def is_suite(path: str | PathLike[str]) -> bool:
     """Whether a folder is a suite's."""
     return SuiteFolder(path).record.exists()
 
@@ -280,8 +284,11 @@ def _read(folder: SuiteFolder) -> SuiteRecord:
         content = folder.record.read_bytes()
     except OSError as error:
         raise RunError(
-            f"{folder.path} is not a suite: it has no {folder.record.name}.",
-            hint="Give the folder that `gluetune suite` printed, e.g. suites/…",
+            f"{folder.path} is not a suite: it has no {folder.record.name}."
+            if folder.path.is_dir()
+            else f"There is no suite {folder.path}.",
+            hint=hint_of_runs(folder.path, [folder.record.name])
+            or "Give the folder that `gluetune suite` printed, e.g. suites/…",
         ) from error
     try:
         record = SuiteRecord.model_validate_json(content)

@@ -100,6 +100,7 @@ def test_a_push_is_one_commit_read_back_and_compared(writable: Hub, run: Run) ->
     names = {path.relative_to(served).as_posix() for path in served.rglob("*") if path.is_file()}
     assert names == {
         ".gitattributes",
+        ".gluetune/manifest.json",
         "README.md",
         "config.json",
         "model.safetensors",
@@ -246,20 +247,117 @@ def test_a_public_repository_does_not_turn_private_in_silence(writable: Hub, run
         gluetune.push(run, REPO, private=True)
 
 
-def test_another_model_that_stood_there_is_replaced_and_kept_by_the_history(
+OWNED = {
+    "model_comparison.png": b"\x89PNG",
+    "models/notes.md": b"mine",
+    "modeling_custom.py": b"x = 1",
+    "model_license.txt": b"mine",
+    "adapter_notes.md": b"mine",
+    "pytorch_model.bin": b"old weights",
+    "tokenizer.model": b"mine",
+    "merges.txt": b"#version: 0.2",
+    "vocab.txt": b"mine",
+    ".eval_results/glue-rte.yaml": b"- mine: 1",
+    ".gluetune/notes.txt": b"mine",
+}
+
+
+def _served(hub: Hub, repo: str = REPO) -> dict[str, bytes]:
+    folder = hub.models[repo]
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def _put(hub: Hub, files: dict[str, bytes], repo: str = REPO) -> None:
+    for name, content in files.items():
+        path = hub.models[repo] / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def test_a_push_deletes_nothing_that_no_push_wrote(
     writable: Hub, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = write_tiny_checkpoint(tmp_path / "other", "roberta")
-    (other / "pytorch_model.bin").write_bytes(b"old weights")
-    (other / "model.safetensors.index.json").write_text("{}")
-    (other / "notes.md").write_text("mine")
-    writable.models[REPO] = other
+    writable.models[REPO] = write_tiny_checkpoint(tmp_path / "other", "roberta")
+    readme = "---\nlicense: mit\nlanguage: fr\ntags: [mine]\n---\n# Mine\n\n## License\n\nMIT\n"
+    _put(writable, OWNED | {"README.md": readme.encode()})
     assert typed("push", str(run.path), REPO) == 0
-    left = {path.name for path in writable.models[REPO].iterdir()}
-    assert {"pytorch_model.bin", "model.safetensors.index.json", "merges.txt"}.isdisjoint(left)
-    assert "notes.md" in left
-    assert "its history keeps that one" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "kept     merges.txt" in shown
+    assert "its history keeps that one" in shown, "weights of the same name are replaced"
+    for _ in range(2):
+        served = _served(writable)
+        assert {name: served.get(name) for name in OWNED} == OWNED
+        text = served["README.md"].decode()
+        assert "# Mine\n\n## License\n\nMIT\n" in text
+        data: Any = ModelCard(text).data
+        assert (data.license, data.language) == ("mit", "fr")
+        assert data.tags == ["gluetune", "generated_from_trainer", "mine"]
+        assert gluetune.push(run, REPO).status == "unchanged"
     assert gluetune.load(REPO).labels == ("unacceptable", "acceptable")
+
+
+def test_a_push_deletes_what_an_earlier_one_wrote_unless_its_owner_has_changed_it(
+    writable: Hub, run: Run
+) -> None:
+    for name in ("special_tokens_map.json", "added_tokens.json", "vocab.txt"):
+        (run.model_path / name).write_text("{}")
+    gluetune.push(run, REPO)
+    _put(writable, {"added_tokens.json": b'{"mine": 1}', **OWNED, "vocab.txt": b"{}"})
+    text = (writable.models[REPO] / "README.md").read_text()
+    owned = text.replace("tags:", "license: mit\ntags:") + "\n## License\n\nMIT\n"
+    _put(writable, {"README.md": owned.encode()})
+    for name in ("special_tokens_map.json", "added_tokens.json", "vocab.txt"):
+        (run.model_path / name).unlink()
+    pushed = gluetune.push(run, REPO)
+    assert pushed.removed == ("special_tokens_map.json", "vocab.txt")
+    served = _served(writable)
+    assert served["added_tokens.json"] == b'{"mine": 1}'
+    assert {"special_tokens_map.json", "vocab.txt"}.isdisjoint(served)
+    left = {name: content for name, content in OWNED.items() if name != "vocab.txt"}
+    assert {name: served.get(name) for name in left} == left
+    assert pushed.card.endswith("## License\n\nMIT\n")
+    assert "license: mit" in pushed.card
+    assert served["README.md"].decode() == pushed.card
+    assert gluetune.push(run, REPO).status == "unchanged"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"files": {"config.json": 1}}'])
+def test_a_damaged_manifest_makes_nothing_ours(writable: Hub, run: Run, content: bytes) -> None:
+    gluetune.push(run, REPO)
+    _put(writable, {".gluetune/manifest.json": content, "vocab.txt": b"whose"})
+    pushed = gluetune.push(run, REPO)
+    assert pushed.removed == ()
+    assert "vocab.txt" in _served(writable)
+    assert json.loads(_served(writable)[".gluetune/manifest.json"])["files"]
+
+
+def test_a_push_from_before_there_was_a_manifest_is_recognised(writable: Hub, run: Run) -> None:
+    gluetune.push(run, REPO)
+    text = (writable.models[REPO] / "README.md").read_text()
+    bare = "\n".join(line for line in text.split("\n") if not line.startswith("<!--"))
+    _put(writable, {"README.md": bare.encode(), ".eval_results/glue-rte.yaml": b"- value: 1"})
+    (writable.models[REPO] / ".gluetune" / "manifest.json").unlink()
+    _put(writable, {"notes.md": b"mine", "special_tokens_map.json": b"{}"})
+    pushed = gluetune.push(run, REPO)
+    assert pushed.removed == (".eval_results/glue-rte.yaml",), "a score of another model"
+    assert pushed.card.strip() == text.strip()
+    assert {"notes.md", "special_tokens_map.json"} <= set(_served(writable))
+
+
+@pytest.mark.parametrize("readme", [b"---\na: [\n---\n# Mine\n", b"\xff\xfe# Mine"])
+def test_a_readme_that_cannot_be_read_is_not_overwritten(
+    writable: Hub, run: Run, tmp_path: Path, readme: bytes
+) -> None:
+    writable.models[REPO] = tmp_path / "there"
+    writable.models[REPO].mkdir()
+    _put(writable, {"README.md": readme})
+    with pytest.raises(gluetune.HubError, match="its owner's part cannot be kept"):
+        gluetune.push(run, REPO)
+    assert _served(writable) == {"README.md": readme}
 
 
 def test_every_mistake_is_told_together_before_anything_is_sent(writable: Hub, run: Run) -> None:

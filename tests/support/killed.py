@@ -29,6 +29,13 @@ _PLACES = {
 }
 MOMENTS = tuple(_PLACES)
 """Where a training can be killed: at the n-th call of one of its functions."""
+_FIRST_PLACES = {
+    "settings": "gluetune.config.write_text",
+    "first record": "gluetune.records.write_json",
+    "text baseline": "gluetune.training.history.kept_baseline",
+}
+FIRST_MOMENTS = tuple(_FIRST_PLACES)
+"""Where a training can be killed before it trains."""
 _SEARCH_PLACES = {
     "proposal": "gluetune.tuning.driver.Driver._suggest",
     "start": "gluetune.tuning.driver.run_trial",
@@ -62,7 +69,7 @@ def _die(verb: str, moment: str, count: int, arguments: dict[str, Any]) -> int:
 
 
 def _run(verb: str, moment: str, count: int, arguments: dict[str, Any]) -> None:
-    place, _, name = {**_PLACES, **_SEARCH_PLACES}[moment].rpartition(".")
+    place, _, name = {**_PLACES, **_FIRST_PLACES, **_SEARCH_PLACES}[moment].rpartition(".")
     owner = pkgutil.resolve_name(place)
     setattr(owner, name, _deadly(getattr(owner, name), count))
     getattr(gluetune, verb)(**arguments, progress=False)

@@ -7,17 +7,21 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from gluetune import files
 from gluetune.errors import RunError, StorageError
 from gluetune.files import (
     cache_folder,
     cache_part,
+    check_writable,
     disk_errors,
     link_or_copy,
     locked,
+    restore_folder,
     sha256,
     write_atomically,
     write_folder,
@@ -120,6 +124,144 @@ with write_folder(Path({str(tmp_path / "model")!r})) as staging:
     assert names(tmp_path / "model") == ["a.txt"]
 
 
+REPLACER = """
+import os, signal, sys
+from pathlib import Path
+from gluetune import files
+
+step, exchanges, target = int(sys.argv[1]), sys.argv[2] == "exchange", Path(sys.argv[3])
+if not exchanges:
+    files._exchange = lambda first, second: False
+calls = 0
+
+def deadly(function):
+    def call(*args, **kwargs):
+        global calls
+        calls += 1
+        if calls == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+    return call
+
+def arm():
+    files._exchange = deadly(files._exchange)
+    files._sync = deadly(files._sync)
+    files._remove = deadly(files._remove)
+    Path.rename = deadly(Path.rename)
+
+with files.write_folder(target) as staging:
+    (staging / "a.txt").write_text("new")
+    (staging / "b.txt").write_text("new")
+    arm()
+print(calls)
+"""
+
+
+@pytest.mark.parametrize("way", ["exchange", "renames"])
+def test_a_replacement_killed_at_any_step_leaves_the_old_folder_or_the_new_one(
+    tmp_path: Path, way: str
+) -> None:
+    def replace(step: int, folder: Path) -> subprocess.CompletedProcess[str]:
+        fill(folder, "old")
+        words = [sys.executable, "-c", REPLACER, str(step), way, str(folder)]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    whole = replace(0, tmp_path / "0" / "onnx")
+    steps = int(whole.stdout)
+    assert steps >= 4
+    seen = set()
+    for step in range(1, steps + 1):
+        folder = tmp_path / str(step) / "onnx"
+        assert replace(step, folder).returncode == -signal.SIGKILL
+        restore_folder(folder)
+        found = (folder / "a.txt").read_text()
+        seen.add(found)
+        assert names(folder) == (["a.txt"] if found == "old" else ["a.txt", "b.txt"])
+        fill(folder, "last")  # nothing that was left is in the way
+        assert names(folder.parent) == ["onnx"]
+        assert names(folder) == ["a.txt"]
+    assert seen == {"old", "new"}
+
+
+def test_where_the_system_exchanges_two_names_the_folder_is_there_at_every_moment(
+    tmp_path: Path,
+) -> None:
+    if sys.platform not in ("linux", "darwin"):
+        pytest.skip("this system exchanges no names")
+    folder = tmp_path / "onnx"
+    fill(folder, "old")
+    code = """
+import sys
+from pathlib import Path
+from gluetune.files import write_folder
+while True:
+    with write_folder(Path(sys.argv[1])) as staging:
+        (staging / "a.txt").write_text("new")
+"""
+    writer = subprocess.Popen([sys.executable, "-c", code, str(folder)])
+    try:
+        while (folder / "a.txt").exists() and (folder / "a.txt").read_text() == "old":
+            assert writer.poll() is None
+        for _ in range(20_000):
+            assert folder.exists()
+    finally:
+        writer.kill()
+        writer.wait()
+
+
+def test_a_restoration_leaves_alone_what_another_process_is_writing(tmp_path: Path) -> None:
+    folder = tmp_path / "onnx"
+    fill(folder, "old")
+    folder.rename(tmp_path / ".onnx.replaced")
+    with files._writing(folder):
+        restore_folder(folder)
+        assert not folder.exists()
+    restore_folder(folder)
+    assert (folder / "a.txt").read_text() == "old"
+    assert names(tmp_path) == ["onnx"]
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
+    fill(tmp_path / "disk" / "onnx", "old")
+    link = tmp_path / "onnx"
+    link.symlink_to(tmp_path / "disk" / "onnx")
+    fill(link, "new")
+    assert link.is_symlink()
+    assert (tmp_path / "disk" / "onnx" / "a.txt").read_text() == "new"
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from gluetune.files import write_folder
+with write_folder(Path(sys.argv[1])) as staging:
+    (staging / "a.txt").write_text("first")
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_writer_of_a_folder_is_refused_and_takes_nothing_from_the_first(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "onnx"
+    first = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert first.stdout is not None
+    assert first.stdout.readline() == "writing\n"
+    with pytest.raises(RunError, match=f"process {first.pid}.* is writing {folder}"):
+        fill(folder, "second")
+    first.communicate("")
+    assert first.returncode == 0
+    assert (folder / "a.txt").read_text() == "first"
+    fill(folder, "second")
+    assert names(tmp_path) == ["onnx"]
+
+
 def test_a_killed_replacement_never_leaves_half_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +358,88 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> 
     assert held_by == f"process {os.getpid()}"
     with locked(tmp_path):
         pass
+
+
+FORKER = """
+import os, signal, sys
+from pathlib import Path
+from gluetune.files import locked
+with locked(Path(sys.argv[1])):
+    child = os.fork()
+    if child == 0:
+        print(os.getpid(), flush=True)
+        signal.pause()
+    os.waitpid(child, os.WNOHANG)
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_forked_process_does_not_keep_a_lock(tmp_path: Path) -> None:
+    """A loader's worker outlives a training that was killed."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", FORKER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    child = int(holder.stdout.readline())
+    try:
+        with pytest.raises(RunError, match=f"process {holder.pid}"):
+            locked(tmp_path).__enter__()
+        holder.stdin.close()
+        assert holder.wait() == -signal.SIGKILL
+        with locked(tmp_path):
+            os.kill(child, 0)  # it is still there
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(StorageError, match="Its file system has no locks") as told:
+        locked(tmp_path).__enter__()
+    assert "--output" in told.value.findings[0].hint
+    with pytest.raises(StorageError, match="Its file system has no locks"):
+        fill(tmp_path / "onnx", "new")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize("place", ["tempfile.mkstemp", "pathlib.Path.mkdir", "os.open"])
+def test_a_folder_that_takes_no_files_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, place: str
+) -> None:
+    """Root may write anywhere, so the system's refusal is made here."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(place, refuse)
+    writers: dict[str, Callable[[], object]] = {
+        "tempfile.mkstemp": lambda: write_text(tmp_path / "x", ""),
+        "pathlib.Path.mkdir": lambda: fill(tmp_path / "x", ""),
+        "os.open": lambda: locked(tmp_path).__enter__(),
+    }
+    with pytest.raises(StorageError, match=f"cannot be written: {os.strerror(number)}"):
+        writers[place]()
+
+
+def test_a_place_is_known_to_take_nothing_before_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    check_writable(tmp_path / "new" / "folder")
+    check_writable(tmp_path / "file")
+    with pytest.raises(StorageError, match="file is not a folder"):
+        check_writable(tmp_path / "file" / "run")
+    with pytest.raises(StorageError, match="cannot be written: Not a directory"):
+        write_text(tmp_path / "file" / "run" / "x", "")
 
 
 def test_a_link_or_a_copy_has_the_same_bytes(

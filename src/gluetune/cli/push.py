@@ -100,6 +100,10 @@ def _told(pushed: Pushed) -> list[str]:
         lines.append(
             f"         in place of another model's {', '.join(before)}: its history keeps that one"
         )
+    if pushed.kept:
+        lines.append(
+            f"kept     {', '.join(pushed.kept)}: no push wrote them, and loaders may read them"
+        )
     found = pushed.verification
     if found is not None and found.largest_difference is not None:
         lines.append(

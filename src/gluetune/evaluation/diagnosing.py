@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gluetune.predictions import Predictions
+    from gluetune.runs import Run
 
 _SPLIT = "test"
 
@@ -51,7 +52,7 @@ class Diagnosis:
 
 
 def diagnose(
-    model: str | Path,
+    model: str | Path | Run,
     file: str | Path,
     *,
     precision: Precision = "auto",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ from gluetune.errors import ConfigurationError, Finding, RunError
 from gluetune.evaluation.opening import BATCH_SIZE, Settings, check_finite, open_run
 from gluetune.exports import ExportFolder, ExportRecord, Variant, read_export
 from gluetune.extras import require_extra
-from gluetune.files import weights_digest
-from gluetune.modeling.checkpoints import Checkpoint
+from gluetune.files import restore_folder, weights_digest
+from gluetune.modeling.checkpoints import Checkpoint, check_folder_name
 from gluetune.modeling.tokenizers import load_config, load_tokenizer
 from gluetune.runs import Run, RunFolder
 from gluetune.tasks import TaskSpec
@@ -91,7 +92,7 @@ class ExportedModel:
 
 
 def open_exported(
-    model: str | Path,
+    model: str | Path | Run,
     variant: Variant,
     task: TaskSpec | None = None,
     settings: Settings | None = None,
@@ -104,6 +105,7 @@ def open_exported(
     """
     require_extra("onnx", f"--backend {variant}", "onnxruntime")
     settings = settings or Settings()
+    check_folder_name(os.fspath(model))
     folder = find_export(model)
     record = read_export(folder.record)
     _check_settings(record, task, settings)
@@ -115,7 +117,7 @@ def open_exported(
     spec = record.spec
     threads = settings.threads or (run and run.config.threads) or torch.get_num_threads()
     return ExportedModel(
-        name=str(model),
+        name=os.fspath(model),
         kind=variant,
         run=run,
         task=spec,
@@ -139,10 +141,12 @@ def open_session(file: Path, threads: int) -> Any:
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-def find_export(model: str | Path) -> ExportFolder:
+def find_export(model: str | Path | Run) -> ExportFolder:
     """Return the folder of a run's export, or `model` itself where it is one."""
     path = Path(model)
     inside = RunFolder(path).onnx
+    for place in (path, inside):
+        restore_folder(place)
     return ExportFolder(path if ExportFolder(path).record.exists() else inside)
 
 

@@ -26,6 +26,7 @@ from gluetune.evaluation.predictor import WINDOW, Answer, Predictor, Text, load
 from gluetune.file_formats import UNSTATED, FileFormat, Format
 from gluetune.files import write_atomically
 from gluetune.records import plural
+from gluetune.runs import Run
 
 OnError = Literal["stop", "skip"]
 
@@ -76,7 +77,7 @@ class PredictedFile:
 
 
 def predict(
-    model: str | Path | Predictor,
+    model: str | Path | Run | Predictor,
     file: str | Path | BinaryIO,
     *,
     output: str | Path | BinaryIO,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gluetune.config import Precision
 from gluetune.data.tables import fingerprint
+from gluetune.files import UnwritableError
 from gluetune.predictions import Predictions, keep_predictions, kept_name
 from gluetune.runs import Run
 from gluetune.tasks import TaskSpec
@@ -45,7 +46,10 @@ def answers(
     opened = open_model(run.path, task, Settings(precision=precision))
     made = opened.predict(task, missing)
     if opened.settings.are_default:
-        keep_answers(run, task, made, prints)
+        try:
+            keep_answers(run, task, made, prints)
+        except UnwritableError as error:
+            tell(f"They are not kept. {error.findings[0].message}")
     return kept | made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from gluetune.evaluation.kept_answers import keep_answers
 from gluetune.evaluation.opening import OpenedModel, Settings, open_model
 from gluetune.evaluation.scoring import score_predictions, score_record
 from gluetune.file_formats import UNSTATED, FileFormat
+from gluetune.files import UnwritableError
 from gluetune.metrics import majority_baseline
 from gluetune.predictions import Predictions, kept_name
 from gluetune.records import ScoreRecord, listed
@@ -28,6 +30,8 @@ from gluetune.tasks import TaskSpec, get_task
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Measured:
 
 
 def evaluate(
-    model: str | Path,
+    model: str | Path | Run,
     *,
     task: str | None = None,
     split: str | None = None,
@@ -223,10 +227,13 @@ def _agreement(
 def _keep(
     run: Run, task: TaskSpec, found: Mapping[str, Predictions], prints: Mapping[str, str]
 ) -> None:
-    """Keep a run's answers on splits that it has not kept yet."""
+    """Keep a run's answers on splits that it has not kept yet; without that they are as good."""
     new = {
         split: predictions
         for split, predictions in found.items()
         if not run.folder.predictions_on(kept_name(task, split)).exists()
     }
-    keep_answers(run, task, new, prints)
+    try:
+        keep_answers(run, task, new, prints)
+    except UnwritableError as error:
+        _log.warning("The predictions are not kept. %s", error.findings[0].message)

@@ -6,6 +6,7 @@ and length, so that its predictions come out the same to the bit on the same mac
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -167,7 +168,7 @@ class OpenedModel:
 
 
 def open_model(
-    model: str | Path, task: TaskSpec | None = None, settings: Settings | None = None
+    model: str | Path | Run, task: TaskSpec | None = None, settings: Settings | None = None
 ) -> OpenedModel:
     """Load the model of a run, a folder, or a checkpoint of the Hub, with its trained head.
 
@@ -193,7 +194,7 @@ def open_model(
     classifier = load_trained(checkpoint, task, label_order=settings.label_order)
     classifier.model.to(where).eval()
     return OpenedModel(
-        name=str(model),
+        name=os.fspath(model),
         run=run,
         task=task,
         classifier=classifier,
@@ -216,7 +217,7 @@ def check_finite(logits: NDArray[np.float32], name: str) -> None:
         )
 
 
-def open_run(model: str | Path) -> Run | None:
+def open_run(model: str | Path | Run) -> Run | None:
     """Return the run that `model` names, None where it is no run's folder."""
     return Run(model) if RunFolder(Path(model)).record.exists() else None
 
@@ -231,12 +232,12 @@ def _precision(
 
 
 def _checkpoint(
-    model: str | Path, run: Run | None, config: TrainConfig | None, settings: Settings
+    model: str | Path | Run, run: Run | None, config: TrainConfig | None, settings: Settings
 ) -> Checkpoint:
     if run is not None:
         _ = run.model_path  # says what to type while there is no model yet
     trusted = settings.trust_remote_code or bool(config and config.trust_remote_code)
-    return find_checkpoint(str(model), revision=settings.revision, trust_remote_code=trusted)
+    return find_checkpoint(os.fspath(model), revision=settings.revision, trust_remote_code=trusted)
 
 
 def _max_length(

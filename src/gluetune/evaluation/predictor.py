@@ -17,6 +17,7 @@ from gluetune.evaluation.backends import Backend, BackendName
 from gluetune.evaluation.exported import open_exported
 from gluetune.evaluation.opening import Settings, open_model
 from gluetune.records import listed
+from gluetune.runs import Run
 from gluetune.statistics.calibration import probabilities, sigmoid
 from gluetune.tasks import get_task
 
@@ -189,7 +190,7 @@ class Predictor:
 
 
 def load(
-    model: str | Path,
+    model: str | Path | Run,
     *,
     task: str | None = None,
     precision: Precision = "auto",

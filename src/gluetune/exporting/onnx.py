@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
@@ -20,20 +21,21 @@ from gluetune.exporting.checks import ValidationSet, check
 from gluetune.exporting.onnx_files import write_int8, write_onnx
 from gluetune.exports import ExportFolder, ExportRecord, Variant
 from gluetune.extras import require_extra
-from gluetune.files import weights_digest, write_folder
-from gluetune.modeling.checkpoints import find_checkpoint
+from gluetune.files import check_writable, restore_folder, weights_digest, write_folder
+from gluetune.modeling.checkpoints import check_folder_name, find_checkpoint
 from gluetune.modeling.classifiers import write_output_names
 from gluetune.tasks import get_task, is_task
 from gluetune.training.environment import versions
 
 if TYPE_CHECKING:
+    from gluetune.runs import Run
     from gluetune.tasks import TaskSpec
 
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def export(
-    model: str | Path,
+    model: str | Path | Run,
     *,
     int8: bool = False,
     output: str | Path | None = None,
@@ -66,7 +68,7 @@ def export(
             where the validation set cannot be read.
     """
     require_extra("onnx", "gluetune export", "onnx", "onnxscript", "onnxruntime")
-    target = _target(model, output)
+    target = _target(model, output, revision)
     _check_target(target, max_loss)
     spec = get_task(task) if task else None
     opened = open_model(model, spec, Settings(precision="fp32", threads=threads, revision=revision))
@@ -81,9 +83,10 @@ def export(
     source = asked_source(opened.run, asked, data)
     tables = {name: source.read(asked, name) for name in asked.validation_splits}
     rows = ValidationSet(asked, tables, opened)
-    tell(f"PyTorch answers {rows.count:,} rows of {source.name} …")
-    reference = rows.ask(opened)
+    # From here on nobody else writes there: what takes long is not done for nothing.
     with write_folder(target.path) as place:
+        tell(f"PyTorch answers {rows.count:,} rows of {source.name} …")
+        reference = rows.ask(opened)
         folder = ExportFolder(place)
         tell("torch.onnx traces the model …")
         inputs = _write(opened, asked, folder, int8=int8)
@@ -95,7 +98,7 @@ def export(
             checked.append(check(variant, file, reference, found, max_loss, task=asked))
         record = ExportRecord(
             model=opened.name,
-            weights_sha256=weights_digest(find_checkpoint(str(model), revision=revision).folder),
+            weights_sha256=_weights_digest(model, revision),
             task=asked.name,
             own_task=None if is_task(asked.name) else asked,
             outputs=list(opened.outputs),
@@ -114,6 +117,10 @@ def export(
         )
         record.save(folder.record)
     return record
+
+
+def _weights_digest(model: str | Path | Run, revision: str | None) -> str:
+    return weights_digest(find_checkpoint(os.fspath(model), revision=revision).folder)
 
 
 def _write(
@@ -157,13 +164,16 @@ def _exported(
     )
 
 
-def _target(model: str | Path, output: str | Path | None) -> ExportFolder:
+def _target(
+    model: str | Path | Run, output: str | Path | None, revision: str | None
+) -> ExportFolder:
     if output is not None:
         return ExportFolder(Path(output))
     run = open_run(model)
     if run is None:
+        check_folder_name(os.fspath(model), revision)
         if Path(model).is_dir():
-            find_checkpoint(str(model))  # what is no checkpoint either is told as that
+            find_checkpoint(os.fspath(model))  # what is no checkpoint either is told as that
         raise ConfigurationError(
             f"{model} is no run, so nothing says where its export belongs.",
             hint="Type for instance: --output onnx",
@@ -175,6 +185,8 @@ def _check_target(target: ExportFolder, max_loss: float) -> None:
     """Refuse to replace what is no export, and a loss that is no part of a score."""
     findings = []
     place = target.path
+    restore_folder(place)
+    check_writable(place)
     if place.exists() and not target.record.exists() and (place.is_file() or any(place.iterdir())):
         findings.append(
             Finding(f"--output {place}: it holds something else.", "Choose another folder.")

@@ -6,12 +6,13 @@ Only safetensors are ever loaded, and code that a checkpoint brings runs only wh
 from __future__ import annotations
 
 import importlib.util
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from gluetune import hub
 from gluetune.errors import CheckpointError
-from gluetune.files import runs_near, sha256
+from gluetune.files import RUNS_FOLDERS, hint_of_runs, restore_folder, runs_near, sha256
 
 MINILM_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -51,15 +52,10 @@ def find_checkpoint(
                 hint="Leave --revision out, or give --model a Hub id.",
             )
         inside = folder / "model" if (folder / "record.json").exists() else folder
+        restore_folder(inside)
         return _checked(Checkpoint(str(inside.resolve()), inside, None, trust_remote_code))
-    near = runs_near(folder)
-    if folder.exists() or name.startswith((".", "/", "~")):
-        raise CheckpointError(
-            f"There is no checkpoint folder {name}.",
-            hint=f"Did you mean {near}?"
-            if near
-            else "Give a folder with config.json and model.safetensors, a Hub id, or `minilm`.",
-        )
+    check_folder_name(name, revision)
+    near = next(iter(runs_near(folder)), "")
     folder = hub.download_checkpoint(
         name,
         revision=revision,
@@ -70,6 +66,35 @@ def find_checkpoint(
     return _checked(Checkpoint(name, folder, folder.name, trust_remote_code))
 
 
+def check_folder_name(name: str, revision: str | None = None) -> None:
+    """Raise CheckpointError where `name` is a folder's and there is none, before the Hub is asked.
+
+    Ids of the Hub are `name` and `owner/name`. `owner/name` is a folder's where there is a folder
+    `owner`, or gluetune itself makes such ones, unless a `revision` says that the Hub is meant.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir() or not _is_folder_name(name, revision):
+        return
+    near = hint_of_runs(path)
+    advice = near or "Give a folder with config.json and model.safetensors, a Hub id, or `minilm`."
+    if _is_hub_name(name) and name.partition("/")[0] not in RUNS_FOLDERS:
+        advice += " If you mean a model of the Hub, type besides: --revision main"
+    raise CheckpointError(f"There is no checkpoint folder {name}, and no run.", hint=advice)
+
+
+def _is_folder_name(name: str, revision: str | None) -> bool:
+    if not _is_hub_name(name) or Path(name).exists():
+        return True
+    owner, slash, _ = name.partition("/")
+    is_here = owner in RUNS_FOLDERS or Path(owner).is_dir()
+    return revision is None and bool(slash) and is_here
+
+
+def _is_hub_name(name: str) -> bool:
+    """Whether it has the form of an id: no path's beginning or end, and at most one slash."""
+    return re.fullmatch(r"[^./~\\][^/\\]*(/[^/\\]+)?", name) is not None
+
+
 def display_name(name: str) -> str:
     """Return what runs of the checkpoint are named after."""
     return MINILM_HUB_ID if name == "minilm" else name
@@ -78,7 +103,7 @@ def display_name(name: str) -> str:
 def _checked(checkpoint: Checkpoint) -> Checkpoint:
     folder = checkpoint.folder
     if not (folder / "config.json").exists():
-        near = runs_near(folder)
+        near = next(iter(runs_near(folder)), "")
         raise CheckpointError(
             f"{folder} is not a checkpoint: it has no config.json.",
             hint=f"It holds runs. Give one of them, such as {near}"

@@ -58,7 +58,7 @@ class Submission:
 
 
 def submit(
-    *runs: str | Path | Run,
+    *runs: str | Path | Run | Suite,
     output: str | Path = "submission.zip",
     fill_missing: bool = False,
     data: str | None = None,
@@ -197,7 +197,7 @@ class _Writer:
 
 
 def _opened(
-    runs: Sequence[str | Path | Run], seed: int | None, tell: Callable[[str], object]
+    runs: Sequence[str | Path | Run | Suite], seed: int | None, tell: Callable[[str], object]
 ) -> Iterator[Run]:
     """Open each run, and of each suite those of one seed."""
     suites = [run for run in runs if not isinstance(run, Run) and is_suite(run)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -15,12 +15,15 @@ from gluetune.hub_uploads import ModelRepository, RemoteBranch, known_tokens, re
 from gluetune.publishing.card import make_card
 from gluetune.publishing.evaluation_results import results_file
 from gluetune.publishing.local_paths import LocalPaths, base_name
+from gluetune.publishing.manifest import NAME as MANIFEST
+from gluetune.publishing.manifest import Manifest, read_manifest
 from gluetune.publishing.model_files import (
     PublishedFile,
     model_files,
     secret_findings,
     stray_files,
 )
+from gluetune.publishing.readme import is_ours, merge_readme, metadata_of
 from gluetune.publishing.verification import Verification, check_answers, check_files
 from gluetune.records import Record, Status, shown
 from gluetune.runs import Run
@@ -28,12 +31,15 @@ from gluetune.settings_files import dump_yaml
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _BRANCH = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
-_STALE = re.compile(
-    r"(model|pytorch_model|tf_model|flax_model|adapter_model|rust_model).*"
+_README = "README.md"
+_LOADED = re.compile(
+    r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|adapter_(config|model)\..*"
     r"|(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|generation_config)\.json"
-    r"|vocab\.txt|merges\.txt|[^/]+\.model|chat_template\.jinja|\.eval_results/glue-[^/]+\.yaml"
+    r"|vocab\.txt|merges\.txt|[^/]+\.model|chat_template\.jinja"
 )
-"""Files of a model that stood there before: beside another's they would be loaded in its place."""
+"""What transformers may read besides our files, where it is there."""
+_RESULTS = re.compile(r"\.eval_results/glue-[^/]+\.yaml")
+"""Scores that pushes wrote before there was a manifest. Of another model they would be false."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +63,9 @@ class Pushed:
     replaced: tuple[str, ...] = ()
     """Files that stood there with another content; the repository's history keeps it."""
     removed: tuple[str, ...] = ()
-    """Files of a model that stood there before; the repository's history keeps them."""
+    """Files that an earlier push wrote and that no longer belong; the history keeps them."""
+    kept: tuple[str, ...] = ()
+    """Files there that no push of ours wrote, and that a loader may read besides the model's."""
     verification: Verification | None = None
 
 
@@ -76,8 +84,9 @@ def push(
     Safetensors, tokenizer and configuration go up with a card made from the record and the scores
     as the Hub reads them, in one commit. It is downloaded again afterwards, compared byte for byte,
     and asked about validation rows. What is there already is not sent again, so a push that broke
-    off is repeated by the same call. A model that stood there before is replaced, and stays in the
-    repository's history.
+    off is repeated by the same call. What an earlier push wrote is replaced, or deleted where it no
+    longer belongs, and stays in the repository's history. Nothing else is deleted: files, metadata
+    and text of README.md that are the owner's stay.
 
     Args:
         run: A run's folder.
@@ -101,7 +110,8 @@ def push(
     if findings:
         raise ConfigurationError.of(findings)
     say = tell or (lambda line: None)
-    card, files = _package(run, repo, revision)
+    card, model = _package(run, repo, revision)
+    files = _whole(card, model, _There())
     branch = ModelRepository(repo, revision, _again(run, repo, private, revision))
     planned = Pushed(
         status="dry run",
@@ -109,16 +119,16 @@ def push(
         url=branch.url,
         revision=branch.branch,
         private=private,
-        card=card,
+        card=_text_of(files),
         files=tuple((file.name, file.size) for file in files),
     )
     if dry_run:
         return planned
     require_token()
-    sent = _send(run, branch, files, planned, message or _message(run.record), say)
+    sent, files = _send(branch, card, model, planned, message or _message(run.record), say)
     say("Reading it back")
     try:
-        found = _read_back(run, branch, files, sent.commit or "")
+        found = _read_back(run, branch, files, sent)
     except GluetuneError as error:
         raise _not_verified(sent, error, branch) from error
     return replace(sent, verification=found)
@@ -160,49 +170,109 @@ def run_findings(run: Run) -> Iterator[Finding]:
 
 
 def _package(run: Run, repo: str, revision: str | None) -> tuple[str, list[PublishedFile]]:
-    """Return the card and every file, the texts searched for secrets."""
+    """Return the card and the model's files, all searched for secrets."""
     paths = LocalPaths(run)
     task = run.task
     card = make_card(run, repo, revision, paths)
-    files = [PublishedFile("README.md", card.text.encode()), *model_files(run, paths)]
+    files = model_files(run, paths)
     results = results_file(run.record, task, card.intervals.get("score"))
     if results is not None:
         name, entries = results
         files.append(PublishedFile(name, dump_yaml(entries).encode()))
-    findings = list(secret_findings(files, run.model_path, known_tokens()))
+    whole = [PublishedFile(_README, card.text.encode()), *files]
+    findings = list(secret_findings(whole, run.model_path, known_tokens()))
     if findings:
         raise ConfigurationError.of(findings)
     return card.text, files
 
 
+@dataclass(frozen=True)
+class _There:
+    """What a branch holds of earlier pushes and of its owner."""
+
+    readme: str | None = None
+    manifest: Manifest | None = None
+
+    def stale(self, digests: Mapping[str, str], names: Sequence[str]) -> list[str]:
+        """Return the files that are ours to delete."""
+        if self.manifest is not None:
+            return self.manifest.stale(digests, names)
+        if self.readme is None or not is_ours(self.readme):
+            return []
+        return sorted(name for name in digests if name not in names and _RESULTS.fullmatch(name))
+
+
+def _whole(card: str, model: Sequence[PublishedFile], there: _There) -> list[PublishedFile]:
+    """Return all files of a push: README.md with the owner's part, the model's, the manifest."""
+    written = None if there.manifest is None else there.manifest.metadata
+    readme = merge_readme(card, there.readme, written)
+    manifest = Manifest.of(model, metadata_of(card))
+    return [PublishedFile(_README, readme.encode()), *model, manifest.published()]
+
+
+def _text_of(files: Sequence[PublishedFile]) -> str:
+    return next(file.text() or "" for file in files if file.name == _README)
+
+
+def _read_there(branch: ModelRepository, found: RemoteBranch) -> _There:
+    """Read what earlier pushes and the owner wrote. Raises HubError where it cannot be read."""
+    names = [name for name in (_README, MANIFEST) if name in found.digests]
+    contents = branch.read(found.head, names) if names else {}
+    readme = contents.get(_README)
+    try:
+        there = _There(
+            None if readme is None else readme.decode("utf-8"),
+            read_manifest(contents.get(MANIFEST)),
+        )
+        merge_readme("", there.readme)
+    except ValueError as error:
+        raise HubError(
+            f"README.md of {branch.url} cannot be read, so its owner's part cannot be kept: "
+            f"{error}.",
+            hint=f"Put it right on its page ({branch.url}), then push again. Nothing was changed.",
+        ) from error
+    return there
+
+
 def _send(
-    run: Run,
     branch: ModelRepository,
-    files: list[PublishedFile],
+    card: str,
+    model: Sequence[PublishedFile],
     planned: Pushed,
     message: str,
     say: Callable[[str], object],
-) -> Pushed:
-    """Bring the branch to hold `files`, by one commit, or by none where it does."""
-    there, made = branch.open(private=planned.private)
-    changed = [file for file in files if not _is_there(file, there)]
-    names = {file.name for file in files}
-    removed = sorted(name for name in there.digests if name not in names and _STALE.fullmatch(name))
+) -> tuple[Pushed, list[PublishedFile]]:
+    """Bring the branch to hold the model, by one commit, or by none where it does.
+
+    Returns what was done, and every file that is there now by this push.
+    """
+    found, made = branch.open(private=planned.private)
+    there = _read_there(branch, found)
+    files = _whole(card, model, there)
+    names = [file.name for file in files]
+    changed = [file for file in files if not _is_there(file, found)]
+    removed = there.stale(found.digests, names)
+    kept = [
+        name for name in found.digests if name not in (*names, *removed) and _LOADED.fullmatch(name)
+    ]
     opened = replace(
         planned,
         made=made,
-        private=there.private,
-        replaced=tuple(file.name for file in changed if file.name in there.digests),
+        private=found.private,
+        card=_text_of(files),
+        files=tuple((file.name, file.size) for file in files),
+        replaced=tuple(file.name for file in changed if file.name in found.digests),
         removed=tuple(removed),
+        kept=tuple(sorted(kept)),
     )
     if not changed and not removed:
-        return replace(opened, status="unchanged", commit=there.head)
+        return replace(opened, status="unchanged", commit=found.head), files
     size = sum(file.size for file in changed)
     say(f"Uploading {len(changed)} files, {size / 1e6:.1f} MB, to {planned.url}")
     commit = branch.commit(
-        {file.name: file.content for file in changed}, removed, message, there.head
+        {file.name: file.content for file in changed}, removed, message, found.head
     )
-    return replace(opened, status="uploaded", commit=commit)
+    return replace(opened, status="uploaded", commit=commit), files
 
 
 def _is_there(file: PublishedFile, there: RemoteBranch) -> bool:
@@ -210,11 +280,12 @@ def _is_there(file: PublishedFile, there: RemoteBranch) -> bool:
 
 
 def _read_back(
-    run: Run, branch: ModelRepository, files: list[PublishedFile], commit: str
+    run: Run, branch: ModelRepository, files: Sequence[PublishedFile], sent: Pushed
 ) -> Verification:
+    """Download what was pushed, with what a loader reads besides, and compare both with the run."""
     with tempfile.TemporaryDirectory(prefix="gluetune-push-") as folder:
-        names = [file.name for file in files]
-        snapshot = branch.download(commit, names, Path(folder))
+        names = [*(file.name for file in files), *sent.kept]
+        snapshot = branch.download(sent.commit or "", names, Path(folder))
         check_files(files, snapshot, branch.url)
         return check_answers(run, snapshot, branch.url)
 

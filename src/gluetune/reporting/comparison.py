@@ -90,7 +90,7 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def compare(*runs: str | Path | Run) -> Comparison:
+def compare(*runs: str | Path | Run | Suite) -> Comparison:
     """Compare finished runs of one task on the same validation data; of a suite, all its runs.
 
     Suites of several tasks are compared by `compare_suites`.
@@ -122,7 +122,7 @@ def compare(*runs: str | Path | Run) -> Comparison:
     )
 
 
-def compare_suites(*suites: str | Path) -> dict[str, Comparison | RunError]:
+def compare_suites(*suites: str | Path | Suite) -> dict[str, Comparison | RunError]:
     """Compare suites task by task: on each, the runs of all of them, seed by seed.
 
     A task that cannot be compared has its reason instead; one that not all suites have finished is
@@ -149,7 +149,7 @@ def compare_suites(*suites: str | Path) -> dict[str, Comparison | RunError]:
 _Side = tuple[Side, list[Run]]
 
 
-def _open(runs: Sequence[str | Path | Run]) -> list[Run]:
+def _open(runs: Sequence[str | Path | Run | Suite]) -> list[Run]:
     opened: list[Run] = []
     findings: list[Finding] = []
     for run in runs:

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
     from gluetune.evaluation.backends import BackendName
     from gluetune.evaluation.predictor import Predictor
+    from gluetune.runs import Run
 
 _BACKLOG = 2048
 
 
 def serve(
-    model: str | Path,
+    model: str | Path | Run,
     *,
     host: str = "127.0.0.1",
     port: int = 8000,

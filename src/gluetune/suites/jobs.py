@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,18 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from gluetune.data.sources import open_source
-from gluetune.errors import RunError
 from gluetune.evaluation.kept_answers import answers
-from gluetune.files import locked
 from gluetune.modeling.classifiers import quiet_transformers
 from gluetune.records import Status
 from gluetune.runs import Run, RunFolder
 from gluetune.tasks import TASKS
 from gluetune.training.calls import tell
+from gluetune.training.orphans import wait_until_free
 from gluetune.training.run import train
 
-_PATIENCE = 120.0
-"""Seconds that a run folder is waited for while a process of an earlier suite saves its state."""
 _TELL_SECONDS = 0.5
 """Steps are told at most this often."""
 
@@ -78,15 +74,13 @@ def run_job(training: Mapping[str, Any]) -> list[str]:
     """
     path = Path(training["output"])
     with quiet_transformers():
-        _wait_for(path)
+        wait_until_free(path, Teller().say)
         run = _trained(path, training)
         return _answer_others(run)
 
 
 def _trained(path: Path, training: Mapping[str, Any]) -> Run:
     if not RunFolder(path).record.exists():
-        # What a process leaves that was killed before its record stood.
-        shutil.rmtree(path, ignore_errors=True)
         return train(**training, progress=Teller())
     run = Run(path)
     if run.record.status is Status.FINISHED:
@@ -108,16 +102,3 @@ def _answer_others(run: Run) -> list[str]:
             continue
         answers(run, task, {split: source.read(task, split) for split in there})
     return notes
-
-
-def _wait_for(path: Path) -> None:
-    """Wait until no process holds the run: one whose suite was killed saves its state first."""
-    end = time.monotonic() + _PATIENCE
-    while path.is_dir():
-        try:
-            with locked(path):
-                return
-        except RunError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)

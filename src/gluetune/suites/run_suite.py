@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from gluetune.command_lines import command_line
 from gluetune.config import typed_settings
 from gluetune.errors import GluetuneError, RunError
 from gluetune.evaluation.devices import device, visible_devices
-from gluetune.files import locked, write_text
+from gluetune.files import check_writable, is_unused, locked, make_folder, write_text
 from gluetune.modeling.checkpoints import Checkpoint
 from gluetune.recipes import get_recipe
 from gluetune.records import Status, now
 from gluetune.reporting.pages import report
 from gluetune.reporting.suite_tables import counts, markdown, suite_title
+from gluetune.runs import Run
 from gluetune.suite_records import (
     JobState,
     Suite,
@@ -31,6 +33,7 @@ from gluetune.suites.preflight import check
 from gluetune.suites.progress import SuiteProgress, showing
 from gluetune.suites.running import close, run_jobs
 from gluetune.training.cluster import Cluster, connect, make_cluster
+from gluetune.training.orphans import end_orphans
 from gluetune.training.settings import recipe_notes
 from gluetune.training.workers import cores, open_workers, threads_each
 
@@ -39,7 +42,7 @@ _RESTARTS = 2
 
 
 def suite(
-    model: str = "minilm",
+    model: str | Run = "minilm",
     *,
     seeds: int | Sequence[int] = 5,
     tasks: Sequence[str] | None = None,
@@ -62,7 +65,7 @@ def suite(
     adds theirs; what has finished stays in the table.
 
     Args:
-        model: A Hub id, a folder, or "minilm".
+        model: A Hub id, a folder, a run, or "minilm".
         seeds: How many, from 42 on; or which.
         tasks: Names of tasks; all nine by default. AX is answered by MNLI's runs.
         data: As in `train`.
@@ -86,11 +89,12 @@ def suite(
         GluetuneError: with every mistake that can be found before the first job.
         KeyboardInterrupt: after Ctrl-C, once every running job has saved its state.
     """
+    check_writable(Path(output) if output else Path("suites"))
     cluster = make_cluster(ray, cpus_per_job, gpus_per_job, each="job")
     if cluster is not None:
         connect(cluster)
     checked = check(
-        model=model,
+        model=os.fspath(model),
         seeds=seeds,
         tasks=tasks,
         data=data,
@@ -104,11 +108,12 @@ def suite(
     path = Path(output) if output else request.default_folder(checked.checkpoint.name)
     folder = SuiteFolder(path)
     _check_folder(folder, request)
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     with locked(path):
         record = _record(folder, request, checked.checkpoint)
         with showing(record.jobs, progress=progress) as shown:
             _introduce(record, folder, shown)
+            end_orphans(path, shown.say)
             _run(record, folder, shown, jobs, checked.machine, cluster)
         _write_pages(record, folder)
     return Suite(path)
@@ -141,6 +146,7 @@ def _run(
             on_told=shown.told,
             cluster=cluster,
             restarts=_RESTARTS,
+            folder=folder.path.absolute(),
         ) as workers:
             run_jobs(record, folder, workers, shown, {**machine, "threads": threads})
     except (KeyboardInterrupt, SystemExit):
@@ -161,9 +167,7 @@ def _check_folder(folder: SuiteFolder, request: SuiteRequest) -> None:
                 hint="Choose another --output, or leave it out: the folder is then named by what "
                 "is asked.",
             )
-    elif folder.path.exists() and (
-        not folder.path.is_dir() or any(each.name != ".lock" for each in folder.path.iterdir())
-    ):
+    elif not is_unused(folder.path, folder.record.name):
         raise RunError(
             f"{folder.path} exists, is no suite and is not empty.", hint="Choose another --output."
         )

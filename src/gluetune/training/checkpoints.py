@@ -91,6 +91,8 @@ class CheckpointStore:
         for path in self._entries():
             if re.fullmatch(r"\.step-\d+\.writing", path.name):
                 shutil.rmtree(path)
+            elif re.fullmatch(r"\.step-\d+\.lock", path.name):
+                path.unlink()
 
     def _steps(self) -> list[int]:
         found = (re.fullmatch(r"step-(\d+)", path.name) for path in self._entries())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -17,6 +16,7 @@ from gluetune.records import (
     BestRecord,
     EpochRecord,
     Record,
+    ScoreRecord,
     Status,
     TimingRecord,
     now,
@@ -37,7 +37,6 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
         label_array(prepared.train_table, task),
         {split: found.labels for split, found in prepared.validation.items()},
     )
-    words = _words(prepared, folder)
     return Record(
         task=task.name,
         own_task=task if prepared.config.is_own else None,
@@ -49,18 +48,24 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
         data=prepared.data,
         environment=describe(prepared.precision, prepared.device, prepared.config.processes),
         majority_baseline=score_record(baseline),
-        text_baseline=score_predictions(task, words) if words else None,
-        mean_absolute_error=_mean_absolute_errors(prepared, words),
+        mean_absolute_error=_mean_absolute_error_of_constant(prepared),
     )
 
 
-def _words(prepared: Prepared, folder: RunFolder) -> dict[str, Predictions]:
-    """Return what a bag of words predicts of text of the user's own; of GLUE that is known.
+def fit_text_baseline(
+    prepared: Prepared, folder: RunFolder
+) -> tuple[ScoreRecord, dict[str, float]]:
+    """Return what a bag of words scores on text of the user's own, and its mean absolute errors.
 
     Its predictions are kept in the run's folder, for paired tests.
     """
-    if not prepared.config.is_own:
-        return {}
+    words = _words(prepared, folder)
+    is_regression = prepared.task.is_regression
+    errors = {"words": mean_absolute_error(words.values())} if is_regression else {}
+    return score_predictions(prepared.task, words), errors
+
+
+def _words(prepared: Prepared, folder: RunFolder) -> dict[str, Predictions]:
     task, splits = prepared.task, prepared.validation
     balanced = prepared.config.class_weights == "balanced"
     prints = {name: prepared.data.fingerprints[name] for name in ("train", *splits)}
@@ -81,14 +86,13 @@ def _words(prepared: Prepared, folder: RunFolder) -> dict[str, Predictions]:
     return found
 
 
-def _mean_absolute_errors(prepared: Prepared, words: Mapping[str, Predictions]) -> dict[str, float]:
-    """Return those of a regression's baselines."""
+def _mean_absolute_error_of_constant(prepared: Prepared) -> dict[str, float]:
+    """Return that of the mean of train's labels, where the task is a regression."""
     if not prepared.task.is_regression:
         return {}
     mean = label_array(prepared.train_table, prepared.task).mean(dtype=np.float64)
     labels = np.concatenate([one.labels for one in prepared.validation.values()])
-    errors = {"mean": float(np.abs(labels - mean).mean())}
-    return errors | ({"words": mean_absolute_error(words.values())} if words else {})
+    return {"mean": float(np.abs(labels - mean).mean())}
 
 
 def check_same(record: Record, prepared: Prepared, folder: RunFolder) -> None:

@@ -43,7 +43,7 @@ from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore
 from gluetune.training.flow import Flow
-from gluetune.training.history import timing
+from gluetune.training.history import fit_text_baseline, timing
 from gluetune.training.preflight import Prepared
 from gluetune.training.progress import ProgressCallback, Reporter, epoch_line
 from gluetune.training.run_trainer import RunTrainer, Validation
@@ -95,24 +95,38 @@ class Job:
             quiet_transformers(),
             self._recorded(),
             self.processes.failing_as_one(),
-            listening(self.reporter.say, alone=alone) as stop,
         ):
-            for epoch in self.record.epochs:
-                self._pass_on(epoch)
-            flow = Flow(
-                stop,
-                checkpoint_minutes=self.prepared.config.checkpoint_minutes,
-                early_stopping=self.prepared.config.early_stopping,
-                processes=self.processes,
-            )
-            self.trainer = trainer = self._make_trainer(flow)
-            self._train(trainer, flow, checkpoint)
-            self._end_if_asked(stop, flow, trainer)
-            self.processes.from_first(partial(self._finish, trainer))
+            self._fit_text_baseline()
+            with listening(self.reporter.say, alone=alone) as stop:
+                self._train_and_finish(stop, checkpoint)
         # Outside `_recorded`: whatever befalls the page, the run stays finished.
         if self.processes.is_first:
             self._report()
         return Run(self.folder.path)
+
+    def _fit_text_baseline(self) -> None:
+        """Score the bag of words, once for a run: the record exists by then, and is saved again."""
+        if not self.prepared.config.is_own or self.record.text_baseline is not None:
+            return
+        self.record.text_baseline, errors = self.processes.from_first(
+            partial(fit_text_baseline, self.prepared, self.folder)
+        )
+        self.record.mean_absolute_error |= errors
+        self._save_record()
+
+    def _train_and_finish(self, stop: StopRequest, checkpoint: Path | None) -> None:
+        for epoch in self.record.epochs:
+            self._pass_on(epoch)
+        flow = Flow(
+            stop,
+            checkpoint_minutes=self.prepared.config.checkpoint_minutes,
+            early_stopping=self.prepared.config.early_stopping,
+            processes=self.processes,
+        )
+        self.trainer = trainer = self._make_trainer(flow)
+        self._train(trainer, flow, checkpoint)
+        self._end_if_asked(stop, flow, trainer)
+        self.processes.from_first(partial(self._finish, trainer))
 
     def _make_trainer(self, flow: Flow) -> RunTrainer:
         prepared, config = self.prepared, self.prepared.config

@@ -14,16 +14,18 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from typing import Any
 
 from gluetune.errors import Finding
 from gluetune.training.calls import Call, Failure, OnTold, Outcome, failure_of, telling
+from gluetune.training.orphans import registered
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _LOOK_SECONDS = 1.0
@@ -49,6 +51,8 @@ class Processes:
 
     environments: list[dict[str, str]]
     on_told: OnTold | None
+    folder: Path | None = None
+    """Where they register as workers, so that they are found when this process is gone."""
     _workers: list[_Worker] = field(default_factory=list)
     _over: list[Outcome] = field(default_factory=list)
     """Outcomes that have come and were not handed out yet."""
@@ -92,7 +96,7 @@ class Processes:
     def _new(self) -> _Worker:
         taken = {worker.slot for worker in self._workers}
         slot = min(set(range(len(self.environments))) - taken)
-        process, connection = _spawn(self.environments[slot])
+        process, connection = _spawn(self.environments[slot], self.folder)
         worker = _Worker(process, connection, slot)
         self._workers.append(worker)
         return worker
@@ -172,9 +176,9 @@ def _death(exit_code: int | None) -> Failure:
     return Failure("died", "exit", (Finding(f"Its process ended with exit code {exit_code}."),))
 
 
-def _spawn(environment: Mapping[str, str]) -> tuple[BaseProcess, Connection]:
+def _spawn(environment: Mapping[str, str], folder: Path | None) -> tuple[BaseProcess, Connection]:
     ours, theirs = _CONTEXT.Pipe()
-    process = _CONTEXT.Process(target=_serve, args=(theirs,))
+    process = _CONTEXT.Process(target=_serve, args=(theirs, folder))
     # The tracker takes the mask away when it starts, so it starts first.
     resource_tracker.ensure_running()
     # Masked until it stands in a group of its own: a Ctrl-C in between would end it in a traceback.
@@ -203,18 +207,30 @@ def _environment(changed: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(connection: Connection) -> None:
-    """Run calls until the other end is closed: what a spawned process does."""
+def _serve(connection: Connection, folder: Path | None = None) -> None:
+    """Run calls until the other end is closed: what a spawned process does.
+
+    It registers first and then looks whether its parent is there: whoever finds nobody registered
+    may be sure that no orphan begins to work later.
+    """
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # forgets one that came while it was masked
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_outlive_nobody, daemon=True).start()
-    with suppress(EOFError, OSError, KeyboardInterrupt):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        while True:
-            key, content = connection.recv()
-            connection.send(("begun", None))
-            _answer(connection, key, content)
+    with registered(folder) if folder is not None else nullcontext():
+        if not _has_parent():
+            return
+        threading.Thread(target=_outlive_nobody, daemon=True).start()
+        with suppress(EOFError, OSError, KeyboardInterrupt):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            while True:
+                key, content = connection.recv()
+                connection.send(("begun", None))
+                _answer(connection, key, content)
+
+
+def _has_parent() -> bool:
+    parent = multiprocessing.parent_process()
+    return parent is None or parent.is_alive()
 
 
 def _answer(connection: Connection, key: Hashable, content: bytes) -> None:

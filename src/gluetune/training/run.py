@@ -12,10 +12,10 @@ from gluetune.config import TrainConfig
 from gluetune.errors import ConfigurationError, GluetuneError, RunError
 from gluetune.evaluation.devices import cpu_threads
 from gluetune.evaluation.processes import ALONE, Processes, processes_here
-from gluetune.files import locked
+from gluetune.files import check_writable, is_unused, locked, make_folder
 from gluetune.modeling.checkpoints import display_name
 from gluetune.records import EpochRecord, Record, Status, plural
-from gluetune.runs import Run, RunFolder, default_folder, described_data
+from gluetune.runs import Run, RunFolder, claim_default_folder, default_folder, described_data
 from gluetune.training.checkpoints import CheckpointStore, step_of
 from gluetune.training.cluster import Cluster, make_cluster
 from gluetune.training.history import check_same, new_record, rewind
@@ -33,7 +33,7 @@ def train(
     task: str | None = None,
     *,
     config: str | Path | TrainConfig | None = None,
-    resume: str | Path | None = None,
+    resume: str | Path | Run | None = None,
     recipe: str | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     data_collator: Callable[[list[dict[str, Any]]], dict[str, Any]] | None = None,
@@ -103,7 +103,7 @@ def train(
 
 def _on_cluster(
     cluster: Cluster,
-    resume: str | Path | None,
+    resume: str | Path | Run | None,
     config: TrainConfig,
     given: Mapping[str, Any],
     extras: Extras,
@@ -154,10 +154,12 @@ def _open_new(
 ) -> tuple[RunFolder, Record]:
     """Make the run's folder with its first record, locked for as long as `held` lasts."""
     config = prepared.config
-    path = config.output or default_folder(config.task, display_name(config.model), config.seed)
-    path.mkdir(parents=True, exist_ok=True)
+    path = config.output or claim_default_folder(
+        config.task, display_name(config.model), config.seed
+    )
+    make_folder(path)
     held.enter_context(locked(path))
-    _check_no_run(path)  # another training may have been faster
+    _check_output(path)  # another training may have been faster
     folder = RunFolder(path)
     config.save(folder.config)
     record = new_record(prepared, folder)
@@ -252,10 +254,12 @@ def _check_no_run(path: Path) -> None:
 
 
 def _check_output(path: Path | None) -> None:
+    """Refuse a place that takes no run: one that holds something, or that cannot be written."""
+    check_writable(path or Path("runs"))
     if path is None:
         return
     _check_no_run(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if not is_unused(path, "config.yaml", "record.json"):
         raise RunError(f"{path} exists and is not empty.", hint="Choose another --output.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from gluetune.config_checks import make_config
 from gluetune.data.own.frames import as_file
 from gluetune.errors import ConfigurationError, Finding, GluetuneError
 from gluetune.recipes import Recipe, get_recipe
+from gluetune.runs import Run
 from gluetune.settings_files import read_settings
 from gluetune.training.arguments import check_set
 
@@ -33,6 +35,10 @@ def merge_settings(
     elif config is not None:
         values = read_settings(Path(config))
         places = {name: f"{config}: {name}" for name in values}
+    settings = {
+        name: os.fspath(value) if isinstance(value, Run) else value
+        for name, value in settings.items()
+    }
     if task is not None:
         settings = {"task": task, **settings}
     found: list[Finding] = []

@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gluetune.training.calls import Call, OnTold, Outcome, telling
@@ -60,6 +61,7 @@ def open_workers(
     on_told: OnTold | None = None,
     cluster: Cluster | None = None,
     restarts: int = 0,
+    folder: Path | None = None,
 ) -> Iterator[Workers]:
     """Give `count` workers, one of which is this process where it is the only one.
 
@@ -72,6 +74,7 @@ def open_workers(
         cluster: Where calls run instead: as many at a time as it has room for, and where `count`
             is more than one at most so many. `threads` and `devices` are then the cluster's.
         restarts: How often a cluster's call whose worker died is started again.
+        folder: Where spawned processes register, for `orphans.end_orphans` to find them there.
 
     Whatever ends the block (SIGTERM too), calls that still run are asked to stop as by Ctrl-C and
     waited for; a second Ctrl-C kills them.
@@ -93,7 +96,7 @@ def open_workers(
         }
         for slot in range(count)
     ]
-    processes = Processes(environments, on_told)
+    processes = Processes(environments, on_told, folder)
     with exiting_on_sigterm():
         try:
             yield processes

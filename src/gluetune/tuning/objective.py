@@ -15,7 +15,8 @@ from gluetune.config import TrainConfig
 from gluetune.errors import ConfigurationError, Pruned, TrainingError
 from gluetune.records import EpochRecord, Record, Status
 from gluetune.runs import Run, RunFolder
-from gluetune.training.progress import Reporter
+from gluetune.training.orphans import wait_until_free
+from gluetune.training.progress import Reporter, make_reporter
 from gluetune.training.run import train
 
 Select = Callable[[Mapping[str, float]], float]
@@ -42,8 +43,8 @@ def objective(
         KeyboardInterrupt, SystemExit: after a signal, once the state to resume from is saved.
     """
     given: dict[str, Any] = {"on_epoch": report, "select": select, "progress": progress}
+    wait_until_free(folder, make_reporter(progress).say)
     if not RunFolder(folder).record.exists():
-        _remove_settings_of_no_run(folder)
         return train(config=config.model_copy(update={"output": folder}), **given)
     run = Run(folder)
     if run.record.status is Status.PRUNED:
@@ -85,11 +86,3 @@ class Selector:
                 hint=f"There are: {', '.join(numbers)}; each also with `eval_` before it.",
             ) from error
         return value if self.maximize else -value
-
-
-def _remove_settings_of_no_run(folder: Path) -> None:
-    """Remove what a process left that was killed before it wrote the record."""
-    left = ("config.yaml", ".lock", ".config.yaml.", ".record.json.")
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name.startswith(left):
-            path.unlink()

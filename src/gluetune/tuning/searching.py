@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from gluetune.config import TrainConfig
-from gluetune.errors import ConfigurationError
-from gluetune.files import locked
+from gluetune.errors import ConfigurationError, StorageError
+from gluetune.files import check_writable, locked, make_folder
 from gluetune.runs import Run
 from gluetune.tasks import HELD_OUT
 from gluetune.training.cluster import Cluster, connect, make_cluster
+from gluetune.training.orphans import end_orphans
+from gluetune.training.progress import make_reporter
 from gluetune.training.workers import open_workers
 from gluetune.tuning.board import make_board
 from gluetune.tuning.driver import Driver
@@ -93,14 +95,16 @@ def search(
         "seeds": seeds,
         "final": final,
     }
+    check_writable(Path(output) if output is not None else Path("searches"))
     cluster = make_cluster(ray, cpus_per_trial, gpus_per_trial)
     if cluster is not None:
         connect(cluster)
     plan = plan_search(task, config, settings, space, objective, options, cluster)
     path = Path(output) if output is not None else Path("searches") / plan.settings.name
     check_folder(path)
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     with locked(path):
+        end_orphans(path, make_reporter(progress).say)
         return _run(plan, SearchFolder(path), progress, cluster)
 
 
@@ -122,7 +126,11 @@ def _run(
     ended_well = False
     try:
         with open_workers(
-            options.jobs, threads=base.threads, on_told=board.told, cluster=cluster
+            options.jobs,
+            threads=base.threads,
+            on_told=board.told,
+            cluster=cluster,
+            folder=folder.path.absolute(),
         ) as workers:
             driver.run_trials(workers, options.trials, deadline)
             _check_found(driver)
@@ -179,5 +187,5 @@ def _write_page(driver: Driver, finals: list[Run]) -> None:
     """Write search.html; without it a search is still whole."""
     try:
         write_page(driver.folder, driver.settings, driver.study, driver.rows(), finals)
-    except OSError as error:
+    except (StorageError, OSError) as error:
         driver.board.say(f"There is no {driver.folder.page}: {error}")

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from gluetune.config import TrainConfig
 from gluetune.errors import RunError
-from gluetune.files import write_text
+from gluetune.files import is_unused, write_text
 from gluetune.runs import model_slug
 from gluetune.settings_files import dump_yaml, read_settings
 from gluetune.tasks import TaskSpec
@@ -139,10 +139,7 @@ def begin_or_go_on(
 
 def check_folder(path: Path) -> None:
     """Raise RunError unless a search can begin or go on in `path`."""
-    if not path.exists() or (path / "search.yaml").exists():
-        return
-    inside = [one.name for one in path.iterdir() if one.name != ".lock"] if path.is_dir() else [""]
-    if inside:
+    if not (path / "search.yaml").exists() and not is_unused(path, "search.yaml"):
         raise RunError(
             f"{path} exists, and holds no search.", hint="Choose another --output, or leave it out."
         )

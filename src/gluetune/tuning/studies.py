@@ -12,7 +12,10 @@ import ast
 import difflib
 import hashlib
 import inspect
+import json
 import logging
+import os
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +27,7 @@ from gluetune.errors import ConfigurationError, RunError
 if TYPE_CHECKING:
     import optuna
     from optuna.storages import JournalStorage
+    from optuna.storages.journal._file import BaseJournalFileLock
     from optuna.trial import FrozenTrial
 
     from gluetune.tuning.settings import Direction
@@ -33,6 +37,11 @@ JOURNAL = "study.journal"
 
 PARAMETERS, ERROR = "parameters", "error"
 """User attributes of a trial: the settings that it trains with; why it failed."""
+
+_TAIL = 1 << 16
+"""Bytes at a journal's end in which its last lines are looked for: they are far shorter."""
+_DEAD_SECONDS = 1.0
+_LOOK_SECONDS = 0.02
 
 _SAMPLERS = {
     "tpe": "TPESampler",
@@ -103,21 +112,22 @@ def open_storage(folder: Path) -> JournalStorage:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
+    # Absolute: its lock is a link to it, and a relative link would lead nowhere.
+    path = (folder / JOURNAL).absolute()
     with quiet_optuna():
-        # Absolute: its lock is a link to it, and a relative link would lead nowhere.
-        return JournalStorage(JournalFileBackend(str((folder / JOURNAL).absolute())))
+        return JournalStorage(JournalFileBackend(str(path), _journal_lock(path)))
 
 
 def open_study(folder: Path, name: str, direction: Direction) -> optuna.Study:
     """Open the study of the search in `folder`, whose lock is held, or begin it.
 
-    What a killed process left of the journal is mended: a last line that is torn, a lock.
+    What a killed process left of the journal is put right: a last line that is torn, a lock.
     Raises RunError where the journal is another study's or is damaged.
     """
     import optuna
 
     path = folder / JOURNAL
-    _mend(path)
+    _remove_dead_lock(path.with_name(f"{path.name}.lock"))
     try:
         storage = open_storage(folder)
         there = [study.study_name for study in storage.get_all_studies()]
@@ -169,16 +179,74 @@ def unfinished(study: optuna.Study) -> list[int]:
     return [trial.number for trial in trials_of(study) if not trial.state.is_finished()]
 
 
-def _mend(path: Path) -> None:
-    """Cut a torn last line, after which nothing could be appended, and remove a dead lock."""
-    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-    if not path.exists():
+def _journal_lock(path: Path) -> BaseJournalFileLock:
+    """Return Optuna's lock of a journal, which also cuts a torn last line when it is taken.
+
+    A process that is killed while it writes leaves one. What the next one appended behind it would
+    be no line of either's, and the journal could not be read any more.
+    """
+    from optuna.storages.journal import JournalFileSymlinkLock
+
+    class TrimmingLock(JournalFileSymlinkLock):  # type: ignore[misc,unused-ignore]  # Optuna's, untyped in part
+        def acquire(self) -> bool:
+            taken = super().acquire()
+            cut_torn_line(path)
+            return taken
+
+    return TrimmingLock(str(path))
+
+
+def cut_torn_line(journal: Path) -> None:
+    """Cut what is no whole line from the end of a journal whose lock is held.
+
+    A line that ends, and is no JSON behind one that is, is two that were written into each other.
+    """
+    if not journal.exists():
         return
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
+    with journal.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        start = max(0, size - _TAIL)
+        file.seek(start)
+        tail = file.read()
+        kept = tail[: tail.rfind(b"\n") + 1]
+        lines = kept.splitlines(keepends=True)[-2:]
+        if len(lines) == 2 and _is_json(lines[0]) and not _is_json(lines[1]):
+            kept = kept[: -len(lines[1])]
+        if len(kept) < len(tail) and (kept or start == 0):
+            file.truncate(start + len(kept))
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _remove_dead_lock(lock: Path) -> None:
+    """Remove the lock of a journal that a killed process left; Optuna would wait half a minute.
+
+    It has no owner to look for. Who is alive holds it for milliseconds, so that one which stays
+    the same for a second is dead.
+    """
+    seen, since = _identity(lock), time.monotonic()
+    while seen is not None:
+        time.sleep(_LOOK_SECONDS)
+        now = _identity(lock)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since > _DEAD_SECONDS:
+            lock.unlink(missing_ok=True)
+            return
+
+
+def _identity(lock: Path) -> tuple[int, int] | None:
+    try:
+        found = lock.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _parsed(text: str, short: dict[str, str], flag: str) -> tuple[str, dict[str, Any]]:

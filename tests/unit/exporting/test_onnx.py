@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +71,80 @@ def test_the_record_says_what_was_checked(run: Run, record: ExportRecord) -> Non
     assert run.record.data is not None
     assert record.fingerprints["validation"] == run.record.data.fingerprints["validation"]
     assert {"onnx", "onnxruntime", "torch"} <= set(record.versions)
+
+
+def test_a_second_export_at_once_is_refused_before_it_computes_and_the_first_is_whole(
+    run: Run, record: ExportRecord, tmp_path: Path
+) -> None:
+    target = tmp_path / "onnx"
+    waiting = """
+import sys
+from gluetune.exporting.onnx import export
+
+def tell(line):
+    print(line, flush=True)
+    if line.startswith("ONNX Runtime"):
+        sys.stdin.readline()
+
+export(sys.argv[1], output=sys.argv[2], tell=tell)
+"""
+    first = subprocess.Popen(
+        [sys.executable, "-c", waiting, str(run.path), str(target)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert first.stdout is not None
+    while "ONNX Runtime" not in first.stdout.readline():
+        assert first.poll() is None
+    told: list[str] = []
+    with pytest.raises(RunError, match=f"process {first.pid}.* is writing {target}") as refused:
+        export(run, output=target, tell=told.append)
+    assert told == []
+    assert "--output" in refused.value.findings[0].hint
+    first.communicate("\n")
+    assert first.returncode == 0
+    assert read_export(target / "export.json").is_good
+    assert load(target, backend="onnx").labels == ("not_equivalent", "equivalent")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["onnx"]
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_an_export_killed_between_two_renames_leaves_one_that_runs(
+    run: Run, record: ExportRecord, tmp_path: Path, call: int
+) -> None:
+    """As on a system that cannot exchange two names in one step."""
+    copied = tmp_path / "run"
+    shutil.copytree(run.path, copied)
+    before = (copied / "onnx" / "export.json").read_bytes()
+    deadly = f"""
+import os, signal, sys
+from pathlib import Path
+from gluetune import files
+from gluetune.exporting.onnx import export
+
+files._exchange = lambda first, second: False
+rename, calls = Path.rename, 0
+
+def counted(self, target):
+    global calls
+    calls += "onnx" in self.name
+    if calls == {call} and "onnx" in self.name:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+
+Path.rename = counted
+export(sys.argv[1])
+"""
+    done = subprocess.run([sys.executable, "-c", deadly, str(copied)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert (copied / "onnx").exists() == (call == 1)
+    assert load(Run(copied), backend="onnx").labels == ("not_equivalent", "equivalent")
+    assert (copied / "onnx" / "export.json").read_bytes() == before
+    assert export(copied).is_good
+    assert sorted(path.name for path in copied.iterdir()) == sorted(
+        path.name for path in run.path.iterdir()
+    )
 
 
 def test_int8_is_a_backend_too(run: Run, record: ExportRecord) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from tests.support.hub_server import Hub
 from tests.support.run_folders import write_run
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
-from gluetune.errors import CheckpointError
+from gluetune.errors import CheckpointError, RunError
 from gluetune.files import sha256
 from gluetune.modeling import checkpoints
 from gluetune.modeling.checkpoints import (
@@ -18,6 +19,7 @@ from gluetune.modeling.checkpoints import (
     minilm_folder,
 )
 from gluetune.modeling.classifiers import load_classifier
+from gluetune.runs import Run
 from gluetune.tasks import get_task
 
 
@@ -69,8 +71,73 @@ def test_a_run_that_may_be_meant_is_named(
         find_checkpoint(str(run.with_name("s43")))
     hub.use_in_process(monkeypatch)
     monkeypatch.chdir(run.parent.parent)
-    with pytest.raises(CheckpointError, match="type the folder that is here: final/s42"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint folder final/s43.*\n.*final/s42\?"):
         find_checkpoint("final/s43")
+    assert hub.requests == []
+    with pytest.raises(CheckpointError, match=r"There is no model 'final/s43' at revision 'main'"):
+        find_checkpoint("final/s43", revision="main")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runs/cola-tiny-s43",
+        "./runs/cola-tiny-s43",
+        "runs/deep/er",
+        "runs/deep/er/",
+        "suites/absent",
+        "here/absent",
+        "runs/",
+        "../absent",
+    ],
+)
+def test_a_name_that_can_only_be_a_folders_is_not_looked_for_on_the_hub(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    hub.use_in_process(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    with pytest.raises(CheckpointError, match=f"There is no checkpoint folder {name}, and no run"):
+        find_checkpoint(name)
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("name", ["bert-base-uncased", "google/electra-small-discriminator", "a/b"])
+def test_a_name_that_may_be_the_hubs_is_looked_for_there(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    hub.use_in_process(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match=f"There is no model '{name}'"):
+        find_checkpoint(name)
+    assert hub.requests != []
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("runs/cola-tiny-s43", "Did you mean runs/cola-tiny-s42"),
+        ("runs/cola", "Did you mean runs/cola-tiny-s42-20260102-120000"),
+        ("run/cola-tiny-s42-20260101-12000", "Did you mean runs/cola-tiny-s42-20260101-120000"),
+        ("./zzz", "Near it there are: runs/"),
+    ],
+)
+def test_the_runs_that_may_be_meant_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str
+) -> None:
+    for number, time in enumerate(("20260101-120000", "20260102-120000")):
+        record = write_run(tmp_path / "runs" / f"cola-tiny-s42-{time}") / "record.json"
+        os.utime(record, (number, number))
+        os.utime(record.parent, (number, number))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    with pytest.raises(CheckpointError) as caught:
+        find_checkpoint(name)
+    assert caught.value.findings[0].hint.startswith(told)
+    with pytest.raises(RunError) as refused:
+        Run(name)
+    assert refused.value.findings[0].message == f"There is no run {Path(name)}."
+    assert refused.value.findings[0].hint.startswith(told)
 
 
 def test_pickled_weights_are_refused(folder: Path) -> None:

@@ -168,6 +168,7 @@ def test_what_a_killed_process_left_is_swept_up(store: CheckpointStore) -> None:
     _save(store, 1, is_best=True)
     for step in (2, 3):
         (store.folder / f".step-{step:06d}.writing" / "best").mkdir(parents=True)
+        (store.folder / f".step-{step:06d}.lock").touch()
     old = store.folder / "step-000001"
     copy = store.folder / "kept"
     old.rename(copy)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import optuna
@@ -122,6 +125,51 @@ def test_a_torn_line_and_a_dead_lock_are_mended(tmp_path: Path) -> None:
     again = open_study(tmp_path, "s", "maximize")
     again.tell(again.ask(), 2.0)
     assert [trial.value for trial in trials_of(open_study(tmp_path, "s", "maximize"))] == [1, 2]
+
+
+@pytest.mark.parametrize("torn", [b'{"op_code":4,"torn', b'{"op_code":4,"torn{"op_code":4}\n'])
+def test_whoever_appends_cuts_a_torn_line_first(tmp_path: Path, torn: bytes) -> None:
+    """A worker may be killed while it writes, and its search goes on."""
+    study = open_study(tmp_path, "s", "maximize")
+    study.tell(study.ask(), 1.0)
+    with (tmp_path / JOURNAL).open("ab") as journal:
+        journal.write(torn)
+    study.tell(study.ask(), 2.0)
+    assert torn not in (tmp_path / JOURNAL).read_bytes()
+    assert [trial.value for trial in trials_of(open_study(tmp_path, "s", "maximize"))] == [1, 2]
+
+
+def test_a_lock_that_lives_is_not_removed(tmp_path: Path) -> None:
+    """Somebody holds the journal's lock again and again, a moment each time."""
+    study = open_study(tmp_path, "s", "maximize")
+    study.tell(study.ask(), 1.0)
+    code = """
+import sys, time
+from pathlib import Path
+from gluetune.tuning.studies import JOURNAL, _journal_lock
+folder = Path(sys.argv[1])
+lock = _journal_lock(folder / JOURNAL)
+end = time.monotonic() + 3
+while time.monotonic() < end:
+    lock.acquire()
+    print("held", flush=True)
+    with (folder / JOURNAL).open("ab") as journal:
+        journal.write(b'{"op_code":2,"worker_id":"x",')
+        journal.flush()
+        time.sleep(0.3)
+        journal.write(b'"study_id":0,"user_attr":{"a":1}}\\n')
+    lock.release()
+"""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    again = open_study(tmp_path, "s", "maximize")
+    again.tell(again.ask(), 2.0)
+    assert writer.wait() == 0, "its lock was taken away"
+    lines = (tmp_path / JOURNAL).read_bytes().splitlines()
+    assert all(isinstance(json.loads(line), dict) for line in lines)
 
 
 def test_another_study_and_a_damaged_one_are_refused(tmp_path: Path) -> None:

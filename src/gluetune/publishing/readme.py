@@ -1,0 +1,207 @@
+"""README.md of a repository that is pushed to again: our section in it, and what is its owner's.
+
+A push writes between two marks, which no reader sees. Text outside of them stays as it is. Of the
+metadata in front, keys that we do not write stay, lists hold the owner's entries besides ours, and
+what an earlier push wrote (`written`, from the manifest) makes way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from gluetune.data.hub_source import HUB_REPOSITORY
+from gluetune.publishing.evaluation_results import HUB_METRICS
+from gluetune.publishing.markdown import front_matter
+from gluetune.settings_files import read_yaml
+
+BEGIN, END = "<!-- gluetune:begin -->", "<!-- gluetune:end -->"
+_ADVICE = "<!-- `gluetune push` replaces what is between these marks: write before or behind. -->"
+
+_MARKED = re.compile(
+    rf"^{re.escape(BEGIN)}[ \t]*\r?$.*^{re.escape(END)}[ \t]*(?=\r?$)", re.DOTALL | re.MULTILINE
+)
+_FRONT = re.compile(r"\A\s*---[ \t]*\r?\n(.*?\n|)---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
+
+_SECTIONS = ("Score", "Data", "Limits", "How to load it", "How it was trained")
+"""Headings of the cards that pushes wrote before there were marks."""
+_MADE_FOR = ", fine-tuned for "
+"""In the first sentence of such a card."""
+_TAG = "gluetune"
+
+
+class UnreadableReadmeError(ValueError):
+    """The metadata in front of a README.md are no YAML mapping."""
+
+
+@dataclass(frozen=True)
+class _Readme:
+    metadata: dict[str, Any]
+    body: str
+
+    @classmethod
+    def of(cls, text: str) -> _Readme:
+        found = _FRONT.match(text)
+        if found is None:
+            return cls({}, text)
+        try:
+            values = read_yaml(found[1])
+        except yaml.YAMLError as error:
+            raise UnreadableReadmeError(" ".join(str(error).split())) from error
+        if not isinstance(values, dict | None):
+            raise UnreadableReadmeError("it is no list of keys with values")
+        return cls(dict(values or {}), text[found.end() :])
+
+
+def metadata_of(card: str) -> dict[str, Any]:
+    """Return the metadata in front of a card. Raises UnreadableReadmeError."""
+    return _Readme.of(card).metadata
+
+
+def is_ours(text: str) -> bool:
+    """Whether a push wrote (part of) a README.md: it has our marks, or an older card's sections."""
+    readme = _Readme.of(text)
+    return _MARKED.search(readme.body) is not None or _is_older_card(readme)
+
+
+def merge_readme(
+    card: str, existing: str | None = None, written: Mapping[str, Any] | None = None
+) -> str:
+    """Return a repository's README.md with `card` as its section between the marks.
+
+    Args:
+        card: What is to be said now: metadata and text.
+        existing: The README.md that is there.
+        written: Metadata that an earlier push wrote; None where nothing tells.
+
+    Raises UnreadableReadmeError where the metadata of `existing` cannot be read.
+    """
+    new, old = _Readme.of(card), _Readme.of(existing or "")
+    if written is None:
+        written = _written_before(old) if _is_older_card(old) else {}
+    metadata = _merge_metadata(new.metadata, _without(old.metadata, written))
+    text = new.body.strip("\n").replace("<!-- gluetune:", "<!-- gluetune :")
+    section = f"{BEGIN}\n{_ADVICE}\n\n{text}\n\n{END}"
+    return f"{front_matter(metadata)}\n{_merge_body(section, old)}"
+
+
+def _merge_metadata(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return our metadata with the owner's: a key that we write is ours, lists are united."""
+    merged: dict[str, Any] = {}
+    for key, value in ours.items():
+        other = theirs.get(key)
+        is_list = isinstance(value, list) or isinstance(other, list) or key == "language"
+        more = [one for one in _listed(other) if one not in _listed(value)] if is_list else []
+        merged[key] = [*_listed(value), *more] if more else value
+    return merged | {key: value for key, value in theirs.items() if key not in ours}
+
+
+def _without(metadata: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata without what an earlier push wrote."""
+    left = {}
+    for key, value in metadata.items():
+        if key not in written:
+            left[key] = value
+        elif isinstance(value, list) or key == "language":
+            if kept := [one for one in _listed(value) if one not in _listed(written[key])]:
+                left[key] = kept
+        elif value != written[key]:
+            left[key] = value
+    return left
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list) else [value]
+
+
+def _merge_body(section: str, old: _Readme) -> str:
+    if marked := _MARKED.search(old.body):
+        return old.body[: marked.start()] + section + old.body[marked.end() :]
+    before, after = _owners_text(old)
+    before = f"{before.rstrip()}\n\n" if before.strip() else "\n"
+    after = f"\n\n{after.strip()}\n" if after.strip() else "\n"
+    return f"{before}{section}{after}"
+
+
+def _owners_text(old: _Readme) -> tuple[str, str]:
+    """Return the text before and behind our section in a README.md without marks."""
+    # One of the two marks may have been deleted.
+    lines = [line for line in old.body.splitlines() if line.strip() not in (BEGIN, END, _ADVICE)]
+    if not _is_older_card(old):
+        return "\n".join(lines), ""
+    before: list[str] = []
+    after: list[str] = []
+    ours = dict.fromkeys(_SECTIONS, False)
+    has_begun = False
+    for heading, block in _blocks(lines):
+        if not has_begun:
+            has_begun = heading.startswith("# ") and any(_MADE_FOR in line for line in block)
+            if has_begun:
+                after += _behind_title(block)
+            else:
+                before += block
+        elif ours.get(name := heading.removeprefix("## ")) is False and heading == f"## {name}":
+            ours[name] = True
+            after += _behind_command(block) if name == _SECTIONS[-1] else []
+        else:
+            after += block
+    return "\n".join(before), "\n".join(after)
+
+
+def _behind_title(block: list[str]) -> list[str]:
+    """Return what an owner added below our title: all but the first sentence and our warnings."""
+    paragraphs = [part.split("\n") for part in re.split(r"\n\s*\n", "\n".join(block[1:]).strip())]
+    added = [part for part in paragraphs[1:] if not part[0].startswith("> **Mind:**")]
+    return [line for part in added for line in (*part, "")]
+
+
+def _behind_command(block: list[str]) -> list[str]:
+    """Return what an owner added behind the last fence of our last section."""
+    fences = [number for number, line in enumerate(block) if line.startswith("```")]
+    return block[fences[1] + 1 :] if len(fences) > 1 else []
+
+
+def _is_older_card(readme: _Readme) -> bool:
+    if _TAG not in _listed(readme.metadata.get("tags")):
+        return False
+    headings = [heading for heading, _ in _blocks(readme.body.splitlines())]
+    places = [headings.index(f"## {name}") for name in _SECTIONS if f"## {name}" in headings]
+    return len(places) == len(_SECTIONS) and places == sorted(places) and (_MADE_FOR in readme.body)
+
+
+def _written_before(old: _Readme) -> dict[str, Any]:
+    """Return which of an older card's metadata a push wrote, as far as the names tell."""
+    return {
+        **{key: old.metadata.get(key) for key in ("library_name", "pipeline_tag", "base_model")},
+        "model-index": old.metadata.get("model-index"),
+        "language": ["en"],
+        "datasets": [HUB_REPOSITORY],
+        "metrics": list(HUB_METRICS.values()),
+        "tags": [_TAG, "generated_from_trainer"],
+    }
+
+
+def _blocks(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each heading with its lines, itself first; "" for the lines before the first one.
+
+    A fenced line is no heading.
+    """
+    heading, block, fence = "", list[str](), ""
+    for line in lines:
+        opened = re.match(r" {0,3}(`{3,}|~{3,})", line)
+        if fence:
+            closes = opened and opened[1].startswith(fence) and not line.strip("`~ \t")
+            fence = "" if closes else fence
+        elif opened:
+            fence = opened[1]
+        elif re.match(r"#{1,6} ", line):
+            yield heading, block
+            heading, block = line.rstrip(), []
+        block.append(line)
+    yield heading, block
