@@ -13,6 +13,7 @@ from tests.support.own_files import reviews, write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
 from gluetune.cli.app import main
+from gluetune.command_lines import command_line
 
 LABELS = ("[red]", "[/]", "\u202eab")
 
@@ -68,7 +69,7 @@ def test_every_verb_prints_such_names_as_they_are(place: Place, typed: Typed) ->
     assert "?ab" in checked  # a direction override is made visible
     for seed, run in enumerate(place.runs, start=1):
         trained = typed("train", *place.settings(seed))
-        assert f"gluetune report {run}" in trained
+        assert command_line("report", run) in trained
     (first, second) = place.runs
     evaluated = typed("evaluate", first)
     assert all(label in evaluated for label in LABELS[:2])
@@ -85,7 +86,7 @@ def test_a_file_is_called_what_it_is_called(place: Place, typed: Typed) -> None:
     settings = place.settings(1)[2:-4]
     trained = typed("train", *settings, "--train-file", place.other, "--output", run)
     assert str(place.other) in trained
-    assert f"gluetune serve {run}" in trained
+    assert command_line("serve", run) in trained
     assert f"{place.other} (validation" in " ".join(typed("evaluate", run).split())
 
 
@@ -105,6 +106,6 @@ def test_suite_prints_such_names(place: Place, typed: Typed) -> None:
     few = ("--tasks", "cola,rte", "--seeds", 1, "--fraction", 0.02, "--epochs", 1, "--threads", 1)
     command = ("suite", "--model", place.model, "--data", "sample", *few, "--jobs", 1)
     found = typed(*command, "--output", output)
-    assert f"gluetune report {output}" in found
+    assert command_line("report", output) in found
     told = typed(*command, "--output", output, "--json")
     assert json.loads(told[told.index("{\n") :])["jobs"]

@@ -132,6 +132,7 @@ def test_a_run_that_is_not_there_is_said_to_be_missing_and_a_near_one_is_named(
 ) -> None:
     hub.use_in_process(monkeypatch)
     shutil.copytree(run.path, tmp_path / "runs" / "cola-tiny-s42")
+    (tmp_path / "rows.csv").write_text("sentence\nA row.\n")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(gluetune.GluetuneError) as caught:
         MISSING[verb]("runs/cola-tiny-s41")
@@ -141,7 +142,7 @@ def test_a_run_that_is_not_there_is_said_to_be_missing_and_a_near_one_is_named(
         for finding in caught.value.findings
     )
     assert hub.requests == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.csv", "runs"]
 
 
 def test_a_run_that_takes_no_files_is_evaluated_all_the_same(

@@ -105,9 +105,10 @@ def test_a_repository_without_config_is_refused(served: Hub) -> None:
 
 
 def test_a_missing_shard_is_named(served: Hub) -> None:
-    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
-    path = served.models["me/model"] / "model.safetensors.index.json"
-    path.write_text(json.dumps(index))
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    folder = served.models["me/model"]
+    (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(CheckpointError, match=r"names model-2\.safetensors, which is not there"):
         download_checkpoint("me/model")
 

@@ -134,7 +134,7 @@ def _class_table(task: TaskSpec, found: Predictions) -> Table:
     if len(chosen) < len(every):
         caption = (
             f"Classes, in points: the {len(chosen)} with the lowest F1 of {len(every):,}. "
-            "gluetune evaluate --json has all."
+            "For all of them: gluetune evaluate RUN --json"
         )
     head: tuple[str, ...] = (noun, "examples", "precision", "recall", "F1")
     rows: list[tuple[str, ...]] = [

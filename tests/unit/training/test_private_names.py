@@ -50,6 +50,9 @@ METHODS: dict[str, tuple[str, ...]] = {
         "metric_key_prefix",
     ),
     "create_optimizer": ("model",),
+    "create_scheduler": ("num_training_steps", "optimizer"),
+    "compute_loss": ("model", "inputs", "return_outputs", "num_items_in_batch"),
+    "get_batch_samples": ("epoch_iterator", "num_batches", "device"),
     "floating_point_ops": ("inputs",),
     "get_train_dataloader": (),
     # called

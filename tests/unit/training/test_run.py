@@ -28,6 +28,7 @@ def test_a_run_repeats_to_the_bit_and_leaves_nothing_but_its_parts(
     assert sorted(path.name for path in run.path.iterdir()) == [
         ".lock",
         "config.yaml",
+        "intervals.json",
         "model",
         "predictions",
         "record.json",
