@@ -123,7 +123,7 @@ def _rows_further_on(
     """Yield rows from the middle and the end of a file: it may be sorted by its labels."""
     if path.suffix.lower() in PACKED:
         return
-    plain = replace(dialect, header=False, columns=names, surplus=0)
+    plain = replace(dialect, header=False, columns=names, surplus=0, row_names=False)
     with path.open("rb") as file:
         size = file.seek(0, SEEK_END)
         for part in range(1, _PARTS):
