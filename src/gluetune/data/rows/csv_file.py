@@ -80,7 +80,12 @@ class CsvReader:
                 yield Row(line.number, dict(zip(self.columns, cells, strict=True)))
 
     def _header(self) -> tuple[str, ...]:
-        _, cells = self._first("Its first line must name the columns.")
+        line, cells = self._first("Its first line must name the columns.")
+        if self.dialect.columns is None and not any(cell.strip() for cell in cells):
+            raise DataError(
+                f"{self.name}:{line.number} is its first line, and names no column.",
+                hint="Leave out the lines before the one that names the columns.",
+            )
         names = (*[""] * self.dialect.row_names, *cells, *[""] * self.dialect.surplus)
         return self._renamed(names)
 

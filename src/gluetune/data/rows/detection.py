@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -59,6 +60,7 @@ def detect(path: Path, stated: FileFormat, *, labelled: bool = True) -> Detected
         raise _folder_error(path)
     head = _head(path)
     _refuse_archive(path, head)
+    _refuse_carriage_returns(path, head)
     kind, notes = _format(path, head, stated, labelled=labelled)
     if kind in _DELIMITED:
         dialect, more = _dialect(path, head, kind, stated)
@@ -110,6 +112,19 @@ def _refuse_archive(path: Path, head: bytes) -> None:
             f"{path} is a ZIP archive or an Excel workbook.",
             hint="Unpack it and give a file of it; save a workbook as CSV UTF-8.",
         )
+
+
+def _refuse_carriage_returns(path: Path, head: bytes) -> None:
+    is_table = named_format(path) in (None, "text", *_DELIMITED)
+    if not is_table or b"\r" not in head or any(mark in head for mark in (b"\n", b"\0")):
+        return
+    if named_format(path) is None and head.lstrip()[:1] in b"[{":
+        return
+    source, target = shlex.quote(str(path)), shlex.quote(f"lines-{path.name}")
+    raise DataError(
+        f"{path} is one line: carriage returns alone end what may be lines.",
+        hint=f"Type: tr '\\r' '\\n' < {source} > {target}",
+    )
 
 
 def _format(
