@@ -167,12 +167,13 @@ def find_columns(first: FirstRows) -> FoundColumns:
         found = [name for part in pair for name, low in once.items() if low == part]
         if len(found) == 2 and all(_may_be_text(first.values(name)) for name in found):
             return FoundColumns(found[0], found[1], _label(first, once, found))
-    text = _one_named(once, _TEXT_NAMES, "text")
-    is_doubtful = False
+    texts = {name: low for name, low in once.items() if _is_named_text(first, name)}
+    text = _one_named(texts, _TEXT_NAMES, "text")
+    is_doubtful = text is None and len(texts) > 1
     if text is not None and once[text] in _NAMES_OF_SHORT_TEXTS:
-        is_doubtful = _has_longer_text(first, [name for name in once if name != text], text)
-    if text is not None and (is_doubtful or not _may_be_text(first.values(text))):
-        text = None
+        others = [name for name in once if name != text]
+        is_doubtful = _has_longer_text(first, others, text)
+        text = None if is_doubtful else text
     label = _label(first, once, [] if text is None else [text])
     if text is None and not is_doubtful:
         text = _only(name for name in once if name != label and _is_text(first.values(name)))
@@ -182,14 +183,25 @@ def find_columns(first: FirstRows) -> FoundColumns:
 def candidates(first: FirstRows) -> tuple[list[str], list[str]]:
     """Return the columns that may hold the text, and those that may hold the label."""
     once = [name for name in first.columns if name.strip() and first.columns.count(name) == 1]
-    texts = [name for name in once if _is_text(first.values(name))]
+    texts = [n for n in once if _is_text(first.values(n)) or _is_named_text(first, n)]
+    others = [name for name in once if name not in texts]
     labels = [
         name
-        for name in once
-        if name not in texts
-        and (_is_label(first.values(name)) or _usual_form(name) in _LABEL_NAMES)
+        for name in others
+        if _is_label(first.values(name)) or _usual_form(name) in _LABEL_NAMES
     ]
-    return texts, labels
+    return texts, labels or [name for name in others if _recurs(first.values(name))]
+
+
+def _recurs(values: Sequence[Any]) -> bool:
+    """Whether values are short, and some but not all of them are the same."""
+    cells = [str(value) for value in values if value is not None]
+    return 1 < len(set(cells)) < len(cells) and sum(map(len, cells)) < 30 * len(cells)
+
+
+def _is_named_text(first: FirstRows, name: str) -> bool:
+    named = _usual_form(name.rpartition(".")[2]) in _TEXT_NAMES
+    return named and _may_be_text(first.values(name))
 
 
 def _usual_form(name: str) -> str:

@@ -341,3 +341,33 @@ def test_multi_hot_cells_of_text_are_read_the_same_way(tmp_path: Path) -> None:
     found = checked(tmp_path, cells, kind="labels")
     assert found.are_good
     assert list(found.labels) == ["0", "1", "2", "3"]
+
+
+COMMAS = [f"{n % 6},{n % 10}" if n % 10 else str(n % 6) for n in range(80)]
+
+
+@pytest.mark.parametrize("kind", ["auto", "labels"])
+def test_decimal_commas_are_not_taken_for_two_labels(tmp_path: Path, kind: str) -> None:
+    (finding,) = checked(tmp_path, COMMAS, kind=kind).findings
+    assert "decimal comma" in finding.message
+    assert finding.hint.startswith("Type: --kind number;")
+
+
+def test_numbers_with_decimal_commas_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", [*COMMAS, "-1,25", "0,125"])
+    own = OwnSource(own_config(path, kind="number")).own
+    texts = own.tables["train"][own.task.text_columns[0]].to_pylist()
+    said = [*COMMAS, "-1,25", "0,125"]
+    for text, number in zip(texts, label_array(own.tables["train"], own.task), strict=True):
+        assert number == pytest.approx(float(said[int(text.split()[-1])].replace(",", ".")))
+
+
+def test_what_may_be_thousands_is_no_number(tmp_path: Path) -> None:
+    found = checked(tmp_path, [*COMMAS, "1,234"], kind="number")
+    assert "'1,234'" in found.findings[0].message
+
+
+def test_pairs_of_ids_that_go_up_stay_labels(tmp_path: Path) -> None:
+    cells = [f"{n % 5},{n % 5 + 1 + n % 3}" if n % 4 else str(n % 8) for n in range(80)]
+    (finding,) = checked(tmp_path, cells).findings
+    assert finding.hint == "Type: --kind labels --label-separator ,; or --kind classes for classes"
