@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from typing import Any, Literal
 
 CellType = Literal["text", "whole number", "number", "true or false", "list"]
@@ -14,6 +15,8 @@ CellType = Literal["text", "whole number", "number", "true or false", "list"]
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)", re.ASCII)
 _WHOLE = re.compile(rf"({WHOLE.pattern})(?:\.0*)?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _YES = {"1", "true", "yes", "1.0"}
 _NO = {"0", "false", "no", "0.0", ""}
 
@@ -58,6 +61,28 @@ def is_yes(value: Any) -> bool | None:
         return None
     text = str(value).strip().lower()
     return True if text in _YES else False if text in _NO else None
+
+
+def with_point(text: str) -> str:
+    """Return a number with a decimal comma with a point; 1,234 may be a thousand, and stays."""
+    if _DECIMAL_COMMA.fullmatch(text.strip()) and not _THOUSANDS.fullmatch(text.strip()):
+        return text.replace(",", ".")
+    return text
+
+
+def have_decimal_commas(cells: Collection[str]) -> bool:
+    """Whether cells are numbers of which one has a decimal comma, and cannot be two ids in order.
+
+    Ids in a set are not twice in it, have no sign and no zero before them, and go up.
+    """
+    numbers = [cell.strip() for cell in cells]
+    if not all(WHOLE.fullmatch(one) or _DECIMAL_COMMA.fullmatch(one) for one in numbers):
+        return False
+    pairs = [one.split(",") for one in numbers if "," in one]
+    return any(
+        not (WHOLE.fullmatch(one) and WHOLE.fullmatch(two)) or float(one) >= float(two)
+        for one, two in pairs
+    )
 
 
 def as_number(text: str) -> float | None:

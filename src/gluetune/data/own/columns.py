@@ -15,7 +15,7 @@ from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
-from gluetune.data.own.cells import NUMBER
+from gluetune.data.own.cells import NUMBER, is_yes
 from gluetune.data.rows.csv_file import CsvReader
 from gluetune.data.rows.detection import Detected
 from gluetune.data.rows.dialect import Dialect
@@ -37,24 +37,37 @@ _TEXT_NAMES = frozenset(
     (
         *("text", "sentence", "review", "comment", "message", "tweet", "body", "content"),
         *("document", "utterance", "query", "question", "sms", "post", "title", "headline"),
-        *("description", "abstract", "article", "sentence1", "text1"),
+        *("description", "abstract", "article", "sentence1", "text1", "phrase"),
+        *("commenttext", "reviewtext", "reviewbody", "tweettext", "fulltext"),
     )
 )
+"""Without spaces and underscores, as are those below."""
+_NAMES_OF_SHORT_TEXTS = frozenset(("title", "headline", "description", "abstract", "question"))
+"""Beside a longer text these may be the lesser part."""
 _LABEL_NAMES = frozenset(
     (
         *("label", "labels", "sentiment", "category", "class", "target", "stars", "rating"),
-        *("intent", "topic", "emotion", "polarity", "gold_label", "tag", "tags", "categories"),
-        *("emotions", "score", "verdict", "airline_sentiment"),
+        *("intent", "topic", "emotion", "polarity", "goldlabel", "tag", "tags", "categories"),
+        *("emotions", "score", "verdict", "airlinesentiment", "overall", "starrating"),
     )
 )
 _PAIRS = (
-    ("text", "text_pair"),
+    ("text", "textpair"),
     ("sentence1", "sentence2"),
     ("premise", "hypothesis"),
     ("question1", "question2"),
     ("text1", "text2"),
-    ("text_a", "text_b"),
+    ("texta", "textb"),
+    ("sentencea", "sentenceb"),
+    ("#1string", "#2string"),
+    ("context", "hypothesis"),
+    ("question", "sentence"),
+    ("question", "passage"),
+    ("question", "context"),
+    ("query", "passage"),
+    ("query", "document"),
 )
+_TIME = re.compile(r"\d{1,2}:\d{2}")
 _LETTERS = 0.6
 """Share of letters in a text: a date, a number or an address has fewer."""
 _EASTERN = "\u0e00"
@@ -101,6 +114,10 @@ class FirstRows:
         """Return what stands in a column."""
         return [row.get(column) for row in self.rows]
 
+    def is_yes_or_no(self, column: str) -> bool:
+        """Whether a column says of each row that it has a label, or not."""
+        return all(is_yes(value) is not None for value in self.values(column))
+
     def holds_objects(self, column: str) -> bool:
         """Whether a column has columns inside it."""
         return any(isinstance(value, dict) for value in self.values(column))
@@ -123,7 +140,7 @@ def _rows_further_on(
     """Yield rows from the middle and the end of a file: it may be sorted by its labels."""
     if path.suffix.lower() in PACKED:
         return
-    plain = replace(dialect, header=False, columns=names, surplus=0)
+    plain = replace(dialect, header=False, columns=names, surplus=0, row_names=False)
     with path.open("rb") as file:
         size = file.seek(0, SEEK_END)
         for part in range(1, _PARTS):
@@ -140,7 +157,7 @@ def _rows_further_on(
 def find_columns(first: FirstRows) -> FoundColumns:
     """Return the columns that plainly hold text and label."""
     # Of a value inside an object its own name counts: the text of review.body is a body.
-    named = {name: name.strip().lower().rpartition(".")[2] for name in first.columns}
+    named = {name: _usual_form(name.rpartition(".")[2]) for name in first.columns}
     once = {
         name: low
         for name, low in named.items()
@@ -148,15 +165,55 @@ def find_columns(first: FirstRows) -> FoundColumns:
     }
     for pair in _PAIRS:
         found = [name for part in pair for name, low in once.items() if low == part]
-        if len(found) == 2:
+        if len(found) == 2 and all(_may_be_text(first.values(name)) for name in found):
             return FoundColumns(found[0], found[1], _label(first, once, found))
-    text = _one_named(once, _TEXT_NAMES, "text")
-    if text is not None and not _may_be_text(first.values(text)):
-        text = None
+    texts = {name: low for name, low in once.items() if _is_named_text(first, name)}
+    text = _one_named(texts, _TEXT_NAMES, "text")
+    is_doubtful = text is None and len(texts) > 1
+    if text is not None and once[text] in _NAMES_OF_SHORT_TEXTS:
+        others = [name for name in once if name != text]
+        is_doubtful = _has_longer_text(first, others, text)
+        text = None if is_doubtful else text
     label = _label(first, once, [] if text is None else [text])
-    if text is None:
+    if text is None and not is_doubtful:
         text = _only(name for name in once if name != label and _is_text(first.values(name)))
     return FoundColumns(text, None, label)
+
+
+def candidates(first: FirstRows) -> tuple[list[str], list[str]]:
+    """Return the columns that may hold the text, and those that may hold the label."""
+    once = [name for name in first.columns if name.strip() and first.columns.count(name) == 1]
+    texts = [n for n in once if _is_text(first.values(n)) or _is_named_text(first, n)]
+    others = [name for name in once if name not in texts]
+    labels = [
+        name
+        for name in others
+        if _is_label(first.values(name)) or _usual_form(name) in _LABEL_NAMES
+    ]
+    return texts, labels or [name for name in others if _recurs(first.values(name))]
+
+
+def _recurs(values: Sequence[Any]) -> bool:
+    """Whether values are short, and some but not all of them are the same."""
+    cells = [str(value) for value in values if value is not None]
+    return 1 < len(set(cells)) < len(cells) and sum(map(len, cells)) < 30 * len(cells)
+
+
+def _is_named_text(first: FirstRows, name: str) -> bool:
+    named = _usual_form(name.rpartition(".")[2]) in _TEXT_NAMES
+    return named and _may_be_text(first.values(name))
+
+
+def _usual_form(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name).lower()
+
+
+def _has_longer_text(first: FirstRows, others: Sequence[str], text: str) -> bool:
+    length = sum(map(len, _texts(first.values(text))))
+    return any(
+        _is_text(values) and sum(map(len, _texts(values))) > 2 * length
+        for values in map(first.values, others)
+    )
 
 
 def _label(first: FirstRows, columns: Mapping[str, str], texts: Sequence[str]) -> str | None:
@@ -211,7 +268,11 @@ def _is_label(values: Sequence[Any]) -> bool:
     cells = [str(value) for value in values if value is not None and str(value).strip()]
     if len(values) < _ROWS or len(cells) < 0.9 * len(values):
         return False
-    if any(isinstance(value, list | dict | float) for value in values):
+    if any(isinstance(value, list | dict) for value in values):
+        return False
+    if any(isinstance(value, float) and not value.is_integer() for value in values):
+        return False
+    if sum(_TIME.search(cell) is not None for cell in cells) > len(cells) / 2:
         return False
     long = sum(map(len, cells)) / len(cells)
     return 2 <= len(set(cells)) <= min(len(cells) / 3, _MOST_LABELS) and long < 30
@@ -232,7 +293,7 @@ def row_in_place_of_names(first: FirstRows) -> FirstLine | None:
     """Return why the first line is a row by its looks; None where it may name the columns."""
     names = first.columns
     usual = {*_TEXT_NAMES, *_LABEL_NAMES, *(part for pair in _PAIRS for part in pair)}
-    if not first.rows or any(name.strip().lower() in usual for name in names):
+    if not first.rows or any(_usual_form(name) in usual for name in names):
         return None
     numbers = [name for name in names if name.strip()]
     if numbers == [str(number) for number in range(len(numbers))]:

@@ -11,14 +11,19 @@ from gluetune.command_lines import options
 from gluetune.data.findings import nearest, nearest_of
 from gluetune.data.own.columns import (
     FirstRows,
+    candidates,
     find_columns,
     names_to_give,
     row_in_place_of_names,
 )
+from gluetune.data.own.encodings import looks_like
 from gluetune.data.rows.detection import Detected
-from gluetune.data.rows.row import RowReader, repeated_columns
+from gluetune.data.rows.row import BadRow, RowReader, repeated_columns
 from gluetune.errors import Finding
 from gluetune.settings_files import join_names
+
+_MOST_OFFERED = 6
+"""Columns that are offered where several may be meant."""
 
 if TYPE_CHECKING:
     from gluetune.data.own.reading import Wanted
@@ -44,8 +49,23 @@ def column_findings(
                 f"Type: --label {typed}",
             )
         ]
+    if missing and not reader.columns:
+        return [_no_objects_finding(reader)]
+    if missing and (guess := looks_like(path)):
+        return [Finding(f"{path} is not all UTF-8.", guess)]
     repeated = repeated_columns(reader, wanted.all)
     return [*repeated, *_missing_findings(path, detected, reader, wanted, missing)]
+
+
+def _no_objects_finding(reader: RowReader) -> Finding:
+    """Return a finding for a file in which no row has names."""
+    row = next(iter(reader), None)
+    if not isinstance(row, BadRow):
+        return Finding(f"{reader.name} holds no row that can be used.")
+    return Finding(
+        f"{reader.name}{reader.separator}{row.line} {row.problem}.",
+        'A row is an object, such as {"text": "…", "label": "…"}.',
+    )
 
 
 def first_line_finding(
@@ -70,7 +90,8 @@ def _missing_findings(
 ) -> Iterator[Finding]:
     if not missing:
         return
-    found = find_columns(FirstRows.of(path, detected))
+    first = FirstRows.of(path, detected)
+    found = find_columns(first)
     plain = {"--text": found.text, "--label": found.label, "--group": None}
     for name in missing:
         flag = (
@@ -78,13 +99,35 @@ def _missing_findings(
         )
         near = nearest_of(name, reader.columns)
         likely = plain[flag] if near is None and plain[flag] not in wanted.all else near
-        typed = "COLUMN"
-        if likely is not None and len(wanted.labels) == 1:
-            typed = shlex.quote(join_names([likely]) if flag == "--label" else likely)
+        if len(wanted.labels) > 1:
+            typed = f"{flag} COLUMN"
+        elif likely is None:
+            typed = _offered(flag, first, wanted)
+        elif flag == "--text" and likely == found.text and len(wanted.texts) == 1:
+            pair = found.text_pair
+            typed = _typed(flag, likely) + (f" {_typed('--text-pair', pair)}" if pair else "")
+        else:
+            typed = _typed(flag, likely)
         yield Finding(
             f"{reader.name} has no column '{name}'. Its columns: {listed(reader.columns)}.",
-            f"{nearest(name, reader.columns)}Type: {flag} {typed}",
+            f"{nearest(name, reader.columns)}Type: {typed}",
         )
+
+
+def _offered(flag: str, first: FirstRows, wanted: Wanted) -> str:
+    """Return what to type where several columns may be meant, or none by its looks."""
+    texts, labels = candidates(first)
+    may_be = {"--text": texts, "--label": labels}.get(flag, [])
+    others = [name for name in may_be if name not in wanted.all][:_MOST_OFFERED]
+    typed = ", or ".join(_typed(flag, name) for name in others) or f"{flag} COLUMN"
+    if flag == "--label" and len(others) > 1 and all(map(first.is_yes_or_no, others)):
+        joined = shlex.quote(join_names(others))
+        typed += f"; or, for several labels an example: --label {joined}"
+    return typed
+
+
+def _typed(flag: str, column: str) -> str:
+    return f"{flag} {shlex.quote(join_names([column]) if flag == '--label' else column)}"
 
 
 def listed(columns: Sequence[str]) -> str:

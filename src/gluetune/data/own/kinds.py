@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gluetune.command_lines import options
 from gluetune.config import TrainConfig
 from gluetune.data.findings import nearest
-from gluetune.data.own.cells import CellType, as_number, whole
+from gluetune.data.own.cells import CellType, as_number, have_decimal_commas, whole
 from gluetune.data.own.label_lists import in_lists, likely_separator, listed
 from gluetune.data.own.numbers import MOST_CLASSES, numeric_labels
 from gluetune.data.own.problems import Problems
@@ -146,6 +146,13 @@ def _note_several(column: str, kind: ResolvedKind, train: RawRows, problems: Pro
     if set(train.types) != {"text"} or train.class_names is not None:
         return False
     cells = values_of(train)
+    if have_decimal_commas(cells):
+        problems.add(
+            f"'{column}' holds numbers with a decimal comma, or two labels in a cell, such as "
+            f"{next(cell for cell in cells if ',' in cell)!r:.60}.",
+            "Type: --kind number; or --kind labels --label-separator ,; or --kind classes",
+        )
+        return True
     if in_lists(cells):
         typed, example = "--kind labels", max(cells, key=lambda cell: len(listed(cell) or ()))
     elif (separator := likely_separator(cells)) is not None:

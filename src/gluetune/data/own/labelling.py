@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gluetune.data.own.cells import as_number, whole
+from gluetune.data.own.cells import as_number, whole, with_point
 from gluetune.data.own.kinds import Labels, are_single
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
@@ -102,7 +102,9 @@ def _ids(column: pa.Array, known: Mapping[str, int]) -> NDArray[np.int32]:
 
 def _numbers(labels: pa.Array) -> pa.Array:
     encoded = labels.flatten().dictionary_encode()
-    plain = pa.array([text.strip() for text in encoded.dictionary.to_pylist()], pa.string())
+    plain = pa.array(
+        [with_point(text).strip() for text in encoded.dictionary.to_pylist()], pa.string()
+    )
     return pc.cast(plain, pa.float32()).take(encoded.indices)
 
 
@@ -127,7 +129,7 @@ def _not_numbers(rows: RawRows, labels: Labels, known_from: str) -> _Find:
         wrong = [
             code
             for code, text in enumerate(texts.dictionary.to_pylist())
-            if as_number(text) is None
+            if as_number(with_point(text)) is None
         ]
         for row in single[np.isin(texts.indices.to_numpy(), wrong)]:
             found[int(row)] = (

@@ -20,6 +20,7 @@ from gluetune.data.own.digests import digests, first_rows, text_keys
 from gluetune.data.own.kinds import Labels, label_counts, resolve_labels
 from gluetune.data.own.labelling import class_ids, label_column, label_matrices, usable
 from gluetune.data.own.looking import look
+from gluetune.data.own.multi_hot import from_multi_hot
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted, read_rows
 from gluetune.data.own.splitting import held_out, other_share, rarest_labels, strata_of_numbers
@@ -107,7 +108,7 @@ class OwnFile:
         problems = Problems()
         labels = labels_of(task)
         wanted = replace(_wanted(self._config), file_format=self._file_format)
-        rows = read_rows(self._path, wanted, problems)
+        rows = _read(self._path, wanted, problems)
         kept = None if rows is None else usable(rows, labels, problems, known_from="the model")
         skip = self._config.on_bad_row == "skip"
         problems.raise_any(skip=skip)
@@ -144,7 +145,7 @@ def read_own(
     problems = problems if problems is not None else Problems()
     wanted = _wanted(config)
     files = _files(config, problems)
-    raw = {split: read_rows(paths, wanted, problems) for split, paths in files.items()}
+    raw = {split: _read(paths, wanted, problems) for split, paths in files.items()}
     train = raw.get(TRAIN)
     labels = labels_of(known) if known else None
     if labels is None and train is not None:
@@ -165,6 +166,13 @@ def read_own(
     tables[TRAIN] = with_notes(tables[TRAIN], problems.notes())
     groups = _groups(found[TRAIN]) if config.holdout else None
     return OwnTask(task, labels, tables, problems, groups)
+
+
+def _read(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) -> RawRows | None:
+    rows = read_rows(paths, wanted, problems)
+    if rows is None or len(wanted.labels) > 1:
+        return rows
+    return from_multi_hot(rows, wanted.labels[0], problems)
 
 
 def _without_single(

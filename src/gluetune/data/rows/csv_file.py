@@ -23,6 +23,22 @@ LONGEST_ROW = 2**20
 """Characters of a row that spans lines. A quote that is open for longer was never closed."""
 
 
+_SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=([^\s"]|\t| )"?\r?', re.IGNORECASE)
+
+
+def separator_of(line: str) -> str | None:
+    """Return what a line such as `sep=;` says, which Excel reads and writes before the header."""
+    found = _SEPARATOR_LINE.fullmatch(line)
+    return None if found is None else found[1]
+
+
+def lines_of_table(file: BinaryIO) -> Iterator[Line]:
+    """Yield the lines of a file, without a first one that says the delimiter."""
+    for line in read_lines(file):
+        if line.number > 1 or line.text is None or separator_of(line.text) is None:
+            yield line
+
+
 class CsvReader:
     """A file of delimited text, opened. Raises DataError when its header line cannot be read.
 
@@ -37,7 +53,7 @@ class CsvReader:
         self.name = name
         self.dialect = dialect
         self._inner_quotes = dialect.allows_inner_quotes and not (pedantic and dialect.quote == '"')
-        self._lines = read_lines(file)
+        self._lines = lines_of_table(file)
         self._again: deque[Line] = deque()
         self._joined: list[Line] = []
         """Lines that the last row took besides its first."""
@@ -64,8 +80,13 @@ class CsvReader:
                 yield Row(line.number, dict(zip(self.columns, cells, strict=True)))
 
     def _header(self) -> tuple[str, ...]:
-        _, cells = self._first("Its first line must name the columns.")
-        names = (*cells, *[""] * self.dialect.surplus)
+        line, cells = self._first("Its first line must name the columns.")
+        if self.dialect.columns is None and not any(cell.strip() for cell in cells):
+            raise DataError(
+                f"{self.name}:{line.number} is its first line, and names no column.",
+                hint="Leave out the lines before the one that names the columns.",
+            )
+        names = (*[""] * self.dialect.row_names, *cells, *[""] * self.dialect.surplus)
         return self._renamed(names)
 
     def _columns_without_header(self) -> tuple[str, ...]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from gluetune.data.rows.csv_file import CsvReader
+from gluetune.data.rows.csv_file import CsvReader, separator_of
 from gluetune.data.rows.dialect import TAB, Dialect
 from gluetune.data.rows.files import format_of, named_format
 from gluetune.data.rows.label_first import PREFIX, label_share
@@ -59,6 +60,7 @@ def detect(path: Path, stated: FileFormat, *, labelled: bool = True) -> Detected
         raise _folder_error(path)
     head = _head(path)
     _refuse_archive(path, head)
+    _refuse_carriage_returns(path, head)
     kind, notes = _format(path, head, stated, labelled=labelled)
     if kind in _DELIMITED:
         dialect, more = _dialect(path, head, kind, stated)
@@ -110,6 +112,19 @@ def _refuse_archive(path: Path, head: bytes) -> None:
             f"{path} is a ZIP archive or an Excel workbook.",
             hint="Unpack it and give a file of it; save a workbook as CSV UTF-8.",
         )
+
+
+def _refuse_carriage_returns(path: Path, head: bytes) -> None:
+    is_table = named_format(path) in (None, "text", *_DELIMITED)
+    if not is_table or b"\r" not in head or any(mark in head for mark in (b"\n", b"\0")):
+        return
+    if named_format(path) is None and head.lstrip()[:1] in b"[{":
+        return
+    source, target = shlex.quote(str(path)), shlex.quote(f"lines-{path.name}")
+    raise DataError(
+        f"{path} is one line: carriage returns alone end what may be lines.",
+        hint=f"Type: tr '\\r' '\\n' < {source} > {target}",
+    )
 
 
 def _format(
@@ -266,17 +281,37 @@ def _fitting(opening: Opening, dialect: Dialect) -> Survey:
         again = _survey(opening, longer)
         if again.rows and not again.faults and _surplus_is_empty(opening, longer, count):
             return again
+    named = _survey(opening, replace(found.dialect, row_names=True))
+    if named.rows and not named.faults and _begin_with_numbers(opening, named.dialect):
+        return named
     return found
+
+
+def _begin_with_numbers(opening: Opening, dialect: Dialect) -> bool:
+    """Whether every row begins with a whole number of its own."""
+    with opening() as file:
+        numbers = [
+            next(iter(row.values.values()))
+            for row in CsvReader(file, "", replace(_body(file, dialect), columns=None))
+            if isinstance(row, Row)
+        ]
+    are_whole = all(number.isascii() and number.isdigit() for number in numbers)
+    return are_whole and len({*numbers}) == len(numbers)
+
+
+def _body(file: BinaryIO, dialect: Dialect) -> Dialect:
+    """Step over the header line, and return the dialect of what is behind it."""
+    if dialect.header and separator_of(file.readline().decode().rstrip("\n")) is not None:
+        file.readline()
+    return replace(dialect, header=False, columns=None, surplus=0, row_names=False)
 
 
 def _surplus_is_empty(opening: Opening, dialect: Dialect, count: int) -> bool:
     with opening() as file:
         reader = CsvReader(file, "", replace(dialect, columns=None))
         width = len(reader.columns)
-        numbered = replace(dialect, header=False, columns=None, surplus=0)
     with opening() as file:
-        if dialect.header:
-            file.readline()
+        numbered = _body(file, dialect)
         rows = [row for row in CsvReader(file, "", numbered) if isinstance(row, Row)]
     cells = [list(row.values.values()) for row in rows]
     return all(len(row) == width and not any(row[-count:]) for row in cells)
@@ -285,11 +320,18 @@ def _surplus_is_empty(opening: Opening, dialect: Dialect, count: int) -> bool:
 def _table(head: bytes) -> Survey | None:
     """Return the dialect of a table by its beginning, None where it is none."""
     opening = _opening_of(head)
-    found = [_fitting(opening, Dialect(each)) for each in _DELIMITERS]
+    delimiters = (*_DELIMITERS, " ") if _are_quoted_lines(head) else _DELIMITERS
+    found = [_fitting(opening, Dialect(each)) for each in delimiters]
     tables = [one for one in found if one.width > 1 and one.rows and one.share <= _FITS]
     # A comma stands in texts too: it divides columns where every line has as many.
     tables = [one for one in tables if one.dialect.delimiter != "," or not one.faults]
     return min(tables, key=lambda one: one.share) if tables else None
+
+
+def _are_quoted_lines(head: bytes) -> bool:
+    """Whether lines are quoted fields with spaces between them, as R's write.table has them."""
+    lines = [line for line in _as_text(head).splitlines() if line.strip()]
+    return bool(lines) and all(line.startswith('"') and '" ' in line for line in lines)
 
 
 def _dialect(
@@ -300,21 +342,29 @@ def _dialect(
     own = TAB if named == "tsv" else ","
     has_header = stated.header if stated.header is not None else stated.columns is None
     opening = _opening_of(head)
-    plain = Dialect(stated.delimiter or own, header=has_header)
+    given = stated.delimiter or separator_of(_as_text(head).partition("\n")[0])
+    plain = Dialect(given or own, header=has_header)
     notes: tuple[str, ...] = ()
     found = _fitting(opening, plain)
-    if stated.delimiter is None:
+    if given is None:
         stays = named in _DELIMITED and found.width > 1 and found.share <= _STAYS
         found = found if stays else _table(head) or found
         if named not in _DELIMITED or found.dialect.delimiter != own:
             name = delimiter_name(found.dialect.delimiter)
             notes = (f"{path} is read with '{name}' between its columns.",)
-    dialect = replace(plain, delimiter=found.dialect.delimiter, surplus=found.dialect.surplus)
+    dialect = replace(
+        plain,
+        delimiter=found.dialect.delimiter,
+        surplus=found.dialect.surplus,
+        row_names=found.dialect.row_names,
+    )
     quoted, more = _quoting(path, dialect, stated)
     dialect = _named(path, opening, quoted, stated)
     if dialect.surplus:
         fields = "an empty field" if dialect.surplus == 1 else f"{dialect.surplus} empty fields"
         notes = (*notes, f"{path}: every row ends in {fields} without a name, left out.")
+    if dialect.row_names:
+        notes = (*notes, f"{path}: every row begins with a number without a name, left out.")
     return dialect, (*notes, *more)
 
 

@@ -23,8 +23,15 @@ class Dialect:
     """Names of the columns: of a file without a header line, or in place of those in it."""
     surplus: int = 0
     """Empty fields that every row has behind those of the header line."""
+    row_names: bool = False
+    """Whether every row begins with a number that the header line has no name for, as R writes."""
     joins_rows: bool = True
     """Whether a quote may join lines of which each would be a row by itself."""
+
+    @property
+    def unnamed(self) -> int:
+        """Fields that a row has more than the header line."""
+        return self.surplus + self.row_names
 
     @property
     def quote(self) -> str | None:

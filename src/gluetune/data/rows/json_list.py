@@ -1,4 +1,4 @@
-"""The objects of a JSON list as text, one at a time.
+"""The objects of a JSON list as text, one at a time; the list may be a value of an object.
 
 Python's own decoder wants the whole file in memory and says no line. Here only brackets and strings
 are followed; what stands between them is read by the decoder, an object at a time.
@@ -36,24 +36,74 @@ class JsonList:
     def __iter__(self) -> Iterator[str]:
         """Yield every element. Raises DataError where the list cannot be followed."""
         first = self._next()
-        if first != "[":
+        if first not in ("[", "{"):
             what = f"begins with {first!r}" if first else "is empty"
             raise self._error(f"{what}: a list of objects is needed, [{{...}}, {{...}}]")
         self._take(1)
-        if self._next() == "]":
-            self._take(1)
-        else:
-            yield self._element()
-            while (mark := self._next()) == ",":
-                self._take(1)
-                yield self._element()
-            if mark != "]":
-                raise self._error("the list is not closed" if not mark else f"{mark!r} stands here")
-            self._take(1)
+        yield from self._elements() if first == "[" else self._list_in_object()
         if self._next():
             raise self._error("something stands behind the list")
 
-    def _element(self) -> str:
+    def _elements(self) -> Iterator[str]:
+        """Yield the elements of a list, behind its opening bracket."""
+        if self._next() == "]":
+            self._take(1)
+            return
+        yield self._element(",]")
+        while (mark := self._next()) == ",":
+            self._take(1)
+            yield self._element(",]")
+        if mark != "]":
+            raise self._error("the list is not closed" if not mark else f"{mark!r} stands here")
+        self._take(1)
+
+    def _list_in_object(self) -> Iterator[str]:
+        """Yield the elements of the one list of objects that an object holds: {"data": [...]}."""
+        found: str | None = None
+        keys: list[str] = []
+        mark = ","
+        while mark == ",":
+            keys.append(self._key())
+            if self._next() != "[":
+                self._element(",}")
+            else:
+                self._take(1)
+                holds_rows = self._next() == "{"
+                if holds_rows and found is not None:
+                    raise self._error(
+                        f"{found} and {keys[-1]} are both lists of objects, and one is needed"
+                    )
+                found = keys[-1] if holds_rows else found
+                elements = self._elements()
+                yield from elements if holds_rows else ()
+                for _ in elements:
+                    pass
+            mark = self._next()
+            if mark not in (",", "}"):
+                raise self._error(
+                    "the object is not closed" if not mark else f"{mark!r} stands here"
+                )
+            self._take(1)
+        if found is None:
+            raise self._error(
+                f"it is one object, and none of its values is a list of objects: {', '.join(keys)}"
+            )
+
+    def _key(self) -> str:
+        """Take a key and its colon, and return it as it is written."""
+        if self._next() != '"':
+            raise self._error("a key is needed here, in double quotes")
+        line = self._line
+        while (end := _END_OF_STRING.match(self._text, self._at + 1)) is None:
+            self._more(len(self._text), line)
+        key = self._take(end.end() - self._at)
+        if self._next() != ":":
+            raise self._error(f"a colon is needed behind {key:.60}")
+        self._take(1)
+        return key
+
+    def _element(self, ends: str) -> str:
+        """Return what stands before one of `ends`."""
         self._next()
         line, depth, at = self._line, 0, self._at
         while True:
@@ -70,9 +120,9 @@ class JsonList:
                 depth += 1
             elif mark in "}]" and depth:
                 depth -= 1
-            elif mark in ",]" and not depth:
+            elif mark in ends and not depth:
                 return self._take(found.start() - self._at)
-            elif mark == "}":
+            elif mark in "}]":
                 raise self._error("a bracket is closed that is not open")
 
     def _next(self) -> str:
@@ -120,5 +170,6 @@ class JsonList:
     def _error(self, problem: str) -> DataError:
         return DataError(
             f"{self._name}:{self._line} is not JSON that can be read: {problem}.",
-            hint="Write a list of objects, or one object a line in a .jsonl file.",
+            hint="Write a list of objects (in pandas: to_json with orient='records'), or one "
+            "object a line in a .jsonl file.",
         )

@@ -13,9 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from gluetune.data.rows.csv_file import CsvReader
+from gluetune.data.rows.csv_file import CsvReader, lines_of_table
 from gluetune.data.rows.dialect import TAB, Dialect
-from gluetune.data.rows.lines import read_lines
 from gluetune.data.rows.row import BadRow
 from gluetune.errors import DataError
 
@@ -83,7 +82,7 @@ def survey(file: BinaryIO, dialect: Dialect) -> Survey:
 def _survey_plain(file: BinaryIO, dialect: Dialect) -> Survey:
     fields = _QuotedFields(dialect.delimiter)
     rows = faults = first = width = 0
-    for line in read_lines(file):
+    for line in lines_of_table(file):
         text = (line.text or "").removesuffix("\r")
         if line.text is not None and not text:
             continue
@@ -91,7 +90,7 @@ def _survey_plain(file: BinaryIO, dialect: Dialect) -> Survey:
             cells = text.split(dialect.delimiter)
             if dialect.header and any(re.fullmatch('"[^"]+"', cell) for cell in cells):
                 return Survey(dialect, len(cells), 0, _NEVER, line.number)
-            width = len(cells) + (dialect.surplus if dialect.header else 0)
+            width = len(cells) + (dialect.unnamed if dialect.header else 0)
             if dialect.header:
                 continue
         has_width = line.text is not None and text.count(dialect.delimiter) + 1 == width

@@ -187,7 +187,7 @@ BROKEN = (
         "--kind labels",
         settings={"kind": "classes"},
     ),
-    Broken("object.json", '{"text": ["a"]}', ":1 is not JSON that can be read: begins with '{'"),
+    Broken("object.json", '{"text": ["a"]}', ":1 is not JSON that can be read: it is one object"),
     Broken("open.json", '[{"text": "a", "label": "b"}', ":1 is not JSON that can be read"),
     Broken("item.json", '[{"text": "a", "label": "b"}, 3]', ", item 2 holds a number", total=4),
     Broken("junk.parquet", b"PAR1 not at all", " cannot be read as Parquet: "),

@@ -244,3 +244,107 @@ def test_rows_with_wrong_quotes_come_with_the_option_for_files_without_quoting(
     assert check_files(path, quoting="none").are_good
     path.write_text("text,label\n" + "".join(f"{sentence(n)},a,b\n" for n in range(20)))
     assert not any("--quoting" in one for one in check_files(path).remarks)
+
+
+# What is typed word by word ----------------------------------------------------------------------
+
+
+def written(path: Path, names: Sequence[str], *makers: Any, encoding: str = "utf-8") -> Path:
+    lines = ["\t".join(names), *("\t".join(make(n) for make in makers) for n in range(40))]
+    path.write_bytes("".join(f"{line}\n" for line in lines).encode(encoding))
+    return path
+
+
+def flags(n: int) -> str:
+    return str(n % 2)
+
+
+@pytest.mark.parametrize(
+    ("names", "makers", "hints"),
+    [
+        (
+            ("source", "mark", "words"),
+            (label, flags, sentence),
+            ["Type: --text words", "Type: --label source, or --label mark"],
+        ),
+        (
+            ("id", "comment_text", "toxic", "an insult"),
+            (number, sentence, flags, flags),
+            [
+                "Type: --text comment_text",
+                "Type: --label toxic, or --label 'an insult'; or, for several labels an example: "
+                "--label 'toxic,an insult'",
+            ],
+        ),
+        (
+            ("sentence_A", "sentence_B", "mark"),
+            (sentence, sentence, flags),
+            ["Type: --text sentence_A --text-pair sentence_B", "Type: --label mark"],
+        ),
+        (
+            ("one", "other", "mark"),
+            (sentence, sentence, flags),
+            ["Type: --text one, or --text other", "Type: --label mark"],
+        ),
+    ],
+)
+def test_columns_that_may_be_meant_are_offered(
+    tmp_path: Path, names: Sequence[str], makers: Sequence[Any], hints: Sequence[str]
+) -> None:
+    path = written(tmp_path / "a.tsv", names, *makers)
+    with pytest.raises(DataError) as error:
+        read_own(make_config({"train_file": str(path)}))
+    assert [finding.hint for finding in error.value.findings] == hints
+
+
+def long_text(n: int) -> str:
+    return f"{sentence(n)} {sentence(n + 1)} {sentence(n + 2)} {sentence(n + 3)} {sentence(n + 4)}"
+
+
+@pytest.mark.parametrize(
+    ("columns", "makers", "expected"),
+    [
+        (("Title", "feedback", "label"), (sentence, long_text, label), (None, None, "label")),
+        (("Title", "Review Text", "label"), (sentence, long_text, label), (None, None, "label")),
+        (("title", "label"), (sentence, label), ("title", None, "label")),
+        (("Review_Text", "Star Rating"), (sentence, label), ("Review_Text", None, "Star Rating")),
+        (("context", "hypothesis", "label"), (sentence, sentence, label), "pair"),
+        (("x", "asin", "grade"), (sentence, label, lambda n: n % 5 + 1.0), ("x", None, None)),
+        (("x", "grade"), (sentence, lambda n: n % 5 + 1.0), ("x", None, "grade")),
+        (("when", "x", "y"), (lambda n: f"Apr 6 22:19:{n % 5:02}", sentence, label), "x, y"),
+    ],
+)
+def test_what_is_doubtful_is_not_taken(
+    columns: Sequence[str], makers: Sequence[Any], expected: Any
+) -> None:
+    known = {"pair": ("context", "hypothesis", "label"), "x, y": ("x", None, "y")}
+    found = find_columns(table(columns, *makers))
+    assert found == FoundColumns(*(known[expected] if isinstance(expected, str) else expected))
+
+
+def test_the_encoding_is_said_before_the_columns(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "a.tsv", ("v1", "v2"), label, lambda n: f"café {n}", encoding="latin-1"
+    )
+    (finding,) = check_files(path).findings
+    assert "not all UTF-8" in finding.message
+    assert "Type: iconv -f WINDOWS-1252" in finding.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.json", '[["a text", "b"]]', "item 1 holds a list, not an object"),
+        ("a.json", "[]", "holds no row"),
+        ("a.jsonl", '["a text", "b"]\n', ":1 holds a list, not an object"),
+        ("a.csv", "\n\ntext,label\na,b\n", ":1 is its first line, and names no column"),
+        ("a.csv", ",,\na,b,c\n", "names no column"),
+        ("a.csv", "text,label\ra,b\r", "carriage returns alone"),
+        ("a.txt", "text\tlabel\ra\tb\r", "carriage returns alone"),
+    ],
+)
+def test_files_without_names_say_so(tmp_path: Path, name: str, content: str, expected: str) -> None:
+    (tmp_path / name).write_bytes(content.encode())
+    findings = check_files(tmp_path / name).findings
+    assert any(expected in finding.message for finding in findings), findings
+    assert not any("COLUMN" in finding.hint for finding in findings)

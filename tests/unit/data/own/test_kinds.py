@@ -292,3 +292,82 @@ def test_what_is_done_already_is_not_recommended(tmp_path: Path) -> None:
 
 def test_numbers_are_not_rare(tmp_path: Path) -> None:
     assert not about_rare(checked(tmp_path, [*([1.5] * 60), 2.5, 3.5]))
+
+
+MULTI_HOT: dict[str, list[Any]] = {
+    "whole numbers": [[n % 2, int(n % 3 == 0), 1, int(n % 5 > 2)] for n in range(60)],
+    "floats": [[float(n % 2), float(n % 3 == 0), 1.0, float(n % 5 > 2)] for n in range(60)],
+    "text": [[str(n % 2), str(int(n % 3 == 0)), "1", str(int(n % 5 > 2))] for n in range(60)],
+    "two places": [[n % 2, int(n % 3 == 0)] for n in range(60)],
+    "none of a row": [[int(n % 4 == place) for place in range(3)] for n in range(60)],
+}
+
+
+@pytest.mark.parametrize("name", MULTI_HOT)
+def test_lists_of_zeros_and_ones_are_the_places_of_the_ones(tmp_path: Path, name: str) -> None:
+    rows = MULTI_HOT[name]
+    found = checked_lines(tmp_path, rows)
+    assert found.are_good, found.findings
+    expected = [str(place) for place in range(len(rows[0]))]
+    assert list(found.labels) == expected
+    own = OwnSource(own_config(tmp_path / "a.jsonl")).own
+    texts = own.tables["train"][own.task.text_columns[0]].to_pylist()
+    for text, label in zip(texts, label_array(own.tables["train"], own.task), strict=True):
+        assert label.tolist() == [int(float(bit)) for bit in rows[int(text.split()[-1])]]
+    assert any("zeros and ones" in remark for remark in found.remarks)
+
+
+def checked_lines(tmp_path: Path, labels: Sequence[Any]) -> CheckedFiles:
+    return check_files(write(tmp_path / "a.jsonl", labels))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[0, 1] if n % 2 else [1, 0] for n in range(60)],
+        [[0, 1] if n % 2 else [0] for n in range(60)],
+        [[n % 3, (n + 1) % 3] for n in range(60)],
+    ],
+)
+def test_sets_of_ids_stay_sets(tmp_path: Path, rows: list[list[int]]) -> None:
+    found = checked_lines(tmp_path, rows)
+    assert found.are_good
+    assert list(found.labels) == [str(one) for one in sorted({one for row in rows for one in row})]
+    assert not any("zeros and ones" in remark for remark in found.remarks)
+
+
+def test_multi_hot_cells_of_text_are_read_the_same_way(tmp_path: Path) -> None:
+    cells = [str(row) for row in MULTI_HOT["whole numbers"]]
+    found = checked(tmp_path, cells, kind="labels")
+    assert found.are_good
+    assert list(found.labels) == ["0", "1", "2", "3"]
+
+
+COMMAS = [f"{n % 6},{n % 10}" if n % 10 else str(n % 6) for n in range(80)]
+
+
+@pytest.mark.parametrize("kind", ["auto", "labels"])
+def test_decimal_commas_are_not_taken_for_two_labels(tmp_path: Path, kind: str) -> None:
+    (finding,) = checked(tmp_path, COMMAS, kind=kind).findings
+    assert "decimal comma" in finding.message
+    assert finding.hint.startswith("Type: --kind number;")
+
+
+def test_numbers_with_decimal_commas_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", [*COMMAS, "-1,25", "0,125"])
+    own = OwnSource(own_config(path, kind="number")).own
+    texts = own.tables["train"][own.task.text_columns[0]].to_pylist()
+    said = [*COMMAS, "-1,25", "0,125"]
+    for text, number in zip(texts, label_array(own.tables["train"], own.task), strict=True):
+        assert number == pytest.approx(float(said[int(text.split()[-1])].replace(",", ".")))
+
+
+def test_what_may_be_thousands_is_no_number(tmp_path: Path) -> None:
+    found = checked(tmp_path, [*COMMAS, "1,234"], kind="number")
+    assert "'1,234'" in found.findings[0].message
+
+
+def test_pairs_of_ids_that_go_up_stay_labels(tmp_path: Path) -> None:
+    cells = [f"{n % 5},{n % 5 + 1 + n % 3}" if n % 4 else str(n % 8) for n in range(80)]
+    (finding,) = checked(tmp_path, cells).findings
+    assert finding.hint == "Type: --kind labels --label-separator ,; or --kind classes for classes"

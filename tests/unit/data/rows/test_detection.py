@@ -401,3 +401,76 @@ def test_what_is_written_in_a_dialect_is_read_back(
     if not header and not mark and table[0][0].startswith("\ufeff"):
         return  # a byte order mark by its place
     assert [tuple(row.values()) for row in values_of(path, stated)] == table
+
+
+# What programs for tables write ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["sep=;", "\ufeffsep=;", '"sep=;"', "SEP=;\r"])
+@pytest.mark.parametrize("name", ["a.csv", "a.txt", "a"])
+def test_a_first_line_that_says_the_delimiter_is_no_header(
+    tmp_path: Path, first: str, name: str
+) -> None:
+    path = written(
+        tmp_path / name, "text;label", *[f"{sentence(n)};{'ab'[n % 2]}" for n in range(30)],
+        header=first,
+    )  # fmt: skip
+    rows = rows_of(path)[1]
+    assert [row.values for row in rows if isinstance(row, Row)] == [
+        {"text": sentence(n), "label": "ab"[n % 2]} for n in range(30)
+    ]
+    assert rows[0].line == 3
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ",", " ", "|"])
+def test_a_first_line_may_say_any_delimiter(tmp_path: Path, delimiter: str) -> None:
+    path = written(
+        tmp_path / "a.csv",
+        delimiter.join(("text", "label")),
+        *[f'"{sentence(n)}"{delimiter}a' for n in range(9)],
+        header=f"sep={delimiter}",
+    )
+    assert values_of(path) == [{"text": sentence(n), "label": "a"} for n in range(9)]
+
+
+def test_files_without_a_header_may_say_the_delimiter(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", *[f"{sentence(n)};a" for n in range(9)], header="sep=;")
+    stated = FileFormat(header=False, columns=("text", "label"))
+    assert values_of(path, stated) == [{"text": sentence(n), "label": "a"} for n in range(9)]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt"])
+@pytest.mark.parametrize("delimiter", ["\t", ",", ";", " "])
+@pytest.mark.parametrize("quoted", [True, False])
+def test_rows_with_a_number_before_them_as_r_writes(
+    tmp_path: Path, name: str, delimiter: str, quoted: bool
+) -> None:
+    if delimiter == " " and not quoted:
+        return
+    quote = '"' if quoted else ""
+
+    def line(*cells: str) -> str:
+        return delimiter.join(f"{quote}{cell}{quote}" for cell in cells)
+
+    path = written(
+        tmp_path / name,
+        *[line(str(n + 1), sentence(n), "ab"[n % 2]) for n in range(30)],
+        header=line("text", "label"),
+    )
+    found, _ = rows_of(path)
+    assert values_of(path) == [
+        {"": str(n + 1), "text": sentence(n), "label": "ab"[n % 2]} for n in range(30)
+    ]
+    assert any("without a name" in note for note in found.notes)
+
+
+def test_a_comma_in_every_text_makes_no_names_of_rows(tmp_path: Path) -> None:
+    lines = [f"{sentence(n)}, {sentence(n + 1)},a" for n in range(30)]
+    rows = rows_of(written(tmp_path / "a.csv", *lines, header="text,label"))[1]
+    assert all(isinstance(row, BadRow) for row in rows)
+
+
+def test_numbers_that_repeat_are_no_names_of_rows(tmp_path: Path) -> None:
+    lines = [f"{n % 3}\t{sentence(n)}\ta" for n in range(30)]
+    rows = rows_of(written(tmp_path / "a.tsv", *lines, header="text\tlabel"))[1]
+    assert all(isinstance(row, BadRow) for row in rows)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gluetune.data.rows.detection import detect
+from gluetune.data.rows.files import open_rows
 from gluetune.data.rows.json_file import JsonLinesReader, JsonLinesWriter
 from gluetune.data.rows.row import BadRow, Row
+from gluetune.errors import DataError
+from gluetune.file_formats import UNSTATED
 
 VALUES = (
     st.none()
@@ -68,3 +74,54 @@ def test_the_columns_are_those_of_the_first_row_that_can_be_read() -> None:
 
 def test_a_whole_surrogate_pair_is_a_character() -> None:
     assert read(r'{"a": "\ud83d\ude42"}') == [Row(1, {"a": "🙂"})]
+
+
+ROWS = [
+    {"text": f'a "quoted", {{text}} [{n}] é', "label": n % 2, "in": {"a": [n]}} for n in range(9)
+]
+WRAPPED: dict[str, Any] = {
+    "alone": {"data": ROWS},
+    "behind others": {
+        "version": "1.1",
+        "n": [1, [2], "x"],
+        "info": {"a": [{"b": 1}]},
+        "rows": ROWS,
+    },
+    "before others": {"rows": ROWS, "next": None, "done": True, "empty": [], "texts": ["a", "b"]},
+    "under a key with signs": {'"]}:,': ROWS},
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_the_one_list_in_an_object(tmp_path: Path, name: str, indent: int | None) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(WRAPPED[name], indent=indent), encoding="utf-8")
+    found = detect(path, UNSTATED)
+    with open_rows(path, found.format) as reader:
+        assert [row.values for row in reader if isinstance(row, Row)] == ROWS
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"train": ROWS, "test": ROWS}, '"train" and "test" are both lists of objects'),
+        ({"text": {"0": "a"}, "label": {"0": 1}}, 'none of its values .*: "text", "label"'),
+        ({"train": [["a", "b"]]}, "none of its values"),
+        ({}, "a key is needed"),
+    ],
+)
+def test_objects_without_one_list(tmp_path: Path, content: Any, expected: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DataError, match=expected), open_rows(path, "json") as reader:
+        list(reader)
+
+
+def test_an_object_that_is_cut_off_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    whole = json.dumps({"n": [1], "data": ROWS[:2], "more": {"a": 1}})
+    for length in range(1, len(whole)):
+        path.write_text(whole[:length], encoding="utf-8")
+        with pytest.raises(DataError), open_rows(path, "json") as reader:
+            list(reader)

@@ -152,7 +152,7 @@ def test_a_packed_file_that_is_cut_off_is_told(tmp_path: Path, ending: str) -> N
     ("text", "says"),
     [
         ("", ":1 .*is empty"),
-        ('{"text": 1}', ":1 .*begins with '{'"),
+        ('{"text": 1}', ":1 .*it is one object"),
         ('[{"text": "a"},\n{"text": "b"', ":2 .*is not closed"),
         ('[{"text": "a"}\n{"text": "b"}]', r"line=1, problem='is not JSON: Extra data"),
         ('[{"text": "a"}]\n\n[1]', ":3 .*behind the list"),
