@@ -39,6 +39,8 @@ _LOOK_ALIKES = {
     "\ufffd": "?",
 }
 """What the package's own messages and rich's cuts hold beyond ASCII, in ASCII."""
+_MOST_GROWTH = 8
+"""Cells by which a text may grow in another encoding in a column that is not wrapped."""
 _ERRORS = "gluetune.readable"
 
 
@@ -87,8 +89,12 @@ class Table(rich.table.Table):
     def _make_encodable(self, encoding: str) -> None:
         """Replace what an encoding does not have before columns are measured: they stay columns."""
         for column in self.columns:
-            column.header = _encodable(column.header, encoding)
-            column._cells = [_encodable(cell, encoding) for cell in column._cells]
+            before = [column.header, *column._cells]
+            column.header, *column._cells = (_encodable(one, encoding) for one in before)
+            pairs = zip(before, [column.header, *column._cells], strict=True)
+            if any(_growth(one, other) > _MOST_GROWTH for one, other in pairs):
+                column.no_wrap = False  # else it would take the room of all others
+                column.overflow = "fold"
 
 
 def tolerate_encodings() -> None:
@@ -135,6 +141,12 @@ def _encodable(shown: RenderableType, encoding: str) -> RenderableType:
     except UnicodeEncodeError:
         return _replaced(shown, [_in_encoding(each, encoding) for each in shown.plain])
     return shown
+
+
+def _growth(before: RenderableType, after: RenderableType) -> int:
+    if not isinstance(before, Text) or not isinstance(after, Text):
+        return 0
+    return after.cell_len - before.cell_len
 
 
 def _replaced(text: Text, characters: Sequence[str]) -> Text:
