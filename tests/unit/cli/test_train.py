@@ -143,7 +143,7 @@ def test_the_class_of_f1_leaves_room_for_the_protocol(
     lines = stream.read().splitlines()
     assert all(cell_len(line) <= 80 for line in lines)
     head = next(number for number, line in enumerate(lines) if "protocol" in line)
-    assert all("\u2026" not in line for line in lines[head:])
+    assert all("\u2026" not in line for line in lines[head + 1 :])
     assert any("majority class" in line for line in lines)
 
 
