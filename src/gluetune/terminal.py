@@ -10,14 +10,15 @@ from __future__ import annotations
 import codecs
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import IO, Any, cast
 
 import rich.console
 import rich.table
 from rich.console import ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
-from rich.text import Text
+from rich.text import Span, Text
 
 from gluetune.visible_text import visible_lines
 
@@ -38,6 +39,8 @@ _LOOK_ALIKES = {
     "\ufffd": "?",
 }
 """What the package's own messages and rich's cuts hold beyond ASCII, in ASCII."""
+_MOST_GROWTH = 8
+"""Cells by which a text may grow in another encoding in a column that is not wrapped."""
 _ERRORS = "gluetune.readable"
 
 
@@ -52,8 +55,9 @@ class Console(rich.console.Console):
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
         """Render; what a text holds is made visible here at the latest."""
-        safe = _made_visible(renderable) if isinstance(renderable, Text) else renderable
-        return super().render(safe, options)
+        if isinstance(renderable, Text):
+            renderable = _encodable(_made_visible(renderable), self.encoding)
+        return super().render(renderable, options)
 
 
 class Table(rich.table.Table):
@@ -79,7 +83,18 @@ class Table(rich.table.Table):
             self.title = Text(visible_lines(self.title), "table.title")
         if isinstance(self.caption, str):
             self.caption = Text(visible_lines(self.caption), "table.caption")
+        self._make_encodable(console.encoding)
         yield from super().__rich_console__(console, options)
+
+    def _make_encodable(self, encoding: str) -> None:
+        """Replace what an encoding does not have before columns are measured: they stay columns."""
+        for column in self.columns:
+            before = [column.header, *column._cells]
+            column.header, *column._cells = (_encodable(one, encoding) for one in before)
+            pairs = zip(before, [column.header, *column._cells], strict=True)
+            if any(_growth(one, other) > _MOST_GROWTH for one, other in pairs):
+                column.no_wrap = False  # else it would take the room of all others
+                column.overflow = "fold"
 
 
 def tolerate_encodings() -> None:
@@ -115,6 +130,39 @@ def _made_visible(text: Text) -> Text:
     copy = text.copy()
     copy.plain = seen
     return copy
+
+
+def _encodable(shown: RenderableType, encoding: str) -> RenderableType:
+    """Return a text with look-alikes or escapes for what an encoding does not have."""
+    if not isinstance(shown, Text):
+        return shown
+    try:
+        shown.plain.encode(encoding)
+    except UnicodeEncodeError:
+        return _replaced(shown, [_in_encoding(each, encoding) for each in shown.plain])
+    return shown
+
+
+def _growth(before: RenderableType, after: RenderableType) -> int:
+    if not isinstance(before, Text) or not isinstance(after, Text):
+        return 0
+    return after.cell_len - before.cell_len
+
+
+def _replaced(text: Text, characters: Sequence[str]) -> Text:
+    """Return a text with each character replaced by one or more: styles keep their places."""
+    starts = list(accumulate(map(len, characters), initial=0))
+    copy = text.blank_copy("".join(characters))
+    copy.spans = [Span(starts[one.start], starts[one.end], one.style) for one in text.spans]
+    return copy
+
+
+def _in_encoding(character: str, encoding: str) -> str:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return _LOOK_ALIKES.get(character, _escaped(character))
+    return character
 
 
 def _readable(error: UnicodeError) -> tuple[str | bytes, int]:

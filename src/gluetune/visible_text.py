@@ -38,7 +38,7 @@ def _can_join(character: str) -> bool:
     """Return whether this belongs to a script without capitals beyond Hebrew's, or to an emoji."""
     if character < "\u0600":
         return False
-    return unicodedata.category(character) in ("Lo", "Mc", "Mn", "So", "Sk")
+    return unicodedata.category(character) in ("Lo", "Mc", "Mn", "So", "Sm", "Sk")
 
 
 # U+2400 to U+2421 are the pictures of the ASCII control characters.

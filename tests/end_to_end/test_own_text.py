@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 import gluetune
 from gluetune.cli.app import app, main
 from gluetune.errors import ConfigurationError, RunError
+from gluetune.exporting.onnx import export
 from gluetune.reporting.answers import read_texts
 from gluetune.runs import Run
 
@@ -326,6 +327,7 @@ def test_rows_are_said_to_be_of_the_file_that_has_them(
     printed = "".join(typed("evaluate", str(run.path)).split())
     assert f"reviewson{more}(validation12)" in printed
     assert gluetune.evaluate(run.path, data=str(own.file)).data == str(own.file)
+    assert export(run.path, output=own.folder / "onnx").data == str(more)
     more.write_text(more.read_text().replace("film 0", "movie 0"))
     reason = read_texts(run, run.task, "validation")
     assert isinstance(reason, str)

@@ -166,6 +166,19 @@ def test_any_text_is_printed_on_any_encoding(
     assert "\u2503" not in text
 
 
+def test_columns_stay_columns_on_any_encoding() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    table = Table("", "\u0441\u043b\u043e\u0432\u043e")
+    table.add_row("\u597d", Text.assemble(("\u5766\u2026", "red"), (" end", "bold")))
+    table.add_row("plain", "\u043f\u043b\u043e\u0445\u043e " * 20)
+    Console(file=stream, width=80).print(table)
+    stream.flush()
+    lines = stream.buffer.getvalue().decode("ascii").splitlines()
+    assert len({len(line) for line in lines}) == 1, lines
+    assert len(lines[0]) <= 80
+    assert any("\\u597d" in line and "\\u5766... end" in line for line in lines)
+
+
 def test_json_stays_json_on_any_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
     value = {"labels": ["fr\u00f6hlich", "\U0001f600"]}
     assert "fr\u00f6hlich" in json_text(value)

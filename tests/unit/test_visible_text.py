@@ -55,6 +55,7 @@ def test_what_reorders_a_line_or_has_no_width_is_seen(code: str) -> None:
     [
         "\U0001f468\u200d\U0001f469\u200d\U0001f467",  # a family
         "\u2764\ufe0f\u200d\U0001f525",  # a heart on fire
+        "\U0001f642\u200d\u2194\ufe0f",  # a shaking head: an arrow is a sign of mathematics
         "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian
         "\u0915\u094d\u200d\u0937",  # Devanagari
         "plain, gr\u00fcn, \u4e2d\u6587, \u05e9\u05dc\u05d5\u05dd",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from gluetune.records import best_epoch, shown
@@ -20,12 +21,23 @@ if TYPE_CHECKING:
 
 
 _WIDEST = 20
-"""Characters of a column's head that are kept on one line."""
+"""Cells of a column's head that are kept on one line."""
+
+_WIDEST_BESIDE = 12
+"""The same beside a metric whose head names a class."""
 
 
 def metric_heading(task: TaskSpec, name: str) -> Text:
-    """Return the head of a metric's column, with the class that it is of on a line of its own."""
-    return Text(task.metric_title(name).replace(" of ", " of\n", 1), overflow="fold")
+    """Return the head of a metric's column, with the class that it is of on a line of its own.
+
+    Beside such a metric long names take two lines: else the other columns would have no room.
+    """
+    title = task.metric_title(name)
+    if title != name:
+        return Text(title.replace(" of ", " of\n", 1), overflow="fold")
+    names_a_class = task.positive_label is not None and not task.is_published
+    is_long = names_a_class and len(name) > _WIDEST_BESIDE
+    return Text(name.replace("_", "_\n", 1) if is_long else name, overflow="fold")
 
 
 def held_against(record: Record) -> Table:
@@ -38,7 +50,7 @@ def held_against(record: Record) -> Table:
     for name in best:
         # A name that is cut says nothing: the protocol, which is words, gives way.
         title = metric_heading(record.spec, name)
-        no_wrap = max(map(len, title.plain.split("\n"))) <= _WIDEST
+        no_wrap = max(map(cell_len, title.plain.split("\n"))) <= _WIDEST
         table.add_column(title, justify="right", no_wrap=no_wrap, min_width=6)
     errors = record.mean_absolute_error
     if errors:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gluetune.data.sources import asked_source
+from gluetune.data.sources import asked_source, place_of
 from gluetune.data.tables import fingerprint
 from gluetune.errors import ConfigurationError, Finding
 from gluetune.evaluation.devices import device_name
@@ -82,10 +82,10 @@ def export(
     opened.classifier.model.to(opened.device)
     source = asked_source(opened.run, asked, data)
     tables = {name: source.read(asked, name) for name in asked.validation_splits}
-    rows = ValidationSet(asked, tables, opened)
+    rows, origin = ValidationSet(asked, tables, opened), place_of(source, tables)
     # From here on nobody else writes there: what takes long is not done for nothing.
     with write_folder(target.path) as place:
-        tell(f"PyTorch answers {rows.count:,} rows of {source.name} …")
+        tell(f"PyTorch answers {rows.count:,} rows of {origin} …")
         reference = rows.ask(opened)
         folder = ExportFolder(place)
         tell("torch.onnx traces the model …")
@@ -104,7 +104,7 @@ def export(
             outputs=list(opened.outputs),
             inputs=list(inputs),
             max_length=opened.max_length,
-            data=source.name,
+            data=origin,
             rows={name: len(table) for name, table in tables.items()},
             fingerprints={name: fingerprint(table) for name, table in tables.items()},
             score=reference.score,

@@ -81,9 +81,7 @@ def _values(
         "task": task,
         "warnings": list(_warnings(record)),
         "scores": list(_score_rows(record, task, found)),
-        "constant": "mean of train's labels"
-        if task.is_regression
-        else "most frequent class of train",
+        "constant": _constant(task),
         "has_words": record.text_baseline is not None,
         "word_test": test.sentence if (test := word_test(run)) else "",
         "protocol": protocol(record),
@@ -148,6 +146,13 @@ def _warnings(record: Record) -> Iterator[str]:
         yield "this model does not beat the most frequent class: it learnt nothing that shows."
     if best.agrees is False:
         yield "read back from disk, the model did not score what it scored in training."
+
+
+def _constant(task: TaskSpec) -> str:
+    """Return what the baseline that has one prediction for all predicts."""
+    if task.is_regression:
+        return "mean of train's labels"
+    return "labels of most of train" if task.multi_label else "most frequent class of train"
 
 
 def _score_rows(

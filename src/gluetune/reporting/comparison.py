@@ -439,8 +439,13 @@ def _differing(sides: Sequence[_Side]) -> dict[str, tuple[Any, ...]]:
         recipe_of(runs[0], machine=True) | ({} if several else {"seed": runs[0].config.seed})
         for _, runs in sides
     ]
+    # Where a run started from another's model, its recipe says how that was trained: too much here.
+    shown = [
+        one | {"model": runs[0].config.model}
+        for one, (_, runs) in zip(settings, sides, strict=True)
+    ]
     return {
-        name: tuple(one[name] for one in settings)
+        name: tuple(one[name] for one in shown)
         for name in settings[0]
         if any(one[name] != settings[0][name] for one in settings)
     }

@@ -83,6 +83,8 @@ def constant_baseline(task: TaskSpec) -> tuple[str, str]:
     """Return the name of the baseline that has one prediction for all, and what it predicts."""
     if task.is_regression:
         return "mean of train", "the mean of train's labels"
+    if task.multi_label:
+        return "majority labels", "the labels that more than half of train have"
     return "majority class", "the most frequent label of train"
 
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     constant."""
 
 
+_ROUNDING = 1e-13
+"""Share of a mean square below which a variance is rounding."""
+
+
 @dataclass(frozen=True)
 class Correlation:
     """A correlation of two sides, each of shape (examples,)."""
@@ -42,7 +46,7 @@ def _pearson(first: Floats, second: Floats) -> OfWeights:
         for number, row in enumerate(weights):
             np.copyto(sample, row)
             sums[number] = columns @ sample
-        return _pearson_of_sums(sums, weights.sum(axis=1), columns)
+        return _pearson_of_sums(sums, weights.sum(axis=1))
 
     return correlation
 
@@ -50,34 +54,45 @@ def _pearson(first: Floats, second: Floats) -> OfWeights:
 def _pearson_without_one(first: Floats, second: Floats) -> Floats:
     columns = _products(first, second)
     sums = columns.sum(axis=1) - columns.T
-    return _pearson_of_sums(sums, len(first) - 1, columns)
+    return _pearson_of_sums(sums, len(first) - 1)
 
 
 def _products(first: Floats, second: Floats) -> Floats:
-    """Return what sums are needed of: both sides, about their means, and their products."""
+    """Return what sums are needed of: both sides, standardised, and their products."""
     import numpy as np
 
-    first, second = first - first.mean(), second - second.mean()
+    first, second = _standardised(first), _standardised(second)
     return np.stack([first, second, first * first, second * second, first * second])
 
 
-def _pearson_of_sums(sums: Floats, totals: Any, columns: Floats) -> Floats:
+def _standardised(values: Floats) -> Floats:
+    """Return values about their mean, the largest of them 1: no square overflows or vanishes."""
     import numpy as np
 
-    means = sums / np.reshape(totals, (-1, 1))
+    values = values - values.mean()
+    result: Floats = values / (np.abs(values).max() or 1.0)
+    return result
+
+
+def _pearson_of_sums(sums: Floats, totals: Any) -> Floats:
+    import numpy as np
+
+    with np.errstate(invalid="ignore"):  # no example is left without the only one
+        means = sums / np.reshape(totals, (-1, 1))
     covariance = means[:, 4] - means[:, 0] * means[:, 1]
-    variances = [np.maximum(means[:, 2 + side] - means[:, side] ** 2, 0) for side in (0, 1)]
-    scale = np.sqrt(variances[0] * variances[1])
-    largest = float(np.abs(columns[0]).max() * np.abs(columns[1]).max())
-    return _quotient(covariance, scale, above=1e-12 * max(1.0, largest))
+    variances = means[:, 2:4] - means[:, :2] ** 2
+    # A side that is constant in a sample has a variance of no more than rounding leaves.
+    varies = (variances > _ROUNDING * means[:, 2:4]).all(axis=1)
+    scale = np.sqrt(np.where(varies, variances.prod(axis=1), 0.0))
+    return _quotient(covariance, scale)
 
 
-def _quotient(covariance: Floats, scale: Floats, *, above: float) -> Floats:
-    """Return their quotient; NaN where the scale is no more than rounding leaves."""
+def _quotient(covariance: Floats, scale: Floats) -> Floats:
+    """Return their quotient; NaN where the scale is 0."""
     import numpy as np
 
     result = np.full(len(covariance), np.nan)
-    np.divide(covariance, scale, out=result, where=scale > above)
+    np.divide(covariance, scale, out=result, where=scale > 0)
     return result
 
 
@@ -137,7 +152,7 @@ def _spearman(first: Floats, second: Floats) -> OfWeights:
             scale = one.rank(sample, total) * other.rank(sample, total)
             np.multiply(sample, one.ranks, out=products)
             sums[:, number] = products @ other.ranks, scale
-        return _quotient(sums[0], np.sqrt(sums[1]), above=0.0)
+        return _quotient(sums[0], np.sqrt(sums[1]))
 
     return correlation
 
@@ -164,7 +179,7 @@ def _spearman_without_one(first: Floats, second: Floats) -> Floats:
     # Doubled ranks of count - 1 examples have the sum (count - 1)^2.
     correction = float(count - 1) ** 3
     scale = np.sqrt(np.maximum((squares[0] - correction) * (squares[1] - correction), 0))
-    return _quotient(covariance - correction, scale, above=0.0)
+    return _quotient(covariance - correction, scale)
 
 
 class _Shifts:

@@ -60,7 +60,8 @@ def paired_difference(
 ) -> Difference:
     """Return the difference of the task's scores, by a paired percentile bootstrap.
 
-    Every sample takes the same examples for both models; splits are drawn independently.
+    Every sample takes the same examples for both models; splits are drawn independently. Where a
+    score is undefined the difference is NaN.
     """
     import numpy as np
 
@@ -73,6 +74,8 @@ def paired_difference(
         samples.append(drawn)
     drawn = np.mean(samples, axis=0)
     drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn):
+        return Difference(float(np.mean(values)), None, None, level, spread=0.0, p_value=1.0)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     varies = float(np.ptp(drawn)) > 1e-9
     tail = min(np.mean(drawn <= 0), np.mean(drawn >= 0))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from gluetune.command_lines import command_line, options
 from gluetune.config import MACHINE_SETTINGS, TrainConfig
 from gluetune.config_checks import make_config
 from gluetune.data.sample_source import SAMPLES
@@ -74,6 +75,7 @@ def check(
         if name in settings:
             found.add(f"{name}: a suite has no such setting.", f"Give {instead}.")
     known = {name: value for name, value in settings.items() if name not in _OWN}
+    _check_is_glue(known)
     if mnli_init and names:
         found.try_(lambda: _check_mnli_init(names))
     given = {"model": model, **({} if fraction is None else {"fraction": fraction}), **known}
@@ -193,6 +195,16 @@ def _tasks(tasks: Sequence[str] | None) -> list[str]:
     if not names:
         raise ConfigurationError("--tasks names none.", hint="Leave it out for all nine.")
     return list(dict.fromkeys(names))
+
+
+def _check_is_glue(settings: Mapping[str, Any]) -> None:
+    """Refuse text of the user's own at once: each task would say that it is not of these data."""
+    own = {name: settings[name] for name in ("train_file", "data_set") if settings.get(name)}
+    if own:
+        raise ConfigurationError(
+            f"{options(**own)}: a suite trains GLUE's tasks, not text of your own.",
+            hint=f"Type for each seed: {command_line('train', **own, seed=FIRST_SEED)}",
+        )
 
 
 def _check_mnli_init(names: Sequence[str]) -> None:

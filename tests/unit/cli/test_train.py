@@ -5,14 +5,17 @@ from __future__ import annotations
 import ast
 import io
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 from tests.support.answers import classified
 from tests.unit.test_docs import parse
 
+from gluetune.cli.held_against import held_against
 from gluetune.cli.train import render_run
 from gluetune.config_checks import make_config
 from gluetune.predictions import keep_predictions
@@ -28,7 +31,7 @@ from gluetune.records import (
     now,
 )
 from gluetune.runs import Run, RunFolder
-from gluetune.tasks import TaskSpec
+from gluetune.tasks import MetricName, TaskSpec, get_task
 from gluetune.terminal import Console
 
 TWO_SPLITS = ("validation_matched", "validation_mismatched")
@@ -120,6 +123,28 @@ def test_the_names_of_metrics_are_whole_on_a_narrow_terminal(tmp_path: Path) -> 
     held = _shown(tmp_path, _epoch(1, score), width=80).partition("Held against")[2]
     assert "matthews_correlation" in held
     assert all(len(line) <= 80 and line[-1] in "┓┃┩│┘" for line in held.splitlines()[1:7])
+
+
+@pytest.mark.parametrize("label", ["spam", "\u4e0d\u662f\u5783\u573e\u90ae\u4ef6" * 4, "x" * 200])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_the_class_of_f1_leaves_room_for_the_protocol(
+    label: str, encoding: str, tmp_path: Path
+) -> None:
+    names: tuple[MetricName, ...] = ("f1", "accuracy", "f1_macro", "matthews_correlation")
+    task = replace(
+        get_task("sst2"), labels=("a", label), metrics=names[:1], beside=names[1:], submission=()
+    )
+    score = _score(**dict.fromkeys(names, 0.5))
+    _shown(tmp_path, _epoch(1, score), majority_baseline=score)
+    record = Run(tmp_path).record.model_copy(update={"own_task": task})
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    Console(file=stream, width=80).print(held_against(record))
+    stream.seek(0)
+    lines = stream.read().splitlines()
+    assert all(cell_len(line) <= 80 for line in lines)
+    head = next(number for number, line in enumerate(lines) if "protocol" in line)
+    assert all("\u2026" not in line for line in lines[head + 1 :])
+    assert any("majority class" in line for line in lines)
 
 
 def test_a_run_that_learnt_nothing_is_named(tmp_path: Path) -> None:

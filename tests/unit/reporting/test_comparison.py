@@ -21,6 +21,7 @@ from gluetune.metrics import score_task
 from gluetune.predictions import Predictions
 from gluetune.records import BestRecord, DataRecord, Record, ScoreRecord, Status, now
 from gluetune.reporting.comparison import compare
+from gluetune.runs import Run
 from gluetune.tasks import get_task
 
 
@@ -81,6 +82,15 @@ def test_two_runs_are_held_together_example_by_example(tmp_path: Path) -> None:
     assert pair.verdict.startswith("B is better than A by 7.2 points [")
     assert found.differing == {"learning_rate": (1e-5, 2e-5)}
     assert any("One seed a side" in note for note in found.notes)
+
+
+def test_a_run_that_starts_from_another_names_that_model_and_no_more(tmp_path: Path) -> None:
+    answers = random_classified(50)
+    one = write_run(tmp_path / "one", answers)
+    two = write_run(tmp_path / "two", answers, model=str(one / "model"))
+    three = write_run(tmp_path / "three", answers, model=str(two / "model"))
+    assert compare(one, two).differing["model"] == (Run(one).config.model, str(one / "model"))
+    assert compare(two, three).differing["model"] == (str(one / "model"), str(two / "model"))
 
 
 def test_the_better_run_is_named_whichever_comes_first(tmp_path: Path) -> None:

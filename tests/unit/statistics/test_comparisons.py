@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -10,13 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from tests.support.answers import classified, random_classified, random_estimated
+from tests.support.answers import classified, estimated, random_classified, random_estimated
 
 from gluetune.metrics import score_task
+from gluetune.predictions import Predictions
 from gluetune.statistics.multiplicity import holm
 from gluetune.statistics.paired import mcnemar, paired_difference
 from gluetune.statistics.permutation import permutation_test
 from gluetune.statistics.power import smallest_visible
+from gluetune.statistics.word_baseline import compare_with_words
 from gluetune.tasks import get_task
 
 
@@ -140,3 +143,30 @@ def test_models_that_hardly_disagree_would_have_to_disagree_more() -> None:
     for disagreement in (0.0, 3 / 277):
         assert 6 / 277 < smallest_visible(277, disagreement) < 9 / 277
     assert smallest_visible(3, 0.0) == pytest.approx(1.0), "so few examples show nothing"
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "predicted"),
+    [
+        ("stsb", [2.0] * 30, list(range(30))),  # numbers that are all one
+        ("stsb", list(range(30)), [2.0] * 30),
+        ("cola", [1] * 30, [0, 1] * 15),  # a single class
+        ("mrpc", [0] * 30, [0] * 30),  # the positive class does not occur
+    ],
+)
+def test_what_has_no_score_is_not_compared(task: str, labels: Any, predicted: Any) -> None:
+    spec = get_task(task)
+    answers = (estimated if spec.is_regression else classified)(labels, predicted)
+    found = paired_difference(spec, {"v": answers}, {"v": answers}, draws=200)
+    assert np.isnan(found.value)
+    assert (found.low, found.high, found.p_value) == (None, None, 1.0)
+    assert compare_with_words(spec, {"v": answers}, {"v": answers}) is None
+
+
+def test_sets_without_any_label_are_not_compared() -> None:
+    spec = replace(
+        get_task("mrpc"), labels=("a", "b", "c"), metrics=("f1_micro",), multi_label=True
+    )
+    nothing = np.zeros((30, 3), dtype=np.int64)
+    answers = Predictions(np.arange(30), nothing, nothing, nothing.astype(np.float32))
+    assert compare_with_words(spec, {"v": answers}, {"v": answers}) is None

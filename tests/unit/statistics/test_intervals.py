@@ -240,6 +240,24 @@ def test_correlations_under_weights_are_those_of_the_repeated_rows(count: int, s
         assert ours(weights[None])[0] == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize(("scale", "offset"), [(1e-9, 0), (1e-170, 0), (1e160, 0), (1e-3, 1e5)])
+def test_correlations_do_not_depend_on_the_unit_of_the_numbers(scale: float, offset: float) -> None:
+    random = np.random.default_rng(0)
+    task = replace(get_task("stsb"), label_range=None)
+    first = random.standard_normal(200)
+    second = first + random.standard_normal(200)
+    found = []
+    for unit, start in ((1.0, 0.0), (scale, offset)):
+        sides = first * unit + start, second * unit + start
+        answers = Predictions(np.arange(200), *sides, np.zeros((200, 1), dtype=np.float32))
+        found.append(score_intervals(task, {"validation": answers}, draws=200))
+    for name, interval in found[0].items():
+        other = found[1][name]
+        assert interval is not None, name
+        assert other is not None, name
+        assert (other.low, other.high) == pytest.approx((interval.low, interval.high), abs=1e-6)
+
+
 @pytest.mark.parametrize("positive", ["common", "rare"])
 def test_intervals_and_differences_are_of_the_positive_class(positive: str) -> None:
     """The one class is found well and the other badly: their F1 lie far apart."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from tests.support.hub_server import Hub
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.trainings import write_task
+from tests.unit.test_docs import parse
 
 import gluetune
 from gluetune.errors import GluetuneError
@@ -59,6 +61,14 @@ def test_what_was_typed_as_text_is_the_same_request(model: str) -> None:
     assert typed == called
     assert typed.digest() == called.digest()
     assert typed.tasks == ("cola", "stsb")
+
+
+@pytest.mark.parametrize("option", ["train_file", "data_set"])
+def test_text_of_ones_own_is_refused_once_with_what_trains_it(model: str, option: str) -> None:
+    (told,) = faults(model, settings={option: "my/reviews"})
+    assert "a suite trains GLUE's tasks, not text of your own" in told
+    words = shlex.split(told.partition("Type for each seed: gluetune ")[2])
+    assert parse(words)[option] == "my/reviews"
 
 
 def test_what_decides_no_score_is_not_part_of_the_request(model: str) -> None:
