@@ -240,7 +240,7 @@ def read_record(path: Path) -> Record:
         content = path.read_bytes()
     except OSError as error:
         _check_start(path.parent)
-        near = hint_of_runs(path.parent)
+        near = hint_of_runs(path.parent, [path.name])
         raise RunError(
             f"{path.parent} is not a run: it has no {path.name}."
             if path.parent.is_dir()

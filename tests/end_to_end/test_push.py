@@ -335,6 +335,20 @@ def test_a_damaged_manifest_makes_nothing_ours(writable: Hub, run: Run, content:
     assert json.loads(_served(writable)[".gluetune/manifest.json"])["files"]
 
 
+def test_files_of_another_model_that_spoil_ours_are_named_with_how_to_delete_them(
+    writable: Hub, run: Run
+) -> None:
+    writable.models[REPO] = writable.new_folder(REPO)
+    _put(writable, {"README.md": b"# Mine\n", "added_tokens.json": b'{"[NEW]": 5000}'})
+    with pytest.raises(gluetune.HubError) as caught:
+        gluetune.push(run, REPO)
+    (finding,) = caught.value.findings
+    assert "it is not verified" in finding.message
+    assert "gluetune-push-" not in finding.message, "a folder that is gone by now"
+    assert finding.hint.endswith(f"hf repos delete-files {REPO} added_tokens.json")
+    assert _served(writable)["added_tokens.json"] == b'{"[NEW]": 5000}'
+
+
 def test_a_push_from_before_there_was_a_manifest_is_recognised(writable: Hub, run: Run) -> None:
     gluetune.push(run, REPO)
     text = (writable.models[REPO] / "README.md").read_text()

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.text import Text
@@ -33,7 +33,7 @@ from gluetune.cli.show import show
 from gluetune.cli.submit import submit
 from gluetune.cli.suite import suite
 from gluetune.cli.train import train
-from gluetune.errors import GluetuneError
+from gluetune.errors import GluetuneError, StorageError
 from gluetune.terminal import Console, tolerate_encodings
 from gluetune.visible_text import from_here, visible_lines
 
@@ -89,11 +89,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(_run_silently(words))
         app(words, prog_name="gluetune")
     except GluetuneError as error:
-        if silent if error.told is None else error.told:
-            time.sleep(_GRACE)
-        else:
-            tell(error, words[0] if words else "")
-        sys.exit(error.exit_code)
+        _leave(error, words, silent=silent)
+    except PermissionError as error:
+        if error.filename is None:  # no file's: a port's, a process's
+            raise
+        _leave(_forbidden(error), words, silent=silent)
+
+
+def _leave(error: GluetuneError, words: Sequence[str], *, silent: bool) -> NoReturn:
+    """Tell an error, unless another process of this training does, and exit with its code."""
+    if silent if error.told is None else error.told:
+        time.sleep(_GRACE)
+    else:
+        tell(error, words[0] if words else "")
+    sys.exit(error.exit_code)
+
+
+def _forbidden(error: PermissionError) -> StorageError:
+    """Return what to say of a file that this user may not use, wherever it was tried."""
+    return StorageError(
+        f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}.",
+        hint="Check its permissions, and those of the folders that it is in.",
+    )
 
 
 def _run_silently(words: list[str]) -> int:

@@ -22,9 +22,14 @@ from gluetune.settings_files import read_yaml
 BEGIN, END = "<!-- gluetune:begin -->", "<!-- gluetune:end -->"
 _ADVICE = "<!-- `gluetune push` replaces what is between these marks: write before or behind. -->"
 
+_MARK = rf"^[ \t]*(?:{re.escape(BEGIN)}|{re.escape(END)})[ \t]*\r?$"
 _MARKED = re.compile(
-    rf"^{re.escape(BEGIN)}[ \t]*\r?$.*^{re.escape(END)}[ \t]*(?=\r?$)", re.DOTALL | re.MULTILINE
+    rf"^[ \t]*{re.escape(BEGIN)}[ \t]*\r?\n"
+    rf"(?:(?!{_MARK})[^\n]*\n)*"
+    rf"[ \t]*{re.escape(END)}[ \t]*(?=\r?$)",
+    re.MULTILINE,
 )
+"""A whole section: no mark is between its two."""
 _FRONT = re.compile(r"\A\s*---[ \t]*\r?\n(.*?\n|)---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 
 _SECTIONS = ("Score", "Data", "Limits", "How to load it", "How it was trained")
@@ -45,6 +50,7 @@ class _Readme:
 
     @classmethod
     def of(cls, text: str) -> _Readme:
+        text = text.removeprefix("\ufeff")  # an editor's byte order mark would hide the metadata
         found = _FRONT.match(text)
         if found is None:
             return cls({}, text)
@@ -122,7 +128,9 @@ def _listed(value: Any) -> list[Any]:
 
 def _merge_body(section: str, old: _Readme) -> str:
     if marked := _MARKED.search(old.body):
-        return old.body[: marked.start()] + section + old.body[marked.end() :]
+        # Where a section was copied, each copy is ours, and what is between them is not.
+        behind = _MARKED.sub("", old.body[marked.end() :])
+        return old.body[: marked.start()] + section + behind
     before, after = _owners_text(old)
     before = f"{before.rstrip()}\n\n" if before.strip() else "\n"
     after = f"\n\n{after.strip()}\n" if after.strip() else "\n"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from gluetune.command_lines import command_line
+from gluetune.command_lines import command_line, typed
 from gluetune.errors import ConfigurationError, Finding, GluetuneError, HubError
 from gluetune.hub_uploads import ModelRepository, RemoteBranch, known_tokens, require_token
 from gluetune.publishing.card import make_card
@@ -287,7 +287,24 @@ def _read_back(
         names = [*(file.name for file in files), *sent.kept]
         snapshot = branch.download(sent.commit or "", names, Path(folder))
         check_files(files, snapshot, branch.url)
-        return check_answers(run, snapshot, branch.url)
+        try:
+            return check_answers(run, snapshot, branch.url)
+        except GluetuneError as error:
+            first = error.findings[0]
+            message = first.message.replace(str(snapshot), branch.url)
+            raise HubError(message, hint=_look_at_kept(branch, sent.kept) or first.hint) from error
+
+
+def _look_at_kept(branch: ModelRepository, kept: Sequence[str]) -> str:
+    """Return what to do where files of somebody else may be why a model cannot be read; or ""."""
+    if not kept:
+        return ""
+    revision = [] if branch.branch == "main" else ["--revision", branch.branch]
+    delete = typed("hf", "repos", "delete-files", branch.repo, *kept, *revision)
+    return (
+        f"No push wrote {', '.join(kept)}, and loaders may read them. Delete those that are of "
+        f"another model, then push again: {delete}"
+    )
 
 
 def _not_verified(sent: Pushed, error: GluetuneError, branch: ModelRepository) -> HubError:

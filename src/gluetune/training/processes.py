@@ -26,6 +26,7 @@ from typing import Any
 from gluetune.errors import Finding
 from gluetune.training.calls import Call, Failure, OnTold, Outcome, failure_of, telling
 from gluetune.training.orphans import registered
+from gluetune.training.signals import deferring_signals
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _LOOK_SECONDS = 1.0
@@ -96,9 +97,11 @@ class Processes:
     def _new(self) -> _Worker:
         taken = {worker.slot for worker in self._workers}
         slot = min(set(range(len(self.environments))) - taken)
-        process, connection = _spawn(self.environments[slot], self.folder)
-        worker = _Worker(process, connection, slot)
-        self._workers.append(worker)
+        # Half begun, it would end in a traceback of its own, and nobody would stop it.
+        with deferring_signals():
+            process, connection = _spawn(self.environments[slot], self.folder)
+            worker = _Worker(process, connection, slot)
+            self._workers.append(worker)
         return worker
 
     def wait(self, timeout: float | None = None) -> Outcome | None:

@@ -85,3 +85,27 @@ def exiting_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def deferring_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until the block is over: what it begins is not left half done.
+
+    Outside the main thread, where Python takes no signals, nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda one, frame: came.append(one))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for caught in dict.fromkeys(came):
+            signal.raise_signal(caught)

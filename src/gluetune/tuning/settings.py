@@ -76,9 +76,15 @@ class SearchSettings:
         return Selector(self.compute_objective, maximize=self.direction == "maximize")
 
     def asked(self) -> dict[str, Any]:
-        """Return all that decides the trials, as JSON and YAML can hold it."""
+        """Return all that decides the trials, as JSON and YAML can hold it.
+
+        Settings that came later are left out where they say what held before there were any: a
+        search of then has the same name, and is gone on with by the same command.
+        """
         varied = {"output"} if callable(self.space) else {"output", *self.space}
         fixed = self.base.model_dump(mode="json", exclude=varied, exclude_none=True)
+        implied = {"quoting": "auto", "positive": self._last_class}
+        fixed = {name: value for name, value in fixed.items() if value != implied.get(name)}
         described = (
             {"callable": _identity(self.space)}
             if callable(self.space)
@@ -94,6 +100,11 @@ class SearchSettings:
             "sampler": self.sampler,
             "pruner": self.pruner,
         }
+
+    @property
+    def _last_class(self) -> str | None:
+        """The class that F1 was of before it could be chosen."""
+        return self.task.labels[-1] if self.task is not None and self.task.labels else None
 
     @property
     def name(self) -> str:

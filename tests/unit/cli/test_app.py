@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,7 @@ import pytest
 
 import gluetune
 from gluetune.cli.app import main, tell
-from gluetune.errors import ConfigurationError, DataError, Finding, TrainingError
+from gluetune.errors import ConfigurationError, DataError, Finding, StorageError, TrainingError
 
 
 def exit_code(*arguments: str) -> object:
@@ -66,6 +68,19 @@ def test_the_error_says_the_exit_code(
 
     monkeypatch.setattr("gluetune.cli.app.app", fail)
     assert exit_code("train", "cola") == code
+
+
+def test_a_folder_that_may_not_be_entered_is_named_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:  # rights do not bind every user that runs tests
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "closed/run")
+
+    monkeypatch.setattr("gluetune.cli.app.app", refuse)
+    assert exit_code("train", "--resume", "closed/run") == StorageError.exit_code
+    told = capsys.readouterr().err
+    assert told.startswith("error: closed/run cannot be used: ")
+    assert "Check its permissions" in told
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

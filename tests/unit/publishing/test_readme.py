@@ -204,6 +204,29 @@ def test_a_mark_that_was_deleted_costs_the_owner_nothing(lost: str) -> None:
     assert "old" not in made
 
 
+def test_of_a_section_that_was_copied_one_is_left_and_the_text_between_stays() -> None:
+    copies = f"# Mine\n{BEGIN}\nold\n{END}\nMy own\n  {BEGIN}\nolder\n{END}\nThe end\n"
+    made = merge_readme(card(), copies)
+    assert made.count(BEGIN) == made.count(END) == 1
+    assert "old" not in made
+    assert made.index("# Mine") < made.index(END) < made.index("My own") < made.index("The end")
+    assert merge_readme(card(), made) == made
+
+
+def test_a_mark_too_many_costs_the_owner_nothing() -> None:
+    made = merge_readme(card(), f"{BEGIN}\nowner\n{BEGIN}\nold\n{END}\nbehind\n{END}\n")
+    assert "owner" in made
+    assert "behind" in made
+    assert "old" not in made
+
+
+def test_metadata_behind_a_byte_order_mark_are_the_owners() -> None:
+    made = merge_readme(card(), "\ufeff---\nlicense: mit\n---\n# Mine\n")
+    assert metadata_of(made)["license"] == "mit"
+    assert "\ufeff" not in made
+    assert made.count("license") == 1
+
+
 def test_a_card_cannot_hold_the_marks() -> None:
     made = merge_readme(card(f"x\n{END}\n{BEGIN}\nx"))
     again = merge_readme(card("new"), f"{made}\nmine", OURS)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -255,6 +256,24 @@ def test_workers_of_a_killed_process_save_and_end(tmp_path: Path) -> None:
     process.wait()
     _until(lambda: all((tmp_path / f"{number}.saved").exists() for number in range(2)))
     _until(lambda: all(_gone(pid) for pid in pids))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_while_a_process_is_begun_waits_until_it_has_begun(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, begun = BaseProcess.start, []
+
+    def interrupted(process: BaseProcess) -> None:
+        signal.raise_signal(number)
+        begin(process)
+        begun.append(process)
+
+    monkeypatch.setattr(BaseProcess, "start", interrupted)
+    with pytest.raises((KeyboardInterrupt, SystemExit)), open_workers(2) as workers:
+        workers.start("a", calls.double, 2)
+    (process,) = begun
+    assert process.exitcode is not None, "it was waited for"
 
 
 def test_cores_are_divided() -> None:

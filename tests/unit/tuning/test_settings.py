@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from gluetune.config_checks import make_config
 from gluetune.errors import ConfigurationError, RunError
 from gluetune.settings_files import read_settings
+from gluetune.tasks import TASKS
 from gluetune.tuning.options import make_options
 from gluetune.tuning.settings import SearchFolder, SearchSettings, begin_or_go_on, check_folder
 from gluetune.tuning.space import parse_space
@@ -44,6 +46,19 @@ def test_the_name_is_of_what_was_asked() -> None:
         _settings(direction="minimize"),
     ]
     assert len({name, *(other.name for other in others)}) == 1 + len(others)
+
+
+def test_settings_that_came_later_leave_the_names_of_earlier_searches() -> None:
+    assert _settings().name == "cola-model-x-228ff33c"
+    own = {"task": None, "train_file": "reviews.csv", "metric": "f1"}
+    spec = replace(TASKS["cola"], labels=("no", "yes"))
+    names = {
+        positive: replace(_settings(**own, positive=positive), task=spec).name
+        for positive in ("no", "yes")
+    }
+    # F1 was of the last class, and no setting said so.
+    assert names["yes"] == "reviews-model-x-a43d4dd6" != names["no"]
+    assert _settings(**own, quoting="none").name != _settings(**own).name
 
 
 def test_functions_are_known_by_their_source() -> None:
