@@ -188,12 +188,12 @@ def test_a_folder_without_a_record_is_no_run(tmp_path: Path) -> None:
 
 
 def test_a_models_folder_is_not_taken_for_a_run(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run")
-    run.model_path.mkdir(exist_ok=True)
-    (run.model_path / "config.json").write_text("{}")
+    model = write_run(tmp_path / "run") / "model"
+    model.mkdir(exist_ok=True)
+    (model / "config.json").write_text("{}")
     with pytest.raises(RunError) as caught:
         read_record(tmp_path / "run" / "record.json" / "record.json")
-    assert str(run.model_path) not in caught.value.findings[0].hint
+    assert str(model) not in caught.value.findings[0].hint
 
 
 def test_a_run_that_may_be_meant_is_named(tmp_path: Path) -> None:
