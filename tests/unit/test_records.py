@@ -188,8 +188,7 @@ def test_a_folder_without_a_record_is_no_run(tmp_path: Path) -> None:
 
 
 def test_a_models_folder_is_not_taken_for_a_run(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run")
-    model = run / "model"
+    model = write_run(tmp_path / "run") / "model"
     model.mkdir(exist_ok=True)
     (model / "config.json").write_text("{}")
     with pytest.raises(RunError) as caught:
