@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 from transformers import TrainingArguments
+from transformers.integrations import get_reporting_integration_callbacks
 
 from gluetune.config import TrainConfig
 from gluetune.errors import ConfigurationError, Finding
@@ -128,6 +129,9 @@ def training_arguments(config: TrainConfig, folder: Path) -> TrainingArguments:
     }
     try:
         arguments = TrainingArguments(**values)
+        # Trainer looks them up only after all that is long: a name of none, and one not installed.
+        for reporter in get_reporting_integration_callbacks(arguments.report_to):
+            reporter()
     except (ValueError, TypeError, ImportError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise ConfigurationError(

@@ -106,6 +106,7 @@ def test_what_fits_goes_through() -> None:
         ("lr_scheduler_type", "cosin", "cosin"),
         ("optim", "adamm", "adamm"),
         ("logging_steps", 0, "logging_steps"),
+        ("report_to", "wnadb", "wnadb"),
         ("lr_scheduler_type", "reduce_lr_on_plateau", "reduce_lr_on_plateau"),
     ],
 )
