@@ -8,6 +8,7 @@ is in `config_checks.py`.
 from __future__ import annotations
 
 import re
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,6 +21,7 @@ from pydantic import (
     StringConstraints,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from gluetune.command_lines import command_line, in_processes
 from gluetune.file_formats import (
@@ -131,7 +133,9 @@ class TrainConfig(BaseModel):
         'a,b,c. A name with a comma is quoted: "a, b". Default: label.',
     )
     format: Annotated[Format | None, BeforeValidator(_lowered)] = Field(
-        None, description="Format of the files. Default: what their names and content say."
+        None,
+        description="Format of the files: csv, tsv, jsonl, json, parquet, arrow, fasttext, trec, "
+        "text. Default: what their names and content say.",
     )
     delimiter: Delimiter | None = Field(
         None,
@@ -272,7 +276,7 @@ class TrainConfig(BaseModel):
     )
     set: dict[str, Any] = Field(
         default_factory=dict,
-        description="Any other field of transformers.TrainingArguments, as name=value.",
+        description="Any other field of TrainingArguments (transformers), as name=value.",
     )
     output: Path | None = Field(
         None, description="Folder of the run. Default: runs/TASK-MODEL-sSEED-TIME."
@@ -375,6 +379,14 @@ def typed_settings(values: Mapping[str, Any]) -> dict[str, Any]:
         else:
             typed[name] = delimiter_name(value) if name == "delimiter" and value else value
     return typed
+
+
+def choices_of(field: FieldInfo) -> tuple[str, ...]:
+    """Return the words that a setting chooses from; none where it takes any text or a number."""
+    kinds = typing.get_args(field.annotation) or (field.annotation,)
+    named = [kind for each in kinds for kind in typing.get_args(each) or (each,)]
+    words = tuple(kind for kind in named if kind is not type(None))
+    return words if all(isinstance(word, str) for word in words) else ()
 
 
 def flag_of(field: str) -> str:

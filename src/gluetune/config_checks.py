@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from gluetune.command_lines import command_line, options
-from gluetune.config import OWN_SETTINGS, TrainConfig, flag_of
+from gluetune.config import OWN_SETTINGS, TrainConfig, choices_of, flag_of
 from gluetune.errors import ConfigurationError, Finding
 from gluetune.file_formats import FileFormat
 from gluetune.tasks import get_task, is_task
@@ -95,11 +96,16 @@ def _task_findings(task: object) -> list[Finding]:
 
 def _own_only_findings(values: Mapping[str, Any], places: Mapping[str, str]) -> list[Finding]:
     """Refuse what only the user's own text can be given, where there is none."""
+    task = values.get("task")
+    own = "--train-file reviews.csv --text review --label stars"
+    hint = f"Type for instance: {own}"
+    if isinstance(task, str) and is_task(task.strip()):
+        hint = f"Leave it out, since '{task}' is GLUE's; or in place of '{task}' type: {own}"
     return [
         Finding(
-            f"{places.get(name, flag_of(name))} is for your own labelled text, and no file is "
-            "given.",
-            "Type for instance: --train-file reviews.csv --text review --label stars",
+            f"{places.get(name, flag_of(name))} = {values[name]!r}: this is for your own labelled "
+            "text, and no file is given.",
+            hint,
         )
         for name in OWN_SETTINGS
         if values.get(name) not in (None, TrainConfig.model_fields[name].default)
@@ -117,8 +123,8 @@ def _own_findings(values: Mapping[str, Any]) -> list[Finding]:
     if isinstance(name, str) and is_task(name.strip()):
         findings.append(
             Finding(
-                f"'{name}' is GLUE's, and text of your own is given too.",
-                "Leave it out, or give your task another name.",
+                f"'{name}' is a task of GLUE, and {_own_text(values)} is text of your own.",
+                f"Leave '{name}' out, or leave {_own_text(values)} out.",
             )
         )
     if values.get("data") is not None:
@@ -136,6 +142,13 @@ def _own_findings(values: Mapping[str, Any]) -> list[Finding]:
     return findings
 
 
+def _own_text(values: Mapping[str, Any]) -> str:
+    """Return what was typed to name the user's own text."""
+    name = "train_file" if values.get("train_file") is not None else "data_set"
+    given = values[name]
+    return f"{flag_of(name)} {given}" if isinstance(given, str | Path) else flag_of(name)
+
+
 def _finding(detail: Any, places: Mapping[str, str]) -> Finding:
     field = str(detail["loc"][0]) if detail["loc"] else ""
     place = places.get(field, field)
@@ -150,13 +163,25 @@ def _finding(detail: Any, places: Mapping[str, str]) -> Finding:
             "Type for instance: gluetune train cola, or --train-file FILE, or --config FILE.",
         )
     problem = detail["msg"][0].lower() + detail["msg"][1:]
-    return Finding(f"{place} = {detail['input']!r}: {problem}.", _example(field))
+    return Finding(f"{place} = {detail['input']!r}: {problem}.", _example(field, detail["input"]))
 
 
-def _example(field: str) -> str:
+def _example(field: str, given: Any) -> str:
     """Say what a setting is, and how it is typed."""
     about = TrainConfig.model_fields.get(field)
     if about is None or about.description is None:
         return ""
-    value = "VALUE" if about.default is None else about.default
+    value = _nearest_choice(field, given)
+    if value is None:
+        value = "VALUE" if about.default is None else about.default
     return f"{about.description} Type: {flag_of(field)} {value}"
+
+
+def _nearest_choice(field: str, given: Any) -> str | None:
+    """Return the choice of a setting that is most like what was typed."""
+    choices = choices_of(TrainConfig.model_fields[field])
+    near = difflib.get_close_matches(str(given).lower(), choices, n=1)
+    if near or not choices:
+        return near[0] if near else None
+    default = TrainConfig.model_fields[field].default
+    return str(default if default is not None else choices[0])

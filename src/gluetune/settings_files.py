@@ -140,6 +140,10 @@ def read_yaml(text: str) -> Any:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """Return the settings in a YAML file. Raises ConfigurationError naming the file and line."""
+    if path.is_dir():
+        inside = path / "config.yaml"
+        hint = f"Type: --config {shlex.quote(str(inside))}" if inside.is_file() else "Give a file."
+        raise ConfigurationError(f"{path} is a folder, and no file.", hint=hint)
     try:
         values = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -23,6 +23,7 @@ from gluetune.cli.compare import compare
 from gluetune.cli.env import env
 from gluetune.cli.evaluate import evaluate
 from gluetune.cli.export import export
+from gluetune.cli.help_tables import keep_names_whole
 from gluetune.cli.predict import predict
 from gluetune.cli.push import push
 from gluetune.cli.references import references
@@ -83,6 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     silent = os.environ.get("RANK", "0") != "0"
     words = given
+    if {"-h", "--help"} & {*given}:
+        keep_names_whole()
     try:
         words = run_glue.translate(given)
         if silent:

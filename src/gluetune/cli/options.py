@@ -14,11 +14,15 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
-from gluetune.config import OWN_SETTINGS, TrainConfig, flag_of
+from gluetune.config import OWN_SETTINGS, TrainConfig, choices_of, flag_of
 from gluetune.errors import ConfigurationError, Finding
 from gluetune.settings_files import parse_assignment, split_names
 
 CLUSTER_PANEL = "A cluster"
+
+_WIDEST = 20
+"""Characters of what stands for a value in the help, where it is a list of choices."""
+
 _PANELS = {
     "What to train": (
         "model",
@@ -137,11 +141,11 @@ def metavar(name: str, field: FieldInfo) -> str:
     """Return what stands for the value of an option in its help."""
     if name == "set":
         return "NAME=VALUE"
+    if choices := choices_of(field):
+        written = "|".join(choices)
+        # A wide one leaves no room for the names of options and for the help.
+        return written if len(written) <= _WIDEST else "NAME"
     kinds = typing.get_args(field.annotation) or (field.annotation,)
-    named = [kind for each in kinds for kind in typing.get_args(each) or (each,)]
-    words = [kind for kind in named if kind is not type(None)]
-    if all(isinstance(kind, str) for kind in words):
-        return "|".join(words)
     if float in kinds or int in kinds:
         return "NUMBER"
     return "TEXT"

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
 
 from gluetune.errors import DataError, Finding
 
 SHOWN = 10
 """Findings that are written out; the rest are counted."""
+
+_LOOKED_AT = 1000
+"""Names of files that one is compared with."""
 
 
 class Findings:
@@ -53,3 +58,13 @@ def nearest_of(name: str, candidates: Iterable[str]) -> str | None:
     by_lower = {candidate.lower(): candidate for candidate in candidates}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1)
     return by_lower[near[0]] if near else None
+
+
+def nearest_file(path: Path) -> str:
+    """Say which file beside one that cannot be opened may be meant."""
+    try:
+        beside = [each.name for each in islice(path.parent.iterdir(), _LOOKED_AT)]
+    except OSError:
+        beside = []
+    near = nearest_of(path.name, beside) if path.name not in beside else None
+    return f"Did you mean {path.parent / near}?" if near else "Check the name of the file."

@@ -34,4 +34,8 @@ def missing_split(task: TaskSpec, split: str, available: Sequence[str], *, place
 def _elsewhere(task: TaskSpec, split: str, available: Sequence[str]) -> str:
     if split in task.splits:
         return "Take the data from somewhere else: --data sample, or --data DIR."
-    return f"Type --split {available[0]}" if available else f"Splits: {', '.join(task.splits)}."
+    if not available:
+        return f"Splits: {', '.join(task.splits)}."
+    # Train is scored too, where it is asked for: nobody means it by another name.
+    likely = [name for name in available if name in task.validation_splits] or available
+    return f"Type: --split {likely[0]}"

@@ -287,7 +287,7 @@ class _Rows:
         if self._on_error == "stop":
             findings = [Finding(problem) for problem in told[:-1]]
             more = f" And {len(bad) - len(told)} more." if len(bad) > len(told) else ""
-            hint = "Mend the file, or leave such rows out: --on-error skip"
+            hint = "Fix the file, or leave such rows out: --on-error skip"
             raise DataError.of([*findings, Finding(told[-1] + more, hint)])
         self.skipped += len(bad)
         self.problems += told[: SHOWN - len(self.problems)]

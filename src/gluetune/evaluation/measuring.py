@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gluetune.command_lines import command_line
 from gluetune.config import Precision
 from gluetune.data.sources import asked_source, place_of
 from gluetune.data.tables import fingerprint
@@ -114,7 +115,7 @@ def evaluate(
     if opened.task is None:
         raise ConfigurationError(
             f"{model} is no run, and its config.json names no GLUE task whose classes it has.",
-            hint="Type for instance: --task mnli",
+            hint=_run_around(model) or "Type for instance: --task mnli",
         )
     spec = opened.task
     source = asked_source(opened.run, spec, data, file_format)
@@ -126,6 +127,14 @@ def evaluate(
     if opened.run is not None and settings.are_default and data is None:
         _keep(opened.run, spec, found, prints)
     return measured
+
+
+def _run_around(model: object) -> str:
+    """Return the command that scores the run whose model's folder was given, if it is one."""
+    folder = Path(str(model)).expanduser()
+    if folder.name != "model" or not (folder.parent / "record.json").is_file():
+        return ""
+    return "Give its run: " + command_line("evaluate", folder.parent)
 
 
 def _measure(

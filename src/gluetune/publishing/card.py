@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gluetune.config import OWN_SETTINGS
 from gluetune.data.official import is_glue
 from gluetune.data.sample_source import SAMPLES
 from gluetune.errors import RunError
@@ -74,6 +75,7 @@ def _values(
     record, config = run.record, run.config
     best = record.best
     command = repeat_command(run, paths)
+    unsaid = _NOT_SETTINGS if config.is_own else _NOT_SETTINGS | {*OWN_SETTINGS}
     return {
         "metadata": front_matter(metadata(record, task, repo)),
         "title": repo.partition("/")[2],
@@ -96,7 +98,7 @@ def _values(
         "settings": {
             name: _shown_setting(value, paths)
             for name, value in config.model_dump(mode="json", exclude_none=True).items()
-            if name not in _NOT_SETTINGS and value != {}
+            if name not in unsaid and value != {}
         },
         "hardware": _hardware(record),
         "speed": _speed(record),

@@ -29,6 +29,8 @@ SUBMISSION_FILES: Mapping[str, tuple[TaskSpec, SubmissionFile]] = MappingProxyTy
 )
 """The eleven files by name, each with the task that it answers."""
 
+_HOW = "Give a submission: `gluetune submit RUN…` writes submission.zip."
+
 _IN_ANY_CASE = {name.lower(): name for name in SUBMISSION_FILES}
 
 
@@ -49,9 +51,9 @@ def faults(path: Path) -> list[Finding]:
         with zipfile.ZipFile(path) as archive:
             return [*_archive_faults(archive), *_all_file_faults(archive)]
     except OSError as error:
-        return [Finding(f"{path} cannot be read: {error.strerror or error}.")]
+        return [Finding(f"{path} cannot be read: {error.strerror or error}.", _HOW)]
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        return [Finding(f"{path} is not a zip that can be read: {error}")]
+        return [Finding(f"{path} is not a zip that can be read: {error}", _HOW)]
 
 
 def _archive_faults(archive: zipfile.ZipFile) -> list[Finding]:

@@ -221,7 +221,16 @@ def _scales(xs: tuple[float, float], ys: tuple[float, float]) -> tuple[_Scale, _
 
 def _ticks(scale: _Scale, ends: tuple[float, float]) -> tuple[Tick, ...]:
     low, high = ends
-    return tuple(Tick(scale(each), f"{each:.3g}") for each in (low, (low + high) / 2, high))
+    return tuple(Tick(scale(each), tick_text(each)) for each in (low, (low + high) / 2, high))
+
+
+def tick_text(value: float) -> str:
+    """Return a number as it stands at an axis: more than seven characters have no room there."""
+    text = f"{value:.3g}"
+    if len(text) <= 6:
+        return text
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def _segments(

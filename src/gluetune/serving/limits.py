@@ -36,13 +36,22 @@ class Limits:
 
     def __post_init__(self) -> None:
         values = {each.name: getattr(self, each.name) for each in fields(self)}
+        defaults = {each.name: each.default for each in fields(self)}
         findings = [
-            Finding(f"--{name.replace('_', '-')} {value}: it has to be more than 0.")
+            Finding(
+                f"--{(option := name.replace('_', '-'))} {value:g}: it has to be more than 0.",
+                f"Type: --{option} {defaults[name]}" if defaults[name] else "Leave it out.",
+            )
             for name, value in values.items()
             if value is not None and value <= 0 and name != "max_wait_ms"
         ]
         if not 0 <= self.max_wait_ms <= 1000:
-            findings.append(Finding(f"--max-wait-ms {self.max_wait_ms:g}: it goes from 0 to 1000."))
+            findings.append(
+                Finding(
+                    f"--max-wait-ms {self.max_wait_ms:g}: it goes from 0 to 1000.",
+                    "Type: --max-wait-ms 2",
+                )
+            )
         if self.max_client_batch_size > self.max_queue:
             findings.append(
                 Finding(

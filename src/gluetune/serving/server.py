@@ -154,17 +154,29 @@ def _warm_up(predictor: Predictor) -> None:
     predictor("One", "two") if predictor.texts_per_example == 2 else predictor("One")
 
 
+def _where_else(host: str) -> str:
+    """Say what to type where a host and port cannot be listened on."""
+    try:
+        with socket.create_server((host, 0), family=_family(host)):
+            return "Choose another port; --port 0 takes a free one."
+    except (OSError, UnicodeError):  # not even on a free port
+        return "Type an address of this machine: --host 127.0.0.1, or --host 0.0.0.0 for all."
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     """Open the socket before the model is loaded: a port that is taken is told at once."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
+        listener = socket.create_server((host, port), family=_family(host), backlog=_BACKLOG)
+    except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(
             f"--host {host} --port {port} cannot be listened on: {reason}.",
-            hint="Choose another port; --port 0 takes a free one.",
+            hint=_where_else(host),
         ) from error
     # asyncio does this for sockets of its own making only. Without it, head and body of an answer
     # leave apart, and the second waits for the client to acknowledge the first: 40 ms on Linux.

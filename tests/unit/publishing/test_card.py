@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from tests.support.trainings import Bench
 
+from gluetune.config import OWN_SETTINGS
 from gluetune.config_checks import make_config
 from gluetune.publishing.card import make_card
 from gluetune.publishing.commands import repeat_command
@@ -68,6 +69,8 @@ def test_the_card_has_the_records_numbers_and_its_protocol(run: Run) -> None:
     assert f"torch {environment.versions['torch']}" in text
     assert 'gluetune.load("me/my-model")' in text
     assert '"text_pair": "Another text."' in text
+    assert "\n| epochs | 2.0 |\n" in text
+    assert not [name for name in OWN_SETTINGS if f"\n| {name} | " in text], "none of own text"
     assert text == card_of(run), "the same run has the same card, so that a repeat sends nothing"
 
 

@@ -18,10 +18,24 @@ from gluetune.predictions import Predictions
 from gluetune.records import Status, read_record
 from gluetune.reporting.answers import _length_table, answers_view
 from gluetune.reporting.pages import report
-from gluetune.reporting.plots import line_plot, plot_letter
+from gluetune.reporting.plots import line_plot, plot_letter, tick_text
 from gluetune.runs import Run
 from gluetune.tasks import get_task
 from gluetune.visible_text import visible
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.508, "0.508"),
+        (0.000133, "1.3e-4"),
+        (6.67e-05, "6.7e-5"),
+        (0.0, "0"),
+        (-123456.0, "-1.2e5"),
+    ],
+)
+def test_numbers_at_an_axis_have_room(value: float, text: str) -> None:
+    assert tick_text(value) == text
 
 
 def test_one_run_is_reported_into_its_folder(tmp_path: Path) -> None:

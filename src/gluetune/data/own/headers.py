@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gluetune.command_lines import options
+from gluetune.command_lines import REST, options, typed
 from gluetune.data.findings import nearest, nearest_of
 from gluetune.data.own.columns import (
     FirstRows,
@@ -40,13 +40,15 @@ def column_findings(
         if line is not None:
             return [line]
     missing = [name for name in wanted.all if name not in reader.columns]
+    if missing and wanted.are_fixed:
+        return [_fixed_columns_finding(path, detected, reader, wanted, missing)]
     if (joined := ",".join(wanted.labels)) in reader.columns and {*wanted.labels} <= {*missing}:
-        typed = shlex.quote(join_names([joined]))
+        name = shlex.quote(join_names([joined]))
         return [
             Finding(
                 f"{reader.name} has one column '{joined}', and --label is read as "
                 f"{len(wanted.labels)} names.",
-                f"Type: --label {typed}",
+                f"Type: --label {name}",
             )
         ]
     if missing and not reader.columns:
@@ -83,6 +85,42 @@ def first_line_finding(
         f"{path}: its first line looks like a row, not like names of columns: {line.reason}.",
         f"Type: {options(no_header=True, columns=names)}; or, if it names the columns: --header",
     )
+
+
+def _fixed_columns_finding(
+    path: Path, detected: Detected, reader: RowReader, wanted: Wanted, missing: Sequence[str]
+) -> Finding:
+    """Say that a file lacks columns that a run was trained on, which its reader cannot choose."""
+    hint = "Rename them in the file"
+    if detected.dialect is not None:  # only delimited text has names that can be typed
+        names = _renamed(path, detected, reader.columns, wanted, missing)
+        header = "--header" if detected.dialect.header else "--no-header"
+        hint += ", or name all of its columns, in its order: " + typed(header, "--columns", names)
+    lacks = " and no column ".join(f"'{name}'" for name in missing)
+    return Finding(
+        f"{reader.name} has no column {lacks}, on which the run was trained. "
+        f"Its columns: {listed(reader.columns)}.",
+        hint,
+    )
+
+
+def _renamed(
+    path: Path,
+    detected: Detected,
+    columns: Sequence[str],
+    wanted: Wanted,
+    missing: Sequence[str],
+) -> str:
+    """Return names for the columns of a file that has others than those `wanted`, as typed."""
+    found = find_columns(FirstRows.of(path, detected))
+    likely = {wanted.texts[0]: found.text, wanted.labels[0]: found.label}
+    new_names: dict[str, str] = {}
+    for name in missing:
+        old = nearest_of(name, columns) or likely.get(name)
+        if old is None or old in wanted.all or old in new_names:
+            return REST
+        new_names[old] = name
+    return join_names([new_names.get(column, column) for column in columns])
 
 
 def _missing_findings(

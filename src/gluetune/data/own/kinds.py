@@ -245,8 +245,8 @@ def _metrics(
         known = (*known, ONE_CLASS)
     if config.metric == "score":
         problems.remark(
-            f"The score is {known[0]}, the default of kind {kind} (--metric for another: "
-            f"{', '.join(known[1:])})."
+            f"The score is {known[0]}, the default of kind {kind} (`gluetune train` takes --metric "
+            f"for another: {', '.join(known[1:])})."
         )
         return _DEFAULT_METRICS[kind]
     for name in known:

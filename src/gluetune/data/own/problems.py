@@ -15,6 +15,9 @@ SHOWN = 5
 """Findings of one kind in one file that are written out; the rest are counted."""
 
 
+SKIP_ROWS = "Fix the file, or leave such rows out: --on-bad-row skip"
+"""What to do about bad rows, where the user has that option."""
+
 _SINGULAR = (
     ("rows that are", "row that is"),
     ("rows that hold", "row that holds"),
@@ -40,7 +43,8 @@ class _Kind:
 class Problems:
     """Everything found so far in the files of one task."""
 
-    def __init__(self) -> None:
+    def __init__(self, row_hint: str = SKIP_ROWS) -> None:
+        self._row_hint = row_hint
         self._rows: dict[tuple[str, str], _Kind] = {}
         self._findings: list[Finding] = []
         self.remarks: list[str] = []
@@ -104,5 +108,4 @@ class Problems:
                 yield from [last] if last is not None else []
                 last = Finding(f"{name}: {hidden:,} more {kind}, {found.total:,} in all.")
         if last is not None:
-            hint = "Mend the file, or leave such rows out: --on-bad-row skip"
-            yield Finding(last.message, hint)
+            yield Finding(last.message, self._row_hint)

@@ -45,6 +45,8 @@ class Wanted:
     """Whether a cell of text may be a list of labels."""
     file_format: FileFormat = UNSTATED
     """What is said of how the files are written."""
+    are_fixed: bool = False
+    """Whether a run was trained on these columns, so that no others can be typed."""
 
     @property
     def all(self) -> tuple[str, ...]:

@@ -105,9 +105,9 @@ class OwnFile:
 
     def read(self, task: TaskSpec, split: str) -> pa.Table:
         """Return the rows of the file, whatever the split is called. Raises DataError."""
-        problems = Problems()
+        problems = Problems("Fix the file, or remove such rows from it.")
         labels = labels_of(task)
-        wanted = replace(_wanted(self._config), file_format=self._file_format)
+        wanted = replace(_wanted(self._config), file_format=self._file_format, are_fixed=True)
         rows = _read(self._path, wanted, problems)
         kept = None if rows is None else usable(rows, labels, problems, known_from="the model")
         skip = self._config.on_bad_row == "skip"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from gluetune.data.findings import nearest_file
 from gluetune.data.rows.csv_file import CsvReader, separator_of
 from gluetune.data.rows.dialect import TAB, Dialect
 from gluetune.data.rows.files import format_of, named_format
@@ -79,11 +80,11 @@ def _head(path: Path) -> bytes:
         unknown = named_format(path) is None
         more = ", and its name does not say what it holds" if unknown else ""
         raise DataError(
-            f"{path} cannot be read: {error.strerror}{more}.", hint="Check the name of the file."
+            f"{path} cannot be read: {error.strerror}{more}.", hint=nearest_file(path)
         ) from error
     except OSError as error:
         raise DataError(
-            f"{path} cannot be read: {error.strerror}.", hint="Check the name of the file."
+            f"{path} cannot be read: {error.strerror}.", hint=nearest_file(path)
         ) from error
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
+from gluetune.data.findings import nearest_file
 from gluetune.data.rows.arrow_file import ArrowReader
 from gluetune.data.rows.columnar import ColumnarReader
 from gluetune.data.rows.csv_file import CsvReader, CsvWriter
@@ -113,7 +114,7 @@ def open_rows(
             raw = opened.enter_context(file.open("rb"))
         except OSError as error:
             raise DataError(
-                f"{file} cannot be read: {error.strerror}.", hint="Check the name of the file."
+                f"{file} cannot be read: {error.strerror}.", hint=nearest_file(file)
             ) from error
         if kind in ("parquet", "arrow"):
             plain = opened.enter_context(unpacked_copy(raw, file))

@@ -118,7 +118,7 @@ def test_a_class_that_cannot_be_the_positive_one_is_refused(
 
 
 def test_glues_own_tasks_keep_their_definition() -> None:
-    with pytest.raises(ConfigurationError, match="is for your own labelled text"):
+    with pytest.raises(ConfigurationError, match="this is for your own labelled text"):
         make_config({"task": "mrpc", "positive": "not_equivalent"})
     assert get_task("mrpc").positive_label == "equivalent"
     assert get_task("qqp").positive_id == 1
