@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from gluetune.tasks import TaskSpec
 
 
+_FEW = 3
+"""Metrics whose names have room beside the protocol in 80 characters."""
+
 _WIDEST = 20
 """Characters of a column's head that are kept on one line."""
 
@@ -38,6 +41,8 @@ def held_against(record: Record) -> Table:
     for name in best:
         # A name that is cut says nothing: the protocol, which is words, gives way.
         title = metric_heading(record.spec, name)
+        if len(best) > _FEW and len(name) > len("exact_match"):
+            title.plain = title.plain.replace("_", "_\n")  # or no word of the protocol has room
         no_wrap = max(map(len, title.plain.split("\n"))) <= _WIDEST
         table.add_column(title, justify="right", no_wrap=no_wrap, min_width=6)
     errors = record.mean_absolute_error
