@@ -20,23 +20,27 @@ if TYPE_CHECKING:
     from gluetune.tasks import TaskSpec
 
 
+_FEW = 3
+"""Metrics whose names have room beside the protocol in 80 characters."""
+
 _WIDEST = 20
 """Cells of a column's head that are kept on one line."""
 
 _WIDEST_BESIDE = 12
-"""The same beside a metric whose head names a class."""
+"""The same where room is scarce."""
 
 
-def metric_heading(task: TaskSpec, name: str) -> Text:
+def metric_heading(task: TaskSpec, name: str, *, crowded: bool = False) -> Text:
     """Return the head of a metric's column, with the class that it is of on a line of its own.
 
-    Beside such a metric long names take two lines: else the other columns would have no room.
+    Beside such a metric, and in a `crowded` table, long names take two lines: else the other
+    columns would have no room.
     """
     title = task.metric_title(name)
     if title != name:
         return Text(title.replace(" of ", " of\n", 1), overflow="fold")
     names_a_class = task.positive_label is not None and not task.is_published
-    is_long = names_a_class and len(name) > _WIDEST_BESIDE
+    is_long = (names_a_class or crowded) and len(name) > _WIDEST_BESIDE
     return Text(name.replace("_", "_\n", 1) if is_long else name, overflow="fold")
 
 
@@ -49,7 +53,7 @@ def held_against(record: Record) -> Table:
     best = best_epoch(record).validation.flat()
     for name in best:
         # A name that is cut says nothing: the protocol, which is words, gives way.
-        title = metric_heading(record.spec, name)
+        title = metric_heading(record.spec, name, crowded=len(best) > _FEW)
         no_wrap = max(map(cell_len, title.plain.split("\n"))) <= _WIDEST
         table.add_column(title, justify="right", no_wrap=no_wrap, min_width=6)
     errors = record.mean_absolute_error

@@ -30,7 +30,7 @@ from gluetune.cli.file_options import (
     Quoting,
     typed_format,
 )
-from gluetune.command_lines import command_line
+from gluetune.command_lines import command_line, options
 from gluetune.config import Precision
 from gluetune.errors import ConfigurationError
 from gluetune.terminal import Console, json_text
@@ -106,14 +106,14 @@ def predict(
         _check_count(predictor, texts, model)
         _answer(Console(), predictor, texts, as_json)
         return
-    options = {
+    how = {
         "text": text,
         "text_pair": text_pair,
         "file_format": stated,
         "on_error": on_error,
         "prefix": prefix,
     }
-    _answer_file(predictor, file, output, options)
+    _answer_file(predictor, file, output, how)
 
 
 def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | None) -> None:
@@ -121,6 +121,8 @@ def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | Non
         raise ConfigurationError(
             "Text is typed, and a file is named too.", hint="Give the text, or --file FILE."
         )
+    for text in texts or ():
+        _refuse_file(text)
     if texts and len(texts) > 2:
         raise ConfigurationError(
             f"{len(texts)} texts are typed; an example has one, or two that are a pair.",
@@ -129,6 +131,21 @@ def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | Non
     if not texts and file is None and sys.stdin.isatty():
         raise ConfigurationError(
             "There is no text.", hint='Type: gluetune predict RUN "Some text.", or --file FILE'
+        )
+
+
+def _refuse_file(text: str) -> None:
+    """Refuse the name of a file of rows in a text's place: its name would get a prediction."""
+    from gluetune.data.rows.files import named_format
+
+    try:
+        is_file = named_format(Path(text)) is not None and Path(text).is_file()
+    except (OSError, ValueError):  # no text that is too long for a name, or holds a NUL, is one
+        return
+    if is_file:
+        raise ConfigurationError(
+            f"'{text}' is a file, and a text is expected.",
+            hint=f"Type: {options(file=text)}; a text that is called so goes to standard input.",
         )
 
 

@@ -70,6 +70,14 @@ REFUSED = {
 }
 """Flags that gluetune has no place for, with what to do instead."""
 
+NOT_OURS = {
+    "task": "Type the task's name alone: gluetune train cola",
+    "lr": "Type: --learning-rate 2e-5",
+    "text_column": "Type: --text COLUMN",
+    "label_column": "Type: --label COLUMN",
+}
+"""Flags that are neither run_glue.py's nor gluetune's, and that are typed all the same."""
+
 _SWITCHES = ("trust_remote_code", "new_head")
 _PRECISIONS = ("bf16", "fp16")
 _TRUE = ("true", "yes", "1", "t", "y")
@@ -100,8 +108,8 @@ def translate(arguments: Sequence[str]) -> list[str]:
         name = flag.removeprefix("--").replace("-", "_")
         if not flag.startswith("--"):
             translated.append(flag)
-        elif name in REFUSED:
-            findings.append(Finding(f"{flag} is not a flag of gluetune.", REFUSED[name]))
+        elif instead := (REFUSED | NOT_OURS).get(name):
+            findings.append(Finding(f"{flag} is not a flag of gluetune.", instead))
         elif name in (_BATCH, _ACCUMULATION):
             sizes[name] = value
         elif name in _HUB:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Literal
 from gluetune.command_lines import options
 from gluetune.data.findings import SHOWN, nearest
 from gluetune.data.own.columns import FirstRows
-from gluetune.data.own.headers import first_line_finding
+from gluetune.data.own.headers import first_line_finding, stated_wrongly
 from gluetune.data.own.source import format_of_other
 from gluetune.data.rows.detection import Detected, detect, stated_dialect
 from gluetune.data.rows.files import format_of, open_rows, writing_rows, written_as
@@ -131,6 +131,8 @@ def predict(
     with open_rows(source, found.format, _line_columns(predictor), dialect=found.dialect) as reader:
         if repeated := repeated_columns(reader, reader.columns):
             raise DataError.of(repeated)  # rows are written by the names of their columns
+        if not reader.columns and (wrong := stated_wrongly(found, reader, stated)):
+            raise DataError.of([wrong])
         columns = _text_columns(predictor, reader, text, text_pair)
         answering = _Answering(predictor, written_as(found.format), prefix)
         new = tuple(answering.sample)

@@ -12,6 +12,8 @@ from tests.support.own_files import own_config, reviews, write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
 from gluetune.cli.app import app, main
+from gluetune.cli.predict import _refuse_file
+from gluetune.cli.run_glue import translate
 from gluetune.config_checks import make_config
 from gluetune.data.findings import nearest_file
 from gluetune.data.own.source import OwnFile, OwnSource
@@ -172,3 +174,50 @@ def test_what_is_no_submission_is_answered_with_how_one_is_made(
         path.write_bytes(content)
     (fault,) = faults(path)
     assert "gluetune submit" in fault.hint
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "parquet", "arrow"])
+def test_a_format_that_the_file_has_not_is_what_is_wrong(tmp_path: Path, kind: str) -> None:
+    path = write_csv(tmp_path / "reviews.csv", reviews())
+    with pytest.raises(DataError) as caught:
+        _ = OwnSource(own_config(path, format=kind)).task
+    (finding,) = caught.value.findings
+    assert re.search(kind, finding.message, re.IGNORECASE)
+    assert finding.hint
+
+
+def test_a_delimiter_that_the_file_has_not_is_what_is_wrong(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "reviews.csv", reviews())
+    with pytest.raises(DataError) as caught:
+        _ = OwnSource(own_config(path, delimiter=";")).task
+    (finding,) = caught.value.findings
+    assert "one column with --delimiter ';': 'text,label'" in finding.message
+    assert finding.hint.startswith("Leave --delimiter out")
+
+
+@pytest.mark.parametrize("name", ["new.csv", "a file.jsonl", "lines.txt"])
+def test_the_name_of_a_file_is_no_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text("text\nSome text.\n")
+    with pytest.raises(ConfigurationError) as caught:
+        _refuse_file(name)
+    words = shlex.split(caught.value.findings[0].hint.removeprefix("Type: ").partition(";")[0])
+    assert words == ["--file", name]
+    for text in ("Some text.", "other.csv", "x" * 5000, "a\0.csv", "."):
+        _refuse_file(text)
+
+
+@pytest.mark.parametrize(
+    ("flag", "typed"),
+    [
+        ("--task", "gluetune train cola"),
+        ("--lr", "--learning-rate 2e-5"),
+        ("--text-column", "--text COLUMN"),
+        ("--label_column", "--label COLUMN"),
+    ],
+)
+def test_flags_of_no_script_that_are_typed_all_the_same(flag: str, typed: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(typed)):
+        translate(["train", flag, "cola"])

@@ -101,6 +101,15 @@ def _model(name: str) -> ModelRecord:
     )
 
 
+def test_the_protocol_is_readable_beside_four_metrics(tmp_path: Path) -> None:
+    score = _score(f1=0.5, accuracy=0.7, f1_macro=0.6, matthews_correlation=0.2)
+    shown = _shown(tmp_path, _epoch(1, score), width=80, majority_baseline=score)
+    table = shown[shown.index("Held against") :]
+    assert "…" not in table
+    assert "frequent" in table
+    assert "correlation" in table
+
+
 def test_the_best_epoch_is_marked_and_held_against_the_majority(tmp_path: Path) -> None:
     shown = _shown(
         tmp_path,

@@ -20,6 +20,7 @@ from gluetune.data.own.encodings import looks_like
 from gluetune.data.rows.detection import Detected
 from gluetune.data.rows.row import BadRow, RowReader, repeated_columns
 from gluetune.errors import Finding
+from gluetune.file_formats import FileFormat, delimiter_name
 from gluetune.settings_files import join_names
 
 _MOST_OFFERED = 6
@@ -40,6 +41,8 @@ def column_findings(
         if line is not None:
             return [line]
     missing = [name for name in wanted.all if name not in reader.columns]
+    if missing and (stated := stated_wrongly(detected, reader, wanted.file_format)):
+        return [stated]
     if missing and wanted.are_fixed:
         return [_fixed_columns_finding(path, detected, reader, wanted, missing)]
     if (joined := ",".join(wanted.labels)) in reader.columns and {*wanted.labels} <= {*missing}:
@@ -67,6 +70,23 @@ def _no_objects_finding(reader: RowReader) -> Finding:
     return Finding(
         f"{reader.name}{reader.separator}{row.line} {row.problem}.",
         'A row is an object, such as {"text": "…", "label": "…"}.',
+    )
+
+
+def stated_wrongly(detected: Detected, reader: RowReader, stated: FileFormat) -> Finding | None:
+    """Return a finding where columns are missing because of what is said of the file's format."""
+    if stated.format is not None and not reader.columns:
+        return Finding(
+            f"{reader.name} holds no row that can be read as --format {stated.format}.",
+            "Leave --format out, or type the one that the file has.",
+        )
+    if stated.delimiter is None or detected.dialect is None or len(reader.columns) != 1:
+        return None
+    delimiter = delimiter_name(stated.delimiter)
+    return Finding(
+        f"{reader.name} has one column with --delimiter {shlex.quote(delimiter)}: "
+        f"'{reader.columns[0]}'.",
+        "Leave --delimiter out, or type the one that the file has.",
     )
 
 

@@ -28,7 +28,10 @@ class ArrowReader(ColumnarReader):
             opened: Any = (pa.ipc.open_file if is_file else pa.ipc.open_stream)(mapped)
             batches: Iterable[Any] = _batches(opened) if is_file else opened
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{name} cannot be read as Arrow: {error}") from error
+            raise DataError(
+                f"{name} cannot be read as Arrow: {error}",
+                hint="Leave --format out, where it is typed; else write the file again.",
+            ) from error
         super().__init__(name, opened.schema, batches, wanted)
 
 

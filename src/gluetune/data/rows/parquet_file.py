@@ -26,7 +26,10 @@ class ParquetReader(ColumnarReader):
         try:
             file = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{name} cannot be read as Parquet: {error}") from error
+            raise DataError(
+                f"{name} cannot be read as Parquet: {error}",
+                hint="Leave --format out, where it is typed; else write the file again.",
+            ) from error
         super().__init__(name, file.schema_arrow, _batches(file), wanted)
 
 
