@@ -9,6 +9,9 @@ INSTALLED := .venv/installed
 PIP_INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-compile --editable
 
+# Where a container's image sets it, nothing would be kept compiled, and every start would be slow.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup quickstart test bench check docs format
 
 setup: $(INSTALLED)

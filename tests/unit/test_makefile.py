@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -66,3 +67,17 @@ def test_every_installation_takes_the_pins(clone: Path) -> None:
     lines = [line for line in commands(clone, "test") if " pip install " in line]
     assert len(lines) == 2
     assert all("PIP_CONSTRAINT=constraints.txt" in line for line in lines)
+
+
+def test_what_is_imported_is_kept_compiled(clone: Path) -> None:
+    """Installations do not compile, so the first import must, whatever the environment says."""
+    shown = subprocess.run(
+        ["make", "--eval", "shown: ; @env", "shown"],
+        cwd=clone,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "PATH=" in shown.stdout
+    assert "PYTHONDONTWRITEBYTECODE" not in shown.stdout
