@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,9 @@ from tests.support.hub_server import TOKEN, Hub, running_hub
 # torch and tokenizers read these on import, which no test has done yet. A second thread would only
 # wait for products as small as these, and the processes of `pytest -n 2` for each other.
 os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+# Whoever starts the tests in the background has Ctrl-C ignored, by every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.table import Table
+from gluetune.terminal import Table
 
 
 class OptionsTable(Table):
