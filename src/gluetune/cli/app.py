@@ -143,7 +143,7 @@ def tell(error: GluetuneError, verb: str = "") -> None:
 def hint_for(verb: str, hint: str) -> str:
     """Return a hint to one who typed `verb`: which of its options other verbs alone have.
 
-    Verbs share what finds a mistake, and not every one of them has the option that mends it.
+    Verbs share what finds a mistake, and not every one of them has the option that fixes it.
     """
     if verb not in _options_of():
         return hint

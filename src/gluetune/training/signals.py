@@ -35,6 +35,9 @@ class StopRequest:
         return KeyboardInterrupt()
 
 
+Handler = Callable[[int, FrameType | None], object]
+
+
 @contextmanager
 def listening(say: Callable[[str], None], *, alone: bool = True) -> Iterator[StopRequest]:
     """Catch the first Ctrl-C or SIGTERM as a request; a second one stops at once.
@@ -59,12 +62,19 @@ def listening(say: Callable[[str], None], *, alone: bool = True) -> Iterator[Sto
         if alone:
             request.announce()
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _handled_by(note, signal.SIGINT, signal.SIGTERM):
         yield request
+
+
+@contextmanager
+def _handled_by(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
+    """Let `handler` take signals; those that had them before take them again afterwards."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, signal.SIG_DFL if earlier is None else earlier)
 
 
 @contextmanager
@@ -80,11 +90,8 @@ def exiting_on_sigterm() -> Iterator[None]:
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
+    with _handled_by(leave, signal.SIGTERM):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -98,14 +105,9 @@ def deferring_signals() -> Iterator[None]:
         return
 
     came: list[int] = []
-    before = {
-        number: signal.signal(number, lambda one, frame: came.append(one))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
     try:
-        yield
+        with _handled_by(lambda one, frame: came.append(one), signal.SIGINT, signal.SIGTERM):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         for caught in dict.fromkeys(came):
             signal.raise_signal(caught)
