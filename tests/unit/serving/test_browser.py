@@ -268,6 +268,9 @@ def test_labels_that_are_predicted_are_marked(browser: Browser, several: Run) ->
             answer = predictor(*example.texts)
             assert answer.labels is not None
             named = ", ".join(sorted(answer.labels, key=lambda name: -answer.probabilities[name]))
+            # The answer before stays until the next one comes, and may bear the same words.
+            opened.page.get_by_role("button", name="Clear").click()
+            expect(opened.page.locator("#answer")).to_be_hidden()
             opened.page.locator(".example").nth(number).click()
             expect(opened.page.locator("#predicted")).to_have_text(
                 f"Predicted: {named or 'none of the labels'}"
