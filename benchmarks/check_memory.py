@@ -69,7 +69,7 @@ def main() -> None:
 
 def report(rows: list[Row], known: str = "") -> str:
     """Return the table as Markdown: the lines of one that is `known`, and `rows` behind them."""
-    from gluetune.evaluation.devices import device, device_name
+    from gluetune.inference.devices import device, device_name
 
     before = [line for line in known.splitlines() if line.startswith(("| csv |", "| parquet |"))]
     lines = [
@@ -108,7 +108,7 @@ def _row(path: Path, count: int) -> Row:
 
 def _measure(path: Path) -> tuple[float, float, float]:
     """Return the MiB and the seconds of a check, and the private MiB of reading to train."""
-    from gluetune.config_checks import make_config
+    from gluetune.core.config_checks import make_config
     from gluetune.data.own.checking import check_files
     from gluetune.data.own.source import OwnSource
     from gluetune.data.tables import fingerprint

@@ -20,12 +20,11 @@ import scipy
 import torch
 from scipy import stats
 
-from gluetune.evaluation.devices import device_name
-from gluetune.predictions import Predictions
+from gluetune.core.predictions import Predictions
+from gluetune.core.tasks import TaskSpec, get_task
+from gluetune.inference.devices import device_name
 from gluetune.statistics.intervals import Method, score_intervals
-from gluetune.statistics.paired import mcnemar
-from gluetune.statistics.power import smallest_visible
-from gluetune.tasks import TaskSpec, get_task
+from gluetune.statistics.paired_tests import mcnemar, smallest_visible
 
 SIZES = (71, 277, 1043)
 """Examples of WNLI's, RTE's and CoLA's validation sets."""

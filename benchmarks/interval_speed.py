@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gluetune.predictions import Predictions
+from gluetune.core.predictions import Predictions
+from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.statistics.intervals import score_intervals
-from gluetune.tasks import TaskSpec, get_task
 
 BOUND = 20.0
 """Seconds that a bounded case may take on two cores."""
@@ -103,7 +103,7 @@ def _predictions(case: Case) -> tuple[TaskSpec, Predictions]:
 
 
 def _table(measured: list[tuple[float, ...]]) -> list[str]:
-    from gluetune.evaluation.devices import device, device_name
+    from gluetune.inference.devices import device, device_name
 
     lines = [
         "# How long intervals take",

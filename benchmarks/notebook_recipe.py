@@ -22,7 +22,7 @@ from typing import Any
 from scipy.stats import t as student
 
 import gluetune
-from gluetune.records import EpochRecord, Record
+from gluetune.core.records import EpochRecord, Record
 
 PEERS = Path(__file__).parent / "results" / "peers"
 

@@ -109,7 +109,7 @@ def _tiny(folder: Path) -> Path:
 
 
 def _processor() -> str:
-    from gluetune.evaluation.devices import device, device_name
+    from gluetune.inference.devices import device, device_name
 
     return device_name(device())
 

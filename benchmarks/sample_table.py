@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 import gluetune
-from gluetune.records import Record
+from gluetune.core.records import Record
 
 
 def main() -> None:

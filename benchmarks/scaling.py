@@ -184,7 +184,7 @@ def informed(outcome: Outcome) -> int:
 
 def rates_of(runs: Sequence[Path]) -> dict[str, Any]:
     """Return the rates that the records of runs give, the median of each task's."""
-    from gluetune.runs import Run
+    from gluetune.core.runs import Run
 
     training: dict[str, list[float]] = {}
     evaluation: dict[str, list[float]] = {}

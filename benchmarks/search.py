@@ -25,10 +25,10 @@ import pyarrow.parquet as pq
 import torch
 
 import gluetune
-from gluetune.config_checks import make_config
-from gluetune.data.sources import open_source
-from gluetune.modeling.checkpoints import find_checkpoint
-from gluetune.tasks import get_task
+from gluetune.core.config_checks import make_config
+from gluetune.core.tasks import get_task
+from gluetune.data.sources.named import open_source
+from gluetune.models.checkpoints import find_checkpoint
 from gluetune.training.preflight import prepare
 
 SPACE = {

@@ -36,7 +36,7 @@ from typing import IO
 
 from benchmarks.load import Load, press
 
-from gluetune.records import plural
+from gluetune.core.records import plural
 
 TASK = "sst2"
 OPEN_FILES = 1_024
@@ -92,8 +92,8 @@ def compare_idle(folder: Path, texts: Sequence[str], options: argparse.Namespace
 
 def sample_texts() -> list[str]:
     """Return the texts that are asked."""
-    from gluetune.data.sources import open_source
-    from gluetune.tasks import get_task
+    from gluetune.core.tasks import get_task
+    from gluetune.data.sources.named import open_source
 
     table = open_source("sample").read(get_task(TASK), "validation")
     return [str(text) for text in table["sentence"].to_pylist()]
@@ -125,9 +125,9 @@ def make_contestants(folder: Path, threads: int) -> list[Contestant]:
 
 def write_checkpoint(folder: Path) -> Path:
     """Write the checkpoint, and return its folder."""
-    from gluetune.modeling.checkpoints import find_checkpoint
-    from gluetune.modeling.classifiers import load_classifier
-    from gluetune.tasks import get_task
+    from gluetune.core.tasks import get_task
+    from gluetune.models.checkpoints import find_checkpoint
+    from gluetune.models.classifiers import load_classifier
 
     checkpoint = folder / "minilm"
     classifier = load_classifier(find_checkpoint("minilm"), get_task(TASK), seed=0)
@@ -293,7 +293,7 @@ def report_idle(found: tuple[list[Idle], int], options: argparse.Namespace) -> s
 
 
 def _conditions(options: argparse.Namespace) -> str:
-    from gluetune.evaluation.devices import device, device_name
+    from gluetune.inference.devices import device, device_name
 
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "fastapi", "uvicorn"))
     return (
@@ -336,7 +336,7 @@ def resident(pid: int) -> float:
 
 def report(found: Mapping[tuple[str, int], Load], long: Held, options: argparse.Namespace) -> str:
     """Return the tables as Markdown."""
-    from gluetune.evaluation.devices import device, device_name
+    from gluetune.inference.devices import device, device_name
 
     names = list(dict.fromkeys(name for name, _ in found))
     lines = [

@@ -10,7 +10,7 @@ import typer
 
 import gluetune
 from gluetune.cli.app import app
-from gluetune.config import TrainConfig, flag_of
+from gluetune.core.config import TrainConfig, flag_of
 
 
 def api() -> str:

@@ -46,7 +46,7 @@ def writable(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """Return a Hub that this process may write to as `me`, and that is not waited for."""
     import huggingface_hub.utils._http
 
-    from gluetune import hub_uploads
+    from gluetune.hub import uploads as hub_uploads
 
     hub.use_in_process(monkeypatch)
     hub.owners[TOKEN] = "me"

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 import gluetune
 from gluetune.data.encoding import Encoded
-from gluetune.evaluation.inference import compute_logits
-from gluetune.modeling.compute import computing, resolve_compute
+from gluetune.inference.logits import compute_logits
+from gluetune.models.fast.paths import computing, resolve_compute
 
 DROP_IN = "Trainer.predict"
 

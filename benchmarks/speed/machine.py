@@ -9,7 +9,7 @@ import torch
 from benchmarks.peers import notebook
 from benchmarks.speed.stopwatch import synchronise
 
-from gluetune.evaluation.devices import device, multiplies_bf16
+from gluetune.inference.devices import device, multiplies_bf16
 
 SHAPE = (1024, 384, 1536)
 """Tokens, width and inner width: the larger product of a MiniLM layer at a usual batch."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.speed.contestants import NAMES
 
-from gluetune.tasks import GLUE_TASKS
+from gluetune.core.tasks import GLUE_TASKS
 
 TASKS = ("cola", "sst2", "mrpc", "stsb", "rte")
 _STEPS, _ARCHITECTURE_STEPS = 30, 12

@@ -10,8 +10,8 @@ from benchmarks.peers import notebook
 from benchmarks.speed.setting import notebook_settings
 from transformers import AutoTokenizer
 
-from gluetune.data.sources import open_source
-from gluetune.tasks import get_task
+from gluetune.core.tasks import get_task
+from gluetune.data.sources.named import open_source
 
 PADDED_LENGTH = 128
 """What run_glue.py pads to."""

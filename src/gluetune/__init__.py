@@ -12,9 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gluetune.config import TrainConfig
-    from gluetune.data.own.checking import CheckedFiles
-    from gluetune.errors import (
+    from gluetune.analysis.comparison import Comparison, compare, compare_suites
+    from gluetune.analysis.diagnostics import Diagnosis, diagnose
+    from gluetune.analysis.evaluate import Measured, evaluate
+    from gluetune.core.config import TrainConfig
+    from gluetune.core.errors import (
         CheckpointError,
         ConfigurationError,
         DataError,
@@ -26,89 +28,86 @@ if TYPE_CHECKING:
         StorageError,
         TrainingError,
     )
-    from gluetune.evaluation.diagnosing import Diagnosis, diagnose
-    from gluetune.evaluation.file_checks import check_files
-    from gluetune.evaluation.file_predictions import PredictedFile, predict
-    from gluetune.evaluation.measuring import Measured, evaluate
-    from gluetune.evaluation.predictor import Answer, Predictor, load
+    from gluetune.core.exports import ExportRecord
+    from gluetune.core.file_formats import FileFormat
+    from gluetune.core.records import Record
+    from gluetune.core.references import Reference, published
+    from gluetune.core.runs import Run
+    from gluetune.core.suite_records import Suite
+    from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
+    from gluetune.data.own.checking import CheckedFiles
+    from gluetune.experiments.search.outcomes import BestRun
+    from gluetune.experiments.search.search import search
+    from gluetune.experiments.suite.suite import suite
     from gluetune.exporting.onnx import export
-    from gluetune.exports import ExportRecord
-    from gluetune.file_formats import FileFormat
+    from gluetune.inference.file_checks import check_files
+    from gluetune.inference.file_predictions import PredictedFile, predict
+    from gluetune.inference.predictor import Answer, Predictor, load
     from gluetune.publishing.submission import Submission, submit
-    from gluetune.publishing.suite_upload import push_suite
-    from gluetune.publishing.upload import Pushed, push
+    from gluetune.publishing.upload import Pushed, push, push_suite
     from gluetune.publishing.verification import Verification
-    from gluetune.records import Record
-    from gluetune.references import Reference, published
-    from gluetune.reporting.comparison import Comparison, compare, compare_suites
-    from gluetune.reporting.pages import report
-    from gluetune.runs import Run
+    from gluetune.rendering.pages import report
     from gluetune.serving.limits import Limits
     from gluetune.serving.server import serve
-    from gluetune.suite_records import Suite
-    from gluetune.suites.run_suite import suite
-    from gluetune.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
-    from gluetune.training.curve import CurvePoint, learning_curve
+    from gluetune.training.learning_curve import CurvePoint, learning_curve
     from gluetune.training.run import train
     from gluetune.training.trainer import Trainer
-    from gluetune.tuning.outcomes import BestRun
-    from gluetune.tuning.searching import search
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Answer": "gluetune.evaluation.predictor",
-    "BestRun": "gluetune.tuning.outcomes",
-    "CheckpointError": "gluetune.errors",
+    "Answer": "gluetune.inference.predictor",
+    "BestRun": "gluetune.experiments.search.outcomes",
+    "CheckpointError": "gluetune.core.errors",
     "CheckedFiles": "gluetune.data.own.checking",
-    "Comparison": "gluetune.reporting.comparison",
-    "ConfigurationError": "gluetune.errors",
-    "CurvePoint": "gluetune.training.curve",
-    "DataError": "gluetune.errors",
-    "ExportRecord": "gluetune.exports",
-    "FileFormat": "gluetune.file_formats",
-    "Finding": "gluetune.errors",
-    "GLUE_TASKS": "gluetune.tasks",
-    "GluetuneError": "gluetune.errors",
-    "HubError": "gluetune.errors",
+    "Comparison": "gluetune.analysis.comparison",
+    "ConfigurationError": "gluetune.core.errors",
+    "CurvePoint": "gluetune.training.learning_curve",
+    "DataError": "gluetune.core.errors",
+    "ExportRecord": "gluetune.core.exports",
+    "FileFormat": "gluetune.core.file_formats",
+    "Finding": "gluetune.core.errors",
+    "GLUE_TASKS": "gluetune.core.tasks",
+    "GluetuneError": "gluetune.core.errors",
+    "HubError": "gluetune.core.errors",
     "Limits": "gluetune.serving.limits",
-    "Measured": "gluetune.evaluation.measuring",
-    "PredictedFile": "gluetune.evaluation.file_predictions",
-    "Predictor": "gluetune.evaluation.predictor",
-    "Pruned": "gluetune.errors",
+    "Measured": "gluetune.analysis.evaluate",
+    "PredictedFile": "gluetune.inference.file_predictions",
+    "Predictor": "gluetune.inference.predictor",
+    "Pruned": "gluetune.core.errors",
     "Pushed": "gluetune.publishing.upload",
-    "Record": "gluetune.records",
-    "Reference": "gluetune.references",
-    "Run": "gluetune.runs",
-    "RunError": "gluetune.errors",
-    "StorageError": "gluetune.errors",
+    "Record": "gluetune.core.records",
+    "Reference": "gluetune.core.references",
+    "Run": "gluetune.core.runs",
+    "RunError": "gluetune.core.errors",
+    "StorageError": "gluetune.core.errors",
     "Submission": "gluetune.publishing.submission",
-    "Suite": "gluetune.suite_records",
-    "TASKS": "gluetune.tasks",
-    "TaskSpec": "gluetune.tasks",
-    "TrainConfig": "gluetune.config",
+    "Suite": "gluetune.core.suite_records",
+    "TASKS": "gluetune.core.tasks",
+    "TaskSpec": "gluetune.core.tasks",
+    "TrainConfig": "gluetune.core.config",
     "Trainer": "gluetune.training.trainer",
-    "TrainingError": "gluetune.errors",
-    "Diagnosis": "gluetune.evaluation.diagnosing",
+    "TrainingError": "gluetune.core.errors",
+    "Diagnosis": "gluetune.analysis.diagnostics",
     "Verification": "gluetune.publishing.verification",
-    "check_files": "gluetune.evaluation.file_checks",
-    "compare": "gluetune.reporting.comparison",
-    "compare_suites": "gluetune.reporting.comparison",
-    "diagnose": "gluetune.evaluation.diagnosing",
-    "evaluate": "gluetune.evaluation.measuring",
+    "check_files": "gluetune.inference.file_checks",
+    "compare": "gluetune.analysis.comparison",
+    "compare_suites": "gluetune.analysis.comparison",
+    "diagnose": "gluetune.analysis.diagnostics",
+    "evaluate": "gluetune.analysis.evaluate",
     "export": "gluetune.exporting.onnx",
-    "get_task": "gluetune.tasks",
-    "learning_curve": "gluetune.training.curve",
-    "load": "gluetune.evaluation.predictor",
-    "predict": "gluetune.evaluation.file_predictions",
-    "published": "gluetune.references",
+    "get_task": "gluetune.core.tasks",
+    "learning_curve": "gluetune.training.learning_curve",
+    "load": "gluetune.inference.predictor",
+    "predict": "gluetune.inference.file_predictions",
+    "published": "gluetune.core.references",
     "push": "gluetune.publishing.upload",
-    "push_suite": "gluetune.publishing.suite_upload",
-    "report": "gluetune.reporting.pages",
-    "search": "gluetune.tuning.searching",
+    "push_suite": "gluetune.publishing.upload",
+    "report": "gluetune.rendering.pages",
+    "search": "gluetune.experiments.search.search",
     "serve": "gluetune.serving.server",
     "submit": "gluetune.publishing.submission",
-    "suite": "gluetune.suites.run_suite",
+    "suite": "gluetune.experiments.suite.suite",
     "train": "gluetune.training.run",
 }
 

@@ -19,11 +19,11 @@ from transformers import (
 )
 
 import gluetune
-from gluetune.data.sources import open_source
-from gluetune.modeling.attention import NAME
-from gluetune.modeling.compute import disagreement
-from gluetune.runs import Run
-from gluetune.tasks import TaskSpec, get_task
+from gluetune.core.runs import Run
+from gluetune.core.tasks import TaskSpec, get_task
+from gluetune.data.sources.named import open_source
+from gluetune.models.fast.attention import NAME
+from gluetune.models.fast.paths import disagreement
 
 
 @pytest.fixture(scope="module")

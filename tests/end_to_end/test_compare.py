@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import gluetune
 from gluetune.cli.app import app, main
-from gluetune.runs import Run
+from gluetune.core.runs import Run
 
 
 @pytest.fixture(scope="module")

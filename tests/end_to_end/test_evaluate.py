@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 import gluetune
 from gluetune.cli.app import app
-from gluetune.errors import CheckpointError, ConfigurationError, DataError
-from gluetune.runs import Run
-from gluetune.tasks import get_task
+from gluetune.core.errors import CheckpointError, ConfigurationError, DataError
+from gluetune.core.runs import Run
+from gluetune.core.tasks import get_task
 
 MNLI = get_task("mnli")
 

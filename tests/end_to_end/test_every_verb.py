@@ -26,10 +26,10 @@ from typer.testing import CliRunner, Result
 
 import gluetune
 from gluetune.cli.app import app
-from gluetune.evaluation.predictor import Answer
-from gluetune.exports import read_export
-from gluetune.runs import Run
-from gluetune.visible_text import visible
+from gluetune.core.exports import read_export
+from gluetune.core.runs import Run
+from gluetune.core.text import visible
+from gluetune.inference.predictor import Answer
 
 _WIDE = {"COLUMNS": "300", "NO_COLOR": "1"}
 

@@ -13,7 +13,7 @@ from tests.support.own_files import reviews, write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
 from gluetune.cli.app import main
-from gluetune.command_lines import command_line
+from gluetune.core.command_lines import command_line
 
 LABELS = ("[red]", "[/]", "\u202eab")
 

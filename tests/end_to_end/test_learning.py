@@ -13,11 +13,11 @@ from tests.support.trainings import At, Bench
 from transformers import AutoTokenizer, DataCollatorWithPadding
 
 import gluetune
-from gluetune.errors import ConfigurationError
-from gluetune.modeling.checkpoints import minilm_folder
-from gluetune.records import read_record
-from gluetune.runs import Run
-from gluetune.tasks import get_task
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.records import read_record
+from gluetune.core.runs import Run
+from gluetune.core.tasks import get_task
+from gluetune.models.checkpoints import minilm_folder
 
 
 @pytest.fixture(scope="module")

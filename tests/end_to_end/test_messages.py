@@ -12,8 +12,8 @@ from tests.support.trainings import At, Bench, checkpoints_of, outcome, write_ta
 
 import gluetune
 from gluetune.cli.app import main
-from gluetune.files import locked
-from gluetune.runs import Run
+from gluetune.core.files import locked
+from gluetune.core.runs import Run
 
 Tell = Callable[..., str]
 

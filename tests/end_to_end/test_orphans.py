@@ -21,13 +21,13 @@ from tests.support.trainings import Bench
 
 import gluetune
 from gluetune.cli.app import main
-from gluetune.config_checks import make_config
-from gluetune.files import locked
-from gluetune.runs import Run
-from gluetune.suite_records import Suite
-from gluetune.training import orphans
-from gluetune.tuning.objective import objective
-from gluetune.tuning.studies import open_storage, open_study, trials_of
+from gluetune.core.config_checks import make_config
+from gluetune.core.files import locked
+from gluetune.core.runs import Run
+from gluetune.core.suite_records import Suite
+from gluetune.experiments.search.objective import objective
+from gluetune.experiments.search.studies import open_storage, open_study, trials_of
+from gluetune.parallel import orphans
 
 
 @pytest.fixture(scope="module")
@@ -199,8 +199,8 @@ def test_a_trial_whose_folder_is_in_use_waits_for_it(bench: Bench, tmp_path: Pat
     code = """
 import sys, time
 from pathlib import Path
-from gluetune.config_checks import make_config
-from gluetune.files import locked
+from gluetune.core.config_checks import make_config
+from gluetune.core.files import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(3)

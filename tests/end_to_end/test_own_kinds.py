@@ -14,7 +14,7 @@ from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.trainings import outcome
 
 import gluetune
-from gluetune.records import best_epoch
+from gluetune.core.records import best_epoch
 
 WORDS = [f"{first}{last}" for first in "bcdfgklmnp" for last in ("ab", "en", "ix", "ol")]
 

@@ -22,10 +22,10 @@ from typer.testing import CliRunner
 
 import gluetune
 from gluetune.cli.app import app, main
-from gluetune.errors import ConfigurationError, RunError
+from gluetune.core.errors import ConfigurationError, RunError
+from gluetune.core.runs import Run
 from gluetune.exporting.onnx import export
-from gluetune.reporting.answers import read_texts
-from gluetune.runs import Run
+from gluetune.rendering.examples import read_texts
 
 
 class Own:

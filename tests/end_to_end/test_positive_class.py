@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 import gluetune
 from gluetune.cli.app import app
-from gluetune.errors import RunError
-from gluetune.runs import Run
-from gluetune.settings_files import dump_yaml, read_settings
-from gluetune.tasks import get_task
+from gluetune.core.errors import RunError
+from gluetune.core.runs import Run
+from gluetune.core.settings_files import dump_yaml, read_settings
+from gluetune.core.tasks import get_task
 
 RARE = "[red]rare"  # as it would colour a terminal, were it taken for markup
 NAMED = f"f1 of '{RARE}'"

@@ -13,7 +13,7 @@ from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from typer.testing import CliRunner
 
 from gluetune.cli.app import app
-from gluetune.tasks import get_task
+from gluetune.core.tasks import get_task
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_file_is_answered_into_a_file(model: Path, tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_say_what_to_type(model: Path, arguments: list[str], said: str) -> None:
-    from gluetune.errors import GluetuneError
+    from gluetune.core.errors import GluetuneError
 
     done = CliRunner().invoke(app, ["predict", str(model), *arguments])
     assert done.exit_code != 0
@@ -126,7 +126,7 @@ def test_texts_that_are_cut_are_told_at_the_end(model: Path, tmp_path: Path) -> 
 def test_too_many_texts_or_too_few_say_what_to_type(
     tmp_path: Path, task: str, texts: list[str], said: tuple[str, ...]
 ) -> None:
-    from gluetune.errors import GluetuneError
+    from gluetune.core.errors import GluetuneError
 
     id2label = dict(enumerate(get_task(task).labels))
     folder = write_tiny_checkpoint(tmp_path / "my model", "bert", id2label=id2label)

@@ -20,8 +20,8 @@ from tests.support.together import (
 from tests.support.trainings import Bench, checkpoints_of, outcome, resumed, write_task
 
 import gluetune
-from gluetune.errors import ConfigurationError, RunError
-from gluetune.runs import Run
+from gluetune.core.errors import ConfigurationError, RunError
+from gluetune.core.runs import Run
 
 _RATE = 1e-3
 

@@ -21,9 +21,9 @@ from tests.support.trainings import Bench, write_task
 
 import gluetune
 from gluetune.cli.app import main
+from gluetune.core.runs import Run
 from gluetune.publishing import upload
 from gluetune.publishing.verification import Verification
-from gluetune.runs import Run
 
 REPO = "me/my-cola"
 

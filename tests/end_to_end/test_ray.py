@@ -21,7 +21,7 @@ from tests.support.together import command, run_together
 from tests.support.trainings import Bench, checkpoints_of, outcome
 
 import gluetune
-from gluetune.runs import Run
+from gluetune.core.runs import Run
 
 ray: Any = pytest.importorskip("ray")
 pytestmark = pytest.mark.xdist_group("ray")

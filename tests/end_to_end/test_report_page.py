@@ -12,9 +12,9 @@ from tests.support.browser import chromium, needs_chromium, watched
 from tests.support.glue_folders import make_table, write_parquet
 from tests.support.trainings import Bench
 
-from gluetune.reporting.pages import report
-from gluetune.runs import Run
-from gluetune.tasks import get_task
+from gluetune.core.runs import Run
+from gluetune.core.tasks import get_task
+from gluetune.rendering.pages import report
 
 pytestmark = needs_chromium
 

@@ -14,7 +14,7 @@ from tests.support.trainings import Bench, checkpoints_of, outcome, resumed
 
 import gluetune
 from gluetune.cli.app import main
-from gluetune.runs import Run
+from gluetune.core.runs import Run
 
 _SETTINGS: dict[str, Any] = {"set": {"lr_scheduler_type": "cosine"}, "warmup": 0.2}
 _SEED = 20

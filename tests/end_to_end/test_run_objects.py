@@ -17,7 +17,7 @@ from tests.support.own_files import write_csv
 from tests.support.trainings import Bench, outcome
 
 import gluetune
-from gluetune.runs import Run
+from gluetune.core.runs import Run
 from gluetune.serving import server
 
 

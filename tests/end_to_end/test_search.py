@@ -18,9 +18,9 @@ from tests.support.trainings import Bench, outcome
 import gluetune
 from gluetune import BestRun
 from gluetune.cli.app import main
-from gluetune.errors import ConfigurationError, RunError
-from gluetune.runs import Run
-from gluetune.tuning.studies import JOURNAL, open_storage
+from gluetune.core.errors import ConfigurationError, RunError
+from gluetune.core.runs import Run
+from gluetune.experiments.search.studies import JOURNAL, open_storage
 
 SPACE = {
     "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},

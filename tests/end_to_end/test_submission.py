@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 import gluetune
 from gluetune.cli.app import app
-from gluetune.errors import ConfigurationError, DataError
-from gluetune.runs import Run
+from gluetune.core.errors import ConfigurationError, DataError
+from gluetune.core.runs import Run
 
 TASKS = ("cola", "stsb", "wnli", "rte")
 

@@ -21,11 +21,11 @@ from typer.testing import CliRunner
 
 import gluetune
 from gluetune.cli.app import app, main
-from gluetune.runs import Run
-from gluetune.suite_records import JobState, Suite
-from gluetune.suites.jobs import Teller
-from gluetune.suites.progress import SilentProgress
-from gluetune.tasks import GLUE_TASKS
+from gluetune.core.runs import Run
+from gluetune.core.suite_records import JobState, Suite
+from gluetune.core.tasks import GLUE_TASKS
+from gluetune.experiments.suite.jobs import Teller
+from gluetune.experiments.suite.progress import SilentProgress
 
 SETTINGS: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-3, "threads": 1, "precision": "fp32"}
 

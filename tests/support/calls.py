@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gluetune.errors import ConfigurationError, Finding
-from gluetune.training.calls import tell
-from gluetune.training.signals import listening
+from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.parallel.calls import tell
+from gluetune.parallel.signals import listening
 
 
 def double(number: int) -> int:

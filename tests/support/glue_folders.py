@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gluetune.core.tasks import TaskSpec
 from gluetune.data.tables import HIDDEN_LABEL, canonical_schema
-from gluetune.tasks import TaskSpec
 
 _WORDS = ("rain", "kettle", "under", "seven", "blue", "walks", "often", "river", "a", "quietly")
 

@@ -15,7 +15,7 @@ from typing import Any
 import gluetune
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["gluetune.tuning.searching"])
+_CONTEXT.set_forkserver_preload(["gluetune.experiments.search.search"])
 
 _PLACES = {
     "step": "gluetune.training.run_trainer.RunTrainer.training_step",
@@ -30,18 +30,18 @@ _PLACES = {
 MOMENTS = tuple(_PLACES)
 """Where a training can be killed: at the n-th call of one of its functions."""
 _FIRST_PLACES = {
-    "settings": "gluetune.config.write_text",
-    "first record": "gluetune.records.write_json",
+    "settings": "gluetune.core.config.write_text",
+    "first record": "gluetune.core.records.write_json",
     "text baseline": "gluetune.training.history.kept_baseline",
 }
 FIRST_MOMENTS = tuple(_FIRST_PLACES)
 """Where a training can be killed before it trains."""
 _SEARCH_PLACES = {
-    "proposal": "gluetune.tuning.driver.Driver._suggest",
-    "start": "gluetune.tuning.driver.run_trial",
-    "report": "gluetune.tuning.trials.tell",
-    "end": "gluetune.tuning.driver.Driver._end",
-    "told": "gluetune.tuning.driver.Driver.keep_best_model_only",
+    "proposal": "gluetune.experiments.search.driver.Driver._suggest",
+    "start": "gluetune.experiments.search.driver.run_trial",
+    "report": "gluetune.experiments.search.trials.tell",
+    "end": "gluetune.experiments.search.driver.Driver._end",
+    "told": "gluetune.experiments.search.driver.Driver.keep_best_model_only",
 }
 SEARCH_MOMENTS = tuple(_SEARCH_PLACES)
 """Where a search can be killed, besides."""

@@ -12,7 +12,7 @@ import torch
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from transformers import AutoModelForSequenceClassification
 
-from gluetune.modeling.batches import split_by_length
+from gluetune.models.fast.batches import split_by_length
 
 LEFT_PADDED = frozenset({"xlnet"})
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gluetune.config import TrainConfig
-from gluetune.config_checks import make_config
+from gluetune.core.config import TrainConfig
+from gluetune.core.config_checks import make_config
 
 WORDS = ("good", "bad", "dull", "fine", "long", "odd", "grand", "plain")
 

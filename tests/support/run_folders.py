@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gluetune.config_checks import make_config
-from gluetune.records import (
+from gluetune.core.config_checks import make_config
+from gluetune.core.records import (
     BestRecord,
     DataRecord,
     EpochRecord,

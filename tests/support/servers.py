@@ -15,7 +15,7 @@ from unittest.mock import patch
 import uvicorn
 
 from gluetune.data.encoding import Encoded
-from gluetune.evaluation.predictor import Predictor
+from gluetune.inference.predictor import Predictor
 from gluetune.serving import server as module
 from gluetune.serving.app import make_app
 from gluetune.serving.limits import Limits

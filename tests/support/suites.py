@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gluetune.config_checks import make_config
-from gluetune.records import (
+from gluetune.core.config_checks import make_config
+from gluetune.core.records import (
     BestRecord,
     DataRecord,
     EpochRecord,
@@ -17,10 +17,10 @@ from gluetune.records import (
     TimingRecord,
     now,
 )
-from gluetune.reporting.suite_summary import summarize
-from gluetune.suite_records import JobState, Suite, SuiteFolder, SuiteRecord, SuiteRequest
-from gluetune.suites.planning import plan
-from gluetune.tasks import GLUE_TASKS, get_task
+from gluetune.core.suite_records import JobState, Suite, SuiteFolder, SuiteRecord, SuiteRequest
+from gluetune.core.tasks import GLUE_TASKS, get_task
+from gluetune.experiments.suite.planning import plan
+from gluetune.rendering.suite_tables import summarize
 
 SEEDS = (42, 43)
 

@@ -23,8 +23,8 @@ from torch.distributed import TCPStore
 
 import gluetune
 from gluetune.cli import app as cli
-from gluetune.errors import StorageError
-from gluetune.modeling.classifiers import load_classifier
+from gluetune.core.errors import StorageError
+from gluetune.models.classifiers import load_classifier
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["gluetune.training.run", "tests.support.together"])

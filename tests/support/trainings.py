@@ -13,8 +13,8 @@ from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from transformers import TrainerCallback
 
 import gluetune
-from gluetune.runs import Run
-from gluetune.tasks import get_task
+from gluetune.core.runs import Run
+from gluetune.core.tasks import get_task
 
 
 def write_task(folder: Path, name: str, *, train: int = 40, validation: int = 12) -> Path:

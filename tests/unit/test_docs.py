@@ -19,9 +19,9 @@ import gluetune
 from gluetune.cli import run_glue
 from gluetune.cli.app import app
 from gluetune.cli.options import given_settings
-from gluetune.config import TrainConfig
-from gluetune.config_checks import make_config
-from gluetune.errors import ConfigurationError
+from gluetune.core.config import TrainConfig
+from gluetune.core.config_checks import make_config
+from gluetune.core.errors import ConfigurationError
 
 FROM_NOTEBOOK = ROOT / "docs" / "from-the-notebook.md"
 FROM_RUN_GLUE = ROOT / "docs" / "from-run-glue.md"
@@ -155,8 +155,8 @@ def test_flag_and_argument_are_the_same_setting_on_the_notebook_page() -> None:
     [
         "import gluetune.nothing",
         "from gluetune import serch",
-        "from gluetune.config import nothing",
-        "from gluetune.config import _finding",
+        "from gluetune.core.config import nothing",
+        "from gluetune.core.config import _finding",
         "gluetune.serch('cola')",
         "gluetune.train('cola', epoch=3)",
         "gluetune.train('cola'",

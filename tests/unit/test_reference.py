@@ -11,7 +11,7 @@ from tests.support.pages import ROOT
 
 import gluetune
 from gluetune.cli.app import app
-from gluetune.config import TrainConfig, flag_of
+from gluetune.core.config import TrainConfig, flag_of
 
 
 def reference() -> ModuleType:

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tools.sample.tables import DISTINCT_ROWS, generate
 
-from gluetune.data.sample_source import OFFICIAL_FOLDER, SAMPLE_FOLDER
-from gluetune.tasks import TASKS
+from gluetune.core.tasks import TASKS
+from gluetune.data.sources.sample import OFFICIAL_FOLDER, SAMPLE_FOLDER
 
 
 def tables() -> dict[Path, pa.Table]:

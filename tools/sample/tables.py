@@ -24,8 +24,8 @@ from tools.sample.reading import qnli, rte
 from tools.sample.sentiment import sst2
 from tools.sample.similarity import stsb
 
-from gluetune.errors import DataError
-from gluetune.tasks import TaskSpec
+from gluetune.core.errors import DataError
+from gluetune.core.tasks import TaskSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa

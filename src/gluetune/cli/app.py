@@ -1,6 +1,10 @@
 """`gluetune`: the verbs together, and how mistakes are told.
 
 Only the verb that runs imports what it needs, so that `--help` is instant.
+
+The tables of `--help`: names of options are never cut.
+
+typer lets rich narrow every column of a table alike, and in 80 columns a long name ends in "…".
 """
 
 from __future__ import annotations
@@ -23,7 +27,6 @@ from gluetune.cli.compare import compare
 from gluetune.cli.env import env
 from gluetune.cli.evaluate import evaluate
 from gluetune.cli.export import export
-from gluetune.cli.help_tables import keep_names_whole
 from gluetune.cli.predict import predict
 from gluetune.cli.push import push
 from gluetune.cli.references import references
@@ -34,9 +37,9 @@ from gluetune.cli.show import show
 from gluetune.cli.submit import submit
 from gluetune.cli.suite import suite
 from gluetune.cli.train import train
-from gluetune.errors import GluetuneError, StorageError
-from gluetune.terminal import Console, tolerate_encodings
-from gluetune.visible_text import from_here, visible_lines
+from gluetune.core.errors import GluetuneError, StorageError
+from gluetune.core.terminal import Console, Table, tolerate_encodings
+from gluetune.core.text import from_here, visible_lines
 
 _GRACE = 5.0
 """Seconds that a silent process leaves the one that tells: torchrun ends all when one has ended."""
@@ -167,3 +170,20 @@ def _options_of() -> dict[str, frozenset[str]]:
         )
         for name, command in group.commands.items()
     }
+
+
+class OptionsTable(Table):
+    """A table whose columns keep their width, but for the last two: kinds of values, and help."""
+
+    def add_row(self, *cells: Any, **settings: Any) -> None:
+        """Add a row, which makes the columns of a table without any."""
+        super().add_row(*cells, **settings)
+        for column in self.columns[:-2]:
+            column.no_wrap = True
+
+
+def keep_names_whole() -> None:
+    """Have typer make its tables of options and arguments so."""
+    from typer import rich_utils  # slow to import, and only help needs it
+
+    vars(rich_utils)["Table"] = OptionsTable

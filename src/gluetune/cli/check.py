@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.file_options import ColumnNames, Delimiter, FormatName, Header, Quoting
-from gluetune.command_lines import command_line
-from gluetune.config import FILE_SETTINGS, TrainConfig, typed_settings
-from gluetune.terminal import Console, Table
-from gluetune.visible_text import from_here, visible
+from gluetune.cli.options import ColumnNames, Delimiter, FormatName, Header, Quoting
+from gluetune.core.command_lines import command_line
+from gluetune.core.config import FILE_SETTINGS, TrainConfig, typed_settings
+from gluetune.core.terminal import Console, Table
+from gluetune.core.text import from_here, visible
 
 if TYPE_CHECKING:
     from gluetune.data.own.checking import CheckedFiles
@@ -54,7 +54,7 @@ def check(
     ] = None,
 ) -> None:
     """Check files of labelled text as `gluetune train` would, and train nothing."""
-    from gluetune.evaluation.file_checks import check_files
+    from gluetune.inference.file_checks import check_files
 
     given: dict[str, Any] = {
         "text": text,

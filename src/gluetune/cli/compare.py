@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from gluetune.terminal import Console, Table
+from gluetune.core.terminal import Console, Table
 
 if TYPE_CHECKING:
-    from gluetune.reporting.comparison import Comparison
+    from gluetune.analysis.comparison import Comparison
 
 
 def compare(
@@ -26,8 +26,8 @@ def compare(
 
     Suites are compared task by task.
     """
-    from gluetune.reporting.comparison import compare as compare_runs
-    from gluetune.suite_records import is_suite
+    from gluetune.analysis.comparison import compare as compare_runs
+    from gluetune.core.suite_records import is_suite
 
     if len(runs) > 1 and all(is_suite(path) for path in runs):
         _compare_suites(runs, as_json=as_json)
@@ -40,8 +40,8 @@ def compare(
 
 
 def _compare_suites(suites: list[Path], *, as_json: bool) -> None:
-    from gluetune.errors import RunError
-    from gluetune.reporting.comparison import compare_suites
+    from gluetune.analysis.comparison import compare_suites
+    from gluetune.core.errors import RunError
 
     found = compare_suites(*suites)
     if as_json:

@@ -6,8 +6,8 @@ import os
 
 from rich.text import Text
 
-from gluetune.errors import CheckpointError
-from gluetune.terminal import Console, Table
+from gluetune.core.errors import CheckpointError
+from gluetune.core.terminal import Console, Table
 
 
 def env() -> None:
@@ -22,9 +22,9 @@ def env() -> None:
 def _facts() -> dict[str, str]:
     import torch
 
-    from gluetune.evaluation.devices import device, device_name, multiplies_bf16
-    from gluetune.files import cache_folder
-    from gluetune.hub import reachable
+    from gluetune.core.files import cache_folder
+    from gluetune.hub.downloads import reachable
+    from gluetune.inference.devices import device, device_name, multiplies_bf16
     from gluetune.training.environment import versions
 
     here = device()
@@ -42,7 +42,7 @@ def _facts() -> dict[str, str]:
 
 
 def _minilm() -> str:
-    from gluetune.modeling.checkpoints import minilm_folder
+    from gluetune.models.checkpoints import minilm_folder
 
     try:
         return "installed" if minilm_folder() else "from the Hub (extra: gluetune[offline])"

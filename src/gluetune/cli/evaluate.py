@@ -10,36 +10,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.asking import (
+from gluetune.cli.options import (
     AskedPrecision,
     BatchSize,
-    LabelOrder,
-    MaxLength,
-    Model,
-    Revision,
-    Threads,
-    TrustRemoteCode,
-    names_in_order,
-)
-from gluetune.cli.choices import one_of
-from gluetune.cli.file_options import (
     ColumnNames,
     Delimiter,
     FormatName,
     Header,
+    LabelOrder,
+    MaxLength,
+    Model,
     Quoting,
+    Revision,
+    Threads,
+    TrustRemoteCode,
+    names_in_order,
+    one_of,
     typed_format,
 )
-from gluetune.config import Precision
-from gluetune.errors import ConfigurationError
-from gluetune.files import write_text
-from gluetune.terminal import Console, json_text
+from gluetune.core.config import Precision
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.files import write_text
+from gluetune.core.terminal import Console, json_text
 
 if TYPE_CHECKING:
-    from gluetune.evaluation.diagnosing import Diagnosis
-    from gluetune.evaluation.measuring import Measured
-    from gluetune.predictions import Predictions
-    from gluetune.tasks import TaskSpec
+    from gluetune.analysis.diagnostics import Diagnosis
+    from gluetune.analysis.evaluate import Measured
+    from gluetune.core.predictions import Predictions
+    from gluetune.core.tasks import TaskSpec
 
 
 _MOST_CLASSES_IN_A_MATRIX = 100
@@ -86,12 +84,12 @@ def evaluate(
     stated = typed_format(file_format, delimiter, quoting, header, columns)
     if diagnostics is not None:
         _check_alone(task, split, data)
-        from gluetune.evaluation.diagnosing import diagnose
+        from gluetune.analysis.diagnostics import diagnose
 
         diagnosis = diagnose(model, diagnostics, **settings)
         _print(_plain_diagnosis(diagnosis), diagnosis, as_json, output)
         return
-    from gluetune.evaluation.measuring import evaluate as measure
+    from gluetune.analysis.evaluate import evaluate as measure
 
     measured = measure(model, task=task, split=split, data=data, file_format=stated, **settings)
     _print(_plain(measured, hardest), measured, as_json, output, hardest)
@@ -117,8 +115,8 @@ def _print(
     output: Path | None,
     hardest: int = 0,
 ) -> None:
-    from gluetune.cli.evaluation_tables import diagnosis_tables, measured_tables
-    from gluetune.evaluation.measuring import Measured
+    from gluetune.analysis.evaluate import Measured
+    from gluetune.rendering.evaluation_tables import diagnosis_tables, measured_tables
 
     if output is not None:
         text = json.dumps(plain, indent=2, ensure_ascii=False)
@@ -168,8 +166,7 @@ def _plain(found: Measured, count: int) -> dict[str, Any]:
 def _plain_answers(task: TaskSpec, predictions: Predictions, count: int) -> dict[str, Any]:
     from gluetune.statistics.calibration import calibration
     from gluetune.statistics.confusion import class_table, confusion_matrix, confusions
-    from gluetune.statistics.difficulty import hardest
-    from gluetune.statistics.residuals import residuals
+    from gluetune.statistics.residuals import hardest, residuals
 
     worst = [int(predictions.index[row]) for row in hardest(task, predictions, count)]
     if task.is_regression:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from gluetune.command_lines import command_line
-from gluetune.errors import ConfigurationError
-from gluetune.records import plural, shown
-from gluetune.terminal import Console, Table
-from gluetune.visible_text import from_here, visible
+from gluetune.core.command_lines import command_line
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.records import plural, shown
+from gluetune.core.terminal import Console, Table
+from gluetune.core.text import from_here, visible
 
 if TYPE_CHECKING:
-    from gluetune.exports import ExportRecord
+    from gluetune.core.exports import ExportRecord
 
 
 def export(

@@ -2,6 +2,12 @@
 
 Values are read as text and checked by TrainConfig, so that all mistakes are reported at once
 instead of the parser stopping at the first.
+
+The options of every verb that asks a trained model: which one, and how it is run.
+
+Options that take one of a few words.
+
+The options of every verb that reads a file of rows: how it is written.
 """
 
 from __future__ import annotations
@@ -9,14 +15,16 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from pydantic.fields import FieldInfo
 
-from gluetune.config import OWN_SETTINGS, TrainConfig, choices_of, flag_of
-from gluetune.errors import ConfigurationError, Finding
-from gluetune.settings_files import parse_assignment, split_names
+from gluetune.core.config import FORMAT_SETTINGS, OWN_SETTINGS, TrainConfig, choices_of, flag_of
+from gluetune.core.config_checks import make_file_format
+from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.core.file_formats import FileFormat
+from gluetune.core.settings_files import parse_assignment, split_names
 
 CLUSTER_PANEL = "A cluster"
 
@@ -156,3 +164,72 @@ def _default_words(field: FieldInfo) -> str:
     if field.annotation is bool or field.default is None or field.default_factory is not None:
         return ""
     return f" Default: {field.default}."
+
+
+Model = Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")]
+Backend = Annotated[
+    str, typer.Option(help="torch, or what `gluetune export` made: onnx, onnx-int8.")
+]
+AskedPrecision = Annotated[
+    str, typer.Option("--precision", help="auto (a run's own), fp32, bf16 or fp16.")
+]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Examples per forward pass. Default: the run's own.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: the run's own.")]
+MaxLength = Annotated[
+    int | None, typer.Option(min=3, help="Tokens per example. Default: the run's own.")
+]
+LabelOrder = Annotated[
+    str | None, typer.Option(help="Class names of the model's outputs, by id: NAME,NAME,…")
+]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
+]
+
+
+def names_in_order(text: str | None) -> tuple[str, ...] | None:
+    """Return what `--label-order` says: the names in `NAME,NAME,…`."""
+    return split_names(text) if text else None
+
+
+def one_of(word: str, choices: Any, option: str) -> Any:
+    """Return `word` if the Literal `choices` has it. Raises ConfigurationError that lists them."""
+    known = get_args(choices)
+    if word not in known:
+        raise ConfigurationError(
+            f"{option} {word}: there is no such {option.removeprefix('--')}.",
+            hint=f"Type one of: {', '.join(known)}.",
+        )
+    return word
+
+
+_PANEL = "How the file is written"
+
+
+def _file_option(name: str, flags: str) -> Any:
+    field = TrainConfig.model_fields[name]
+    return typer.Option(
+        flags,
+        help=field.description,
+        metavar=None if name == "header" else metavar(name, field),
+        rich_help_panel=_PANEL,
+        show_default=False,
+    )
+
+
+FormatName = Annotated[str | None, _file_option("format", "--format")]
+Delimiter = Annotated[str | None, _file_option("delimiter", "--delimiter")]
+Quoting = Annotated[str | None, _file_option("quoting", "--quoting")]
+Header = Annotated[bool | None, _file_option("header", "--header/--no-header")]
+ColumnNames = Annotated[str | None, _file_option("columns", "--columns")]
+
+
+def typed_format(*values: Any) -> FileFormat:
+    """Return what was typed of these options, in the order of FORMAT_SETTINGS.
+
+    Raises ConfigurationError that lists every mistake.
+    """
+    given = dict(zip(FORMAT_SETTINGS, values, strict=True))
+    return make_file_format({name: value for name, value in given.items() if value is not None})

@@ -9,36 +9,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.asking import (
+from gluetune.cli.options import (
     AskedPrecision,
     Backend,
     BatchSize,
-    LabelOrder,
-    MaxLength,
-    Model,
-    Revision,
-    Threads,
-    TrustRemoteCode,
-    names_in_order,
-)
-from gluetune.cli.choices import one_of
-from gluetune.cli.file_options import (
     ColumnNames,
     Delimiter,
     FormatName,
     Header,
+    LabelOrder,
+    MaxLength,
+    Model,
     Quoting,
+    Revision,
+    Threads,
+    TrustRemoteCode,
+    names_in_order,
+    one_of,
     typed_format,
 )
-from gluetune.command_lines import command_line, options
-from gluetune.config import Precision
-from gluetune.errors import ConfigurationError
-from gluetune.terminal import Console, json_text
-from gluetune.visible_text import visible
+from gluetune.core.command_lines import command_line, options
+from gluetune.core.config import Precision
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.terminal import Console, json_text
+from gluetune.core.text import visible
 
 if TYPE_CHECKING:
-    from gluetune.evaluation.file_predictions import PredictedFile
-    from gluetune.evaluation.predictor import Answer, Predictor
+    from gluetune.inference.file_predictions import PredictedFile
+    from gluetune.inference.predictor import Answer, Predictor
 
 _FIRST_LINE_AFTER = 10.0
 """Seconds after which, and as often, a long file's progress is told."""
@@ -87,8 +85,8 @@ def predict(
     """Ask a trained model about text: typed here, in a file, or on standard input."""
     _check_inputs(texts, file, output)
     stated = typed_format(file_format, delimiter, quoting, header, columns)
-    from gluetune.evaluation.backends import BackendName
-    from gluetune.evaluation.predictor import load
+    from gluetune.inference.backends import BackendName
+    from gluetune.inference.predictor import load
 
     predictor = load(
         model,
@@ -136,7 +134,7 @@ def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | Non
 
 def _refuse_file(text: str) -> None:
     """Refuse the name of a file of rows in a text's place: its name would get a prediction."""
-    from gluetune.data.rows.files import named_format
+    from gluetune.data.formats.files import named_format
 
     try:
         is_file = named_format(Path(text)) is not None and Path(text).is_file()
@@ -166,7 +164,7 @@ def _check_count(predictor: Predictor, texts: list[str], model: str) -> None:
 
 
 def _answer(console: Console, predictor: Predictor, texts: list[str], as_json: bool) -> None:
-    from gluetune.evaluation.file_predictions import cut_advice
+    from gluetune.inference.file_predictions import cut_advice
 
     encoded = predictor.encode([(texts[0], texts[1]) if len(texts) == 2 else texts[0]])
     (found,) = predictor.answers(predictor.opened.logits(encoded))
@@ -205,7 +203,7 @@ def _plain(found: Answer) -> dict[str, Any]:
 def _answer_file(
     predictor: Predictor, file: Path | None, output: Path | None, options: dict[str, Any]
 ) -> None:
-    from gluetune.evaluation.file_predictions import predict as predict_file
+    from gluetune.inference.file_predictions import predict as predict_file
 
     told = Console(stderr=True)
     found = predict_file(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.errors import ConfigurationError
-from gluetune.suite_records import is_suite
-from gluetune.terminal import Console, Table
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.suite_records import is_suite
+from gluetune.core.terminal import Console, Table
 
 if TYPE_CHECKING:
     from gluetune.publishing.upload import Pushed
@@ -50,7 +50,7 @@ def push(
 
 
 def _publish_suite(suite: Path, repo: str, **options: Any) -> None:
-    from gluetune.publishing.suite_upload import push_suite
+    from gluetune.publishing.upload import push_suite
 
     told, console = Console(stderr=True), Console()
     for pushed in push_suite(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from gluetune.command_lines import command_line
-from gluetune.errors import ConfigurationError, RunError
-from gluetune.references import Reference, published
-from gluetune.terminal import Console, Table
+from gluetune.core.command_lines import command_line
+from gluetune.core.errors import ConfigurationError, RunError
+from gluetune.core.references import Reference, published
+from gluetune.core.terminal import Console, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,9 +47,9 @@ def references(
 
 def _beside(run: Path, task: str | None, model: str | None, as_json: bool) -> None:
     """Print what stands beside a run's own score."""
-    from gluetune.cli.held_against import held_against
-    from gluetune.reporting.tables import published_beside
-    from gluetune.runs import Run
+    from gluetune.core.runs import Run
+    from gluetune.rendering.evaluation_tables import held_against
+    from gluetune.rendering.tables import published_beside
 
     if task is not None or model is not None:
         raise ConfigurationError(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gluetune.visible_text import visible
+from gluetune.core.text import visible
 
 
 def report(
@@ -18,6 +18,6 @@ def report(
     ] = None,
 ) -> None:
     """Write one self-contained HTML page about runs: scores, curves, settings."""
-    from gluetune.reporting.pages import report as write_report
+    from gluetune.rendering.pages import report as write_report
 
     typer.echo(visible(str(write_report(*runs, output=output))))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from gluetune.command_lines import options
-from gluetune.config import TrainConfig
-from gluetune.errors import ConfigurationError, Finding
+from gluetune.core.command_lines import options
+from gluetune.core.config import TrainConfig
+from gluetune.core.errors import ConfigurationError, Finding
 
 ALIASES = {
     "model_name_or_path": "--model",

@@ -9,12 +9,12 @@ import typer
 from rich.text import Text
 
 from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
-from gluetune.command_lines import command_line, typed
-from gluetune.records import shown
-from gluetune.terminal import Console
+from gluetune.core.command_lines import command_line, typed
+from gluetune.core.records import shown
+from gluetune.core.terminal import Console
 
 if TYPE_CHECKING:
-    from gluetune.tuning.outcomes import BestRun, State
+    from gluetune.experiments.search.outcomes import BestRun, State
 
 _PANEL = "The search"
 
@@ -137,7 +137,7 @@ def search(
 ) -> None:
     """Search for the best hyperparameters, then train with them on all of the training set."""
     settings = given_settings(options)
-    from gluetune.tuning.searching import search as run_search
+    from gluetune.experiments.search.search import search as run_search
 
     try:
         best = run_search(
@@ -166,7 +166,7 @@ def search(
 
 def render_best(console: Console, best: BestRun) -> None:
     """Print what a search found: its trials, the best of them, and what that is worth."""
-    from gluetune.tuning.board import trials_table
+    from gluetune.experiments.search.board import trials_table
 
     (row,) = (trial for trial in best.trials if trial.number == best.number)
     table = trials_table(best.trials, row)

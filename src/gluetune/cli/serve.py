@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from gluetune.cli.asking import (
+from gluetune.cli.options import (
     AskedPrecision,
     Backend,
     LabelOrder,
@@ -17,10 +17,10 @@ from gluetune.cli.asking import (
     Threads,
     TrustRemoteCode,
     names_in_order,
+    one_of,
 )
-from gluetune.cli.choices import one_of
-from gluetune.config import Precision
-from gluetune.terminal import Console
+from gluetune.core.config import Precision
+from gluetune.core.terminal import Console
 
 
 def serve(
@@ -74,7 +74,7 @@ def serve(
     ] = 30.0,
 ) -> None:
     """Answer over HTTP with a trained model: a page, and an API."""
-    from gluetune.evaluation.backends import BackendName
+    from gluetune.inference.backends import BackendName
     from gluetune.serving.limits import Limits
     from gluetune.serving.server import serve as serve_model
 

@@ -9,9 +9,9 @@ import typer
 from rich.cells import cell_len
 from rich.text import Text
 
-from gluetune.tasks import TaskSpec
-from gluetune.terminal import Console, Table
-from gluetune.visible_text import visible
+from gluetune.core.tasks import TaskSpec
+from gluetune.core.terminal import Console, Table
+from gluetune.core.text import visible
 
 if TYPE_CHECKING:
     from gluetune.data.summary import ShownExample, Summary
@@ -80,8 +80,8 @@ def render_encoded(console: Console, encoded: Mapping[str, list[int]], tokens: l
 
 def _show_encoded(console: Console, task: TaskSpec, example: ShownExample, model: str) -> None:
     from gluetune.data.encoding import encode_one
-    from gluetune.modeling.checkpoints import find_checkpoint
-    from gluetune.modeling.tokenizers import input_limit, load_config, load_tokenizer
+    from gluetune.models.checkpoints import find_checkpoint
+    from gluetune.models.tokenizers import input_limit, load_config, load_tokenizer
 
     checkpoint = find_checkpoint(model)
     config = load_config(checkpoint)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from gluetune.command_lines import command_line
-from gluetune.errors import ConfigurationError
-from gluetune.terminal import Console, Table
+from gluetune.core.command_lines import command_line
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.terminal import Console, Table
 
 if TYPE_CHECKING:
     from gluetune.publishing.submission import Submission

@@ -10,16 +10,16 @@ import typer
 from rich.text import Text
 
 from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings_but
-from gluetune.command_lines import command_line
-from gluetune.errors import ConfigurationError
-from gluetune.recipes import RECIPES
-from gluetune.terminal import Console, json_text
-from gluetune.terminal import Table as Rich
-from gluetune.visible_text import visible
+from gluetune.core.command_lines import command_line
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.recipes import RECIPES
+from gluetune.core.terminal import Console, json_text
+from gluetune.core.terminal import Table as Rich
+from gluetune.core.text import visible
 
 if TYPE_CHECKING:
-    from gluetune.reporting.tables import Table
-    from gluetune.suite_records import Suite
+    from gluetune.core.suite_records import Suite
+    from gluetune.rendering.tables import Table
 
 
 @with_settings_but("task", "seed", "output", "fraction")
@@ -92,8 +92,8 @@ def suite(
     settings = given_settings(options)
     settings = {"model": "minilm", **settings}
     given_seeds = _seeds(seeds)
-    from gluetune.suites.run_suite import default_jobs
-    from gluetune.suites.run_suite import suite as run_suite
+    from gluetune.experiments.suite.suite import default_jobs
+    from gluetune.experiments.suite.suite import suite as run_suite
 
     try:
         found = run_suite(
@@ -142,7 +142,7 @@ def _print(found: Suite, *, as_markdown: bool, as_json: bool) -> None:
 
 
 def _render(console: Console, found: Suite) -> None:
-    from gluetune.reporting.suite_tables import (
+    from gluetune.rendering.suite_tables import (
         jobs_table,
         suite_notes,
         suite_table,

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.held_against import held_against, metric_heading
 from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
-from gluetune.command_lines import command_line, typed
-from gluetune.errors import ConfigurationError, Finding, GluetuneError
-from gluetune.recipes import RECIPES
-from gluetune.records import best_epoch, shown
-from gluetune.terminal import Console, Table
-from gluetune.visible_text import visible_lines
+from gluetune.core.command_lines import command_line, typed
+from gluetune.core.errors import ConfigurationError, Finding, GluetuneError
+from gluetune.core.recipes import RECIPES
+from gluetune.core.records import best_epoch, shown
+from gluetune.core.terminal import Console, Table
+from gluetune.core.text import visible_lines
+from gluetune.rendering.evaluation_tables import held_against, metric_heading
 
 if TYPE_CHECKING:
-    from gluetune.records import EpochRecord, Record
-    from gluetune.runs import Run
-    from gluetune.statistics.word_baseline import WordTest
+    from gluetune.core.records import EpochRecord, Record
+    from gluetune.core.runs import Run
+    from gluetune.statistics.baseline_test import WordTest
 
 
 class PushError(GluetuneError):
@@ -80,7 +80,7 @@ def train(
     """Fine-tune a checkpoint on a GLUE task or your own labelled text; the best epoch is kept."""
     settings = given_settings(options)
     _check_push(push, push_private)
-    from gluetune.evaluation.processes import processes_here
+    from gluetune.parallel.collectives import processes_here
     from gluetune.training.run import train as run_training
 
     try:
@@ -107,7 +107,7 @@ def train(
 
 def _print_curve(console: Console, run: Run) -> None:
     """Train on parts of the training set, and print what each scored."""
-    from gluetune.training.curve import learning_curve
+    from gluetune.training.learning_curve import learning_curve
 
     table = Table(title="Would more data help?", title_justify="left")
     for name in ("of train", "examples", "score"):
@@ -125,7 +125,7 @@ def _check_push(repo: str | None, private: bool) -> None:
                 "--push-private goes with --push.", hint="Type: --push owner/name --push-private"
             )
         return
-    from gluetune.hub_uploads import require_token
+    from gluetune.hub.uploads import require_token
     from gluetune.publishing.upload import name_findings
 
     if findings := list(name_findings(repo)):
@@ -147,7 +147,7 @@ def _push(run: Run, repo: str, private: bool) -> None:
 
 def render_run(console: Console, run: Run) -> None:
     """Print what came of a run: scores by epoch, what to hold them against, what to type next."""
-    from gluetune.statistics.word_baseline import word_test
+    from gluetune.statistics.baseline_test import word_test
 
     record = run.record
     console.print(_epochs(record))
@@ -190,7 +190,7 @@ def _is_below(score: float | None, words: float | None) -> bool:
 
 
 def _epochs(record: Record) -> Table:
-    from gluetune.reporting.tables import scored_on
+    from gluetune.rendering.tables import scored_on
 
     title = f"{record.task}: {scored_on(record)} by epoch"
     table = Table(title=title, title_justify="left")

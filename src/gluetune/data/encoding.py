@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.files import cache_part, disk_errors
+from gluetune.core.tasks import TaskSpec
 from gluetune.data.tables import fingerprint, label_array
-from gluetune.errors import ConfigurationError
-from gluetune.files import cache_part, disk_errors
-from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
     from datasets import Dataset

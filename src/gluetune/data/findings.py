@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from gluetune.errors import DataError, Finding
+from gluetune.core.errors import DataError, Finding
 
 SHOWN = 10
 """Findings that are written out; the rest are counted."""

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.tasks import TaskSpec
+from gluetune.data.own.digests import BATCH, store
 from gluetune.data.own.splitting import held_out, other_share, rarest_labels, strata_of_numbers
-from gluetune.data.own.stored import BATCH, store
 from gluetune.data.tables import label_array, with_notes
-from gluetune.errors import ConfigurationError
-from gluetune.tasks import TaskSpec
 
 _REGRESSION_BINS = 10
 _SMALL = 2**23

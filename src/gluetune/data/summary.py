@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gluetune.data.sources import open_source
-from gluetune.data.splits import require_split
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.tasks import TaskSpec, get_task
+from gluetune.data.sources.named import open_source
+from gluetune.data.sources.splits import require_split
 from gluetune.data.tables import hidden_labels, notes_of
-from gluetune.errors import ConfigurationError
-from gluetune.tasks import TaskSpec, get_task
 
 HIDDEN_NAME = "hidden"
 """How a label that is not given out is shown."""

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gluetune.core.tasks import TaskSpec
 from gluetune.data.findings import Findings, nearest
-from gluetune.tasks import TaskSpec
 
 HIDDEN_LABEL = -1
 """What stands for a label that is not given out, in class ids and in regression alike."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gluetune.core.exports import Checked, Variant
+from gluetune.core.records import shown
 from gluetune.data.encoding import Encoded
-from gluetune.evaluation.scoring import encoded_splits, predictions_of, score_predictions
-from gluetune.exports import Checked, Variant
-from gluetune.records import shown
+from gluetune.inference.scoring import encoded_splits, predictions_of, score_predictions
 from gluetune.statistics.agreement import decision_margins
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from gluetune.evaluation.backends import Backend
-    from gluetune.tasks import TaskSpec
+    from gluetune.core.tasks import TaskSpec
+    from gluetune.inference.backends import Backend
 
 TOLERANCE = 1e-4
 """How far float32 logits may lie apart, as a part of the largest (of 1 at least)."""

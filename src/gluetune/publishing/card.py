@@ -1,34 +1,39 @@
 """The model card: what a run's record says, as the README.md of a model on the Hub.
 
 Everything on it is taken from the record, the configuration and the kept predictions; what they do
-not hold is left out. Text from them is escaped (`gluetune.publishing.markdown`), and the folders of
-the machine that trained are left out (`gluetune.publishing.local_paths`).
+not hold is left out. Text from them is escaped (`gluetune.publishing.readme`), and the folders of
+the machine that trained are left out (`gluetune.publishing.private_text`).
+
+The command line that repeats a run, without the folders of the machine that it ran on.
+
+How a published model is loaded, as code that can be copied from its card.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gluetune.config import OWN_SETTINGS
-from gluetune.data.official import is_glue
-from gluetune.data.sample_source import SAMPLES
-from gluetune.errors import RunError
-from gluetune.predictions import Predictions
-from gluetune.publishing.commands import DATA_FOLDER, MODEL_FOLDER, repeat_command
+from gluetune.core.command_lines import command_line
+from gluetune.core.config import FILE_SETTINGS, OWN_SETTINGS, TrainConfig, typed_settings
+from gluetune.core.errors import RunError
+from gluetune.core.predictions import Predictions
+from gluetune.core.records import Record, has_collapsed, listed, plural, shown
+from gluetune.core.runs import Run
+from gluetune.core.tasks import TaskSpec
+from gluetune.data.sources.hub import HUB_REPOSITORY, is_glue
+from gluetune.data.sources.sample import SAMPLES
 from gluetune.publishing.evaluation_results import HUB_METRICS, model_index, protocol
-from gluetune.publishing.local_paths import LocalPaths, base_name, is_local
-from gluetune.publishing.markdown import Markdown, environment, escape, front_matter
-from gluetune.publishing.usage import answers, threshold_rows, usage
-from gluetune.records import Record, has_collapsed, plural, shown
-from gluetune.statistics.intervals import Interval
-from gluetune.statistics.kept_intervals import kept_intervals
-from gluetune.statistics.word_baseline import word_test
-from gluetune.tasks import TaskSpec
+from gluetune.publishing.private_text import LocalPaths, base_name, is_local
+from gluetune.publishing.readme import Markdown, environment, escape, front_matter
+from gluetune.statistics.baseline_test import word_test
+from gluetune.statistics.calibration import sigmoid
+from gluetune.statistics.intervals import Interval, kept_intervals
 
 if TYPE_CHECKING:
-    from gluetune.runs import Run
+    from gluetune.core.runs import Run
 
 _NOT_SETTINGS = frozenset({"task", "model", "revision", "data", "output", "checkpoint_minutes"})
 
@@ -313,3 +318,113 @@ def _shown_setting(value: Any, paths: LocalPaths) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return paths.hide(str(value))
+
+
+MODEL_FOLDER, DATA_FOLDER = "MODEL_FOLDER", "DATA_FOLDER"
+"""What stands for folders that are not published."""
+
+_NOT_TYPED = frozenset({"task", "model", "data", "output"})
+
+
+def repeat_command(run: Run, paths: LocalPaths) -> str:
+    """Return `gluetune train TASK …` with every setting that is not its default.
+
+    Folders of the machine stand as MODEL_FOLDER and DATA_FOLDER; a path inside `--set` is cut to
+    its last name.
+    """
+    config = run.config
+    changed = {
+        name: _public(name, getattr(config, name), paths)
+        for name, field in TrainConfig.model_fields.items()
+        if name not in _NOT_TYPED
+        and getattr(config, name) != field.get_default(call_default_factory=True)
+    }
+    data = None if config.is_own else _data_option(run)
+    settings = typed_settings(changed)
+    return command_line("train", config.task, model=_model(run), data=data, **settings)
+
+
+def _model(run: Run) -> str:
+    record = run.record
+    is_folder = record.model is not None and is_local(record.model.name)
+    return MODEL_FOLDER if is_folder else run.config.model
+
+
+def _data_option(run: Run) -> str:
+    source = run.record.data.source if run.record.data else run.config.data
+    return source if source in (*SAMPLES, HUB_REPOSITORY) else DATA_FOLDER
+
+
+def _public(name: str, value: Any, paths: LocalPaths) -> Any:
+    """Return a setting's value without the folders of this machine."""
+    if name in FILE_SETTINGS:
+        return paths.hide(Path(value).name)
+    return paths.hide_within(value) if name == "set" else value
+
+
+_TEXTS = ("A text.", "Another text.")
+
+
+def usage(
+    repo: str, revision: str | None, task: TaskSpec, *, trusts_code: bool = False
+) -> dict[str, str]:
+    """Return pieces of Python by what they use: `pipeline`, `model`, `gluetune`."""
+    options = [f"revision={revision!r}"] if revision else []
+    options += ["trust_remote_code=True"] if trusts_code else []
+    given = "".join(f", {option}" for option in options)
+    texts = _TEXTS[: len(task.text_columns)]
+    arguments = ", ".join(f'"{text}"' for text in texts)
+    named = arguments if len(texts) == 1 else f'{{"text": "{texts[0]}", "text_pair": "{texts[1]}"}}'
+    return {
+        "pipeline": "from transformers import pipeline\n\n"
+        f'classify = pipeline("text-classification", "{repo}"{given})\n'
+        + (_several(named, task) if task.multi_label else f"classify({named})"),
+        "model": "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
+        f'tokenizer = AutoTokenizer.from_pretrained("{repo}"{given})\n'
+        f'model = AutoModelForSequenceClassification.from_pretrained("{repo}"{given})\n'
+        f'logits = model(**tokenizer({arguments}, return_tensors="pt")).logits'
+        + "\nprobabilities = logits.sigmoid()"
+        * task.multi_label,
+        "gluetune": "import gluetune\n\n"
+        f'predictor = gluetune.load("{repo}"{given})\n'
+        f"predictor({arguments})" + ".labels" * task.multi_label,
+    }
+
+
+def _several(named: str, task: TaskSpec) -> str:
+    """Return how a pipeline's scores become the labels that are predicted."""
+    if not task.thresholds:
+        scores = f"classify({named}, top_k=None)"
+        return f'[one["label"] for one in {scores} if one["score"] > 0.5]'
+    return (
+        "thresholds = classify.model.config.thresholds  # of logits\n"
+        f'logits = classify({named}, top_k=None, function_to_apply="none")\n'
+        '[one["label"] for one in logits if one["score"] > thresholds[one["label"]]]'
+    )
+
+
+def answers(task: TaskSpec, record: Record) -> str:
+    """Return what the model answers with, and what it reads."""
+    columns = " and ".join(task.text_columns)
+    reads = f"It reads {columns}" + (", in this order" if len(task.text_columns) > 1 else "")
+    length = record.model.max_length if record.model else None
+    cut = f", cut to {length:,} tokens in training" if length else ""
+    if task.is_regression:
+        low, high = task.label_range or (None, None)
+        scale = f" from {low:g} to {high:g}" if low is not None and high is not None else ""
+        return f"{reads}{cut}, and answers with a number{scale}."
+    which = "any of, or none of" if task.multi_label else "one of"
+    return f"{reads}{cut}, and answers with {which}: {listed(task.labels)}."
+
+
+def threshold_rows(task: TaskSpec) -> list[tuple[str, str, str]]:
+    """Return each label with the probability and the logit above which it is predicted."""
+    if not task.multi_label:
+        return []
+    import numpy as np
+
+    logits = np.array(task.thresholds or (0.0,) * task.num_labels)
+    return [
+        (name, f"{probability:.4f}", f"{logit:.4f}")
+        for name, probability, logit in zip(task.labels, sigmoid(logits), logits, strict=True)
+    ]

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gluetune.data.hub_source import HUB_REPOSITORY
-from gluetune.data.official import is_glue
-from gluetune.data.sample_source import SAMPLES
-from gluetune.records import DataRecord, Record, shown
-from gluetune.reporting.tables import epoch_choice
-from gluetune.tasks import MetricName, TaskSpec
+from gluetune.core.records import DataRecord, Record, shown
+from gluetune.core.tasks import MetricName, TaskSpec
+from gluetune.data.sources.hub import HUB_REPOSITORY, is_glue
+from gluetune.data.sources.sample import SAMPLES
+from gluetune.rendering.tables import epoch_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

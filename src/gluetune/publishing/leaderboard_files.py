@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from gluetune.errors import DataError, Finding
-from gluetune.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec
+from gluetune.core.errors import DataError, Finding
+from gluetune.core.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec
 
 HEADER = "index\tprediction"
 

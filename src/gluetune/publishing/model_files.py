@@ -15,11 +15,10 @@ from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 
-from gluetune.errors import Finding
-from gluetune.hub import CHECKPOINT_FILES
-from gluetune.publishing.local_paths import LocalPaths
-from gluetune.publishing.secret_scan import find_secrets
-from gluetune.runs import Run
+from gluetune.core.errors import Finding
+from gluetune.core.runs import Run
+from gluetune.hub.downloads import CHECKPOINT_FILES
+from gluetune.publishing.private_text import LocalPaths, find_secrets
 
 _REWRITTEN = frozenset({"config.json", "generation_config.json", "tokenizer_config.json"})
 """Files in which a path of this machine may stand, and no vocabulary does."""

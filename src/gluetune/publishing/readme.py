@@ -3,21 +3,35 @@
 A push writes between two marks, which no reader sees. Text outside of them stays as it is. Of the
 metadata in front, keys that we do not write stay, lists hold the owner's entries besides ours, and
 what an earlier push wrote (`written`, from the manifest) makes way.
+
+Markdown and its YAML front matter, made of text that may hold anything.
+
+Text of unknown origin stays text: what CommonMark and GitHub's extensions would take for markup is
+escaped (CommonMark 0.31, section 2.4), and a line break or another control character becomes its
+picture, so that no value can begin a line.
+
+What pushes of ours have put into a repository, as `.gluetune/manifest.json` there says.
+
+Only what is in it, and still is as we wrote it, is ours to delete.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gluetune.data.hub_source import HUB_REPOSITORY
+from gluetune.core.settings_files import read_yaml
+from gluetune.core.text import visible, visible_lines
+from gluetune.data.sources.hub import HUB_REPOSITORY
 from gluetune.publishing.evaluation_results import HUB_METRICS
-from gluetune.publishing.markdown import front_matter
-from gluetune.settings_files import read_yaml
+from gluetune.publishing.model_files import PublishedFile
 
 BEGIN, END = "<!-- gluetune:begin -->", "<!-- gluetune:end -->"
 _ADVICE = "<!-- `gluetune push` replaces what is between these marks: write before or behind. -->"
@@ -213,3 +227,129 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
             heading, block = line.rstrip(), []
         block.append(line)
     yield heading, block
+
+
+# Line openers (#, -, 1.) need no escape: no value stands at the beginning of a line.
+# Nor does an underscore inside a word.
+_MARKUP = re.compile(r"[\\`*\[\]<>|~$&@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=[wW]{3})\.")
+
+
+class Markdown(str):
+    """Text that is Markdown already, and is not escaped again."""
+
+    __slots__ = ()
+
+
+def escape(text: str) -> Markdown:
+    """Return Markdown that reads as `text`, in a paragraph or in a cell of a table."""
+    return Markdown(_MARKUP.sub(r"\\\g<0>", visible(text)))
+
+
+def fenced(text: str, language: str = "") -> Markdown:
+    """Return `text` as a block of code, with a fence that it cannot close."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return Markdown(f"{fence}{language}\n{visible_lines(text)}\n{fence}")
+
+
+def front_matter(values: dict[str, Any]) -> Markdown:
+    """Return values as a model card's front matter, fences included.
+
+    Only ASCII is written: what YAML would take for a line break, or refuse, is then a harmless
+    escape, and no text can hold the fence.
+    """
+    text = yaml.dump(
+        values, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=10_000, line_break="\n"
+    )
+    return Markdown(f"---\n{text}---")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text in double quotes wherever a plain word would not do."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if re.fullmatch(r"[A-Za-z][\w./ -]*", text, re.ASCII) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+@cache
+def environment() -> Any:
+    """Return Jinja's environment, in which every text of a template's values is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = Environment(
+        loader=PackageLoader("gluetune.publishing"),
+        autoescape=False,  # that would be HTML's; `finalize` escapes for Markdown
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters["fenced"] = fenced
+    return made
+
+
+def _finalize(value: Any) -> Any:
+    return escape(value) if isinstance(value, str) and not isinstance(value, Markdown) else value
+
+
+NAME = ".gluetune/manifest.json"
+_VERSION = 1
+
+
+class _File(BaseModel):
+    """How the Hub knows a file: large ones by the one digest, small ones by the other."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    git_blob: str
+
+
+class Manifest(BaseModel):
+    """The whole of the manifest. What a later version adds is not read."""
+
+    version: int = _VERSION
+    files: dict[str, _File] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    """The metadata that we wrote in front of README.md."""
+
+    @classmethod
+    def of(cls, files: Sequence[PublishedFile], metadata: Mapping[str, Any]) -> Manifest:
+        """Return what is to be written of a push of `files`."""
+        digests = {
+            file.name: _File(sha256=file.sha256, git_blob=file.git_blob)
+            for file in sorted(files, key=lambda file: file.name)
+        }
+        return cls(files=digests, metadata=dict(metadata))
+
+    def stale(self, there: Mapping[str, str], names: Sequence[str]) -> list[str]:
+        """Return the files that we wrote, that are still as we wrote them, and no longer belong.
+
+        `there` are the digests of the files in the repository, `names` what belongs to it now.
+        """
+        return sorted(
+            name
+            for name, file in self.files.items()
+            if name not in names and there.get(name) in (file.sha256, file.git_blob)
+        )
+
+    def published(self) -> PublishedFile:
+        """Return the file to write."""
+        text = json.dumps(self.model_dump(), indent=2, ensure_ascii=False)
+        return PublishedFile(NAME, f"{text}\n".encode())
+
+
+def read_manifest(content: bytes | None) -> Manifest | None:
+    """Return the manifest that is there; without one that can be read, None: nothing is ours."""
+    if content is None:
+        return None
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError:
+        return None

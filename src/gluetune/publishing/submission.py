@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gluetune.command_lines import REST, command_line
-from gluetune.config import Precision
-from gluetune.data.sample_source import OFFICIAL_SAMPLE
-from gluetune.data.sources import Source, open_source
-from gluetune.errors import ConfigurationError, DataError, Finding, GluetuneError
-from gluetune.evaluation.kept_answers import answers
-from gluetune.files import write_atomically
-from gluetune.predictions import Predictions
+from gluetune.core.command_lines import REST, command_line
+from gluetune.core.config import Precision
+from gluetune.core.errors import ConfigurationError, DataError, Finding, GluetuneError
+from gluetune.core.files import write_atomically
+from gluetune.core.predictions import Predictions
+from gluetune.core.runs import Run
+from gluetune.core.suite_records import Suite, is_suite
+from gluetune.core.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task
+from gluetune.data.sources.named import Source, open_source
+from gluetune.data.sources.sample import OFFICIAL_SAMPLE
+from gluetune.inference.scoring import answers
 from gluetune.publishing.leaderboard_files import HEADER, check_submission
-from gluetune.runs import Run
-from gluetune.suite_records import Suite, is_suite
-from gluetune.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task
 
 if TYPE_CHECKING:
     import pyarrow as pa

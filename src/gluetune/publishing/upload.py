@@ -1,4 +1,10 @@
-"""`gluetune.push`: a finished run as a model on the Hub, with its card, read back and compared."""
+"""`gluetune.push`: a finished run as a model on the Hub, with its card, read back and compared.
+
+`gluetune.push_suite`: a suite's models on the Hub, a repository for each task, in a collection.
+
+The runs are those of one seed, the first unless another is said: the best of several would be
+published as if it were what the recipe gives.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +15,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from gluetune.command_lines import command_line, typed
-from gluetune.errors import ConfigurationError, Finding, GluetuneError, HubError
-from gluetune.hub_uploads import ModelRepository, RemoteBranch, known_tokens, require_token
+from gluetune.core.command_lines import command_line, typed
+from gluetune.core.errors import ConfigurationError, Finding, GluetuneError, HubError, RunError
+from gluetune.core.records import Record, Status, shown
+from gluetune.core.runs import Run
+from gluetune.core.settings_files import dump_yaml
+from gluetune.core.suite_records import Suite
+from gluetune.hub.uploads import ModelRepository, RemoteBranch, collect, known_tokens, require_token
 from gluetune.publishing.card import make_card
 from gluetune.publishing.evaluation_results import results_file
-from gluetune.publishing.local_paths import LocalPaths, base_name
-from gluetune.publishing.manifest import NAME as MANIFEST
-from gluetune.publishing.manifest import Manifest, read_manifest
 from gluetune.publishing.model_files import (
     PublishedFile,
     model_files,
     secret_findings,
     stray_files,
 )
-from gluetune.publishing.readme import is_ours, merge_readme, metadata_of
+from gluetune.publishing.private_text import LocalPaths, base_name
+from gluetune.publishing.readme import NAME as MANIFEST
+from gluetune.publishing.readme import Manifest, is_ours, merge_readme, metadata_of, read_manifest
 from gluetune.publishing.verification import Verification, check_answers, check_files
-from gluetune.records import Record, Status, shown
-from gluetune.runs import Run
-from gluetune.settings_files import dump_yaml
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _BRANCH = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
@@ -160,7 +166,7 @@ def run_findings(run: Run) -> Iterator[Finding]:
         )
         return
     yield from stray_files(run)
-    from gluetune.files import weights_digest
+    from gluetune.core.files import weights_digest
 
     if weights_digest(run.model_path) != record.best_weights_sha256:
         yield Finding(
@@ -327,3 +333,73 @@ def _again(run: Run, repo: str, private: bool, revision: str | None) -> str:
     """Return what to type after a failure, as the end of a sentence."""
     again = command_line("push", run.path, repo, private=private, revision=revision)
     return f"type it again, which sends only what is missing: {again}"
+
+
+def push_suite(
+    suite: str | Path | Suite,
+    repo: str,
+    *,
+    seed: int | None = None,
+    collection: str | None = None,
+    private: bool = False,
+    revision: str | None = None,
+    message: str | None = None,
+    dry_run: bool = False,
+    tell: Callable[[str], object] | None = None,
+) -> list[Pushed]:
+    """Publish the runs of one seed of a suite, each as `repo` with its task's name behind it.
+
+    Args:
+        suite: A suite's folder.
+        repo: `owner/name`: CoLA's model becomes `owner/name-cola`, and so on.
+        seed: Whose runs; the first that the suite was asked for by default.
+        collection: Title of a collection of the owner's that lists them; it is made where there is
+            none.
+        private, revision, message, dry_run, tell: As in `gluetune.push`.
+
+    What stands against any of them is told before the first is sent. Repeated, it sends only what
+    is missing.
+
+    Raises:
+        GluetuneError: as `gluetune.push`; RunError for a seed that the suite does not have, or that
+            finished no run.
+    """
+    opened = suite if isinstance(suite, Suite) else Suite(suite)
+    runs = opened.runs_of(seed)
+    if not runs:
+        raise RunError(
+            f"{opened.path} has no finished run of this seed.",
+            hint=f"Go on with it: {opened.record.command}",
+        )
+    names = {f"{repo}-{run.record.task}": run for run in runs}
+    findings = _findings(names, repo, revision)
+    if findings:
+        raise ConfigurationError.of(findings)
+    say = tell or (lambda line: None)
+    say(f"{len(runs)} runs of seed {runs[0].record.seed}, a repository each")
+    pushed = [
+        push(
+            run,
+            name,
+            private=private,
+            revision=revision,
+            message=message,
+            dry_run=dry_run,
+            tell=tell,
+        )
+        for name, run in names.items()
+    ]
+    if collection is not None and not dry_run:
+        say(f"In the collection {collect(repo.split('/')[0], collection, list(names), private)}")
+    return pushed
+
+
+def _findings(names: dict[str, Run], repo: str, revision: str | None) -> list[Finding]:
+    wrong = list(name_findings(repo, revision))
+    if wrong:
+        return wrong
+    return [
+        finding
+        for name, run in names.items()
+        for finding in (*name_findings(name), *run_findings(run))
+    ]

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gluetune.command_lines import command_line
-from gluetune.errors import GluetuneError, HubError
+from gluetune.core.command_lines import command_line
+from gluetune.core.errors import GluetuneError, HubError
+from gluetune.core.tasks import TaskSpec
 from gluetune.publishing.model_files import PublishedFile
-from gluetune.tasks import TaskSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from gluetune.predictions import Predictions
-    from gluetune.runs import Run
+    from gluetune.core.predictions import Predictions
+    from gluetune.core.runs import Run
 
 ROWS = 256
 """Validation rows that are asked again; all of them where there are fewer."""
@@ -67,14 +67,14 @@ def check_answers(run: Run, folder: Path, place: str) -> Verification:
 
 
 def _kept(run: Run, split: str) -> Predictions:
-    from gluetune.predictions import Predictions
+    from gluetune.core.predictions import Predictions
 
     return Predictions.of_table(run.predictions(split).slice(0, ROWS))
 
 
 def _rows(run: Run, task: TaskSpec, split: str) -> pa.Table | None:
     """Return the first rows that the run was validated on, None where they are others now."""
-    from gluetune.data.sources import source_of
+    from gluetune.data.sources.named import source_of
     from gluetune.data.tables import fingerprint
 
     data = run.record.data
@@ -90,7 +90,7 @@ def _compared(
 ) -> Verification:
     import numpy as np
 
-    from gluetune.evaluation.opening import Settings, open_model
+    from gluetune.inference.loader import Settings, open_model
 
     config = run.config
     settings = Settings(

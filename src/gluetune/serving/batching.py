@@ -2,6 +2,8 @@
 
 One thread makes tokens and one runs the model; the event loop only hands over. A text that is
 admitted is answered, unless its request gives up before its batch begins.
+
+What Prometheus is told. Numbers only: no text, no label that a client could choose.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,17 +21,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from gluetune.core.errors import ConfigurationError
 from gluetune.data.encoding import Encoded
-from gluetune.errors import ConfigurationError
-from gluetune.evaluation.inference import keep_cast_weights
-from gluetune.modeling.batches import cheapest_parts
+from gluetune.inference.logits import keep_cast_weights
+from gluetune.models.fast.batches import cheapest_parts
+from gluetune.serving.limits import Refusal, malformed, overloaded, too_large
 from gluetune.serving.logs import without_message
-from gluetune.serving.meters import Meters
-from gluetune.serving.refusals import Refusal, malformed, overloaded, too_large
 
 if TYPE_CHECKING:
-    from gluetune.evaluation.predictor import Predictor, Text
+    from gluetune.inference.predictor import Predictor, Text
     from gluetune.serving.limits import Limits
 
 _LOG = logging.getLogger(__name__)
@@ -261,3 +263,48 @@ def _forms(texts_per_example: int | None) -> str:
     if texts_per_example == 2:
         return '["first", "second"]; a batch is [["a", "b"], ["c", "d"]]'
     return '"a text"; a batch is [["one"], ["two"]]'
+
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_POWERS = tuple(float(2**power) for power in range(15))
+
+
+class Meters:
+    """The numbers of one server."""
+
+    def __init__(self, held: Callable[[], int]) -> None:
+        """`held` says how many texts are waiting or being computed."""
+        self.registry = CollectorRegistry()
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"gluetune_{name}", text, buckets=buckets, registry=self.registry)
+
+        self.requests = Counter(
+            "gluetune_requests",
+            "Requests to /predict by how they ended: ok, or the type of the error.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.texts = Counter(
+            "gluetune_texts", "Texts and pairs that were answered.", registry=self.registry
+        )
+        self.tokens = Counter(
+            "gluetune_tokens", "Tokens of the texts, padding not counted.", registry=self.registry
+        )
+        self.truncated = Counter(
+            "gluetune_truncated_texts", "Texts that were cut.", registry=self.registry
+        )
+        queue = Gauge(
+            "gluetune_queue_texts", "Texts waiting or being computed.", registry=self.registry
+        )
+        queue.set_function(held)
+        self.request = histogram("request_seconds", "From body to answer.", _SECONDS)
+        self.tokenization = histogram("tokenization_seconds", "Of a request's texts.", _SECONDS)
+        self.queued = histogram("queue_seconds", "A text's wait for its batch.", _SECONDS)
+        self.inference = histogram("inference_seconds", "Of one batch.", _SECONDS)
+        self.batch_texts = histogram("batch_texts", "Texts of a batch.", _POWERS)
+        self.batch_tokens = histogram("batch_tokens", "Of a batch, with padding.", _POWERS)
+
+    def exposition(self) -> bytes:
+        """Return all numbers in Prometheus' text format."""
+        return generate_latest(self.registry)

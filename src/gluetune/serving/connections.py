@@ -18,8 +18,8 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from gluetune.errors import ConfigurationError
-from gluetune.serving.refusals import Refusal, malformed
+from gluetune.core.errors import ConfigurationError
+from gluetune.serving.limits import Refusal, malformed
 
 if TYPE_CHECKING:
     from gluetune.serving.limits import Limits

@@ -12,19 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gluetune.config import Precision
-from gluetune.errors import ConfigurationError, Finding
-from gluetune.extras import require_extra
-from gluetune.serving.guards import is_host
-from gluetune.serving.keys import read_key
+from gluetune.core.config import Precision
+from gluetune.core.errors import ConfigurationError, Finding, require_extra
+from gluetune.serving.guards import is_host, read_key
 from gluetune.serving.limits import Limits
 
 if TYPE_CHECKING:
     import uvicorn
 
-    from gluetune.evaluation.backends import BackendName
-    from gluetune.evaluation.predictor import Predictor
-    from gluetune.runs import Run
+    from gluetune.core.runs import Run
+    from gluetune.inference.backends import BackendName
+    from gluetune.inference.predictor import Predictor
 
 _BACKLOG = 2048
 
@@ -74,9 +72,9 @@ def serve(
     if warning:
         tell(warning)
     with _listening(host, port) as listener:
-        from gluetune.evaluation.predictor import load
+        from gluetune.inference.predictor import load
         from gluetune.serving.app import make_app
-        from gluetune.serving.examples import find_examples
+        from gluetune.serving.page import find_examples
 
         predictor = load(
             model,

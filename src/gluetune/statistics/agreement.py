@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gluetune.predictions import Predictions
+    from gluetune.core.predictions import Predictions
 
 
 @dataclass(frozen=True)

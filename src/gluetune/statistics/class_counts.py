@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gluetune.tasks import ONE_CLASS
+from gluetune.core.tasks import ONE_CLASS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gluetune.tasks import TaskSpec
+    from gluetune.core.tasks import TaskSpec
 
     Floats = NDArray[np.float64]
 

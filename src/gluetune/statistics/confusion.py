@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gluetune.predictions import Predictions
-    from gluetune.tasks import TaskSpec
+    from gluetune.core.predictions import Predictions
+    from gluetune.core.tasks import TaskSpec
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from transformers import TrainingArguments
 from transformers.integrations import get_reporting_integration_callbacks
 
-from gluetune.config import TrainConfig
-from gluetune.errors import ConfigurationError, Finding
+from gluetune.core.config import TrainConfig
+from gluetune.core.errors import ConfigurationError, Finding
 
 _HAS_FLAG = {
     "learning_rate": "--learning-rate",

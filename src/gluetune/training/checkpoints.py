@@ -23,9 +23,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gluetune.command_lines import command_line, typed
-from gluetune.errors import RunError
-from gluetune.files import link_or_copy, sha256, write_folder, write_json
+from gluetune.core.command_lines import command_line, typed
+from gluetune.core.errors import RunError
+from gluetune.core.files import link_or_copy, sha256, write_folder, write_json
 
 _STATE_FILES = re.compile(
     r"optimizer\.pt|scheduler\.pt|scaler\.pt|rng_state.*\.pth|trainer_state\.json|meter.*\.json"

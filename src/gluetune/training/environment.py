@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from gluetune.evaluation.devices import device_name
-from gluetune.evaluation.inference import ResolvedPrecision
-from gluetune.records import EnvironmentRecord
+from gluetune.core.records import EnvironmentRecord
+from gluetune.inference.devices import device_name
+from gluetune.inference.logits import ResolvedPrecision
 
 _PACKAGES = (
     "gluetune",

@@ -6,13 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from gluetune.command_lines import command_line
-from gluetune.data.tables import label_array
-from gluetune.errors import RunError
-from gluetune.evaluation.scoring import score_predictions, score_record
-from gluetune.metrics import majority_baseline
-from gluetune.predictions import Predictions, keep_predictions
-from gluetune.records import (
+from gluetune.core.command_lines import command_line
+from gluetune.core.errors import RunError
+from gluetune.core.predictions import Predictions, keep_predictions
+from gluetune.core.records import (
     BestRecord,
     EpochRecord,
     Record,
@@ -21,12 +18,14 @@ from gluetune.records import (
     TimingRecord,
     now,
 )
-from gluetune.runs import RunFolder
+from gluetune.core.runs import RunFolder
+from gluetune.data.tables import label_array
+from gluetune.inference.scoring import score_predictions, score_record
+from gluetune.metrics.scores import majority_baseline
 from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.training.environment import describe
-from gluetune.training.kept_baselines import kept_baseline
 from gluetune.training.preflight import Prepared
-from gluetune.training.text_baseline import predict_by_words
+from gluetune.training.text_baseline import kept_baseline, predict_by_words
 
 
 def new_record(prepared: Prepared, folder: RunFolder) -> Record:

@@ -17,38 +17,37 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import TemplateError
 from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallback, TrainerState
 
-from gluetune.config_checks import make_config
-from gluetune.errors import GluetuneError, Pruned
-from gluetune.evaluation.processes import Processes
-from gluetune.evaluation.scoring import Evaluation
-from gluetune.files import weights_digest, write_folder, write_json
-from gluetune.modeling.classifiers import (
-    THRESHOLDS,
-    quiet_transformers,
-    reload_classifier,
-    write_output_names,
-)
-from gluetune.predictions import keep_predictions
-from gluetune.records import (
+from gluetune.core.config_checks import make_config
+from gluetune.core.errors import GluetuneError, Pruned
+from gluetune.core.files import weights_digest, write_folder, write_json
+from gluetune.core.predictions import keep_predictions
+from gluetune.core.records import (
     BestRecord,
     EpochRecord,
     ErrorRecord,
     Record,
     Status,
 )
-from gluetune.reporting.pages import report
-from gluetune.runs import Run, RunFolder
-from gluetune.settings_files import read_settings
+from gluetune.core.runs import Run, RunFolder
+from gluetune.core.settings_files import read_settings
+from gluetune.inference.scoring import Evaluation
+from gluetune.models.classifiers import (
+    THRESHOLDS,
+    quiet_transformers,
+    reload_classifier,
+    write_output_names,
+)
+from gluetune.parallel.collectives import Processes
+from gluetune.parallel.signals import StopRequest, listening
+from gluetune.rendering.pages import report
 from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore
-from gluetune.training.flow import Flow
+from gluetune.training.flow import Flow, uses_all_weights
 from gluetune.training.history import fit_text_baseline, timing
 from gluetune.training.preflight import Prepared
 from gluetune.training.progress import ProgressCallback, Reporter, epoch_line
 from gluetune.training.run_trainer import RunTrainer, Validation
-from gluetune.training.shares import uses_all_weights
-from gluetune.training.signals import StopRequest, listening
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction

@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from gluetune.config import ComputePath, TrainConfig
+from gluetune.core.config import ComputePath, TrainConfig
+from gluetune.core.errors import ConfigurationError, GluetuneError, merged
+from gluetune.core.records import DataRecord, ModelRecord
+from gluetune.core.tasks import HELD_OUT, TaskSpec, get_task
 from gluetune.data.encoding import Encoded, encode, processes_that_pay, unknown_note
 from gluetune.data.own.source import TUNING, OwnSource
 from gluetune.data.sampling import take_fraction
-from gluetune.data.sources import Source, source_of, without_held_out
+from gluetune.data.sources.named import Source, source_of, without_held_out
 from gluetune.data.tables import fingerprint, label_array, notes_of
-from gluetune.errors import ConfigurationError, GluetuneError, merged
-from gluetune.evaluation.devices import device, resolve_precision
-from gluetune.evaluation.inference import ResolvedPrecision
-from gluetune.evaluation.processes import ALONE, Processes
-from gluetune.evaluation.scoring import ScoredSplit
-from gluetune.modeling.checkpoints import Checkpoint, find_checkpoint
-from gluetune.modeling.classifiers import Classifier, load_classifier
-from gluetune.modeling.compute import resolve_compute
-from gluetune.modeling.tokenizers import check_length
-from gluetune.records import DataRecord, ModelRecord
-from gluetune.tasks import HELD_OUT, TaskSpec, get_task
+from gluetune.inference.devices import device, resolve_precision
+from gluetune.inference.logits import ResolvedPrecision
+from gluetune.inference.scoring import ScoredSplit
+from gluetune.models.checkpoints import Checkpoint, find_checkpoint
+from gluetune.models.classifiers import Classifier, load_classifier
+from gluetune.models.fast.paths import resolve_compute
+from gluetune.models.tokenizers import check_length
+from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.training.arguments import check_set, training_arguments
 from gluetune.training.losses import balanced_weights
 

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from gluetune.records import EpochRecord, shown
-from gluetune.tasks import TaskSpec
-from gluetune.terminal import Console
-from gluetune.visible_text import visible_lines
+from gluetune.core.records import EpochRecord, shown
+from gluetune.core.tasks import TaskSpec
+from gluetune.core.terminal import Console
+from gluetune.core.text import visible_lines
 
 _LINE_SECONDS = 15.0
 """At most one plain line in this time."""

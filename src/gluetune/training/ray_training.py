@@ -14,13 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gluetune import errors
-from gluetune.command_lines import options
-from gluetune.errors import Finding, GluetuneError, TrainingError
-from gluetune.evaluation.processes import LOST
-from gluetune.files import write_json
-from gluetune.runs import Run, RunFolder
-from gluetune.training.cluster import Cluster, connect
+from gluetune.core import errors
+from gluetune.core.command_lines import options
+from gluetune.core.errors import Finding, GluetuneError, TrainingError
+from gluetune.core.files import write_json
+from gluetune.core.runs import Run, RunFolder
+from gluetune.parallel.collectives import LOST
+from gluetune.parallel.ray import Cluster, connect
 
 _RESTARTS = 2
 _FAILURE = "failure.json"

@@ -7,23 +7,23 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gluetune.command_lines import REST, command_line, in_processes
-from gluetune.config import TrainConfig
-from gluetune.errors import ConfigurationError, GluetuneError, RunError
-from gluetune.evaluation.devices import cpu_threads
-from gluetune.evaluation.processes import ALONE, Processes, processes_here
-from gluetune.files import check_writable, is_unused, locked, make_folder
-from gluetune.modeling.checkpoints import display_name
-from gluetune.records import EpochRecord, Record, Status, plural
-from gluetune.runs import Run, RunFolder, claim_default_folder, default_folder, described_data
+from gluetune.core.command_lines import REST, command_line, in_processes
+from gluetune.core.config import TrainConfig
+from gluetune.core.errors import ConfigurationError, GluetuneError, RunError
+from gluetune.core.files import check_writable, is_unused, locked, make_folder
+from gluetune.core.records import EpochRecord, Record, Status, plural
+from gluetune.core.runs import Run, RunFolder, claim_default_folder, default_folder, described_data
+from gluetune.core.text import from_here
+from gluetune.inference.devices import cpu_threads
+from gluetune.models.checkpoints import display_name
+from gluetune.parallel.collectives import ALONE, Processes, processes_here
+from gluetune.parallel.ray import Cluster, make_cluster
 from gluetune.training.checkpoints import CheckpointStore, step_of
-from gluetune.training.cluster import Cluster, make_cluster
 from gluetune.training.history import check_same, new_record, rewind
 from gluetune.training.job import Extras, Job
 from gluetune.training.preflight import Prepared, prepare
 from gluetune.training.progress import Bar, Reporter, make_reporter
 from gluetune.training.settings import merge_settings
-from gluetune.visible_text import from_here
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction, TrainerCallback

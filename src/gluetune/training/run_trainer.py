@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from gluetune.core.errors import ConfigurationError, StorageError
+from gluetune.core.records import ComputeRecord, EpochRecord
+from gluetune.core.tasks import TaskSpec
 from gluetune.data.own.source import TUNING
-from gluetune.errors import ConfigurationError, StorageError
-from gluetune.evaluation.inference import ResolvedPrecision
-from gluetune.evaluation.processes import ALONE, Processes
-from gluetune.evaluation.scoring import (
+from gluetune.inference.logits import ResolvedPrecision
+from gluetune.inference.scoring import (
     Evaluation,
     ScoredSplit,
     evaluate_task,
     predict_splits,
 )
-from gluetune.modeling.compute import computing, resolve_compute
-from gluetune.records import ComputeRecord, EpochRecord
-from gluetune.statistics.thresholds import best_thresholds
-from gluetune.tasks import TaskSpec
+from gluetune.models.fast.paths import computing, resolve_compute
+from gluetune.parallel.collectives import ALONE, Processes
+from gluetune.statistics.calibration import best_thresholds
 from gluetune.training.checkpoints import CheckpointStore
 from gluetune.training.trainer import Trainer
 

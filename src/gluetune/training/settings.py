@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gluetune.config import FILE_SETTINGS, TrainConfig
-from gluetune.config_checks import make_config
+from gluetune.core.config import FILE_SETTINGS, TrainConfig
+from gluetune.core.config_checks import make_config
+from gluetune.core.errors import ConfigurationError, Finding, GluetuneError
+from gluetune.core.recipes import Recipe, get_recipe
+from gluetune.core.runs import Run
+from gluetune.core.settings_files import read_settings
 from gluetune.data.own.frames import as_file
-from gluetune.errors import ConfigurationError, Finding, GluetuneError
-from gluetune.recipes import Recipe, get_recipe
-from gluetune.runs import Run
-from gluetune.settings_files import read_settings
 from gluetune.training.arguments import check_set
 
 

@@ -4,29 +4,48 @@ A fine-tuned model that does not beat it is not worth its cost. Up to 20 classes
 regression, more of them one classifier each by stochastic gradient descent; several labels one
 classifier each; numbers ridge regression. Rows, characters and weights are limited, so that memory
 is about 500 MB at most.
+
+TF-IDF of words and of pairs of neighbours, hashed: memory is bounded whatever the vocabulary.
+
+Scripts that put no spaces between words (Chinese, Japanese, Thai, Khmer, …) have runs of characters
+in their place: one to four in a row. A text may mix both.
+
+Bag-of-words predictions, kept: trials, seeds and repeats on the same data share one fit.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gluetune.core.errors import StorageError
+from gluetune.core.files import cache_part, write_atomically
 from gluetune.data.sampling import take_fraction
 from gluetune.data.tables import label_array
-from gluetune.metrics import TaskScore, score_task
-from gluetune.training.text_features import TextFeatures
+from gluetune.metrics.scores import TaskScore, score_task
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from gluetune.tasks import TaskSpec
+    from gluetune.core.tasks import TaskSpec
 
     Predict = Callable[[Any], NDArray[Any]]
     """From features, sparse and of shape (rows, features), to predictions."""
+    from numpy.typing import NDArray
+
+    Arrays = dict[str, NDArray[Any]]
 
 MOST_ROWS = 50_000
 """Training rows that are fitted; of more, a stratified part."""
@@ -194,3 +213,136 @@ def _fit_one(
     # Among fewer others the class is more likely, by so much (Prentice & Pyke 1979).
     shift = 0.0 if balanced else np.log(len(chosen) / len(rest))
     return model.coef_[0], float(model.intercept_[0] + shift)
+
+
+_HASHED = 2**22
+"""Columns before the most frequent are chosen."""
+_HASHED_AT_ONCE = 5_000
+_LONGEST = 100_000
+"""Characters of a text that are read."""
+_UNSPACED = (
+    "\u0e00-\u0fff"  # Thai, Lao, Tibetan
+    "\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf"  # Myanmar, Khmer, Tai Le, Tai Lue, Lanna
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"  # kana
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese characters
+)
+"""Characters of scripts without spaces, as ranges of a regular expression."""
+# Words, every sign by itself, so that a text of signs alone has features too, and characters.
+_TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]")
+_RUN = re.compile(rf"[{_UNSPACED}]{{3,}}")
+
+
+def tokens(text: str) -> Iterator[str]:
+    """Yield a text's features: words, pairs of them, and runs of characters without spaces."""
+    lowered = text[:_LONGEST].lower()
+    words = _TOKEN.findall(lowered)
+    yield from words
+    for pair in pairwise(words):
+        yield " ".join(pair)
+    for run in _RUN.findall(lowered):
+        for size in (3, 4):
+            for start in range(len(run) - size + 1):
+                yield run[start : start + size]
+
+
+class TextFeatures:
+    """TF-IDF of one column's most frequent features, learnt from its training texts."""
+
+    def __init__(self, texts: Sequence[str], most: int) -> None:
+        """Choose at most `most` features, the most frequent ones."""
+        parts = [_counted(part) for part in _blocks(texts)]
+        found = sum((_occurrences(part) for part in parts), np.zeros(_HASHED, dtype=np.int64))
+        frequent = np.argsort(-found, kind="stable")[:most]
+        self._chosen = np.sort(frequent[found[frequent] > 0])
+        self._idf = (np.log((1 + len(texts)) / (1 + found[self._chosen])) + 1).astype(np.float32)
+        self._parts = parts
+
+    def of_training(self) -> Any:
+        """Return the training texts' features as a sparse matrix, once."""
+        from scipy.sparse import vstack
+
+        weighed = [self._weighed(self._parts.pop(0)) for _ in range(len(self._parts))]
+        return vstack(weighed, format="csr")
+
+    def of(self, texts: Sequence[str]) -> Any:
+        """Return the features of other texts, few enough to be held together."""
+        return self._weighed(_counted(texts))
+
+    def _weighed(self, counts: Any) -> Any:
+        from sklearn.preprocessing import normalize
+
+        chosen = counts[:, self._chosen]
+        chosen.data = 1 + np.log(chosen.data)
+        chosen.data *= self._idf[chosen.indices]
+        return normalize(chosen, copy=False)
+
+
+def _blocks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(texts), _HASHED_AT_ONCE):
+        yield texts[start : start + _HASHED_AT_ONCE]
+
+
+def _counted(texts: Sequence[str]) -> Any:
+    """Return how often each hashed feature occurs in each text."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    hashing = HashingVectorizer(
+        analyzer=tokens, n_features=_HASHED, alternate_sign=False, norm=None, dtype=np.float32
+    )
+    return hashing.transform(texts)
+
+
+def _occurrences(counts: Any) -> NDArray[np.int64]:
+    return np.bincount(counts.indices, minlength=_HASHED)
+
+
+_VERSION = 1
+"""Of the method: another number fits every baseline anew."""
+_MOST_FILES = 64
+"""The newest are kept."""
+
+
+def kept_baseline(
+    task: TaskSpec, fingerprints: Mapping[str, str], balanced: bool, fit: Callable[[], Arrays]
+) -> Arrays:
+    """Return the predictions that `fit` makes for each split, or those kept of the same data.
+
+    `fingerprints` are of the training rows and of the splits. Where the cache cannot be written,
+    the baseline is fitted each time.
+    """
+    try:
+        path = cache_part("baselines") / f"{_key(task, fingerprints, balanced)}.npz"
+    except StorageError:
+        return fit()
+    if (kept := _read(path)) is not None:
+        return kept
+    made = fit()
+    with suppress(OSError, StorageError):  # the predictions are right without the file
+        write_atomically(path, lambda temporary: _write(temporary, made))
+        _remove_oldest(path.parent)
+    return made
+
+
+def _key(task: TaskSpec, fingerprints: Mapping[str, str], balanced: bool) -> str:
+    same = replace(task, name="", title="", thresholds=(), metrics=(), beside=())
+    parts = (_VERSION, version("scikit-learn"), same, balanced, sorted(fingerprints.items()))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _read(path: Path) -> Arrays | None:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def _remove_oldest(folder: Path) -> None:
+    files = sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)
+    for path in files[:-_MOST_FILES]:
+        path.unlink(missing_ok=True)

@@ -19,16 +19,16 @@ import transformers
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch.nn.utils import clip_grads_with_norm_
 
-from gluetune.config import Compute, ComputePath
-from gluetune.errors import TrainingError
-from gluetune.modeling.batches import is_mixed, sample, split, split_by_length
-from gluetune.modeling.compute import computing, disagreement, dropping, resolve_compute
-from gluetune.modeling.dropout import DropoutMasks
-from gluetune.modeling.fallback import attempt
-from gluetune.modeling.vocabulary import CompactVocabulary, compact_vocabulary
+from gluetune.core.config import Compute, ComputePath
+from gluetune.core.errors import TrainingError
+from gluetune.models.fast.batches import is_mixed, sample, split, split_by_length
+from gluetune.models.fast.dropout import DropoutMasks
+from gluetune.models.fast.fallback import attempt
+from gluetune.models.fast.paths import computing, disagreement, dropping, resolve_compute
+from gluetune.models.fast.vocabulary import CompactVocabulary, compact_vocabulary
+from gluetune.training.flow import Shares, share_batches
 from gluetune.training.losses import IGNORED, ClassificationLoss, LossKind
 from gluetune.training.rows import occurring_rows
-from gluetune.training.shares import Shares, share_batches
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,8 +12,8 @@ from benchmarks.lookalike import LENGTHS, measured, single_token_words, write_ta
 from benchmarks.peers.notebook import minilm_folder
 from transformers import AutoTokenizer
 
-from gluetune.data.sources import open_source
-from gluetune.tasks import GLUE_TASKS
+from gluetune.core.tasks import GLUE_TASKS
+from gluetune.data.sources.named import open_source
 
 SHAPE = {
     "tokens": 40,

@@ -4,7 +4,7 @@ import pytest
 from benchmarks.speed.contestants import NAMES
 from benchmarks.speed.options import parse, shown_command, switches
 
-from gluetune.tasks import GLUE_TASKS
+from gluetune.core.tasks import GLUE_TASKS
 
 
 @pytest.fixture(autouse=True)

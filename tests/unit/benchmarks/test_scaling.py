@@ -25,7 +25,7 @@ from benchmarks.scaling import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gluetune.tasks import GLUE_TASKS
+from gluetune.core.tasks import GLUE_TASKS
 
 _JOBS = st.lists(st.floats(1, 1000), min_size=1, max_size=30).map(
     lambda lengths: [Job(str(number), seconds) for number, seconds in enumerate(lengths)]

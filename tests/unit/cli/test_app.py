@@ -10,7 +10,7 @@ import pytest
 
 import gluetune
 from gluetune.cli.app import main, tell
-from gluetune.errors import ConfigurationError, DataError, Finding, StorageError, TrainingError
+from gluetune.core.errors import ConfigurationError, DataError, Finding, StorageError, TrainingError
 
 
 def exit_code(*arguments: str) -> object:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from gluetune import check_files
 from gluetune.cli.app import app
-from gluetune.errors import ConfigurationError
+from gluetune.core.errors import ConfigurationError
 
 
 def typed(*words: object) -> tuple[int, str]:

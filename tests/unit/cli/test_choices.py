@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from gluetune.cli.app import app
-from gluetune.cli.choices import one_of
-from gluetune.config import Precision
-from gluetune.errors import ConfigurationError
+from gluetune.cli.options import one_of
+from gluetune.core.config import Precision
+from gluetune.core.errors import ConfigurationError
 
 
 def test_a_known_word_is_given_back() -> None:

@@ -11,8 +11,8 @@ from tests.support.hub_server import Hub
 from typer.testing import CliRunner
 
 from gluetune.cli.app import app
-from gluetune.errors import CheckpointError
-from gluetune.modeling import checkpoints
+from gluetune.core.errors import CheckpointError
+from gluetune.models import checkpoints
 
 
 def facts(text: str) -> dict[str, str]:
@@ -54,7 +54,7 @@ def test_trouble_is_a_fact_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> 
         raise CheckpointError("the wheel is damaged.")
 
     monkeypatch.setattr(checkpoints, "minilm_folder", damaged)
-    monkeypatch.setattr("gluetune.hub.reachable", lambda: "the cable is out")
+    monkeypatch.setattr("gluetune.hub.downloads.reachable", lambda: "the cable is out")
     result = CliRunner().invoke(app, ["env"], env={"COLUMNS": "200"}, catch_exceptions=False)
     assert result.exit_code == 0
     assert facts(result.output)["Hub"] == "not reachable: the cable is out"

@@ -11,20 +11,20 @@ import typer.main
 from tests.support.own_files import own_config, reviews, write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
+from gluetune.analysis.evaluate import evaluate
 from gluetune.cli.app import app, main
 from gluetune.cli.predict import _refuse_file
 from gluetune.cli.run_glue import translate
-from gluetune.config_checks import make_config
+from gluetune.core.config_checks import make_config
+from gluetune.core.errors import ConfigurationError, DataError, GluetuneError
+from gluetune.core.file_formats import FileFormat
+from gluetune.core.settings_files import read_settings, split_names
 from gluetune.data.findings import nearest_file
+from gluetune.data.formats.detection import detect
 from gluetune.data.own.source import OwnFile, OwnSource
-from gluetune.data.rows.detection import detect
-from gluetune.errors import ConfigurationError, DataError, GluetuneError
-from gluetune.evaluation.measuring import evaluate
-from gluetune.file_formats import FileFormat
 from gluetune.publishing.leaderboard_files import faults
 from gluetune.serving.limits import Limits
 from gluetune.serving.server import _where_else
-from gluetune.settings_files import read_settings, split_names
 
 VERBS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 

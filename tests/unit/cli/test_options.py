@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from gluetune.cli.options import _PANELS, given_settings, with_settings
 from gluetune.cli.train import train
-from gluetune.config import TrainConfig, flag_of
-from gluetune.config_checks import make_config
-from gluetune.errors import ConfigurationError
+from gluetune.core.config import TrainConfig, flag_of
+from gluetune.core.config_checks import make_config
+from gluetune.core.errors import ConfigurationError
 
 seen: dict[str, Any] = {}
 app = typer.Typer()

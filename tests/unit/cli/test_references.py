@@ -10,7 +10,7 @@ from tests.support.run_folders import write_run
 from typer.testing import CliRunner
 
 from gluetune.cli.app import app, main
-from gluetune.errors import ConfigurationError, RunError
+from gluetune.core.errors import ConfigurationError, RunError
 
 
 def told(*arguments: str) -> str:

@@ -7,8 +7,8 @@ from transformers import TrainingArguments
 
 from gluetune.cli import run_glue
 from gluetune.cli.run_glue import ALIASES, NEEDLESS, NEEDLESS_SWITCHES, REFUSED, translate
-from gluetune.config import TrainConfig
-from gluetune.errors import ConfigurationError
+from gluetune.core.config import TrainConfig
+from gluetune.core.errors import ConfigurationError
 
 FLAGS = {
     # what run_glue.py's README types

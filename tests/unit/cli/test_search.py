@@ -13,11 +13,11 @@ from tests.support.trainings import Bench
 
 from gluetune.cli.app import main
 from gluetune.cli.search import render_best
-from gluetune.runs import Run
-from gluetune.terminal import Console
-from gluetune.tuning.board import LineBoard, LiveBoard, described, trials_table
-from gluetune.tuning.outcomes import BestRun, TrialRow
-from gluetune.tuning.telling import Evaluated, Stepped
+from gluetune.core.runs import Run
+from gluetune.core.terminal import Console
+from gluetune.experiments.search.board import LineBoard, LiveBoard, described, trials_table
+from gluetune.experiments.search.events import Evaluated, Stepped
+from gluetune.experiments.search.outcomes import BestRun, TrialRow
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ from tests.support.glue_folders import make_table, write_parquet
 from typer.testing import CliRunner
 
 from gluetune.cli.show import render_encoded, render_summary, show
+from gluetune.core.errors import DataError
+from gluetune.core.tasks import get_task
+from gluetune.core.terminal import Console
+from gluetune.core.text import visible
 from gluetune.data.summary import Summary, summarise
 from gluetune.data.tables import canonical_schema, with_notes
-from gluetune.errors import DataError
-from gluetune.tasks import get_task
-from gluetune.terminal import Console
-from gluetune.visible_text import visible
 
 COLA = get_task("cola")
 RTE = get_task("rte")

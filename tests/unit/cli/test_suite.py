@@ -12,7 +12,7 @@ from tests.support.suites import write_suite
 from typer.testing import CliRunner
 
 from gluetune.cli.app import app, main
-from gluetune.suite_records import Suite
+from gluetune.core.suite_records import Suite
 
 WIDE = {"COLUMNS": "200"}
 
@@ -20,7 +20,7 @@ WIDE = {"COLUMNS": "200"}
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any]]:
     """What the function behind the command is called with; it returns a written suite."""
-    from gluetune.suites import run_suite
+    from gluetune.experiments.suite import suite as run_suite
 
     calls: list[dict[str, Any]] = []
 
@@ -99,7 +99,7 @@ def test_json_and_markdown_are_the_folders(asked: list[dict[str, Any]]) -> None:
 
 
 def test_ctrl_c_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gluetune.suites import run_suite
+    from gluetune.experiments.suite import suite as run_suite
 
     def stopped(**settings: Any) -> Suite:
         raise KeyboardInterrupt
@@ -113,7 +113,7 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_two_at_a_time_on_a_cpu_and_one_on_a_gpu(
     asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, kind: str, cores: int, jobs: int
 ) -> None:
-    from gluetune.suites import run_suite
+    from gluetune.experiments.suite import suite as run_suite
 
     monkeypatch.setattr(run_suite, "device", lambda: SimpleNamespace(type=kind))
     monkeypatch.setattr(run_suite, "cores", lambda: cores)

@@ -15,11 +15,10 @@ from rich.cells import cell_len
 from tests.support.answers import classified
 from tests.unit.test_docs import parse
 
-from gluetune.cli.held_against import held_against
 from gluetune.cli.train import render_run
-from gluetune.config_checks import make_config
-from gluetune.predictions import keep_predictions
-from gluetune.records import (
+from gluetune.core.config_checks import make_config
+from gluetune.core.predictions import keep_predictions
+from gluetune.core.records import (
     BestRecord,
     DataRecord,
     EpochRecord,
@@ -30,9 +29,10 @@ from gluetune.records import (
     TimingRecord,
     now,
 )
-from gluetune.runs import Run, RunFolder
-from gluetune.tasks import MetricName, TaskSpec, get_task
-from gluetune.terminal import Console
+from gluetune.core.runs import Run, RunFolder
+from gluetune.core.tasks import MetricName, TaskSpec, get_task
+from gluetune.core.terminal import Console
+from gluetune.rendering.evaluation_tables import held_against
 
 TWO_SPLITS = ("validation_matched", "validation_mismatched")
 

@@ -11,10 +11,10 @@ import pytest
 from tests.support.glue_folders import make_table
 from tests.support.tiny_tokenizers import TOKENIZERS
 
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.data import encoding
 from gluetune.data.encoding import Encoded, encode, encode_one, processes_that_pay
-from gluetune.errors import ConfigurationError
-from gluetune.tasks import TaskSpec, get_task
 
 COLA, RTE, STSB, MNLI = (get_task(name) for name in ("cola", "rte", "stsb", "mnli"))
 TEXTS = ["the man read a book", "no", "it was not very good said the woman in the old house"]

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from gluetune.core.errors import DataError
 from gluetune.data.findings import SHOWN, Findings, nearest
-from gluetune.errors import DataError
 
 
 def test_nothing_found_raises_nothing() -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.tasks import get_task
 from gluetune.data.sampling import hold_out, take_fraction
 from gluetune.data.tables import canonical_schema, notes_of, with_notes
-from gluetune.errors import ConfigurationError
-from gluetune.tasks import get_task
 
 MNLI = get_task("mnli")
 STSB = get_task("stsb")

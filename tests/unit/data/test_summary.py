@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.glue_folders import make_table, write_parquet
 
+from gluetune.core.errors import ConfigurationError, DataError
+from gluetune.core.tasks import get_task
 from gluetune.data.summary import describe_split, label_name, summarise
 from gluetune.data.tables import canonical_schema, with_notes
-from gluetune.errors import ConfigurationError, DataError
-from gluetune.tasks import get_task
 
 COLA = get_task("cola")
 STSB = get_task("stsb")

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.glue_folders import make_table
 
+from gluetune.core.errors import DataError
+from gluetune.core.tasks import TASKS, TaskSpec, get_task
 from gluetune.data.tables import (
     canonical_schema,
     canonical_table,
@@ -21,8 +23,6 @@ from gluetune.data.tables import (
     notes_of,
     with_notes,
 )
-from gluetune.errors import DataError
-from gluetune.tasks import TASKS, TaskSpec, get_task
 
 COLA = get_task("cola")
 STSB = get_task("stsb")

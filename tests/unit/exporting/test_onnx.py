@@ -20,19 +20,18 @@ from typer.testing import CliRunner
 
 import gluetune
 from gluetune.cli.app import app
-from gluetune.errors import CheckpointError, ConfigurationError, RunError
-from gluetune.evaluation.exported import open_session
-from gluetune.evaluation.predictor import Predictor, load
+from gluetune.core.errors import CheckpointError, ConfigurationError, RunError
+from gluetune.core.exports import Checked, ExportFolder, ExportRecord, read_export
+from gluetune.core.runs import Run
+from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.exporting import onnx as module
 from gluetune.exporting.checks import Answers, check
-from gluetune.exporting.onnx import export
-from gluetune.exporting.onnx_files import write_onnx
-from gluetune.exports import Checked, ExportFolder, ExportRecord, read_export
-from gluetune.modeling.checkpoints import find_checkpoint
-from gluetune.modeling.classifiers import load_trained
-from gluetune.modeling.tokenizers import load_tokenizer
-from gluetune.runs import Run
-from gluetune.tasks import TaskSpec, get_task
+from gluetune.exporting.onnx import export, write_onnx
+from gluetune.inference.exported import open_session
+from gluetune.inference.predictor import Predictor, load
+from gluetune.models.checkpoints import find_checkpoint
+from gluetune.models.classifiers import load_trained
+from gluetune.models.tokenizers import load_tokenizer
 
 TEXTS = [("rain walks", "a river"), ("quietly blue", "kettle " * 30), ("a", "b")]
 
@@ -120,7 +119,7 @@ def test_an_export_killed_between_two_renames_leaves_one_that_runs(
     deadly = f"""
 import os, signal, sys
 from pathlib import Path
-from gluetune import files
+from gluetune.core import files
 from gluetune.exporting.onnx import export
 
 files._exchange = lambda first, second: False

@@ -16,15 +16,14 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from tests.support.trainings import Bench
 
-from gluetune.config import OWN_SETTINGS
-from gluetune.config_checks import make_config
-from gluetune.publishing.card import make_card
-from gluetune.publishing.commands import repeat_command
-from gluetune.publishing.local_paths import LocalPaths, base_name
+from gluetune.core.config import OWN_SETTINGS
+from gluetune.core.config_checks import make_config
+from gluetune.core.records import Record, read_record
+from gluetune.core.runs import Run
+from gluetune.core.text import visible
+from gluetune.publishing.card import make_card, repeat_command
+from gluetune.publishing.private_text import LocalPaths, base_name
 from gluetune.publishing.upload import name_findings
-from gluetune.records import Record, read_record
-from gluetune.runs import Run
-from gluetune.visible_text import visible
 
 REPO = "me/my-model"
 

@@ -10,7 +10,7 @@ from tests.support.leaderboard import FILES, good_file, is_taken, write_zip
 from typer.testing import CliRunner
 
 from gluetune.cli.app import app, main
-from gluetune.errors import DataError
+from gluetune.core.errors import DataError
 from gluetune.publishing.leaderboard_files import SUBMISSION_FILES, check_submission
 
 

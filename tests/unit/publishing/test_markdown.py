@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from gluetune.publishing.markdown import Markdown, environment, escape, fenced, front_matter
-from gluetune.visible_text import visible
+from gluetune.core.text import visible
+from gluetune.publishing.readme import Markdown, environment, escape, fenced, front_matter
 
 HOSTILE = (
     "a | b",

@@ -9,11 +9,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gluetune.publishing.markdown import front_matter
 from gluetune.publishing.readme import (
     BEGIN,
     END,
     UnreadableReadmeError,
+    front_matter,
     is_ours,
     merge_readme,
     metadata_of,

@@ -8,8 +8,8 @@ from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.trainings import Bench
 
 import gluetune
-from gluetune.evaluation.predictor import Predictor, load
-from gluetune.runs import Run
+from gluetune.core.runs import Run
+from gluetune.inference.predictor import Predictor, load
 
 EMOTIONS = {0: "anger", 1: "fear", 2: "joy"}
 

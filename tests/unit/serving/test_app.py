@@ -16,8 +16,8 @@ import pytest
 from tests.support.servers import Served, serving, watched
 from tests.support.trainings import Bench
 
-from gluetune.evaluation.predictor import Predictor, load
-from gluetune.runs import Run
+from gluetune.core.runs import Run
+from gluetune.inference.predictor import Predictor, load
 from gluetune.serving.limits import Limits
 
 LONG = "a " * 100

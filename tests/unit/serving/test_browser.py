@@ -14,10 +14,10 @@ from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.support.servers import Served, serving, watched
 
-from gluetune.evaluation.predictor import Predictor, load
-from gluetune.runs import Run
-from gluetune.serving.examples import Example, find_examples
+from gluetune.core.runs import Run
+from gluetune.inference.predictor import Predictor, load
 from gluetune.serving.limits import Limits
+from gluetune.serving.page import Example, find_examples
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")

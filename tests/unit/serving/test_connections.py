@@ -23,8 +23,8 @@ import pytest
 from tests.support.processes import finish, start
 from tests.support.servers import Served, serving, watched
 
-from gluetune.errors import ConfigurationError
-from gluetune.evaluation.predictor import Predictor
+from gluetune.core.errors import ConfigurationError
+from gluetune.inference.predictor import Predictor
 from gluetune.serving.connections import check_connections
 from gluetune.serving.limits import Limits
 from gluetune.serving.logs import Bounded

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.support.servers import serving
 
-from gluetune.errors import ConfigurationError
-from gluetune.evaluation.predictor import Predictor
+from gluetune.core.errors import ConfigurationError
+from gluetune.inference.predictor import Predictor
 from gluetune.serving.guards import is_allowed, is_host
 from gluetune.serving.server import serve
 

@@ -12,10 +12,10 @@ import pytest
 from tests.support.processes import finish, start
 from tests.support.servers import serving
 
-from gluetune.errors import ConfigurationError
-from gluetune.evaluation.predictor import Predictor
-from gluetune.serving.examples import Example
-from gluetune.serving.keys import read_key
+from gluetune.core.errors import ConfigurationError
+from gluetune.inference.predictor import Predictor
+from gluetune.serving.guards import read_key
+from gluetune.serving.page import Example
 from gluetune.serving.server import serve
 
 KEY = "-".join(("a", "key", "of", "the", "tests"))

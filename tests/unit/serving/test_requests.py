@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gluetune.errors import ConfigurationError
-from gluetune.serving.limits import Limits
-from gluetune.serving.refusals import Refusal
+from gluetune.core.errors import ConfigurationError
+from gluetune.serving.limits import Limits, Refusal
 from gluetune.serving.requests import parse
 
 LIMITS = Limits(max_client_batch_size=3, max_characters=20)

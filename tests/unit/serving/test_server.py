@@ -13,8 +13,8 @@ import httpx
 import pytest
 from tests.support.processes import finish, start
 
-from gluetune.errors import CheckpointError, ConfigurationError
-from gluetune.evaluation.predictor import Predictor
+from gluetune.core.errors import CheckpointError, ConfigurationError
+from gluetune.inference.predictor import Predictor
 from gluetune.serving.limits import Limits
 from gluetune.serving.server import _listening, serve
 

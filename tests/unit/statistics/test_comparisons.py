@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 from scipy import stats
 from tests.support.answers import classified, estimated, random_classified, random_estimated
 
-from gluetune.metrics import score_task
-from gluetune.predictions import Predictions
-from gluetune.statistics.multiplicity import holm
-from gluetune.statistics.paired import mcnemar, paired_difference
-from gluetune.statistics.permutation import permutation_test
-from gluetune.statistics.power import smallest_visible
-from gluetune.statistics.word_baseline import compare_with_words
-from gluetune.tasks import get_task
+from gluetune.core.predictions import Predictions
+from gluetune.core.tasks import get_task
+from gluetune.metrics.scores import score_task
+from gluetune.statistics.baseline_test import compare_with_words
+from gluetune.statistics.paired_tests import (
+    holm,
+    mcnemar,
+    paired_difference,
+    permutation_test,
+    smallest_visible,
+)
 
 
 def _pair(only_first: int, only_second: int, both: int = 20) -> tuple[Any, Any]:

@@ -8,11 +8,11 @@ from sklearn.metrics import confusion_matrix as sklearns
 from sklearn.metrics import precision_recall_fscore_support
 from tests.support.answers import classified, estimated, random_classified
 
-from gluetune.predictions import Predictions
+from gluetune.core.predictions import Predictions
+from gluetune.core.tasks import get_task
 from gluetune.statistics.calibration import calibration, probabilities
 from gluetune.statistics.confusion import class_table, confusion_matrix
-from gluetune.statistics.difficulty import hardest
-from gluetune.tasks import get_task
+from gluetune.statistics.residuals import hardest
 
 
 def test_the_confusion_matrix_is_scikit_learns() -> None:

@@ -15,14 +15,14 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from tests.support.answers import classified, random_classified, random_estimated
 
-from gluetune.errors import ConfigurationError
-from gluetune.metrics import score_task
-from gluetune.predictions import Predictions
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.predictions import Predictions
+from gluetune.core.tasks import MetricName, TaskSpec, get_task
+from gluetune.metrics.scores import score_task
 from gluetune.statistics import resampling
 from gluetune.statistics.correlations import CORRELATIONS
 from gluetune.statistics.intervals import score_intervals, wilson
-from gluetune.statistics.paired import paired_difference
-from gluetune.tasks import MetricName, TaskSpec, get_task
+from gluetune.statistics.paired_tests import paired_difference
 
 
 @settings(max_examples=40, deadline=None)

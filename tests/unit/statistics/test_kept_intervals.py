@@ -10,14 +10,13 @@ import pytest
 from tests.support.answers import random_classified, random_estimated
 from tests.support.run_folders import write_run
 
-from gluetune.predictions import Predictions, keep_predictions
+from gluetune.core.predictions import Predictions, keep_predictions
+from gluetune.core.runs import Run
+from gluetune.core.tasks import get_task
 from gluetune.publishing.card import run_intervals
-from gluetune.reporting.pages import report
-from gluetune.runs import Run
-from gluetune.statistics import kept_intervals as module
-from gluetune.statistics.intervals import score_intervals
-from gluetune.statistics.kept_intervals import kept_intervals
-from gluetune.tasks import get_task
+from gluetune.rendering.pages import report
+from gluetune.statistics import intervals as module
+from gluetune.statistics.intervals import kept_intervals, score_intervals
 
 
 def _refuse(*given: Any, **more: Any) -> Any:

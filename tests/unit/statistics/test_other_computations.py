@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gluetune.predictions import Predictions
+from gluetune.core.predictions import Predictions
 from gluetune.statistics.agreement import agreement, decision_margins
 from gluetune.statistics.residuals import residuals
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from transformers import TrainingArguments
 
-from gluetune.config_checks import make_config
-from gluetune.errors import ConfigurationError
+from gluetune.core.config_checks import make_config
+from gluetune.core.errors import ConfigurationError
 from gluetune.training.arguments import _DECIDED, _HAS_FLAG, check_set, training_arguments
 
 _FIELDS = {field.name for field in dataclasses.fields(TrainingArguments) if field.init}

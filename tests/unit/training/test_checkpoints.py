@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gluetune.errors import RunError, StorageError
-from gluetune.files import weights_digest
+from gluetune.core.errors import RunError, StorageError
+from gluetune.core.files import weights_digest
 from gluetune.training import checkpoints
 from gluetune.training.checkpoints import CheckpointStore, step_of
 

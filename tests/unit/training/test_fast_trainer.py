@@ -26,9 +26,9 @@ from transformers import (
     TrainingArguments,
 )
 
-from gluetune.errors import TrainingError
-from gluetune.modeling import compute
-from gluetune.modeling.attention import NAME
+from gluetune.core.errors import TrainingError
+from gluetune.models.fast import paths as compute
+from gluetune.models.fast.attention import NAME
 from gluetune.training.trainer import Trainer
 
 RATE = 1e-3

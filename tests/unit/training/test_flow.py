@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from transformers import TrainerControl, TrainerState
 
+from gluetune.parallel.signals import StopRequest
 from gluetune.training.flow import Flow
-from gluetune.training.signals import StopRequest
 
 _STEPS_PER_EPOCH = 10
 

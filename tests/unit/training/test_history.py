@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gluetune.errors import RunError
-from gluetune.records import (
+from gluetune.core.errors import RunError
+from gluetune.core.records import (
     DataRecord,
     EnvironmentRecord,
     EpochRecord,
@@ -20,7 +20,7 @@ from gluetune.records import (
     ScoreRecord,
     Status,
 )
-from gluetune.runs import RunFolder
+from gluetune.core.runs import RunFolder
 from gluetune.training import history
 from gluetune.training.history import check_same, rewind, timing
 from gluetune.training.run_trainer import RunTrainer

@@ -10,7 +10,7 @@ import pytest
 from tests.support.trainings import At, Bench, checkpoints_of, outcome, resumed, send_signal
 
 import gluetune
-from gluetune.runs import Run
+from gluetune.core.runs import Run
 from gluetune.training.run_trainer import RunTrainer
 
 

@@ -12,9 +12,9 @@ from tests.support.own_files import write_csv
 from tests.support.trainings import Bench
 
 import gluetune
-from gluetune.config_checks import make_config
-from gluetune.errors import ConfigurationError, GluetuneError
-from gluetune.evaluation import devices
+from gluetune.core.config_checks import make_config
+from gluetune.core.errors import ConfigurationError, GluetuneError
+from gluetune.inference import devices
 from gluetune.training.preflight import prepare
 
 

@@ -6,7 +6,7 @@ from io import StringIO
 
 import pytest
 
-from gluetune.terminal import Console
+from gluetune.core.terminal import Console
 from gluetune.training.progress import Bar, Lines
 
 

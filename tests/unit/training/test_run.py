@@ -13,9 +13,9 @@ from tests.support.trainings import At, Bench, checkpoints_of, outcome, resumed,
 
 import gluetune
 from gluetune.cli.app import main
-from gluetune.config import TrainConfig
-from gluetune.errors import ConfigurationError, StorageError, TrainingError
-from gluetune.runs import Run
+from gluetune.core.config import TrainConfig
+from gluetune.core.errors import ConfigurationError, StorageError, TrainingError
+from gluetune.core.runs import Run
 from gluetune.training.checkpoints import CheckpointStore
 
 

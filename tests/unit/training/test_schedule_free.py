@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from tests.support import schedule_free
 from tests.support.trainings import At, Bench, outcome, resumed, send_signal
 
-from gluetune.runs import Run
+from gluetune.core.runs import Run
 
 STEPS = 3
 

@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 from tests.support.mixed_batches import is_key_bias
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
+from gluetune.training.flow import Shares, uses_all_weights
 from gluetune.training.losses import IGNORED, ClassificationLoss
-from gluetune.training.shares import Shares, uses_all_weights
 
 ROOT = Path(__file__).parents[3]
 

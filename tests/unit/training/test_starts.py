@@ -15,9 +15,9 @@ from tests.support.trainings import Bench, outcome
 
 import gluetune
 from gluetune.cli.app import main
-from gluetune.errors import RunError, StorageError
-from gluetune.files import locked
-from gluetune.runs import Run, claim_default_folder
+from gluetune.core.errors import RunError, StorageError
+from gluetune.core.files import locked
+from gluetune.core.runs import Run, claim_default_folder
 
 
 @pytest.fixture(scope="module")

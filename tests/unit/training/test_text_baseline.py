@@ -10,12 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from gluetune.core.tasks import MetricName, TaskSpec
 from gluetune.data.tables import canonical_schema
-from gluetune.tasks import MetricName, TaskSpec
 from gluetune.training import text_baseline as module
-from gluetune.training.kept_baselines import kept_baseline
-from gluetune.training.text_baseline import text_baseline
-from gluetune.training.text_features import tokens
+from gluetune.training.text_baseline import kept_baseline, text_baseline, tokens
 
 
 def task_of(metric: MetricName, labels: tuple[str, ...] = (), **more: Any) -> TaskSpec:

@@ -15,11 +15,11 @@ from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from transformers import DataCollatorWithPadding, TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import LabelSmoother
 
-from gluetune.errors import TrainingError
-from gluetune.modeling.batches import split
-from gluetune.modeling.checkpoints import Checkpoint
-from gluetune.modeling.classifiers import Classifier, load_classifier
-from gluetune.tasks import get_task
+from gluetune.core.errors import TrainingError
+from gluetune.core.tasks import get_task
+from gluetune.models.checkpoints import Checkpoint
+from gluetune.models.classifiers import Classifier, load_classifier
+from gluetune.models.fast.batches import split
 from gluetune.training.losses import ClassificationLoss
 from gluetune.training.trainer import Trainer
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gluetune.config import DEFAULT_COLUMNS, FILE_SETTINGS, TrainConfig, flag_of
-from gluetune.config_checks import make_config
+from gluetune.core.config import DEFAULT_COLUMNS, FILE_SETTINGS, TrainConfig, flag_of
+from gluetune.core.config_checks import make_config
+from gluetune.core.errors import ConfigurationError, DataError, Finding, GluetuneError
+from gluetune.data.formats.detection import detect
 from gluetune.data.own.columns import FirstRows, find_columns, row_in_place_of_names
 from gluetune.data.own.frames import as_file
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.source import OwnTask, read_own
-from gluetune.data.rows.detection import detect
 from gluetune.data.tables import label_array
-from gluetune.errors import ConfigurationError, DataError, Finding, GluetuneError
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,13 @@ from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
+from gluetune.core.errors import DataError
+from gluetune.data.formats.csv_file import CsvReader
+from gluetune.data.formats.detection import Detected
+from gluetune.data.formats.dialect import Dialect
+from gluetune.data.formats.files import PACKED, open_rows
+from gluetune.data.formats.rows import Row, RowReader
 from gluetune.data.own.cells import NUMBER, is_yes
-from gluetune.data.rows.csv_file import CsvReader
-from gluetune.data.rows.detection import Detected
-from gluetune.data.rows.dialect import Dialect
-from gluetune.data.rows.files import open_rows
-from gluetune.data.rows.packed import PACKED
-from gluetune.data.rows.row import Row, RowReader
-from gluetune.errors import DataError
 
 LOOKED_AT = 1000
 """First rows of a file that are looked at."""

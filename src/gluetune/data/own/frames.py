@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from gluetune.errors import ConfigurationError
-from gluetune.files import cache_part, disk_errors, sha256
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.files import cache_part, disk_errors, sha256
 
 _DIGITS = 12
 

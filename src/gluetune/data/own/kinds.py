@@ -12,19 +12,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gluetune.command_lines import options
-from gluetune.config import TrainConfig
+from gluetune.core.command_lines import options
+from gluetune.core.config import TrainConfig
+from gluetune.core.tasks import ONE_CLASS
+from gluetune.core.text import normalized
 from gluetune.data.findings import nearest
-from gluetune.data.own.cells import CellType, as_number, have_decimal_commas, whole
+from gluetune.data.own.cells import (
+    MOST_CLASSES,
+    CellType,
+    as_number,
+    have_decimal_commas,
+    numeric_labels,
+    whole,
+)
 from gluetune.data.own.label_lists import in_lists, likely_separator, listed
-from gluetune.data.own.numbers import MOST_CLASSES, numeric_labels
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
-from gluetune.normalized_text import normalized
-from gluetune.tasks import ONE_CLASS
 
 if TYPE_CHECKING:
-    from gluetune.tasks import MetricName
+    from gluetune.core.tasks import MetricName
 
 ResolvedKind = Literal["classes", "number", "labels"]
 

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gluetune.data.own.cells import whole
+from gluetune.data.own.digests import store
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
-from gluetune.data.own.stored import store
 
 
 def from_multi_hot(rows: RawRows, column: str, problems: Problems) -> RawRows:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from gluetune.errors import DataError, Finding
+from gluetune.core.errors import DataError, Finding
 
 SHOWN = 5
 """Findings of one kind in one file that are written out; the rest are counted."""

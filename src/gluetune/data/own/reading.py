@@ -17,17 +17,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gluetune.core.errors import GluetuneError, StorageError
+from gluetune.core.file_formats import UNSTATED, FileFormat
+from gluetune.data.formats.detection import detect
+from gluetune.data.formats.files import open_rows
+from gluetune.data.formats.rows import BadRow, Row, RowReader
 from gluetune.data.own.cells import CellType, cell, is_yes
-from gluetune.data.own.encodings import looks_like
-from gluetune.data.own.headers import column_findings
+from gluetune.data.own.digests import BATCH, Stored, store
+from gluetune.data.own.headers import column_findings, looks_like
 from gluetune.data.own.label_lists import listed
 from gluetune.data.own.problems import Problems
-from gluetune.data.own.stored import BATCH, Stored, store
-from gluetune.data.rows.detection import detect
-from gluetune.data.rows.files import open_rows
-from gluetune.data.rows.row import BadRow, Row, RowReader
-from gluetune.errors import GluetuneError, StorageError
-from gluetune.file_formats import UNSTATED, FileFormat
 
 _LARGE = 2**25
 """Characters from which fewer rows are taken at once."""

@@ -2,6 +2,8 @@
 
 The task is a TaskSpec like GLUE's. Whoever has the configuration has the data again, to the row:
 the split depends on its own seed and on the file alone.
+
+A labelled data set of the Hub, downloaded as the files that it consists of.
 """
 
 from __future__ import annotations
@@ -15,20 +17,22 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gluetune.config import DEFAULT_COLUMNS, TrainConfig
+from gluetune.core.config import DEFAULT_COLUMNS, TrainConfig
+from gluetune.core.errors import ConfigurationError, DataError
+from gluetune.core.file_formats import UNSTATED, FileFormat
+from gluetune.core.tasks import TaskSpec
+from gluetune.data.findings import nearest
+from gluetune.data.formats.files import LABELLED_ENDINGS
+from gluetune.data.own.data_warnings import look
 from gluetune.data.own.digests import digests, first_rows, text_keys
 from gluetune.data.own.kinds import Labels, label_counts, resolve_labels
 from gluetune.data.own.labelling import class_ids, label_column, label_matrices, usable
-from gluetune.data.own.looking import look
 from gluetune.data.own.multi_hot import from_multi_hot
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted, read_rows
 from gluetune.data.own.splitting import held_out, other_share, rarest_labels, strata_of_numbers
-from gluetune.data.splits import require_split
+from gluetune.data.sources.splits import require_split
 from gluetune.data.tables import canonical_schema, with_notes
-from gluetune.errors import ConfigurationError, DataError
-from gluetune.file_formats import UNSTATED, FileFormat
-from gluetune.tasks import TaskSpec
 
 TRAIN, VALIDATION, TEST, TUNING = "train", "validation", "test", "tuning"
 _TUNED_SHARE = 0.1
@@ -215,8 +219,6 @@ def _wanted(config: TrainConfig) -> Wanted:
 def _files(config: TrainConfig, problems: Problems) -> Mapping[str, Sequence[Path]]:
     """Return the files of each split: one, but of a data set on the Hub as many as it has."""
     if config.data_set is not None:
-        from gluetune.data.own.hub_set import hub_files
-
         return hub_files(config)
     given = {TRAIN: config.train_file, VALIDATION: config.validation_file, TEST: config.test_file}
     files = {
@@ -357,3 +359,48 @@ def _canonical(rows: RawRows, labels: Labels, task: TaskSpec) -> pa.Table:
     )
     rows.stored.let_go()  # Arrow has looked at where each batch begins and ends
     return table
+
+
+_FOLDERS = ("data", "")
+"""Where a data set of one configuration has its files: there, or at the top."""
+_VALIDATION_NAMES = ("validation", "valid", "dev")
+
+
+def hub_files(config: TrainConfig) -> Mapping[str, Sequence[Path]]:
+    """Return the files of each split that the configuration asks for, in their order.
+
+    Raises DataError for a split that there is not; and as
+    `gluetune.hub.downloads.download_data_files` does.
+    """
+    from gluetune.hub.downloads import download_data_files
+
+    assert config.data_set is not None, "asked of a configuration that names a data set"
+    repository, _, name = config.data_set.partition(":")
+    if repository.count("/") != 1:
+        raise ConfigurationError(
+            f"--data-set {config.data_set}: a data set of the Hub is user/name or user/name:config."
+        )
+    files = download_data_files(
+        repository,
+        *([name] if name else _FOLDERS),
+        endings=LABELLED_ENDINGS,
+        fallback="download it, and type: --train-file FILE",
+    )
+    wanted = {"train": _hub_split(files, config.train_split or "train", config)}
+    validation = config.validation_split or next(
+        (split for split in _VALIDATION_NAMES if split in files), None
+    )
+    if validation is not None:
+        wanted["validation"] = _hub_split(files, validation, config)
+    return wanted
+
+
+def _hub_split(
+    files: Mapping[str, Sequence[Path]], split: str, config: TrainConfig
+) -> Sequence[Path]:
+    if split not in files:
+        raise DataError(
+            f"{config.data_set} has no split '{split}'. Its splits: {', '.join(files)}.",
+            hint=nearest(split, files) + "Type: --train-split or --validation-split NAME",
+        )
+    return files[split]

@@ -1,7 +1,7 @@
 """One part of a user's rows to train on and one to validate on: seeded, stratified, without leaks.
 
 Rows of one group (a user, a document) are never on both sides; without a group, neither is the same
-text (`gluetune.normalized_text.normalized`). Every stratum (class, or tenth of the numbers) gives
+text (`gluetune.core.text.normalized`). Every stratum (class, or tenth of the numbers) gives
 its share to the nearest group.
 """
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gluetune.core.errors import ConfigurationError, StorageError
 from gluetune.data.own.checking import CheckedFiles, check_files
-from gluetune.errors import ConfigurationError, StorageError
 
 GOOD = "text,label\n" + "".join(f"text {n} here,{'ab'[n % 2]}\n" for n in range(8))
 
@@ -299,7 +299,7 @@ def test_a_full_disk_is_no_mistake_of_the_file(
 
     path = tmp_path / "train.csv"
     path.write_text(GOOD)
-    monkeypatch.setattr("gluetune.data.own.stored.mmap.mmap", full)
+    monkeypatch.setattr("gluetune.data.own.digests.mmap.mmap", full)
     with pytest.raises(StorageError, match="no room to write"):
         check_files(path)
 

@@ -15,10 +15,10 @@ from tests.support.own_files import own_config, write_csv
 from typer.testing import CliRunner
 
 from gluetune.cli.app import app
+from gluetune.core.errors import DataError
 from gluetune.data.own.checking import CheckedFiles, check_files
 from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.data.tables import label_array
-from gluetune.errors import DataError
 
 
 def write(path: Path, labels: Sequence[Any]) -> Path:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from tests.support.own_files import write_csv
 
-from gluetune.config_checks import make_config
+from gluetune.core.config_checks import make_config
+from gluetune.core.errors import ConfigurationError, DataError, GluetuneError
+from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.data.own.source import OwnSource, read_own
 from gluetune.data.tables import notes_of
-from gluetune.errors import ConfigurationError, DataError, GluetuneError
-from gluetune.tasks import TaskSpec, get_task
 
 
 def file_of(folder: Path, counts: Mapping[str, int]) -> Path:

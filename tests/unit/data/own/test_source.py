@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.own_files import own_config, reviews, write_csv
 
+from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.data.own.digests import first_rows
 from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.data.own.splitting import held_out
-from gluetune.data.sources import without_held_out
+from gluetune.data.sources.named import without_held_out
 from gluetune.data.tables import fingerprint, label_array, notes_of
-from gluetune.errors import ConfigurationError, DataError
 
 
 def source_of(path: Path, **settings: Any) -> OwnSource:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from tools.sample import generate
 
-from gluetune.tasks import TASKS, TaskSpec, get_task
+from gluetune.core.tasks import TASKS, TaskSpec, get_task
 
 ROWS = 1000
 CLASSIFICATION = ["cola", "sst2", "mrpc", "qqp", "mnli", "qnli", "rte", "wnli"]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tools.sample import DEFAULT_ROWS, generate, tables
 from tools.sample.example import Example
 
-from gluetune.errors import DataError
-from gluetune.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
+from gluetune.core.errors import DataError
+from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
 
 SPLITS = [(task, split) for task in TASKS.values() for split in task.splits]
 LABELLED = [(task, split) for task, split in SPLITS if split not in task.test_splits]

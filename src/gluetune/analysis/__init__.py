@@ -1,0 +1,1 @@
+"""What predictions say: scores, diagnostics, comparisons."""

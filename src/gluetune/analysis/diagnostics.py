@@ -1,0 +1,178 @@
+"""`gluetune.diagnose`: which phenomena of language an MNLI model has learnt.
+
+GLUE's labelled diagnostic set: a user's own copy of `diagnostic-full.tsv`.
+
+The leaderboard's AX hides its labels. The authors also give out the whole set, each row marked with
+the phenomena that it turns on: a column for each coarse category, whose cells name fine ones, apart
+by semicolons (Wang et al. 2019, arXiv 1804.07461, section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from gluetune.core.config import Precision
+from gluetune.core.tasks import TaskSpec, get_task
+from gluetune.data.findings import Findings
+from gluetune.data.sources.glue_layout import TsvColumns, read_tsv
+from gluetune.data.tables import canonical_table
+from gluetune.inference.loader import Settings, open_model
+from gluetune.inference.scoring import score_predictions
+from gluetune.statistics.intervals import Interval, score_intervals
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gluetune.core.predictions import Predictions
+    from gluetune.core.runs import Run
+
+_SPLIT = "test"
+
+
+@dataclass(frozen=True)
+class Category:
+    """What a model scores on the rows that turn on one phenomenon."""
+
+    coarse: str
+    """Empty for the whole set."""
+    fine: str
+    """Empty for all of a coarse category."""
+    examples: int
+    accuracy: float
+    r3: float | None
+    """Matthews' correlation over three classes (Gorodkin 2004), as GLUE scores AX."""
+    interval: Interval | None
+    """Of `r3`, over the examples."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a model scores on the labelled diagnostics."""
+
+    model: str
+    file: Path
+    categories: tuple[Category, ...]
+    """The whole set first, then each coarse category before its fine ones."""
+
+
+def diagnose(
+    model: str | Path | Run,
+    file: str | Path,
+    *,
+    precision: Precision = "auto",
+    batch_size: int | None = None,
+    threads: int | None = None,
+    max_length: int | None = None,
+    label_order: tuple[str, ...] | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Diagnosis:
+    """Score an MNLI model on a labelled copy of GLUE's diagnostics, by category.
+
+    Args:
+        model: A run's folder, a folder that save_pretrained wrote, or a Hub id.
+        file: The authors' `diagnostic-full.tsv`.
+        precision, batch_size, threads, max_length, label_order, revision, trust_remote_code: As in
+            `gluetune.evaluate`.
+
+    Raises:
+        GluetuneError: for a file that is not the diagnostics, and for a model whose classes are not
+            MNLI's.
+    """
+    diagnostics, task = read_diagnostics(Path(file)), get_task("ax")
+    settings = Settings(
+        precision=precision,
+        batch_size=batch_size,
+        threads=threads,
+        max_length=max_length,
+        label_order=label_order,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
+    opened = open_model(model, task, settings)
+    answers = opened.predict(task, {_SPLIT: diagnostics.table})[_SPLIT]
+    return Diagnosis(opened.name, Path(file), tuple(_categories(task, diagnostics, answers)))
+
+
+def _categories(
+    task: TaskSpec, diagnostics: Diagnostics, answers: Predictions
+) -> Iterator[Category]:
+    yield _category(task, answers, "", "", np.arange(len(answers.labels)))
+    for coarse, fine in diagnostics.fine.items():
+        if fine:
+            everything = np.unique(np.concatenate(list(fine.values())))
+            yield _category(task, answers, coarse, "", everything)
+        for name, rows in fine.items():
+            yield _category(task, answers, coarse, name, rows)
+
+
+def _category(
+    task: TaskSpec, answers: Predictions, coarse: str, fine: str, rows: NDArray[Any]
+) -> Category:
+    part = {_SPLIT: answers.rows(rows)}
+    return Category(
+        coarse=coarse,
+        fine=fine,
+        examples=len(rows),
+        accuracy=float((part[_SPLIT].predicted == part[_SPLIT].labels).mean()),
+        r3=score_predictions(task, part).score,
+        interval=score_intervals(task, part)["score"],
+    )
+
+
+COARSE = ("Lexical Semantics", "Predicate-Argument Structure", "Logic", "Knowledge")
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """The labelled rows, and which of them turn on what."""
+
+    table: pa.Table
+    """Canonical rows of `ax`, with their labels."""
+    fine: Mapping[str, Mapping[str, NDArray[Any]]]
+    """Row numbers by coarse and fine category. A row may stand in several."""
+
+
+def read_diagnostics(path: Path) -> Diagnostics:
+    """Read the labelled diagnostics. Raises DataError with every row that is wrong."""
+    task, findings = get_task("ax"), Findings()
+    found = read_tsv(path, (*COARSE, "Premise", "Hypothesis", "Label"), findings)
+    for line, cells in found.ragged:
+        findings.add(f"{path}:{line} has {cells} columns; the header has {found.width}.")
+    labels = [_label(found, row, task.labels, findings) for row in range(len(found.lines))]
+    table = pa.table(
+        {
+            task.text_columns[0]: found.columns["Premise"],
+            task.text_columns[1]: found.columns["Hypothesis"],
+            task.label_column: pa.array(labels, pa.int64()),
+            task.index_column: pa.array(range(len(labels)), pa.int32()),
+        }
+    )
+    checked = canonical_table(
+        table, task, "test", place=str(path), locate=found.locate, findings=findings
+    )
+    return Diagnostics(checked, {name: _by_fine(found.columns[name]) for name in COARSE})
+
+
+def _label(found: TsvColumns, row: int, names: tuple[str, ...], findings: Findings) -> int:
+    name = found.columns["Label"][row].strip()
+    if name in names:
+        return names.index(name)
+    findings.add(f"{found.locate(row)}: label '{name}'; expected one of {', '.join(names)}.")
+    return 0
+
+
+def _by_fine(cells: list[str]) -> dict[str, NDArray[Any]]:
+    import numpy as np
+
+    rows: dict[str, list[int]] = {}
+    for row, cell in enumerate(cells):
+        for name in dict.fromkeys(part.strip() for part in cell.split(";") if part.strip()):
+            rows.setdefault(name, []).append(row)
+    return {name: np.array(rows[name]) for name in sorted(rows)}

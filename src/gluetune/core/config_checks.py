@@ -1,0 +1,187 @@
+"""Settings made into a configuration, and everything told at once that is wrong with them.
+
+Pydantic checks each field. Here is what it cannot know: names of tasks, settings that contradict
+each other or do not belong together, and how each of them is typed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from gluetune.core.command_lines import command_line, options
+from gluetune.core.config import OWN_SETTINGS, TrainConfig, choices_of, flag_of
+from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.core.file_formats import FileFormat
+from gluetune.core.tasks import get_task, is_task
+
+_TEXT_FILE = re.compile(r"\.(csv|tsv|jsonl|ndjson|parquet|arrow)(\.gz|\.zst)?$")
+"""Names of labelled text; `.json` is not among them, since settings may be JSON too."""
+
+
+def make_config(
+    values: Mapping[str, Any], *, places: Mapping[str, str] | None = None
+) -> TrainConfig:
+    """Check `values` and return them as a configuration.
+
+    `places` says where a value came from, by field ("--epochs", "recipe.yaml"). Raises
+    ConfigurationError that lists every mistake.
+    """
+    findings: list[Finding] = []
+    config: TrainConfig | None = None
+    try:
+        config = TrainConfig.model_validate(dict(values))
+    except ValidationError as error:
+        findings = [_finding(detail, places or {}) for detail in error.errors()]
+    task = values.get("task")
+    if values.get("train_file") is None and values.get("data_set") is None:
+        if not _is_text_file(task):
+            findings += _own_only_findings(values, places or {})
+        findings += _task_findings(task)
+    else:
+        findings += _own_findings(values)
+    if config is None or findings:
+        raise ConfigurationError.of(findings)
+    if config.is_own:
+        return config
+    return config.model_copy(update={"task": get_task(config.task).name})
+
+
+def make_file_format(settings: Mapping[str, Any]) -> FileFormat:
+    """Check settings that say how a file is written, and return them as one.
+
+    Raises ConfigurationError that lists every mistake.
+    """
+    return make_config({"train_file": "any", **settings}).file_format
+
+
+def _is_text_file(task: object) -> bool:
+    """Whether what stands in the task's place is a file of labelled text."""
+    return isinstance(task, str) and bool(_TEXT_FILE.search(task.strip().lower()))
+
+
+def _task_findings(task: object) -> list[Finding]:
+    if not isinstance(task, str) or not task.strip():
+        return []
+    if _is_text_file(task):
+        return [
+            Finding(
+                f"'{task}' is a file, not a task.",
+                "Type: " + options(train_file=task.strip()),
+            )
+        ]
+    if task.strip().endswith((".json", ".yaml", ".yml")):
+        return [
+            Finding(f"'{task}' is a file, not a task.", "Type: " + options(config=task.strip()))
+        ]
+    try:
+        spec = get_task(task.strip())
+    except ConfigurationError as error:
+        return list(error.findings)
+    if spec.train_split is None:
+        return [
+            Finding(
+                f"Task '{spec.name}' has no training split: it is answered by a model of "
+                f"'{spec.trained_as}'.",
+                "Type: " + command_line("train", spec.trained_as),
+            )
+        ]
+    return []
+
+
+def _own_only_findings(values: Mapping[str, Any], places: Mapping[str, str]) -> list[Finding]:
+    """Refuse what only the user's own text can be given, where there is none."""
+    task = values.get("task")
+    own = "--train-file reviews.csv --text review --label stars"
+    hint = f"Type for instance: {own}"
+    if isinstance(task, str) and is_task(task.strip()):
+        hint = f"Leave it out, since '{task}' is GLUE's; or in place of '{task}' type: {own}"
+    return [
+        Finding(
+            f"{places.get(name, flag_of(name))} = {values[name]!r}: this is for your own labelled "
+            "text, and no file is given.",
+            hint,
+        )
+        for name in OWN_SETTINGS
+        if values.get(name) not in (None, TrainConfig.model_fields[name].default)
+    ]
+
+
+def _own_findings(values: Mapping[str, Any]) -> list[Finding]:
+    """Refuse settings that contradict the user's own text."""
+    findings = []
+    if values.get("train_file") is not None and values.get("data_set") is not None:
+        findings.append(
+            Finding("--train-file and --data-set are both given.", "Leave one of them out.")
+        )
+    name = values.get("task")
+    if isinstance(name, str) and is_task(name.strip()):
+        findings.append(
+            Finding(
+                f"'{name}' is a task of GLUE, and {_own_text(values)} is text of your own.",
+                f"Leave '{name}' out, or leave {_own_text(values)} out.",
+            )
+        )
+    if values.get("data") is not None:
+        findings.append(
+            Finding("--data says where GLUE lies; text of your own is given.", "Leave it out.")
+        )
+    of_files = {"validation_file", "test_file"} if values.get("data_set") is not None else set()
+    of_hub = {"train_split", "validation_split"} if values.get("data_set") is None else set()
+    findings += [
+        Finding(f"{flag_of(field)} goes with {other} only.", "Leave it out.")
+        for fields, other in ((of_files, "--train-file"), (of_hub, "--data-set"))
+        for field in sorted(fields)
+        if values.get(field) is not None
+    ]
+    return findings
+
+
+def _own_text(values: Mapping[str, Any]) -> str:
+    """Return what was typed to name the user's own text."""
+    name = "train_file" if values.get("train_file") is not None else "data_set"
+    given = values[name]
+    return f"{flag_of(name)} {given}" if isinstance(given, str | Path) else flag_of(name)
+
+
+def _finding(detail: Any, places: Mapping[str, str]) -> Finding:
+    field = str(detail["loc"][0]) if detail["loc"] else ""
+    place = places.get(field, field)
+    if detail["type"] == "extra_forbidden":
+        known = [name for name in TrainConfig.model_fields if name != "output"]
+        near = difflib.get_close_matches(field, known, n=1, cutoff=0.5)
+        hint = f"Did you mean '{near[0]}'?" if near else f"Settings: {', '.join(known)}."
+        return Finding(f"{place}: there is no setting '{field}'.", hint)
+    if detail["type"] == "missing":
+        return Finding(
+            f"No {field} is given.",
+            "Type for instance: gluetune train cola, or --train-file FILE, or --config FILE.",
+        )
+    problem = detail["msg"][0].lower() + detail["msg"][1:]
+    return Finding(f"{place} = {detail['input']!r}: {problem}.", _example(field, detail["input"]))
+
+
+def _example(field: str, given: Any) -> str:
+    """Say what a setting is, and how it is typed."""
+    about = TrainConfig.model_fields.get(field)
+    if about is None or about.description is None:
+        return ""
+    value = _nearest_choice(field, given)
+    if value is None:
+        value = "VALUE" if about.default is None else about.default
+    return f"{about.description} Type: {flag_of(field)} {value}"
+
+
+def _nearest_choice(field: str, given: Any) -> str | None:
+    """Return the choice of a setting that is most like what was typed."""
+    choices = choices_of(TrainConfig.model_fields[field])
+    near = difflib.get_close_matches(str(given).lower(), choices, n=1)
+    if near or not choices:
+        return near[0] if near else None
+    default = TrainConfig.model_fields[field].default
+    return str(default if default is not None else choices[0])

@@ -1,0 +1,113 @@
+"""Every exception that gluetune raises, in one tree.
+
+```
+GluetuneError                 base: a message, the next thing to type, an exit code
+├── ConfigurationError        a flag, a YAML file or an argument says something impossible
+├── DataError                 a data set, a split, a file or a row is missing or wrong
+├── CheckpointError           a model cannot be found, loaded, or fitted to the task
+├── HubError                  the Hub refused, failed, or cannot be reached
+├── RunError                  a run folder is locked, finished, broken, or not a run
+├── StorageError              the disk is full, or does not take the file
+├── TrainingError             training itself failed: a loss that is not finite, no memory left
+└── Pruned                    no failure: a training was ended early, since others do better
+```
+
+A message names the value and the place; `hint` says what to type next. Mistakes that can be found
+together are raised together, as one exception whose `findings` lists them all.
+
+What is installed only when asked for: `pip install 'gluetune[EXTRA]'`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One mistake: what is wrong and where, and what to type instead (may be empty)."""
+
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+class GluetuneError(Exception):
+    """Base of everything gluetune raises on purpose."""
+
+    exit_code = 2
+    """What the command line exits with: 2 is the user's to mend, 1 is a failure of the work."""
+
+    told: bool | None = None
+    """Of several processes of one training: whether another one tells it. None: nobody decided."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        self.findings: tuple[Finding, ...] = (Finding(message, hint),)
+        super().__init__(str(self.findings[0]))
+
+    @classmethod
+    def of(cls, findings: Sequence[Finding]) -> GluetuneError:
+        """Return one exception that reports all `findings` (at least one)."""
+        error = cls(findings[0].message, hint=findings[0].hint)
+        error.findings = tuple(findings)
+        error.args = ("\n".join(str(finding) for finding in findings),)
+        return error
+
+
+class ConfigurationError(GluetuneError):
+    """A flag, a YAML file or an argument says something impossible."""
+
+
+class DataError(GluetuneError):
+    """A data set, a split, a file or a row is missing or wrong."""
+
+
+class CheckpointError(GluetuneError):
+    """A model cannot be found, loaded, or fitted to the task."""
+
+
+class HubError(GluetuneError):
+    """The Hub refused, failed, or cannot be reached."""
+
+
+class RunError(GluetuneError):
+    """A run folder is locked, finished, broken, or not a run."""
+
+
+class StorageError(GluetuneError):
+    """The disk is full, or does not take the file."""
+
+
+class TrainingError(GluetuneError):
+    """Training itself failed: a loss that is not finite, or no memory left."""
+
+    exit_code = 1
+
+
+class Pruned(GluetuneError):  # noqa: N818  # it is no error
+    """A training was ended early, since others do better: what `on_epoch` may raise."""
+
+    exit_code = 1
+
+
+def merged(errors: Sequence[GluetuneError]) -> GluetuneError:
+    """Return one exception for several (at least one); what two of them say is said once."""
+    if len({error.findings for error in errors}) == 1:
+        return errors[0]
+    findings = dict.fromkeys(finding for error in errors for finding in error.findings)
+    return ConfigurationError.of(list(findings))
+
+
+def require_extra(extra: str, needed_for: str, *modules: str) -> None:
+    """Raise ConfigurationError with the line to type, unless all `modules` are installed."""
+    absent = [name for name in modules if importlib.util.find_spec(name) is None]
+    if absent:
+        raise ConfigurationError(
+            f"{needed_for} needs {', '.join(absent)}, which {'are' if absent[1:] else 'is'} not "
+            "installed.",
+            hint=f"Type: pip install 'gluetune[{extra}]'",
+        )

@@ -1,0 +1,132 @@
+"""An exported model: the names of its files, and `export.json`, which says what was checked.
+
+```
+RUN/onnx/
+  model.onnx       float32
+  model_int8.onnx  the same with 8-bit weights, where that was asked for
+  config.json      and the tokenizer's files, as save_pretrained writes them
+  export.json      what it was made from, and how it answers beside PyTorch
+```
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gluetune.core.command_lines import command_line
+from gluetune.core.errors import RunError
+from gluetune.core.files import write_json
+from gluetune.core.tasks import TaskSpec, get_task
+
+EXPORT_VERSION = 1
+
+Variant = Literal["onnx", "onnx-int8"]
+"""What runs: float32, or 8-bit weights."""
+
+FILES: dict[Variant, str] = {"onnx": "model.onnx", "onnx-int8": "model_int8.onnx"}
+
+
+class ExportFolder:
+    """Names of what lies in an export's folder. Nothing is read or made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record = path / "export.json"
+
+    def model(self, variant: Variant) -> Path:
+        """Return the model's file."""
+        return self.path / FILES[variant]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Checked(_Part):
+    """How one exported file answers the validation set, beside PyTorch in float32."""
+
+    variant: Variant
+    megabytes: float
+    largest_difference: float
+    """Of any logit on any row."""
+    changed: int
+    """Rows with another label, or set of labels, than PyTorch's; 0 for regression."""
+    changed_beyond_ties: int
+    """Those of them in which PyTorch's logits held a label that changed by more than the
+    tolerance: above the others, or, of several labels, beyond its threshold."""
+    score: float | None
+    rows_per_second: float
+    """Encoded rows, answered in batches."""
+    good: bool
+    verdict: str
+    """Why it is good, or why not."""
+
+
+class ExportRecord(_Part):
+    """The whole of `export.json`."""
+
+    version: int = EXPORT_VERSION
+    model: str
+    weights_sha256: str
+    """Of the model.safetensors that it was made from."""
+    task: str
+    own_task: TaskSpec | None = None
+    """A task of the user's own, whole."""
+    outputs: list[int]
+    """The model's output for each class."""
+    inputs: list[str]
+    """Names of the arrays that the model takes, each of shape (batch, tokens)."""
+    max_length: int | None
+    data: str
+    rows: dict[str, int]
+    """Rows that it was checked on, by split."""
+    fingerprints: dict[str, str]
+    score: float | None
+    """PyTorch's."""
+    rows_per_second: float
+    """PyTorch's."""
+    max_loss: float
+    """What int8 may lose of the score."""
+    threads: int
+    device: str
+    versions: dict[str, str]
+    checked: list[Checked]
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What the task is."""
+        return self.own_task or get_task(self.task)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every file passed."""
+        return all(one.good for one in self.checked)
+
+    def of(self, variant: Variant) -> Checked | None:
+        """Return what is known of a variant, None where it was not made."""
+        return next((one for one in self.checked if one.variant == variant), None)
+
+    def save(self, path: Path) -> None:
+        """Write the record as JSON, atomically."""
+        write_json(path, self.model_dump(mode="json"))
+
+
+def read_export(path: Path) -> ExportRecord:
+    """Read an `export.json`. Raises RunError where it is missing or damaged."""
+    try:
+        return ExportRecord.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RunError(
+            f"{path.parent} holds no exported model: it has no {path.name}.",
+            hint="Export it first: " + command_line("export", path.parent.parent, onnx=True),
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RunError(
+            f"{path} is damaged{f' at {place!r}' if place else ''}: {first['msg']}.",
+            hint="Export it again: gluetune export RUN --onnx",
+        ) from error

@@ -1,0 +1,297 @@
+"""What happened in a run: `record.json`, versioned and typed.
+
+Everything after training (reports, comparisons, cards) reads this record and never needs the
+process that wrote it. A score that is undefined is null, with its reason beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from gluetune.core.errors import RunError
+from gluetune.core.files import hint_of_runs, is_unused, write_json
+from gluetune.core.tasks import TaskSpec, get_task
+
+RECORD_VERSION = 1
+
+
+class Status(StrEnum):
+    """Where a run stands. One whose process was killed still says `running`, but is not locked."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    PRUNED = "pruned"
+    """Ended early by a search, since others did better."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+def metric_title(split: str, name: str, *, several: bool) -> str:
+    """Return what a split's metric is called, with the split before it where there are several."""
+    return f"{split.removeprefix('validation_')} {name}" if several else name
+
+
+def shown(value: float | None) -> str:
+    """Return a recorded value as a line or a table of text shows it."""
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+class ScoreRecord(_Part):
+    """A task's score with the metrics that it is the mean of, by validation split."""
+
+    score: float | None
+    metrics: dict[str, dict[str, float | None]]
+    undefined: dict[str, str] = Field(default_factory=dict)
+    """Why a value is null, by `score` or `split/metric`."""
+
+    def flat(self) -> dict[str, float | None]:
+        """Return the metrics by name, with the split before it where there are several."""
+        several = len(self.metrics) > 1
+        return {
+            metric_title(split, name, several=several): value
+            for split, values in self.metrics.items()
+            for name, value in values.items()
+        }
+
+
+class EpochRecord(_Part):
+    """One evaluation, at the end of an epoch."""
+
+    epoch: float
+    step: int
+    train_loss: float | None
+    learning_rate: float | None
+    validation: ScoreRecord
+    validation_loss: float | None
+    selection: float | None
+    """The value by which the best epoch is chosen."""
+    extra: Mapping[str, float | None] = Field(default_factory=dict)
+    """What the user's own compute_metrics returned; null where that was not finite."""
+    collapsed: bool = False
+    """Whether every validation example got the same class."""
+    train_seconds: float
+    evaluation_seconds: float
+
+    @field_validator("extra")
+    @classmethod
+    def _finite(cls, extra: Mapping[str, float | None]) -> Mapping[str, float | None]:
+        return {
+            name: value if value is not None and isfinite(value) else None
+            for name, value in extra.items()
+        }
+
+
+class BestRecord(_Part):
+    """The best epoch, and what the saved model scored when it was read back from disk."""
+
+    epoch: float
+    step: int
+    validation: ScoreRecord
+    reloaded: ScoreRecord | None = None
+    agrees: bool | None = None
+    """Whether both scores are the same, metric by metric."""
+
+
+class ModelRecord(_Part):
+    """Which checkpoint was trained, and what was made of its head."""
+
+    name: str
+    commit: str | None
+    architecture: str
+    parameters: int
+    new_weights: list[str]
+    label_map: dict[str, int]
+    """The model's output for each class name of the task."""
+    max_length: int | None
+
+
+class DataRecord(_Part):
+    """Which examples were used. A fingerprint is of the rows' content, whatever file held them."""
+
+    source: str
+    rows: dict[str, int]
+    fingerprints: dict[str, str]
+    truncated: dict[str, int]
+    """Examples that were cut to the model's length, by split."""
+    left_out: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """Rows of the user's own files that could not be used, by file and reason."""
+    notes: list[str] = Field(default_factory=list)
+
+
+class EnvironmentRecord(_Part):
+    """The software and hardware that a repeat to the bit needs."""
+
+    versions: dict[str, str]
+    platform: str
+    device: str
+    precision: str
+    threads: int
+    processes: int = 1
+    """How many processes shared every step, each with so many threads."""
+    git_commit: str | None
+
+
+class TimingRecord(_Part):
+    """Seconds and rates, summed over resumptions."""
+
+    train_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    examples_per_second: float | None = None
+    tokens_per_second: float | None = None
+    """Real tokens, padding not counted."""
+
+
+class ComputeRecord(_Part):
+    """How the arithmetic was saved."""
+
+    path: str
+    """`unpadded`, `grouped` or `padded`."""
+    vocabulary_rows: int | None
+    """Rows of the word embeddings that were trained, where not all were."""
+
+
+class ErrorRecord(_Part):
+    """Why a run failed."""
+
+    type: str
+    message: str
+    step: int | None = None
+
+
+class Record(_Part):
+    """The whole of `record.json`."""
+
+    version: int = RECORD_VERSION
+    status: Status = Status.RUNNING
+    task: str
+    own_task: TaskSpec | None = None
+    """A task of the user's own, whole; None for one of GLUE's, which its name says."""
+    seed: int
+    started: str
+    updated: str
+    command: str
+    """What repeats the run."""
+    model: ModelRecord | None = None
+    data: DataRecord | None = None
+    environment: EnvironmentRecord | None = None
+    compute: ComputeRecord | None = None
+    epochs: list[EpochRecord] = Field(default_factory=list)
+    best: BestRecord | None = None
+    majority_baseline: ScoreRecord | None = None
+    text_baseline: ScoreRecord | None = None
+    """TF-IDF with a linear model, for text of the user's own."""
+    mean_absolute_error: dict[str, float] = Field(default_factory=dict)
+    """Of a regression, in units of its labels: of the kept model (`run`), of the mean of train's
+    labels (`mean`), whose correlation is undefined, and of the bag of words (`words`)."""
+    timing: TimingRecord = Field(default_factory=TimingRecord)
+    steps: int = 0
+    """Optimiser steps done."""
+    total_steps: int | None = None
+    resumed_from: list[int] = Field(default_factory=list)
+    """Steps at which the run was taken up again."""
+    final_weights_sha256: str | None = None
+    """Of the weights after the last step (not the best epoch's), to compare repeats by."""
+    best_weights_sha256: str | None = None
+    notes: list[str] = Field(default_factory=list)
+    """Anything that was decided on the way and that a reader should know."""
+    error: ErrorRecord | None = None
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What the task is."""
+        return self.own_task or get_task(self.task)
+
+    def save(self, path: Path) -> None:
+        """Write the record as JSON, atomically."""
+        self.updated = now()
+        write_json(path, self.model_dump(mode="json"))
+
+
+def best_epoch(record: Record) -> EpochRecord:
+    """Return the epoch whose model the run keeps. The run must have scored."""
+    assert record.best is not None, "a run that has scored has a best epoch"
+    return next(epoch for epoch in record.epochs if epoch.step == record.best.step)
+
+
+def has_collapsed(record: Record) -> bool:
+    """Return whether the model that a run keeps gives every validation row the same class."""
+    best = record.best
+    return best is not None and any(
+        epoch.collapsed for epoch in record.epochs if epoch.step == best.step
+    )
+
+
+def read_record(path: Path) -> Record:
+    """Read a record. Raises RunError when it is missing, damaged, or of a newer version."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        _check_start(path.parent)
+        near = hint_of_runs(path.parent, [path.name])
+        raise RunError(
+            f"{path.parent} is not a run: it has no {path.name}."
+            if path.parent.is_dir()
+            else f"There is no run {path.parent}.",
+            hint=near or "Give the folder that `gluetune train` printed, e.g. runs/cola-…",
+        ) from error
+    version = _version(content)
+    if isinstance(version, int) and version > RECORD_VERSION:
+        raise RunError(
+            f"{path} was written by a newer gluetune (record version {version}).",
+            hint="Update gluetune: pip install --upgrade gluetune",
+        )
+    try:
+        return Record.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        place = f" at '{where}'" if where else ""
+        raise RunError(f"{path} is damaged{place}: {first['msg']}.") from error
+
+
+def _check_start(folder: Path) -> None:
+    """Raise RunError where a process was killed between the settings and the record of its run."""
+    settings = folder / "config.yaml"
+    if not settings.exists() or not is_unused(folder, settings.name, "record.json"):
+        return
+    again = shlex.join(["gluetune", "train", "--config", str(settings), "--output", str(folder)])
+    raise RunError(
+        f"{folder} is not a run: it was killed before it had a record.", hint=f"Type: {again}"
+    )
+
+
+def plural(count: int | None, noun: str) -> str:
+    """Return a count in words: "1 thread", "2 threads"."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Return names with commas between them; of more than `most`, the first and how many follow."""
+    more = f", … and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def now() -> str:
+    """Return the time in UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _version(content: bytes) -> Any:
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return None
+    return value.get("version") if isinstance(value, dict) else None

@@ -1,0 +1,234 @@
+"""The run folder: where its parts lie, and a run opened for reading.
+
+```
+runs/cola-all-minilm-l6-v2-s42-20260101-120000/
+  config.yaml      everything that was decided; `gluetune train --config` repeats it
+  record.json      what happened
+  model/           the best model, as save_pretrained writes it
+  predictions/     validation.parquet: idx, label, prediction, logits
+  intervals.json   intervals of the scores, computed once for the same predictions
+  baseline/        validation.parquet: what a bag of words predicts, for text of the user's own
+  report.html      the run as one page
+  onnx/            the model as `gluetune export` made it
+  checkpoints/     what `--resume` needs, while the run is unfinished
+```
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import suppress
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gluetune.core.command_lines import command_line
+from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
+from gluetune.core.config_checks import make_config
+from gluetune.core.errors import RunError
+from gluetune.core.files import make_folder, restore_folder
+from gluetune.core.predictions import Predictions, kept_fingerprint
+from gluetune.core.records import DataRecord, Record, Status, read_record
+from gluetune.core.settings_files import read_settings
+from gluetune.core.tasks import TaskSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class RunFolder:
+    """Names of what lies in a run folder. Nothing is read or made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.record = path / "record.json"
+        self.model = path / "model"
+        self.predictions = path / "predictions"
+        self.intervals = path / "intervals.json"
+        self.baseline = path / "baseline"
+        self.checkpoints = path / "checkpoints"
+        self.onnx = path / "onnx"
+        self.curve = path / "curve"
+
+    def predictions_on(self, split: str) -> Path:
+        """Return the file of the predictions on a split."""
+        return self.predictions / f"{split}.parquet"
+
+
+class Run:
+    """A run on disk. Whatever takes a run's folder takes a Run too.
+
+    Raises RunError when `path` holds none.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        self.folder = RunFolder(self.path)
+        for replaced in (self.folder.model, self.folder.onnx):
+            restore_folder(replaced)
+        self._record = read_record(self.folder.record)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"Run('{self.path}', {self.status}, score={self.score})"
+
+    @property
+    def record(self) -> Record:
+        """What happened, as of when the run was opened."""
+        return self._record
+
+    @property
+    def config(self) -> TrainConfig:
+        """What was decided; of a run from before F1 had a choice, the class that it was of too."""
+        config = make_config(read_settings(self.folder.config))
+        if not config.is_own or config.positive is not None:
+            return config
+        return config.model_copy(update={"positive": self.task.positive_label})
+
+    @property
+    def task(self) -> TaskSpec:
+        """What it was trained on: one of GLUE's tasks, or the user's own."""
+        return self._record.spec
+
+    @property
+    def status(self) -> str:
+        """`running`, `finished`, `failed`, `interrupted` or `pruned`."""
+        return self._record.status.value
+
+    @property
+    def score(self) -> float | None:
+        """The task's score at the best epoch, from 0 to 1; None while there is none."""
+        return self._record.best.validation.score if self._record.best else None
+
+    @property
+    def history(self) -> list[dict[str, float | None]]:
+        """One flat row per epoch, for a table: losses, score, and every metric by its name.
+
+        Where a task has several validation splits, a metric's name starts with its split's.
+        """
+        return [
+            {
+                "epoch": epoch.epoch,
+                "training loss": epoch.train_loss,
+                "validation loss": epoch.validation_loss,
+                "score": epoch.validation.score,
+                **epoch.validation.flat(),
+                **epoch.extra,
+            }
+            for epoch in self._record.epochs
+        ]
+
+    @property
+    def model_path(self) -> Path:
+        """Folder of the best model. Raises RunError while there is none."""
+        if not self.folder.model.is_dir() and self._record.status is Status.FINISHED:
+            raise RunError(
+                f"{self.path} has kept no model: a search keeps that of its best trial alone.",
+                hint="To make it again: " + command_line("train", config=self.folder.config),
+            )
+        if not self.folder.model.is_dir():
+            raise RunError(
+                f"{self.path} has no model yet: the run is {self.status}.",
+                hint="Type: " + command_line("train", resume=self.path),
+            )
+        return self.folder.model
+
+    def predictions(self, split: str = "validation") -> pa.Table:
+        """Return the predictions on a split: idx, label, prediction, logits; in the data's order.
+
+        Raises RunError when the split was not predicted, or its file is damaged.
+        """
+        import pyarrow.parquet as pq
+
+        path = self.folder.predictions_on(split)
+        if not path.exists():
+            there = sorted(file.stem for file in self.folder.predictions.glob("*.parquet"))
+            raise RunError(
+                f"{self.path} has no predictions on '{split}'.",
+                hint=f"There are: {', '.join(there) or 'none'}.",
+            )
+        try:
+            return pq.read_table(path)
+        except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+            raise RunError(
+                f"{path} cannot be read: {str(error).splitlines()[0]}",
+                hint="Remove it, and make it again: "
+                + command_line("evaluate", self.path, split=split),
+            ) from error
+
+    def baseline_predictions(self, split: str, found: Predictions) -> Predictions | None:
+        """Return what the bag of words predicts for the rows of `found`; None where not kept."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            kept = Predictions.of_table(pq.read_table(self.folder.baseline / f"{split}.parquet"))
+        except (OSError, ValueError, KeyError, pa.ArrowException):
+            return None
+        if kept.labels.shape != found.labels.shape or (kept.labels != found.labels).any():
+            return None
+        return kept if (kept.index == found.index).all() else None
+
+    def kept(self, name: str, fingerprint: str) -> Predictions | None:
+        """Return the predictions kept as `name`, if they answer the data of this fingerprint.
+
+        Raises RunError when they are there and cannot be read.
+        """
+        if not self.folder.predictions_on(name).exists():
+            return None
+        table = self.predictions(name)
+        same = kept_fingerprint(table) == fingerprint
+        return Predictions.of_table(table) if same else None
+
+
+def recipe_of(run: Run, *, machine: bool = False) -> dict[str, Any]:
+    """Return what a run shares with those of its recipe: its settings but for seed and output.
+
+    Those of the machine are left out too, unless `machine` asks for them.
+
+    Where it started from another run's model, that model is known by the other's recipe, so that a
+    suite's runs which started from MNLI's of their own seed have one recipe.
+    """
+    left_out = {"seed", "output"} | (set() if machine else MACHINE_SETTINGS)
+    settings = run.config.model_dump(exclude=left_out)
+    source = Path(settings["model"])
+    if source.name == "model" and RunFolder(source.parent).record.exists():
+        settings["model"] = recipe_of(Run(source.parent), machine=machine)
+    return settings
+
+
+def described_data(config: TrainConfig, data: DataRecord) -> str:
+    """Return where the examples of a run are, and how many of each split."""
+    places: dict[str, list[str]] = {}
+    for split, count in data.rows.items():
+        places.setdefault(config.file_of(split) or data.source, []).append(f"{split} {count:,}")
+    return ", ".join(f"{place} ({', '.join(rows)} examples)" for place, rows in places.items())
+
+
+def model_slug(model: str) -> str:
+    """Return a checkpoint's name as a part of a folder's name."""
+    return re.sub(r"[^a-z0-9.]+", "-", Path(model).name.lower()).strip("-.") or "model"
+
+
+def claim_default_folder(task: str, model: str, seed: int) -> Path:
+    """Make the folder that `default_folder` names, so that no other process takes it too."""
+    while True:
+        path = default_folder(task, model, seed)
+        make_folder(path.parent)
+        with suppress(FileExistsError):  # another training was faster: the next name is free
+            path.mkdir()
+            return path
+
+
+def default_folder(task: str, model: str, seed: int) -> Path:
+    """Return `runs/TASK-MODEL-sSEED-TIME`, which does not exist yet."""
+    stem = f"{task}-{model_slug(model)}-s{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, count = Path("runs") / stem, 1
+    while path.exists():
+        count += 1
+        path = Path("runs") / f"{stem}-{count}"
+    return path

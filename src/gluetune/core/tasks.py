@@ -1,0 +1,328 @@
+"""The tasks as records: what their columns, labels, splits, metrics and submission files are.
+
+Nothing else in gluetune knows a task by its name: MNLI's two validation sets, STS-B's regression
+and AX's lack of training data are fields here. A user's own text makes a record of the same kind.
+Sizes, label ids and file names are those of the GLUE leaderboard (Wang et al. 2019, arXiv
+1804.07461; https://gluebenchmark.com).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.text import visible
+
+HELD_OUT = "holdout"
+"""Name of the part of a training set that is held out and scored in validation's place."""
+
+MetricName = Literal[
+    "accuracy",
+    "f1",
+    "f1_macro",
+    "f1_micro",
+    "exact_match",
+    "matthews_correlation",
+    "pearson",
+    "spearman",
+]
+
+
+ONE_CLASS: MetricName = "f1"
+"""The metric that is of one of two classes, the positive one."""
+
+_LONGEST_LABEL = 40
+"""Characters of a class's name in the title of a metric."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmissionFile:
+    """One file of the leaderboard's zip: predictions for one test split.
+
+    `values` says how a prediction is written: class ids, class names, or a number.
+    """
+
+    name: str
+    split: str
+    values: Literal["ids", "names", "number"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """What a task is: everything that gluetune needs to train, score and submit it."""
+
+    name: str
+    title: str
+    text_columns: tuple[str, ...]
+    """One column, or two for sentence pairs, in the order in which the tokenizer takes them."""
+    labels: tuple[str, ...]
+    """Class names by id; empty for regression."""
+    metrics: tuple[MetricName, ...]
+    """The official metrics. The task's score is their mean, over all validation splits."""
+    beside: tuple[MetricName, ...] = ()
+    """Metrics that are told beside the official ones and do not count towards the score."""
+    positive: str | None = None
+    """Of two classes the one that F1 is of; None for the last, as GLUE's own tasks have it."""
+    multi_label: bool = False
+    """Whether an example may have several of the labels, or none."""
+    thresholds: tuple[float, ...] = ()
+    """Logit above which each label is given, where that is not 0; of several labels only."""
+    train_split: str | None = "train"
+    validation_splits: tuple[str, ...] = ("validation",)
+    test_splits: tuple[str, ...] = ("test",)
+    rows: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Official number of examples by split."""
+    label_range: tuple[float, float] | None = None
+    """Smallest and largest label of a regression task."""
+    label_column: str = "label"
+    index_column: str = "idx"
+    hub_config: str = ""
+    """Name of the configuration in `nyu-mll/glue`, and of the folder in its layout."""
+    submission: tuple[SubmissionFile, ...] = ()
+    trained_as: str = ""
+    """The task whose model predicts this one, for a task that cannot be trained (AX)."""
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether labels are numbers rather than classes."""
+        return not self.labels
+
+    @property
+    def is_published(self) -> bool:
+        """Whether a leaderboard scores it, so that there are results to hold a score against."""
+        return bool(self.submission)
+
+    @property
+    def all_metrics(self) -> tuple[MetricName, ...]:
+        """The metrics that are computed: those of the score first."""
+        return (*self.metrics, *self.beside)
+
+    @property
+    def positive_id(self) -> int:
+        """The id of the class that F1 is of."""
+        return 1 if self.positive is None else self.labels.index(self.positive)
+
+    @property
+    def positive_label(self) -> str | None:
+        """The name of the class that F1 is of; None where the task has no metric of one class."""
+        return self.labels[self.positive_id] if ONE_CLASS in self.all_metrics else None
+
+    @property
+    def positive_note(self) -> str:
+        """Say of a run that is older than the choice which class its F1 is of; else nothing."""
+        if self.positive_label is None or self.positive is not None or self.is_published:
+            return ""
+        return (
+            f"This run does not state a positive class: its F1 is of '{self.positive_label}', the "
+            "last one, as F1 always was before --positive."
+        )
+
+    def metric_title(self, name: str) -> str:
+        """Return a metric's name, with a split before it or not, and the class that it is of."""
+        if self.positive_label is None or name.rpartition(" ")[2] != ONE_CLASS:
+            return name
+        label = visible(self.positive_label)
+        short = label if len(label) <= _LONGEST_LABEL else f"{label[:_LONGEST_LABEL]}…"
+        return f"{name} of '{short}'"
+
+    def label_text(self, label: Any) -> str:
+        """Return a label or an answer as text: a number, a class's name, or names of labels."""
+        if self.is_regression:
+            return f"{label:.2f}"
+        if self.multi_label:
+            return ", ".join(n for n, given in zip(self.labels, label, strict=True) if given) or "-"
+        return self.labels[int(label)]
+
+    @property
+    def num_labels(self) -> int:
+        """Width of the classification head: the number of classes, 1 for regression."""
+        return len(self.labels) or 1
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Every split, in the order train, validation, test."""
+        train = (self.train_split,) if self.train_split else ()
+        return (*train, *self.validation_splits, *self.test_splits)
+
+
+def _rows(**rows: int) -> Mapping[str, int]:
+    return MappingProxyType(rows)
+
+
+_COLA = TaskSpec(
+    name="cola",
+    title="CoLA: is the sentence acceptable English?",
+    text_columns=("sentence",),
+    labels=("unacceptable", "acceptable"),
+    metrics=("matthews_correlation",),
+    rows=_rows(train=8551, validation=1043, test=1063),
+    hub_config="cola",
+    submission=(SubmissionFile(name="CoLA.tsv", split="test", values="ids"),),
+)
+
+_SST2 = TaskSpec(
+    name="sst2",
+    title="SST-2: is the review positive?",
+    text_columns=("sentence",),
+    labels=("negative", "positive"),
+    metrics=("accuracy",),
+    rows=_rows(train=67349, validation=872, test=1821),
+    hub_config="sst2",
+    submission=(SubmissionFile(name="SST-2.tsv", split="test", values="ids"),),
+)
+
+_MRPC = TaskSpec(
+    name="mrpc",
+    title="MRPC: do the two sentences say the same?",
+    text_columns=("sentence1", "sentence2"),
+    labels=("not_equivalent", "equivalent"),
+    metrics=("accuracy", "f1"),
+    rows=_rows(train=3668, validation=408, test=1725),
+    hub_config="mrpc",
+    submission=(SubmissionFile(name="MRPC.tsv", split="test", values="ids"),),
+)
+
+_STSB = TaskSpec(
+    name="stsb",
+    title="STS-B: how alike are the two sentences, from 0 to 5?",
+    text_columns=("sentence1", "sentence2"),
+    labels=(),
+    metrics=("pearson", "spearman"),
+    rows=_rows(train=5749, validation=1500, test=1379),
+    label_range=(0.0, 5.0),
+    hub_config="stsb",
+    submission=(SubmissionFile(name="STS-B.tsv", split="test", values="number"),),
+)
+
+_QQP = TaskSpec(
+    name="qqp",
+    title="QQP: do the two questions ask the same?",
+    text_columns=("question1", "question2"),
+    labels=("not_duplicate", "duplicate"),
+    metrics=("accuracy", "f1"),
+    rows=_rows(train=363846, validation=40430, test=390965),
+    hub_config="qqp",
+    submission=(SubmissionFile(name="QQP.tsv", split="test", values="ids"),),
+)
+
+_MNLI = TaskSpec(
+    name="mnli",
+    title="MNLI: does the premise entail the hypothesis?",
+    text_columns=("premise", "hypothesis"),
+    labels=("entailment", "neutral", "contradiction"),
+    metrics=("accuracy",),
+    validation_splits=("validation_matched", "validation_mismatched"),
+    test_splits=("test_matched", "test_mismatched"),
+    rows=_rows(
+        train=392702,
+        validation_matched=9815,
+        validation_mismatched=9832,
+        test_matched=9796,
+        test_mismatched=9847,
+    ),
+    hub_config="mnli",
+    submission=(
+        SubmissionFile(name="MNLI-m.tsv", split="test_matched", values="names"),
+        SubmissionFile(name="MNLI-mm.tsv", split="test_mismatched", values="names"),
+    ),
+)
+
+_MNLI_MISMATCHED = replace(
+    _MNLI,
+    name="mnli-mm",
+    title="MNLI, validated on the mismatched genres",
+    validation_splits=("validation_mismatched",),
+    test_splits=("test_mismatched",),
+    submission=_MNLI.submission[1:],
+)
+
+_QNLI = TaskSpec(
+    name="qnli",
+    title="QNLI: does the sentence answer the question?",
+    text_columns=("question", "sentence"),
+    labels=("entailment", "not_entailment"),
+    metrics=("accuracy",),
+    rows=_rows(train=104743, validation=5463, test=5463),
+    hub_config="qnli",
+    submission=(SubmissionFile(name="QNLI.tsv", split="test", values="names"),),
+)
+
+_RTE = TaskSpec(
+    name="rte",
+    title="RTE: does the first sentence entail the second?",
+    text_columns=("sentence1", "sentence2"),
+    labels=("entailment", "not_entailment"),
+    metrics=("accuracy",),
+    rows=_rows(train=2490, validation=277, test=3000),
+    hub_config="rte",
+    submission=(SubmissionFile(name="RTE.tsv", split="test", values="names"),),
+)
+
+_WNLI = TaskSpec(
+    name="wnli",
+    title="WNLI: is the pronoun resolved rightly?",
+    text_columns=("sentence1", "sentence2"),
+    labels=("not_entailment", "entailment"),
+    metrics=("accuracy",),
+    rows=_rows(train=635, validation=71, test=146),
+    hub_config="wnli",
+    submission=(SubmissionFile(name="WNLI.tsv", split="test", values="ids"),),
+)
+
+_AX = TaskSpec(
+    name="ax",
+    title="AX: the diagnostic set, answered by an MNLI model",
+    text_columns=("premise", "hypothesis"),
+    labels=_MNLI.labels,
+    metrics=("matthews_correlation",),
+    train_split=None,
+    validation_splits=(),
+    rows=_rows(test=1104),
+    hub_config="ax",
+    submission=(SubmissionFile(name="AX.tsv", split="test", values="names"),),
+    trained_as="mnli",
+)
+
+GLUE_TASKS: Mapping[str, TaskSpec] = MappingProxyType(
+    {spec.name: spec for spec in (_COLA, _SST2, _MRPC, _STSB, _QQP, _MNLI, _QNLI, _RTE, _WNLI)}
+)
+"""The nine tasks that the GLUE average is taken over."""
+
+LEADERBOARD_TASKS: Mapping[str, TaskSpec] = MappingProxyType({**GLUE_TASKS, _AX.name: _AX})
+"""The tasks that a submission to the leaderboard answers, in its order."""
+
+TASKS: Mapping[str, TaskSpec] = MappingProxyType(
+    {**GLUE_TASKS, _MNLI_MISMATCHED.name: _MNLI_MISMATCHED, _AX.name: _AX}
+)
+"""The nine tasks, the diagnostic set, and `mnli-mm`."""
+
+
+def get_task(name: str) -> TaskSpec:
+    """Return the task called `name`: any case, and `SST-2` or `sts_b` for `sst2` and `stsb`.
+
+    Raises ConfigurationError with the nearest name when there is none.
+    """
+    spec = TASKS.get(name.lower()) or _BY_LOOSE_NAME.get(_loosely(name))
+    if spec is not None:
+        return spec
+    near = difflib.get_close_matches(_loosely(name), _BY_LOOSE_NAME, n=1)
+    hint = f"Did you mean '{_BY_LOOSE_NAME[near[0]].name}'? " if near else ""
+    raise ConfigurationError(
+        f"There is no task '{name}'.", hint=f"{hint}Tasks: {', '.join(TASKS)}."
+    )
+
+
+def _loosely(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
+def is_task(name: str) -> bool:
+    """Whether `get_task` knows the name."""
+    return name.lower() in TASKS or _loosely(name) in _BY_LOOSE_NAME
+
+
+_BY_LOOSE_NAME = {_loosely(name): spec for name, spec in TASKS.items()}

@@ -1,0 +1,177 @@
+"""Where everything goes that is printed: text stays text.
+
+Names of tasks, labels, metrics and files come from users and data. So no string is markup here,
+whoever prints it: `[b]` is printed as it is, and a control character is made visible. Style comes
+from rich's `Text` alone. Nothing else in the package makes a console or a table of rich.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import IO, Any, cast
+
+import rich.console
+import rich.table
+from rich.console import ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
+from rich.text import Span, Text
+
+from gluetune.core.text import visible_lines
+
+_LOOK_ALIKES = {
+    "\u2026": "...",
+    "\u2013": "-",
+    "\u2014": "-",
+    "\u2018": "'",
+    "\u2019": "'",
+    "\u201c": '"',
+    "\u201d": '"',
+    "\u00a0": " ",
+    "\u00b1": "+-",
+    "\u00b7": "-",
+    "\u00d7": "x",
+    "\u2192": "->",
+    "\u2588": "#",
+    "\ufffd": "?",
+}
+"""What the package's own messages and rich's cuts hold beyond ASCII, in ASCII."""
+_MOST_GROWTH = 8
+"""Cells by which a text may grow in another encoding in a column that is not wrapped."""
+_ERRORS = "gluetune.readable"
+
+
+class Console(rich.console.Console):
+    """rich's console, for which a string is text: no markup, no emoji codes, no control codes."""
+
+    def __init__(self, *, stderr: bool = False, file: IO[str] | None = None, **more: Any) -> None:
+        plain = {"markup": False, "emoji": False, "highlight": False}
+        super().__init__(stderr=stderr, file=file, **{**plain, **more})
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render; what a text holds is made visible here at the latest."""
+        if isinstance(renderable, Text):
+            renderable = _encodable(_made_visible(renderable), self.encoding)
+        return super().render(renderable, options)
+
+
+class Table(rich.table.Table):
+    """rich's table, for which the strings of title, head, cells and caption are text too."""
+
+    @classmethod
+    def grid(cls, *headers: Any, **named: Any) -> Table:
+        """Return a table without lines, head and title."""
+        return cast(Table, super().grid(*headers, **named))
+
+    def add_column(self, header: RenderableType = "", *rest: Any, **named: Any) -> None:
+        """Add a column."""
+        super().add_column(_plain(header), *rest, **named)
+
+    def add_row(self, *cells: RenderableType | None, **named: Any) -> None:
+        """Add a row."""
+        super().add_row(*(None if cell is None else _plain(cell) for cell in cells), **named)
+
+    def __rich_console__(
+        self, console: rich.console.Console, options: ConsoleOptions
+    ) -> RenderResult:
+        if isinstance(self.title, str):
+            self.title = Text(visible_lines(self.title), "table.title")
+        if isinstance(self.caption, str):
+            self.caption = Text(visible_lines(self.caption), "table.caption")
+        self._make_encodable(console.encoding)
+        yield from super().__rich_console__(console, options)
+
+    def _make_encodable(self, encoding: str) -> None:
+        """Replace what an encoding does not have before columns are measured: they stay columns."""
+        for column in self.columns:
+            before = [column.header, *column._cells]
+            column.header, *column._cells = (_encodable(one, encoding) for one in before)
+            pairs = zip(before, [column.header, *column._cells], strict=True)
+            if any(_growth(one, other) > _MOST_GROWTH for one, other in pairs):
+                column.no_wrap = False  # else it would take the room of all others
+                column.overflow = "fold"
+
+
+def tolerate_encodings() -> None:
+    """Let standard output and error print any text, whatever their encoding has.
+
+    What it does not have is printed in ASCII that looks alike, or as an escape.
+    """
+    codecs.register_error(_ERRORS, _readable)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a stream that replaces them may have no encoding
+            stream.reconfigure(errors=_ERRORS)
+
+
+def json_text(value: Any, *, indent: int | None = None, default: Any = None) -> str:
+    """Return JSON for standard output, in ASCII where its encoding has no more: escapes of JSON's
+    own, since others would break it."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    is_unicode = encoding.startswith("utf")
+    return json.dumps(value, indent=indent, default=default, ensure_ascii=not is_unicode)
+
+
+def _plain(cell: RenderableType) -> RenderableType:
+    if isinstance(cell, str):
+        return Text(visible_lines(cell))
+    return _made_visible(cell) if isinstance(cell, Text) else cell
+
+
+def _made_visible(text: Text) -> Text:
+    """Return the text with control characters replaced, one by one: styles keep their places."""
+    seen = visible_lines(text.plain)
+    if seen == text.plain:
+        return text
+    copy = text.copy()
+    copy.plain = seen
+    return copy
+
+
+def _encodable(shown: RenderableType, encoding: str) -> RenderableType:
+    """Return a text with look-alikes or escapes for what an encoding does not have."""
+    if not isinstance(shown, Text):
+        return shown
+    try:
+        shown.plain.encode(encoding)
+    except UnicodeEncodeError:
+        return _replaced(shown, [_in_encoding(each, encoding) for each in shown.plain])
+    return shown
+
+
+def _growth(before: RenderableType, after: RenderableType) -> int:
+    if not isinstance(before, Text) or not isinstance(after, Text):
+        return 0
+    return after.cell_len - before.cell_len
+
+
+def _replaced(text: Text, characters: Sequence[str]) -> Text:
+    """Return a text with each character replaced by one or more: styles keep their places."""
+    starts = list(accumulate(map(len, characters), initial=0))
+    copy = text.blank_copy("".join(characters))
+    copy.spans = [Span(starts[one.start], starts[one.end], one.style) for one in text.spans]
+    return copy
+
+
+def _in_encoding(character: str, encoding: str) -> str:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return _LOOK_ALIKES.get(character, _escaped(character))
+    return character
+
+
+def _readable(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    part = error.object[error.start : error.end]
+    look_alike = "".join(_LOOK_ALIKES.get(each, _escaped(each)) for each in part)
+    return look_alike, error.end
+
+
+def _escaped(character: str) -> str:
+    return character.encode("ascii", "backslashreplace").decode()

@@ -1,0 +1,86 @@
+"""Text of unknown origin, made safe to look at in a terminal or on a page.
+
+When two texts, or two names, count as the same.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+
+def visible(text: str) -> str:
+    """Return `text` with all that is invisible made visible, so that no text can drive a terminal.
+
+    Controls get their pictures. What reorders a line, has no width, or is half of a character
+    becomes U+FFFD. Joiners stay where they join: in emoji, and in scripts that need them.
+    """
+    return _JOINER.sub(_joined, text.translate(_PICTURES))
+
+
+def visible_lines(text: str) -> str:
+    """Return `text` as `visible` does, but for its line breaks: they stay."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
+def from_here(text: str) -> str:
+    """Return `text` with paths inside the working folder as one types them there."""
+    here = re.escape(f"{Path.cwd()}/".replace("//", "/"))
+    return text if here == "/" else re.sub(rf"(?<![\w./~-]){here}(?=[^\s/])", "", text)
+
+
+def _joined(found: re.Match[str]) -> str:
+    """Return a joiner where it has letters or signs on both sides that it can join."""
+    text, place = found.string, found.start()
+    sides = (text[place - 1 : place], text[place + 1 : place + 2])
+    return found.group() if all(map(_can_join, sides)) else "\ufffd"
+
+
+def _can_join(character: str) -> bool:
+    """Return whether this belongs to a script without capitals beyond Hebrew's, or to an emoji."""
+    if character < "\u0600":
+        return False
+    return unicodedata.category(character) in ("Lo", "Mc", "Mn", "So", "Sm", "Sk")
+
+
+# U+2400 to U+2421 are the pictures of the ASCII control characters.
+_PICTURES = {code: chr(0x2400 + code) for code in range(32)}
+_PICTURES[0x7F] = "\u2421"
+_WITHOUT_A_PICTURE = (
+    (0x80, 0x9F),  # C1 controls
+    (0xAD, 0xAD),  # soft hyphen
+    (0x34F, 0x34F),  # combining grapheme joiner
+    (0x61C, 0x61C),  # Arabic letter mark: it reorders, as do U+200E, U+200F and the next ranges
+    (0x115F, 0x1160),  # Hangul fillers
+    (0x180E, 0x180E),
+    (0x200B, 0x200B),  # zero width space
+    (0x200E, 0x200F),
+    (0x2028, 0x202E),  # line and paragraph separators, embeddings and overrides
+    (0x2060, 0x206F),  # word joiner, invisible operators, isolates
+    (0x3164, 0x3164),
+    (0xD800, 0xDFFF),  # halves of characters, as in file names that are no UTF-8
+    (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0),
+    (0xFFF9, 0xFFFB),
+    (0x13430, 0x1343F),
+    (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A),
+    (0xE0000, 0xE007F),  # tags
+)
+for _first, _last in _WITHOUT_A_PICTURE:
+    _PICTURES |= dict.fromkeys(range(_first, _last + 1), "\ufffd")
+_JOINER = re.compile("[\u200c\u200d]")
+
+
+def normalized(text: str) -> str:
+    """Return what texts have in common that differ in case, spaces or Unicode's forms only.
+
+    This alone says which texts are the same: for every split and every remark. Whatever one of
+    them counts as a leak, the others keep together.
+    """
+    if text.isascii():
+        return " ".join(text.lower().split())
+    # Twice: what casefold makes of a letter need not be in normal form.
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())

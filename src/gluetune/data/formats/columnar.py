@@ -1,0 +1,212 @@
+"""What Parquet and Arrow have in common: columns with types, and rows in batches.
+
+Arrow's IPC files and streams (`Dataset.save_to_disk` writes streams), a batch at a time.
+
+Parquet, a batch of rows at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gluetune.core.errors import DataError
+from gluetune.data.formats.rows import BadRow, NestedValues, Row, nested_names
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_AT_ONCE = 4096
+"""Rows that are made into Python's values at once."""
+
+
+class ColumnarReader:
+    """The rows of a file whose schema and batches are at hand.
+
+    They have the values of the columns `wanted`; of the text columns, unless it is given. Columns
+    that share a name have none.
+    """
+
+    separator = ", row "
+
+    def __init__(
+        self,
+        name: str,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        wanted: Collection[str] | None,
+    ) -> None:
+        self.name = name
+        self.schema = schema
+        self.columns = (*schema.names, *_inner_names(schema))
+        self._batches = batches
+        self._wanted = wanted
+
+    def __iter__(self) -> Iterator[Row | BadRow]:
+        """Yield every row. Raises DataError where the file is damaged."""
+        import pyarrow as pa
+
+        given = _given_columns(self.schema, self._wanted)
+        number = 0
+        try:
+            for batch in self._batches:
+                for start in range(0, len(batch), ROWS_AT_ONCE):
+                    part = batch.slice(start, ROWS_AT_ONCE)
+                    for position, values in enumerate(part.select(given).to_pylist()):
+                        number += 1
+                        yield Row(number, BatchValues(values, part, position))
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{self.name} is damaged behind row {number}: {error}",
+                hint="Copy or download it again.",
+            ) from error
+
+
+class BatchValues(NestedValues):
+    """Some columns of a row, and where in which batch the row stands with all its columns."""
+
+    def __init__(self, values: Mapping[str, Any], batch: pa.RecordBatch, position: int) -> None:
+        super().__init__(values)
+        self.batch = batch
+        self.position = position
+
+
+def _given_columns(schema: pa.Schema, wanted: Collection[str] | None) -> list[str]:
+    """Return the columns whose values rows have: those wanted that are there, else the texts."""
+    return [
+        field.name
+        for field in schema
+        if (_holds_text(field.type) if wanted is None else _is_wanted(field.name, wanted))
+        and schema.names.count(field.name) == 1
+    ]
+
+
+def _inner_names(schema: pa.Schema) -> Iterator[str]:
+    """Yield the names of values inside objects, by their path."""
+    for field in schema:
+        inner = {field.name: _fields(field.type)}
+        yield from (name for name in nested_names(inner) if name != field.name)
+
+
+def _fields(kind: pa.DataType) -> Any:
+    import pyarrow as pa
+
+    if not pa.types.is_struct(kind):
+        return None
+    return {kind[number].name: _fields(kind[number].type) for number in range(kind.num_fields)}
+
+
+def _is_wanted(name: str, wanted: Collection[str]) -> bool:
+    """Whether a column is wanted, or a value inside it."""
+    return name in wanted or any(each.startswith(f"{name}.") for each in wanted)
+
+
+def _holds_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return any(_holds_text(kind[number].type) for number in range(kind.num_fields))
+    return _is_text(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
+
+
+_MAGIC = b"ARROW1"
+
+
+class ArrowReader(ColumnarReader):
+    """An Arrow file or stream, opened. Raises DataError when it is none."""
+
+    def __init__(self, path: Path, name: str, wanted: Collection[str] | None = None) -> None:
+        import pyarrow as pa
+
+        try:
+            with path.open("rb") as file:
+                is_file = file.read(len(_MAGIC)) == _MAGIC
+            mapped = pa.memory_map(str(path))
+            opened: Any = (pa.ipc.open_file if is_file else pa.ipc.open_stream)(mapped)
+            batches: Iterable[Any] = _arrow_batches(opened) if is_file else opened
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{name} cannot be read as Arrow: {error}",
+                hint="Leave --format out, where it is typed; else write the file again.",
+            ) from error
+        super().__init__(name, opened.schema, batches, wanted)
+
+
+def _arrow_batches(file: Any) -> Iterator[pa.RecordBatch]:
+    return (file.get_batch(number) for number in range(file.num_record_batches))
+
+
+_BUFFER = 2**20
+"""Bytes of a column that are read at once: by default it is a whole row group, of any size."""
+
+
+class ParquetReader(ColumnarReader):
+    """A Parquet file, opened. Raises DataError when it is none."""
+
+    def __init__(self, path: Path, name: str, wanted: Collection[str] | None = None) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            file = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{name} cannot be read as Parquet: {error}",
+                hint="Leave --format out, where it is typed; else write the file again.",
+            ) from error
+        super().__init__(name, file.schema_arrow, _batches(file), wanted)
+
+
+class ParquetWriter:
+    """Writes rows of a ParquetReader with every column and type they had, then the new ones."""
+
+    def __init__(self, path: Path, schema: pa.Schema, sample: Mapping[str, Any]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._new = pa.Table.from_pylist([sample]).schema
+        self._writer = pq.ParquetWriter(path, pa.schema([*schema, *self._new], schema.metadata))
+        self._batch: pa.RecordBatch | None = None
+        self._positions: list[int] = []
+        self._more: list[Mapping[str, Any]] = []
+
+    def write(self, row: Row, more: Mapping[str, Any]) -> None:
+        """Keep one row, and write those kept when the next batch begins."""
+        values = row.values
+        assert isinstance(values, BatchValues), "Parquet is written from Parquet"
+        if values.batch is not self._batch:
+            self._flush()
+            self._batch = values.batch
+        self._positions.append(values.position)
+        self._more.append(more)
+
+    def close(self) -> None:
+        """Write the rest and the file's end."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._batch is None:
+            return
+        table = pa.Table.from_batches([self._batch]).take(self._positions)
+        new = pa.Table.from_pylist(self._more, schema=self._new)
+        for name in new.column_names:
+            table = table.append_column(name, new[name])
+        self._writer.write_table(table)
+        self._positions.clear()
+        self._more.clear()
+
+
+def _batches(file: Any) -> Iterator[pa.RecordBatch]:
+    # A generator, so that what is damaged shows where rows are read.
+    yield from file.iter_batches(ROWS_AT_ONCE)

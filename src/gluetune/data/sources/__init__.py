@@ -1,0 +1,1 @@
+"""Where the splits of a task come from."""

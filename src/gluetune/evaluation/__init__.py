@@ -1,1 +1,0 @@
-"""From a model and encoded examples to predictions, and from predictions to scores."""

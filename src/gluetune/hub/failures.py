@@ -1,0 +1,196 @@
+"""What a failure of the Hub means: `huggingface_hub`'s exceptions as gluetune's errors.
+
+Every message says what was asked of which host, and every hint what to type next. Tokens are in no
+message: request headers are never read here.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from gluetune.core.errors import CheckpointError, DataError, GluetuneError, HubError, StorageError
+
+TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+"""The statuses that `huggingface_hub` takes for passing trouble."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of the Hub, as every message about it says it."""
+
+    kind: Literal["model", "dataset"]
+    repo: str
+    revision: str | None
+    fallback: str
+
+    @property
+    def noun(self) -> str:
+        """What such a repository is called in a sentence."""
+        return "model" if self.kind == "model" else "data set"
+
+    @property
+    def place(self) -> str:
+        """The kind, name, revision and host, for a message."""
+        revision = f" at revision '{self.revision}'" if self.revision else ""
+        return f"{self.noun} '{self.repo}'{revision} on {host()}"
+
+    def absent(self, message: str, *, hint: str) -> GluetuneError:
+        """Return the error for a thing that is not there."""
+        error = CheckpointError if self.kind == "model" else DataError
+        return error(message, hint=hint)
+
+
+class UnreachableError(HubError):
+    """The Hub gave no useful answer, so that a whole copy in the local cache is the better one."""
+
+
+def explained(error: Exception, asked: Asked) -> GluetuneError:
+    """Return the gluetune error that says what `error` means for what was asked."""
+    from huggingface_hub.errors import HFValidationError
+
+    chain = list(_chain(error))
+    if any(_is_about_storage(link) for link in chain):
+        return _storage_error(chain, asked)
+    if isinstance(error, HFValidationError):
+        return asked.absent(
+            f"'{asked.repo}' cannot be the name of a {asked.noun} on the Hub.",
+            hint=f"A name is `owner/name`. Check the spelling, or {asked.fallback}.",
+        )
+    response = next((link.response for link in chain if hasattr(link, "response")), None)
+    if response is not None:
+        return _refusal(response, asked)
+    if "Consistency check failed" in str(error):
+        return HubError(
+            f"A file of {asked.place} arrived truncated: {str(error).splitlines()[0]} It was not"
+            " kept.",
+            hint=f"Try again. If it stays so, a proxy on the way is the likely cause; or"
+            f" {asked.fallback}.",
+        )
+    return UnreachableError(
+        f"The Hub cannot be reached for {asked.place}: {why_unreachable(error)}.",
+        hint=f"Check the network and HF_ENDPOINT, or {asked.fallback}.",
+    )
+
+
+def explained_upload(error: Exception, asked: Asked) -> GluetuneError:
+    """Return the gluetune error that says what `error` means for what was to be written."""
+    response = next((link.response for link in _chain(error) if hasattr(link, "response")), None)
+    if response is None:
+        if "metadata in README.md" in str(error):
+            return HubError(
+                f"The Hub does not take the card of {asked.place}: {_in_one_line(error)}.",
+                hint="Tell the makers of gluetune: the card is theirs.",
+            )
+        return explained(error, asked)
+    status = response.status_code
+    if status == 401:
+        return HubError(
+            f"The Hub does not take the token that was sent (401), to write {asked.place}.",
+            hint="Make a token that may write at https://huggingface.co/settings/tokens, then type:"
+            f" hf auth login. Then {asked.fallback}.",
+        )
+    if status == 403:
+        return HubError(
+            f"The token may not write {asked.place} (403).",
+            hint="Take a name under your own account, or a token that may write there.",
+        )
+    if status in (409, 412):
+        return HubError(
+            f"Somebody else changed {asked.place} meanwhile ({status}); you changed nothing.",
+            hint=f"{asked.fallback[0].upper()}{asked.fallback[1:]}.",
+        )
+    return explained(error, asked)
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def _refusal(response: Any, asked: Asked) -> GluetuneError:
+    """Return the error for an answer of the Hub that is not a success."""
+    status, code = response.status_code, response.headers.get("X-Error-Code")
+    if code == "GatedRepo":
+        return HubError(
+            f"Access to {asked.place} is gated.",
+            hint="Accept its terms on its page, set HF_TOKEN to a token of that account, or"
+            f" {asked.fallback}.",
+        )
+    if code == "RevisionNotFound":
+        return asked.absent(
+            f"There is no such revision: {asked.place}.",
+            hint="Check the branch, tag or commit on its page, or leave the revision out.",
+        )
+    if "Invalid credentials" in response.headers.get("X-Error-Message", ""):
+        return HubError(
+            f"The Hub does not take the token that was sent for {asked.place}.",
+            hint="Set HF_TOKEN to a valid token, or unset it for what is public.",
+        )
+    if status in (401, 404):
+        return asked.absent(
+            f"There is no {asked.place}, or it is private.",
+            hint=f"Check the name. If it is private, set HF_TOKEN. Or {asked.fallback}.",
+        )
+    if status == 429:
+        return UnreachableError(
+            f"The Hub refuses more requests for now (429), asked for {asked.place}.",
+            hint=f"Try later, set HF_TOKEN for a higher limit, or {asked.fallback}.",
+        )
+    if status in TRY_AGAIN or status >= 500:
+        return UnreachableError(
+            f"The Hub failed with status {status}, asked for {asked.place}.",
+            hint=f"Try later, or {asked.fallback}.",
+        )
+    return HubError(
+        f"The Hub refused with status {status}, asked for {asked.place}.",
+        hint=f"Check what the token in HF_TOKEN may read, or {asked.fallback}.",
+    )
+
+
+def _is_about_storage(error: BaseException) -> bool:
+    if not isinstance(error, OSError):
+        return "os error 28" in str(error)  # hf_xet writes from Rust and raises a RuntimeError
+    # A network can refuse with EACCES too; only what happened to a file names one.
+    on_file = error.filename is not None and not isinstance(error, FileNotFoundError)
+    return on_file or error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _storage_error(chain: Sequence[BaseException], asked: Asked) -> StorageError:
+    from huggingface_hub import constants
+
+    reason = next(str(link) for link in chain if _is_about_storage(link))
+    return StorageError(
+        f"The cache {constants.HF_HUB_CACHE} does not take {asked.place}: {reason}.",
+        hint="Free some space there, or set HF_HOME to a folder on another disk.",
+    )
+
+
+def why_unreachable(error: BaseException) -> str:
+    """Return in one line what kept `error`'s request from an answer."""
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    chain = list(_chain(error))
+    if any(isinstance(link, OfflineModeIsEnabled) for link in chain):
+        return "offline mode is on (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set)"
+    root = chain[-1]
+    if "Timeout" in type(root).__name__ or isinstance(root, TimeoutError):
+        return f"{host()} did not answer in time"
+    said = str(root).strip().splitlines()
+    return f"{host()}: {said[0].rstrip('.') if said else type(root).__name__}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield `error`, then what it was raised from, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def host() -> str:
+    """Return the Hub's host, without credentials that HF_ENDPOINT may hold."""
+    from huggingface_hub import constants
+
+    return urlsplit(constants.ENDPOINT).netloc.rpartition("@")[2] or constants.ENDPOINT

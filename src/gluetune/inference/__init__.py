@@ -1,0 +1,1 @@
+"""From a checkpoint and text to logits and predictions."""

@@ -1,0 +1,186 @@
+"""A model that `gluetune export` made, opened to be asked through ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import DataCollatorWithPadding
+
+from gluetune.core.command_lines import command_line
+from gluetune.core.errors import ConfigurationError, Finding, RunError, require_extra
+from gluetune.core.exports import ExportFolder, ExportRecord, Variant, read_export
+from gluetune.core.files import restore_folder, weights_digest
+from gluetune.core.runs import Run, RunFolder
+from gluetune.core.tasks import TaskSpec
+from gluetune.data.encoding import Encoded
+from gluetune.inference.loader import BATCH_SIZE, Settings, check_finite, open_run
+from gluetune.models.checkpoints import Checkpoint, check_folder_name
+from gluetune.models.tokenizers import load_config, load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_PRECISIONS: dict[Variant, str] = {"onnx": "fp32", "onnx-int8": "int8"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedModel:
+    """A model in ONNX Runtime with all that decides its answers: a `Backend`."""
+
+    name: str
+    kind: Variant
+    run: Run | None
+    task: TaskSpec
+    outputs: tuple[int, ...]
+    inputs: tuple[str, ...]
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int | None
+    batch_size: int
+    session: Any
+    """An onnxruntime.InferenceSession, which may be asked from several threads."""
+
+    @property
+    def limit(self) -> int | None:
+        """Tokens that the model can take at most: the length that it was exported with."""
+        return self.max_length
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the logits; empty for regression."""
+        return self.task.labels
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a text may have several of the labels."""
+        return self.task.multi_label
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The logit above which each label is given, as PyTorch's model has it."""
+        return self.task.thresholds
+
+    @property
+    def precision(self) -> str:
+        """`fp32` or `int8`."""
+        return _PRECISIONS[self.kind]
+
+    def logits(self, encoded: Encoded) -> NDArray[np.float32]:
+        """Return logits of shape (examples, classes) in the order of `labels`, or (examples, 1).
+
+        Raises TrainingError when they are not finite.
+        """
+        collate = DataCollatorWithPadding(self.tokenizer, return_tensors="np")
+        order = np.argsort(-encoded.lengths, kind="stable")
+        logits = np.empty((len(order), len(self.outputs)), dtype=np.float32)
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            batch = collate(encoded.rows(rows))
+            (found,) = self.session.run(
+                None, {name: batch[name].astype(np.int64) for name in self.inputs}
+            )
+            logits[rows] = found[:, list(self.outputs)]
+        check_finite(logits, self.name)
+        return logits
+
+
+def open_exported(
+    model: str | Path | Run,
+    variant: Variant,
+    task: TaskSpec | None = None,
+    settings: Settings | None = None,
+) -> ExportedModel:
+    """Open what was exported from a run, or the folder of an export.
+
+    Raises ConfigurationError for settings that an exported model has fixed, and RunError where
+    there is no export, where it was made from other weights than the run now has, or where its
+    check did not pass.
+    """
+    require_extra("onnx", f"--backend {variant}", "onnxruntime")
+    settings = settings or Settings()
+    check_folder_name(os.fspath(model))
+    folder = find_export(model)
+    record = read_export(folder.record)
+    _check_settings(record, task, settings)
+    run = open_run(model)
+    _check_made(record, folder, variant, run)
+    trusted = settings.trust_remote_code or bool(run and run.config.trust_remote_code)
+    checkpoint = Checkpoint(str(folder.path), folder.path, trust_remote_code=trusted)
+    config = load_config(checkpoint)
+    spec = record.spec
+    threads = settings.threads or (run and run.config.threads) or torch.get_num_threads()
+    return ExportedModel(
+        name=os.fspath(model),
+        kind=variant,
+        run=run,
+        task=spec,
+        outputs=tuple(record.outputs),
+        inputs=tuple(record.inputs),
+        tokenizer=load_tokenizer(checkpoint, config),
+        max_length=record.max_length,
+        batch_size=settings.batch_size or (run and run.config.eval_batch_size) or BATCH_SIZE,
+        session=open_session(folder.model(variant), threads),
+    )
+
+
+def open_session(file: Path, threads: int) -> Any:
+    """Return an onnxruntime.InferenceSession for an ONNX file, on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # its warnings are about nodes, not about anybody's mistake
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def find_export(model: str | Path | Run) -> ExportFolder:
+    """Return the folder of a run's export, or `model` itself where it is one."""
+    path = Path(model)
+    inside = RunFolder(path).onnx
+    for place in (path, inside):
+        restore_folder(place)
+    return ExportFolder(path if ExportFolder(path).record.exists() else inside)
+
+
+def _check_settings(record: ExportRecord, task: TaskSpec | None, settings: Settings) -> None:
+    fixed: Sequence[tuple[str, object, bool]] = (
+        ("--precision", settings.precision, settings.precision not in ("auto", "fp32")),
+        ("--max-length", settings.max_length, settings.max_length not in (None, record.max_length)),
+        ("--label-order", settings.label_order, settings.label_order is not None),
+        ("--revision", settings.revision, settings.revision is not None),
+        ("--task", task and task.name, task is not None and task.name != record.task),
+    )
+    wrong = [
+        Finding(f"{flag} {value}: an exported model has this fixed.", f"Leave {flag} out.")
+        for flag, value, is_wrong in fixed
+        if is_wrong
+    ]
+    if wrong:
+        raise ConfigurationError.of(wrong)
+
+
+def _check_made(
+    record: ExportRecord, folder: ExportFolder, variant: Variant, run: Run | None
+) -> None:
+    int8 = variant == "onnx-int8"
+    again = command_line("export", run.path if run else "RUN", onnx=True, int8=int8)
+    checked = record.of(variant)
+    if checked is None or not folder.model(variant).is_file():
+        raise RunError(f"{folder.path} has no {folder.model(variant).name}.", hint=f"Type: {again}")
+    if run is not None and weights_digest(run.model_path) != record.weights_sha256:
+        raise RunError(
+            f"{folder.path} was exported from other weights than the run has now.",
+            hint=f"Type: {again}",
+        )
+    if not checked.good:
+        raise RunError(
+            f"{folder.model(variant)} did not pass its check: {checked.verdict}",
+            hint=f"Type: {again}" + " --max-loss VALUE" * (variant == "onnx-int8"),
+        )

@@ -1,0 +1,417 @@
+"""`gluetune.predict`: a file of rows in, the same rows with label, score and probabilities out.
+
+Rows are read, answered and written a window at a time, so a file may be larger than memory; inside
+a window they run in order of length, and come out in their own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from gluetune.core.command_lines import options
+from gluetune.core.errors import ConfigurationError, DataError, Finding
+from gluetune.core.file_formats import UNSTATED, FileFormat, Format
+from gluetune.core.files import write_atomically
+from gluetune.core.records import plural
+from gluetune.core.runs import Run
+from gluetune.data.findings import SHOWN, nearest
+from gluetune.data.formats.detection import Detected, detect, stated_dialect
+from gluetune.data.formats.files import format_of, open_rows, writing_rows, written_as
+from gluetune.data.formats.rows import BadRow, Row, RowReader, repeated_columns
+from gluetune.data.own.columns import FirstRows
+from gluetune.data.own.headers import first_line_finding, stated_wrongly
+from gluetune.data.own.source import format_of_other
+from gluetune.inference.predictor import WINDOW, Answer, Predictor, Text, load
+
+OnError = Literal["stop", "skip"]
+
+_PLAIN_COLUMNS = ("text", "text_pair")
+"""What text columns are called where a file does not use the task's own names."""
+
+_DECIMALS = 6
+"""Of numbers in files. float32, in which models answer, has no more."""
+
+
+@dataclass
+class PredictedFile:
+    """What became of a file."""
+
+    output: Path | None
+    rows: int = 0
+    """Rows that were answered."""
+    skipped: int = 0
+    """Rows that were left out."""
+    problems: list[str] = field(default_factory=list)
+    """Why, with the line, of the first of them."""
+    seconds: float = 0.0
+    cut: int = 0
+    """Rows whose text was cut to `max_length`."""
+    max_length: int | None = None
+    """Tokens of a row that were read at most."""
+    limit: int | None = None
+    """Tokens that the model could read."""
+
+    @property
+    def cut_note(self) -> str:
+        """What is to be said of texts that were cut, and can be done; nothing where none was."""
+        if not self.cut:
+            return ""
+        were = "was" if self.cut == 1 else "were"
+        return (
+            f"{self.cut:,} of {plural(self.rows, 'text')} {were} cut to {self.max_length} tokens "
+            f"({self.cut / self.rows:.1%}): {cut_advice(self.max_length, self.limit)}"
+        )
+
+    notes: tuple[str, ...] = ()
+    """How the file was read, where its name does not say it."""
+
+    @property
+    def rows_per_second(self) -> float:
+        """Of reading, answering and writing together."""
+        return self.rows / self.seconds if self.seconds else 0.0
+
+
+def predict(
+    model: str | Path | Run | Predictor,
+    file: str | Path | BinaryIO,
+    *,
+    output: str | Path | BinaryIO,
+    text: str | None = None,
+    text_pair: str | None = None,
+    file_format: str | FileFormat | None = None,
+    on_error: OnError = "stop",
+    prefix: str = "",
+    progress: Callable[[PredictedFile], object] | None = None,
+    **settings: Any,
+) -> PredictedFile:
+    """Answer every row of a CSV, JSON lines, Parquet or text file, in constant memory.
+
+    The output has the input's columns and order, and besides them `label`, `score` and
+    `probability_CLASS` for each class (in JSON lines one object, `probabilities`); for regression
+    only `score`; where a text may have several labels, `labels` (in CSV with `;` between them) and
+    the probability of each. Lines of text come out as JSON lines.
+
+    Args:
+        model: A run, a checkpoint, or what `gluetune.load` returned.
+        file: CSV (RFC 4180, with a header line, UTF-8), JSON lines, Parquet, or plain lines of
+            text, a tab between the two of a pair. An open file, such as standard input, too.
+        output: A file, which is whole or absent; or an open one, but for Parquet.
+        text: Column of the text, or of the first of two. By default the task's, or `text`.
+        text_pair: Column of the second text. By default the task's, or `text_pair`.
+        file_format: `csv`, `tsv`, `jsonl`, `json`, `parquet`, `arrow`, `fasttext`, `trec` or
+            `text`, where the file's name does not say it; or a FileFormat, for files with other
+            delimiters, quotes or no header line. Output of the same delimiter has a header line.
+        on_error: Whether a row that cannot be used stops the work, or is reported and left out.
+        prefix: Stands before the names of the new columns.
+        progress: Called after every window with what was done so far.
+        settings: What `gluetune.load` takes.
+
+    Raises:
+        ConfigurationError: for a column that is not there, or a name that is taken.
+        DataError: for a file that cannot be read, and with `stop` for its first bad rows.
+    """
+    if on_error not in ("stop", "skip"):
+        raise ConfigurationError(f"--on-error {on_error}: there are stop and skip.")
+    source = Path(file) if isinstance(file, str | Path) else file
+    target = Path(output) if isinstance(output, str | Path) else output
+    stated = _stated(file_format)
+    found = _detected(source, stated)
+    _check_output(source, target, written_as(found.format))
+    predictor = model if isinstance(model, Predictor) else load(model, **settings)
+    if isinstance(source, Path):
+        as_run = _as_run(predictor, source, stated)
+        if as_run != stated:
+            found = detect(source, as_run, labelled=False)
+        _check_first_line(source, found, predictor, text, stated)
+    with open_rows(source, found.format, _line_columns(predictor), dialect=found.dialect) as reader:
+        if repeated := repeated_columns(reader, reader.columns):
+            raise DataError.of(repeated)  # rows are written by the names of their columns
+        if not reader.columns and (wrong := stated_wrongly(found, reader, stated)):
+            raise DataError.of([wrong])
+        columns = _text_columns(predictor, reader, text, text_pair)
+        answering = _Answering(predictor, written_as(found.format), prefix)
+        new = tuple(answering.sample)
+        _check_free(reader, new, prefix)
+        rows = _Rows(reader, columns, new, on_error)
+        return _write(rows, answering, target, progress, found.notes)
+
+
+def _stated(file_format: str | FileFormat | None) -> FileFormat:
+    if isinstance(file_format, FileFormat):
+        return file_format
+    if file_format is None:
+        return UNSTATED
+    return FileFormat(format_of(Path(), file_format))
+
+
+def _as_run(predictor: Predictor, path: Path, stated: FileFormat) -> FileFormat:
+    """Return how a file is written: as a run's own, but that its columns may be others."""
+    run = predictor.opened.run
+    if run is None:
+        return stated
+    own = format_of_other(run.config, path, UNSTATED)
+    kind = None if own.format in ("fasttext", "trec") else own.format  # lines without labels
+    return stated.over(replace(own, format=kind, header=None, columns=None))
+
+
+def _check_first_line(
+    path: Path, found: Detected, predictor: Predictor, text: str | None, stated: FileFormat
+) -> None:
+    """Refuse a first line that is a row by its looks, where nobody says that it is none."""
+    if found.dialect is None or not found.dialect.header or stated.header:
+        return
+    given = (text,) if text is not None else _line_columns(predictor)
+    finding = first_line_finding(path, FirstRows.of(path, found), given, given[0])
+    if finding is not None:
+        raise DataError.of([finding])
+
+
+def _detected(source: Path | BinaryIO, stated: FileFormat) -> Detected:
+    """Return what a file is; a stream cannot be looked at, and is what is said of it."""
+    if isinstance(source, Path):
+        return detect(source, stated, labelled=False)
+    kind = format_of(source, stated.format)
+    if stated.format is None and stated != UNSTATED:
+        kind = "tsv" if stated.delimiter == "\t" else "csv"
+    return Detected(kind, stated_dialect(kind, stated) if kind in ("csv", "tsv") else None)
+
+
+def cut_advice(max_length: int | None, limit: int | None) -> str:
+    """Return what cutting texts to `max_length` tokens means, and how to avoid it."""
+    remedy = "The model takes no more: split longer texts, or train a checkpoint that does."
+    if max_length is not None and (limit is None or limit > max_length):
+        remedy = f"Type: --max-length {limit or 'NUMBER'}"
+    return f"tokens beyond that are ignored. {remedy}"
+
+
+class _Answering:
+    """From rows to the values of the new columns."""
+
+    def __init__(self, predictor: Predictor, kind: Format, prefix: str) -> None:
+        self._predictor = predictor
+        self.kind = kind
+        self._prefix = prefix
+        self.cut = 0
+        """Texts that were cut so far."""
+        self.max_length, self.limit = predictor.opened.max_length, predictor.opened.limit
+        labels = predictor.labels
+        several = labels[:1] if predictor.opened.multi_label else None
+        blank = Answer(labels[0] if labels else None, 0.0, dict.fromkeys(labels, 0.0), several)
+        self.sample = self._values(blank)
+        """The new columns by name, each with a value of its type."""
+
+    def __call__(self, texts: list[Text]) -> Iterator[Mapping[str, Any]]:
+        """Yield the new values of each text, in order."""
+        encoded = self._predictor.encode(texts)
+        self.cut += encoded.truncated
+        answers = self._predictor.answers(self._predictor.opened.logits(encoded))
+        return (self._values(answer) for answer in answers)
+
+    def _values(self, answer: Answer) -> Mapping[str, Any]:
+        score = {f"{self._prefix}score": round(answer.score, _DECIMALS)}
+        if answer.label is None:
+            return score
+        shares = {name: round(share, _DECIMALS) for name, share in answer.probabilities.items()}
+        label = {f"{self._prefix}label": answer.label}
+        if answer.labels is not None:
+            label = {f"{self._prefix}labels": self._joined(answer.labels)}
+            score = {}
+        if self.kind == "jsonl":
+            return {**label, **score, f"{self._prefix}probabilities": shares}
+        columns = {f"{self._prefix}probability_{name}": share for name, share in shares.items()}
+        return {**label, **score, **columns}
+
+    def _joined(self, labels: tuple[str, ...]) -> Any:
+        """Return several labels as the file can hold them: a list, or text with `;` between."""
+        return list(labels) if self.kind in ("jsonl", "parquet") else ";".join(labels)
+
+
+class _Rows:
+    """The rows of a file in windows, without those that cannot be used, which are kept count of."""
+
+    def __init__(
+        self,
+        reader: RowReader,
+        columns: tuple[str, ...],
+        taken: tuple[str, ...],
+        on_error: OnError,
+    ) -> None:
+        self.reader = reader
+        self._columns = columns
+        self._taken = taken
+        self._on_error = on_error
+        self.skipped = 0
+        self.problems: list[str] = []
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        """Yield windows of rows. Raises DataError at the first bad ones, unless they are left out.
+
+        All of a window are told, so that a file which is wrong throughout shows how.
+        """
+        checked = map(self._checked, iter(self.reader))
+        while window := list(islice(checked, WINDOW)):
+            if bad := [row for row in window if isinstance(row, BadRow)]:
+                self._note(bad)
+            if good := [row for row in window if isinstance(row, Row)]:
+                yield good
+
+    def texts(self, rows: list[Row]) -> list[Text]:
+        """Return the text, or the pair, of each row."""
+        if len(self._columns) == 1:
+            return [row.values[self._columns[0]] for row in rows]
+        first, second = self._columns
+        return [(row.values[first], row.values[second]) for row in rows]
+
+    def _checked(self, row: Row | BadRow) -> Row | BadRow:
+        if isinstance(row, BadRow):
+            return row
+        for column in self._taken:
+            if column in row.values:  # JSON lines may have it in one row and not in the first
+                return BadRow(row.line, f"has '{column}' already, where the answer would stand")
+        for column in self._columns:
+            value = row.values.get(column)
+            if not isinstance(value, str):
+                return BadRow(row.line, f"has {_absence(row.values, column)}")
+            if not value.strip():
+                return BadRow(row.line, f"has an empty '{column}'")
+        return row
+
+    def _note(self, bad: list[BadRow]) -> None:
+        told = [
+            f"{self.reader.name}{self.reader.separator}{row.line} {row.problem}."
+            for row in bad[:SHOWN]
+        ]
+        if self._on_error == "stop":
+            findings = [Finding(problem) for problem in told[:-1]]
+            more = f" And {len(bad) - len(told)} more." if len(bad) > len(told) else ""
+            hint = "Fix the file, or leave such rows out: --on-error skip"
+            raise DataError.of([*findings, Finding(told[-1] + more, hint)])
+        self.skipped += len(bad)
+        self.problems += told[: SHOWN - len(self.problems)]
+
+
+def _write(
+    rows: _Rows,
+    answering: _Answering,
+    target: Path | BinaryIO,
+    progress: Callable[[PredictedFile], object] | None,
+    notes: tuple[str, ...],
+) -> PredictedFile:
+    """Answer all rows and write them to `target`."""
+    begin = time.monotonic()
+    packed = target.suffix.lower() if isinstance(target, Path) else ""
+    done = PredictedFile(
+        target if isinstance(target, Path) else None,
+        problems=rows.problems,
+        notes=notes,
+        max_length=answering.max_length,
+        limit=answering.limit,
+    )
+
+    def count(answered: int) -> None:
+        done.rows += answered
+        done.skipped = rows.skipped
+        done.cut = answering.cut
+        done.seconds = time.monotonic() - begin
+
+    def pump(place: Path | BinaryIO) -> None:
+        with writing_rows(place, answering.kind, rows.reader, answering.sample, packed) as writer:
+            for window in rows:
+                for row, more in zip(window, answering(rows.texts(window)), strict=True):
+                    writer.write(row, more)
+                count(len(window))
+                if progress is not None:
+                    progress(done)
+
+    if isinstance(target, Path):
+        write_atomically(target, pump)
+    else:
+        pump(target)
+    count(0)
+    return done
+
+
+def _check_output(source: Path | BinaryIO, target: Path | BinaryIO, kind: Format) -> None:
+    if not isinstance(target, Path):
+        if kind == "parquet":
+            raise ConfigurationError("Parquet cannot be written to a stream: give --output FILE.")
+        return
+    if isinstance(source, Path) and target.resolve() == source.resolve():
+        raise ConfigurationError(
+            f"{source} is to be read and written at once.", hint="Choose another --output."
+        )
+    if format_of(target) != kind:
+        raise ConfigurationError(
+            f"{target}: the output has the format of the input, here {kind}.",
+            hint="Type: " + options(output=target.with_suffix(f".{kind}")),
+        )
+
+
+def _line_columns(predictor: Predictor) -> tuple[str, ...]:
+    """Return what the texts of a plain line are called."""
+    task = predictor.opened.task
+    return task.text_columns if task else _PLAIN_COLUMNS[:1]
+
+
+def _text_columns(
+    predictor: Predictor, reader: RowReader, text: str | None, text_pair: str | None
+) -> tuple[str, ...]:
+    """Return which columns hold the texts. Raises ConfigurationError where that is not clear."""
+    task, count = predictor.opened.task, predictor.texts_per_example
+    if text is None and text_pair is not None:
+        raise ConfigurationError("--text-pair is given without --text.")
+    if text is not None:
+        chosen = (text,) if text_pair is None else (text, text_pair)
+        if count is not None and len(chosen) != count:
+            raise ConfigurationError(
+                f"{predictor.opened.name} reads {'one text' if count == 1 else 'two texts'} per "
+                f"example, and the columns given are: {', '.join(chosen)}.",
+                hint="Type: --text COLUMN" + " --text-pair COLUMN" * (count - 1),
+            )
+        return _present(reader, chosen)
+    candidates = [task.text_columns] if task else []
+    candidates += [_PLAIN_COLUMNS[:count]] if count else [_PLAIN_COLUMNS, _PLAIN_COLUMNS[:1]]
+    for candidate in candidates:
+        if set(candidate) <= set(reader.columns):
+            return candidate
+    if len(reader.columns) == 1 and count in (None, 1):
+        return reader.columns
+    return _present(reader, candidates[0] if task else candidates[-1])
+
+
+def _present(reader: RowReader, chosen: tuple[str, ...]) -> tuple[str, ...]:
+    missing = [column for column in chosen if column not in reader.columns]
+    if not missing:
+        return chosen
+    listed = ", ".join(reader.columns) or "none"
+    options = "--text COLUMN" + " --text-pair COLUMN" * (len(chosen) > 1)
+    raise ConfigurationError.of(
+        [
+            Finding(
+                f"{reader.name} has no column '{column}'. Its columns: {listed}.",
+                f"{nearest(column, reader.columns)}Say which holds the text: {options}",
+            )
+            for column in missing
+        ]
+    )
+
+
+def _check_free(reader: RowReader, new: tuple[str, ...], prefix: str) -> None:
+    taken = [column for column in new if column in reader.columns]
+    if taken:
+        raise ConfigurationError(
+            f"{reader.name} has {', '.join(taken)} already, where the answers would stand.",
+            hint="Give the new columns other names: " + options(prefix=f"predicted_{prefix}"),
+        )
+
+
+def _absence(values: Mapping[str, Any], column: str) -> str:
+    if column not in values:
+        return f"no text in '{column}'"
+    value = values[column]
+    return f"a null '{column}'" if value is None else f"no text in '{column}', but {value!r:.40}"

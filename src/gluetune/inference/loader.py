@@ -1,0 +1,252 @@
+"""A trained model opened to be asked: a run, a folder or a checkpoint of the Hub.
+
+A run is asked as its own training scored it: its config.yaml says precision, threads, batch size
+and length, so that its predictions come out the same to the bit on the same machine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import DataCollatorWithPadding
+
+from gluetune.core.config import ComputePath, Precision
+from gluetune.core.errors import ConfigurationError, TrainingError
+from gluetune.core.runs import Run, RunFolder
+from gluetune.core.tasks import TaskSpec
+from gluetune.data.encoding import Encoded
+from gluetune.inference.backends import BackendName
+from gluetune.inference.devices import cpu_threads, device, resolve_precision
+from gluetune.inference.logits import ResolvedPrecision, compute_logits
+from gluetune.inference.scoring import encoded_splits, predict_splits
+from gluetune.models.checkpoints import Checkpoint, find_checkpoint
+from gluetune.models.classifiers import (
+    THRESHOLDS,
+    Classifier,
+    load_trained,
+    quiet_transformers,
+    stated_task,
+)
+from gluetune.models.fast.paths import computing, resolve_compute
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from transformers import PreTrainedTokenizerBase
+
+    from gluetune.core.config import TrainConfig
+    from gluetune.core.predictions import Predictions
+
+BATCH_SIZE = 32
+"""Examples per forward pass, where neither a run nor the user says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a model is to be asked. What is None or `auto` is a run's own, or found out."""
+
+    precision: Precision = "auto"
+    batch_size: int | None = None
+    threads: int | None = None
+    max_length: int | None = None
+    label_order: tuple[str, ...] | None = None
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+    @property
+    def are_default(self) -> bool:
+        """Whether a run is asked with its own settings."""
+        return self == Settings(trust_remote_code=self.trust_remote_code)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedModel:
+    """A trained model with all that decides its answers."""
+
+    name: str
+    run: Run | None
+    task: TaskSpec | None
+    """The task whose classes it answers with; None: its own classes."""
+    classifier: Classifier
+    device: torch.device
+    precision: ResolvedPrecision
+    path: ComputePath
+    """How batches pass through the model: a run's own, `padded` for any other checkpoint."""
+    batch_size: int
+    threads: int
+    max_length: int | None
+    settings: Settings
+    lock: AbstractContextManager[Any] = field(default_factory=Lock, repr=False, compare=False)
+    """For the thread that computes: a path is a matter of the whole model."""
+
+    @property
+    def kind(self) -> BackendName:
+        """What computes."""
+        return "torch"
+
+    @property
+    def limit(self) -> int | None:
+        """Tokens that the model can take at most, however many it is asked with."""
+        return self.classifier.limit
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The checkpoint's tokenizer."""
+        return self.classifier.tokenizer
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the logits; empty for regression."""
+        if self.task is not None:
+            return self.task.labels
+        config = self.classifier.model.config
+        is_number = config.num_labels == 1 and not self.multi_label
+        return () if is_number else tuple(config.id2label[i] for i in self.outputs)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a text may have several of the labels."""
+        if self.task is not None:
+            return self.task.multi_label
+        problem: str | None = self.classifier.model.config.problem_type
+        return problem == "multi_label_classification"
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The logit above which each label is given, as the run or the model's config has it."""
+        if self.task is not None and self.task.thresholds:
+            return self.task.thresholds
+        by_name = getattr(self.classifier.model.config, THRESHOLDS, None) or {}
+        return tuple(float(by_name.get(name, 0.0)) for name in self.labels) if by_name else ()
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The model's output for each class."""
+        return self.classifier.outputs
+
+    def logits(self, encoded: Encoded) -> NDArray[np.float32]:
+        """Return logits of shape (examples, classes) in the order of `labels`, or (examples, 1).
+
+        Raises TrainingError when they are not finite.
+        """
+        model = self.classifier.model
+        with self.lock, cpu_threads(self.threads), computing(model, self.path):
+            logits = compute_logits(
+                model,
+                encoded,
+                DataCollatorWithPadding(self.tokenizer),
+                batch_size=self.batch_size,
+                precision=self.precision,
+            )
+        check_finite(logits, self.name)
+        return logits[:, list(self.outputs)]
+
+    def predict(self, task: TaskSpec, tables: Mapping[str, pa.Table]) -> dict[str, Predictions]:
+        """Answer every row of canonical tables of `task`, by split; labels may be hidden."""
+        with self.lock, quiet_transformers(), cpu_threads(self.threads):
+            splits = encoded_splits(
+                task, tables, self.tokenizer, max_length=self.max_length, outputs=self.outputs
+            )
+            with computing(self.classifier.model, self.path):
+                return predict_splits(
+                    self.classifier.model,
+                    task,
+                    splits,
+                    DataCollatorWithPadding(self.tokenizer),
+                    outputs=self.outputs,
+                    batch_size=self.batch_size,
+                    precision=self.precision,
+                )
+
+
+def open_model(
+    model: str | Path | Run, task: TaskSpec | None = None, settings: Settings | None = None
+) -> OpenedModel:
+    """Load the model of a run, a folder, or a checkpoint of the Hub, with its trained head.
+
+    `task` is whose classes the answers are to be; without it a run's own task, for any other
+    checkpoint the GLUE task that its config.json states, and its own classes where it states none.
+    Raises RunError, CheckpointError, HubError, ConfigurationError.
+    """
+    settings = settings or Settings()
+    run = open_run(model)
+    if run is not None and task is None:
+        task = run.task
+    if settings.label_order and task is None:
+        raise ConfigurationError(
+            "--label-order says which of a task's classes each output is, and no task is given.",
+            hint="Type for instance: --task mnli",
+        )
+    config = run.config if run is not None else None
+    where = device(use_cpu=bool(config and config.set.get("use_cpu")))
+    precision = _precision(settings, config, where)
+    checkpoint = _checkpoint(model, run, config, settings)
+    if task is None and run is None:
+        task = stated_task(checkpoint)
+    classifier = load_trained(checkpoint, task, label_order=settings.label_order)
+    classifier.model.to(where).eval()
+    return OpenedModel(
+        name=os.fspath(model),
+        run=run,
+        task=task,
+        classifier=classifier,
+        device=where,
+        precision=precision,
+        path=resolve_compute(config.compute, classifier.model) if config else "padded",
+        batch_size=settings.batch_size or (config.eval_batch_size if config else BATCH_SIZE),
+        threads=settings.threads or (config and config.threads) or torch.get_num_threads(),
+        max_length=_max_length(settings, config, classifier, checkpoint),
+        settings=settings,
+    )
+
+
+def check_finite(logits: NDArray[np.float32], name: str) -> None:
+    """Raise TrainingError where a model answers with what is no number."""
+    if not np.isfinite(logits).all():
+        raise TrainingError(
+            f"{name} answers with values that are not finite.",
+            hint="Take --precision fp32, or train it again with a lower --learning-rate.",
+        )
+
+
+def open_run(model: str | Path | Run) -> Run | None:
+    """Return the run that `model` names, None where it is no run's folder."""
+    return Run(model) if RunFolder(Path(model)).record.exists() else None
+
+
+def _precision(
+    settings: Settings, config: TrainConfig | None, where: torch.device
+) -> ResolvedPrecision:
+    asked = settings.precision
+    if asked == "auto" and config is not None:
+        asked = config.precision
+    return resolve_precision(asked, where)
+
+
+def _checkpoint(
+    model: str | Path | Run, run: Run | None, config: TrainConfig | None, settings: Settings
+) -> Checkpoint:
+    if run is not None:
+        _ = run.model_path  # says what to type while there is no model yet
+    trusted = settings.trust_remote_code or bool(config and config.trust_remote_code)
+    return find_checkpoint(os.fspath(model), revision=settings.revision, trust_remote_code=trusted)
+
+
+def _max_length(
+    settings: Settings, config: TrainConfig | None, classifier: Classifier, checkpoint: Checkpoint
+) -> int | None:
+    limit = classifier.limit
+    if settings.max_length and limit and settings.max_length > limit:
+        raise ConfigurationError(
+            f"--max-length {settings.max_length}: {checkpoint.name} takes at most {limit} tokens.",
+            hint=f"Type: --max-length {limit}, or leave it out.",
+        )
+    return settings.max_length or (config and config.max_length) or limit

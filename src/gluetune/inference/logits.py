@@ -1,0 +1,131 @@
+"""Logits for every example of a set, longest first, handed back in the set's own order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from accelerate.utils.memory import should_reduce_batch_size
+from numpy.typing import NDArray
+
+from gluetune.core.errors import TrainingError
+from gluetune.parallel.collectives import ALONE, Processes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from gluetune.data.encoding import Encoded
+
+Collator = Callable[[list[dict[str, Any]]], dict[str, Any]]
+
+ResolvedPrecision = Literal["fp32", "bf16", "fp16"]
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def compute_logits(
+    model: PreTrainedModel,
+    split: Encoded,
+    collate: Collator,
+    *,
+    batch_size: int,
+    precision: ResolvedPrecision,
+    processes: Processes = ALONE,
+) -> NDArray[np.float32]:
+    """Return the model's logits, of shape (examples, outputs), without dropout.
+
+    Each of `processes` computes every n-th batch and is told the rest: the batches, and so the
+    bits, are those of one process, and every process comes to the same scores.
+
+    Examples run in order of length, longest first, so that little is padded and a lack of memory
+    shows at once; it is answered by smaller batches. The first batch has `batch_size` examples; of
+    shorter ones as many run together as have no more places than it. No random number is drawn, so
+    an evaluation in the middle of a training changes nothing. Raises TrainingError when one example
+    does not fit.
+    """
+    order = np.argsort(-split.lengths, kind="stable")
+    places = batch_size * int(split.lengths.max(initial=1))
+    mine = _batches(order, split.lengths, places)[processes.index :: processes.count]
+    training = model.training
+    model.eval()
+    try:
+        # Autocast keeps the weights that it has cast for the next batch, but in inference mode not.
+        with torch.no_grad(), autocast(model.device, precision):
+            parts = _run(model, split, collate, mine)
+    finally:
+        model.train(training)
+    computed = torch.cat(parts).cpu().numpy() if parts else None
+    shares = processes.gather((np.concatenate([order[:0], *mine]), computed))
+    rows = np.concatenate([rows for rows, _ in shares])
+    found = np.concatenate([logits for _, logits in shares if logits is not None])
+    in_order: NDArray[np.float32] = found[np.argsort(rows)]
+    return in_order
+
+
+def autocast(device: torch.device, precision: ResolvedPrecision) -> AbstractContextManager[Any]:
+    """Return the context in which a forward pass has this precision."""
+    if precision == "fp32":
+        return nullcontext()
+    context: AbstractContextManager[Any] = torch.autocast(device.type, dtype=_DTYPES[precision])
+    return context
+
+
+def keep_cast_weights() -> None:
+    """Let this thread use what autocast has cast for one forward pass in all that follow.
+
+    For a thread that only answers: weights that change, and passes that are trained on, would find
+    the old casts. Autocast forgets at the end of the outermost of its contexts; this is one more.
+    """
+    torch.autocast_increment_nesting()
+
+
+def _run(
+    model: PreTrainedModel,
+    split: Encoded,
+    collate: Collator,
+    batches: Sequence[NDArray[np.intp]],
+) -> list[torch.Tensor]:
+    parts: list[torch.Tensor] = []
+    waiting = deque(batches)
+    while waiting:
+        rows = waiting[0]
+        try:
+            parts.append(_forward(model, collate(split.rows(rows))))
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+            places = _smaller(len(rows), error) * int(split.lengths[rows[0]])
+            waiting = deque(_batches(np.concatenate(waiting), split.lengths, places))
+        else:
+            waiting.popleft()
+    return parts
+
+
+def _batches(
+    order: NDArray[np.intp], lengths: NDArray[np.int64], places: int
+) -> list[NDArray[np.intp]]:
+    """Cut examples, the longest first, into batches that have at most `places` when padded."""
+    found, start = [], 0
+    while start < len(order):
+        size = max(1, places // max(1, int(lengths[order[start]])))
+        found.append(order[start : start + size])
+        start += size
+    return found
+
+
+def _forward(model: PreTrainedModel, batch: dict[str, Any]) -> torch.Tensor:
+    inputs = {name: value.to(model.device) for name, value in batch.items() if name != "labels"}
+    logits = model(**inputs)["logits"].float()
+    return logits.reshape(len(logits), -1)
+
+
+def _smaller(batch_size: int, error: RuntimeError) -> int:
+    if batch_size == 1:
+        raise TrainingError(
+            "There is not enough memory to evaluate a single example.",
+            hint="Cut examples with --max-length, or choose a smaller checkpoint.",
+        ) from error
+    return batch_size // 2

@@ -1,0 +1,239 @@
+"""`gluetune.load`: a trained model that is called with text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gluetune.core.config import Precision
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.records import listed
+from gluetune.core.runs import Run
+from gluetune.core.tasks import get_task
+from gluetune.data.encoding import Encoded, cut_rows, tokenize
+from gluetune.inference.backends import Backend, BackendName
+from gluetune.inference.exported import open_exported
+from gluetune.inference.loader import Settings, open_model
+from gluetune.statistics.calibration import probabilities, sigmoid
+
+Text = str | tuple[str, str]
+"""One text, or a pair of texts."""
+
+_HINTS = {
+    1: 'Type predictor("a text"), or for several predictor(["one", "two"]).',
+    2: 'Type predictor("first", "second"), or for several predictor([("a", "b"), ("c", "d")]).',
+    None: "Give texts alone or pairs alone, not both at once.",
+}
+"""How a model is called, by the texts of an example."""
+
+WINDOW = 4096
+"""Texts that are sorted by length together, and held in memory at once."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one text or pair."""
+
+    label: str | None
+    """Name of the likeliest class; None for regression."""
+    score: float
+    """The label's probability; for regression the number itself."""
+    probabilities: dict[str, float] = field(default_factory=dict)
+    """By class name; empty for regression."""
+    labels: tuple[str, ...] | None = None
+    """Every label above its threshold, where an example may have several; else None. `label` is
+    then the likeliest, given or not."""
+
+
+class Predictor:
+    """A trained model, called with one text, a pair, or many of either.
+
+    >>> predictor = gluetune.load("runs/sst2-…")  # doctest: +SKIP
+    >>> predictor("A lovely film.").label  # doctest: +SKIP
+    'positive'
+    """
+
+    def __init__(self, opened: Backend) -> None:
+        self.opened = opened
+        self.labels = opened.labels
+        self.texts_per_example = len(opened.task.text_columns) if opened.task else None
+        """1 or 2; None where the checkpoint does not say."""
+
+    def __repr__(self) -> str:
+        classes = listed(self.labels) or "a number"
+        return f"Predictor('{self.opened.name}', {classes})"
+
+    @overload
+    def __call__(self, texts: Text, pair: str | None = None) -> Answer: ...
+
+    @overload
+    def __call__(self, texts: list[str] | list[tuple[str, str]]) -> list[Answer]: ...
+
+    def __call__(
+        self, texts: Text | Sequence[Text], pair: str | None = None
+    ) -> Answer | list[Answer]:
+        """Return the answer to a text, or to each of a list of texts.
+
+        A pair is `predictor(first, second)` or a tuple of two. Raises ConfigurationError for one
+        text where the model was trained on pairs, and the reverse.
+        """
+        if pair is not None:
+            if not isinstance(texts, str):
+                raise ConfigurationError("A second text goes with one first text, not with a list.")
+            return self.answers(self.logits([(texts, pair)]))[0]
+        if isinstance(texts, str | tuple):
+            return self.answers(self.logits([texts]))[0]
+        return self.answers(self.logits(texts))
+
+    def logits(self, texts: Sequence[Text]) -> NDArray[np.float32]:
+        """Return the logits, of shape (texts, classes) in the order of `labels`, or (texts, 1)."""
+        width = len(self.labels) or 1
+        parts = [
+            self.opened.logits(self.encode(texts[start : start + WINDOW]))
+            for start in range(0, len(texts), WINDOW)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, width), dtype=np.float32)
+
+    def answers(self, logits: NDArray[np.float32]) -> list[Answer]:
+        """Return what logits mean."""
+        if not self.labels:
+            return [Answer(None, float(value)) for value in logits[:, 0]]
+        if self.opened.multi_label:
+            return [self._set_answer(row) for row in logits]
+        rows = self.scores(logits)
+        best = rows.argmax(axis=1)
+        return [
+            Answer(
+                self.labels[choice],
+                float(row[choice]),
+                dict(zip(self.labels, row.tolist(), strict=True)),
+            )
+            for choice, row in zip(best, rows, strict=True)
+        ]
+
+    def scores(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return what logits are as probabilities, in their shape; numbers as they are.
+
+        Those of classes sum to 1; where a text may have several labels each has its own.
+        """
+        if not self.labels:
+            return logits.astype(np.float64)
+        return sigmoid(logits) if self.opened.multi_label else probabilities(logits)
+
+    @property
+    def problem_type(self) -> str:
+        """What transformers calls the kind of task that the model was trained for."""
+        if not self.labels:
+            return "regression"
+        several = self.opened.multi_label
+        return "multi_label_classification" if several else "single_label_classification"
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The probability above which each label is predicted, where a text may have several."""
+        if not self.opened.multi_label:
+            return {}
+        return dict(zip(self.labels, sigmoid(np.array(self._limits)).tolist(), strict=True))
+
+    @property
+    def _limits(self) -> tuple[float, ...]:
+        """The logit above which each label is predicted."""
+        return self.opened.thresholds or (0.0,) * len(self.labels)
+
+    def _set_answer(self, logits: NDArray[np.float32]) -> Answer:
+        chances = self.scores(logits)
+        given = tuple(
+            name
+            for name, one, limit in zip(self.labels, logits, self._limits, strict=True)
+            if one > limit
+        )
+        best = int(chances.argmax())
+        shares = dict(zip(self.labels, chances.tolist(), strict=True))
+        return Answer(self.labels[best], float(chances[best]), shares, given)
+
+    def encode(self, texts: Sequence[Text], *, cut: bool = True) -> Encoded:
+        """Return texts as the model reads them, in memory: nothing is cached.
+
+        Without `cut` texts keep the tokens that the model has no room for. Raises
+        ConfigurationError for one text where two are read, and the reverse.
+        """
+        limit = self.opened.max_length if cut else None
+        columns = self._columns(texts)
+        tokens = tokenize(self.opened.tokenizer, columns, limit)
+        names = list(tokens)
+        examples: Any = [
+            dict(zip(names, values, strict=True))
+            for values in zip(*(tokens[name] for name in names), strict=True)
+        ]
+        lengths = np.fromiter((len(ids) for ids in tokens["input_ids"]), dtype=np.int64)
+        truncated = sum(cut_rows(tokens, self.opened.tokenizer, columns, limit))
+        return Encoded(examples, lengths, truncated)
+
+    def _columns(self, texts: Sequence[Text]) -> list[list[str]]:
+        """Return the texts by column: one, or two for pairs."""
+        sizes = {1 if isinstance(text, str) else len(text) for text in texts}
+        wanted = {self.texts_per_example} if self.texts_per_example else {1, 2}
+        if len(sizes) > 1 or not sizes <= wanted:
+            raise ConfigurationError(
+                f"{self.opened.name} reads {_readable(self.texts_per_example)} per example, and "
+                f"was given {' and '.join(str(size) for size in sorted(sizes))}.",
+                hint=_HINTS[self.texts_per_example],
+            )
+        if sizes == {1}:
+            return [[str(text) for text in texts]]
+        return [[text[0] for text in texts], [text[1] for text in texts]]
+
+
+def load(
+    model: str | Path | Run,
+    *,
+    task: str | None = None,
+    precision: Precision = "auto",
+    batch_size: int | None = None,
+    threads: int | None = None,
+    max_length: int | None = None,
+    label_order: Sequence[str] | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    backend: BackendName = "torch",
+) -> Predictor:
+    """Load a run or a checkpoint with a trained head, to be called with text.
+
+    Args:
+        model: A run's folder, a checkpoint's folder, or a Hub id.
+        task: GLUE task whose classes the answers are to be. Unless given, a run's own, or what a
+            checkpoint's config.json states; without either it answers with its own classes.
+        precision: `auto` is a run's own, else bf16 where the hardware multiplies it natively.
+        batch_size: Examples per forward pass; a run's own, else 32.
+        threads: CPU threads; a run's own, else PyTorch's choice.
+        max_length: Tokens per example; longer ones are cut. A run's own, else what fits.
+        label_order: Class names of the head by id, where it names none.
+        revision: Branch, tag or commit on the Hub.
+        trust_remote_code: Run Python code that the checkpoint brings.
+        backend: `torch`, or what `gluetune export` made: `onnx`, `onnx-int8`.
+
+    Raises:
+        GluetuneError: RunError, CheckpointError, HubError or ConfigurationError.
+    """
+    settings = Settings(
+        precision=precision,
+        batch_size=batch_size,
+        threads=threads,
+        max_length=max_length,
+        label_order=tuple(label_order) if label_order else None,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
+    spec = get_task(task) if task else None
+    if backend != "torch":
+        return Predictor(open_exported(model, backend, spec, settings))
+    return Predictor(open_model(model, spec, settings))
+
+
+def _readable(count: int | None) -> str:
+    return {1: "one text", 2: "two texts"}.get(count or 0, "one text or two")

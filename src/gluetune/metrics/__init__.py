@@ -1,0 +1,1 @@
+"""GLUE's official metrics."""

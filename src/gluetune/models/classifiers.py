@@ -1,0 +1,336 @@
+"""A checkpoint fitted to a task: the model, its tokenizer, and what each output means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForSequenceClassification, set_seed
+from transformers.utils import logging as transformers_logging
+
+from gluetune.core.command_lines import command_line
+from gluetune.core.errors import CheckpointError, Finding
+from gluetune.core.files import write_json
+from gluetune.core.tasks import TaskSpec, get_task, is_task
+from gluetune.models.checkpoints import Checkpoint
+from gluetune.models.heads import match_labels, output_weights
+from gluetune.models.tokenizers import input_limit, load_config, load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+THRESHOLDS = "thresholds"
+"""Field of config.json with the logit above which each label is given, by name."""
+_STATED_TASK = "finetuning_task"
+"""Field of config.json with the GLUE task that the model was fine-tuned for."""
+
+_CROSS_ENCODER = "sentence_transformers"
+_OLD_CROSS_ENCODER = "sbert_ce_default_activation_function"
+"""Fields of config.json that sentence-transformers reads."""
+_IDENTITY = "torch.nn.modules.linear.Identity"
+_SIGMOID = "torch.nn.modules.activation.Sigmoid"
+
+_BOUNDARY = 64
+"""Bytes. PyTorch's own memory on CPUs begins at a multiple of it."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A model ready to be trained on a task."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    outputs: tuple[int, ...]
+    """The model's output for each class of the task, by the task's ids; (0,) for regression."""
+    new_weights: tuple[str, ...]
+    """Parameters that the checkpoint did not bring."""
+    limit: int | None
+    """How many tokens the model takes; None where nothing bounds it."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+
+def load_classifier(
+    checkpoint: Checkpoint,
+    task: TaskSpec,
+    *,
+    seed: int,
+    new_head: bool = False,
+    label_order: tuple[str, ...] | None = None,
+) -> Classifier:
+    """Load a checkpoint as a classifier for `task`, in float32.
+
+    A head that the checkpoint brings is kept, and its outputs are matched to the task's classes by
+    name; `new_head` starts its output layer afresh. New weights are drawn from `seed`. Raises
+    CheckpointError.
+    """
+    config, tokenizer, brings_head = _read_parts(checkpoint)
+    trusted = checkpoint.trust_remote_code
+    keeps_head = brings_head and not new_head
+    if label_order and not keeps_head:
+        raise CheckpointError(
+            f"--label-order names the outputs of a head that {checkpoint.name} "
+            + ("starts afresh with --new-head." if brings_head else "does not bring."),
+            hint="Leave --label-order out.",
+        )
+    if keeps_head:
+        outputs = match_labels(config.id2label, task, checkpoint=checkpoint.name, order=label_order)
+    else:
+        outputs = tuple(range(task.num_labels))
+    _name_outputs(config, task, outputs)
+    set_seed(seed)
+    model, missing = _load(checkpoint, config)
+    if brings_head and new_head:
+        missing |= _restart_output_layer(model, trusted)
+    limit = input_limit(config, tokenizer, trust_remote_code=trusted)
+    return Classifier(model, tokenizer, outputs, tuple(sorted(missing)), limit)
+
+
+def check_heads(
+    checkpoint: Checkpoint,
+    tasks: Sequence[str],
+    *,
+    new_head: bool = False,
+    order: tuple[str, ...] | None = None,
+) -> None:
+    """Raise one CheckpointError with every task that the checkpoint's own head does not fit.
+
+    Its weights are not read; a checkpoint without a head, or one that gets a new one, fits all.
+    """
+    config, _, brings_head = _read_parts(checkpoint)
+    if new_head or not brings_head:
+        return
+    findings: list[Finding] = []
+    for name in tasks:
+        try:
+            match_labels(config.id2label, get_task(name), checkpoint=checkpoint.name, order=order)
+        except CheckpointError as error:
+            findings += error.findings
+    if findings:
+        raise CheckpointError.of(findings)
+
+
+def load_trained(
+    checkpoint: Checkpoint,
+    task: TaskSpec | None = None,
+    *,
+    label_order: tuple[str, ...] | None = None,
+) -> Classifier:
+    """Load a checkpoint with the head that it was trained with, in float32, to be asked.
+
+    The head's outputs are matched to the classes of `task` by name; without a task they keep their
+    own names (`model.config.id2label`) and order. No random number is drawn. Raises
+    CheckpointError, also where the checkpoint brings no head.
+    """
+    config, tokenizer, brings_head = _read_parts(checkpoint)
+    if not brings_head:
+        raise CheckpointError(
+            f"{checkpoint.name} brings no trained classification head, so it has no answers yet.",
+            hint="Train it first: "
+            + command_line("train", task.name if task else "TASK", model=checkpoint.name),
+        )
+    outputs = tuple(range(config.num_labels))
+    if task is not None:
+        outputs = match_labels(
+            config.id2label,
+            task,
+            checkpoint=checkpoint.name,
+            order=label_order,
+            may_restart=False,
+        )
+    model, missing = _load(checkpoint, config)
+    limit = input_limit(config, tokenizer, trust_remote_code=checkpoint.trust_remote_code)
+    return Classifier(model, tokenizer, outputs, tuple(sorted(missing)), limit)
+
+
+def stated_task(checkpoint: Checkpoint) -> TaskSpec | None:
+    """Return the GLUE task that a checkpoint's config.json says it was fine-tuned for.
+
+    run_glue.py states it as we do, by `finetuning_task`. None where nothing is stated, or where the
+    head's classes do not have the task's names. Raises CheckpointError.
+    """
+    config = load_config(checkpoint)
+    name = getattr(config, _STATED_TASK, None)
+    if not isinstance(name, str) or not is_task(name):
+        return None
+    task = get_task(name)
+    try:
+        match_labels(config.id2label, task, checkpoint=checkpoint.name, order=None)
+    except CheckpointError:
+        return None
+    return task
+
+
+def _read_parts(
+    checkpoint: Checkpoint,
+) -> tuple[PretrainedConfig, PreTrainedTokenizerBase, bool]:
+    """Return a checkpoint's config and tokenizer, and whether it brings an output layer."""
+    config = load_config(checkpoint)
+    tokenizer = load_tokenizer(checkpoint, config)
+    config.pad_token_id = tokenizer.pad_token_id
+    head = output_weights(config, trust_remote_code=checkpoint.trust_remote_code)
+    return config, tokenizer, head <= _weight_names(checkpoint.folder)
+
+
+def reload_classifier(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedModel:
+    """Load a saved model as any user of transformers would. Raises CheckpointError."""
+    checkpoint = Checkpoint(str(folder), folder, trust_remote_code=trust_remote_code)
+    return _load(checkpoint, load_config(checkpoint))[0]
+
+
+def write_output_names(folder: Path, config: PretrainedConfig) -> None:
+    """Write the names of the outputs into a saved model's config.json, where they are left out.
+
+    transformers leaves LABEL_0 and LABEL_1 out; of an architecture whose default is another number
+    of outputs (BART: three) the model could not be loaded again.
+    """
+    path = folder / "config.json"
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    if "id2label" not in saved:
+        saved["id2label"] = {str(output): name for output, name in config.id2label.items()}
+        saved["label2id"] = dict(config.label2id)
+        write_json(path, saved)
+
+
+def _name_outputs(config: PretrainedConfig, task: TaskSpec, outputs: tuple[int, ...]) -> None:
+    names = task.labels or ("score",)
+    config.id2label = dict(sorted(zip(outputs, names, strict=True)))
+    config.label2id = {name: output for output, name in config.id2label.items()}
+    setattr(config, _STATED_TASK, task.name if is_task(task.name) else None)
+    if hasattr(config, THRESHOLDS):  # of what the checkpoint was trained on before
+        delattr(config, THRESHOLDS)
+    _name_activation(config, task)
+    config.problem_type = (
+        "regression"
+        if task.is_regression
+        else "multi_label_classification"
+        if task.multi_label
+        else "single_label_classification"
+    )
+
+
+def _name_activation(config: PretrainedConfig, task: TaskSpec) -> None:
+    """State for sentence-transformers' CrossEncoder what it puts logits through.
+
+    Unstated it takes a sigmoid for one output, which would squash a number; a checkpoint that was
+    a CrossEncoder's brings its own statement, under the name that it had before version 4 too.
+    """
+    activation = _SIGMOID if task.multi_label else _IDENTITY
+    setattr(config, _CROSS_ENCODER, {"activation_fn": activation})
+    if hasattr(config, _OLD_CROSS_ENCODER):
+        setattr(config, _OLD_CROSS_ENCODER, activation)
+
+
+def _load(checkpoint: Checkpoint, config: PretrainedConfig) -> tuple[PreTrainedModel, set[str]]:
+    try:
+        with quiet_transformers():
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                checkpoint.folder,
+                config=config,
+                use_safetensors=True,
+                trust_remote_code=checkpoint.trust_remote_code,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{checkpoint.name} cannot be loaded for classification: {_first_line(error)}",
+            hint="Choose an encoder or decoder that AutoModelForSequenceClassification knows.",
+        ) from error
+    mismatched = {name for name, *_ in report["mismatched_keys"]}
+    _check_loaded(checkpoint, model, mismatched, set(report["missing_keys"]))
+    _align(model)
+    return model, set(report["missing_keys"]) | mismatched
+
+
+def _align(model: PreTrainedModel) -> None:
+    """Put weights where new ones lie; in a file that is mapped they begin anywhere.
+
+    Products on CPUs are summed in another order there: the last bit of an answer would differ
+    between the model that was trained and the same one read back.
+    """
+    for weights in model.parameters():
+        if weights.data_ptr() % _BOUNDARY:
+            weights.data = weights.data.clone()
+
+
+def _check_loaded(
+    checkpoint: Checkpoint, model: PreTrainedModel, mismatched: set[str], missing: set[str]
+) -> None:
+    """Refuse a checkpoint whose body did not load: it would train from random weights."""
+    if strange := mismatched - output_weights(
+        model.config, trust_remote_code=checkpoint.trust_remote_code
+    ):
+        raise CheckpointError(
+            f"Weights of {checkpoint.name} do not fit its config.json: "
+            f"{', '.join(sorted(strange))}.",
+            hint="The checkpoint is damaged or mixed from two: get it again.",
+        )
+    names = {name for name, _ in model.named_parameters()}
+    if names and len(missing & names) > len(names) / 2:
+        raise CheckpointError(
+            f"{checkpoint.name} holds {len(names - missing)} of the {len(names)} weights that "
+            f"{type(model).__name__} needs.",
+            hint="It is a checkpoint of another architecture than its config.json says.",
+        )
+
+
+def _restart_output_layer(model: PreTrainedModel, trusted: bool) -> set[str]:
+    """Draw the output layer anew, as the architecture initialises it.
+
+    transformers marks what it loaded, weights and modules, and its initialisation passes over what
+    is marked: so the marks are taken from the output layer and from the modules around it (an
+    architecture may initialise its head as a whole), and from nothing else.
+    """
+    names = output_weights(model.config, trust_remote_code=trusted)
+    for name in names:
+        model.get_parameter(name)._is_hf_initialized = False
+        parts = name.split(".")[:-1]
+        for depth in range(len(parts) + 1):
+            model.get_submodule(".".join(parts[:depth]))._is_hf_initialized = False
+    model.initialize_weights()
+    return set(names)
+
+
+def _weight_names(folder: Path) -> set[str]:
+    names: set[str] = set()
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="pt") as weights:
+                names |= set(weights.keys())
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"{file} is damaged: {_first_line(error)}", hint="Get the checkpoint again."
+            ) from error
+    return names
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' reports and bars off the screen: gluetune says in its own words."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def _first_line(error: Any) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

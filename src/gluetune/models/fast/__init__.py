@@ -1,0 +1,1 @@
+"""Faster execution paths through a model, with the same mathematics."""

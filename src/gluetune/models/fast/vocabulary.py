@@ -1,0 +1,214 @@
+"""Training only the rows of the word embeddings that occur in the data.
+
+A row that never occurs gets no gradient, and AdamW, whose moments for it stay 0, does nothing to it
+but decay it: after k steps it is what it was times the product of (1 - learning rate x weight
+decay). So the rows that occur are trained alone and the whole table is made again whenever the
+model is saved. That spares the optimiser, the gradient and its norm most of a multilingual model.
+
+Ids are translated inside the embedding module, never in `input_ids`: positions (RoBERTa) and
+pooling (GPT-2, BART) read those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from gluetune.core.errors import TrainingError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_WORTHWHILE = 0.9
+"""A table of which more than this part occurs is left as it is."""
+
+
+def word_embeddings(model: PreTrainedModel) -> nn.Embedding | None:
+    """Return the model's table of word embeddings, None where it cannot be made compact.
+
+    That is where it is of a kind of its own, or where something else reads the same weights.
+    """
+    try:
+        table = model.get_input_embeddings()
+    except NotImplementedError:
+        return None
+    if type(table) is not nn.Embedding or table.max_norm is not None or table.sparse:
+        return None
+    if table.scale_grad_by_freq or not table.weight.requires_grad:
+        return None
+    owners = [
+        module
+        for module in model.modules()
+        if any(parameter is table.weight for parameter in module.parameters(recurse=False))
+    ]
+    return table if owners == [table] else None
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """What a model looks up in its word embeddings for a batch."""
+
+    names: frozenset[str]
+    """Inputs that are looked up as they are: `input_ids`, of GPT-2 `token_type_ids` too."""
+    ids: torch.Tensor
+    """All ids, made of inputs or not: shape (ids,)."""
+
+
+def look_up(model: PreTrainedModel, table: nn.Embedding, inputs: Mapping[str, Any]) -> Lookups:
+    """Run a batch, whose tensors are on the model's device, and watch `table`.
+
+    Dropout is off, and no random number is drawn.
+    """
+    seen: list[torch.Tensor] = []
+    handle = table.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(**inputs)
+    finally:
+        model.train(training)
+        handle.remove()
+    places = {_place(ids) for ids in seen}
+    names = (name for name, value in inputs.items() if isinstance(value, torch.Tensor))
+    return Lookups(
+        frozenset(name for name in names if _place(inputs[name]) in places),
+        torch.cat([ids.flatten() for ids in seen]).unique() if seen else torch.empty(0).long(),
+    )
+
+
+def _place(tensor: torch.Tensor) -> int:
+    """Return where a tensor's values are in memory: views of it are there too."""
+    return int(tensor.untyped_storage().data_ptr())
+
+
+class CompactVocabulary:
+    """A table of word embeddings of which only `rows` are held and trained.
+
+    The parameter stays the same object under the same name; it is only shorter until `restore`.
+    """
+
+    def __init__(self, table: nn.Embedding, rows: torch.Tensor) -> None:
+        """`rows` are the ids that occur, in ascending order, padding among them."""
+        self.table = table
+        self.rows = rows.to(table.weight.device)
+        self.decay = 1.0
+        """What the optimiser's weight decay has left of the rows that do not occur."""
+        self._first = table.weight.data
+        """The whole table as it was; rows that occur are out of date in it."""
+        self._base = self._first
+        self._padding = table.padding_idx
+        self._places = torch.full((len(self._first),), -1, device=self.rows.device)
+        self._places[self.rows] = torch.arange(len(rows), device=self.rows.device)
+        table.weight.data = self._first[self.rows].clone()
+        if self._padding is not None:
+            table.padding_idx = int(self._places[self._padding])
+        self._followed: list[torch.optim.Optimizer] = []
+        self._handles: list[Any] = [
+            table.register_forward_pre_hook(self._translate),
+            table.register_state_dict_post_hook(partial(self._write_whole)),
+            table.register_load_state_dict_pre_hook(self._read_rows),
+        ]
+
+    def whole(self) -> torch.Tensor:
+        """Return the whole table as plain training would have it."""
+        table = self._base * self.decay
+        table[self.rows] = self.table.weight.data
+        return table
+
+    def restore(self) -> None:
+        """Make the embeddings whole again, and leave them as any others."""
+        for handle in self._handles:
+            handle.remove()
+        self.table.padding_idx = self._padding
+        self.table.weight.data = self.whole()
+        self.table.weight.grad = None
+
+    def follow(self, optimizer: torch.optim.Optimizer) -> None:
+        """Count the decay of every step that `optimizer` takes."""
+        if optimizer in self._followed:
+            return
+        self._followed.append(optimizer)
+
+        def count(*_: Any) -> None:
+            # Read anew at every step: accelerate puts other dictionaries in their place.
+            for group in optimizer.param_groups:
+                if any(parameter is self.table.weight for parameter in group["params"]):
+                    self.decay *= 1 - float(group["lr"]) * group["weight_decay"]
+
+        self._handles.append(optimizer.register_step_pre_hook(count))
+
+    def expand_moments(self, optimizer: torch.optim.Optimizer | None) -> None:
+        """Give the optimiser's moments a row for every embedding, as plain training has them."""
+        state = {} if optimizer is None else optimizer.state.get(self.table.weight, {})
+        for name, moment in state.items():
+            if isinstance(moment, torch.Tensor) and moment.shape == self.table.weight.shape:
+                state[name] = torch.zeros_like(self._first).index_copy_(0, self.rows, moment)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed training needs besides the whole table."""
+        return {"decay": self.decay.hex(), "rows": len(self.rows)}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state`, once the whole table of that moment has been loaded.
+
+        The rows that do not occur are then counted from where they began, so that the end is the
+        same to the bit as without the interruption. Raises TrainingError for other data.
+        """
+        if state["rows"] != len(self.rows):
+            raise TrainingError(
+                f"The data use {len(self.rows)} rows of the vocabulary, the checkpoint "
+                f"{state['rows']}.",
+                hint="Resume with the data that the training began with.",
+            )
+        decay = float.fromhex(state["decay"])
+        absent = self._places < 0
+        if torch.equal((self._first * decay)[absent], self._base[absent]):
+            self._base, self.decay = self._first, decay
+
+    def _translate(self, table: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        ids, *rest = args
+        places = self._places[ids]
+        if places.device.type == "cpu" and places.numel() and int(places.min()) < 0:
+            unknown = ids[places < 0].unique()[:5].tolist()
+            raise TrainingError(
+                f"Token ids {unknown} occur in none of the data that the training was given.",
+                hint="To train every row: --no-compact-vocabulary, in Python "
+                "compact_vocabulary=False.",
+            )
+        return (places, *rest)
+
+    def _write_whole(
+        self, table: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
+    ) -> None:
+        state_dict[f"{prefix}weight"] = self.whole()
+
+    def _read_rows(
+        self, table: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
+    ) -> None:
+        name = f"{prefix}weight"
+        if name in state_dict:
+            self._base = state_dict[name].to(self._first)
+            self.decay = 1.0
+            state_dict[name] = self._base[self.rows]
+
+
+@contextmanager
+def compact_vocabulary(table: nn.Embedding, rows: torch.Tensor) -> Iterator[CompactVocabulary]:
+    """Hold only `rows` of `table` for a while."""
+    vocabulary = CompactVocabulary(table, rows)
+    try:
+        yield vocabulary
+    finally:
+        vocabulary.restore()
+
+
+def is_worthwhile(table: nn.Embedding, rows: torch.Tensor) -> bool:
+    """Return whether enough rows never occur."""
+    return len(rows) <= _WORTHWHILE * int(table.num_embeddings)

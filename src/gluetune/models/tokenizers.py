@@ -1,0 +1,130 @@
+"""Tokenizers made fit for batches: a pad token, the padding side, and the length a model takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from transformers import AutoConfig, AutoTokenizer
+
+from gluetune.core.errors import CheckpointError, ConfigurationError
+from gluetune.models.checkpoints import Checkpoint
+from gluetune.models.heads import skeleton
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+# transformers writes int(1e30) where a tokenizer states no limit.
+_NO_LIMIT = 1_000_000
+
+
+def load_config(checkpoint: Checkpoint) -> PretrainedConfig:
+    """Read a checkpoint's config. Raises CheckpointError."""
+    try:
+        return AutoConfig.from_pretrained(
+            checkpoint.folder, trust_remote_code=checkpoint.trust_remote_code
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable(checkpoint, "config", error) from error
+
+
+def load_tokenizer(
+    checkpoint: Checkpoint, config: PretrainedConfig | None = None
+) -> PreTrainedTokenizerBase:
+    """Load a checkpoint's tokenizer, with a pad token and the padding side that its model needs.
+
+    Raises CheckpointError when there is none, or when it has ids that the model lacks.
+    """
+    config = config or load_config(checkpoint)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            checkpoint.folder, trust_remote_code=checkpoint.trust_remote_code
+        )
+    except Exception as error:  # the tokenizers library, in Rust, raises nothing narrower
+        raise _unreadable(checkpoint, "tokenizer", error) from error
+    _check_vocabulary(tokenizer, config, checkpoint)
+    if tokenizer.pad_token is None:
+        _borrow_pad_token(tokenizer, checkpoint)
+    # XLNet's head reads the last position, so its padding stands in front. Everywhere else padding
+    # stands behind: absolute positions then start at the first token, and causal models never
+    # attend to padding. (Their heads find the last real token by its pad id.)
+    reads_last = getattr(config, "summary_type", None) == "last"
+    tokenizer.padding_side = "left" if reads_last else "right"
+    return tokenizer
+
+
+def input_limit(
+    config: PretrainedConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    trust_remote_code: bool = False,
+) -> int | None:
+    """Return how many tokens the model can take, None where nothing bounds it.
+
+    The tokenizer's own limit may be absent (1e30) and the config's may count rows that no token
+    can use: position tables with a padding row (RoBERTa's kin) start behind it.
+    """
+    limits = []
+    stated = getattr(tokenizer, "model_max_length", None)
+    if stated is not None and stated < _NO_LIMIT:
+        limits.append(int(stated))
+    positions = getattr(config, "max_position_embeddings", None)
+    if isinstance(positions, int) and positions > 0:
+        limits.append(positions - _unusable_positions(config, trust_remote_code))
+    return min(limits) if limits else None
+
+
+def check_length(length: int | None, limit: int | None, model: str) -> None:
+    """Raise ConfigurationError where a `length` is asked for that is over the model's `limit`."""
+    if length and limit and length > limit:
+        raise ConfigurationError(
+            f"--max-length {length}: {model} takes at most {limit} tokens.",
+            hint=f"Type: --max-length {limit}, or leave it out.",
+        )
+
+
+def _unusable_positions(config: PretrainedConfig, trust_remote_code: bool) -> int:
+    for name, module in skeleton(config, trust_remote_code=trust_remote_code).named_modules():
+        padding = getattr(module, "padding_idx", None)
+        if "position" in name and padding is not None:
+            return int(padding) + 1
+    return 0
+
+
+def _check_vocabulary(
+    tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, checkpoint: Checkpoint
+) -> None:
+    # Where the files are missing, transformers 5 makes a tokenizer of special tokens alone (and of
+    # SentencePiece's mark of a space): it would read every word as unknown.
+    if not set(tokenizer.get_vocab()) - {*tokenizer.all_special_tokens, "\u2581"}:
+        raise CheckpointError(
+            f"{checkpoint.name} has no tokenizer: there is no vocabulary among its files.",
+            hint="Save its tokenizer beside the model with tokenizer.save_pretrained.",
+        )
+    vocabulary = getattr(config, "vocab_size", None)
+    if isinstance(vocabulary, int) and len(tokenizer) > vocabulary:
+        raise CheckpointError(
+            f"The tokenizer of {checkpoint.name} has {len(tokenizer)} tokens, "
+            f"its model {vocabulary}.",
+            hint="The checkpoint is damaged or mixed from two: get it again.",
+        )
+
+
+def _borrow_pad_token(tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint) -> None:
+    token = tokenizer.eos_token or tokenizer.unk_token
+    if token is None:
+        raise CheckpointError(
+            f"The tokenizer of {checkpoint.name} has no pad, end or unknown token to pad with.",
+            hint="Set tokenizer.pad_token, save the tokenizer beside the model, and try again.",
+        )
+    tokenizer.pad_token = token
+
+
+def _unreadable(checkpoint: Checkpoint, part: str, error: Any) -> CheckpointError:
+    text = str(error)
+    if "trust_remote_code" in text:
+        return CheckpointError(
+            f"{checkpoint.name} brings Python code of its own for its {part}.",
+            hint="Read that code; if you trust it, add --trust-remote-code.",
+        )
+    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    return CheckpointError(f"The {part} of {checkpoint.name} cannot be read: {first}")

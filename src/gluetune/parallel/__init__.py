@@ -1,0 +1,1 @@
+"""Processes that work together: collectives, process pools, Ray, signals."""

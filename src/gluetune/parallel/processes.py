@@ -1,0 +1,271 @@
+"""Spawned processes that run calls, each made when it is first needed.
+
+They stand in process groups of their own, where a terminal's Ctrl-C does not come: each is asked to
+stop once, by the process that started it, and asks itself, as by SIGTERM, when that one is gone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any
+
+from gluetune.core.errors import Finding
+from gluetune.parallel.calls import Call, Failure, OnTold, Outcome, failure_of, telling
+from gluetune.parallel.orphans import registered
+from gluetune.parallel.signals import deferring_signals
+
+_CONTEXT = multiprocessing.get_context("spawn")
+_LOOK_SECONDS = 1.0
+"""How often it is asked whether a silent process is still there."""
+
+
+@dataclass
+class _Worker:
+    """One spawned process, and the call that it runs."""
+
+    process: BaseProcess
+    connection: Connection
+    slot: int
+    """Its place among the environments."""
+    call: Call | None = None
+    begun: bool = True
+    """Whether it has said that it took its call up."""
+
+
+@dataclass
+class Processes:
+    """Spawned processes, as many as there are `environments`."""
+
+    environments: list[dict[str, str]]
+    on_told: OnTold | None
+    folder: Path | None = None
+    """Where they register as workers, so that they are found when this process is gone."""
+    _workers: list[_Worker] = field(default_factory=list)
+    _over: list[Outcome] = field(default_factory=list)
+    """Outcomes that have come and were not handed out yet."""
+
+    @property
+    def free(self) -> int:
+        """How many more calls can be started now."""
+        return len(self.environments) - len(self._busy())
+
+    @property
+    def running(self) -> tuple[Hashable, ...]:
+        """Keys of the calls whose outcome was not handed out yet."""
+        over = (outcome.key for outcome in self._over)
+        return (*over, *(worker.call.key for worker in self._busy() if worker.call))
+
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.call]
+
+    def start(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
+        """Start a call in a process that has none."""
+        if self.free < 1:
+            raise RuntimeError(f"No worker is free for {key!r}.")
+        call = Call(key, function, arguments)
+        idle = self._idle()
+        self._hand(idle or self._new(), call, begun=idle is None)
+
+    def _hand(self, worker: _Worker, call: Call, *, begun: bool) -> None:
+        """Give a call to a process; one that may die idle at this moment has to say `begun`."""
+        worker.call, worker.begun = call, begun
+        with suppress(OSError):  # it died just now, which is noticed by `_look`
+            worker.connection.send((call.key, bytes(ForkingPickler.dumps(call))))
+
+    def _idle(self) -> _Worker | None:
+        """Return a process without a call, if there is one; forget those that died so."""
+        for worker in [worker for worker in self._workers if not worker.call]:
+            if worker.process.is_alive():
+                return worker
+            self._forget(worker)
+        return None
+
+    def _new(self) -> _Worker:
+        taken = {worker.slot for worker in self._workers}
+        slot = min(set(range(len(self.environments))) - taken)
+        # Half begun, it would end in a traceback of its own, and nobody would stop it.
+        with deferring_signals():
+            process, connection = _spawn(self.environments[slot], self.folder)
+            worker = _Worker(process, connection, slot)
+            self._workers.append(worker)
+        return worker
+
+    def wait(self, timeout: float | None = None) -> Outcome | None:
+        """Return the next call that is over; None after `timeout` seconds without one."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self._over:
+            left = _LOOK_SECONDS if end is None else min(_LOOK_SECONDS, end - time.monotonic())
+            busy = self._busy()
+            if left < 0 or not busy:
+                return None
+            multiprocessing.connection.wait([worker.connection for worker in busy], left)
+            for worker in busy:
+                self._look(worker)
+        return self._over.pop(0)
+
+    def _look(self, worker: _Worker) -> None:
+        """Take what a process has sent, or notice its death.
+
+        Asked of the system: a loader's process, forked from it, would keep its pipes open.
+        """
+        alive = worker.process.is_alive()  # asked first: what it sent before it died still counts
+        with suppress(EOFError, OSError):
+            while worker.call and worker.connection.poll():
+                self._receive(worker, worker.call)
+        call = worker.call
+        if call and not alive:
+            self._forget(worker)
+            if worker.begun:
+                self._over.append(Outcome(call.key, failure=_death(worker.process.exitcode)))
+            else:  # it died idle, so the call was none of the reasons
+                self._hand(self._new(), call, begun=True)
+
+    def _receive(self, worker: _Worker, call: Call) -> None:
+        kind, value = worker.connection.recv()
+        if kind == "begun":
+            worker.begun = True
+            return
+        if kind == "told":
+            if self.on_told is not None:
+                self.on_told(call.key, value)
+            return
+        worker.call = None
+        self._over.append(value)
+        if value.failure and value.failure.kind == "interrupted":
+            self._forget(worker)  # it is on its way out
+
+    def _forget(self, worker: _Worker) -> None:
+        worker.connection.close()
+        worker.process.join()
+        self._workers.remove(worker)
+
+    def stop(self) -> None:
+        """End every process: idle ones at once, busy ones as by Ctrl-C; a second one kills them."""
+        try:
+            for worker in self._busy():
+                if worker.process.pid is not None:
+                    with suppress(ProcessLookupError):
+                        os.kill(worker.process.pid, signal.SIGINT)
+            while self.running:
+                self.wait()
+            for worker in list(self._workers):
+                self._forget(worker)
+        except BaseException:
+            for worker in self._workers:
+                worker.process.kill()
+                worker.process.join()
+            raise
+
+
+def _death(exit_code: int | None) -> Failure:
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        memory = " Was there enough memory?" if -exit_code == signal.SIGKILL else ""
+        return Failure("died", name, (Finding(f"Its process was killed by {name}.{memory}"),))
+    return Failure("died", "exit", (Finding(f"Its process ended with exit code {exit_code}."),))
+
+
+def _spawn(environment: Mapping[str, str], folder: Path | None) -> tuple[BaseProcess, Connection]:
+    ours, theirs = _CONTEXT.Pipe()
+    process = _CONTEXT.Process(target=_serve, args=(theirs, folder))
+    # The tracker takes the mask away when it starts, so it starts first.
+    resource_tracker.ensure_running()
+    # Masked until it stands in a group of its own: a Ctrl-C in between would end it in a traceback.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with _environment(environment):
+            process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    theirs.close()
+    return process, ours
+
+
+@contextmanager
+def _environment(changed: Mapping[str, str]) -> Iterator[None]:
+    """Change the variables that a new process inherits: torch reads them on import."""
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _serve(connection: Connection, folder: Path | None = None) -> None:
+    """Run calls until the other end is closed: what a spawned process does.
+
+    It registers first and then looks whether its parent is there: whoever finds nobody registered
+    may be sure that no orphan begins to work later.
+    """
+    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # forgets one that came while it was masked
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with registered(folder) if folder is not None else nullcontext():
+        if not _has_parent():
+            return
+        threading.Thread(target=_outlive_nobody, daemon=True).start()
+        with suppress(EOFError, OSError, KeyboardInterrupt):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            while True:
+                key, content = connection.recv()
+                connection.send(("begun", None))
+                _answer(connection, key, content)
+
+
+def _has_parent() -> bool:
+    parent = multiprocessing.parent_process()
+    return parent is None or parent.is_alive()
+
+
+def _answer(connection: Connection, key: Hashable, content: bytes) -> None:
+    def told(value: Any) -> None:
+        with suppress(OSError):  # the other end is gone: this process will be asked to stop
+            connection.send(("told", value))
+
+    try:
+        with telling(told):
+            outcome = _outcome(key, content)
+    except (KeyboardInterrupt, SystemExit) as error:
+        failure = Failure("interrupted", type(error).__name__, (Finding("It was asked to stop."),))
+        connection.send(("over", Outcome(key, failure=failure)))
+        raise
+    try:
+        connection.send(("over", outcome))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:  # it cannot be pickled
+        connection.send(("over", Outcome(key, failure=failure_of(error))))
+
+
+def _outcome(key: Hashable, content: bytes) -> Outcome:
+    """Run a call. Reading it imports its function, which may fail as the call itself may."""
+    try:
+        call: Call = pickle.loads(content)
+    except Exception as error:  # noqa: BLE001  # whatever it is, it costs this call alone
+        return Outcome(key, failure=failure_of(error))
+    return call.outcome()
+
+
+def _outlive_nobody() -> None:
+    """Ask this process to stop when the one that started it is gone."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)

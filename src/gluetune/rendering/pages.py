@@ -1,0 +1,85 @@
+"""HTML from a package's `templates/`: every text from outside escaped, control characters shown.
+
+The page itself: runs are read, described, and written as one HTML file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.files import write_text
+from gluetune.core.runs import Run
+from gluetune.core.suite_records import Suite, is_suite
+from gluetune.core.text import visible
+from gluetune.rendering import plots
+from gluetune.rendering.suite_view import suite_view
+from gluetune.rendering.views import RunView, overview, run_folders, view
+
+
+@cache
+def html_environment(package: str) -> Any:
+    """Return Jinja's environment for a package's templates, which are compiled once."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader(package),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _finalize(value: Any) -> Any:
+    from markupsafe import Markup
+
+    # Markup is what a template's own macros gave, escaped already.
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def report(*runs: str | Path | Run | Suite, output: str | Path | None = None) -> Path:
+    """Write one self-contained HTML page about `runs` and return its path.
+
+    Each is a run, its folder, or a folder that holds some; a suite alone gives the suite's table.
+    Without `output` the page is `report.html` in the folder, or in the working folder where several
+    are given.
+
+    Raises RunError where a folder holds no run, ConfigurationError where none is given.
+    """
+    if not runs:
+        raise ConfigurationError("There is no run to report.", hint="Type: gluetune report RUN")
+    paths = [Path(each) for each in runs]
+    if len(paths) == 1 and is_suite(paths[0]):
+        target = paths[0] / "report.html" if output is None else Path(output)
+        write_text(target, render_suite(Suite(paths[0]), target))
+        return target
+    folders = list(dict.fromkeys(found for path in paths for found in run_folders(path)))
+    views = [view(Run(folder), number) for number, folder in enumerate(folders, start=1)]
+    place = paths[0] if len(paths) == 1 else Path()
+    target = place / "report.html" if output is None else Path(output)
+    write_text(target, render(views))
+    return target
+
+
+def render(views: Sequence[RunView]) -> str:
+    """Return the page: every text from outside is escaped, its control characters made visible."""
+    title = views[0].name if len(views) == 1 else f"Report of {len(views)} runs"
+    return str(
+        html_environment("gluetune.rendering")
+        .get_template("report.html")
+        .render(title=title, views=views, overview=overview(views), canvas=plots)
+    )
+
+
+def render_suite(suite: Suite, target: Path) -> str:
+    """Return the page of a suite, to be written to `target`: its links lead from there."""
+    return str(
+        html_environment("gluetune.rendering")
+        .get_template("suite.html")
+        .render(view=suite_view(suite, target), canvas=plots)
+    )

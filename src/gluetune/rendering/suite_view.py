@@ -1,0 +1,128 @@
+"""What a suite's page says, taken from its record and its runs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from gluetune.core.records import Status
+from gluetune.core.suite_records import Suite, SuiteRecord, TaskSummary
+from gluetune.rendering.plots import Plot, seeds_plot
+from gluetune.rendering.suite_tables import (
+    counts,
+    jobs_table,
+    suite_notes,
+    suite_table,
+    suite_title,
+    suite_warnings,
+)
+from gluetune.rendering.tables import Table, pairs_table, points
+
+
+@dataclass(frozen=True)
+class RunLink:
+    """A run, and where its own page is."""
+
+    name: str
+    href: str
+
+
+@dataclass(frozen=True)
+class SuiteView:
+    """One suite, ready for the page."""
+
+    title: str
+    warnings: tuple[str, ...]
+    scores: Table
+    notes: tuple[str, ...]
+    plots: tuple[Plot, ...]
+    unfinished: Table
+    seeds: Table
+    runs: tuple[RunLink, ...]
+    command: str
+    settings: Table
+
+
+def suite_view(suite: Suite, target: Path) -> SuiteView:
+    """Return what the page of `suite` says; its links lead from `target`, the page's file."""
+    record = suite.record
+    return SuiteView(
+        title=suite_title(record),
+        warnings=_warnings(record),
+        scores=suite_table(record),
+        notes=suite_notes(record),
+        plots=_plots(record.table.tasks),
+        unfinished=jobs_table(record),
+        seeds=_seeds_table(record),
+        runs=tuple(
+            RunLink(run.path.name, _link(run.path / "report.html", target))
+            for run in suite.runs
+            if (run.path / "report.html").exists()
+        ),
+        command=record.command,
+        settings=pairs_table(
+            "What was asked.",
+            ("setting", "value"),
+            {
+                name: value
+                for name, value in record.request.model_dump(mode="json").items()
+                if value is not None
+            },
+        ),
+    )
+
+
+def _link(page: Path, target: Path) -> str:
+    relative = os.path.relpath(page.resolve(), target.resolve().parent)
+    # A colon in the first part would be read as a scheme.
+    return "./" + quote(relative)
+
+
+def _warnings(record: SuiteRecord) -> tuple[str, ...]:
+    doubts = suite_warnings(record)
+    if record.status is Status.FINISHED:
+        return doubts
+    return (f"This suite is not whole: {counts(record.jobs)}.", *doubts)
+
+
+def _plots(tasks: list[TaskSummary]) -> tuple[Plot, ...]:
+    scored = [(one.task, one.score) for one in tasks if one.score is not None]
+    names = [task for task, _ in scored]
+    scores = [list(score.by_seed.values()) for _, score in scored]
+    distances = [[value - score.mean for value in score.by_seed.values()] for _, score in scored]
+    made = [
+        seeds_plot(
+            "Score of each seed, by task, in points", scores, names=names, across_name="task"
+        )
+    ]
+    if any(len(group) > 1 for group in scores):
+        title = "Each seed's distance from its task's mean, in points"
+        made.append(seeds_plot(title, distances, names=names, across_name="task"))
+    return tuple(plot for plot in made if plot is not None)
+
+
+def _seeds_table(record: SuiteRecord) -> Table:
+    """Return the score of each task with each seed."""
+    seeds = record.request.seeds
+    rows = [
+        (
+            f"{one.task} (from MNLI)" if one.from_mnli else one.task,
+            *(_cell(one, seed) for seed in seeds),
+        )
+        for one in record.table.tasks
+    ]
+    return Table(
+        "Scores by seed, in points. The best of them is no result: a mean is.",
+        ("task", *(f"seed {seed}" for seed in seeds)),
+        tuple(rows),
+        frozenset(range(1, len(seeds) + 1)),
+    )
+
+
+def _cell(one: TaskSummary, seed: int) -> str:
+    if one.score is None or seed not in one.score.by_seed:
+        return "undefined" if seed in one.undefined else "none"
+    mark = ", collapsed" if seed in one.collapsed else ""
+    return points(one.score.by_seed[seed]) + mark

@@ -1,0 +1,201 @@
+"""What the page says of a run and of several, taken from their records and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gluetune.core.errors import RunError
+from gluetune.core.predictions import Predictions
+from gluetune.core.records import EpochRecord, ScoreRecord, Status, has_collapsed
+from gluetune.core.runs import Run, described_data, recipe_of
+from gluetune.core.tasks import TaskSpec
+from gluetune.rendering.examples import AnswersView, answers_view
+from gluetune.rendering.plots import Plot, line_plot, seeds_plot
+from gluetune.rendering.tables import (
+    Table,
+    curve_table,
+    pairs_table,
+    runs_table,
+    scores_table,
+    seeds_table,
+    time_table,
+)
+from gluetune.statistics.baseline_test import word_test
+from gluetune.statistics.intervals import Interval, kept_intervals
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run, ready for the page."""
+
+    run: Run
+    anchor: str
+    title: str
+    summary: str
+    warnings: tuple[str, ...]
+    intervals: Mapping[str, Interval | None]
+    scores: Table
+    curve: Table
+    """Scores by size of the training set; without rows where no learning curve was trained."""
+    plots: tuple[Plot, ...]
+    answers: tuple[AnswersView, ...]
+    time: Table
+    details: tuple[Table, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.run.path.resolve().name
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Several runs beside each other."""
+
+    runs: Table
+    seeds: Table
+    plot: Plot | None
+
+
+def view(run: Run, number: int) -> RunView:
+    """Return what the page says of `run`, the `number`th on it."""
+    record, config = run.record, run.config
+    task = run.task
+    found = _predictions(run, task)
+    intervals = kept_intervals(run.folder.intervals, task, found) if found else {}
+    curve = _curve(run)
+    settings = config.model_dump(mode="json", exclude_none=True)
+    versions = record.environment.versions if record.environment else {}
+    return RunView(
+        run=run,
+        anchor=f"run-{number}",
+        title=task.title,
+        summary=_summary(run),
+        warnings=_warnings(run),
+        intervals=intervals,
+        scores=scores_table(run, intervals),
+        curve=curve_table(curve),
+        plots=(
+            *_plots(record.epochs, record.best.epoch if record.best else None),
+            *_curve_plots(curve),
+        ),
+        answers=tuple(answers_view(run, task, split, one) for split, one in found.items()),
+        time=time_table(record),
+        details=(
+            pairs_table("Configuration.", ("setting", "value"), settings),
+            pairs_table("Versions.", ("package", "version"), versions),
+        ),
+    )
+
+
+def overview(views: Sequence[RunView]) -> Overview:
+    """Return the runs side by side, and taken together by configuration without the seed."""
+    groups: dict[str, list[RunView]] = {}
+    for each in views:
+        groups.setdefault(repr(recipe_of(each.run)), []).append(each)
+    scored = [
+        (
+            members[0].run.record.task,
+            members[0].run.config.model,
+            [one.run.score for one in members if one.run.score is not None],
+        )
+        for members in groups.values()
+        if any(one.run.score is not None for one in members)
+    ]
+    return Overview(
+        runs=runs_table([(each.name, each.run, each.intervals) for each in views]),
+        seeds=seeds_table(scored),
+        plot=seeds_plot("Scores of the seeds, by configuration", [one[2] for one in scored]),
+    )
+
+
+def run_folders(path: Path) -> list[Path]:
+    """Return `path` where it is a run, else the runs inside it, one or two levels down."""
+    if (path / "record.json").exists():
+        return [path]
+    found = {
+        record.parent for depth in ("*", "*/*") for record in path.glob(f"{depth}/record.json")
+    }
+    return sorted(found) or [path]
+
+
+def _predictions(run: Run, task: TaskSpec) -> dict[str, Predictions]:
+    """Return the answers on every split that was scored; none while one of them is missing."""
+    best = run.record.best
+    splits = task.validation_splits if best is None else tuple(best.validation.metrics)
+    try:
+        return {split: Predictions.of_table(run.predictions(split)) for split in splits}
+    except RunError:
+        return {}
+
+
+def _summary(run: Run) -> str:
+    record = run.record
+    data = described_data(run.config, record.data) if record.data else "unknown"
+    device = (
+        f"{record.environment.device}, {record.environment.precision}"
+        if record.environment
+        else "unknown"
+    )
+    return f"Data: {data}. Device: {device}. Seed {record.seed}, begun {record.started}."
+
+
+def _plots(epochs: Sequence[EpochRecord], best: float | None) -> tuple[Plot, ...]:
+    if len(epochs) < 2:
+        return ()
+    at = [each.epoch for each in epochs]
+    losses = {
+        "training": [each.train_loss for each in epochs],
+        "validation": [each.validation_loss for each in epochs],
+    }
+    scores = {"score": [each.validation.score for each in epochs]}
+    rates = {"learning rate": [each.learning_rate for each in epochs]}
+    made = (
+        line_plot("Loss by epoch", at, losses, best),
+        line_plot("Score by epoch", at, scores, best),
+        line_plot("Learning rate at the end of each epoch", at, rates),
+    )
+    return tuple(plot for plot in made if plot is not None)
+
+
+def _curve(run: Run) -> list[tuple[int, float | None]]:
+    """Return rows and score of each finished part of a learning curve, then the run's own."""
+    parts = [Run(found.parent) for found in run.folder.curve.glob("*/record.json")]
+    finished = [part for part in parts if part.record.status is Status.FINISHED]
+    points = [
+        (one.record.data.rows["train"], one.score)
+        for one in [*finished, run]
+        if finished and one.record.data is not None
+    ]
+    return sorted(points, key=lambda point: point[0])
+
+
+def _curve_plots(curve: Sequence[tuple[int, float | None]]) -> tuple[Plot, ...]:
+    sizes, scores = [rows for rows, _ in curve], [score for _, score in curve]
+    made = line_plot(
+        "Score by size of the training set", sizes, {"score": scores}, across="examples"
+    )
+    return () if made is None else (made,)
+
+
+def _warnings(run: Run) -> tuple[str, ...]:
+    record = run.record
+    told = [run.task.positive_note] if run.task.positive_note else []
+    if record.status.value != "finished":
+        told.append(f"This run is not finished: its record says '{record.status.value}'.")
+    if record.error is not None:
+        told.append(f"It ended with {record.error.type}: {record.error.message}")
+    if has_collapsed(record):
+        told.append("The model gives every validation example the same class.")
+    if run.score is not None and _value(record.majority_baseline) > run.score:
+        told.append("The score is below that of the majority baseline.")
+    test = word_test(run)
+    if test is not None and test.is_worse:
+        told.append(test.sentence)
+    return tuple(told)
+
+
+def _value(score: ScoreRecord | None) -> float:
+    return score.score if score is not None and score.score is not None else float("-inf")

@@ -1,0 +1,94 @@
+"""Is a model better than a bag of words? A paired test on the rows that both have predicted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gluetune.core.errors import RunError
+from gluetune.core.predictions import Predictions
+from gluetune.statistics.paired_tests import mcnemar, paired_difference
+
+if TYPE_CHECKING:
+    from gluetune.core.runs import Run
+    from gluetune.core.tasks import TaskSpec
+
+_LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class WordTest:
+    """The model's score less that of the bag of words, and whether chance alone gives as much."""
+
+    difference: float
+    p_value: float
+    test: str
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether a difference is shown, at 5%."""
+        return self.p_value < _LEVEL
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the model is shown to be worse."""
+        return self.is_shown and self.difference < 0
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words."""
+        by = f"({self.test}, p = {self.p_value:.2g})"
+        if not self.is_shown:
+            return f"No difference from the bag of words is shown {by}."
+        more = "less" if self.is_worse else "more"
+        return f"This run scores {more} than the bag of words {by}."
+
+
+def word_test(run: Run) -> WordTest | None:
+    """Test a run's kept predictions; None where those of either side are not kept."""
+    best = run.record.best
+    if best is None or run.record.text_baseline is None:
+        return None
+    try:
+        found = {
+            split: Predictions.of_table(run.predictions(split)) for split in best.validation.metrics
+        }
+    except RunError:
+        return None
+    return compare_with_words(run.task, found, words_of(run, found))
+
+
+def words_of(run: Run, found: Mapping[str, Predictions]) -> dict[str, Predictions]:
+    """Return what the bag of words predicts for the same rows; empty unless for every split."""
+    words = {split: run.baseline_predictions(split, one) for split, one in found.items()}
+    kept = {split: one for split, one in words.items() if one is not None}
+    return kept if len(kept) == len(found) else {}
+
+
+def compare_with_words(
+    task: TaskSpec, found: Mapping[str, Predictions], words: Mapping[str, Predictions]
+) -> WordTest | None:
+    """Compare predictions with those of the bag of words; None where either has no score."""
+    if not words or not found:
+        return None
+    difference = paired_difference(task, dict(words), dict(found))
+    if not math.isfinite(difference.value):
+        return None
+    if set(task.metrics) != {"accuracy"}:
+        return WordTest(difference.value, difference.p_value, "paired bootstrap")
+    p_value = mcnemar(_joined(words), _joined(found)).p_value
+    return WordTest(difference.value, p_value, "McNemar's exact test")
+
+
+def _joined(found: Mapping[str, Predictions]) -> Predictions:
+    import numpy as np
+
+    parts = list(found.values())
+    return Predictions(
+        np.concatenate([one.index for one in parts]),
+        np.concatenate([one.labels for one in parts]),
+        np.concatenate([one.predicted for one in parts]),
+        parts[0].logits[:0],
+    )

@@ -1,0 +1,179 @@
+"""Two models on the same examples: is one better?
+
+Seeds against seeds: an exact permutation test of two groups of scores.
+
+Several comparisons at once: p-values that keep their promise together.
+
+How small a difference a comparison could have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import comb
+from typing import TYPE_CHECKING
+
+from gluetune.statistics.resampling import resample_pair
+
+if TYPE_CHECKING:
+    from gluetune.core.predictions import Predictions
+    from gluetune.core.tasks import TaskSpec
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """McNemar's exact test (McNemar 1947): do the models differ on whom they get right?"""
+
+    only_first: int
+    """Examples that the first model alone gets right."""
+    only_second: int
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The second model's metric less the first's, with an interval over the examples."""
+
+    value: float
+    low: float | None
+    high: float | None
+    """None where the models answer so alike that no sample differs from another."""
+    level: float
+    spread: float
+    """Standard deviation of the difference over the samples."""
+    p_value: float
+    """How often the samples lie on the other side of 0, doubled: an approximate test."""
+
+
+def mcnemar(first: Predictions, second: Predictions) -> McNemar:
+    """Test two classifiers' answers to the same examples, two-sided and exact."""
+    from scipy.stats import binomtest
+
+    rights = first.predicted == first.labels, second.predicted == second.labels
+    only_first = int((rights[0] & ~rights[1]).sum())
+    only_second = int((rights[1] & ~rights[0]).sum())
+    total = only_first + only_second
+    p_value = float(binomtest(only_first, total, 0.5).pvalue) if total else 1.0
+    return McNemar(only_first, only_second, p_value)
+
+
+def paired_difference(
+    task: TaskSpec,
+    first: dict[str, Predictions],
+    second: dict[str, Predictions],
+    *,
+    level: float = 0.95,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> Difference:
+    """Return the difference of the task's scores, by a paired percentile bootstrap.
+
+    Every sample takes the same examples for both models; splits are drawn independently. Where a
+    score is undefined the difference is NaN.
+    """
+    import numpy as np
+
+    values, samples = [], []
+    for number, split in enumerate(first):
+        value, drawn = resample_pair(
+            task, first[split], second[split], draws=draws, seed=seed + number
+        )
+        values.append(value)
+        samples.append(drawn)
+    drawn = np.mean(samples, axis=0)
+    drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn):
+        return Difference(float(np.mean(values)), None, None, level, spread=0.0, p_value=1.0)
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    varies = float(np.ptp(drawn)) > 1e-9
+    tail = min(np.mean(drawn <= 0), np.mean(drawn >= 0))
+    return Difference(
+        value=float(np.mean(values)),
+        low=float(low) if varies else None,
+        high=float(high) if varies else None,
+        level=level,
+        spread=float(np.std(drawn)),
+        p_value=float(min(1.0, 2 * max(tail, 1 / len(drawn)))),
+    )
+
+
+_EXACT = 20_000
+"""Rearrangements up to which all are looked at."""
+
+
+@dataclass(frozen=True)
+class Permutation:
+    """The difference of two means, and how often chance gives one as large."""
+
+    difference: float
+    p_value: float
+    smallest_p: float
+    """The smallest that so few scores can give: two of all rearrangements, one if groups differ."""
+
+
+def permutation_test(
+    first: Sequence[float], second: Sequence[float], *, seed: int = 0
+) -> Permutation:
+    """Test whether two groups of scores have one mean, two-sided (Fisher 1935; Pitman 1937).
+
+    All rearrangements are looked at where there are at most 20,000, else as many are drawn.
+    """
+    import numpy as np
+
+    scores = np.array([*first, *second], dtype=np.float64)
+    size, total = len(first), len(scores)
+    difference = float(np.mean(second) - np.mean(first))
+    ways = comb(total, size)
+    if ways <= _EXACT:
+        chosen = np.array(list(combinations(range(total), size)))
+    else:
+        random = np.random.default_rng(seed)
+        chosen = random.permuted(np.tile(np.arange(total), (_EXACT, 1)), axis=1)[:, :size]
+    sums = scores[chosen].sum(axis=1)
+    differences = (scores.sum() - sums) / (total - size) - sums / size
+    tolerance = 1e-12 * max(1.0, float(np.abs(scores).max()))
+    extreme = int((np.abs(differences) >= abs(difference) - tolerance).sum())
+    p_value = extreme / ways if ways <= _EXACT else (extreme + 1) / (_EXACT + 1)
+    smallest = (2 if 2 * size == total else 1) / ways
+    return Permutation(difference, p_value, smallest)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p-values (Holm 1979), in the order given.
+
+    Rejecting those below a level keeps the chance of any false alarm below it.
+    """
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    adjusted = [1.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+def smallest_visible(
+    count: int, disagreement: float, *, level: float = 0.95, power: float = 0.8
+) -> float:
+    """Return the difference in accuracy that a paired test of `count` examples sees.
+
+    `disagreement` is the share of examples on which one model is right and the other wrong. The
+    difference is seen with probability `power` at significance 1 - `level`, by the normal
+    approximation of McNemar's test (Connor 1987). Where models disagree so seldom that no
+    difference within that would be seen, it is the one that would if they disagreed on more.
+    """
+    from scipy.stats import norm
+
+    strict, likely = norm.ppf((1 + level) / 2), norm.ppf(power)
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        within = max(disagreement, middle)
+        needed = strict * within**0.5 + likely * (within - middle**2) ** 0.5
+        if middle * count**0.5 >= needed:
+            high = middle
+        else:
+            low = middle
+    return high

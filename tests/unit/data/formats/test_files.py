@@ -1,0 +1,111 @@
+"""Files of rows: which format they are in, plain lines, Parquet, and what cannot be opened."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gluetune.core.errors import ConfigurationError, DataError
+from gluetune.data.formats import csv_file as lines
+from gluetune.data.formats.files import format_of, open_rows, writing_rows, written_as
+from gluetune.data.formats.rows import BadRow, Row
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.csv", "csv"),
+        ("A.CSV", "csv"),
+        ("a.jsonl", "jsonl"),
+        ("a.ndjson", "jsonl"),
+        ("a.parquet", "parquet"),
+        ("a.txt", "text"),
+    ],
+)
+def test_the_name_says_the_format(name: str, expected: str) -> None:
+    assert format_of(Path(name)) == expected
+
+
+def test_a_stated_format_wins_and_a_stream_holds_lines() -> None:
+    assert format_of(Path("a.csv"), "jsonl") == "jsonl"
+    assert format_of(io.BytesIO()) == "text"
+    assert written_as("text") == "jsonl"
+    assert written_as("csv") == "csv"
+
+
+@pytest.mark.parametrize(("name", "stated"), [("a.xlsx", None), ("a", None), ("a.csv", "xls")])
+def test_an_unknown_format_is_refused_with_those_there_are(name: str, stated: str | None) -> None:
+    with pytest.raises(ConfigurationError, match=r"csv.*jsonl.*parquet"):
+        format_of(Path(name), stated)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(DataError, match=r"gone\.csv cannot be read: No such file"),
+        open_rows(tmp_path / "gone.csv", "csv"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "text"])
+def test_an_absurdly_long_line_is_passed_over(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "LONGEST_LINE", 64)
+    start = {"csv": "text\n", "jsonl": "", "text": ""}[kind]
+    good = {"csv": "fine", "jsonl": '{"text": "fine"}', "text": "fine"}[kind]
+    content = f"{start}{'x' * 200}\n{good}\n".encode()
+    with open_rows(io.BytesIO(content), kind) as reader:  # type: ignore[arg-type]
+        bad, row = reader
+    assert isinstance(bad, BadRow)
+    assert bad.problem.startswith("is longer than")
+    assert isinstance(row, Row)
+    assert row.values == {"text": "fine"}
+    assert row.line == bad.line + 1
+
+
+def test_plain_lines_hold_one_text_or_two_apart_by_a_tab() -> None:
+    with open_rows(io.BytesIO(b"a\tb\r\nc\n"), "text") as reader:
+        assert [row[1] for row in reader] == [{"text": "a\tb"}, {"text": "c"}]
+    with open_rows(io.BytesIO(b"a\tb\nc\nd\te\tf\n"), "text", ("p", "q")) as reader:
+        assert list(reader) == [
+            Row(1, {"p": "a", "q": "b"}),
+            BadRow(2, "has 0 tabs; one belongs between the two texts"),
+            BadRow(3, "has 2 tabs; one belongs between the two texts"),
+        ]
+
+
+def test_parquet_keeps_every_column_and_type(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "text": ["a", None, "c"],
+            "when": pa.array([1, 2, 3], pa.timestamp("ms", "UTC")),
+            "tags": [["x"], [], None],
+            "kind": pa.array(["k", "k", "l"]).dictionary_encode(),
+        }
+    )
+    pq.write_table(table, tmp_path / "in.parquet")
+    with (
+        open_rows(tmp_path / "in.parquet", "parquet") as reader,
+        writing_rows(tmp_path / "out.parquet", "parquet", reader, {"score": 0.5}) as writer,
+    ):
+        for number, row in enumerate(reader):
+            assert isinstance(row, Row)
+            if number != 1:
+                writer.write(row, {"score": float(number)})
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert found.drop(["score"]).equals(table.take([0, 2]))
+    assert found["score"].to_pylist() == [0.0, 2.0]
+
+
+def test_parquet_is_no_stream_and_other_files_are_no_parquet(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="--file"), open_rows(io.BytesIO(), "parquet"):
+        pass
+    (tmp_path / "a.parquet").write_bytes(b"text\nhello\n")
+    with (
+        pytest.raises(DataError, match="cannot be read as Parquet"),
+        open_rows(tmp_path / "a.parquet", "parquet"),
+    ):
+        pass

@@ -1,0 +1,93 @@
+"""The command that takes a suite up: the parser reads it, and it asks for the same suite."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.test_docs import parse, settings_of
+
+from gluetune.cli.suite import _seeds
+from gluetune.core.suite_records import SuiteRequest
+from gluetune.experiments.suite.suite import _command
+
+
+def request(**changed: Any) -> SuiteRequest:
+    values: dict[str, Any] = {
+        "model": "my models/tiny",
+        "data": "sample",
+        "tasks": ("cola", "mrpc"),
+        "seeds": (42, 43),
+        "fraction": 0.5,
+        "recipe": None,
+        "mnli_init": False,
+        "settings": {},
+    }
+    return SuiteRequest(**(values | changed))
+
+
+def read_back(asked: SuiteRequest) -> SuiteRequest:
+    """Return the request that the parser reads from the printed command."""
+    words = shlex.split(_command(asked, Path("my suites/s")))
+    assert words[:2] == ["gluetune", "suite"]
+    read = parse(words[1:])
+    assert read["output"] == Path("my suites/s")
+    own = ("model", "seed", "output", "fraction", "data")
+    typed = {name: value for name, value in settings_of(read).items() if name not in own}
+    seeds = _seeds(read["seeds"])
+    assert isinstance(seeds, list)
+    return request(
+        model=read["model"],
+        data=read["data"],
+        tasks=tuple(read["tasks"].split(",")),
+        seeds=tuple(seeds),
+        fraction=float(read["fraction"]),
+        recipe=read["recipe"],
+        mnli_init=read["mnli_init"],
+        settings={name: _number(value) for name, value in typed.items()},
+    )
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, str) and value[0].isdigit() else value
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"new_head": False, "max_length": None},
+        {"new_head": True, "compact_vocabulary": False},
+        {"compact_vocabulary": True, "max_length": 64, "revision": None},
+        {"learning_rate": 1e-05, "trust_remote_code": False},
+        {"label_order": ["no", "yes"], "set": {"run_name": "a b: 'c'", "max_grad_norm": 0.5}},
+    ],
+    ids=lambda settings: ",".join(settings),
+)
+def test_the_printed_command_asks_for_the_same_suite(settings: dict[str, Any]) -> None:
+    asked = request(settings=settings)
+    assert read_back(asked).identity() == asked.identity()
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.1, 0.1234567, 1e-05])
+@pytest.mark.parametrize("seeds", [(42,), (3, 1, 2)])
+def test_fractions_and_seeds_are_printed_whole(fraction: float, seeds: tuple[int, ...]) -> None:
+    asked = request(fraction=fraction, seeds=seeds, recipe="stable", mnli_init=True)
+    read = read_back(asked)
+    assert read.seeds == seeds
+    assert read.identity() == asked.identity()
+
+
+def test_what_holds_anyway_is_no_other_suite() -> None:
+    """Python may say what no flag says; the command that goes on must find the same suite."""
+    plain = request()
+    assert request(settings={"max_length": None, "new_head": False}).digest() == plain.digest()
+    assert request(settings={"max_length": 64}).digest() != plain.digest()
+    assert request(settings={"compact_vocabulary": False}).digest() != plain.digest()
+
+
+def test_a_setting_that_a_recipe_has_matters_even_as_none() -> None:
+    plain = request(recipe="run_glue")
+    assert request(recipe="run_glue", settings={"max_length": None}).digest() != plain.digest()
+    assert request(recipe="run_glue", settings={"new_head": False}).digest() == plain.digest()

@@ -1,0 +1,175 @@
+"""What is wrong with a suite is said before its first job, all of it at once."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.hub_server import Hub
+from tests.support.tiny_checkpoints import write_tiny_checkpoint
+from tests.support.trainings import write_task
+from tests.unit.test_docs import parse
+
+import gluetune
+from gluetune.core.errors import GluetuneError
+from gluetune.experiments.suite.preflight import Checked, check
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_tiny_checkpoint(tmp_path_factory.mktemp("models") / "tiny", "bert"))
+
+
+def checked(model: str, **changed: Any) -> Checked:
+    given: dict[str, Any] = {
+        "model": model,
+        "seeds": 2,
+        "tasks": None,
+        "data": "sample",
+        "fraction": 1.0,
+        "recipe": None,
+        "mnli_init": False,
+        "jobs": 1,
+        "settings": {},
+    }
+    return check(**(given | changed))
+
+
+def faults(model: str, **changed: Any) -> list[str]:
+    with pytest.raises(GluetuneError) as caught:
+        checked(model, **changed)
+    assert caught.value.exit_code == 2
+    return [str(finding) for finding in caught.value.findings]
+
+
+def test_what_was_typed_as_text_is_the_same_request(model: str) -> None:
+    typed = checked(
+        model,
+        seeds=[42, 43],
+        tasks=["CoLA", "sts-b", "cola"],
+        fraction="0.5",
+        settings={"epochs": "2", "set": {"adam_beta2": 0.9}},
+    ).request
+    called = checked(
+        str(Path(model) / ".." / Path(model).name),
+        tasks=["cola", "stsb"],
+        fraction=0.5,
+        settings={"epochs": 2, "set": {"adam_beta2": 0.9}},
+    ).request
+    assert typed == called
+    assert typed.digest() == called.digest()
+    assert typed.tasks == ("cola", "stsb")
+
+
+@pytest.mark.parametrize("option", ["train_file", "data_set"])
+def test_text_of_ones_own_is_refused_once_with_what_trains_it(model: str, option: str) -> None:
+    (told,) = faults(model, settings={option: "my/reviews"})
+    assert "a suite trains GLUE's tasks, not text of your own" in told
+    words = shlex.split(told.partition("Type for each seed: gluetune ")[2])
+    assert parse(words)[option] == "my/reviews"
+
+
+def test_what_decides_no_score_is_not_part_of_the_request(model: str) -> None:
+    plain = checked(model)
+    tuned = checked(model, settings={"threads": "2", "checkpoint_minutes": "3"})
+    assert tuned.request == plain.request
+    assert tuned.machine == {"threads": 2, "checkpoint_minutes": 3.0}
+    assert plain.machine == {}
+
+
+def test_of_the_sample_an_eighth_is_taken_unless_said(model: str, tmp_path: Path) -> None:
+    assert checked(model, fraction=None).request.fraction == 0.125
+    assert checked(model, fraction=1).request.fraction == 1
+    data = write_task(tmp_path / "glue", "cola")
+    other = checked(model, fraction=None, data=str(data), tasks=["cola"])
+    assert other.request.fraction == 1
+
+
+def test_all_mistakes_are_told_together(model: str) -> None:
+    told = faults(
+        "./nothing",
+        seeds=0,
+        tasks=["cola", "colaa", "ax"],
+        data="nowhere",
+        recipe="stabel",
+        jobs=0,
+        settings={"epochs": -1, "set": {"nothing": 1}, "seed": 3},
+    )
+    for part in (
+        "--seeds 0",
+        "no task 'colaa'",
+        "each run of mnli answers it",
+        "there is no such folder",
+        "There is no checkpoint folder",
+        "--jobs 0",
+        "no such field",
+        "seed: a suite has no such setting",
+    ):
+        assert any(part in text for text in told), (part, told)
+    told = faults(model, tasks=["cola", "rte"], recipe="stabel", settings={"epochs": -1})
+    assert len(told) == 1
+    assert "Did you mean 'stable'" in told[0]
+    told = faults(model, tasks=["cola", "rte"], settings={"epochs": -1}, fraction=2)
+    assert len(told) == 2, "each is said once, however many tasks have it"
+
+
+@pytest.mark.parametrize(
+    ("changed", "part"),
+    [
+        ({"seeds": []}, "--seeds names none"),
+        ({"seeds": [1, 2, 1]}, "1 stands there twice"),
+        ({"seeds": [-1]}, "-1 is no seed"),
+        ({"tasks": []}, "--tasks names none"),
+        ({"recipe": "modernbert"}, "no settings for wnli"),
+        ({"mnli_init": True, "tasks": ["rte"]}, "--tasks mnli,rte"),
+        ({"mnli_init": True, "tasks": ["mnli", "cola"]}, "nothing to start"),
+    ],
+)
+def test_one_mistake_is_one_message(model: str, changed: dict[str, Any], part: str) -> None:
+    told = faults(model, **changed)
+    assert len(told) == 1
+    assert part in told[0]
+
+
+def test_a_folder_without_some_tasks_says_so_for_each(model: str, tmp_path: Path) -> None:
+    data = write_task(tmp_path / "glue", "cola")
+    told = faults(model, data=str(data), tasks=["cola", "rte", "mnli"])
+    assert [text.split()[0] for text in told] == ["'rte'", "'mnli'"]
+
+
+def test_a_head_for_other_classes_is_told_unless_it_starts_afresh(tmp_path: Path) -> None:
+    model = write_tiny_checkpoint(
+        tmp_path / "nli", "bert", id2label={0: "entailment", 1: "neutral", 2: "contradiction"}
+    )
+    told = faults(str(model), tasks=["mnli", "cola", "rte"])
+    assert len(told) == 2
+    assert all("brings a trained head" in text for text in told)
+    checked(str(model), tasks=["mnli"])
+    checked(str(model), tasks=["mnli", "cola"], settings={"new_head": True})
+    checked(str(model), tasks=["mnli", "rte"], mnli_init=True)
+
+
+def test_no_hub_is_told_once(hub: Hub, tmp_path: Path) -> None:
+    from tests.support.processes import finish, start
+
+    environment = {**hub.environment, "HF_ENDPOINT": "http://127.0.0.1:9", "GLUETUNE_DATA": ""}
+    process = start(
+        ["suite", "--model", "some/model", "--output", str(tmp_path / "s")],
+        environment=environment,
+    )
+    code, _, err = finish(process)
+    assert code == 2
+    assert "Traceback" not in err
+    assert err.count("error:") == 2, err
+    assert "--data sample" in err
+    assert "--model minilm" in err
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_folder_of_something_else_is_refused(model: str, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").touch()
+    with pytest.raises(gluetune.RunError, match="is no suite and is not empty"):
+        gluetune.suite(model, data="sample", output=tmp_path / "other", progress=False)

@@ -1,0 +1,144 @@
+"""Jobs and workers brought together: workers here are pretended, and write what a run leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.suites import record_of, request, write_run
+
+from gluetune.core.errors import Finding
+from gluetune.core.records import Status
+from gluetune.core.suite_records import JobState, Suite, SuiteFolder, SuiteRecord
+from gluetune.experiments.suite.progress import SilentProgress
+from gluetune.experiments.suite.scheduler import close, run_jobs
+from gluetune.parallel.calls import Failure, Outcome
+
+
+class Pretended:
+    """Two workers that finish the newest call first, and fail those they are told to."""
+
+    def __init__(self, folder: SuiteFolder, failing: tuple[str, ...] = ()) -> None:
+        self.folder = folder
+        self.failing = failing
+        self.started: list[str] = []
+        self._calls: list[tuple[str, dict[str, Any]]] = []
+        self.ended: list[str] = []
+
+    @property
+    def free(self) -> int:
+        return 2 - len(self._calls)
+
+    @property
+    def running(self) -> tuple[Hashable, ...]:
+        return tuple(key for key, _ in self._calls)
+
+    def start(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
+        assert self.free > 0
+        job = next(job for job in Suite(self.folder.path).record.jobs if job.name == key)
+        assert job.state is JobState.RUNNING, "what runs is on disk before it runs"
+        assert job.after is None or job.after in self.ended
+        self.started.append(str(key))
+        self._calls.append((str(key), arguments[0]))
+
+    def wait(self, timeout: float | None = None) -> Outcome | None:
+        key, training = self._calls.pop()
+        if key in self.failing:
+            failure = Failure("raised", "DataError", (Finding("A row is odd.", "Mend it."),))
+            return Outcome(key, failure=failure)
+        self.ended.append(key)
+        path = Path(training["output"])
+        if not path.exists():
+            write_run(path, training["task"], training["seed"], 0.5)
+        return Outcome(key, ["a note"])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SuiteFolder:
+    return SuiteFolder(tmp_path)
+
+
+def begin(folder: SuiteFolder, **changed: Any) -> SuiteRecord:
+    record = record_of(request(**changed))
+    record.save(folder)
+    return record
+
+
+def test_every_job_runs_once_and_is_written_down(folder: SuiteFolder) -> None:
+    record = begin(folder, mnli_init=True)
+    workers = Pretended(folder)
+    run_jobs(record, folder, workers, SilentProgress(), {})
+    assert len(workers.started) == len(set(workers.started)) == 18
+    assert workers.started[:2] == ["mnli-s42", "mnli-s43"]
+    on_disk = Suite(folder.path)
+    assert all(job.state is JobState.FINISHED for job in on_disk.record.jobs)
+    assert on_disk.table.average is not None
+    assert "mnli-s42: a note" in on_disk.table.notes
+
+
+def test_a_failed_job_stops_only_what_starts_from_it(folder: SuiteFolder) -> None:
+    record = begin(folder, mnli_init=True)
+    workers = Pretended(folder, failing=("mnli-s42", "cola-s43"))
+    run_jobs(record, folder, workers, SilentProgress(), {})
+    suite = Suite(folder.path)
+    states = {job.name: job.state.value for job in suite.failed}
+    assert states == {
+        "mnli-s42": "failed",
+        "cola-s43": "failed",
+        "rte-s42": "blocked",
+        "mrpc-s42": "blocked",
+        "stsb-s42": "blocked",
+    }
+    assert len(suite.runs) == 13
+    odd = next(job for job in suite.failed if job.name == "cola-s43")
+    assert (odd.error, odd.hint) == ("A row is odd.", "Mend it.")
+    assert "Not in the GLUE average: seed 42" not in suite.table.average_note
+    assert suite.table.average_note == "No GLUE average: no seed has a score in all nine tasks."
+
+
+def test_taken_up_only_what_is_missing_runs(folder: SuiteFolder) -> None:
+    record = begin(folder, mnli_init=True)
+    run_jobs(record, folder, Pretended(folder, failing=("mnli-s42",)), SilentProgress(), {})
+    again = Pretended(folder)
+    run_jobs(Suite(folder.path).record, folder, again, SilentProgress(), {})
+    assert set(again.started) == {"mnli-s42", "rte-s42", "mrpc-s42", "stsb-s42"}
+    assert Suite(folder.path).failed == []
+
+
+def test_a_finished_job_whose_run_is_gone_runs_again(folder: SuiteFolder) -> None:
+    record = begin(folder, tasks=("cola",))
+    run_jobs(record, folder, Pretended(folder), SilentProgress(), {})
+    (folder.path / "cola-s43" / "record.json").unlink()
+    again = Pretended(folder)
+    run_jobs(Suite(folder.path).record, folder, again, SilentProgress(), {})
+    assert again.started == ["cola-s43"]
+
+
+def test_closing_says_what_was_running(folder: SuiteFolder) -> None:
+    record = begin(folder, tasks=("cola",))
+    record.jobs[0].state = JobState.RUNNING
+    close(record, folder, Status.INTERRUPTED)
+    content = json.loads(folder.record.read_text())
+    assert content["status"] == "interrupted"
+    assert [job["state"] for job in content["jobs"]] == ["waiting", "waiting"]
+
+
+def test_a_failure_that_nobody_foresaw_leaves_its_traceback(folder: SuiteFolder) -> None:
+    class Odd(Pretended):
+        def wait(self, timeout: float | None = None) -> Outcome | None:
+            outcome = super().wait()
+            assert outcome is not None
+            findings = (Finding("ZeroDivisionError: by nothing"),)
+            return Outcome(
+                outcome.key, failure=Failure("raised", "ZeroDivisionError", findings, "Traceback …")
+            )
+
+    record = begin(folder, tasks=("cola",), seeds=(1,))
+    run_jobs(record, folder, Odd(folder), SilentProgress(), {})
+    (failed,) = Suite(folder.path).failed
+    assert failed.error == "ZeroDivisionError: by nothing"
+    assert failed.hint == f"See {folder.path / 'cola-s1.traceback.txt'}."
+    assert (folder.path / "cola-s1.traceback.txt").read_text() == "Traceback …"

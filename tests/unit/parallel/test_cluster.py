@@ -1,0 +1,96 @@
+"""A cluster that is asked for: what is wrong with it is said in one message, before any compute."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.trainings import Bench
+
+import gluetune
+from gluetune.cli.app import main
+from gluetune.core.errors import ConfigurationError, DataError, TrainingError
+from gluetune.parallel.ray import Cluster, capacity, connect, make_cluster
+from gluetune.training.ray_training import raise_told, tell_failure
+
+
+def test_without_an_address_there_is_no_cluster() -> None:
+    assert make_cluster(None) is None
+    assert make_cluster("auto") == Cluster("auto", 1.0, 0.0)
+    found = make_cluster("host:6379", "2", "0.5")
+    assert found == Cluster("host:6379", 2.0, 0.5)
+    assert found.threads == 2
+    assert Cluster("auto", 0.5).threads == 1
+
+
+def test_every_mistake_about_a_cluster_is_told_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        make_cluster(None, "many", 1)
+    said = [str(finding) for finding in caught.value.findings]
+    assert len(said) == 3
+    assert "--cpus-per-trial many is for a cluster" in said[0]
+    assert "--cpus-per-trial many: this is no amount" in said[1]
+    assert "--gpus-per-trial 1 is for a cluster" in said[2]
+    with pytest.raises(ConfigurationError, match="--cpus-per-process 0: this is no amount"):
+        make_cluster("auto", 0, each="process")
+
+
+def test_how_many_jobs_a_cluster_has_room_for() -> None:
+    assert capacity(Cluster("auto", 2.0), {"CPU": 7.0}) == 3
+    assert capacity(Cluster("auto", 1.0, 0.5), {"CPU": 8.0, "GPU": 2.0}) == 4
+    assert capacity(Cluster("auto", 0.1), {"CPU": 0.3}) == 3
+    assert capacity(Cluster("auto", 1.0, 1.0), {"CPU": 8.0}) == 0
+
+
+def test_ray_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigurationError, match="not installed") as caught:
+        connect(Cluster("auto"))
+    assert "pip install 'gluetune[ray]'" in caught.value.findings[0].hint
+
+
+@pytest.mark.parametrize("verb", ["search", "train"])
+def test_a_cluster_that_does_not_answer(
+    tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench(tmp_path)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = [verb, *bench.arguments()[1:], "--output", str(tmp_path / "out")]
+    if verb == "search":
+        place = words.index("--learning-rate")
+        del words[place : place + 2]
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "--ray", f"127.0.0.1:{port}"])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert f"--ray 127.0.0.1:{port}: the cluster cannot be reached" in said
+    assert "ray start --head" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_address(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(ConfigurationError, match="--ray nonsense: this is no address"):
+        gluetune.train("cola", data="sample", ray="nonsense", progress=False)
+
+
+def test_an_error_of_one_process_reaches_the_driver(tmp_path: Path) -> None:
+    path = tmp_path / "failure.json"
+    raise_told(path)
+    told: Any = DataError("line 3 is ragged", hint="Mend it.")
+    told.told = True
+    tell_failure(path, told)
+    raise_told(path)
+    tell_failure(path, DataError("line 3 is ragged", hint="Mend it."))
+    with pytest.raises(DataError, match="line 3 is ragged") as caught:
+        raise_told(path)
+    assert caught.value.findings[0].hint == "Mend it."
+    tell_failure(path, TrainingError("The loss is not finite."))
+    with pytest.raises(TrainingError, match="not finite"):
+        raise_told(path)

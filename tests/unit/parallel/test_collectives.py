@@ -1,0 +1,61 @@
+"""What processes agree on, tried with two that exist and with ones that are made up."""
+
+from __future__ import annotations
+
+import pytest
+
+from gluetune.core.errors import (
+    ConfigurationError,
+    DataError,
+    Finding,
+    GluetuneError,
+    TrainingError,
+)
+from gluetune.parallel.collectives import ALONE, LOST, _merged_of, processes_here
+
+
+def test_one_process_agrees_with_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert processes_here() is ALONE
+    assert ALONE.is_first
+    assert ALONE.gather("x") == ["x"]
+    assert ALONE.largest([3, 1]) == [3, 1]
+    assert ALONE.from_first(lambda: 5) == ALONE.together(lambda: 5) == 5
+    error = DataError("broken")
+
+    def fail() -> None:
+        raise error
+
+    for share in (ALONE.together, ALONE.from_first):
+        with pytest.raises(DataError) as caught, ALONE.failing_as_one():
+            share(fail)
+        assert caught.value is error
+        assert error.told is None
+
+
+def test_what_all_processes_find_is_said_once_and_the_rest_with_its_place() -> None:
+    both, mine = Finding("No such task.", "Type: cola"), Finding("No such file.")
+    first = ("one", ConfigurationError.of([both]))
+    second = ("two", ConfigurationError.of([both, mine]))
+    found = _merged_of([first, second])
+    assert found.findings == (both, Finding("No such file. [process 1 on two]"))
+    only = _merged_of([None, ("two", DataError("No rows."))])
+    assert type(only) is DataError
+    assert str(only) == "No rows. [process 1 on two]"
+    assert type(_merged_of([("a", TrainingError("x")), ("b", TrainingError("x"))])) is TrainingError
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[../gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:1",
+        "NCCL error: remote process exited or there was a network error",
+        "Broken pipe",
+    ],
+)
+def test_a_broken_connection_is_the_end_of_another_process(message: str) -> None:
+    found = ALONE.own_failure(RuntimeError(message))
+    assert isinstance(found, GluetuneError)
+    assert LOST in str(found)
+    other = RuntimeError("shapes do not match")
+    assert ALONE.own_failure(other) is other

@@ -1,0 +1,281 @@
+"""Workers: calls come back as they end, and neither death nor Ctrl-C costs more than it must."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from tests.support import calls
+
+from gluetune.parallel.calls import Outcome, tell
+from gluetune.parallel.pool import Workers, open_workers, threads_each
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Workers]:
+    """Two processes for all tests that do not end them."""
+    with open_workers(2, threads=3, devices=("0", "1")) as workers:
+        yield workers
+
+
+def ended(workers: Workers, *given: tuple[Any, ...]) -> dict[Any, Outcome]:
+    """Run calls, as many at a time as can be, and return what came of them by key."""
+    waiting = list(given)
+    found: dict[Any, Outcome] = {}
+    while waiting or workers.running:
+        while waiting and workers.free:
+            workers.start(*waiting.pop(0))
+        outcome = workers.wait(60)
+        assert outcome is not None, "a call hangs"
+        found[outcome.key] = outcome
+    return found
+
+
+def test_calls_come_back_under_their_keys(two: Workers) -> None:
+    found = ended(two, *(((("job", n)), calls.double, n) for n in range(6)))
+    assert {key: outcome.value for key, outcome in found.items()} == {
+        ("job", n): 2 * n for n in range(6)
+    }
+    assert two.free == 2
+
+
+def test_processes_stay_and_have_their_threads_and_devices(two: Workers) -> None:
+    first = ended(two, *((n, calls.process) for n in range(4)))
+    seen = {outcome.value for outcome in first.values()}
+    assert len({pid for pid, _, _ in seen}) <= 2
+    assert os.getpid() not in {pid for pid, _, _ in seen}
+    assert {threads for _, threads, _ in seen} == {"3"}
+    assert {device for _, _, device in seen} <= {"0", "1"}
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") not in {"0", "1"}
+
+
+def test_a_death_costs_its_own_call_and_the_process_is_replaced(two: Workers) -> None:
+    found = ended(
+        two,
+        ("killed", calls.die, signal.SIGKILL),
+        ("left", calls.leave),
+        *((n, calls.double, n) for n in range(4)),
+    )
+    assert [found[n].value for n in range(4)] == [0, 2, 4, 6]
+    killed, left = found["killed"].failure, found["left"].failure
+    assert killed is not None
+    assert killed.kind == "died"
+    assert "SIGKILL" in killed.message
+    assert "memory" in killed.message
+    assert left is not None
+    assert left.kind == "died"
+    assert "exit code 7" in left.message
+
+
+def test_an_idle_process_that_was_killed_costs_nothing(two: Workers) -> None:
+    found = ended(two, ("a", calls.process), ("b", calls.process))
+    for pid in {outcome.value[0] for outcome in found.values()}:
+        os.kill(pid, signal.SIGKILL)
+        while Path(f"/proc/{pid}/stat").exists() and _state(pid) != "Z":
+            time.sleep(0.01)
+    again = ended(two, ("c", calls.double, 1), ("d", calls.double, 2))
+    assert (again["c"].value, again["d"].value) == (2, 4)
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.fixture(params=["here", "processes"])
+def either(request: pytest.FixtureRequest, two: Workers) -> Iterator[Workers]:
+    if request.param == "processes":
+        yield two
+        return
+    with open_workers(1) as workers:
+        yield workers
+
+
+def test_mistakes_are_handed_back_whole(either: Workers) -> None:
+    found = ended(either, ("ours", calls.fail), ("strange", calls.fail_strangely))
+    ours, strange = found["ours"].failure, found["strange"].failure
+    assert ours is not None
+    assert strange is not None
+    assert ours.type == "ConfigurationError"
+    assert [(each.message, each.hint) for each in ours.findings] == [
+        ("First.", "Do this."),
+        ("Second.", ""),
+    ]
+    assert ours.message == "First. Second."
+    assert "ZeroDivisionError: by nothing" in strange.message
+    assert "fail_strangely" in strange.traceback
+
+
+def test_no_more_calls_than_workers(either: Workers) -> None:
+    for number in range(either.free):
+        either.start(number, calls.double, number)
+    with pytest.raises(RuntimeError, match="No worker is free"):
+        either.start("one more", calls.double, 1)
+    while either.running:
+        either.wait()
+    assert either.wait() is None
+
+
+def test_what_cannot_be_pickled_is_a_failure_of_its_call(two: Workers) -> None:
+    found = ended(two, ("odd", calls.unpicklable), ("fine", calls.double, 4))
+    odd = found["odd"].failure
+    assert odd is not None
+    assert odd.kind == "raised"
+    assert "lambda" in odd.message
+    assert found["fine"].value == 8
+
+
+def test_a_function_that_cannot_be_imported_there_is_a_failure_that_says_so(
+    two: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("only_here")
+    exec("def nothing(): pass", module.__dict__)
+    monkeypatch.setitem(sys.modules, "only_here", module)
+    found = ended(two, ("here", module.nothing), ("fine", calls.double, 4))
+    here = found["here"].failure
+    assert here is not None
+    assert here.kind == "raised"
+    assert "No module named 'only_here'" in here.message
+    assert found["fine"].value == 8
+
+
+def test_waiting_has_an_end(two: Workers, tmp_path: Path) -> None:
+    two.start("long", time.sleep, 0.3)
+    assert two.wait(0.01) is None
+    outcome = two.wait()
+    assert outcome is not None
+    assert outcome.failure is None
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_calls_tell(count: int) -> None:
+    told: list[tuple[Any, Any]] = []
+    with open_workers(count, on_told=lambda key, value: told.append((key, value))) as workers:
+        ended(workers, ("a", calls.double, 1), ("b", calls.double, 2))
+    assert sorted(told) == [("a", 1), ("b", 2)]
+    tell("nobody hears this")
+    assert len(told) == 2
+
+
+def test_one_worker_is_this_process() -> None:
+    with open_workers(1) as workers:
+        assert ended(workers, ("a", calls.process))["a"].value[0] == os.getpid()
+
+
+def test_a_process_that_alone_is_asked_to_stop_costs_its_call(two: Workers, tmp_path: Path) -> None:
+    two.start("asked", calls.work_until_asked, tmp_path, "asked")
+    os.kill(_started(tmp_path, "asked"), signal.SIGTERM)
+    outcome = two.wait()
+    assert outcome is not None
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "interrupted"
+    assert (tmp_path / "asked.saved").exists()
+    assert ended(two, ("next", calls.double, 5))["next"].value == 10
+
+
+def _started(folder: Path, name: str) -> int:
+    path = folder / f"{name}.started"
+    _until(lambda: path.exists() and path.read_text() != "")
+    return int(path.read_text())
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "hung"
+        time.sleep(0.01)
+
+
+_SCRIPT = """
+from pathlib import Path
+from types import ModuleType
+from tests.support import calls
+from gluetune.parallel.pool import open_workers
+
+if __name__ == "__main__":
+    folder = Path({folder!r})
+    with open_workers({count}) as workers:
+        for number in range({count}):
+            workers.start(number, calls.work_until_asked, folder, str(number))
+        while workers.running:
+            workers.wait()
+"""
+
+
+def _script(folder: Path, count: int) -> subprocess.Popen[str]:
+    """Start a script with `count` workers in a session of its own, as a terminal does."""
+    path = folder / "script.py"
+    path.write_text(_SCRIPT.format(folder=str(folder), count=count))
+    return subprocess.Popen(
+        [sys.executable, str(path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists() or _state(pid) == "Z"
+
+
+@pytest.mark.parametrize(
+    ("count", "number"), [(1, signal.SIGINT), (2, signal.SIGINT), (2, signal.SIGTERM)]
+)
+def test_ctrl_c_or_sigterm_lets_every_call_save_and_leaves_no_process(
+    tmp_path: Path, count: int, number: signal.Signals
+) -> None:
+    process = _script(tmp_path, count)
+    pids = [_started(tmp_path, str(number)) for number in range(count)]
+    # Each is in a group of its own: the terminal's Ctrl-C and the parent's would be two.
+    assert [os.getpgid(pid) for pid in pids] == pids
+    os.killpg(process.pid, number)  # what a terminal sends, to all in its group
+    _, err = process.communicate(timeout=60)
+    # Python's own end of an unhandled Ctrl-C, with the parent's traceback and no worker's.
+    is_interrupted = number is signal.SIGINT
+    assert process.returncode == (-signal.SIGINT if is_interrupted else 128 + signal.SIGTERM)
+    assert err.count("Traceback") == is_interrupted
+    assert [(tmp_path / f"{number}.saved").exists() for number in range(count)] == [True] * count
+    assert all(_gone(pid) for pid in pids)
+
+
+def test_workers_of_a_killed_process_save_and_end(tmp_path: Path) -> None:
+    process = _script(tmp_path, 2)
+    pids = [_started(tmp_path, str(number)) for number in range(2)]
+    process.kill()
+    process.wait()
+    _until(lambda: all((tmp_path / f"{number}.saved").exists() for number in range(2)))
+    _until(lambda: all(_gone(pid) for pid in pids))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_while_a_process_is_begun_waits_until_it_has_begun(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, begun = BaseProcess.start, []
+
+    def interrupted(process: BaseProcess) -> None:
+        signal.raise_signal(number)
+        begin(process)
+        begun.append(process)
+
+    monkeypatch.setattr(BaseProcess, "start", interrupted)
+    with pytest.raises((KeyboardInterrupt, SystemExit)), open_workers(2) as workers:
+        workers.start("a", calls.double, 2)
+    (process,) = begun
+    assert process.exitcode is not None, "it was waited for"
+
+
+def test_cores_are_divided() -> None:
+    assert threads_each(1) == len(os.sched_getaffinity(0))
+    assert threads_each(10_000) == 1

@@ -1,0 +1,79 @@
+"""Ctrl-C and SIGTERM are requests; once more stops at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from gluetune.parallel.signals import StopRequest, listening
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def _handlers_are_put_back() -> Iterator[None]:
+    before = [signal.getsignal(number) for number in _SIGNALS]
+    yield
+    assert [signal.getsignal(number) for number in _SIGNALS] == before
+
+
+@pytest.mark.parametrize(
+    ("number", "ends_with"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_the_first_signal_is_a_request_and_is_said(
+    number: signal.Signals, ends_with: type[BaseException]
+) -> None:
+    said: list[str] = []
+    with listening(said.append) as request:
+        os.kill(os.getpid(), number)
+        assert request.made
+        assert request.signal is number
+    assert len(said) == 1
+    assert "Once more" in said[0]
+    end = request.end()
+    assert type(end) is ends_with
+    if isinstance(end, SystemExit):
+        assert end.code == 143
+
+
+@pytest.mark.parametrize(
+    ("second", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_the_second_signal_stops_at_once_as_it_would_alone(
+    second: signal.Signals, raised: type[BaseException]
+) -> None:
+    said: list[str] = []
+    with pytest.raises(raised), listening(said.append):  # noqa: PT012  # the second signal raises
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), second)
+    assert len(said) == 1
+
+
+def test_outside_the_main_thread_nothing_is_caught() -> None:
+    found: list[StopRequest] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def work() -> None:
+        with listening(print) as request:
+            found.append(request)
+            assert signal.getsignal(signal.SIGINT) is before
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert [request.made for request in found] == [False]
+
+
+def test_a_loaders_worker_goes_on_when_the_terminal_sends_it_ctrl_c_too() -> None:
+    with listening(lambda text: os._exit(7)):
+        worker = os.fork()
+        if worker == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            os._exit(0)
+        _, status = os.waitpid(worker, 0)
+    assert os.waitstatus_to_exitcode(status) == 0

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.answers import random_classified
+from tests.support.html_pages import HOSTILE, Page
+from tests.support.run_folders import write_run
+
+from gluetune.core.errors import ConfigurationError, RunError
+from gluetune.core.predictions import Predictions
+from gluetune.core.records import Status, read_record
+from gluetune.core.runs import Run
+from gluetune.core.tasks import get_task
+from gluetune.core.text import visible
+from gluetune.rendering.examples import _length_table, answers_view
+from gluetune.rendering.pages import report
+from gluetune.rendering.plots import line_plot, plot_letter, tick_text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.508, "0.508"),
+        (0.000133, "1.3e-4"),
+        (6.67e-05, "6.7e-5"),
+        (0.0, "0"),
+        (-123456.0, "-1.2e5"),
+    ],
+)
+def test_numbers_at_an_axis_have_room(value: float, text: str) -> None:
+    assert tick_text(value) == text
+
+
+def test_one_run_is_reported_into_its_folder(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", note="A thing was decided.")
+    path = report(folder)
+    page = Page(path.read_text(encoding="utf-8"))
+    assert path == folder / "report.html"
+    assert page.tags.count("svg") == 3
+    for words in (
+        "50.0",
+        "Majority, matthews_correlation",
+        "A thing was decided.",
+        "--config c.yaml",
+    ):
+        assert words in page.text
+
+
+def test_seeds_of_one_configuration_are_taken_together(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", seed=1, score=0.5)
+    write_run(tmp_path / "b", seed=2, score=0.7)
+    page = Page(report(tmp_path).read_text(encoding="utf-8"))
+    assert page.tags.count("h2") == 2
+    assert "60.0" in page.text
+    assert "14.1" in page.text
+
+
+def test_a_learning_curve_is_shown_where_there_is_one(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", score=0.7, rows=2000)
+    assert "more data" not in Page(report(folder).read_text(encoding="utf-8")).text
+    write_run(folder / "curve" / "0.1", score=0.321, rows=200)
+    write_run(folder / "curve" / "0.5", score=0.654, rows=1000)
+    write_run(folder / "curve" / "0.25", score=0.432, rows=500, status=Status.RUNNING)
+    page = Page(report(folder).read_text(encoding="utf-8"))
+    assert page.tags.count("svg") == 4
+    curve = "".join(page.text.partition("Would more data help?")[2].split())
+    assert "score20010%32.11,00050%65.42,000100%70.0" in curve
+
+
+def test_a_failed_run_and_a_score_below_majority_are_told(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", score=-0.1)
+    text = (folder / "record.json").read_text().replace('"finished"', '"failed"')
+    (folder / "record.json").write_text(text)
+    page = Page(report(folder).read_text(encoding="utf-8"))
+    assert "record says 'failed'" in page.text
+    assert "below that of the majority" in page.text
+
+
+def test_the_plots_letters_are_the_tables(tmp_path: Path) -> None:
+    """A configuration without a score has none."""
+    failed = write_run(tmp_path / "a", seed=1)
+    record = json.loads((failed / "record.json").read_text())
+    (failed / "record.json").write_text(json.dumps({**record, "best": None, "status": "failed"}))
+    for seed, score in ((2, 0.5), (3, 0.7)):
+        folder = write_run(tmp_path / f"b{seed}", seed=seed, score=score)
+        config = (folder / "config.yaml").read_text().replace("epochs: 2", "epochs: 3")
+        (folder / "config.yaml").write_text(config)
+    text = report(tmp_path).read_text(encoding="utf-8")
+    assert text.count(">A<") == 2, "in the table and under its dots"
+    assert ">B<" not in text
+    assert plot_letter(0) == "A"
+    assert [plot_letter(25), plot_letter(26), plot_letter(53)] == ["Z", "A2", "B3"]
+
+
+def test_a_damaged_predictions_file_costs_its_part_only(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a")
+    (folder / "predictions").mkdir()
+    (folder / "predictions" / "validation.parquet").write_bytes(b"PAR1 cut off")
+    assert "50.0" in Page(report(folder).read_text(encoding="utf-8")).text
+    with pytest.raises(RunError, match="cannot be read"):
+        Run(folder).predictions()
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is not a run"):
+        report(tmp_path)
+    with pytest.raises(ConfigurationError, match="no run to report"):
+        report()
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(HOSTILE.__add__))
+def test_any_text_stays_text(tmp_path: Path, note: str) -> None:
+    plain = Page(report(write_run(tmp_path / "a", note="x")).read_text(encoding="utf-8"))
+    page = Page(report(write_run(tmp_path / "a", note=note)).read_text(encoding="utf-8"))
+    assert page.tags == plain.tags
+    assert visible(note) in page.text
+
+
+def test_an_undefined_value_cuts_its_line() -> None:
+    plot = line_plot("x", [1.0, 2.0, 3.0], {"a": [1.0, None, 2.0]})
+    assert plot is not None
+    assert [len(segment) for segment in plot.lines[0].segments] == [1, 1]
+    assert line_plot("x", [1.0], {"a": [None]}) is None
+
+
+def test_the_mark_of_a_first_epoch_keeps_off_the_axis(tmp_path: Path) -> None:
+    """Around its line, as later ones have it, it would lie over the highest value of the axis."""
+    folder = write_run(tmp_path / "a")
+    last = report(folder).read_text(encoding="utf-8")
+    record = json.loads((folder / "record.json").read_text())
+    record["best"] |= {"epoch": 1.0, "step": 1}
+    (folder / "record.json").write_text(json.dumps(record))
+    first = report(folder).read_text(encoding="utf-8")
+    assert set(re.findall(r'text-anchor="(\w+)">best', last)) == {"middle"}
+    assert set(re.findall(r'text-anchor="(\w+)">best', first)) == {"start"}
+
+
+def test_a_title_that_is_no_question_ends_before_the_model(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", model="owner/name")
+    record = read_record(folder / "record.json")
+    own = replace(record.spec, name="own", title="own: own labelled text, 2 classes", rows={})
+    record.model_copy(update={"own_task": own}).save(folder / "record.json")
+    page = Page(report(folder).read_text(encoding="utf-8"))
+    assert "2 classes. Model owner/name." in " ".join(page.text.split())
+    asked = Page(report(write_run(tmp_path / "b", model="owner/name")).read_text(encoding="utf-8"))
+    assert "English? Model owner/name." in " ".join(asked.text.split())
+
+
+def test_lengths_of_one_number_are_one_number() -> None:
+    task = get_task("cola")
+    found = Predictions(
+        np.arange(40),
+        np.zeros(40, dtype=int),
+        np.zeros(40, dtype=int),
+        np.zeros((40, 2), dtype=np.float32),
+    )
+    table = _length_table(task, found, np.repeat([5, 6, 7, 8], 10))
+    assert [row[0] for row in table.rows] == ["5", "6", "7 to 8"]
+
+
+@pytest.mark.parametrize("size", [13, 500])
+def test_of_many_classes_the_page_has_the_worst_and_the_confused(tmp_path: Path, size: int) -> None:
+    """A matrix of 500 classes was nine megabytes."""
+    labels = np.arange(3 * size) % size
+    answers = np.where(np.arange(3 * size) % 7 == 0, (labels + 1) % size, labels)
+    names = tuple(f"kind {number} of many" for number in range(size))
+    task = replace(get_task("rte"), labels=names, metrics=("accuracy",))
+    logits = np.zeros((len(labels), size), dtype=np.float32)
+    found = Predictions(np.arange(len(labels)), labels, answers, logits)
+    run = Run(write_run(tmp_path / "run"))
+    confused, classes, *_ = answers_view(run, task, "validation", found).tables
+    assert 0 < len(confused.rows) <= 20
+    assert ("kind 0 of many", "kind 1 of many", "1") in [row[:3] for row in confused.rows]
+    assert len(classes.rows) == min(size, 50)
+    assert classes.head[-1] == "most often predicted"
+    assert ("lowest F1 of 500" in classes.caption) == (size == 500)
+
+
+def test_few_classes_keep_their_matrix(tmp_path: Path) -> None:
+    run = Run(write_run(tmp_path / "run"))
+    found = random_classified(200)
+    matrix, classes, *_ = answers_view(run, run.task, "validation", found).tables
+    assert len(matrix.rows) == len(classes.rows) == 2
+    assert matrix.head == ("true class", "answered unacceptable", "answered acceptable")
