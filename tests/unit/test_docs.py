@@ -258,7 +258,7 @@ def outcome(words: list[str]) -> str:
         translated = run_glue.translate(["train", *words])[1:]
         task = _context(words)
         options = parse(["train", *task, *translated, "--seed", "1"])
-        check_set(settings_of(options).get("set", {}))
+        check_set(settings_of(options).get("training_args", {}))
     except ConfigurationError:
         return "refused"
     return shlex.join(translated) or "nothing"

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from gluetune.core.command_lines import command_line, in_processes
+from gluetune.core.deprecations import warn_renamed
 from gluetune.core.file_formats import (
     FileFormat,
     Format,
@@ -127,6 +128,7 @@ class TrainConfig(Settings):
     the run to the bit on the same machine.
     """
 
+    former_names: ClassVar[Mapping[str, str]] = {"set": "training_args"}
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "What to train": (
             "model",
@@ -151,7 +153,7 @@ class TrainConfig(Settings):
             "early_stopping",
             "class_weights",
             "label_smoothing",
-            "set",
+            "training_args",
         ),
         "The checkpoint's head and code": ("new_head", "label_order", "trust_remote_code"),
         "The machine": (
@@ -367,13 +369,21 @@ class TrainConfig(Settings):
         description="Processes that share every step, as torchrun started them; it stops where "
         "another number runs. Default: as many as run.",
     )
-    set: Annotated[dict[str, Any], Option(metavar="NAME=VALUE", repeated=True)] = Field(
+    training_args: Annotated[
+        dict[str, Any], Option(flag="--set", metavar="NAME=VALUE", repeated=True)
+    ] = Field(
         default_factory=dict,
         description="Any other field of TrainingArguments (transformers), as name=value.",
     )
     output: Annotated[Path | None, Option(aliases=("output_dir",))] = Field(
         None, description="Folder of the run. Default: runs/TASK-MODEL-sSEED-TIME."
     )
+
+    @property
+    def set(self) -> dict[str, Any]:
+        """The former name of `training_args`."""
+        warn_renamed("TrainConfig.set", "TrainConfig.training_args")
+        return self.training_args
 
     def command_with(self, **settings: object) -> str:
         """Return what starts a training in as many processes, here all on one machine."""
@@ -438,10 +448,11 @@ def typed_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     typed: dict[str, Any] = {}
     for name, value in values.items():
+        option = flag_of(name).removeprefix("--")
         if value is False and TrainConfig.model_fields[name].default is not False:
-            typed[f"no_{name}"] = True
+            typed[f"no_{option}"] = True
         else:
-            typed[name] = delimiter_name(value) if name == "delimiter" and value else value
+            typed[option] = delimiter_name(value) if name == "delimiter" and value else value
     return typed
 
 

@@ -83,6 +83,7 @@ class SearchSettings:
         """
         varied = {"output"} if callable(self.space) else {"output", *self.space}
         fixed = self.base.model_dump(mode="json", exclude=varied, exclude_none=True)
+        fixed["set"] = fixed.pop("training_args")  # the name of then, which the hash has
         implied = {"quoting": "auto", "positive": self._last_class}
         fixed = {name: value for name, value in fixed.items() if value != implied.get(name)}
         described = (
