@@ -161,7 +161,7 @@ def quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def take_up(study: optuna.Study, number: int) -> optuna.Trial:
+def get_trial(study: optuna.Study, number: int) -> optuna.Trial:
     """Return a trial that is running, to report to. No sampler is asked about it any more."""
     import optuna
 
