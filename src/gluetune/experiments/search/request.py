@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from gluetune.core.config import TrainConfig
 from gluetune.core.config_checks import make_config
@@ -33,9 +33,7 @@ from gluetune.core.tasks import TaskSpec
 from gluetune.experiments.folders import differences, digest, find_folder
 from gluetune.experiments.search.objective import Select, Selector
 from gluetune.experiments.search.space import Space
-
-Direction = Literal["maximize", "minimize"]
-
+from gluetune.experiments.search.study import Direction
 
 @dataclass(frozen=True)
 class SearchRequest:
@@ -103,13 +101,13 @@ class SearchRequest:
 
         Raises RunError where no search is kept there that can be read.
         """
-        kept = _read(SearchFolder(path))
+        kept = read_request(SearchFolder(path))
         try:
             base = make_config(kept["fixed"])
         except (ConfigurationError, TypeError) as error:
             raise RunError(f"{SearchFolder(path).settings} cannot be read: {error}") from error
         fixed = json.loads(json.dumps(self._fixed(base, kept["space"]), default=str))
-        return {**_defaults(), **kept, "fixed": fixed}
+        return {**kept, "fixed": fixed}
 
     def find(self, root: Path) -> Path:
         """Return the search's folder in `root`: the one that has this request, or a new one."""
@@ -196,8 +194,11 @@ def check_folder(path: Path) -> None:
         )
 
 
-def _read(folder: SearchFolder) -> dict[str, Any]:
-    """Return the request as it is kept; version 1 called it `asked`."""
+def read_request(folder: SearchFolder) -> dict[str, Any]:
+    """Return the request that a folder keeps. Raises RunError where it keeps none.
+
+    Version 1 of the file called it `asked`. What a later release added is filled in.
+    """
     try:
         kept = read_settings(folder.settings)
     except ConfigurationError as error:
@@ -205,7 +206,7 @@ def _read(folder: SearchFolder) -> dict[str, Any]:
     request = kept.get("request", kept.get("asked"))
     if not isinstance(request, dict) or not {"fixed", "space"} <= request.keys():
         raise RunError(f"{folder.settings} is damaged: it has no request.")
-    return request
+    return {**_defaults(), **request}
 
 
 def _check_same_data(
