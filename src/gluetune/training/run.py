@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from gluetune.core.command_lines import REST, command_line, in_processes
 from gluetune.core.config import TrainConfig
@@ -15,6 +15,7 @@ from gluetune.core.display import Display, open_display
 from gluetune.core.errors import ConfigurationError, GluetuneError, RunError
 from gluetune.core.events import OnEvent, fan_out
 from gluetune.core.files import check_writable, is_unused, locked, make_folder
+from gluetune.core.keywords import TrainKeywords
 from gluetune.core.records import EpochRecord, Record, Status, plural
 from gluetune.core.runs import Run, RunFolder, claim_default_folder, default_folder, described_data
 from gluetune.core.text import from_here
@@ -49,7 +50,7 @@ def train(
     ray: str | None = None,
     cpus_per_process: float | str | None = None,
     gpus_per_process: float | str | None = None,
-    **settings: Any,
+    **settings: Unpack[TrainKeywords],
 ) -> Run:
     """Fine-tune a checkpoint on a task, and return the finished run.
 
