@@ -23,6 +23,7 @@ from scipy import stats
 from gluetune.core.predictions import Predictions
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.inference.devices import device_name
+from gluetune.kinds import REGRESSION
 from gluetune.statistics.intervals import Method, score_intervals
 from gluetune.statistics.paired_tests import mcnemar, smallest_visible
 
@@ -146,7 +147,7 @@ def _plain(
     from gluetune.statistics.resampling import _classification, resample
 
     (predictions,) = found.values()
-    if spec.is_regression:
+    if spec.kind is REGRESSION:
         part = resample(spec, predictions, draws=draws, seed=seed)[metric]
     else:
         random = np.random.default_rng(seed)

@@ -58,7 +58,7 @@ def model_index(name: str, record: Record, task: TaskSpec) -> list[dict[str, Any
         if values:
             results.append(
                 {
-                    "task": {"type": "text-classification", "name": "Text Classification"},
+                    "task": dict(zip(("type", "name"), task.kind.hub_task, strict=True)),
                     "dataset": _dataset(record.data, task, split),
                     "metrics": values,
                 }

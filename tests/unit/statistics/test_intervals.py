@@ -18,6 +18,7 @@ from tests.support.answers import classified, random_classified, random_estimate
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.predictions import Predictions
 from gluetune.core.tasks import MetricName, TaskSpec, get_task
+from gluetune.kinds import REGRESSION
 from gluetune.metrics.scores import score_task
 from gluetune.statistics import resampling
 from gluetune.statistics.correlations import CORRELATIONS
@@ -59,7 +60,9 @@ def _scipys(task: str, found: Any, metric: Any, method: str) -> tuple[float, flo
 def test_the_bootstraps_are_scipys(task: str, name: str, metric: Any, method: Any) -> None:
     """To what a thousand draws leave open."""
     spec = get_task(task)
-    found = random_estimated(150) if spec.is_regression else random_classified(150, positive=0.7)
+    found = (
+        random_estimated(150) if spec.kind is REGRESSION else random_classified(150, positive=0.7)
+    )
     ours = score_intervals(spec, {"validation": found}, method=method)[name]
     assert ours is not None
     expected = _scipys(task, found, metric, method)
@@ -72,7 +75,7 @@ def test_every_metric_has_its_interval_around_its_value(task: str) -> None:
     spec = get_task(task)
     found = {
         split: random_estimated(300, seed=seed)
-        if spec.is_regression
+        if spec.kind is REGRESSION
         else random_classified(300, seed=seed)
         for seed, split in enumerate(spec.validation_splits)
     }
