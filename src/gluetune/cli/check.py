@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import ColumnNames, Delimiter, FormatName, Header, Quoting
+from gluetune.cli.options import (
+    ColumnNames,
+    Delimiter,
+    FormatName,
+    Header,
+    Quoting,
+    names_in_order,
+)
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import FILE_SETTINGS, TrainConfig, typed_settings
 from gluetune.core.terminal import Console, Table
 from gluetune.core.text import from_here, visible
+from gluetune.kinds import KINDS
 
 if TYPE_CHECKING:
     from gluetune.data.own.checking import CheckedFiles
@@ -36,7 +44,10 @@ def check(
     quoting: Quoting = None,
     header: Header = None,
     columns: ColumnNames = None,
-    kind: Annotated[str, typer.Option(help="auto, classes, number or labels.")] = "auto",
+    kind: Annotated[str, typer.Option(help=f"auto, {', '.join(KINDS)}.")] = "auto",
+    label_order: Annotated[
+        str | None, typer.Option(help="Classes of kind ordinal, lowest first: NAME,NAME,…")
+    ] = None,
     label_separator: Annotated[
         str | None, typer.Option(help="What stands between the labels of one example.")
     ] = None,
@@ -66,6 +77,7 @@ def check(
         "header": header,
         "columns": columns,
         "kind": kind,
+        "label_order": names_in_order(label_order),
         "label_separator": label_separator,
         "group": group,
         "on_bad_row": on_bad_row,

@@ -16,9 +16,11 @@ from pydantic import ValidationError
 
 from gluetune.core.command_lines import command_line, options
 from gluetune.core.config import OWN_SETTINGS, TrainConfig, choices_of, flag_of
+from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.file_formats import FileFormat
 from gluetune.core.tasks import get_task, is_task
+from gluetune.kinds import FORMER_NAMES
 
 _TEXT_FILE = re.compile(r"\.(csv|tsv|jsonl|ndjson|parquet|arrow)(\.gz|\.zst)?$")
 """Names of labelled text; `.json` is not among them, since settings may be JSON too."""
@@ -34,6 +36,9 @@ def make_config(
     """
     findings: list[Finding] = []
     config: TrainConfig | None = None
+    if values.get("kind") in FORMER_NAMES and (places or {}).get("kind") == "kind":
+        # As it was typed: of settings that were saved the place is their file, or none.
+        warn_renamed(f"kind {values['kind']}", FORMER_NAMES[values["kind"]])
     try:
         config = TrainConfig.model_validate(dict(values))
     except ValidationError as error:

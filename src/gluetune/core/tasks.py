@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.text import visible
 from gluetune.kinds import REGRESSION, SINGLE_LABEL
@@ -22,19 +23,7 @@ from gluetune.kinds.base import Kind
 HELD_OUT = "holdout"
 """Name of the part of a training set that is held out and scored in validation's place."""
 
-MetricName = Literal[
-    "accuracy",
-    "f1",
-    "f1_macro",
-    "f1_micro",
-    "exact_match",
-    "matthews_correlation",
-    "pearson",
-    "spearman",
-]
-
-
-ONE_CLASS: MetricName = "f1"
+ONE_CLASS: str = "f1"
 """The metric that is of one of two classes, the positive one."""
 
 _LONGEST_LABEL = 40
@@ -65,9 +54,9 @@ class TaskSpec:
     """Class names by id; empty for regression."""
     kind: Kind = SINGLE_LABEL
     """What everything that depends on the kind of task is asked of."""
-    metrics: tuple[MetricName, ...]
+    metrics: tuple[str, ...]
     """The official metrics. The task's score is their mean, over all validation splits."""
-    beside: tuple[MetricName, ...] = ()
+    beside: tuple[str, ...] = ()
     """Metrics that are told beside the official ones and do not count towards the score."""
     positive: str | None = None
     """Of two classes the one that F1 is of; None for the last, as GLUE's own tasks have it."""
@@ -91,12 +80,14 @@ class TaskSpec:
     @property
     def is_regression(self) -> bool:
         """Whether labels are numbers rather than classes."""
-        return self.kind.name == "regression"
+        warn_renamed("TaskSpec.is_regression", "TaskSpec.kind")
+        return not self.labels
 
     @property
     def multi_label(self) -> bool:
         """Whether an example may have several of the labels, or none."""
-        return self.kind.name == "multi_label"
+        warn_renamed("TaskSpec.multi_label", "TaskSpec.kind")
+        return self.kind.label_axes > 1
 
     @property
     def is_published(self) -> bool:
@@ -104,7 +95,7 @@ class TaskSpec:
         return bool(self.submission)
 
     @property
-    def all_metrics(self) -> tuple[MetricName, ...]:
+    def all_metrics(self) -> tuple[str, ...]:
         """The metrics that are computed: those of the score first."""
         return (*self.metrics, *self.beside)
 
