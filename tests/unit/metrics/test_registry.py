@@ -28,13 +28,13 @@ def inputs(kind: str, *, seed: int, count: int, classes: int = 3, ties: bool = F
     """Return labels, predictions and probabilities that agree more often than by chance."""
     random = np.random.default_rng(seed)
     if kind == "regression":
-        labels = np.round(random.uniform(0, 5, count) * 2) / 2
+        labels: Any = np.round(random.uniform(0, 5, count) * 2) / 2
         predicted = labels + random.standard_normal(count)
         return Inputs(labels, np.round(predicted) if ties else predicted)
     several = kind == "multi_label"
     shape = (count, classes) if several else (count,)
-    labels: Any = random.integers(0, 2 if several else classes, shape)
-    true: Any = labels if several else np.eye(classes)[labels]
+    labels = random.integers(0, 2 if several else classes, shape)
+    true = labels if several else np.eye(classes)[labels]
     logits = 1.5 * true + random.standard_normal((count, classes))
     logits = np.round(logits) if ties else logits
     if several:
