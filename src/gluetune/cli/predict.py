@@ -127,7 +127,7 @@ def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | Non
 
 def _refuse_file(text: str) -> None:
     """Refuse the name of a file of rows in a text's place: its name would get a prediction."""
-    from gluetune.data.formats.files import named_format
+    from gluetune.data.formats.registry import named_format
 
     try:
         is_file = named_format(Path(text)) is not None and Path(text).is_file()

@@ -19,7 +19,7 @@ from gluetune.core.command_lines import command_line, in_processes
 from gluetune.core.deprecations import warn_renamed
 from gluetune.core.file_formats import (
     FileFormat,
-    Format,
+    FormatName,
     Quoting,
     delimiter_name,
     delimiter_of,
@@ -221,7 +221,7 @@ class TrainConfig(Settings):
         description="Column of the label; for several labels an example also one column for each: "
         'a,b,c. A name with a comma is quoted: "a, b". Default: label.',
     )
-    format: Annotated[Format | None, BeforeValidator(_lowered)] = Field(
+    format: Annotated[FormatName | None, BeforeValidator(_lowered)] = Field(
         None,
         description="Format of the files: csv, tsv, jsonl, json, parquet, arrow, fasttext, trec, "
         "text. Default: what their names and content say.",
