@@ -6,7 +6,6 @@ each other or do not belong together, and how each of them is typed.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from gluetune.core.config import OWN_SETTINGS, TrainConfig, choices_of, flag_of
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.file_formats import FileFormat
 from gluetune.core.tasks import get_task, is_task
+from gluetune.core.text import nearest_of
 
 _TEXT_FILE = re.compile(r"\.(csv|tsv|jsonl|ndjson|parquet|arrow)(\.gz|\.zst)?$")
 """Names of labelled text; `.json` is not among them, since settings may be JSON too."""
@@ -154,8 +154,8 @@ def _finding(detail: Any, places: Mapping[str, str]) -> Finding:
     place = places.get(field, field)
     if detail["type"] == "extra_forbidden":
         known = [name for name in TrainConfig.model_fields if name != "output"]
-        near = difflib.get_close_matches(field, known, n=1, cutoff=0.5)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Settings: {', '.join(known)}."
+        near = nearest_of(field, known, likeness=0.5)
+        hint = f"Did you mean '{near}'?" if near else f"Settings: {', '.join(known)}."
         return Finding(f"{place}: there is no setting '{field}'.", hint)
     if detail["type"] == "missing":
         return Finding(
@@ -180,8 +180,8 @@ def _example(field: str, given: Any) -> str:
 def _nearest_choice(field: str, given: Any) -> str | None:
     """Return the choice of a setting that is most like what was typed."""
     choices = choices_of(TrainConfig.model_fields[field])
-    near = difflib.get_close_matches(str(given).lower(), choices, n=1)
+    near = nearest_of(str(given), choices)
     if near or not choices:
-        return near[0] if near else None
+        return near
     default = TrainConfig.model_fields[field].default
     return str(default if default is not None else choices[0])

@@ -17,8 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gluetune.core.errors import DataError, Findings
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.findings import Findings, nearest
+from gluetune.core.text import nearest
 
 HIDDEN_LABEL = -1
 """What stands for a label that is not given out, in class ids and in regression alike."""
@@ -42,6 +43,15 @@ def canonical_schema(task: TaskSpec) -> pa.Schema:
     return pa.schema([*texts, (task.label_column, label), (task.index_column, pa.int32())])
 
 
+SHOWN = 10
+"""Findings in a table that are written out; the rest are counted: every row may be wrong."""
+
+
+def table_findings() -> Findings:
+    """Return a collector of what is wrong in a table."""
+    return Findings(DataError, most=SHOWN)
+
+
 def canonical_table(
     table: pa.Table,
     task: TaskSpec,
@@ -60,7 +70,7 @@ def canonical_table(
     Raises DataError with every finding: missing columns, wrong types, null or empty text, unknown
     or hidden labels, label names in another order than the task's, repeated indices, no rows.
     """
-    findings = findings if findings is not None else Findings()
+    findings = findings if findings is not None else table_findings()
     present = _check_columns(table, task, place, findings)
     if not table.num_rows and not findings.total:
         findings.add(f"{place} holds no rows.")

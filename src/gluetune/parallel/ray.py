@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.core.errors import ConfigurationError, Finding, FolderHeldError
 from gluetune.parallel.calls import Call, Failure, OnTold, Outcome, telling
 
 _LOOK_SECONDS = 0.5
@@ -28,7 +28,6 @@ _STOP_SECONDS = 120.0
 """How long workers may take to save what they do."""
 _HELD_SECONDS = 120.0
 """How long a run's folder may be held by an attempt whose end Ray has told before it has come."""
-_HELD = "Another process"
 
 
 @contextmanager
@@ -181,7 +180,7 @@ def _run(call: Call, folder: str, queue: Any) -> Outcome:
 
 def _is_held(outcome: Outcome) -> bool:
     failure = outcome.failure
-    return bool(failure and failure.type == "RunError" and failure.message.startswith(_HELD))
+    return bool(failure and failure.type == FolderHeldError.__name__)
 
 
 _PASSED_ON = ("GLUETUNE_DATA", "GLUETUNE_CACHE", "HF_HOME", "HF_ENDPOINT", "HF_HUB_OFFLINE")

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import UNSTATED, FileFormat
-from gluetune.data.findings import nearest_file
+from gluetune.core.files import nearest_file
 from gluetune.data.formats.compression import opened
 from gluetune.data.formats.delimited import CSV, by_delimiter, find_dialect, stated_dialect
 from gluetune.data.formats.format import Detected, Format

@@ -16,7 +16,7 @@ from gluetune.core.command_lines import REST, options, typed
 from gluetune.core.errors import Finding
 from gluetune.core.file_formats import FileFormat, delimiter_name
 from gluetune.core.settings_files import join_names
-from gluetune.data.findings import nearest, nearest_of
+from gluetune.core.text import nearest, nearest_of
 from gluetune.data.formats.format import BadRow, Detected, RowReader, repeated_columns
 from gluetune.data.own.columns import (
     FirstRows,

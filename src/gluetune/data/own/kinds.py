@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from gluetune.core.command_lines import options
 from gluetune.core.config import TrainConfig
 from gluetune.core.tasks import ONE_CLASS
-from gluetune.core.text import normalized
-from gluetune.data.findings import nearest
+from gluetune.core.text import nearest, normalized
 from gluetune.data.own.cells import (
     MOST_CLASSES,
     CellType,

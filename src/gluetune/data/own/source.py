@@ -21,7 +21,7 @@ from gluetune.core.config import DEFAULT_COLUMNS, TrainConfig
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.findings import nearest
+from gluetune.core.text import nearest
 from gluetune.data.formats.compression import COMPRESSIONS
 from gluetune.data.formats.registry import labelled_endings
 from gluetune.data.own.data_warnings import look

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from gluetune.core.errors import Findings
 from gluetune.core.tasks import TASKS, TaskSpec
-from gluetune.data.findings import Findings, nearest
+from gluetune.core.text import nearest
 from gluetune.data.sources.glue_layout import (
     GLUE_FOLDERS,
     ListedRows,
@@ -17,7 +18,7 @@ from gluetune.data.sources.glue_layout import (
     read_tsv,
 )
 from gluetune.data.sources.splits import missing_split
-from gluetune.data.tables import HIDDEN_LABEL, canonical_schema, canonical_table
+from gluetune.data.tables import HIDDEN_LABEL, canonical_schema, canonical_table, table_findings
 
 _NO_FOLDER = TaskFolder(name="", files={})
 
@@ -65,7 +66,7 @@ def is_glue_download(folder: Path) -> bool:
 
 
 def _read_file(folder: Path, file: TsvFile, task: TaskSpec, split: str) -> pa.Table:
-    findings, path = Findings(), folder / file.name
+    findings, path = table_findings(), folder / file.name
     keys = file.rows.keys if file.rows else ()
     label = (file.label,) if file.label else ()
     table = read_tsv(path, [*file.text, *label, *keys], findings, header=file.header)

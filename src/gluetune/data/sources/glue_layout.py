@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from gluetune.core.errors import DataError
-from gluetune.data.findings import Findings, nearest
+from gluetune.core.errors import DataError, Findings
+from gluetune.core.text import nearest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.findings import nearest
+from gluetune.core.text import nearest
 from gluetune.data.own.digests import BATCH, first_rows, text_keys
 from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.data.sampling import hold_out

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import DataError
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.findings import nearest
+from gluetune.core.text import nearest
 
 
 def require_split(task: TaskSpec, split: str, available: Sequence[str], *, place: str) -> None:
