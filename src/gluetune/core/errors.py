@@ -7,7 +7,7 @@ GluetuneError                 base: a message, the next thing to type, an exit c
 ├── CheckpointError           a model cannot be found, loaded, or fitted to the task
 ├── HubError                  the Hub refused, failed, or cannot be reached
 ├── RunError                  a run folder is finished, broken, or not a run
-│   └── FolderHeldError       another process is writing the folder
+│   └── LockedError           another process is working in a folder
 ├── StorageError              the disk is full, or does not take the file
 ├── TrainingError             training itself failed: a loss that is not finite, no memory left
 │   └── ProcessLostError      another process of the run exited unexpectedly
@@ -83,8 +83,8 @@ class RunError(GluetuneError):
     """A run folder is held by another process, finished, broken, or not a run."""
 
 
-class FolderHeldError(RunError):
-    """Another process is working in a folder, or writing it."""
+class LockedError(RunError):
+    """Another process is working in a folder."""
 
 
 class StorageError(GluetuneError):

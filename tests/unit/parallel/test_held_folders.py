@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gluetune.core.errors import FolderHeldError, RunError
+from gluetune.core.errors import LockedError, RunError
 from gluetune.core.files import locked
 from gluetune.parallel.calls import Outcome, failure_of
-from gluetune.parallel.ray import _is_held
+from gluetune.parallel.ray import _is_locked
 
 
 def test_a_held_folder_is_known_by_its_type_and_other_failures_are_not(tmp_path: Path) -> None:
@@ -24,12 +24,12 @@ def test_a_held_folder_is_known_by_its_type_and_other_failures_are_not(tmp_path:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline().strip() == b"held"
-        with pytest.raises(FolderHeldError, match="is working in") as caught, locked(tmp_path):
+        with pytest.raises(LockedError, match="is working in") as caught, locked(tmp_path):
             pass
         assert other.stdin is not None
         other.stdin.close()
     assert isinstance(caught.value, RunError)
-    assert _is_held(Outcome("key", failure=failure_of(caught.value)))
+    assert _is_locked(Outcome("key", failure=failure_of(caught.value)))
     alike = RunError("Another process has said something.")
-    assert not _is_held(Outcome("key", failure=failure_of(alike)))
-    assert not _is_held(Outcome("key", 1))
+    assert not _is_locked(Outcome("key", failure=failure_of(alike)))
+    assert not _is_locked(Outcome("key", 1))
