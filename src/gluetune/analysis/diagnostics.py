@@ -20,7 +20,7 @@ import pyarrow as pa
 from gluetune.core.config import Precision
 from gluetune.core.errors import Findings
 from gluetune.core.tasks import TaskSpec, get_task
-from gluetune.data.sources.glue_layout import TsvColumns, read_tsv
+from gluetune.data.sources.glue_download import TsvColumns, read_tsv
 from gluetune.data.tables import canonical_table, table_findings
 from gluetune.inference.loader import Settings, open_model
 from gluetune.inference.scoring import score_predictions

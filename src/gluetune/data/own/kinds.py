@@ -21,10 +21,12 @@ from gluetune.data.own.cells import (
     CellType,
     as_number,
     have_decimal_commas,
+    in_lists,
+    likely_separator,
+    listed,
     numeric_labels,
     whole,
 )
-from gluetune.data.own.label_lists import in_lists, likely_separator, listed
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
 

@@ -14,9 +14,9 @@ from gluetune.core.errors import ConfigurationError, Finding, Findings, Gluetune
 from gluetune.core.recipes import get_recipe
 from gluetune.core.suite_records import SuiteRequest
 from gluetune.core.tasks import GLUE_TASKS, get_task
+from gluetune.data.sources.glue_parquet import SAMPLES
 from gluetune.data.sources.named import Source, open_source
-from gluetune.data.sources.sample import SAMPLES
-from gluetune.data.sources.splits import require_split
+from gluetune.data.tables import require_split
 from gluetune.experiments.suite.planning import FROM_MNLI, SOURCE_TASK
 from gluetune.models.checkpoints import Checkpoint, find_checkpoint
 from gluetune.models.classifiers import check_heads
