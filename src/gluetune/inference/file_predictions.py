@@ -19,7 +19,7 @@ from gluetune.core.file_formats import UNSTATED, FileFormat, FormatName
 from gluetune.core.files import write_atomically
 from gluetune.core.records import plural
 from gluetune.core.runs import Run
-from gluetune.data.findings import SHOWN, nearest
+from gluetune.core.text import nearest
 from gluetune.data.formats.detection import detect, detect_stream
 from gluetune.data.formats.format import (
     BadRow,
@@ -41,6 +41,7 @@ from gluetune.data.formats.registry import (
 from gluetune.data.own.columns import FirstRows
 from gluetune.data.own.headers import first_line_finding, stated_wrongly
 from gluetune.data.own.source import format_of_other
+from gluetune.data.tables import SHOWN
 from gluetune.inference.predictor import WINDOW, Answer, Predictor, Text, load
 
 OnError = Literal["stop", "skip"]

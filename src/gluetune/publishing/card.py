@@ -23,8 +23,7 @@ from gluetune.core.predictions import Predictions
 from gluetune.core.records import Record, has_collapsed, listed, plural, shown
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.sources.hub import HUB_REPOSITORY, is_glue
-from gluetune.data.sources.sample import SAMPLES
+from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.publishing.evaluation_results import HUB_METRICS, model_index, protocol
 from gluetune.publishing.private_text import LocalPaths, base_name, is_local
 from gluetune.publishing.readme import Markdown, environment, escape, front_matter
