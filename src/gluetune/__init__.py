@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from gluetune.exporting.onnx import export
     from gluetune.inference.file_checks import check_files
     from gluetune.inference.file_predictions import PredictedFile, predict
-    from gluetune.inference.predictor import Answer, Predictor, load
+    from gluetune.inference.predictor import Predictor, load
+    from gluetune.kinds.base import Answer
     from gluetune.publishing.submission import Submission, submit
     from gluetune.publishing.upload import Pushed, push, push_suite
     from gluetune.publishing.verification import Verification
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Answer": "gluetune.inference.predictor",
+    "Answer": "gluetune.kinds.base",
     "BestRun": "gluetune.experiments.search.outcomes",
     "CheckpointError": "gluetune.core.errors",
     "CheckedFiles": "gluetune.data.own.checking",

@@ -254,8 +254,8 @@ class Job:
             print_ = self.prepared.data.fingerprints[split]
             keep_predictions(self.folder.predictions_on(split), predictions, print_)
         self._keep_thresholds(evaluation)
-        if self.prepared.task.is_regression:
-            error = mean_absolute_error(evaluation.predictions.values())
+        error = mean_absolute_error(self.prepared.task, evaluation.predictions.values())
+        if error is not None:
             self.record.mean_absolute_error = {**self.record.mean_absolute_error, "run": error}
         self.record.final_weights_sha256 = weights_digest(checkpoint)
         self.record.best_weights_sha256 = weights_digest(self.folder.model)
