@@ -359,7 +359,7 @@ def _public(name: str, value: Any, paths: LocalPaths) -> Any:
     """Return a setting's value without the folders of this machine."""
     if name in FILE_SETTINGS:
         return paths.hide(Path(value).name)
-    return paths.hide_within(value) if name == "set" else value
+    return paths.hide_within(value) if name == "training_args" else value
 
 
 _TEXTS = ("A text.", "Another text.")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gluetune.core.records import DataRecord, Record, shown
-from gluetune.core.tasks import MetricName, TaskSpec
+from gluetune.core.tasks import TaskSpec
 from gluetune.data.sources.hub import HUB_REPOSITORY, is_glue
 from gluetune.data.sources.sample import SAMPLES
 from gluetune.rendering.tables import epoch_choice
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gluetune.statistics.intervals import Interval
 
-HUB_METRICS: Mapping[MetricName, str] = {
+HUB_METRICS: Mapping[str, str] = {
     "accuracy": "accuracy",
     "f1": "f1",
     "f1_macro": "f1",

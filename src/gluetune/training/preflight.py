@@ -98,8 +98,8 @@ def _prepare(
     config: TrainConfig, own_metrics: bool, processes: Processes, progress: bool
 ) -> Prepared:
     errors: list[GluetuneError] = []
-    attempt(lambda: check_set(config.set), errors)
-    chosen = device(use_cpu=bool(config.set.get("use_cpu")))
+    attempt(lambda: check_set(config.training_args), errors)
+    chosen = device(use_cpu=bool(config.training_args.get("use_cpu")))
     precision = attempt(lambda: resolve_precision(config.precision, chosen), errors)
     arguments_can_be_tried = not errors
     task = _known_task(config)
@@ -220,7 +220,7 @@ def _read(config: TrainConfig, task: TaskSpec | None) -> _Tables:
     if config.holdout:
         train, read[HELD_OUT] = without_held_out(source, train, task, config)
     train = take_fraction(train, task, config.fraction, config.rows_seed)
-    if config.set.get("dataloader_drop_last") and len(train) < config.batch_size:
+    if config.training_args.get("dataloader_drop_last") and len(train) < config.batch_size:
         raise ConfigurationError(
             f"--set dataloader_drop_last: the training set has {len(train)} examples, less than "
             f"one batch of {config.batch_size}, so none would be left.",
@@ -266,7 +266,9 @@ def _classifier(config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint) -> 
 
 def _compute(config: TrainConfig, classifier: Classifier) -> ComputePath:
     """Resolve the path of a batch. Layers that are computed twice cannot be told their layout."""
-    again = any(config.set.get(f"{kind}_checkpointing") for kind in ("activation", "gradient"))
+    again = any(
+        config.training_args.get(f"{kind}_checkpointing") for kind in ("activation", "gradient")
+    )
     if again and config.compute == "auto":
         return "grouped"
     return resolve_compute(config.compute, classifier.model)

@@ -6,62 +6,75 @@ the weights (products, the order of the values) is computed once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from gluetune.metrics.metric import (
+    REGRESSION,
+    Formula,
+    Inputs,
+    Measure,
+    Metric,
+    OfWeights,
+    sums,
+)
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from gluetune.metrics.metric import Floats, Numbers, OfSamples
+
     Integers = NDArray[np.int64]
-    OfWeights = Callable[[NDArray[Any]], Floats]
-    """Of weights, shape (samples, examples), the correlation of each sample; NaN where a side is
-    constant."""
 
 
 _ROUNDING = 1e-13
 """Share of a mean square below which a variance is rounding."""
 
 
-@dataclass(frozen=True)
-class Correlation:
-    """A correlation of two sides, each of shape (examples,)."""
+def _correlation(statistic: Callable[[Numbers, Numbers], float], inputs: Inputs) -> Measure:
+    if len(inputs.labels) < 2:
+        return Measure(None, "a correlation needs two examples, there is one")
+    for what, values in (("predictions", inputs.predicted), ("labels", inputs.labels)):
+        if (values == values[0]).all():
+            return Measure(None, f"{what} are constant ({values[0]})")
+    value = float(statistic(inputs.predicted, inputs.labels))
+    if not math.isfinite(value):
+        return Measure(None, "the values differ too little or too much for double precision")
+    return Measure(value)
 
-    prepare: Callable[[Floats, Floats], OfWeights]
-    """Return the function of the weights. It keeps arrays to work in: one thread may call it."""
-    leaving_one_out: Callable[[Floats, Floats], Floats]
-    """Return the correlation without each of the examples."""
+
+def _pearson(inputs: Inputs) -> Measure:
+    from scipy.stats import pearsonr
+
+    return _correlation(lambda first, second: pearsonr(first, second).statistic, inputs)
 
 
-def _pearson(first: Floats, second: Floats) -> OfWeights:
+def _spearman(inputs: Inputs) -> Measure:
+    from scipy.stats import spearmanr
+
+    return _correlation(lambda first, second: spearmanr(first, second).statistic, inputs)
+
+
+def _fishers(value: float, count: int, random: np.random.Generator, draws: int) -> Floats:
+    """Draw correlations about a perfect one, by Fisher's transformation (Fisher 1921)."""
     import numpy as np
 
-    columns = _products(first, second)
-    sample = np.empty(len(first))
-
-    def correlation(weights: NDArray[Any]) -> Floats:
-        sums = np.empty((len(weights), len(columns)))
-        for number, row in enumerate(weights):
-            np.copyto(sample, row)
-            sums[number] = columns @ sample
-        return _pearson_of_sums(sums, weights.sum(axis=1))
-
-    return correlation
+    limit = 1 - 1 / count
+    center = np.arctanh(np.clip(value, -limit, limit))
+    spread = 1 / max(count - 3, 1) ** 0.5
+    result: Floats = np.tanh(center + spread * random.standard_normal(draws))
+    return result
 
 
-def _pearson_without_one(first: Floats, second: Floats) -> Floats:
-    columns = _products(first, second)
-    sums = columns.sum(axis=1) - columns.T
-    return _pearson_of_sums(sums, len(first) - 1)
-
-
-def _products(first: Floats, second: Floats) -> Floats:
+def _products(inputs: Inputs) -> Floats:
     """Return what sums are needed of: both sides, standardised, and their products."""
     import numpy as np
 
-    first, second = _standardised(first), _standardised(second)
+    first, second = _standardised(inputs.predicted), _standardised(inputs.labels)
     return np.stack([first, second, first * first, second * second, first * second])
 
 
@@ -74,11 +87,11 @@ def _standardised(values: Floats) -> Floats:
     return result
 
 
-def _pearson_of_sums(sums: Floats, totals: Any) -> Floats:
+def _pearson_of_sums(found: Floats, totals: Any) -> Floats:
     import numpy as np
 
     with np.errstate(invalid="ignore"):  # no example is left without the only one
-        means = sums / np.reshape(totals, (-1, 1))
+        means = found / np.reshape(totals, (-1, 1))
     covariance = means[:, 4] - means[:, 0] * means[:, 1]
     variances = means[:, 2:4] - means[:, :2] ** 2
     # A side that is constant in a sample has a variance of no more than rounding leaves.
@@ -139,25 +152,25 @@ class _Order:
         return float(self._products @ self._ranks)
 
 
-def _spearman(first: Floats, second: Floats) -> OfWeights:
+def _spearman_of(inputs: Inputs) -> OfSamples:
     import numpy as np
 
-    one, other = _Order(first), _Order(second)
-    products = np.empty(len(first))
+    one, other = _Order(inputs.predicted), _Order(inputs.labels)
+    products = np.empty(len(inputs.labels))
 
-    def correlation(weights: NDArray[Any]) -> Floats:
-        sums = np.empty((2, len(weights)))
+    def correlation(weights: Numbers) -> Floats:
+        found = np.empty((2, len(weights)))
         for number, sample in enumerate(weights.astype(np.int64, copy=False)):
             total = int(sample.sum())
             scale = one.rank(sample, total) * other.rank(sample, total)
             np.multiply(sample, one.ranks, out=products)
-            sums[:, number] = products @ other.ranks, scale
-        return _quotient(sums[0], np.sqrt(sums[1]))
+            found[:, number] = products @ other.ranks, scale
+        return _quotient(found[0], np.sqrt(found[1]))
 
     return correlation
 
 
-def _spearman_without_one(first: Floats, second: Floats) -> Floats:
+def _spearman_without_one(inputs: Inputs) -> Floats:
     """Return Spearman's correlation without each example, from how its removal shifts the ranks.
 
     Without example i, the doubled rank of k falls by 2 where k's value is greater, by 1 where it is
@@ -166,8 +179,8 @@ def _spearman_without_one(first: Floats, second: Floats) -> Floats:
     """
     import numpy as np
 
-    count = len(first)
-    sides = [_Shifts(values) for values in (first, second)]
+    count = len(inputs.labels)
+    sides = [_Shifts(values) for values in (inputs.predicted, inputs.labels)]
     squares = [one.squares_without() for one in sides]
     covariance = (
         float(sides[0].ranks @ sides[1].ranks)
@@ -256,7 +269,25 @@ def _count_above(values: Integers, lengths: Integers, limits: Integers) -> Integ
     return above
 
 
-CORRELATIONS: Mapping[str, Correlation] = {
-    "pearson": Correlation(_pearson, _pearson_without_one),
-    "spearman": Correlation(_spearman, _spearman_without_one),
-}
+METRICS = (
+    Metric(
+        name="pearson",
+        title="Pearson correlation",
+        label="Pearson",
+        formulas={
+            REGRESSION: Formula(
+                _pearson, replace(sums(_products, _pearson_of_sums), smoothed=_fishers)
+            )
+        },
+        hub_name="pearsonr",
+    ),
+    Metric(
+        name="spearman",
+        title="Spearman correlation",
+        label="Spearman",
+        formulas={
+            REGRESSION: Formula(_spearman, OfWeights(_spearman_of, _spearman_without_one, _fishers))
+        },
+        hub_name="spearmanr",
+    ),
+)
