@@ -13,7 +13,9 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Annotated, Any, NoReturn
 
@@ -37,6 +39,7 @@ from gluetune.cli.show import show
 from gluetune.cli.submit import submit
 from gluetune.cli.suite import suite
 from gluetune.cli.train import train
+from gluetune.core.deprecations import RenamedWarning
 from gluetune.core.errors import GluetuneError, StorageError
 from gluetune.core.terminal import Console, Table, tolerate_encodings
 from gluetune.core.text import from_here, visible_lines
@@ -93,13 +96,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
         words = run_glue.translate(given)
         if silent:
             sys.exit(_run_silently(words))
-        app(words, prog_name="gluetune")
+        with _plain_warnings():
+            app(words, prog_name="gluetune")
     except GluetuneError as error:
         _leave(error, words, silent=silent)
     except PermissionError as error:
         if error.filename is None:  # no file's: a port's, a process's
             raise
         _leave(_forbidden(error), words, silent=silent)
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Print a warning of a former name as one line, without the line of code that Python shows."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if not issubclass(category, RenamedWarning):
+            usual(message, category, *place, **more)
+            return
+        text = Text("warning: ", "bold yellow").append(visible_lines(str(message)), "")
+        Console(stderr=True).print(text, soft_wrap=True)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
 
 
 def _leave(error: GluetuneError, words: Sequence[str], *, silent: bool) -> NoReturn:

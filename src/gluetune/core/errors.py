@@ -78,6 +78,10 @@ class RunError(GluetuneError):
     """A run folder is locked, finished, broken, or not a run."""
 
 
+class LockedError(RunError):
+    """Another process is working in a folder."""
+
+
 class StorageError(GluetuneError):
     """The disk is full, or does not take the file."""
 

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gluetune.core.errors import RunError, StorageError
+from gluetune.core.errors import LockedError, RunError, StorageError
 from gluetune.core.locks import LockHeldError, held
 
 _FULL_DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
@@ -234,7 +234,7 @@ class UnwritableError(StorageError):
 def locked(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process alone; the lock goes when the process does, however it ends.
 
-    Raises RunError when another process holds it, StorageError where its file system has no locks.
+    Raises LockedError when another process holds it, StorageError where its file system has no locks.
     """
     with _not_held(f"is working in {folder}"), held(folder / ".lock"):
         yield
@@ -254,7 +254,7 @@ def _not_held(doing: str) -> Iterator[None]:
         yield
     except LockHeldError as error:
         holder = f" ({error.holder})" if error.holder else ""
-        raise RunError(
+        raise LockedError(
             f"Another process{holder} {doing}.",
             hint="Wait for it, stop it, or choose another folder with --output DIR.",
         ) from error

@@ -91,9 +91,11 @@ def test_all_mistakes_are_told_at_once_each_with_value_place_and_flag() -> None:
     for name, value in MISTAKES.items():
         assert f"recipe.yaml: {name} = {value!r}: " in text
         assert f"Type: {flag_of(name)} " in text
-    assert "there is no setting 'epoch'.\n  Did you mean 'epochs'?" in text
+    assert "unknown setting 'epoch': did you mean epochs?" in text
     assert "There is no task 'kola'.\n  Did you mean 'cola'?" in text
-    assert "'auto', 'fp32', 'bf16' or 'fp16'" in text
+    assert (
+        "precision = 'fp8': choose from auto, fp32, bf16, fp16.\n  Type: --precision auto" in text
+    )
 
 
 @pytest.mark.parametrize("name", ["reviews.csv", "a b.jsonl", "x.PARQUET", "tags.tsv.gz"])
@@ -105,8 +107,33 @@ def test_a_file_in_the_tasks_place_is_to_be_a_train_file(name: str) -> None:
 
 def test_an_unknown_setting_far_from_all_lists_them() -> None:
     (finding,) = refused({"task": "cola", "zzz": 1}).findings
-    assert finding.message == "zzz: there is no setting 'zzz'."
+    assert finding.message == "unknown setting 'zzz'."
     assert "learning_rate, batch_size" in finding.hint
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("lr", "learning_rate"),
+        ("learning-rate", "learning_rate"),
+        ("wd", "weight_decay"),
+        ("num_train_epochs", "epochs"),
+        ("model_name_or_path", "model"),
+        ("max_seq_length", "max_length"),
+        ("batchsize", "batch_size"),
+    ],
+)
+def test_an_unknown_setting_is_corrected_also_from_initials_and_other_programs_names(
+    typed: str, meant: str
+) -> None:
+    (finding,) = refused({"task": "cola", typed: 1}).findings
+    assert finding.message == f"unknown setting '{typed}': did you mean {meant}?"
+
+
+def test_a_misspelt_choice_is_answered_with_the_nearest_and_all_of_them() -> None:
+    (finding,) = refused({"task": "cola", "class_weights": "balance"}).findings
+    assert finding.message == "class_weights = 'balance': choose from none, balanced."
+    assert finding.hint == "Did you mean balanced? Type: --class-weights balanced"
 
 
 def test_a_missing_task_is_told_with_an_example() -> None:

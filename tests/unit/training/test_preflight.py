@@ -160,7 +160,12 @@ def test_threads_are_applied_in_the_run_and_put_back(
 
 def test_mistakes_of_type_and_of_set_are_told_together() -> None:
     findings = _findings(
-        lambda: gluetune.train("colla", epochs=-1, learning_rate="x", set={"seed": 1})
+        lambda: gluetune.train(
+            "colla",
+            epochs=-1,
+            learning_rate="x",  # type: ignore[arg-type]  # what is tested
+            set={"seed": 1},
+        )
     )
     for part in ("colla", "epochs", "learning_rate", "--set seed"):
         assert any(part in finding for finding in findings), part

@@ -17,8 +17,7 @@ from gluetune.core.errors import Finding
 from gluetune.core.file_formats import FileFormat, delimiter_name
 from gluetune.core.settings_files import join_names
 from gluetune.data.findings import nearest, nearest_of
-from gluetune.data.formats.detection import Detected
-from gluetune.data.formats.rows import BadRow, RowReader, repeated_columns
+from gluetune.data.formats.format import BadRow, Detected, RowReader, repeated_columns
 from gluetune.data.own.columns import (
     FirstRows,
     candidates,

@@ -6,7 +6,6 @@ larger than memory. Nothing is decided here about what the labels mean.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,8 +19,8 @@ from numpy.typing import NDArray
 from gluetune.core.errors import GluetuneError, StorageError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.data.formats.detection import detect
-from gluetune.data.formats.files import open_rows
-from gluetune.data.formats.rows import BadRow, Row, RowReader
+from gluetune.data.formats.format import BadRow, Fault, Row, RowReader
+from gluetune.data.formats.registry import open_rows
 from gluetune.data.own.cells import CellType, cell, is_yes
 from gluetune.data.own.digests import BATCH, Stored, store
 from gluetune.data.own.headers import column_findings, looks_like
@@ -173,7 +172,7 @@ def read_rows(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) 
             problems.add(finding.message, guess or finding.hint)
         return None
     for path in paths:
-        if any("not UTF-8" in kind for kind in problems.skipped.get(str(path), ())):
+        if Fault.NOT_UTF8 in problems.skipped.get(str(path), ()):
             problems.add(f"{path} is not all UTF-8.", looks_like(path))
     found = RawRows(name, tuple(reading.parts), stored, reading.types, reading.class_names)
     if not len(found):
@@ -237,9 +236,9 @@ class _Reading:
             self._lines = part.before + row.line
             values = _checked(row._replace(line=self._lines), self.wanted, self.types)
             if isinstance(values, BadRow):
-                place, problem = part.place(values.line), values.problem
-                self.problems.add_row(reader.name, place, _kind(problem), problem)
-                has_wrong_quotes |= re.match(_WRONG_QUOTE, problem) is not None
+                place = part.place(values.line)
+                self.problems.add_row(reader.name, place, values.fault, values.problem)
+                has_wrong_quotes |= values.fault is Fault.QUOTE
             else:
                 yield values
         if has_wrong_quotes and self.wanted.file_format.quoting == "auto":
@@ -264,89 +263,68 @@ def _checked(
     """Return line, texts, labels and group of a row, or why it has not all of them."""
     if isinstance(row, BadRow):
         return row
-    wrong = [why for name in wanted.texts if (why := _text_problem(row.values, name))]
-    labels, kind, why = _labels(row.values, wanted)
-    if labels is None:
-        wrong.append(why)
+    wrong = [found for name in wanted.texts if (found := _text_fault(row.values, name))]
+    labels, kind, found = _labels(row.values, wanted)
+    if found is not None:
+        wrong.append(found)
     group: tuple[str, ...] = ()
     if wanted.group is not None:
         value = row.values.get(wanted.group)
         if value is None or not str(value).strip():
-            wrong.append(f"has no '{wanted.group}'")
+            wrong.append((Fault.NO_VALUE, f"has no '{wanted.group}'"))
         group = (str(value),)
     if wrong:
-        return BadRow(row.line, " and ".join(wrong))
+        return BadRow(row.line, " and ".join(problem for _, problem in wrong), wrong[0][0])
     assert kind is not None, "a label has a type"
     types.setdefault(kind, row.line)
     return (row.line, *(row.values[name] for name in wanted.texts), labels, *group)
 
 
-def _text_problem(values: Mapping[str, Any], name: str) -> str:
+_Wrong = tuple[Fault, str]
+
+
+def _text_fault(values: Mapping[str, Any], name: str) -> _Wrong | None:
     value = values.get(name)
     if value is None:
-        return f"has no '{name}'"
+        return Fault.NO_VALUE, f"has no '{name}'"
     if not isinstance(value, str):
-        return f"has no text in '{name}', but {value!r:.40}"
+        return Fault.NO_TEXT, f"has no text in '{name}', but {value!r:.40}"
     if not value.strip():
-        return f"has an empty '{name}'"
-    if "\0" in value:
-        return f"holds a NUL in '{name}'"
-    return ""
+        return Fault.EMPTY_TEXT, f"has an empty '{name}'"
+    return (Fault.NUL, f"holds a NUL in '{name}'") if "\0" in value else None
 
 
 def _labels(
     values: Mapping[str, Any], wanted: Wanted
-) -> tuple[list[str] | None, CellType | None, str]:
+) -> tuple[list[str], CellType | None, _Wrong | None]:
+    """Return a row's labels and the type of their cell, or what is wrong with them."""
     if len(wanted.labels) > 1:
         return _from_columns(values, wanted.labels)
     (name,) = wanted.labels
     value = values.get(name)
     if wanted.are_sets and isinstance(value, str) and (items := listed(value)) is not None:
-        return items, "list", ""
+        return items, "list", None
     if wanted.separator is not None and isinstance(value, str):
         parts = [part.strip() for part in value.split(wanted.separator)]
-        return [part for part in parts if part], "list", ""
+        return [part for part in parts if part], "list", None
     texts, kind, why = cell(value)
-    return texts, kind, why and f"has no label: '{name}' {why}"
+    if texts is None:
+        return [], None, (Fault.NO_LABEL, f"has no label: '{name}' {why}")
+    return texts, kind, None
 
 
 def _from_columns(
     values: Mapping[str, Any], columns: Sequence[str]
-) -> tuple[list[str] | None, CellType | None, str]:
+) -> tuple[list[str], CellType | None, _Wrong | None]:
     given = []
     for name in columns:
-        said = is_yes(values.get(name))
-        if said is None:
-            return None, None, f"has {values.get(name)!r:.40} in '{name}', neither 0 nor 1"
-        if said:
+        has_label = is_yes(values.get(name))
+        if has_label is None:
+            problem = f"has {values.get(name)!r:.40} in '{name}', neither 0 nor 1"
+            return [], None, (Fault.NO_LABEL, problem)
+        if has_label:
             given.append(name)
-    return given, "list", ""
-
-
-_WRONG_QUOTE = r"has a quote inside|has text behind the closing quote|opens a quote"
-_KINDS = (
-    ("is not UTF-8", "rows that are not UTF-8"),
-    ("holds a NUL", "rows that hold a NUL"),
-    (
-        r"has (\d+ fields?, the (header|first row)|a quote inside|text behind the closing quote)",
-        "rows with too few or too many fields, or a wrong quote",
-    ),
-    ("opens a quote", "rows with a wrong quote"),
-    ("has no label", "rows without a label"),
-    ("is empty", "empty lines"),
-    ("has an empty", "rows with an empty text"),
-    ("has no text in", "rows without a text"),
-    ("has no '", "rows without a value"),
-    ("is not JSON", "rows that are not JSON"),
-    (".* neither 0 nor 1$", "rows without a label"),
-)
-"""How problems begin: what follows may be the user's own words."""
-
-
-def _kind(problem: str) -> str:
-    """Return what rows with such a problem have alike, as they are counted."""
-    found = (kind for begins, kind in _KINDS if re.match(begins, problem, re.DOTALL))
-    return next(found, "rows that cannot be read")
+    return given, "list", None
 
 
 def _class_names(reader: RowReader, wanted: Wanted) -> tuple[str, ...] | None:

@@ -22,7 +22,8 @@ from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.findings import nearest
-from gluetune.data.formats.files import LABELLED_ENDINGS
+from gluetune.data.formats.compression import COMPRESSIONS
+from gluetune.data.formats.registry import labelled_endings
 from gluetune.data.own.data_warnings import look
 from gluetune.data.own.digests import digests, first_rows, text_keys
 from gluetune.data.own.kinds import Labels, label_counts, resolve_labels
@@ -383,7 +384,8 @@ def hub_files(config: TrainConfig) -> Mapping[str, Sequence[Path]]:
     files = download_data_files(
         repository,
         *([name] if name else _FOLDERS),
-        endings=LABELLED_ENDINGS,
+        endings=labelled_endings(),
+        compressions=tuple(COMPRESSIONS),
         fallback="download it, and type: --train-file FILE",
     )
     wanted = {"train": _hub_split(files, config.train_split or "train", config)}

@@ -15,12 +15,13 @@ import inspect
 import json
 import logging
 import os
+import re
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gluetune.core.errors import ConfigurationError, RunError
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from optuna.storages.journal._file import BaseJournalFileLock
     from optuna.trial import FrozenTrial
 
-    from gluetune.experiments.search.settings import Direction
+Direction = Literal["maximize", "minimize"]
 
 JOURNAL = "study.journal"
 """Name of the study's file in a search's folder."""
@@ -131,19 +132,62 @@ def open_study(folder: Path, name: str, direction: Direction) -> optuna.Study:
     try:
         storage = open_storage(folder)
         there = [study.study_name for study in storage.get_all_studies()]
-        if any(other != name for other in there):
+        if there and not (len(there) == 1 and _is_of_one_search(there[0], name)):
             raise RunError(
                 f"{path} holds another study: {', '.join(there)}.",
                 hint="Choose another --output.",
             )
         with quiet_optuna():
             return optuna.create_study(
-                storage=storage, study_name=name, direction=direction, load_if_exists=True
+                storage=storage,
+                study_name=there[0] if there else name,
+                direction=direction,
+                load_if_exists=True,
             )
     except (ValueError, KeyError) as error:  # the journal's lines are no JSON, or not its own
         raise RunError(
             f"{path} is damaged: {error}.", hint="Choose another --output, or remove it."
         ) from error
+
+
+def load_study(folder: Path) -> optuna.Study:
+    """Open the study of a search for reading. Raises RunError where there is none."""
+    import optuna
+
+    if not (folder / JOURNAL).exists():
+        raise RunError(f"{folder} has no {JOURNAL}.")
+    try:
+        storage = open_storage(folder)
+        (name,) = (study.study_name for study in storage.get_all_studies())
+        with quiet_optuna():
+            # The default sampler would import what only new trials need.
+            sampler = optuna.samplers.RandomSampler(seed=0)
+            return optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+    except (ValueError, KeyError) as error:  # no study, several, or lines that are no JSON
+        raise RunError(f"{folder / JOURNAL} is damaged: {error}.") from error
+
+
+def importances(study: optuna.Study, seed: int) -> Mapping[str, float]:
+    """Return each parameter's share of what decides the value, by fANOVA; none where it cannot.
+
+    It needs two finished trials that differ, in value and in parameters that all of them have.
+    """
+    import optuna
+
+    done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    if len({trial.value for trial in done}) < 2:
+        return {}
+    with quiet_optuna():
+        found = optuna.importance.get_param_importances(
+            study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=seed)
+        )
+    return {name: share for name, share in found.items() if share == share}  # no NaN
+
+
+def _is_of_one_search(there: str, name: str) -> bool:
+    """Whether a study's name is `name`, or what another release calls the same search."""
+    prefix, _, _ = name.rpartition("-")
+    return there == name or bool(prefix and re.fullmatch(rf"{re.escape(prefix)}-[0-9a-f]{{8}}", there))
 
 
 @contextmanager
@@ -161,8 +205,8 @@ def quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def take_up(study: optuna.Study, number: int) -> optuna.Trial:
-    """Return a trial that is running, to report to. No sampler is asked about it any more."""
+def get_trial(study: optuna.Study, number: int) -> optuna.Trial:
+    """Return a trial that is running, to report to. No sampler is called for it any more."""
     import optuna
 
     (frozen,) = (one for one in study.get_trials(deepcopy=False) if one.number == number)
