@@ -20,7 +20,8 @@ from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.data.sources.named import asked_source, place_of
 from gluetune.data.tables import fingerprint
 from gluetune.inference.loader import OpenedModel, Settings, open_model
-from gluetune.inference.scoring import keep_answers, score_predictions, score_record
+from gluetune.inference.run_predictions import keep_run_predictions
+from gluetune.inference.scoring import score_predictions, score_record
 from gluetune.metrics.scores import majority_baseline
 from gluetune.statistics.agreement import Agreement, agreement
 from gluetune.statistics.baseline_test import WordTest, compare_with_words, words_of
@@ -238,6 +239,6 @@ def _keep(
         if not run.folder.predictions_on(kept_name(task, split)).exists()
     }
     try:
-        keep_answers(run, task, new, prints)
+        keep_run_predictions(run, task, new, prints)
     except UnwritableError as error:
         _log.warning("The predictions are not kept. %s", error.findings[0].message)

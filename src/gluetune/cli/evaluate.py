@@ -13,17 +13,13 @@ from rich.text import Text
 from gluetune.cli.options import (
     AskedPrecision,
     BatchSize,
-    ColumnNames,
-    Delimiter,
-    FormatName,
-    Header,
     LabelOrder,
     MaxLength,
     Model,
-    Quoting,
     Revision,
     Threads,
     TrustRemoteCode,
+    file_options,
     names_in_order,
     one_of,
     typed_format,
@@ -44,6 +40,7 @@ _MOST_CLASSES_IN_A_MATRIX = 100
 """Classes up to which the JSON has the whole matrix; the pairs that occur are there in any case."""
 
 
+@file_options
 def evaluate(
     model: Model,
     task: Annotated[str | None, typer.Option(help="The task. Default: the run's own.")] = None,
@@ -51,11 +48,6 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option(help="As in training. Default: the run's own.")
     ] = None,
-    file_format: FormatName = None,
-    delimiter: Delimiter = None,
-    quoting: Quoting = None,
-    header: Header = None,
-    columns: ColumnNames = None,
     diagnostics: Annotated[
         Path | None,
         typer.Option(help="GLUE's labelled diagnostic-full.tsv: score an MNLI model on that."),
@@ -70,6 +62,7 @@ def evaluate(
     trust_remote_code: TrustRemoteCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write the JSON to this file too.")] = None,
+    **options: Any,
 ) -> None:
     """Score a model on labelled splits: intervals, errors by class, calibration, worst answers."""
     settings: dict[str, Any] = {
@@ -81,7 +74,7 @@ def evaluate(
         "revision": revision,
         "trust_remote_code": trust_remote_code,
     }
-    stated = typed_format(file_format, delimiter, quoting, header, columns)
+    stated = typed_format(options)
     if diagnostics is not None:
         _check_alone(task, split, data)
         from gluetune.analysis.diagnostics import diagnose

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
+from gluetune.cli.options import CLUSTER_PANEL, given_settings, options_of
 from gluetune.core.command_lines import command_line, typed
+from gluetune.core.config import TrainConfig
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError
 from gluetune.core.recipes import RECIPES
 from gluetune.core.records import best_epoch, shown
 from gluetune.core.terminal import Console, Table
 from gluetune.core.text import visible_lines
-from gluetune.rendering.evaluation_tables import held_against, metric_heading
 
 if TYPE_CHECKING:
     from gluetune.core.records import EpochRecord, Record
@@ -30,7 +30,7 @@ class PushError(GluetuneError):
     exit_code = 1
 
 
-@with_settings
+@options_of(TrainConfig, but=("task",))
 def train(
     task: Annotated[
         str | None, typer.Argument(help="A GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, …")
@@ -107,7 +107,7 @@ def train(
 
 def _print_curve(console: Console, run: Run) -> None:
     """Train on parts of the training set, and print what each scored."""
-    from gluetune.training.learning_curve import learning_curve
+    from gluetune.experiments.learning_curve import learning_curve
 
     table = Table(title="Would more data help?", title_justify="left")
     for name in ("of train", "examples", "score"):
@@ -147,6 +147,7 @@ def _push(run: Run, repo: str, private: bool) -> None:
 
 def render_run(console: Console, run: Run) -> None:
     """Print what came of a run: scores by epoch, what to hold them against, what to type next."""
+    from gluetune.rendering.evaluation_tables import held_against
     from gluetune.statistics.baseline_test import word_test
 
     record = run.record
@@ -190,6 +191,7 @@ def _is_below(score: float | None, words: float | None) -> bool:
 
 
 def _epochs(record: Record) -> Table:
+    from gluetune.rendering.evaluation_tables import metric_heading
     from gluetune.rendering.tables import scored_on
 
     title = f"{record.task}: {scored_on(record)} by epoch"

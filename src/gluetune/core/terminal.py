@@ -16,11 +16,13 @@ from typing import IO, Any, cast
 
 import rich.console
 import rich.table
+from rich.cells import cell_len
 from rich.console import ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.text import Span, Text
 
-from gluetune.core.text import visible_lines
+from gluetune.core import tables
+from gluetune.core.text import visible, visible_lines
 
 _LOOK_ALIKES = {
     "\u2026": "...",
@@ -42,6 +44,12 @@ _LOOK_ALIKES = {
 _MOST_GROWTH = 8
 """Cells by which a text may grow in another encoding in a column that is not wrapped."""
 _ERRORS = "gluetune.readable"
+_MANY_ROWS = 40
+"""Rows up to which a terminal shows all of a table that has a ranking."""
+_ROWS_OF_MANY = 20
+_LONG_HEAD = 12
+"""Cells of the head of a column of numbers that are kept on one line where room is scarce."""
+_SHORTEST_NAME = 8
 
 
 class Console(rich.console.Console):
@@ -58,6 +66,15 @@ class Console(rich.console.Console):
         if isinstance(renderable, Text):
             renderable = _encodable(_made_visible(renderable), self.encoding)
         return super().render(renderable, options)
+
+    def show(self, table: tables.Table) -> None:
+        """Print a table value in the console's width, and its notes under it."""
+        shown = fitted(table, self.width)
+        if shown.rows:
+            self.print(Text(shown.title, "table.title"))
+            self.print(_rich(shown, self.width))
+        for note in shown.notes:
+            self.print(Text(note), soft_wrap=True)
 
 
 class Table(rich.table.Table):
@@ -114,6 +131,87 @@ def json_text(value: Any, *, indent: int | None = None, default: Any = None) -> 
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     is_unicode = encoding.startswith("utf")
     return json.dumps(value, indent=indent, default=default, ensure_ascii=not is_unicode)
+
+
+def fitted(table: tables.Table, width: int) -> tables.Table:
+    """Return what a terminal of `width` columns shows: a narrower table, or fewer rows."""
+    if table.narrow is not None and sum(_widths(table)) + _frame(table) > width:
+        return fitted(table.narrow, width)
+    return table.excerpt(_ROWS_OF_MANY if len(table.rows) > _MANY_ROWS else None)
+
+
+def _rich(table: tables.Table, width: int) -> Table:
+    """Return rich's table: numbers whole, names cut in the middle, and text wrapped to fit."""
+    widths, columns = _widths(table), table.columns
+    heads = [column.title for column in columns]
+    if sum(widths) + _frame(table) > width:
+        heads = [_broken(column) for column in columns]
+        widths = _widths(table, heads)
+    names = [column.shorten for column in columns]
+    room = width - _frame(table) - sum(w for w, name in zip(widths, names, strict=True) if not name)
+    longest = max(_SHORTEST_NAME, room // max(1, sum(names)))
+    shown = Table()
+    for head, column in zip(heads, columns, strict=True):
+        is_whole = column.shorten or (
+            column.is_right and max(map(cell_len, head.split("\n"))) <= 20
+        )
+        shown.add_column(
+            Text(visible_lines(head), overflow="fold"),
+            justify="right" if column.is_right else "left",
+            no_wrap=is_whole,
+            overflow="fold",
+            min_width=6 if column.format in ("score", "number") else None,
+        )
+    for number, row in enumerate(table.texts()):
+        cells = [
+            Text(_shortened(cell, longest) if is_name else visible_lines(cell))
+            for cell, is_name in zip(row, names, strict=True)
+        ]
+        shown.add_row(*cells, style="bold" if number in table.bold else None)
+    return shown
+
+
+def _frame(table: tables.Table) -> int:
+    """Return the cells that lines and padding take."""
+    return 3 * len(table.columns) + 1
+
+
+def _widths(table: tables.Table, heads: Sequence[str] | None = None) -> list[int]:
+    """Return the natural width of each column."""
+    heads = heads or [column.title for column in table.columns]
+    rows = [heads, *table.texts()]
+    return [max(_cells(row[place]) for row in rows) for place in range(len(heads))]
+
+
+def _cells(text: str) -> int:
+    return max(cell_len(visible(line)) for line in text.split("\n"))
+
+
+def _broken(column: tables.Column) -> str:
+    """Return the head of a column of numbers on two lines where it is long."""
+    head = column.title
+    if not column.is_right or cell_len(head) <= _LONG_HEAD:
+        return head
+    for sign, cut in ((" of ", " of\n"), ("_", "_\n"), (" ", "\n")):
+        if sign in head:
+            return head.replace(sign, cut, 1)
+    return head
+
+
+def _shortened(name: str, cells: int) -> str:
+    """Return a name in at most so many columns of a terminal, both of its ends kept."""
+    seen = visible(name)
+    if cell_len(seen) <= cells:
+        return seen
+    kept = len(seen)
+    while kept and cell_len(_ends(seen, kept)) > cells:
+        kept -= 1
+    return _ends(seen, kept)
+
+
+def _ends(text: str, kept: int) -> str:
+    """Return `kept` characters of a text, from both ends."""
+    return f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
 
 
 def _plain(cell: RenderableType) -> RenderableType:

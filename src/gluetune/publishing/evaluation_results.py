@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.core.records import DataRecord, Record, shown
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.sources.hub import HUB_REPOSITORY, is_glue
-from gluetune.data.sources.sample import SAMPLES
+from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.rendering.tables import epoch_choice
 
 if TYPE_CHECKING:

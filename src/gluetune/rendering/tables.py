@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.core.references import human, published
 from gluetune.core.tasks import HELD_OUT
-from gluetune.data.sources.sample import SAMPLES
+from gluetune.data.sources.glue_parquet import SAMPLES
 from gluetune.rendering.plots import plot_letter
 from gluetune.statistics.baseline_test import word_test
 

@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import TemplateError
 from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallback, TrainerState
 
 from gluetune.core.config_checks import make_config
-from gluetune.core.errors import GluetuneError, Pruned
+from gluetune.core.errors import Pruned
+from gluetune.core.events import OnEvent, RunEnded, as_messages
 from gluetune.core.files import weights_digest, write_folder, write_json
 from gluetune.core.predictions import keep_predictions
 from gluetune.core.records import (
@@ -39,14 +39,13 @@ from gluetune.models.classifiers import (
 )
 from gluetune.parallel.collectives import Processes
 from gluetune.parallel.signals import StopRequest, listening
-from gluetune.rendering.pages import report
 from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore
 from gluetune.training.flow import Flow, uses_all_weights
 from gluetune.training.history import fit_text_baseline, timing
 from gluetune.training.preflight import Prepared
-from gluetune.training.progress import ProgressCallback, Reporter, epoch_line
+from gluetune.training.progress import ProgressCallback, evaluation_event
 from gluetune.training.run_trainer import RunTrainer, Validation
 
 if TYPE_CHECKING:
@@ -64,6 +63,8 @@ class Extras:
     """Told of every evaluation; may raise Pruned."""
     select: Callable[[Mapping[str, float]], float] | None = None
     """See Validation."""
+    on_finished: Callable[[Run], str | None] | None = None
+    """Called with the finished run; returns a note for its record, or None."""
 
 
 class Job:
@@ -75,14 +76,15 @@ class Job:
         prepared: Prepared,
         record: Record,
         extras: Extras,
-        reporter: Reporter,
+        on_event: OnEvent,
         processes: Processes,
     ) -> None:
         self.folder = folder
         self.prepared = prepared
         self.record = record
         self.extras = extras
-        self.reporter = reporter
+        self.on_event = on_event
+        self.say = as_messages(on_event)
         self.processes = processes
         self.store = CheckpointStore(folder.checkpoints)
         self.trainer: RunTrainer | None = None
@@ -96,11 +98,14 @@ class Job:
             self.processes.failing_as_one(),
         ):
             self._fit_text_baseline()
-            with listening(self.reporter.say, alone=alone) as stop:
+            with listening(self.say, alone=alone) as stop:
                 self._train_and_finish(stop, checkpoint)
-        # Outside `_recorded`: whatever befalls the page, the run stays finished.
-        if self.processes.is_first:
-            self._report()
+        # Outside `_recorded`: whatever is made of a finished run, it stays finished.
+        if self.processes.is_first and self.extras.on_finished is not None:
+            note = self.extras.on_finished(Run(self.folder.path))
+            if note is not None:
+                self._on_note(note)
+                self._save_record()
         return Run(self.folder.path)
 
     def _fit_text_baseline(self) -> None:
@@ -143,7 +148,7 @@ class Job:
             train_dataset=prepared.train.examples,
             processing_class=tokenizer,
             data_collator=collator,
-            callbacks=[*self.extras.callbacks, flow, ProgressCallback(self.reporter)],
+            callbacks=[*self.extras.callbacks, flow, ProgressCallback(self.on_event)],
             micro_batch_size=config.micro_batch_size,
             compute=config.compute,
             compact_vocabulary=config.compact_vocabulary,
@@ -186,7 +191,7 @@ class Job:
 
     def _on_note(self, note: str) -> None:
         self.record.notes.append(note)
-        self.reporter.say(f"note: {note}")
+        self.say(f"note: {note}")
 
     def _on_epoch(self, epoch: EpochRecord, best: bool) -> None:
         self.record.epochs.append(epoch)
@@ -199,7 +204,7 @@ class Job:
             )
         self.record.timing = timing(self.record, self.prepared)
         self._save_record()
-        self.reporter.say(epoch_line(epoch, best, self.prepared.task))
+        self.on_event(evaluation_event(epoch, best, self.prepared.task))
         self._pass_on(epoch)
 
     def _pass_on(self, epoch: EpochRecord) -> None:
@@ -271,14 +276,6 @@ class Job:
         config[THRESHOLDS] = dict(zip(own.labels, evaluation.thresholds, strict=True))
         write_json(path, config)
 
-    def _report(self) -> None:
-        """Write report.html; a run without its page is still whole, and says so."""
-        try:
-            report(self.folder.path)
-        except (GluetuneError, OSError, TemplateError) as error:
-            self._on_note(f"There is no report.html: {error}")
-            self._save_record()
-
     def _check_reloaded(self, trainer: RunTrainer) -> Evaluation:
         model = reload_classifier(
             self.folder.model, trust_remote_code=self.prepared.config.trust_remote_code
@@ -302,7 +299,7 @@ class Job:
         except (KeyboardInterrupt, SystemExit):
             self._close(Status.INTERRUPTED, None)
             command = self.prepared.config.command_with(resume=self.folder.path)
-            self.reporter.say(f"Stopped. To go on: {command}")
+            self.say(f"Stopped. To go on: {command}")
             raise
         except Pruned:
             self._close(Status.PRUNED, None)
@@ -313,7 +310,7 @@ class Job:
             self._close(Status.FAILED, error)
             raise
         finally:
-            self.reporter.end()
+            self.on_event(RunEnded(self.record.status.value))
 
     def _close(self, status: Status, error: BaseException | None) -> None:
         self._count_steps()

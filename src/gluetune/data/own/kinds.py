@@ -15,17 +15,18 @@ from gluetune.core.command_lines import options
 from gluetune.core.config import TrainConfig
 from gluetune.core.settings_files import typed_names
 from gluetune.core.tasks import ONE_CLASS
-from gluetune.core.text import normalized
-from gluetune.data.findings import nearest
+from gluetune.core.text import nearest, normalized
 from gluetune.data.own.cells import (
     MOST_CLASSES,
     CellType,
     as_number,
     have_decimal_commas,
+    in_lists,
+    likely_separator,
+    listed,
     numeric_labels,
     whole,
 )
-from gluetune.data.own.label_lists import in_lists, likely_separator, listed
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
 from gluetune.kinds import MULTI_LABEL, ORDINAL, REGRESSION, SINGLE_LABEL, get_kind

@@ -1,0 +1,294 @@
+"""A table as a value: a title, columns with formats, rows of plain values, and notes.
+
+Whoever has something to tabulate builds a `Table`. How it looks is decided once for each surface:
+`Console.show` (core/terminal.py) for the terminal, `to_markdown`, `to_html`, `to_dict` for JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
+
+from gluetune.core.text import visible, visible_lines
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Format = Literal["text", "count", "number", "score", "interval", "percent", "points", "seconds"]
+"""How a column's values are written:
+
+- `text`: as they are;
+- `count`: whole numbers, 12,345;
+- `number`: four decimals;
+- `score`: a value from 0 to 1, as 0.1234 in a terminal and as 12.3 (points) on a page;
+- `interval`: a `Between` of scores, "0.1000 to 0.2000";
+- `percent`: a share from 0 to 1, as 12.3%;
+- `points`: a score in points on every surface;
+- `seconds`: one decimal.
+"""
+
+MOST_ROWS_OF_A_PAGE = 50
+"""Rows up to which a page shows all of a table that has a `Ranking`; of more, as many."""
+
+
+@dataclass(frozen=True)
+class Between:
+    """An interval in a cell."""
+
+    low: float
+    high: float
+    reliable: bool = True
+    """An unreliable one is marked with an asterisk, which a note explains."""
+
+
+Cell = str | int | float | Between | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column holds, and how its values are written."""
+
+    title: str
+    format: Format = "text"
+    key: str = ""
+    """Name in records, JSON and pandas; made from the title unless given."""
+    missing: str = ""
+    """What stands for None."""
+    align: Literal["", "left", "right"] = ""
+    """Everything but text is on the right unless it is said."""
+    shorten: bool = False
+    """Whether a terminal may cut values in the middle rather than wrap them: for names."""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether values are aligned on the right."""
+        return self.align == "right" or (not self.align and self.format != "text")
+
+    @property
+    def name(self) -> str:
+        """The name in records."""
+        return self.key or re.sub(r"\W+", "_", self.title.lower()).strip("_") or "name"
+
+    def text(self, value: Cell, *, points: bool = False) -> str:
+        """Return a value as text; scores in `points` rather than as fractions."""
+        if value is None:
+            return self.missing
+        if isinstance(value, str):
+            return value
+        if isinstance(value, Between):
+            low, high = (_score(end, points=points) for end in (value.low, value.high))
+            return f"{low} to {high}{'' if value.reliable else ' *'}"
+        return _FORMATS[self.format](value, points)
+
+
+def _score(value: float, *, points: bool) -> str:
+    return f"{100 * value:.1f}" if points else f"{value:.4f}"
+
+
+_FORMATS = {
+    "text": lambda value, points: str(value),
+    "count": lambda value, points: f"{value:,}",
+    "number": lambda value, points: f"{value:.4f}",
+    "score": lambda value, points: _score(value, points=points),
+    "interval": lambda value, points: str(value),
+    "percent": lambda value, points: f"{value:.1%}",
+    "points": lambda value, points: _score(value, points=True),
+    "seconds": lambda value, points: f"{value:.1f}",
+}
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Which rows of a long table are shown where there is no room for all."""
+
+    rule: str
+    """What they have in common, for the title: "with the lowest F1"."""
+    order: tuple[int, ...]
+    """Row numbers, the most important first."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table. The first cell of a row names the row."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+    name: str = ""
+    """Under which it is found in a set of tables."""
+    ranking: Ranking | None = None
+    most: int | None = None
+    """At most so many rows are shown on any surface; records have all."""
+    narrow: Table | None = None
+    """What a terminal shows instead where this table does not fit its width."""
+    bold: frozenset[int] = frozenset()
+    """Rows that stand out."""
+
+    @classmethod
+    def of(
+        cls,
+        title: str,
+        columns: Iterable[Column | str],
+        rows: Iterable[Sequence[Cell]],
+        *,
+        notes: Iterable[str] = (),
+        **more: Any,
+    ) -> Table:
+        """Return a table; a column that is a string is a column of text with that title."""
+        heads = tuple(Column(one) if isinstance(one, str) else one for one in columns)
+        return cls(title, heads, tuple(map(tuple, rows)), tuple(notes), **more)
+
+    def texts(self, *, points: bool = False) -> list[list[str]]:
+        """Return the rows as text."""
+        return [
+            [
+                column.text(cell, points=points)
+                for column, cell in zip(self.columns, row, strict=True)
+            ]
+            for row in self.rows
+        ]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the rows as plain values by column; an interval as its `_low` and `_high`."""
+        return [
+            {
+                name: value
+                for one in zip(self.columns, row, strict=True)
+                for name, value in _plain(*one)
+            }
+            for row in self.rows
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the table as JSON has it."""
+        return {"title": self.title, "rows": self.records(), "notes": list(self.notes)}
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the rows as a data frame. pandas comes with `datasets`."""
+        import pandas as pd
+
+        names = [name for column in self.columns for name, _ in _plain(column, None)]
+        return pd.DataFrame(self.records(), columns=names)
+
+    def excerpt(self, most: int | None = None) -> Table:
+        """Return the table with the rows that are shown: where there are more than `most`, the
+        first of its ranking."""
+        count = len(self.rows)
+        if self.ranking is not None and most is not None and count > most:
+            chosen = self.ranking.order[:most]
+            title = f"{self.title}, the {len(chosen)} {self.ranking.rule} of {count:,}"
+            note = f"{count - len(chosen):,} more are in the JSON: --json, or --output FILE."
+        elif self.most is not None and count > self.most:
+            chosen, title = tuple(range(self.most)), self.title
+            note = f"{count - self.most:,} more are in the JSON: --json."
+        else:
+            return self
+        return dataclasses.replace(
+            self,
+            title=title,
+            rows=tuple(self.rows[row] for row in chosen),
+            notes=(*self.notes, note),
+            ranking=None,
+            most=None,
+            bold=frozenset(n for n, row in enumerate(chosen) if row in self.bold),
+        )
+
+    def to_markdown(self) -> str:
+        """Return the table as Markdown, without its title and notes; every value stays text."""
+        shown = self.excerpt(MOST_ROWS_OF_A_PAGE)
+        rule = ["---:" if column.is_right else "---" for column in shown.columns]
+        lines = [[markdown_text(column.title) for column in shown.columns], rule]
+        lines += [[markdown_text(cell) for cell in row] for row in shown.texts()]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+    def to_html(self, of: str = "", *, points: bool = True) -> str:
+        """Return the table as HTML, its title as the caption; every value is escaped.
+
+        `of` completes the title for screen readers where a page has several tables of one title.
+        Nothing is returned for a table without rows.
+        """
+        if not self.rows:
+            return ""
+        shown = self.excerpt(MOST_ROWS_OF_A_PAGE)
+        label = " ".join(part for part in (shown.title, of) if part)
+        heads = [
+            f'<th scope="col"{_class(column)}>{_html(column.title)}</th>'
+            if column.title
+            else "<td></td>"
+            for column in shown.columns
+        ]
+        rows = [_html_row(shown.columns, row) for row in shown.texts(points=points)]
+        notes = [f'<p class="soft"><bdi>{_html(note)}</bdi></p>' for note in shown.notes]
+        return "\n".join(
+            (
+                f'<div class="box" role="region" tabindex="0" aria-label="{_html(label)}">',
+                f"<table>\n<caption>{_html(shown.title)}</caption>",
+                f"<thead><tr>{''.join(heads)}</tr></thead>",
+                "<tbody>",
+                *rows,
+                "</tbody>\n</table>\n</div>",
+                *notes,
+            )
+        )
+
+    def _repr_html_(self) -> str:
+        return self.to_html(points=False)
+
+
+def markdown_text(text: str) -> str:
+    """Return text on one line, in which Markdown and HTML find nothing of theirs."""
+    flat = visible(" ".join(text.split()))
+    for sign in ("\\", "`", "<", "[", "*", "|"):
+        flat = flat.replace(sign, f"\\{sign}")
+    return flat
+
+
+def tables_html(tables: Iterable[Table]) -> str:
+    """Return tables as a notebook shows them."""
+    return "\n".join(table.to_html(points=False) for table in tables)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: records and arrays as dicts and lists, no NaN."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {field.name: plain(getattr(value, field.name)) for field in fields}
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump(mode="json"))
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, dict) or hasattr(value, "items"):
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(each) for each in value]
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def _plain(column: Column, cell: Cell) -> list[tuple[str, Any]]:
+    if column.format != "interval":
+        return [(column.name, cell)]
+    ends = (cell.low, cell.high) if isinstance(cell, Between) else (None, None)
+    return [(f"{column.name}_low", ends[0]), (f"{column.name}_high", ends[1])]
+
+
+def _html(text: str) -> str:
+    return escape(visible_lines(text))
+
+
+def _class(column: Column) -> str:
+    return ' class="number"' if column.is_right else ""
+
+
+def _html_row(columns: Sequence[Column], row: Sequence[str]) -> str:
+    first, *others = (f"<bdi>{_html(cell)}</bdi>" for cell in row)
+    cells = [
+        f"<td{_class(column)}>{cell}</td>" for column, cell in zip(columns[1:], others, strict=True)
+    ]
+    return f'<tr><th scope="row">{first}</th>{"".join(cells)}</tr>'
