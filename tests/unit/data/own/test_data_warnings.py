@@ -123,8 +123,8 @@ def expected_remarks(train: list[dict[str, Any]], validation: list[dict[str, Any
     stand = [n for n, row in enumerate(validation) if plain(row["text"]) in first]
     if stand:
         told.append(
-            f"{len(stand)} of {len(validation)} texts of validation stand in train too, first "
-            f"validation.jsonl:{stand[0] + 1}: the score is too good by that."
+            f"{len(stand)} of {len(validation)} texts of validation are also in train, first "
+            f"validation.jsonl:{stand[0] + 1}: the score is too high because of it."
         )
     return told
 
