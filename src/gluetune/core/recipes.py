@@ -165,7 +165,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                     epochs=10.0,
                     warmup=0.06,
                     weight_decay=0.1,
-                    set={"adam_beta2": 0.98, "adam_epsilon": 1e-6, "max_grad_norm": 0.0},
+                    training_args={"adam_beta2": 0.98, "adam_epsilon": 1e-6, "max_grad_norm": 0.0},
                 ),
                 by_task={
                     **_each(SMALL_TASKS, batch_size=16),

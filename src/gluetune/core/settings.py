@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from gluetune.core.errors import ConfigurationError, Finding
@@ -55,6 +55,17 @@ class Settings(BaseModel):
     """Fields by the title of their group in the help, in the order of the help."""
     former_names: ClassVar[Mapping[str, str]] = {}
     """Names of before that are still read: old -> new."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_names(cls, values: Any) -> Any:
+        """Read a record that has former names; callers warn of those that a user has typed."""
+        if not isinstance(values, Mapping) or values.keys().isdisjoint(cls.former_names):
+            return values
+        return {
+            name if cls.former_names.get(name, name) in values else cls.former_names[name]: value
+            for name, value in values.items()
+        }
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

@@ -17,9 +17,9 @@ import json
 import re
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gluetune.core.config import TrainConfig
 from gluetune.core.errors import RunError
@@ -54,6 +54,12 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
 
+def _by_new_names(settings: Any) -> Any:
+    """Read settings that a former version has written."""
+    former = TrainConfig.former_names
+    return {former.get(name, name): value for name, value in settings.items()}
+
+
 class SuiteRequest(_Part):
     """What was asked, as far as it decides scores: the same request is the same suite.
 
@@ -69,7 +75,7 @@ class SuiteRequest(_Part):
     fraction: float
     recipe: str | None
     mnli_init: bool
-    settings: dict[str, Any]
+    settings: Annotated[dict[str, Any], BeforeValidator(_by_new_names)]
     """Settings of every training that were given besides."""
 
     def identity(self) -> dict[str, Any]:
@@ -79,7 +85,10 @@ class SuiteRequest(_Part):
         """
         values = self.model_dump(mode="json", exclude={"seeds"})
         settings = values["settings"]
-        values["settings"] = {name: settings[name] for name in settings if self._matters(name)}
+        former = {new: old for old, new in TrainConfig.former_names.items()}  # the hash has them
+        values["settings"] = {
+            former.get(name, name): settings[name] for name in settings if self._matters(name)
+        }
         return values
 
     def _matters(self, name: str) -> bool:

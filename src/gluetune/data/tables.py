@@ -38,9 +38,7 @@ _NOTES_KEY = b"gluetune.notes"
 def canonical_schema(task: TaskSpec) -> pa.Schema:
     """Return the columns and types of a canonical table of `task`."""
     texts = [(column, pa.string()) for column in task.text_columns]
-    label = pa.float32() if task.is_regression else pa.int64()
-    if task.multi_label:
-        label = pa.list_(pa.int8(), task.num_labels)
+    label = task.kind.column_type(task.num_labels)
     return pa.schema([*texts, (task.label_column, label), (task.index_column, pa.int32())])
 
 
@@ -102,20 +100,14 @@ def notes_of(table: pa.Table) -> tuple[str, ...]:
 
 def hidden_labels(task: TaskSpec, labels: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
     """Return which of `labels` are hidden: those of -1, unless -1 is a score of the task."""
-    low, high = _label_bounds(task)
+    low, high = task.kind.bounds(task.num_labels, task.label_range)
     mask: npt.NDArray[np.bool_] = labels == HIDDEN_LABEL
     return mask & (not low <= HIDDEN_LABEL <= high)
 
 
 def label_array(table: pa.Table, task: TaskSpec) -> npt.NDArray[Any]:
     """Return the labels of a canonical table: shape (rows,), or (rows, labels) of several each."""
-    column = table.column(task.label_column)
-    if not task.multi_label:
-        labels: npt.NDArray[Any] = column.to_numpy()
-        return labels
-    flat = column.combine_chunks().flatten().to_numpy()
-    rows: npt.NDArray[Any] = flat.reshape(len(table), task.num_labels).astype(np.int64)
-    return rows
+    return task.kind.array(table.column(task.label_column), task.num_labels)
 
 
 def fingerprint(table: pa.Table) -> str:
@@ -240,11 +232,10 @@ def _check_labels(
     locate: Locate,
     findings: Findings,
 ) -> None:
-    wanted = _is_number if task.is_regression else pa.types.is_integer
-    if not wanted(column.type):
+    expected = task.kind.expected(task.labels, task.label_range)
+    if not task.kind.accepts(column.type):
         findings.add(
-            f"{place}: column '{task.label_column}' holds {column.type}; "
-            f"expected {_expected_labels(task)}."
+            f"{place}: column '{task.label_column}' holds {column.type}; expected {expected}."
         )
         return
     findings.add_rows(
@@ -252,12 +243,12 @@ def _check_labels(
     )
     labels = column.cast(pa.float64()).to_numpy()
     hidden = hidden_labels(task, labels)
-    low, high = _label_bounds(task)
+    low, high = task.kind.bounds(task.num_labels, task.label_range)
     known = hidden | (np.isfinite(labels) & (labels >= low) & (labels <= high))
     unknown = ~known & ~column.is_null().to_numpy()
     findings.add_rows(
         _where(unknown),
-        lambda row: f"{locate(row)}: label {column[row]}; expected {_expected_labels(task)}.",
+        lambda row: f"{locate(row)}: label {column[row]}; expected {expected}.",
     )
     if hidden.any() and split not in task.test_splits:
         first = int(hidden.argmax())
@@ -265,20 +256,6 @@ def _check_labels(
             f"{hidden.sum()} labels of '{split}' are hidden (-1), first {locate(first)}.",
             hint="Only test splits may hide labels.",
         )
-
-
-def _expected_labels(task: TaskSpec) -> str:
-    if task.is_regression:
-        low, high = _label_bounds(task)
-        return f"a number from {low:g} to {high:g}" if np.isfinite(high) else "a finite number"
-    ids = ", ".join(f"{index} ({name})" for index, name in enumerate(task.labels))
-    return f"a class id: {ids}"
-
-
-def _label_bounds(task: TaskSpec) -> tuple[float, float]:
-    if task.is_regression:
-        return task.label_range or (-np.inf, np.inf)
-    return 0, task.num_labels - 1
 
 
 def _check_index(
@@ -300,10 +277,6 @@ def _check_index(
 
 def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _where(mask: pa.ChunkedArray | npt.NDArray[np.bool_]) -> list[int]:

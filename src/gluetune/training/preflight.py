@@ -32,7 +32,6 @@ from gluetune.models.fast.paths import resolve_compute
 from gluetune.models.tokenizers import check_length
 from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.training.arguments import check_set, training_arguments
-from gluetune.training.losses import balanced_weights
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,8 +97,8 @@ def _prepare(
     config: TrainConfig, own_metrics: bool, processes: Processes, progress: bool
 ) -> Prepared:
     found = Findings()
-    found.attempt(lambda: check_set(config.set))
-    chosen = device(use_cpu=bool(config.set.get("use_cpu")))
+    found.attempt(lambda: check_set(config.training_args))
+    chosen = device(use_cpu=bool(config.training_args.get("use_cpu")))
     precision = found.attempt(lambda: resolve_precision(config.precision, chosen))
     arguments_can_be_tried = not found.errors
     task = _known_task(config)
@@ -173,7 +172,9 @@ def _prepared(
             None,
         ),
         class_weights=(
-            balanced_weights(label_array(tables.train, task), classifier.outputs)
+            torch.from_numpy(
+                task.kind.class_weights(label_array(tables.train, task), classifier.outputs)
+            )
             if config.class_weights == "balanced"
             else None
         ),
@@ -210,7 +211,7 @@ def _read(config: TrainConfig, task: TaskSpec | None) -> _Tables:
     if config.holdout:
         train, read[HELD_OUT] = without_held_out(source, train, task, config)
     train = take_fraction(train, task, config.fraction, config.rows_seed)
-    if config.set.get("dataloader_drop_last") and len(train) < config.batch_size:
+    if config.training_args.get("dataloader_drop_last") and len(train) < config.batch_size:
         raise ConfigurationError(
             f"--set dataloader_drop_last: the training set has {len(train)} examples, less than "
             f"one batch of {config.batch_size}, so none would be left.",
@@ -230,7 +231,7 @@ def _check_loss(config: TrainConfig, task: TaskSpec) -> None:
         given.append(f"--class-weights {config.class_weights}")
     if config.label_smoothing:
         given.append(f"--label-smoothing {config.label_smoothing:g}")
-    if task.is_regression and given:
+    if given and not task.kind.is_weighted:
         raise ConfigurationError(
             f"{' and '.join(given)}: {task.name} has numbers, no classes.", hint="Leave it out."
         )
@@ -256,7 +257,9 @@ def _classifier(config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint) -> 
 
 def _compute(config: TrainConfig, classifier: Classifier) -> ComputePath:
     """Resolve the path of a batch. Layers that are computed twice cannot be told their layout."""
-    again = any(config.set.get(f"{kind}_checkpointing") for kind in ("activation", "gradient"))
+    again = any(
+        config.training_args.get(f"{kind}_checkpointing") for kind in ("activation", "gradient")
+    )
     if again and config.compute == "auto":
         return "grouped"
     return resolve_compute(config.compute, classifier.model)
@@ -318,7 +321,7 @@ def _resolved_data(config: TrainConfig, tables: _Tables | None) -> dict[str, Any
         **files,
         "text": own.task.text_columns[0],
         "label": config.label or (own.task.label_column,),  # as it is called by default
-        "kind": own.labels.kind,
+        "kind": own.labels.kind.name,
         "metric": own.labels.metric,
         "positive": own.labels.positive,
     }

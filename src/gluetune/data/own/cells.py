@@ -20,6 +20,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gluetune.data.own.digests import digests
+from gluetune.kinds import REGRESSION, SINGLE_LABEL
+from gluetune.kinds.base import Kind
 
 CellType = Literal["text", "whole number", "number", "true or false", "list"]
 
@@ -148,7 +150,7 @@ class NumericLabels:
         """How many different labels there are, as they are written."""
         return len(np.unique(np.concatenate(self._keys)))
 
-    def kind(self) -> Literal["classes", "number"] | None:
+    def kind(self) -> Kind | None:
         """Return what the numbers are; None where they may be either.
 
         Ids of classes begin at 0 or 1, leave none out, and occur again. What is not so, and not a
@@ -156,15 +158,15 @@ class NumericLabels:
         """
         different = len(self._counts)
         if not self.are_whole or different > MOST_CLASSES:
-            return "number"
+            return REGRESSION
         if different <= _FEW:
-            return "classes"
+            return SINGLE_LABEL
         span = self.highest - self.lowest + 1
         if self.lowest in (0, 1) and span == different and min(self._counts.values()) > 1:
-            return "classes"
+            return SINGLE_LABEL
         are_scattered = span >= 2 * different
         mostly_once = different > self.rows / 2
-        return "number" if are_scattered and mostly_once else None
+        return REGRESSION if are_scattered and mostly_once else None
 
 
 def numeric_labels(batches: Iterable[pa.Array]) -> NumericLabels | None:

@@ -105,14 +105,10 @@ def _with_columns(config: TrainConfig, problems: Problems) -> tuple[TrainConfig,
 
 
 def _balance(own: OwnTask) -> dict[str, int]:
-    if own.task.is_regression:
+    if not own.task.labels:
         return {}
     counts = np.zeros(own.task.num_labels, dtype=np.int64)
     for batch in own.tables["train"].select([own.task.label_column]).to_batches():
         labels = label_array(pa.Table.from_batches([batch]), own.task)
-        counts += (
-            labels.sum(axis=0)
-            if own.task.multi_label
-            else np.bincount(labels, minlength=own.task.num_labels)
-        )
+        counts += own.task.kind.counts(labels, own.task.num_labels)
     return {name: int(count) for name, count in zip(own.task.labels, counts, strict=True)}

@@ -267,7 +267,7 @@ def _labels(
     if column is None:
         return [HIDDEN_LABEL] * len(table.lines)
     cells = table.columns[column]
-    if task.is_regression:
+    if not task.labels:
         return [_number(cell, table.locate(row), findings) for row, cell in enumerate(cells)]
     ids = {name: index for index, name in enumerate(task.labels)}
     ids |= {str(index): index for index in range(task.num_labels)}

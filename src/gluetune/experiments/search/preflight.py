@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gluetune.core.config import TrainConfig, flag_of
+from gluetune.core.deprecations import with_new_names
 from gluetune.core.errors import ConfigurationError, Finding, Findings, GluetuneError
 from gluetune.core.tasks import get_task
 from gluetune.data.own.source import OwnSource
@@ -126,6 +127,7 @@ def plan_search(
     On a `cluster`, a trial has as many threads as cores.
     """
     found = Findings()
+    given = with_new_names(given, TrainConfig.former_names)
     checked = found.attempt(lambda: make_options(options))
     found.attempt(lambda: make_sampler(str(options["sampler"]), 0, 0))
     found.attempt(lambda: make_pruner(str(options["pruner"])))
@@ -253,7 +255,7 @@ def _default_space(prepared: Prepared, given: Mapping[str, Any]) -> Space:
 
 
 def _set_names(given: Mapping[str, Any]) -> set[str]:
-    fields = given.get("set")
+    fields = given.get("training_args")
     return {f"set.{name}" for name in fields} if isinstance(fields, Mapping) else set()
 
 

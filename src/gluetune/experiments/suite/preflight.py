@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from gluetune.core.command_lines import command_line, options
 from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
 from gluetune.core.config_checks import make_config
+from gluetune.core.deprecations import with_new_names
 from gluetune.core.errors import ConfigurationError, Finding, Findings, GluetuneError, HubError
 from gluetune.core.recipes import get_recipe
 from gluetune.core.suite_records import SuiteRequest
@@ -71,6 +72,7 @@ def check(
     names = found.attempt(lambda: _tasks(tasks)) or []
     if jobs < 1:
         found.add(f"--jobs {jobs}: there must be at least one.", "Type: --jobs 1")
+    settings = with_new_names(settings, TrainConfig.former_names)
     for name, instead in _OWN.items():
         if name in settings:
             found.add(f"{name}: a suite has no such setting.", f"Give {instead}.")
@@ -80,7 +82,7 @@ def check(
         found.attempt(lambda: _check_mnli_init(names))
     given = {"model": model, **({} if fraction is None else {"fraction": fraction}), **known}
     configs = [found.attempt(partial(_config, task, recipe, given)) for task in names]
-    found.attempt(lambda: check_set(known.get("set") or {}))
+    found.attempt(lambda: check_set(known.get("training_args") or {}))
     source = found.attempt(lambda: open_source(data))
     if source is not None:
         found.attempt(lambda: _check_splits(source, names))
@@ -110,7 +112,7 @@ def check(
         fraction=default_fraction(source.name) if fraction is None else config.fraction,
         recipe=recipe and get_recipe(recipe).name,
         mnli_init=mnli_init,
-        settings=typed | {name: dict(known[name]) for name in ("set",) if name in known},
+        settings=typed | {name: dict(known[name]) for name in ("training_args",) if name in known},
     )
     machine = config.model_dump(include=set(known) & MACHINE_SETTINGS)
     return Checked(request, checkpoint, machine)

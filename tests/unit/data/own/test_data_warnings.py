@@ -150,7 +150,7 @@ def test_repeated_and_shared_texts_are_those_of_a_dictionary(
     }
     paths = [write(folder / f"{side}.jsonl", one) for side, one in rows.items()]
     told = [remark.replace(f"{folder}/", "") for remark in check_files(*paths).remarks]
-    about_texts = [one for one in told if re.search("repeat|another label|too good", one)]
+    about_texts = [one for one in told if re.search("repeat|another label|too high", one)]
     assert about_texts == expected_remarks(rows["train"], rows["validation"])
 
 
