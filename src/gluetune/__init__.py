@@ -36,33 +36,36 @@ if TYPE_CHECKING:
     from gluetune.core.suite_records import Suite
     from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
     from gluetune.data.own.checking import CheckedFiles
+    from gluetune.experiments.learning_curve import CurvePoint, learning_curve
     from gluetune.experiments.search.outcomes import BestRun
     from gluetune.experiments.search.search import search
     from gluetune.experiments.suite.suite import suite
     from gluetune.exporting.onnx import export
     from gluetune.inference.file_checks import check_files
-    from gluetune.inference.file_predictions import PredictedFile, predict
-    from gluetune.inference.predictor import Answer, Predictor, load
+    from gluetune.inference.file_predictions import FilePredictions, predict
+    from gluetune.inference.predictor import Predictor, load
+    from gluetune.kinds.base import Answer
     from gluetune.publishing.submission import Submission, submit
     from gluetune.publishing.upload import Pushed, push, push_suite
     from gluetune.publishing.verification import Verification
     from gluetune.rendering.pages import report
     from gluetune.serving.server import serve
     from gluetune.serving.settings import Limits
-    from gluetune.training.learning_curve import CurvePoint, learning_curve
     from gluetune.training.run import train
     from gluetune.training.trainer import Trainer
 
 __version__ = "0.1.0"
 
+_RENAMED = {"PredictedFile": "FilePredictions"}
+"""Former names, which work for one release more."""
 _HOMES = {
-    "Answer": "gluetune.inference.predictor",
+    "Answer": "gluetune.kinds.base",
     "BestRun": "gluetune.experiments.search.outcomes",
     "CheckpointError": "gluetune.core.errors",
     "CheckedFiles": "gluetune.data.own.checking",
     "Comparison": "gluetune.analysis.comparison",
     "ConfigurationError": "gluetune.core.errors",
-    "CurvePoint": "gluetune.training.learning_curve",
+    "CurvePoint": "gluetune.experiments.learning_curve",
     "DataError": "gluetune.core.errors",
     "ExportRecord": "gluetune.core.exports",
     "FileFormat": "gluetune.core.file_formats",
@@ -72,7 +75,7 @@ _HOMES = {
     "HubError": "gluetune.core.errors",
     "Limits": "gluetune.serving.settings",
     "Measured": "gluetune.analysis.evaluate",
-    "PredictedFile": "gluetune.inference.file_predictions",
+    "FilePredictions": "gluetune.inference.file_predictions",
     "Predictor": "gluetune.inference.predictor",
     "Pruned": "gluetune.core.errors",
     "Pushed": "gluetune.publishing.upload",
@@ -97,7 +100,7 @@ _HOMES = {
     "evaluate": "gluetune.analysis.evaluate",
     "export": "gluetune.exporting.onnx",
     "get_task": "gluetune.core.tasks",
-    "learning_curve": "gluetune.training.learning_curve",
+    "learning_curve": "gluetune.experiments.learning_curve",
     "load": "gluetune.inference.predictor",
     "predict": "gluetune.inference.file_predictions",
     "published": "gluetune.core.references",
@@ -125,12 +128,12 @@ __all__ = [
     "Diagnosis",
     "ExportRecord",
     "FileFormat",
+    "FilePredictions",
     "Finding",
     "GluetuneError",
     "HubError",
     "Limits",
     "Measured",
-    "PredictedFile",
     "Predictor",
     "Pruned",
     "Pushed",
@@ -172,6 +175,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     import importlib
 
+    if name in _RENAMED:
+        from gluetune.core.deprecations import warn_renamed
+
+        warn_renamed(f"gluetune.{name}", f"gluetune.{_RENAMED[name]}")
+        name = _RENAMED[name]
     if name not in _HOMES:
         raise AttributeError(f"module 'gluetune' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

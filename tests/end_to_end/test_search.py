@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 import pytest
+from gluetune.experiments.search.studies import JOURNAL, open_storage
 from tests.support.killed import SEARCH_MOMENTS, search_and_die
 from tests.support.processes import finish, start, wait_until
 from tests.support.trainings import Bench, outcome
@@ -20,7 +21,6 @@ from gluetune import BestRun
 from gluetune.cli.app import main
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.runs import Run
-from gluetune.experiments.search.studies import JOURNAL, open_storage
 
 SPACE = {
     "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from gluetune.experiments.suite.progress import SilentProgress
 from tests.support.leaderboard import is_taken
 from tests.support.processes import start, wait_until
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
@@ -25,7 +26,6 @@ from gluetune.core.runs import Run
 from gluetune.core.suite_records import JobState, Suite
 from gluetune.core.tasks import GLUE_TASKS
 from gluetune.experiments.suite.jobs import Teller
-from gluetune.experiments.suite.progress import SilentProgress
 
 SETTINGS: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-3, "threads": 1, "precision": "fp32"}
 

@@ -7,7 +7,6 @@ give, the typed keyword arguments of the Python function (`core/keywords.py`, ge
 
 from __future__ import annotations
 
-import difflib
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, mod
 from pydantic.fields import FieldInfo
 
 from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.core.text import nearest_of
 
 
 @dataclass(frozen=True)
@@ -183,14 +183,7 @@ def _nearest(name: str, fields: Mapping[str, FieldInfo]) -> str | None:
         initials = "".join(word[0] for word in known.split("_"))
         if plain in option_of(field).aliases or (len(plain) > 1 and plain in (known, initials)):
             return known
-    return next(iter(difflib.get_close_matches(plain, fields, n=1, cutoff=0.5)), None)
-
-
-def nearest_word(given: object, words: Iterable[str]) -> str | None:
-    """Return the one of `words` that is most like what was typed, if one is."""
-    by_lower = {word.lower(): word for word in words}
-    near = difflib.get_close_matches(str(given).lower(), by_lower, n=1)
-    return by_lower[near[0]] if near else None
+    return nearest_of(plain, fields, likeness=0.5)
 
 
 def _finding(model: type[Settings], detail: Any, places: Mapping[str, str]) -> Finding:
@@ -206,7 +199,7 @@ def _finding(model: type[Settings], detail: Any, places: Mapping[str, str]) -> F
     if field is None or not choices or detail["type"] != "literal_error":
         problem = detail["msg"][0].lower() + detail["msg"][1:]
         return Finding(f"{place} = {given!r}: {problem}.", _example(model, name))
-    near = nearest_word(given, choices)
+    near = nearest_of(str(given), choices)
     guess = f"Did you mean {near}? " if near else ""
     return Finding(
         f"{place} = {given!r}: choose from {', '.join(choices)}.",

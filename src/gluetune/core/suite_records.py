@@ -15,21 +15,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from enum import StrEnum
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gluetune.core.config import TrainConfig
 from gluetune.core.errors import RunError
-from gluetune.core.files import hint_of_runs, write_json
+from gluetune.core.files import write_json
 from gluetune.core.recipes import recipe_fields
-from gluetune.core.records import Status, now
+from gluetune.core.records import Status, absent_folder, now, read_versioned
 from gluetune.core.runs import Run
 
 SUITE_VERSION = 1
+JobState = Status
 
 
 class SuiteFolder:
@@ -105,17 +105,6 @@ class SuiteRequest(_Part):
         """Return `suites/CHECKPOINT-HASH`."""
         name = re.sub(r"[^a-z0-9.]+", "-", Path(checkpoint).name.lower()).strip("-.") or "model"
         return Path("suites") / f"{name}-{self.digest()}"
-
-
-class JobState(StrEnum):
-    """Where a job stands."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    FINISHED = "finished"
-    FAILED = "failed"
-    BLOCKED = "blocked"
-    """The job that it starts from failed."""
 
 
 class JobRecord(_Part):
@@ -289,25 +278,10 @@ def finished_run(path: Path) -> Run | None:
 
 
 def _read(folder: SuiteFolder) -> SuiteRecord:
-    try:
-        content = folder.record.read_bytes()
-    except OSError as error:
-        raise RunError(
-            f"{folder.path} is not a suite: it has no {folder.record.name}."
-            if folder.path.is_dir()
-            else f"There is no suite {folder.path}.",
-            hint=hint_of_runs(folder.path, [folder.record.name])
-            or "Give the folder that `gluetune suite` printed, e.g. suites/…",
-        ) from error
-    try:
-        record = SuiteRecord.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RunError(f"{folder.record} is damaged at '{where}': {first['msg']}.") from error
-    if record.version > SUITE_VERSION:
-        raise RunError(
-            f"{folder.record} was written by a newer gluetune (version {record.version}).",
-            hint="Update gluetune: pip install --upgrade gluetune",
-        )
-    return record
+    printed = "`gluetune suite` printed, e.g. suites/…"
+    return read_versioned(
+        folder.record,
+        SuiteRecord,
+        SUITE_VERSION,
+        absent=lambda: absent_folder(folder.record, "suite", printed),
+    )

@@ -9,7 +9,7 @@ import inspect
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -38,6 +38,7 @@ from gluetune.models.classifiers import quiet_transformers, write_output_names
 from gluetune.training.environment import versions
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from gluetune.core.runs import Run
@@ -54,8 +55,8 @@ def export(
 ) -> ExportRecord:
     """Export a run, a checkpoint folder or a checkpoint of the Hub to ONNX, and check it.
 
-    Batch and length stay open. The files are asked the whole validation set through ONNX Runtime,
-    and what they answered stands in `export.json` beside them, good or not; `load(…,
+    Batch size and length stay dynamic. The exported files predict the whole validation set in ONNX
+    Runtime, and how they compare with PyTorch is written to `export.json`, good or not; `load(…,
     backend="onnx")` runs only what passed.
 
     Args:
@@ -83,58 +84,53 @@ def export(
             f"{model} is no run, so nothing says on which data it is to be checked.",
             hint="Type for instance: --task mnli",
         )
+    known = opened.task
     opened = replace(opened, device=torch.device("cpu"))
     opened.classifier.model.to(opened.device)
-    # From here on nobody else writes there: what takes long is not done for nothing.
+    source = asked_source(opened.run, known, how.data)
+    tables = {name: source.read(known, name) for name in known.validation_splits}
+    rows, origin = ValidationSet(known, tables, opened), place_of(source, tables)
+    # From here on no other process writes there: what takes long is not done for nothing.
     with write_folder(target.path) as place:
-        weights = _weights_digest(model, how.revision)
-        record = _checked_export(ExportFolder(place), opened, weights, how, tell)
-        record.save(ExportFolder(place).record)
+        folder = ExportFolder(place)
+        tell(f"PyTorch predicts {rows.count:,} rows of {origin} …")
+        reference = rows.ask(opened)
+        tell("torch.onnx traces the model …")
+        inputs = _write(opened, known, folder, int8=how.int8)
+        checked = []
+        for variant in _variants(int8=how.int8):
+            tell(f"ONNX Runtime predicts them from {folder.model(variant).name} …")
+            found = rows.ask(_exported(opened, known, folder, variant, inputs))
+            file = folder.model(variant)
+            checked.append(check(variant, file, reference, found, how.max_loss, task=known))
+        record = ExportRecord(
+            model=opened.name,
+            weights_sha256=_weights_digest(model, how.revision),
+            inputs=list(inputs),
+            data=origin,
+            score=reference.score,
+            rows_per_second=round(reference.rows_per_second, 1),
+            max_loss=how.max_loss,
+            checked=checked,
+            **_origin(opened, known, tables),
+        )
+        record.save(folder.record)
     return record
 
 
-def _checked_export(
-    folder: ExportFolder,
-    opened: OpenedModel,
-    weights: str,
-    how: ExportSettings,
-    tell: Callable[[str], object],
-) -> ExportRecord:
-    """Write the files of an export, and compare each with PyTorch on the validation set."""
-    assert opened.task is not None, "its absence is refused"
-    task = opened.task
-    source = asked_source(opened.run, task, how.data)
-    tables = {name: source.read(task, name) for name in task.validation_splits}
-    rows, origin = ValidationSet(task, tables, opened), place_of(source, tables)
-    tell(f"PyTorch: {rows.count:,} rows of {origin} …")
-    reference = rows.ask(opened)
-    tell("torch.onnx traces the model …")
-    inputs = _write(opened, task, folder, int8=how.int8)
-    checked = []
-    for variant in _variants(int8=how.int8):
-        file = folder.model(variant)
-        tell(f"ONNX Runtime: the same rows through {file.name} …")
-        found = rows.ask(_exported(opened, task, folder, variant, inputs))
-        checked.append(check(variant, file, reference, found, how.max_loss, task=task))
-    return ExportRecord(
-        model=opened.name,
-        weights_sha256=weights,
-        task=task.name,
-        own_task=None if is_task(task.name) else task,
-        outputs=list(opened.outputs),
-        inputs=list(inputs),
-        max_length=opened.max_length,
-        data=origin,
-        rows={name: len(table) for name, table in tables.items()},
-        fingerprints={name: fingerprint(table) for name, table in tables.items()},
-        score=reference.score,
-        rows_per_second=round(reference.rows_per_second, 1),
-        max_loss=how.max_loss,
-        threads=opened.threads,
-        device=device_name(opened.device),
-        versions=versions() | {name: version(name) for name in _PACKAGES},
-        checked=checked,
-    )
+def _origin(opened: OpenedModel, task: TaskSpec, tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """Return what a record says of the model, the data and the machine."""
+    return {
+        "task": task.name,
+        "own_task": None if is_task(task.name) else task,
+        "outputs": list(opened.outputs),
+        "max_length": opened.max_length,
+        "rows": {name: len(table) for name, table in tables.items()},
+        "fingerprints": {name: fingerprint(table) for name, table in tables.items()},
+        "threads": opened.threads,
+        "device": device_name(opened.device),
+        "versions": versions() | {name: version(name) for name in _PACKAGES},
+    }
 
 
 def _weights_digest(model: str | Path | Run, revision: str | None) -> str:
@@ -170,7 +166,7 @@ def _exported(
 ) -> ExportedModel:
     return ExportedModel(
         name=opened.name,
-        kind=variant,
+        backend=variant,
         run=opened.run,
         task=task,
         outputs=opened.outputs,
