@@ -19,6 +19,7 @@ from gluetune.core.config import FORMAT_SETTINGS, TrainConfig
 from gluetune.core.config_checks import make_file_format
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.file_formats import FileFormat
+from gluetune.core.recipes import RECIPES
 from gluetune.core.settings import (
     Settings,
     choices_of,
@@ -139,14 +140,21 @@ def _typer_option(model: type[Settings], name: str, group: str | None) -> Any:
     flag = flag_for(model, name)
     can_be_denied = is_switch and field.default is not False
     words = choices_of(field) or option_of(field).suggestions
+    shown = metavar(field)
     return typer.Option(
         f"{flag}/--no-{flag.removeprefix('--')}" if can_be_denied else flag,
-        help=" ".join(filter(None, (meaning(field), default_words(field)))),
-        metavar=None if is_switch else metavar(field),
+        help=_help(field, shown),
+        metavar=None if is_switch else shown,
         autocompletion=suggest(words) if words else None,
         show_default=False,  # the parser's own is none: what is left out is left to the model
         rich_help_panel=group,
     )
+
+
+def _help(field: FieldInfo, shown: str) -> str:
+    """Return the description of a field with its default, and its choices unless `shown`."""
+    text = field.description if "|" in shown else meaning(field)
+    return " ".join(filter(None, (text, default_words(field))))
 
 
 def _assignments(texts: list[str]) -> dict[str, Any]:
@@ -164,10 +172,18 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
     return values
 
 
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Published recipe; flags win over it. One of: {', '.join(RECIPES)}.",
+        metavar="NAME",
+        autocompletion=suggest(RECIPES),
+    ),
+]
 Task = Annotated[
     str | None,
     typer.Argument(
-        help=f"A GLUE task: {', '.join(GLUE_TASKS)}.",
+        help=f"GLUE task: {', '.join(GLUE_TASKS)}. For your own text: a name for it.",
         autocompletion=suggest(GLUE_TASKS),
     ),
 ]
