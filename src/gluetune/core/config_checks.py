@@ -19,8 +19,9 @@ from gluetune.core.settings import validated
 from gluetune.core.tasks import get_task, is_task
 from gluetune.kinds import FORMER_NAMES
 
-_TEXT_FILE = re.compile(r"\.(csv|tsv|jsonl|ndjson|parquet|arrow)(\.gz|\.zst)?$")
-"""Names of labelled text; `.json` is not among them, since settings may be JSON too."""
+_FILE = re.compile(r"\.[a-z][a-z0-9]*$")
+_SETTINGS_FILE = re.compile(r"\.(json|ya?ml)$")
+"""A file in the place of a task: settings, else labelled text."""
 
 
 def make_config(
@@ -58,8 +59,9 @@ def make_file_format(settings: Mapping[str, Any]) -> FileFormat:
 
 
 def _is_text_file(task: object) -> bool:
-    """Whether what stands in the task's place is a file of labelled text."""
-    return isinstance(task, str) and bool(_TEXT_FILE.search(task.strip().lower()))
+    """Whether a file of labelled text is given in place of a task."""
+    name = task.strip().lower() if isinstance(task, str) else ""
+    return _FILE.search(name) is not None and _SETTINGS_FILE.search(name) is None
 
 
 def _task_findings(task: object) -> list[Finding]:
@@ -72,7 +74,7 @@ def _task_findings(task: object) -> list[Finding]:
                 "Type: " + options(train_file=task.strip()),
             )
         ]
-    if task.strip().endswith((".json", ".yaml", ".yml")):
+    if _SETTINGS_FILE.search(task.strip().lower()):
         return [
             Finding(f"'{task}' is a file, not a task.", "Type: " + options(config=task.strip()))
         ]

@@ -346,7 +346,7 @@ def test_no_split_divides_a_text_that_is_written_in_two_ways(
     ]
     assert len(sides) == (4 if kind == "labels" else 3)
     assert sum(map(len, sides)) == len(set.union(*sides)) == 20
-    assert not [one for one in source.own.problems.remarks if "stand in train too" in one]
+    assert not [one for one in source.own.problems.remarks if "are also in train" in one]
     (repeats,) = [one for one in source.own.problems.remarks if "repeat" in one]
     assert f"{len(source.own.tables['train']) // 2} rows of train repeat" in repeats
 
