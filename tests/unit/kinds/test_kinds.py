@@ -59,7 +59,8 @@ def test_a_record_holds_the_name_of_its_kind(kind: Kind, tmp_path: Path) -> None
     record = _record(replace(OWN, kind=kind, labels=labels))
     record.save(tmp_path / "record.json")
     assert f'"kind": "{kind.name}"' in (tmp_path / "record.json").read_text("utf-8")
-    assert Record.read(tmp_path / "record.json").own_task == record.own_task
+    text = (tmp_path / "record.json").read_text("utf-8")
+    assert Record.model_validate_json(text).own_task == record.own_task
 
 
 @pytest.mark.parametrize(
