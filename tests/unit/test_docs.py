@@ -1,4 +1,4 @@
-"""README.md, CONTRIBUTING.md and docs/: commands parse, Python compiles, links and options exist."""
+"""README.md and docs/: commands parse, Python compiles, links and options exist."""
 
 from __future__ import annotations
 
