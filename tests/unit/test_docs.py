@@ -132,6 +132,13 @@ def test_every_part_of_the_pages_has_commands() -> None:
     assert len(PAGES) >= 30
 
 
+def test_the_readme_is_short_and_the_pictures_are_small() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+    pictures = sorted((DOCS / "_static").glob("*.png"))
+    assert [picture.name for picture in pictures] == ["report.png", "serve.png"]
+    assert all(picture.stat().st_size < 200_000 for picture in pictures)
+
+
 def test_every_verb_has_a_command_on_the_pages() -> None:
     group: Any = typer.main.get_command(app)
     shown = {arguments[0] for _, arguments in COMMANDS if len(arguments) > 1}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import re
 import tokenize
 from collections import Counter
@@ -108,6 +109,24 @@ def test_a_page_has_none_of_the_avoided_words(page: Path) -> None:
     text = re.sub(r"\]\([^)]*\)", "]", page.read_text("utf-8"))
     paragraphs = text.split("\n\n")
     found = [hit for each in paragraphs for hit in hits(each, page.name)]
+    assert not found, report(found)
+
+
+def test_results_and_the_notebook_have_none_of_the_avoided_words() -> None:
+    notebook = ROOT / "notebooks" / "text_classification_on_glue.ipynb"
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    texts = [
+        (notebook.name, "".join(cell["source"]))
+        for cell in cells
+        if cell["cell_type"] == "markdown"
+    ]
+    results = sorted((ROOT / "benchmarks" / "results").rglob("*.md"))
+    texts += [(path.name, path.read_text("utf-8")) for path in results]
+    assert len(cells) > 40
+    assert len(results) >= 10
+    found = [
+        hit for place, text in texts for each in text.split("\n\n") for hit in hits(each, place)
+    ]
     assert not found, report(found)
 
 
