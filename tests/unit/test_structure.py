@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.imports import SOURCE, imports, modules, reached, room
 
-MOST_FILES = 210
+MOST_FILES = 207
 MOST_LINES = 37739
 """Of today. Lower them when the package shrinks."""
 
