@@ -189,15 +189,13 @@ def _mean_absolute_errors(
 ) -> dict[str, float]:
     import numpy as np
 
-    if not task.is_regression:
+    error = mean_absolute_error(task, found.values())
+    if error is None:
         return {}
     labels = np.concatenate([one.labels for one in found.values()]).astype(np.float64)
-    errors = {
-        "run": mean_absolute_error(found.values()),
-        "mean": float(np.abs(labels - labels.mean()).mean()),
-    }
+    errors = {"run": error, "mean": float(np.abs(labels - labels.mean()).mean())}
     if words:
-        errors["words"] = mean_absolute_error(words.values())
+        errors["words"] = mean_absolute_error(task, words.values()) or 0.0
         assert run is not None, "only a run keeps the words' predictions"
         errors["mean"] = run.record.mean_absolute_error.get("mean", errors["mean"])
     return errors
@@ -206,8 +204,7 @@ def _mean_absolute_errors(
 def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None) -> str:
     """Say that a score this low is no accident: a wrong order of labels makes such scores."""
     if (
-        task.is_regression
-        or task.multi_label
+        not task.kind.can_be_misordered
         or interval is None
         or majority is None
         or interval.high >= majority
@@ -228,7 +225,7 @@ def _agreement(
     for split, predictions in found.items():
         kept = run.kept(kept_name(task, split), prints[split])
         if kept is not None:
-            agreements[split] = agreement(kept, predictions, task.thresholds)
+            agreements[split] = agreement(task, kept, predictions)
     return agreements
 
 

@@ -169,7 +169,7 @@ def _exported(
 ) -> ExportedModel:
     return ExportedModel(
         name=opened.name,
-        kind=variant,
+        backend=variant,
         run=opened.run,
         task=task,
         outputs=opened.outputs,

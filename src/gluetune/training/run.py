@@ -235,7 +235,7 @@ def _join(
         config, notes = settings()
     except GluetuneError as error:
         problem = error
-    given = config.set if config else {}
+    given = config.training_args if config else {}
     processes = processes_here(
         use_cpu=bool(given.get("use_cpu")), timeout=float(given.get("ddp_timeout", 1800))
     )

@@ -6,9 +6,10 @@ Adding a format means writing one file with a `Format` in it and naming it in `r
 from __future__ import annotations
 
 import codecs
+import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
@@ -87,9 +88,9 @@ class Source:
 
     name: str
     """What to call the file in messages."""
-    file: BinaryIO | None = None
-    """Its plain bytes; None for a format that needs a file (`path`)."""
-    path: Path | None = None
+    stream: BinaryIO = field(default_factory=io.BytesIO)
+    """Its plain bytes; none for a format that needs a file."""
+    path: Path = Path()
     """An uncompressed file, for a format that needs one."""
     opening: Opening | None = None
     """Opens it once more, for a look at all of it; None for a stream."""
@@ -105,13 +106,16 @@ class Source:
 class Target:
     """What a writer is made from."""
 
-    file: BinaryIO | None
-    """Takes the plain bytes; None for a format that needs a file (`path`)."""
-    path: Path | None
     reader: RowReader
     """The rows that are written again."""
     sample: Mapping[str, Any]
     """The new columns by name, each with a value of its type."""
+    stream: BinaryIO = field(default_factory=io.BytesIO)
+    """Takes the plain bytes, but of a format that needs a file."""
+    path: Path = Path()
+    """The file, for a format that needs one."""
+    dialect: Dialect | None = None
+    """Of delimited text, where the reader has none."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +230,7 @@ class Line(NamedTuple):
     """Why the line has no text; `text` is empty then."""
 
 
-def read_lines(file: BinaryIO) -> Iterator[Line]:
+def read_lines(file: BinaryIO, *, allow_nul: bool = False) -> Iterator[Line]:
     """Yield the lines of a UTF-8 file; LF alone ends a line. A byte order mark is removed."""
     number = 0
     while raw := file.readline(LONGEST_LINE):
@@ -238,7 +242,7 @@ def read_lines(file: BinaryIO) -> Iterator[Line]:
             longest = f"is longer than {LONGEST_LINE >> 20} MiB"
             yield Line(number, "", BadRow(number, longest, Fault.UNREADABLE))
             continue
-        yield _line(number, raw.removesuffix(b"\n"))
+        yield _line(number, raw.removesuffix(b"\n"), allow_nul)
 
 
 def rows_of_lines(
@@ -258,13 +262,13 @@ def rows_of_lines(
         yield line.bad or parse(line)
 
 
-def _line(number: int, raw: bytes) -> Line:
+def _line(number: int, raw: bytes, allow_nul: bool) -> Line:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         byte = f"byte 0x{raw[error.start]:02x} at position {error.start + 1}"
         return Line(number, "", BadRow(number, f"is not UTF-8: {byte}", Fault.NOT_UTF8))
-    if "\0" in text:
+    if "\0" in text and not allow_nul:
         place = f"holds a NUL at position {text.index(chr(0)) + 1}"
         return Line(number, "", BadRow(number, place, Fault.NUL))
     return Line(number, text)

@@ -1,7 +1,7 @@
 """A user's file as an Arrow table on disk: line, texts, labels, group; bad rows noted.
 
-Rows pass through memory a few thousand at a time, and the table is mapped, so that a file may be
-larger than memory. Nothing is decided here about what the labels mean.
+A few thousand rows are in memory at a time, and the table is mapped, so that a file may be larger
+than memory. Nothing is decided here about what the labels mean.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gluetune.core.errors import GluetuneError, StorageError
 from gluetune.core.file_formats import UNSTATED, FileFormat
-from gluetune.data.formats.detection import detect
+from gluetune.data.formats.detection import detect, looks_like
 from gluetune.data.formats.format import BadRow, Fault, Row, RowReader
 from gluetune.data.formats.registry import open_rows
-from gluetune.data.own.cells import CellType, cell, is_yes
-from gluetune.data.own.digests import BATCH, Stored, store
-from gluetune.data.own.headers import column_findings, looks_like
-from gluetune.data.own.label_lists import listed
+from gluetune.data.own.cells import CellType, cell, is_yes, listed, whole
+from gluetune.data.own.headers import column_findings
 from gluetune.data.own.problems import Problems
+from gluetune.data.own.stored import BATCH, Stored, store
 
 _LARGE = 2**25
 """Characters from which fewer rows are taken at once."""
@@ -42,7 +42,7 @@ class Wanted:
     are_sets: bool = False
     """Whether a cell of text may be a list of labels."""
     file_format: FileFormat = UNSTATED
-    """What is said of how the files are written."""
+    """The stated format of the files."""
     are_fixed: bool = False
     """Whether a run was trained on these columns, so that no others can be typed."""
 
@@ -63,13 +63,13 @@ class Part:
     """Lines of the files before it. Its own are counted on from there."""
 
     def place(self, line: int) -> str:
-        """Return where a row stands."""
+        """Return the place of a row, for messages."""
         return f"{self.name}{self.separator}{line - self.before}"
 
 
 @dataclass(frozen=True)
 class RawRows:
-    """What stood in a file, or in several that are read as one."""
+    """The rows of a file, or of several that are read as one."""
 
     name: str
     """What they are called in messages."""
@@ -105,24 +105,24 @@ class RawRows:
         return line
 
     def place(self, line: int) -> str:
-        """Return where a row stands."""
+        """Return the place of a row, for messages."""
         after = bisect_left([part.before for part in self.parts], line)
         return self.parts[after - 1].place(line)
 
     def short_place(self, line: int) -> str:
-        """Return where a row stands, behind another that has been placed: "line 7", "row 7"."""
+        """Return the place of a row after another has been named: "line 7", "row 7"."""
         if len(self.parts) > 1:
             return self.place(line)
         return f"{self.parts[0].separator.strip(', ').replace(':', 'line')} {line}"
 
     def keep(self, mask: NDArray[np.bool_]) -> RawRows:
-        """Return the rows that `mask`, shape (rows,), says."""
+        """Return the rows that `mask`, shape (rows,), selects."""
         return replace(self, stored=self.stored.keep(mask))
 
 
 @dataclass
 class _Batch:
-    """Rows on their way to the disk."""
+    """Rows that are yet to be written to disk."""
 
     schema: pa.Schema
     columns: dict[str, list[Any]] = field(default_factory=dict)
@@ -155,7 +155,7 @@ def read_rows(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) 
     """Read a file, or several as one. What is wrong is added to `problems`.
 
     None where no row could be read, or not every file. Raises StorageError where the cache
-    takes no rows.
+    cannot be written.
     """
     paths = [paths] if isinstance(paths, Path) else paths
     name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
@@ -182,11 +182,11 @@ def read_rows(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) 
 
 
 class _MissingColumnsError(Exception):
-    """A file has not all columns, which has been told."""
+    """A file has not all columns, which has been reported."""
 
 
 class _Reading:
-    """Files on their way to the disk, and what is learnt of them."""
+    """Files that are being written to disk, and what is found out about them."""
 
     def __init__(self, wanted: Wanted, problems: Problems) -> None:
         self.wanted = wanted
@@ -335,3 +335,60 @@ def _class_names(reader: RowReader, wanted: Wanted) -> tuple[str, ...] | None:
     if schema is None or len(wanted.labels) != 1:
         return None
     return declared_label_names(schema, wanted.labels[0])
+
+
+# Multi-hot lists: a zero or a one for each label of a task, replaced by the labels that they mean -
+
+
+def from_multi_hot(rows: RawRows, column: str, problems: Problems) -> RawRows:
+    """Return rows whose multi-hot lists are replaced by the places of their ones; else `rows`."""
+    count = _places(rows)
+    if count is None:
+        return rows
+    problems.remark(
+        f"'{column}' of {rows.name} holds lists of {count} zeros and ones: they are read as labels "
+        f"0 to {count - 1}, a one at the first place is label 0."
+    )
+    return replace(rows, stored=store(_with_places(rows), rows.table.schema))
+
+
+def _places(rows: RawRows) -> int | None:
+    """Return how long every list is, where all are of zeros and ones and none can be a set.
+
+    A set of ids has none of them twice.
+    """
+    if set(rows.types) != {"list"}:
+        return None
+    lengths: set[int] = set()
+    is_set = True
+    for batch in rows.batches("labels"):
+        lengths |= set(pc.unique(pc.list_value_length(batch["labels"])).to_pylist())
+        bits = _bits(batch["labels"].flatten())
+        if bits is None or len(lengths) > 1 or lengths == {0}:
+            return None
+        table = bits.reshape(len(batch), -1)
+        is_set &= table.shape[1] == 2 and bool((table[:, 0] != table[:, 1]).all())
+    (count,) = lengths
+    return None if count < 2 or is_set else count
+
+
+def _bits(values: pa.Array) -> NDArray[np.bool_] | None:
+    """Return which values are ones; None where one is neither 0 nor 1."""
+    encoded = values.dictionary_encode()
+    names = [whole(value) for value in encoded.dictionary.to_pylist()]
+    if not {*names} <= {"0", "1"}:
+        return None
+    are_ones = np.array([name == "1" for name in names], dtype=bool)
+    found: NDArray[np.bool_] = are_ones[encoded.indices.to_numpy()]
+    return found
+
+
+def _with_places(rows: RawRows) -> Iterator[pa.RecordBatch]:
+    number = rows.table.schema.get_field_index("labels")
+    for batch in rows.stored.batches():
+        bits = _bits(batch["labels"].flatten())
+        assert bits is not None, "all are zeros and ones"
+        table = bits.reshape(len(batch), -1)
+        offsets = np.concatenate([[0], np.cumsum(table.sum(axis=1))]).astype(np.int32)
+        names = pa.array([str(place) for place in np.nonzero(table)[1]], pa.string())
+        yield batch.set_column(number, "labels", pa.ListArray.from_arrays(offsets, names))

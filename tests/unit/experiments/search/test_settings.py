@@ -7,11 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from gluetune.core.config_checks import make_config
-from gluetune.core.errors import ConfigurationError, RunError
-from gluetune.core.settings_files import read_settings
-from gluetune.core.tasks import TASKS
 from gluetune.experiments.search.planning import make_options
 from gluetune.experiments.search.settings import (
     SearchFolder,
@@ -19,6 +14,11 @@ from gluetune.experiments.search.settings import (
     begin_or_go_on,
     check_folder,
 )
+
+from gluetune.core.config_checks import make_config
+from gluetune.core.errors import ConfigurationError, RunError
+from gluetune.core.settings_files import read_settings
+from gluetune.core.tasks import TASKS
 from gluetune.experiments.search.space import parse_space
 
 SPACE = parse_space({"epochs": [1, 2], "learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}})
@@ -45,7 +45,7 @@ def test_the_name_is_of_what_was_asked() -> None:
         _settings(holdout=0.1),
         _settings(metric="loss"),
         _settings(threads=1),
-        _settings(set={"max_grad_norm": 2}),
+        _settings(training_args={"max_grad_norm": 2}),
         _settings(space=parse_space({"epochs": [1, 3]})),
         _settings(pruner="asha"),
         _settings(direction="minimize"),
