@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.metrics.from_counts import counts_of
 from gluetune.metrics.metric import REGRESSION, Inputs, Metric, OfCounts, OfWeights
-from gluetune.metrics.registry import get_metric, kind_of
-from gluetune.statistics.calibration import task_probabilities
+from gluetune.metrics.registry import get_metric
+from gluetune.statistics.scores import kind_of, task_probabilities
 
 if TYPE_CHECKING:
     import numpy as np

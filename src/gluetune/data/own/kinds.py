@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from gluetune.core.command_lines import options
 from gluetune.core.config import TrainConfig
-from gluetune.core.tasks import ONE_CLASS
 from gluetune.core.text import normalized
-from gluetune.data.findings import nearest
 from gluetune.data.own.cells import (
     MOST_CLASSES,
     CellType,
@@ -26,6 +24,7 @@ from gluetune.data.own.cells import (
     whole,
 )
 from gluetune.data.own.label_lists import in_lists, likely_separator, listed
+from gluetune.data.own.metrics import resolve_metrics, resolve_positive
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
 
@@ -39,6 +38,9 @@ _DEFAULT_METRICS: Mapping[ResolvedKind, tuple[str, ...]] = {
 """Metrics of a kind; the first is the score unless another is asked for."""
 
 
+_KIND_NAMES = {"classes": "single_label", "number": "regression", "labels": "multi_label"}
+
+
 @dataclass(frozen=True)
 class Labels:
     """What the labels of a task are."""
@@ -46,10 +48,10 @@ class Labels:
     kind: ResolvedKind
     names: tuple[str, ...]
     """Classes or labels by id; empty for numbers."""
-    metric: str
-    beside: tuple[str, ...]
+    metrics: tuple[str, ...]
+    extra_metrics: tuple[str, ...]
     positive: str | None = None
-    """The class that the metric is of, where it is of one."""
+    """The class that metrics of one class are of."""
 
 
 def resolve_labels(config: TrainConfig, train: RawRows, problems: Problems) -> Labels | None:
@@ -63,11 +65,13 @@ def resolve_labels(config: TrainConfig, train: RawRows, problems: Problems) -> L
         return None
     names = () if kind == "number" else _names(config, kind, train)
     are_labels = kind == "number" or _check_names(kind, names, train, problems)
-    metrics = _metrics(config, kind, names, problems)
-    if metrics is None or not are_labels:
+    default = _DEFAULT_METRICS[kind]
+    found = resolve_metrics(config, _KIND_NAMES[kind], default, names, problems)
+    if found is None or not are_labels:
         return None
-    positive = _positive(config, kind, names, metrics, train, problems)
-    return Labels(kind, names, metrics[0], metrics[1:], positive)
+    metrics, extra = found
+    positive = _positive(config, kind, names, (*metrics, *extra), train, problems)
+    return Labels(kind, names, metrics, extra, positive)
 
 
 def values_of(rows: RawRows) -> dict[str, int]:
@@ -240,29 +244,6 @@ def _check_names(
     return bool(names) and not are_ids
 
 
-def _metrics(
-    config: TrainConfig, kind: ResolvedKind, names: Sequence[str], problems: Problems
-) -> tuple[str, ...] | None:
-    known = _DEFAULT_METRICS[kind]
-    if kind == "classes" and len(names) == 2:
-        known = (*known, ONE_CLASS)
-    if config.metric == "score":
-        problems.remark(
-            f"The score is {known[0]}, the default of kind {kind} (`gluetune train` takes --metric "
-            f"for another: {', '.join(known[1:])})."
-        )
-        return _DEFAULT_METRICS[kind]
-    for name in known:
-        if name == config.metric:
-            return (name, *(other for other in _DEFAULT_METRICS[kind] if other != name))
-    problems.add(
-        f"--metric {config.metric}: a task of kind {kind} has no such metric.",
-        f"{nearest(config.metric, known)}Metrics: {', '.join(known)}"
-        + ("." if kind != "classes" or len(names) == 2 else "; f1 is for two classes."),
-    )
-    return None
-
-
 def _positive(
     config: TrainConfig,
     kind: ResolvedKind,
@@ -272,38 +253,9 @@ def _positive(
     problems: Problems,
 ) -> str | None:
     """Return the class that F1 is of: the one that is asked for, else the rarer one, and say so."""
-    asked = config.positive
-    if ONE_CLASS not in metrics:
-        if asked is not None:
-            problems.add(*_no_positive(config, kind, names, metrics[0]))
+    if not resolve_positive(config, _KIND_NAMES[kind], names, metrics, problems):
         return None
-    if asked is None:
-        return _rarer(names, train, problems)
-    if asked not in names:
-        quotes = " In YAML write it in quotes." if asked in ("true", "false") else ""
-        problems.add(
-            f"{options(positive=asked)}: there is no such class.",
-            f"{nearest(asked, names)}Classes: {', '.join(names)}.{quotes}",
-        )
-        return None
-    return asked
-
-
-def _no_positive(
-    config: TrainConfig, kind: ResolvedKind, names: Sequence[str], metric: str
-) -> tuple[str, str]:
-    """Return why --positive means nothing here, and what to type."""
-    typed = f"{options(positive=str(config.positive))}"
-    if kind != "classes":
-        return f"{typed}: a task of kind {kind} has no positive class.", "Leave --positive out."
-    if len(names) != 2:
-        reason = f"there are {len(names)} classes, and a positive one is one of two."
-        return f"{typed}: {reason}", "Leave --positive out."
-    default = ", the default score," if config.metric == "score" else ""
-    return (
-        f"{typed}: {metric}{default} is of both classes, and f1 is of one.",
-        f"Type: --metric f1 {typed}, or leave --positive out.",
-    )
+    return config.positive or _rarer(names, train, problems)
 
 
 def _rarer(names: Sequence[str], train: RawRows, problems: Problems) -> str:
