@@ -36,33 +36,34 @@ if TYPE_CHECKING:
     from gluetune.core.suite_records import Suite
     from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
     from gluetune.data.own.checking import CheckedFiles
+    from gluetune.experiments.learning_curve import CurvePoint, learning_curve
     from gluetune.experiments.search.outcomes import BestRun
     from gluetune.experiments.search.search import search
     from gluetune.experiments.suite.suite import suite
     from gluetune.exporting.onnx import export
     from gluetune.inference.file_checks import check_files
     from gluetune.inference.file_predictions import PredictedFile, predict
-    from gluetune.inference.predictor import Answer, Predictor, load
+    from gluetune.inference.predictor import Predictor, load
+    from gluetune.kinds.base import Answer
     from gluetune.publishing.submission import Submission, submit
     from gluetune.publishing.upload import Pushed, push, push_suite
     from gluetune.publishing.verification import Verification
     from gluetune.rendering.pages import report
     from gluetune.serving.limits import Limits
     from gluetune.serving.server import serve
-    from gluetune.training.learning_curve import CurvePoint, learning_curve
     from gluetune.training.run import train
     from gluetune.training.trainer import Trainer
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Answer": "gluetune.inference.predictor",
+    "Answer": "gluetune.kinds.base",
     "BestRun": "gluetune.experiments.search.outcomes",
     "CheckpointError": "gluetune.core.errors",
     "CheckedFiles": "gluetune.data.own.checking",
     "Comparison": "gluetune.analysis.comparison",
     "ConfigurationError": "gluetune.core.errors",
-    "CurvePoint": "gluetune.training.learning_curve",
+    "CurvePoint": "gluetune.experiments.learning_curve",
     "DataError": "gluetune.core.errors",
     "ExportRecord": "gluetune.core.exports",
     "FileFormat": "gluetune.core.file_formats",
@@ -97,7 +98,7 @@ _HOMES = {
     "evaluate": "gluetune.analysis.evaluate",
     "export": "gluetune.exporting.onnx",
     "get_task": "gluetune.core.tasks",
-    "learning_curve": "gluetune.training.learning_curve",
+    "learning_curve": "gluetune.experiments.learning_curve",
     "load": "gluetune.inference.predictor",
     "predict": "gluetune.inference.file_predictions",
     "published": "gluetune.core.references",

@@ -77,7 +77,7 @@ class SuiteKeywords(ReadKeywords, total=False):
     checkpoint_minutes: float
     threads: int | None
     processes: int | None
-    set: Mapping[str, Any]
+    training_args: Mapping[str, Any]
 
 
 class SearchKeywords(SuiteKeywords, total=False):

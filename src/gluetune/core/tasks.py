@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.text import visible
+from gluetune.kinds import REGRESSION, SINGLE_LABEL
+from gluetune.kinds.base import Kind
 from gluetune.metrics.registry import METRICS, is_of_one_class, short_label
 
 HELD_OUT = "holdout"
@@ -47,14 +49,14 @@ class TaskSpec:
     """One column, or two for sentence pairs, in the order in which the tokenizer takes them."""
     labels: tuple[str, ...]
     """Class names by id; empty for regression."""
+    kind: Kind = SINGLE_LABEL
+    """What everything that depends on the kind of task is asked of."""
     metrics: tuple[str, ...]
     """The official metrics. The task's score is their mean, over all validation splits."""
     extra_metrics: tuple[str, ...] = ()
     """Metrics that are also reported and do not count towards the score."""
     positive: str | None = None
     """Of two classes the one that F1 is of; None for the last, as GLUE's own tasks have it."""
-    multi_label: bool = False
-    """Whether an example may have several of the labels, or none."""
     thresholds: tuple[float, ...] = ()
     """Logit above which each label is given, where that is not 0; of several labels only."""
     train_split: str | None = "train"
@@ -75,7 +77,12 @@ class TaskSpec:
     @property
     def is_regression(self) -> bool:
         """Whether labels are numbers rather than classes."""
-        return not self.labels
+        return self.kind.name == "regression"
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an example may have several of the labels, or none."""
+        return self.kind.name == "multi_label"
 
     @property
     def is_published(self) -> bool:
@@ -148,12 +155,8 @@ class TaskSpec:
         return f"{title} of '{shown}'"
 
     def label_text(self, label: Any) -> str:
-        """Return a label or an answer as text: a number, a class's name, or names of labels."""
-        if self.is_regression:
-            return f"{label:.2f}"
-        if self.multi_label:
-            return ", ".join(n for n, given in zip(self.labels, label, strict=True) if given) or "-"
-        return self.labels[int(label)]
+        """Return a label or a prediction as text: a number, a class's name, or names of labels."""
+        return self.kind.label_text(self.labels, label)
 
     @property
     def num_labels(self) -> int:
@@ -209,6 +212,7 @@ _STSB = TaskSpec(
     title="STS-B: how alike are the two sentences, from 0 to 5?",
     text_columns=("sentence1", "sentence2"),
     labels=(),
+    kind=REGRESSION,
     metrics=("pearson", "spearman"),
     rows=_rows(train=5749, validation=1500, test=1379),
     label_range=(0.0, 5.0),

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.files import cache_part, disk_errors
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.tables import fingerprint, label_array
+from gluetune.data.tables import fingerprint
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -274,15 +274,7 @@ def _unknown_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
 
 
 def _labels(table: pa.Table, task: TaskSpec, outputs: tuple[int, ...]) -> pa.Array:
-    if task.is_regression:
-        return table.column(task.label_column).combine_chunks().cast(pa.float32())
-    labels = label_array(table, task)
-    if task.multi_label:
-        ordered = np.empty(labels.shape, dtype=np.float32)
-        ordered[:, list(outputs)] = labels
-        return pa.FixedSizeListArray.from_arrays(pa.array(ordered.reshape(-1)), task.num_labels)
-    # A hidden label (-1) stays hidden: it is no output.
-    return pa.array(np.where(labels >= 0, np.asarray(outputs, dtype=np.int64)[labels], -1))
+    return task.kind.targets(table.column(task.label_column), outputs)
 
 
 def _cache_key(texts: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> str:

@@ -161,7 +161,7 @@ def _exported(
 ) -> ExportedModel:
     return ExportedModel(
         name=opened.name,
-        kind=variant,
+        backend=variant,
         run=opened.run,
         task=task,
         outputs=opened.outputs,

@@ -13,13 +13,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
+import numpy as np
+
 from gluetune.core.command_lines import options
 from gluetune.core.errors import ConfigurationError, DataError, Finding
 from gluetune.core.file_formats import UNSTATED, FileFormat, FormatName
 from gluetune.core.files import write_atomically
 from gluetune.core.records import plural
 from gluetune.core.runs import Run
-from gluetune.data.findings import SHOWN, nearest
+from gluetune.core.text import nearest
 from gluetune.data.formats.detection import detect, detect_stream
 from gluetune.data.formats.format import (
     BadRow,
@@ -41,7 +43,9 @@ from gluetune.data.formats.registry import (
 from gluetune.data.own.columns import FirstRows
 from gluetune.data.own.headers import first_line_finding, stated_wrongly
 from gluetune.data.own.source import format_of_other
-from gluetune.inference.predictor import WINDOW, Answer, Predictor, Text, load
+from gluetune.data.tables import SHOWN
+from gluetune.inference.predictor import WINDOW, Predictor, Text, load
+from gluetune.kinds.base import Answer
 
 OnError = Literal["stop", "skip"]
 
@@ -208,10 +212,8 @@ class _Answering:
         self.cut = 0
         """Texts that were cut so far."""
         self.max_length, self.limit = predictor.opened.max_length, predictor.opened.limit
-        labels = predictor.labels
-        several = labels[:1] if predictor.opened.multi_label else None
-        blank = Answer(labels[0] if labels else None, 0.0, dict.fromkeys(labels, 0.0), several)
-        self.sample = self._values(blank)
+        logits = np.full((1, len(predictor.labels) or 1), 1e30, dtype=np.float32)
+        self.sample = self._values(predictor.answers(logits)[0])
         """The new columns by name, each with a value of its type."""
 
     def __call__(self, texts: list[Text]) -> Iterator[Mapping[str, Any]]:

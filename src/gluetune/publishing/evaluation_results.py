@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.core.records import DataRecord, Record, shown
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.sources.hub import HUB_REPOSITORY, is_glue
-from gluetune.data.sources.sample import SAMPLES
+from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.metrics.registry import hub_name
 from gluetune.rendering.tables import epoch_choice
 
@@ -45,7 +44,7 @@ def model_index(name: str, record: Record, task: TaskSpec) -> list[dict[str, Any
         if values:
             results.append(
                 {
-                    "task": {"type": "text-classification", "name": "Text Classification"},
+                    "task": dict(zip(("type", "name"), task.kind.hub_task, strict=True)),
                     "dataset": _dataset(record.data, task, split),
                     "metrics": values,
                 }

@@ -12,9 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gluetune.kinds.single_label import softmax
+
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from gluetune.core.predictions import Predictions
 
@@ -39,22 +41,6 @@ class Calibration:
     bins: tuple[CalibrationBin, ...]
 
 
-def probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the softmax over the last axis, in float64."""
-    import numpy as np
-
-    shifted = np.asarray(logits, dtype=np.float64)
-    powers = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
-    result: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
-    return result
-
-
-def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
-    """Return the probability of each label alone, in float64."""
-    import numpy as np
-
-    result: NDArray[np.float64] = 1 / (1 + np.exp(-np.asarray(logits, dtype=np.float64)))
-    return result
 
 
 def calibration(predictions: Predictions, bins: int = 15) -> Calibration:
@@ -65,7 +51,7 @@ def calibration(predictions: Predictions, bins: int = 15) -> Calibration:
     """
     import numpy as np
 
-    sure = probabilities(predictions.logits).max(axis=1)
+    sure = softmax(predictions.logits).max(axis=1)
     right = predictions.predicted == predictions.labels
     edges = np.linspace(0, 1, bins + 1)
     numbers = np.clip(np.searchsorted(edges, sure, side="left") - 1, 0, bins - 1)

@@ -34,7 +34,7 @@ def test_the_defaults_are_the_notebooks() -> None:
     assert config.seed == 42
     assert config.model == "minilm"
     assert config.precision == "auto"
-    assert config.set == {}
+    assert config.training_args == {}
 
 
 def test_every_field_says_what_it_is() -> None:
@@ -243,7 +243,7 @@ def test_a_file_may_write_names_as_flags_and_numbers_as_2e_5(tmp_path: Path) -> 
     path.write_text("task: cola\nlearning-rate: 3e-5\nset:\n  adam_epsilon: 1e-6\n")
     config = make_config(read_settings(path))
     assert config.learning_rate == 3e-5
-    assert config.set == {"adam_epsilon": 1e-6}, "YAML 1.1 reads 1e-6 as text"
+    assert config.training_args == {"adam_epsilon": 1e-6}, "YAML 1.1 reads 1e-6 as text"
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "threads": st.none() | st.integers(1, 64),
     "class_weights": st.sampled_from(["none", "balanced"]),
     "label_smoothing": st.floats(0, 0.9),
-    "set": st.dictionaries(_TEXT, _VALUE | st.lists(_VALUE, max_size=3), max_size=3),
+    "training_args": st.dictionaries(_TEXT, _VALUE | st.lists(_VALUE, max_size=3), max_size=3),
 }
 _OWN = {
     "text": st.none() | _TEXT | _WORDLIKE,
@@ -355,7 +355,7 @@ CONFIGS = st.one_of(
 )
 @given(values=CONFIGS)
 @example(values={"task": "cola", "model": "next\x85line"})
-@example(values={"task": "cola", "set": {"threshold": float("inf")}})
+@example(values={"task": "cola", "training_args": {"threshold": float("inf")}})
 def test_a_saved_configuration_reads_back_equal(tmp_path: Path, values: dict[str, Any]) -> None:
     config = make_config(values)
     path = tmp_path / "config.yaml"

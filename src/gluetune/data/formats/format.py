@@ -226,7 +226,7 @@ class Line(NamedTuple):
     """Why the line has no text; `text` is empty then."""
 
 
-def read_lines(file: BinaryIO) -> Iterator[Line]:
+def read_lines(file: BinaryIO, *, allow_nul: bool = False) -> Iterator[Line]:
     """Yield the lines of a UTF-8 file; LF alone ends a line. A byte order mark is removed."""
     number = 0
     while raw := file.readline(LONGEST_LINE):
@@ -238,7 +238,7 @@ def read_lines(file: BinaryIO) -> Iterator[Line]:
             longest = f"is longer than {LONGEST_LINE >> 20} MiB"
             yield Line(number, "", BadRow(number, longest, Fault.UNREADABLE))
             continue
-        yield _line(number, raw.removesuffix(b"\n"))
+        yield _line(number, raw.removesuffix(b"\n"), allow_nul)
 
 
 def rows_of_lines(
@@ -258,13 +258,13 @@ def rows_of_lines(
         yield line.bad or parse(line)
 
 
-def _line(number: int, raw: bytes) -> Line:
+def _line(number: int, raw: bytes, allow_nul: bool) -> Line:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         byte = f"byte 0x{raw[error.start]:02x} at position {error.start + 1}"
         return Line(number, "", BadRow(number, f"is not UTF-8: {byte}", Fault.NOT_UTF8))
-    if "\0" in text:
+    if "\0" in text and not allow_nul:
         place = f"holds a NUL at position {text.index(chr(0)) + 1}"
         return Line(number, "", BadRow(number, place, Fault.NUL))
     return Line(number, text)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gluetune.core.errors import ConfigurationError, DataError
-from gluetune.data.findings import nearest, nearest_file
+from gluetune.core.files import nearest_file
+from gluetune.core.text import nearest
 from gluetune.data.formats.columnar import ARROW, PARQUET
 from gluetune.data.formats.compression import (
     COMPRESSIONS,

@@ -15,9 +15,9 @@ from gluetune.core.config_checks import make_config
 from gluetune.core.errors import ConfigurationError, DataError, Finding, GluetuneError
 from gluetune.data.formats.detection import detect
 from gluetune.data.own.columns import FirstRows, find_columns, row_in_place_of_names
-from gluetune.data.own.frames import as_file
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.source import OwnTask, read_own
+from gluetune.data.own.stored import as_file
 from gluetune.data.tables import label_array
 
 
@@ -105,14 +105,10 @@ def _with_columns(config: TrainConfig, problems: Problems) -> tuple[TrainConfig,
 
 
 def _balance(own: OwnTask) -> dict[str, int]:
-    if own.task.is_regression:
+    if not own.task.labels:
         return {}
     counts = np.zeros(own.task.num_labels, dtype=np.int64)
     for batch in own.tables["train"].select([own.task.label_column]).to_batches():
         labels = label_array(pa.Table.from_batches([batch]), own.task)
-        counts += (
-            labels.sum(axis=0)
-            if own.task.multi_label
-            else np.bincount(labels, minlength=own.task.num_labels)
-        )
+        counts += own.task.kind.counts(labels, own.task.num_labels)
     return {name: int(count) for name, count in zip(own.task.labels, counts, strict=True)}

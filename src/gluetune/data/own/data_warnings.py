@@ -45,9 +45,9 @@ def look(
         if split != "train":
             _overlap(rows, split, known, problems)
     _text_columns(train, wanted, problems)
-    if labels.kind == "classes":
+    if labels.kind.cell == "name":
         _leaks(train, labels, problems)
-    if labels.kind != "number":
+    if labels.names:
         _rare_classes(label_totals(train, labels), labels, are_weighted, problems)
 
 
@@ -95,8 +95,8 @@ def _rare_classes(
         remedies.append("--metric f1_macro in the score")
     are, them = ("is", "it") if len(rare) == 1 else ("are", "them")
     problems.remark(
-        f"{len(rare):,} of {len(counts):,} {labels.kind} {are} rare in train: {listed}{more}. "
-        f"A model may never predict {them}{': ' if remedies else ''}{', '.join(remedies)}."
+        f"{len(rare):,} of {len(counts):,} {labels.kind.units} {are} rare in train: {listed}{more}."
+        f" A model may never predict {them}{': ' if remedies else ''}{', '.join(remedies)}."
     )
 
 

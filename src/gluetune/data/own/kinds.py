@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,32 +19,24 @@ from gluetune.data.own.cells import (
     CellType,
     as_number,
     have_decimal_commas,
+    in_lists,
+    likely_separator,
+    listed,
     numeric_labels,
     whole,
 )
-from gluetune.data.own.label_lists import in_lists, likely_separator, listed
 from gluetune.data.own.metrics import resolve_metrics, resolve_positive
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
-
-ResolvedKind = Literal["classes", "number", "labels"]
-
-_DEFAULT_METRICS: Mapping[ResolvedKind, tuple[str, ...]] = {
-    "classes": ("accuracy", "f1_macro", "matthews_correlation"),
-    "number": ("pearson", "spearman"),
-    "labels": ("f1_micro", "f1_macro", "exact_match"),
-}
-"""Metrics of a kind; the first is the score unless another is asked for."""
-
-
-_KIND_NAMES = {"classes": "single_label", "number": "regression", "labels": "multi_label"}
+from gluetune.kinds import MULTI_LABEL, REGRESSION, SINGLE_LABEL, get_kind
+from gluetune.kinds.base import Kind
 
 
 @dataclass(frozen=True)
 class Labels:
     """What the labels of a task are."""
 
-    kind: ResolvedKind
+    kind: Kind
     names: tuple[str, ...]
     """Classes or labels by id; empty for numbers."""
     metrics: tuple[str, ...]
@@ -63,10 +54,9 @@ def resolve_labels(config: TrainConfig, train: RawRows, problems: Problems) -> L
     kind = _kind(config, train, problems)
     if kind is None or not _types_agree(kind, train, problems):
         return None
-    names = () if kind == "number" else _names(config, kind, train)
-    are_labels = kind == "number" or _check_names(kind, names, train, problems)
-    default = _DEFAULT_METRICS[kind]
-    found = resolve_metrics(config, _KIND_NAMES[kind], default, names, problems)
+    names = _names(config, kind, train) if kind.fewest_labels else ()
+    are_labels = not kind.fewest_labels or _check_names(kind, names, train, problems)
+    found = resolve_metrics(config, kind, names, problems)
     if found is None or not are_labels:
         return None
     metrics, extra = found
@@ -106,50 +96,52 @@ def are_single(labels: pa.Array) -> NDArray[np.bool_]:
     return single
 
 
-def _kind(config: TrainConfig, train: RawRows, problems: Problems) -> ResolvedKind | None:
-    """Return the kind that is stated, or that the data say; None where they hold another."""
+def _kind(config: TrainConfig, train: RawRows, problems: Problems) -> Kind | None:
+    """Return the kind that is stated or inferred; None where the labels are of another."""
     if config.kind == "auto":
-        return _told(config, train, problems)
+        return _inferred(config, train, problems)
+    kind = get_kind(config.kind)
     column = ", ".join(config.label or ("label",))
-    if config.kind == "labels" and _note_several(column, "labels", train, problems):
+    if kind.cell == "names" and _note_several(column, "", train, problems):
         return None
-    return config.kind
+    return kind
 
 
-def _told(config: TrainConfig, train: RawRows, problems: Problems) -> ResolvedKind | None:
-    """Return the kind that the data say; None where it is unclear, which is noted."""
+def _inferred(config: TrainConfig, train: RawRows, problems: Problems) -> Kind | None:
+    """Return the kind of the data; None where it is unclear, which is noted."""
     column = ", ".join(config.label or ("label",))
     if "list" in train.types:
-        problems.remark(f"'{column}' holds several labels an example: kind labels.")
-        return "labels"
+        problems.remark(f"'{column}' holds several labels an example: kind {MULTI_LABEL}.")
+        return MULTI_LABEL
     numbers = None
     if train.class_names is None:
         numbers = numeric_labels(batch["labels"].flatten() for batch in train.batches("labels"))
     if numbers is None:
-        return None if _note_several(column, "classes", train, problems) else "classes"
+        as_classes = f"; or --kind {SINGLE_LABEL} for classes"
+        return None if _note_several(column, as_classes, train, problems) else SINGLE_LABEL
     kind, different = numbers.kind(), numbers.different
     between = f"{numbers.lowest:g} to {numbers.highest:g}"
     if kind is None:
         problems.add(
             f"'{column}' holds {different} different whole numbers, {between}: they may be ids of "
             "classes, or numbers to predict.",
-            "Type: --kind classes, or --kind number",
+            f"Type: --kind {SINGLE_LABEL}, or --kind {REGRESSION}",
         )
-    elif kind == "number":
-        problems.remark(
-            f"'{column}' holds {different} different numbers, {between}: kind number (--kind "
-            "classes for classes)."
-        )
-    else:
-        problems.remark(
-            f"'{column}' holds {different} different whole numbers: kind classes (--kind number "
-            "for regression)."
-        )
+        return None
+    what = f"{different} different whole numbers"
+    other = f"--kind {REGRESSION} for regression"
+    if kind is REGRESSION:
+        what = f"{different} different numbers, {between}"
+        other = f"--kind {SINGLE_LABEL} for classes"
+    problems.remark(f"'{column}' holds {what}: kind {kind} ({other}).")
     return kind
 
 
-def _note_several(column: str, kind: ResolvedKind, train: RawRows, problems: Problems) -> bool:
-    """Note where cells of text hold several labels each, and what reads them; whether they do."""
+def _note_several(column: str, otherwise: str, train: RawRows, problems: Problems) -> bool:
+    """Note where cells of text hold several labels each, and what reads them; whether they do.
+
+    `otherwise` is what else the user may type.
+    """
     if set(train.types) != {"text"} or train.class_names is not None:
         return False
     cells = values_of(train)
@@ -157,37 +149,39 @@ def _note_several(column: str, kind: ResolvedKind, train: RawRows, problems: Pro
         problems.add(
             f"'{column}' holds numbers with a decimal comma, or two labels in a cell, such as "
             f"{next(cell for cell in cells if ',' in cell)!r:.60}.",
-            "Type: --kind number; or --kind labels --label-separator ,; or --kind classes",
+            f"Type: --kind {REGRESSION}; or --kind {MULTI_LABEL} --label-separator ,; or --kind "
+            f"{SINGLE_LABEL}",
         )
         return True
     if in_lists(cells):
-        typed, example = "--kind labels", max(cells, key=lambda cell: len(listed(cell) or ()))
+        typed = f"--kind {MULTI_LABEL}"
+        example = max(cells, key=lambda cell: len(listed(cell) or ()))
     elif (separator := likely_separator(cells)) is not None:
-        typed = f"{options(kind='labels', label_separator=separator)}"
+        typed = f"{options(kind=MULTI_LABEL.name, label_separator=separator)}"
         example = next(cell for cell in cells if separator in cell.strip())
     else:
         return False
     problems.add(
         f"'{column}' holds several labels in a cell, such as {example!r:.60}: as classes they "
         f"would be {len(cells):,}, one for each different cell.",
-        f"Type: {typed}" + ("; or --kind classes for classes" if kind == "classes" else ""),
+        f"Type: {typed}{otherwise}",
     )
     return True
 
 
-def _types_agree(kind: ResolvedKind, train: RawRows, problems: Problems) -> bool:
+def _types_agree(kind: Kind, train: RawRows, problems: Problems) -> bool:
     """Refuse columns in which 1 and "1" would be one class, and lists where one label belongs."""
     seen = dict(train.types)
-    if kind == "number":
+    if kind.cell == "number":
         seen = {name: line for name, line in seen.items() if name not in ("whole number", "number")}
         wrong: list[CellType] = [name for name in ("list", "true or false") if name in seen]
         for name in wrong:
             problems.add(f"{train.place(seen[name])}: the label is {name}, no number.")
         return not wrong
-    if kind == "classes" and "list" in seen:
+    if kind.cell == "name" and "list" in seen:
         problems.add(
-            f"{train.place(seen['list'])}: the label is a list, and --kind is classes.",
-            "Type: --kind labels",
+            f"{train.place(seen['list'])}: the label is a list, and --kind is {kind}.",
+            f"Type: --kind {MULTI_LABEL}",
         )
         return False
     both_numbers = set(seen) == {"whole number", "number"}
@@ -203,12 +197,12 @@ def _types_agree(kind: ResolvedKind, train: RawRows, problems: Problems) -> bool
     return True
 
 
-def _names(config: TrainConfig, kind: ResolvedKind, train: RawRows) -> tuple[str, ...]:
-    if kind == "labels" and config.label is not None and len(config.label) > 1:
+def _names(config: TrainConfig, kind: Kind, train: RawRows) -> tuple[str, ...]:
+    if kind.cell == "names" and config.label is not None and len(config.label) > 1:
         return config.label
     values = label_counts(train)
     declared = train.class_names
-    if declared is not None and kind == "classes":
+    if declared is not None and kind.cell == "name":
         return declared
     # Python reads no whole number of thousands of digits; as_number refuses it.
     numbers = {one: whole(one) if as_number(one) is not None else None for one in values}
@@ -216,12 +210,10 @@ def _names(config: TrainConfig, kind: ResolvedKind, train: RawRows) -> tuple[str
     return tuple(sorted(values, key=lambda one: (int(numbers[one] or 0) if are_whole else 0, one)))
 
 
-def _check_names(
-    kind: ResolvedKind, names: Sequence[str], train: RawRows, problems: Problems
-) -> bool:
+def _check_names(kind: Kind, names: Sequence[str], train: RawRows, problems: Problems) -> bool:
     """Note what is wrong with names of classes or labels; whether rows can be held against them."""
     rows = len(train)
-    if len(names) < 2 - (kind == "labels"):
+    if len(names) < kind.fewest_labels:
         only = f"only '{names[0]}'" if names else "none"
         problems.add(f"{train.name} has {only} as a label: there is nothing to tell apart.")
     are_ids = len(names) > MOST_CLASSES or (rows >= 50 and len(names) > rows / 2)
@@ -246,14 +238,14 @@ def _check_names(
 
 def _positive(
     config: TrainConfig,
-    kind: ResolvedKind,
+    kind: Kind,
     names: Sequence[str],
     metrics: Sequence[str],
     train: RawRows,
     problems: Problems,
 ) -> str | None:
     """Return the class that F1 is of: the one that is asked for, else the rarer one, and say so."""
-    if not resolve_positive(config, _KIND_NAMES[kind], names, metrics, problems):
+    if not resolve_positive(config, kind, names, metrics, problems):
         return None
     return config.positive or _rarer(names, train, problems)
 

@@ -6,33 +6,30 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gluetune.core.command_lines import options
-from gluetune.data.findings import nearest
+from gluetune.core.text import nearest
 from gluetune.metrics.registry import METRICS, get_metric, is_of_one_class, metrics_of
 
 if TYPE_CHECKING:
     from gluetune.core.config import TrainConfig
     from gluetune.data.own.problems import Problems
+    from gluetune.kinds.base import Kind
 
 
 def resolve_metrics(
-    config: TrainConfig,
-    kind: str,
-    default: Sequence[str],
-    names: Sequence[str],
-    problems: Problems,
+    config: TrainConfig, kind: Kind, names: Sequence[str], problems: Problems
 ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """Return the metrics that the score is the mean of, and those that are also reported.
 
-    None where `problems` say why not. `default` are the kind's: the first is the score, and the
+    None where `problems` say why not. Of the kind's default metrics the first is the score, and the
     others are also reported, unless others are asked for.
     """
-    known = metrics_of(kind, labels=len(names))
+    known, default = metrics_of(kind.name, labels=len(names)), kind.default_metrics
     asked = config.metrics or (() if config.metric == "score" else (config.metric,))
     flag = "metrics" if config.metrics else "metric"
     unknown = [(flag, name) for name in asked if name not in known]
     unknown += [("extra_metrics", name) for name in config.extra_metrics or () if name not in known]
     for setting, name in unknown:
-        is_for_two = name in METRICS and kind in METRICS[name].kinds
+        is_for_two = name in METRICS and kind.name in METRICS[name].kinds
         problems.add(
             f"{options(**{setting: name})}: a task of kind {kind} has no such metric.",
             f"{nearest(name, known)}Metrics: {', '.join(known)}"
@@ -40,7 +37,7 @@ def resolve_metrics(
         )
     if unknown or not _agree(asked, problems):
         return None
-    scored = asked or tuple(default[:1])
+    scored = asked or default[:1]
     if not asked:
         problems.remark(
             f"The score is {scored[0]}, the default of kind {kind} (`gluetune train` takes "
@@ -67,7 +64,7 @@ def _agree(names: Sequence[str], problems: Problems) -> bool:
 
 
 def resolve_positive(
-    config: TrainConfig, kind: str, names: Sequence[str], metrics: Sequence[str], problems: Problems
+    config: TrainConfig, kind: Kind, names: Sequence[str], metrics: Sequence[str], problems: Problems
 ) -> bool | None:
     """Return whether a class is to be the positive one; None where it is asked for in vain.
 
@@ -90,12 +87,12 @@ def resolve_positive(
 
 
 def _no_positive(
-    config: TrainConfig, kind: str, names: Sequence[str], metric: str
+    config: TrainConfig, kind: Kind, names: Sequence[str], metric: str
 ) -> tuple[str, str]:
     """Return why --positive means nothing here, and what to type."""
     typed = f"{options(positive=str(config.positive))}"
-    of_one = [name for name in metrics_of(kind) if is_of_one_class(name, 2)]
-    if not of_one or kind == "multi_label":
+    of_one = [name for name in metrics_of(kind.name) if is_of_one_class(name, 2)]
+    if not of_one or kind.name == "multi_label":
         return f"{typed}: a task of kind {kind} has no positive class.", "Leave --positive out."
     if len(names) != 2:
         reason = f"there are {len(names)} classes, and a positive one is one of two."

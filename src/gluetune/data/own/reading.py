@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gluetune.core.errors import GluetuneError, StorageError
 from gluetune.core.file_formats import UNSTATED, FileFormat
-from gluetune.data.formats.detection import detect
+from gluetune.data.formats.detection import detect, looks_like
 from gluetune.data.formats.format import BadRow, Fault, Row, RowReader
 from gluetune.data.formats.registry import open_rows
-from gluetune.data.own.cells import CellType, cell, is_yes
-from gluetune.data.own.digests import BATCH, Stored, store
-from gluetune.data.own.headers import column_findings, looks_like
-from gluetune.data.own.label_lists import listed
+from gluetune.data.own.cells import CellType, cell, is_yes, listed, whole
+from gluetune.data.own.headers import column_findings
 from gluetune.data.own.problems import Problems
+from gluetune.data.own.stored import BATCH, Stored, store
 
 _LARGE = 2**25
 """Characters from which fewer rows are taken at once."""
@@ -335,3 +335,60 @@ def _class_names(reader: RowReader, wanted: Wanted) -> tuple[str, ...] | None:
     if schema is None or len(wanted.labels) != 1:
         return None
     return declared_label_names(schema, wanted.labels[0])
+
+
+# Multi-hot lists: a zero or a one for each label of a task, replaced by the labels that they mean -
+
+
+def from_multi_hot(rows: RawRows, column: str, problems: Problems) -> RawRows:
+    """Return rows whose multi-hot lists are replaced by the places of their ones; else `rows`."""
+    count = _places(rows)
+    if count is None:
+        return rows
+    problems.remark(
+        f"'{column}' of {rows.name} holds lists of {count} zeros and ones: they are read as labels "
+        f"0 to {count - 1}, a one at the first place is label 0."
+    )
+    return replace(rows, stored=store(_with_places(rows), rows.table.schema))
+
+
+def _places(rows: RawRows) -> int | None:
+    """Return how long every list is, where all are of zeros and ones and none can be a set.
+
+    A set of ids has none of them twice.
+    """
+    if set(rows.types) != {"list"}:
+        return None
+    lengths: set[int] = set()
+    is_set = True
+    for batch in rows.batches("labels"):
+        lengths |= set(pc.unique(pc.list_value_length(batch["labels"])).to_pylist())
+        bits = _bits(batch["labels"].flatten())
+        if bits is None or len(lengths) > 1 or lengths == {0}:
+            return None
+        table = bits.reshape(len(batch), -1)
+        is_set &= table.shape[1] == 2 and bool((table[:, 0] != table[:, 1]).all())
+    (count,) = lengths
+    return None if count < 2 or is_set else count
+
+
+def _bits(values: pa.Array) -> NDArray[np.bool_] | None:
+    """Return which values are ones; None where one is neither 0 nor 1."""
+    encoded = values.dictionary_encode()
+    names = [whole(value) for value in encoded.dictionary.to_pylist()]
+    if not {*names} <= {"0", "1"}:
+        return None
+    are_ones = np.array([name == "1" for name in names], dtype=bool)
+    found: NDArray[np.bool_] = are_ones[encoded.indices.to_numpy()]
+    return found
+
+
+def _with_places(rows: RawRows) -> Iterator[pa.RecordBatch]:
+    number = rows.table.schema.get_field_index("labels")
+    for batch in rows.stored.batches():
+        bits = _bits(batch["labels"].flatten())
+        assert bits is not None, "all are zeros and ones"
+        table = bits.reshape(len(batch), -1)
+        offsets = np.concatenate([[0], np.cumsum(table.sum(axis=1))]).astype(np.int32)
+        names = pa.array([str(place) for place in np.nonzero(table)[1]], pa.string())
+        yield batch.set_column(number, "labels", pa.ListArray.from_arrays(offsets, names))

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gluetune.core.config import TrainConfig, flag_of
-from gluetune.core.errors import ConfigurationError, Finding, GluetuneError, merged
+from gluetune.core.deprecations import with_new_names
+from gluetune.core.errors import ConfigurationError, Finding, Findings, GluetuneError
 from gluetune.core.tasks import get_task
 from gluetune.data.own.source import OwnSource
 from gluetune.data.sources.named import source_of
@@ -28,7 +29,7 @@ from gluetune.experiments.search.studies import make_pruner, make_sampler
 from gluetune.inference.devices import cpu_threads
 from gluetune.metrics.registry import METRICS
 from gluetune.parallel.pool import threads_each
-from gluetune.training.preflight import Prepared, attempt, prepare
+from gluetune.training.preflight import Prepared, prepare
 from gluetune.training.settings import merge_settings
 
 if TYPE_CHECKING:
@@ -128,15 +129,16 @@ def plan_search(
 
     On a `cluster`, a trial has as many threads as cores.
     """
-    errors: list[GluetuneError] = []
-    checked = attempt(lambda: make_options(options), errors)
-    attempt(lambda: make_sampler(str(options["sampler"]), 0, 0), errors)
-    attempt(lambda: make_pruner(str(options["pruner"])), errors)
-    attempt(lambda: _check_together(given, objective, options), errors)
-    parsed = attempt(lambda: _space(space, given), errors)
-    base = attempt(lambda: merge_settings(task, config, None, given)[0], errors)
+    found = Findings()
+    given = with_new_names(given, TrainConfig.former_names)
+    checked = found.attempt(lambda: make_options(options))
+    found.attempt(lambda: make_sampler(str(options["sampler"]), 0, 0))
+    found.attempt(lambda: make_pruner(str(options["pruner"])))
+    found.attempt(lambda: _check_together(given, objective, options))
+    parsed = found.attempt(lambda: _space(space, given))
+    base = found.attempt(lambda: merge_settings(task, config, None, given)[0])
     if base is None:
-        raise merged(errors)
+        raise found.error()
     base = _with_objective(base, objective)
     if options["tune_on"] == "train" and not base.holdout:
         base = base.model_copy(update={"holdout": _share_to_hold_out(base)})
@@ -144,9 +146,9 @@ def plan_search(
     threads = base.threads or (threads_each(jobs) if jobs > 1 else None)
     if cluster is not None:
         threads = base.threads or cluster.threads
-    prepared = attempt(lambda: _prepare(base, parsed, threads), errors)
-    if errors or checked is None or prepared is None:
-        raise _as_typed(merged(errors), objective)
+    prepared = found.attempt(lambda: _prepare(base, parsed, threads))
+    if found.errors or checked is None or prepared is None:
+        raise _as_typed(found.error(), objective)
     settings = SearchSettings(
         base=base.model_copy(
             update={
@@ -257,7 +259,7 @@ def _default_space(prepared: Prepared, given: Mapping[str, Any]) -> Space:
 
 
 def _set_names(given: Mapping[str, Any]) -> set[str]:
-    fields = given.get("set")
+    fields = given.get("training_args")
     return {f"set.{name}" for name in fields} if isinstance(fields, Mapping) else set()
 
 

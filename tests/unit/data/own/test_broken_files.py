@@ -299,7 +299,7 @@ def test_a_full_disk_is_no_mistake_of_the_file(
 
     path = tmp_path / "train.csv"
     path.write_text(GOOD)
-    monkeypatch.setattr("gluetune.data.own.digests.mmap.mmap", full)
+    monkeypatch.setattr("gluetune.data.own.stored.mmap.mmap", full)
     with pytest.raises(StorageError, match="no room to write"):
         check_files(path)
 

@@ -21,6 +21,7 @@ from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.data.own.splitting import held_out
 from gluetune.data.sources.named import without_held_out
 from gluetune.data.tables import fingerprint, label_array, notes_of
+from gluetune.kinds import MULTI_LABEL, REGRESSION
 
 
 def source_of(path: Path, **settings: Any) -> OwnSource:
@@ -100,7 +101,7 @@ def test_what_labels_are_is_told_by_the_data_and_said(
     tmp_path: Path, labels: list[str], kind: str
 ) -> None:
     source = labelled(tmp_path / "a.csv", labels * 3)
-    assert source.own.labels.kind == kind
+    assert source.own.labels.kind.name == kind
     notes = " ".join(notes_of(source.read(source.task, "train")))
     assert f"default of kind {kind}" in notes
 
@@ -118,7 +119,7 @@ def test_stars_are_either(tmp_path: Path) -> None:
     stars = ["1", "2", "3", "4", "5"] * 4
     assert labelled(tmp_path / "a.csv", stars, kind="classes").task.num_labels == 5
     task = labelled(tmp_path / "a.csv", stars, kind="number").task
-    assert task.is_regression
+    assert task.kind is REGRESSION
     assert (task.metrics, task.extra_metrics) == (("pearson",), ("spearman",))
 
 
@@ -145,7 +146,7 @@ def test_several_labels_come_as_a_list_as_text_or_as_columns(tmp_path: Path) -> 
     ]
     for source in found:
         assert source.task.labels == ("a", "b")
-        assert source.task.multi_label
+        assert source.task.kind is MULTI_LABEL
         tables = source.own.tables.values()  # a tenth of train tunes the thresholds
         rows = {
             text: tuple(label)
