@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from gluetune.experiments.suite.suite import suite
     from gluetune.exporting.onnx import export
     from gluetune.inference.file_checks import check_files
-    from gluetune.inference.file_predictions import PredictedFile, predict
+    from gluetune.inference.file_predictions import FilePredictions, predict
     from gluetune.inference.predictor import Predictor, load
     from gluetune.kinds.base import Answer
     from gluetune.publishing.submission import Submission, submit
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+_RENAMED = {"PredictedFile": "FilePredictions"}
+"""Former names, which work for one release more."""
 _HOMES = {
     "Answer": "gluetune.kinds.base",
     "BestRun": "gluetune.experiments.search.outcomes",
@@ -73,7 +75,7 @@ _HOMES = {
     "HubError": "gluetune.core.errors",
     "Limits": "gluetune.serving.limits",
     "Measured": "gluetune.analysis.evaluate",
-    "PredictedFile": "gluetune.inference.file_predictions",
+    "FilePredictions": "gluetune.inference.file_predictions",
     "Predictor": "gluetune.inference.predictor",
     "Pruned": "gluetune.core.errors",
     "Pushed": "gluetune.publishing.upload",
@@ -126,12 +128,12 @@ __all__ = [
     "Diagnosis",
     "ExportRecord",
     "FileFormat",
+    "FilePredictions",
     "Finding",
     "GluetuneError",
     "HubError",
     "Limits",
     "Measured",
-    "PredictedFile",
     "Predictor",
     "Pruned",
     "Pushed",
@@ -173,6 +175,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     import importlib
 
+    if name in _RENAMED:
+        from gluetune.core.deprecations import warn_renamed
+
+        warn_renamed(f"gluetune.{name}", f"gluetune.{_RENAMED[name]}")
+        name = _RENAMED[name]
     if name not in _HOMES:
         raise AttributeError(f"module 'gluetune' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

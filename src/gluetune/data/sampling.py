@@ -12,7 +12,7 @@ import pyarrow as pa
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.own.splitting import held_out, other_share
-from gluetune.data.own.stored import BATCH, store
+from gluetune.data.own.stored import BATCH, kept_batches, store
 from gluetune.data.tables import label_array, with_notes
 
 _REGRESSION_BINS = 10
@@ -24,7 +24,7 @@ def take_fraction(table: pa.Table, task: TaskSpec, fraction: float, seed: int) -
     """Return `fraction` of the rows of a canonical table, in their order.
 
     Each class keeps its share to the nearest row, and at least one row; for regression the label's
-    deciles stand in for classes. A row's place in the draw depends on `seed` alone, so a smaller
+    deciles replace classes. A row's place in the draw depends on `seed` alone, so a smaller
     fraction is part of a larger one, and the draw is the same with every version of NumPy.
 
     Raises ConfigurationError unless 0 < fraction <= 1 and `seed` is not negative.
@@ -85,22 +85,13 @@ def hold_out(
 
 
 def _kept(table: pa.Table, mask: npt.NDArray[np.bool_]) -> pa.Table:
-    """Return the rows that `mask` says, on disk and mapped, of a table that is not small.
+    """Return the rows that `mask` selects, on disk and mapped, of a table that is not small.
 
     A user's table may be larger than memory.
     """
     if table.nbytes < _SMALL:
         return table.filter(pa.array(mask))
-    return store(_kept_batches(table, mask), table.schema).table
-
-
-def _kept_batches(table: pa.Table, mask: npt.NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
-    start = 0
-    for batch in table.to_batches(max_chunksize=BATCH):
-        kept = mask[start : start + len(batch)]
-        start += len(batch)
-        if kept.any():
-            yield batch.filter(pa.array(kept))
+    return store(kept_batches(table.to_batches(max_chunksize=BATCH), mask), table.schema).table
 
 
 def _drawn_strata(table: pa.Table, task: TaskSpec, seed: int) -> list[npt.NDArray[np.intp]]:

@@ -1,4 +1,4 @@
-"""What `gluetune show` tells about a split, computed and not yet rendered."""
+"""What `gluetune show` shows of a split, computed and not yet rendered."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def _words(task: TaskSpec, table: pa.Table) -> _Integers:
 
 
 def _histogram(words: _Integers) -> tuple[LengthBin, ...]:
-    """Return at most 12 bins of one width; the last takes what lies beyond the 99th percentile."""
+    """Return at most 12 bins of one width; the last holds everything beyond the 99th percentile."""
     usual = int(np.percentile(words, 99, method="higher"))
     steps = (base * 10**power for power in range(7) for base in (1, 2, 5))
     width = next(step for step in steps if usual // step < _MOST_BINS)

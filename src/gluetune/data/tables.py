@@ -23,7 +23,7 @@ from gluetune.core.tasks import TaskSpec
 from gluetune.core.text import nearest
 
 HIDDEN_LABEL = -1
-"""What stands for a label that is not given out, in class ids and in regression alike."""
+"""The value of a label that is hidden, in class ids and in regression alike."""
 
 TOLERATED_EMPTY_SHARE = 0.01
 """Share of rows whose text may be empty: QQP as published has a few, a wrong column has many."""
@@ -269,7 +269,7 @@ def _check_index(
             f"{column.null_count} of '{task.index_column}' are null, first {locate(first)}."
         )
     elif len(column) and not 0 <= pc.min(column).as_py() <= pc.max(column).as_py() < 2**31:
-        findings.add(f"{place}: '{task.index_column}' must lie between 0 and 2147483647.")
+        findings.add(f"{place}: '{task.index_column}' must be between 0 and 2147483647.")
     elif pc.count_distinct(column).as_py() != len(column):
         repeated = len(column) - pc.count_distinct(column).as_py()
         findings.add(f"{place}: {repeated} values of '{task.index_column}' occur before.")
@@ -298,7 +298,7 @@ def require_split(task: TaskSpec, split: str, available: Sequence[str], *, place
 
 
 def missing_split(task: TaskSpec, split: str, available: Sequence[str], *, place: str) -> DataError:
-    """Return the error that says which splits there are, and what to type instead."""
+    """Return the error with the splits that there are, and what to type instead."""
     listed = ", ".join(available) or "none"
     if split == "train" and task.train_split is None:
         return DataError(
@@ -314,9 +314,9 @@ def missing_split(task: TaskSpec, split: str, available: Sequence[str], *, place
 
 def _elsewhere(task: TaskSpec, split: str, available: Sequence[str]) -> str:
     if split in task.splits:
-        return "Take the data from somewhere else: --data sample, or --data DIR."
+        return "Use other data: --data sample, or --data DIR."
     if not available:
         return f"Splits: {', '.join(task.splits)}."
-    # Train is scored too, where it is asked for: nobody means it by another name.
+    # Train can be scored too, but no other name is likely to mean it.
     likely = [name for name in available if name in task.validation_splits] or available
     return f"Type: --split {likely[0]}"

@@ -1,4 +1,4 @@
-"""A label's cell as text, with what kind of value it was: nothing is converted, all is told apart.
+"""A label's cell as text, with the type of its value: nothing is converted, types stay distinct.
 
 "007", "NA" and "1e5" in a CSV file are text and stay so. In files with types, 1 and "1" are two.
 
@@ -69,7 +69,7 @@ def whole(text: str) -> str | None:
 
 
 def is_yes(value: Any) -> bool | None:
-    """Return what a cell of a column for one label says; None where it is neither yes nor no."""
+    """Return whether a cell of a column for one label means yes; None where it is neither."""
     if value is None:
         return None
     text = str(value).strip().lower()
@@ -190,7 +190,7 @@ _ITEM = re.compile(
 _NUMBERS = re.compile(r"[+-]?\d+(\s+[+-]?\d+)+", re.ASCII)
 _SEPARATORS = (",", ";", "|", "\t", "/", "+", "&")
 _IN_NAMES = "/+&"
-"""Separators that stand in names too: "yes/no" beside "yes" and "no" is a third answer."""
+"""Separators that names contain too: "yes/no" next to "yes" and "no" is a third class."""
 _LOOKED_AT = 100_000
 """Different cells that are looked at."""
 
@@ -239,7 +239,7 @@ def _are_quoted(cells: Collection[str]) -> bool:
 
 
 def likely_separator(cells: Collection[str]) -> str | None:
-    """Return what stands between the labels of different cells, None where each is one label.
+    """Return the separator of the labels in different cells, None where each is one label.
 
     Labels occur again: in several of the cells, alone or in other company, and not always at the
     same place. The parts of a name that has such a sign in it do not.

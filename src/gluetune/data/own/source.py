@@ -1,6 +1,6 @@
 """A user's own labelled text as a source: the task that it makes, and its splits.
 
-The task is a TaskSpec like GLUE's. Whoever has the configuration has the data again, to the row:
+The task is a TaskSpec like GLUE's. The configuration alone reproduces the data to the row:
 the split depends on its own seed and on the file alone.
 
 A labelled data set of the Hub, downloaded as the files that it consists of.
@@ -61,7 +61,7 @@ class OwnSource:
 
     @property
     def own(self) -> OwnTask:
-        """The task and its rows, read when they are first asked for. Raises DataError."""
+        """The task and its rows, read on first use. Raises DataError."""
         if self._own is None:
             self._own = read_own(self._config, known=self._known)
         return self._own
@@ -103,7 +103,7 @@ class OwnFile:
         self.name = str(path.resolve())
 
     def splits(self, task: TaskSpec) -> tuple[str, ...]:
-        """Return what the file stands for: the validation split."""
+        """Return the split that the file is read as: validation."""
         return task.validation_splits
 
     def read(self, task: TaskSpec, split: str) -> pa.Table:
@@ -341,7 +341,7 @@ def _canonical(rows: RawRows, labels: Labels, task: TaskSpec) -> pa.Table:
         ],
         schema=schema,
     )
-    rows.stored.let_go()  # Arrow has looked at where each batch begins and ends
+    rows.stored.release()  # Arrow has looked at where each batch begins and ends
     return table
 
 
@@ -351,14 +351,14 @@ _VALIDATION_NAMES = ("validation", "valid", "dev")
 
 
 def hub_files(config: TrainConfig) -> Mapping[str, Sequence[Path]]:
-    """Return the files of each split that the configuration asks for, in their order.
+    """Return the files of each split that the configuration names, in their order.
 
     Raises DataError for a split that there is not; and as
     `gluetune.hub.downloads.download_data_files` does.
     """
     from gluetune.hub.downloads import download_data_files
 
-    assert config.data_set is not None, "asked of a configuration that names a data set"
+    assert config.data_set is not None, "only a configuration with a data set has such files"
     repository, _, name = config.data_set.partition(":")
     if repository.count("/") != 1:
         raise ConfigurationError(

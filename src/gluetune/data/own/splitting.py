@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 _AT_ONCE = 2**18
 """Rows whose draws are in memory at once."""
 _OTHER_SHARE = 0.25
-"""Part by which what is held out may be more or less than what was asked for."""
+"""Part by which what is held out may be more or less than what was requested."""
 
 
 def held_out(
@@ -72,8 +72,8 @@ def other_share(
 
     `held` is which rows are, `groups` the first row of each row's group, `what` the split.
     """
-    count, asked = int(held.sum()), fraction * len(held)
-    if abs(count - asked) < 1 or abs(count - asked) <= _OTHER_SHARE * asked:
+    count, wanted = int(held.sum()), fraction * len(held)
+    if abs(count - wanted) < 1 or abs(count - wanted) <= _OTHER_SHARE * wanted:
         return ""
     why = "every class that is split gives at least one row"
     if groups is not None and len(np.unique(groups)) < len(groups):
