@@ -164,9 +164,7 @@ def test_messages_have_no_more_of_the_avoided_words_than_before() -> None:
 
 def test_docstrings_and_comments_have_no_more_of_the_avoided_words_than_before() -> None:
     found = [
-        hit
-        for path in modules()
-        for hit in hits_of(path, [*docstrings(path), *comments(path)])
+        hit for path in modules() for hit in hits_of(path, [*docstrings(path), *comments(path)])
     ]
     at_most(DOCSTRING_LIMIT, found)
 

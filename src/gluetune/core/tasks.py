@@ -106,7 +106,7 @@ class TaskSpec:
     def positive_label(self) -> str | None:
         """The name of the class that F1 is of; None where the task has no metric of one class."""
         is_named = any(is_of_one_class(name, self.num_labels) for name in self.all_metrics)
-        return self.labels[self.positive_id] if is_named and not self.multi_label else None
+        return self.labels[self.positive_id] if is_named and self.kind.label_axes == 1 else None
 
     @property
     def scored_label(self) -> str | None:
