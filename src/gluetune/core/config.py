@@ -29,6 +29,7 @@ from gluetune.core.settings import Accepts, Option, Settings, flag_for
 from gluetune.core.settings_files import dump_yaml, split_names
 from gluetune.core.tasks import GLUE_TASKS, is_task
 from gluetune.kinds import FORMER_NAMES, KindName
+from gluetune.metrics.registry import METRICS, metrics_of
 
 
 def _path_text(value: Any) -> Any:
@@ -77,6 +78,12 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 """Names, also as the text "a, b"."""
 
 
+def _metric_names() -> str:
+    """Return which metrics each kind of task may have, for the help."""
+    kinds = dict.fromkeys(kind for metric in METRICS.values() for kind in metric.kinds)
+    return " ".join(f"{kind}: {', '.join(metrics_of(kind))}." for kind in kinds)
+
+
 def _lowered(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
@@ -119,6 +126,8 @@ OWN_SETTINGS = (
     "label",
     *FORMAT_SETTINGS,
     "kind",
+    "metrics",
+    "extra_metrics",
     "positive",
     "label_separator",
     "validation_fraction",
@@ -266,8 +275,18 @@ class TrainConfig(Settings):
     )
     positive: Label | None = Field(
         default=None,
-        description="Of two classes the one that --metric f1 is of. Default: the rarer one of the "
-        "training file.",
+        description="Of two classes the one that f1 and average_precision are of. Default: the "
+        "rarer one of the training file.",
+    )
+    metrics: Names | None = Field(
+        default=None,
+        description="Metrics whose mean is the score of your own text. "
+        f"{_metric_names()} Default: the first one that `kind` has.",
+    )
+    extra_metrics: Names | None = Field(
+        default=None,
+        description="Metrics that are also reported, and do not count towards the score. Default: "
+        "a few that suit `kind`.",
     )
     label_separator: Column | None = Field(
         default=None, description="What stands between the labels of one example, e.g. ';'."
@@ -365,9 +384,8 @@ class TrainConfig(Settings):
     metric: Annotated[Name, Option(aliases=("metric_for_best_model",))] = Field(
         default="score",
         description="What chooses the best epoch: `score` (the task's own), one of its metrics, "
-        "`loss` (the lowest), or one that your compute_metrics returns. Of your own text it is the "
-        "score: accuracy, f1, f1_macro, matthews_correlation; pearson, spearman; f1_micro, "
-        "f1_macro, exact_match.",
+        "`loss` (the lowest), or one that your compute_metrics returns. Of your own text it is "
+        "also the score, unless `metrics` names others.",
     )
     early_stopping: int | None = Field(
         default=None, ge=1, description="Stop after so many epochs without a better one."

@@ -18,15 +18,14 @@ class ReadKeywords(TypedDict, total=False):
     text: str | None
     text_pair: str | None
     label: str | Sequence[str] | None
-    format: (
-        Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "fasttext", "trec", "text"]
-        | None
-    )
+    format: Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "fasttext", "trec", "text"] | None
     delimiter: str | None
     quoting: Literal["auto", "minimal", "single", "backslash", "none"]
     header: bool | None
     columns: str | Sequence[str] | None
     kind: Literal["auto", "single_label", "multi_label", "regression", "ordinal"]
+    metrics: str | Sequence[str] | None
+    extra_metrics: str | Sequence[str] | None
     positive: str | None
     label_separator: str | None
     validation_fraction: float
@@ -152,3 +151,4 @@ class ExportKeywords(TypedDict, total=False):
     data: str | PathLike[str] | None
     threads: int | None
     revision: str | None
+
