@@ -258,7 +258,8 @@ class TrainConfig(Settings):
     kind: Kind = Field(
         "auto",
         description="Kind of task: single_label (one of several classes), multi_label (any number "
-        "of labels), regression (a number). auto is inferred from the data, and logged.",
+        "of labels), regression (a number), ordinal (ordered classes). auto is inferred from the "
+        "data, and logged.",
     )
     positive: Label | None = Field(
         None,
@@ -362,7 +363,9 @@ class TrainConfig(Settings):
         False, description="Start a fresh output layer even if the checkpoint brings one."
     )
     label_order: Names | None = Field(
-        None, description="Class names of the checkpoint's own head, by id, where it names none."
+        None,
+        description="Class names of the checkpoint's own head, by id, where it names none. Of kind "
+        "ordinal the classes, from the lowest to the highest.",
     )
     trust_remote_code: bool = Field(
         False, description="Run Python code that the checkpoint brings. Read that code first."

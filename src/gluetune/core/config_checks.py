@@ -12,10 +12,12 @@ from typing import Any
 
 from gluetune.core.command_lines import command_line, options
 from gluetune.core.config import OWN_SETTINGS, TrainConfig, flag_of
+from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.file_formats import FileFormat
 from gluetune.core.settings import validated
 from gluetune.core.tasks import get_task, is_task
+from gluetune.kinds import FORMER_NAMES
 
 _FILE = re.compile(r"\.[a-z][a-z0-9]*$")
 _SETTINGS_FILE = re.compile(r"\.(json|ya?ml)$")
@@ -30,6 +32,9 @@ def make_config(
     `places` says where a value came from, by field ("--epochs", "recipe.yaml"). Raises
     ConfigurationError that lists every mistake.
     """
+    if values.get("kind") in FORMER_NAMES and (places or {}).get("kind") == "kind":
+        # As it was typed: of settings that were saved the place is their file, or none.
+        warn_renamed(f"kind {values['kind']}", FORMER_NAMES[values["kind"]])
     config, findings = validated(TrainConfig, values, places)
     task = values.get("task")
     if values.get("train_file") is None and values.get("data_set") is None:

@@ -189,8 +189,9 @@ def _with_kind(own_task: Any) -> Any:
     """Name the kind of a task in a record that has `multi_label` in its place."""
     if not isinstance(own_task, dict) or "kind" in own_task:
         return own_task
-    rest = {name: value for name, value in own_task.items() if name != "multi_label"}
-    return {**rest, "kind": kind_of_record(own_task)}
+    known = {**own_task, "kind": kind_of_record(own_task)}
+    known.pop("multi_label", None)
+    return known
 
 
 OwnTask = Annotated[TaskSpec, BeforeValidator(_with_kind)]

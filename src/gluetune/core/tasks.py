@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.text import visible
 from gluetune.kinds import REGRESSION, SINGLE_LABEL
@@ -79,12 +80,14 @@ class TaskSpec:
     @property
     def is_regression(self) -> bool:
         """Whether labels are numbers rather than classes."""
-        return self.kind.name == "regression"
+        warn_renamed("TaskSpec.is_regression", "TaskSpec.kind")
+        return not self.labels
 
     @property
     def multi_label(self) -> bool:
         """Whether an example may have several of the labels, or none."""
-        return self.kind.name == "multi_label"
+        warn_renamed("TaskSpec.multi_label", "TaskSpec.kind")
+        return self.kind.label_axes > 1
 
     @property
     def is_published(self) -> bool:

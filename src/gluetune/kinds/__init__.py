@@ -13,6 +13,7 @@ from typing import Literal
 
 from gluetune.kinds.base import Kind
 from gluetune.kinds.multi_label import MULTI_LABEL
+from gluetune.kinds.ordinal import ORDINAL
 from gluetune.kinds.regression import REGRESSION
 from gluetune.kinds.single_label import SINGLE_LABEL
 
@@ -20,6 +21,7 @@ __all__ = [
     "FORMER_NAMES",
     "KINDS",
     "MULTI_LABEL",
+    "ORDINAL",
     "REGRESSION",
     "SINGLE_LABEL",
     "Kind",
@@ -29,10 +31,10 @@ __all__ = [
     "kind_of_record",
 ]
 
-KindName = Literal["single_label", "multi_label", "regression"]
+KindName = Literal["single_label", "multi_label", "regression", "ordinal"]
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
-    {kind.name: kind for kind in (SINGLE_LABEL, MULTI_LABEL, REGRESSION)}
+    {kind.name: kind for kind in (SINGLE_LABEL, MULTI_LABEL, REGRESSION, ORDINAL)}
 )
 
 FORMER_NAMES: Mapping[str, KindName] = MappingProxyType(

@@ -61,6 +61,8 @@ class Kind(ABC):
     """The Hub's id and name of the task."""
 
     cell: ClassVar[Cell] = "name"
+    label_axes: ClassVar[int] = 1
+    """Axes of an array of labels."""
     fewest_labels: ClassVar[int] = 2
     """Labels that a task needs."""
     default_metrics: ClassVar[tuple[str, ...]]
@@ -185,6 +187,11 @@ class Kind(ABC):
 
         return int(np.bincount(labels.astype(np.int64), minlength=size).argmax())
 
+    def frequencies(self, labels: NDArray[Any], size: int) -> NDArray[np.float64]:
+        """Return the proportion of examples that have each label: a constant's probabilities."""
+        shares: NDArray[np.float64] = self.counts(labels.astype(int), size) / len(labels)
+        return shares
+
     def spread(self, names: Sequence[str], labels: Sequence[Any], count: int) -> Iterable[int]:
         """Return which of some examples, `count` at most, show what labels there are."""
         texts = [self.label_text(names, label) for label in labels]
@@ -204,8 +211,13 @@ class Kind(ABC):
         *,
         weights: torch.Tensor | None,
         smoothing: float,
+        order: Sequence[int] = (),
     ) -> torch.Tensor:
-        """Return the sum of the loss over examples; see `gluetune.training.losses`."""
+        """Return the sum of the loss over examples; see `gluetune.training.losses`.
+
+        Columns, class ids and weights are of the model's outputs; `order` is the output of each of
+        the task's labels, by default the same.
+        """
 
     @abstractmethod
     def losses(self, logits: NDArray[np.float64], labels: NDArray[Any]) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ class MultiLabel(Kind):
     problem_type = "multi_label_classification"
     activation = "torch.nn.modules.activation.Sigmoid"
     cell = "names"
+    label_axes = 2
     fewest_labels = 1
     default_metrics = ("f1_micro", "f1_macro", "exact_match")
     has_thresholds = True
@@ -104,6 +105,7 @@ class MultiLabel(Kind):
         *,
         weights: torch.Tensor | None,
         smoothing: float,
+        order: Sequence[int] = (),
     ) -> torch.Tensor:
         """Return the binary cross-entropy, summed over the labels too.
 

@@ -89,6 +89,12 @@ class Regression(Kind):
 
         return float(labels.mean(dtype=np.float64))
 
+    def frequencies(self, labels: NDArray[Any], size: int) -> NDArray[np.float64]:
+        """Return nothing: numbers have no probabilities."""
+        import numpy as np
+
+        return np.zeros(0)
+
     def spread(self, names: Sequence[str], labels: Sequence[Any], count: int) -> Iterable[int]:
         """Return examples from the smallest number up, in equal steps."""
         ordered = sorted(range(len(labels)), key=lambda row: float(labels[row]))
@@ -109,6 +115,7 @@ class Regression(Kind):
         *,
         weights: torch.Tensor | None,
         smoothing: float,
+        order: Sequence[int] = (),
     ) -> torch.Tensor:
         """Return the squared error."""
         errors = logits.reshape(-1) - labels.to(logits.dtype)

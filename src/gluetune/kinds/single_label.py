@@ -41,6 +41,7 @@ class SingleLabel(Kind):
         *,
         weights: torch.Tensor | None,
         smoothing: float,
+        order: Sequence[int] = (),
     ) -> torch.Tensor:
         """Return the cross-entropy, as torch's."""
         from torch.nn import functional

@@ -154,6 +154,8 @@ class Job:
             compact_vocabulary=config.compact_vocabulary,
             class_weights=prepared.class_weights,
             label_smoothing=config.label_smoothing,
+            kind=prepared.task.kind,
+            outputs=prepared.classifier.outputs,
             validation=Validation(
                 task=prepared.task,
                 splits=prepared.validation,

@@ -8,6 +8,7 @@ step is cut.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -35,10 +36,12 @@ class ClassificationLoss:
         *,
         label_smoothing: float = 0.0,
         weights: torch.Tensor | None = None,
+        order: Sequence[int] = (),
     ) -> None:
         self.kind = kind
         self.label_smoothing = label_smoothing
         self.weights = weights
+        self.order = tuple(order)
 
     def __call__(
         self,
@@ -57,5 +60,6 @@ class ClassificationLoss:
         if num_items_in_batch is None:
             num_items_in_batch = self.kind.is_labelled(labels).sum().clamp(min=1)
         weights = None if self.weights is None else self.weights.to(logits)
-        total = self.kind.loss(logits, labels, weights=weights, smoothing=self.label_smoothing)
+        smoothing, order = self.label_smoothing, self.order
+        total = self.kind.loss(logits, labels, weights=weights, smoothing=smoothing, order=order)
         return total / num_items_in_batch

@@ -249,7 +249,7 @@ def _classifier(config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint) -> 
         task,
         seed=config.seed,
         new_head=config.new_head,
-        label_order=config.label_order,
+        label_order=None if task.kind.label_order_names_classes else config.label_order,
     )
     check_length(config.max_length, classifier.limit, checkpoint.name)
     return classifier

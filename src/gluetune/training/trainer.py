@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -68,6 +68,7 @@ class Trainer(transformers.Trainer):
         class_weights: torch.Tensor | None = None,
         label_smoothing: float | None = None,
         kind: Kind | None = None,
+        outputs: Sequence[int] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -82,6 +83,7 @@ class Trainer(transformers.Trainer):
                     self.args.label_smoothing_factor if label_smoothing is None else label_smoothing
                 ),
                 weights=class_weights,
+                order=outputs,
             )
         # The loss above does the scaling: no head does, though its **kwargs make it look so.
         self.model_accepts_loss_kwargs = False

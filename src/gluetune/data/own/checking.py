@@ -63,7 +63,9 @@ def check_files(
         for name, file in zip(FILE_SETTINGS, files, strict=False)
     }
     problems = Problems()
-    config, found = _with_columns(make_config({**named, **settings}), problems)
+    config, found = _with_columns(
+        make_config({**named, **settings}, places={name: name for name in settings}), problems
+    )
     try:
         own = read_own(config, problems=problems)
     except DataError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gluetune.core.command_lines import options
 from gluetune.core.config import TrainConfig
+from gluetune.core.settings_files import typed_names
 from gluetune.core.tasks import ONE_CLASS
 from gluetune.core.text import nearest, normalized
 from gluetune.data.own.cells import (
@@ -28,8 +29,11 @@ from gluetune.data.own.cells import (
 )
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
-from gluetune.kinds import MULTI_LABEL, REGRESSION, SINGLE_LABEL, get_kind
+from gluetune.kinds import MULTI_LABEL, ORDINAL, REGRESSION, SINGLE_LABEL, get_kind
 from gluetune.kinds.base import Kind
+
+_LISTED = 5
+"""Labels that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,9 @@ def resolve_labels(config: TrainConfig, train: RawRows, problems: Problems) -> L
     kind = _kind(config, train, problems)
     if kind is None or not _types_agree(kind, train, problems):
         return None
-    names = _names(config, kind, train) if kind.fewest_labels else ()
+    names = _names(config, kind, train, problems) if kind.fewest_labels else ()
+    if names is None:
+        return None
     are_labels = not kind.fewest_labels or _check_names(kind, names, train, problems)
     metrics = _metrics(config, kind, names, problems)
     if metrics is None or not are_labels:
@@ -128,8 +134,8 @@ def _inferred(config: TrainConfig, train: RawRows, problems: Problems) -> Kind |
         )
         return None
     what = f"{different} different whole numbers"
-    other = f"--kind {REGRESSION} for regression"
-    if kind is REGRESSION:
+    other = f"--kind {REGRESSION} for regression, --kind {ORDINAL} for ordered classes"
+    if kind.cell == "number":
         what = f"{different} different numbers, {between}"
         other = f"--kind {SINGLE_LABEL} for classes"
     problems.remark(f"'{column}' holds {what}: kind {kind} ({other}).")
@@ -196,7 +202,10 @@ def _types_agree(kind: Kind, train: RawRows, problems: Problems) -> bool:
     return True
 
 
-def _names(config: TrainConfig, kind: Kind, train: RawRows) -> tuple[str, ...]:
+def _names(
+    config: TrainConfig, kind: Kind, train: RawRows, problems: Problems
+) -> tuple[str, ...] | None:
+    """Return the names of classes or labels by id; None where their order is not known."""
     if kind.cell == "names" and config.label is not None and len(config.label) > 1:
         return config.label
     values = label_counts(train)
@@ -206,7 +215,32 @@ def _names(config: TrainConfig, kind: Kind, train: RawRows) -> tuple[str, ...]:
     # Python reads no whole number of thousands of digits; as_number refuses it.
     numbers = {one: whole(one) if as_number(one) is not None else None for one in values}
     are_whole = None not in numbers.values()
+    if kind.label_order_names_classes:
+        if config.label_order is not None:
+            return _in_order(config.label_order, values, train, problems)
+        if not are_whole:
+            problems.add(
+                f"The labels of {train.name} are not all whole numbers, so their order is not "
+                f"known: {', '.join(sorted(values)[:_LISTED])}.",
+                f"Type: --kind {kind} --label-order LOWEST,…,HIGHEST",
+            )
+            return None
     return tuple(sorted(values, key=lambda one: (int(numbers[one] or 0) if are_whole else 0, one)))
+
+
+def _in_order(
+    order: tuple[str, ...], values: Mapping[str, int], train: RawRows, problems: Problems
+) -> tuple[str, ...] | None:
+    """Return the classes as `--label-order` has them; None where it lacks one of the rows'."""
+    missing = [name for name in values if name not in order]
+    if not missing:
+        return order
+    problems.add(
+        f"--label-order {typed_names(order)} lacks {len(missing)} of the labels of {train.name}: "
+        f"{', '.join(missing[:_LISTED])}.",
+        "Name every label once, from the lowest to the highest.",
+    )
+    return None
 
 
 def _check_names(kind: Kind, names: Sequence[str], train: RawRows, problems: Problems) -> bool:

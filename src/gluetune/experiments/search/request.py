@@ -35,6 +35,7 @@ from gluetune.experiments.search.objective import Select, Selector
 from gluetune.experiments.search.space import Space
 from gluetune.experiments.search.study import Direction
 
+
 @dataclass(frozen=True)
 class SearchRequest:
     """What decides every trial of a search."""

@@ -89,12 +89,12 @@ def test_whole_numbers_and_text_are_told_apart_where_the_file_has_types(tmp_path
 @pytest.mark.parametrize(
     ("labels", "kind"),
     [
-        (["1", "2", "3", "4", "5"], "classes"),
-        (["0.5", "1", "2"], "number"),
-        ([str(n) for n in range(40)], "classes"),
-        ([f"{n}.5" for n in range(40)], "number"),
-        (["1e-3", "2e-3"], "number"),
-        (["x", "1.5"], "classes"),
+        (["1", "2", "3", "4", "5"], "single_label"),
+        (["0.5", "1", "2"], "regression"),
+        ([str(n) for n in range(40)], "single_label"),
+        ([f"{n}.5" for n in range(40)], "regression"),
+        (["1e-3", "2e-3"], "regression"),
+        (["x", "1.5"], "single_label"),
     ],
 )
 def test_what_labels_are_is_told_by_the_data_and_said(
@@ -117,8 +117,8 @@ def test_digits_of_other_scripts_are_names(tmp_path: Path) -> None:
 
 def test_stars_are_either(tmp_path: Path) -> None:
     stars = ["1", "2", "3", "4", "5"] * 4
-    assert labelled(tmp_path / "a.csv", stars, kind="classes").task.num_labels == 5
-    task = labelled(tmp_path / "a.csv", stars, kind="number").task
+    assert labelled(tmp_path / "a.csv", stars, kind="single_label").task.num_labels == 5
+    task = labelled(tmp_path / "a.csv", stars, kind="regression").task
     assert task.kind is REGRESSION
     assert (task.metrics, task.beside) == (("pearson",), ("spearman",))
 
