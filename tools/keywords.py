@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from gluetune.core.config import FILE_SETTINGS, OWN_SETTINGS, TrainConfig
 from gluetune.core.settings import Accepts, Settings
+from gluetune.experiments.settings import SearchSettings, SuiteSettings
 
 FILE = Path(__file__).parents[1] / "src" / "gluetune" / "core" / "keywords.py"
 
@@ -49,15 +50,21 @@ KEYWORDS = {
     "CheckKeywords": Keywords(
         "`gluetune.check_files`", _READ | {name: _TRAIN[name] for name in _CHECKED}, "ReadKeywords"
     ),
-    "SuiteKeywords": Keywords(
-        "`gluetune.suite`",
-        _of(TrainConfig, but=("model", "data", "fraction", "seed", "output")),
+    "AnyRunKeywords": Keywords(
+        "every run, also of several tasks and seeds",
+        _of(TrainConfig, but=("model", "fraction", "seed", "output")),
         "ReadKeywords",
     ),
-    "SearchKeywords": Keywords(
-        "`gluetune.search`", _of(TrainConfig, but=["output"]), "SuiteKeywords"
+    "SuiteKeywords": Keywords(
+        "`gluetune.suite`",
+        _of(TrainConfig, SuiteSettings, but=("model", "seed", "output")),
+        "AnyRunKeywords",
     ),
-    "TrainKeywords": Keywords("`gluetune.train`", _TRAIN, "SearchKeywords"),
+    "RunKeywords": Keywords("a run", _of(TrainConfig, but=["output"]), "AnyRunKeywords"),
+    "SearchKeywords": Keywords(
+        "`gluetune.search`", _of(TrainConfig, SearchSettings, but=["output"]), "RunKeywords"
+    ),
+    "TrainKeywords": Keywords("`gluetune.train`", _TRAIN, "RunKeywords"),
 }
 """By the name of the TypedDict."""
 

@@ -234,7 +234,8 @@ class UnwritableError(StorageError):
 def locked(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process alone; the lock goes when the process does, however it ends.
 
-    Raises LockedError when another process holds it, StorageError where its file system has no locks.
+    Raises LockedError when another process holds it, StorageError where the file system has no
+    locks.
     """
     with _not_held(f"is working in {folder}"), held(folder / ".lock"):
         yield

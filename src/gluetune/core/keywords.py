@@ -44,10 +44,11 @@ class CheckKeywords(ReadKeywords, total=False):
     max_length: int | None
 
 
-class SuiteKeywords(ReadKeywords, total=False):
-    """Settings of `gluetune.suite`."""
+class AnyRunKeywords(ReadKeywords, total=False):
+    """Settings of every run, also of several tasks and seeds."""
 
     revision: str | None
+    data: str | PathLike[str] | None
     train_file: str | PathLike[str] | DataFrame | Dataset | Table | None
     validation_file: str | PathLike[str] | DataFrame | Dataset | Table | None
     test_file: str | PathLike[str] | DataFrame | Dataset | Table | None
@@ -80,16 +81,46 @@ class SuiteKeywords(ReadKeywords, total=False):
     set: Mapping[str, Any]
 
 
-class SearchKeywords(SuiteKeywords, total=False):
-    """Settings of `gluetune.search`."""
+class SuiteKeywords(AnyRunKeywords, total=False):
+    """Settings of `gluetune.suite`."""
+
+    fraction: float | None
+    seeds: int | str | Sequence[int]
+    tasks: str | Sequence[str] | None
+    recipe: str | None
+    mnli_init: bool
+    jobs: int | None
+    ray: str | None
+    cpus_per_job: float | str | None
+    gpus_per_job: float | str | None
+
+
+class RunKeywords(AnyRunKeywords, total=False):
+    """Settings of a run."""
 
     model: str | PathLike[str]
-    data: str | PathLike[str] | None
     fraction: float
     seed: int
 
 
-class TrainKeywords(SearchKeywords, total=False):
+class SearchKeywords(RunKeywords, total=False):
+    """Settings of `gluetune.search`."""
+
+    trials: int
+    timeout: float | str | None
+    direction: Literal["maximize", "minimize"] | None
+    sampler: str
+    pruner: str
+    tune_on: Literal["train", "validation"]
+    jobs: int
+    seeds: int
+    final: bool
+    ray: str | None
+    cpus_per_trial: float | str | None
+    gpus_per_trial: float | str | None
+
+
+class TrainKeywords(RunKeywords, total=False):
     """Settings of `gluetune.train`."""
 
     output: str | PathLike[str] | None

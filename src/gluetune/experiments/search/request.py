@@ -35,6 +35,7 @@ from gluetune.experiments.search.objective import Select, Selector
 from gluetune.experiments.search.space import Space
 from gluetune.experiments.search.study import Direction
 
+
 @dataclass(frozen=True)
 class SearchRequest:
     """What decides every trial of a search."""
@@ -140,9 +141,9 @@ class SearchRequest:
             exclude_defaults=exclude_defaults,
         )
         # The last class is the positive one where none is chosen.
-        if self.task is not None and self.task.labels:
-            if fixed.get("positive") == self.task.labels[-1]:
-                del fixed["positive"]
+        labels = self.task.labels if self.task is not None else ()
+        if labels and fixed.get("positive") == labels[-1]:
+            del fixed["positive"]
         return fixed
 
 

@@ -1,26 +1,28 @@
-"""Everything about a suite that can be found wrong before its first job, told at once."""
+"""Everything about a suite that can be found wrong before its first job, reported together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from gluetune.core.command_lines import command_line, options
 from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
 from gluetune.core.config_checks import make_config
-from gluetune.core.errors import ConfigurationError, Finding, GluetuneError, HubError
+from gluetune.core.errors import ConfigurationError, Finding, GluetuneError, HubError, merged
 from gluetune.core.recipes import get_recipe
 from gluetune.core.suite_records import SuiteRequest
 from gluetune.core.tasks import GLUE_TASKS, get_task
 from gluetune.data.sources.named import Source, open_source
 from gluetune.data.sources.sample import SAMPLES
 from gluetune.data.sources.splits import require_split
-from gluetune.experiments.suite.planning import FROM_MNLI, SOURCE_TASK
+from gluetune.experiments.settings import SuiteSettings, check_settings, split_settings
+from gluetune.experiments.suite.plan import FROM_MNLI, SOURCE_TASK
 from gluetune.models.checkpoints import Checkpoint, find_checkpoint
 from gluetune.models.classifiers import check_heads
 from gluetune.training.arguments import check_set
+from gluetune.training.preflight import attempt
 from gluetune.training.settings import over
 
 FIRST_SEED: int = TrainConfig.model_fields["seed"].default
@@ -37,113 +39,92 @@ _OWN = {
     "resume": "the same command again",
     "output": "--output",
 }
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A suite that nothing is known to stand against."""
+    """A suite in which no mistake was found."""
 
     request: SuiteRequest
     checkpoint: Checkpoint
+    settings: SuiteSettings
     machine: Mapping[str, Any]
-    """Settings that decide no score, and are not asked for: with others, a suite is the same."""
+    """Settings that decide no score: with others, a suite is the same."""
 
 
-def check(
-    *,
-    model: str,
-    seeds: int | Sequence[int],
-    tasks: Sequence[str] | None,
-    data: str | None,
-    fraction: float | None,
-    recipe: str | None,
-    mnli_init: bool,
-    jobs: int,
-    settings: Mapping[str, Any],
-) -> Checked:
-    """Check what was asked and return it resolved. Raises one GluetuneError with every finding.
+def check(model: str, settings: Mapping[str, Any]) -> Checked:
+    """Check the settings and return them resolved. Raises one GluetuneError with every finding.
 
     The rows of the data are read by the jobs: what is wrong with them costs those that need them.
     """
-    found = _Findings()
-    chosen_seeds = found.try_(lambda: _seeds(seeds))
-    names = found.try_(lambda: _tasks(tasks)) or []
-    if jobs < 1:
-        found.add(f"--jobs {jobs}: there must be at least one.", "Type: --jobs 1")
+    errors: list[GluetuneError] = []
     for name, instead in _OWN.items():
         if name in settings:
-            found.add(f"{name}: a suite has no such setting.", f"Give {instead}.")
-    known = {name: value for name, value in settings.items() if name not in _OWN}
+            message = f"{name}: a suite has no such setting."
+            errors.append(ConfigurationError(message, hint=f"Give {instead}."))
+    given = {name: value for name, value in settings.items() if name not in _OWN}
+    own, known = split_settings(SuiteSettings, given, errors)
+    checked = check_settings(SuiteSettings, own, errors)
+    data = known.pop("data", None)
+    seeds = attempt(lambda: _seeds(checked.seeds), errors)
+    names = attempt(lambda: _tasks(checked.tasks), errors) or []
     _check_is_glue(known)
-    if mnli_init and names:
-        found.try_(lambda: _check_mnli_init(names))
-    given = {"model": model, **({} if fraction is None else {"fraction": fraction}), **known}
-    configs = [found.try_(partial(_config, task, recipe, given)) for task in names]
-    found.try_(lambda: check_set(known.get("set") or {}))
-    source = found.try_(lambda: open_source(data))
+    if checked.mnli_init and names:
+        attempt(lambda: _check_mnli_init(names), errors)
+    fraction = {} if checked.fraction is None else {"fraction": checked.fraction}
+    run = {"model": model, **fraction, **known}
+    configs = [attempt(partial(_config, task, checked.recipe, run), errors) for task in names]
+    attempt(lambda: check_set(known.get("set") or {}), errors)
+    source = attempt(lambda: open_source(data), errors)
     if source is not None:
-        found.try_(lambda: _check_splits(source, names))
-    checkpoint = found.try_(
-        lambda: find_checkpoint(
-            model,
-            revision=known.get("revision"),
-            trust_remote_code=known.get("trust_remote_code") is True,
-        )
-    )
+        attempt(lambda: _check_splits(source, names), errors)
+    checkpoint = attempt(lambda: _checkpoint(model, known), errors)
     if checkpoint is not None:
-        fresh = bool(known.get("new_head"))
-        heads = [name for name in names if not (mnli_init and name in FROM_MNLI)]
-        found.try_(lambda: check_heads(checkpoint, heads, new_head=fresh, order=_order(known)))
-    found.raise_any()
+        heads = [name for name in names if not (checked.mnli_init and name in FROM_MNLI)]
+        attempt(lambda: _check_heads(checkpoint, heads, known), errors)
+    if errors:
+        raise merged(errors)
     config = configs[0]
-    assert config is not None, "its absence is a finding"
-    assert source is not None, "its absence is a finding"
-    assert checkpoint is not None, "its absence is a finding"
+    assert config is not None, "its absence is an error"
+    assert source is not None, "its absence is an error"
+    assert checkpoint is not None, "its absence is an error"
     # As checked: what was typed as text is a number now.
     typed = config.model_dump(mode="json", include=set(known) - MACHINE_SETTINGS)
     request = SuiteRequest(
         model="minilm" if model == "minilm" and not checkpoint.commit else checkpoint.name,
         data=source.name,
         tasks=tuple(names),
-        seeds=tuple(chosen_seeds or ()),
-        fraction=default_fraction(source.name) if fraction is None else config.fraction,
-        recipe=recipe and get_recipe(recipe).name,
-        mnli_init=mnli_init,
+        seeds=tuple(seeds or ()),
+        fraction=checked.fraction or default_fraction(source.name),
+        recipe=checked.recipe and get_recipe(checked.recipe).name,
+        mnli_init=checked.mnli_init,
         settings=typed | {name: dict(known[name]) for name in ("set",) if name in known},
     )
     machine = config.model_dump(include=set(known) & MACHINE_SETTINGS)
-    return Checked(request, checkpoint, machine)
+    return Checked(request, checkpoint, checked, machine)
+
+
+def _checkpoint(model: str, settings: Mapping[str, Any]) -> Checkpoint:
+    return find_checkpoint(
+        model,
+        revision=settings.get("revision"),
+        trust_remote_code=settings.get("trust_remote_code") is True,
+    )
+
+
+def _check_heads(checkpoint: Checkpoint, names: Sequence[str], settings: Mapping[str, Any]) -> None:
+    order = settings.get("label_order")
+    check_heads(
+        checkpoint,
+        names,
+        new_head=bool(settings.get("new_head")),
+        order=tuple(order) if order else None,
+    )
 
 
 def default_fraction(data: str) -> float:
     """Return the part of each training set that a suite takes when none is asked for."""
     return SAMPLE_FRACTION if data in SAMPLES else 1.0
-
-
-class _Findings:
-    """Mistakes as they are found, each once."""
-
-    def __init__(self) -> None:
-        self.errors: list[GluetuneError] = []
-
-    def add(self, message: str, hint: str) -> None:
-        self.errors.append(ConfigurationError(message, hint=hint))
-
-    def try_(self, step: Callable[[], T]) -> T | None:
-        try:
-            return step()
-        except GluetuneError as error:
-            self.errors.append(error)
-            return None
-
-    def raise_any(self) -> None:
-        findings = list(dict.fromkeys(one for error in self.errors for one in error.findings))
-        if not findings:
-            return
-        if len({error.findings for error in self.errors}) == 1:
-            raise self.errors[0]
-        raise ConfigurationError.of(findings)
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:
@@ -158,7 +139,7 @@ def _seeds(seeds: int | Sequence[int]) -> list[int]:
         raise ConfigurationError("--seeds names none.", hint="Type: --seeds 5, or --seeds 1,2,3")
     if twice := sorted({seed for seed in chosen if chosen.count(seed) > 1}):
         raise ConfigurationError(
-            f"--seeds: {', '.join(map(str, twice))} stands there twice; a repeat is no new seed.",
+            f"--seeds: {', '.join(map(str, twice))} is there twice; a repeat is no new seed.",
             hint="Name each seed once.",
         )
     wrong = [seed for seed in chosen if not 0 <= seed < 2**32]
@@ -185,7 +166,7 @@ def _tasks(tasks: Sequence[str] | None) -> list[str]:
             findings.append(
                 Finding(
                     f"--tasks {spec.name}: it has no training set; each run of {spec.trained_as} "
-                    "answers it.",
+                    "predicts it.",
                     f"Type: --tasks {spec.trained_as}",
                 )
             )
@@ -240,8 +221,3 @@ def _check_splits(source: Source, names: Sequence[str]) -> None:
             findings += error.findings
     if findings:
         raise ConfigurationError.of(findings)
-
-
-def _order(settings: Mapping[str, Any]) -> tuple[str, ...] | None:
-    order = settings.get("label_order")
-    return tuple(order) if order else None
