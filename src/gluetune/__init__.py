@@ -169,9 +169,22 @@ __all__ = [
 ]
 
 
+_RENAMED = {
+    "BestRun": "SearchResult",
+    "Suite": "SuiteResult",
+}
+"""Names of the release before: old -> new."""
+
+
 def __getattr__(name: str) -> Any:
     import importlib
 
+    if name in _RENAMED:
+        from gluetune.core.deprecations import warn_renamed
+
+        warn_renamed(f"gluetune.{name}", f"gluetune.{_RENAMED[name]}")
+        value = globals()[name] = getattr(importlib.import_module(__name__), _RENAMED[name])
+        return value
     if name not in _HOMES:
         raise AttributeError(f"module 'gluetune' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -20,7 +20,7 @@ from gluetune import BestRun
 from gluetune.cli.app import main
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.runs import Run
-from gluetune.experiments.search.studies import JOURNAL, open_storage
+from gluetune.experiments.search.study import JOURNAL, open_storage
 
 SPACE = {
     "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},

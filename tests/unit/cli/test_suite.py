@@ -12,7 +12,7 @@ from tests.support.suites import write_suite
 from typer.testing import CliRunner
 
 from gluetune.cli.app import app, main
-from gluetune.core.suite_records import Suite
+from gluetune.core.suites import SuiteResult
 
 WIDE = {"COLUMNS": "200"}
 
@@ -24,7 +24,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any
 
     calls: list[dict[str, Any]] = []
 
-    def pretended(**settings: Any) -> Suite:
+    def pretended(**settings: Any) -> SuiteResult:
         calls.append(settings)
         suite = write_suite(
             tmp_path / f"s{len(calls)}",
@@ -101,7 +101,7 @@ def test_json_and_markdown_are_the_folders(asked: list[dict[str, Any]]) -> None:
 def test_ctrl_c_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     from gluetune.experiments.suite import suite as run_suite
 
-    def stopped(**settings: Any) -> Suite:
+    def stopped(**settings: Any) -> SuiteResult:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run_suite, "suite", stopped)

@@ -23,18 +23,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def checked(model: str, **changed: Any) -> Checked:
-    given: dict[str, Any] = {
-        "model": model,
-        "seeds": 2,
-        "tasks": None,
-        "data": "sample",
-        "fraction": 1.0,
-        "recipe": None,
-        "mnli_init": False,
-        "jobs": 1,
-        "settings": {},
-    }
-    return check(**(given | changed))
+    settings = {"seeds": 2, "data": "sample", "fraction": 1.0}
+    own = changed.pop("settings", {})
+    return check(changed.pop("model", model), {**settings, **changed, **own})
 
 
 def faults(model: str, **changed: Any) -> list[str]:

@@ -8,7 +8,7 @@ from tests.support.suites import record_of, request
 
 from gluetune.core.suite_records import JobState, SuiteFolder
 from gluetune.core.tasks import GLUE_TASKS
-from gluetune.experiments.suite.planning import block, costs, next_job, plan, replan, training_of
+from gluetune.experiments.suite.plan import block, costs, next_job, plan, replan, training_of
 from gluetune.training.settings import merge_settings
 
 
