@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from gluetune.core.config import Name, Names, TrainConfig
 from gluetune.core.errors import ConfigurationError, GluetuneError
@@ -39,7 +40,9 @@ def _seeds(value: object) -> object:
         parts = [part.strip() for part in value.split(",")]
         return tuple(int(part) for part in parts if part) if len(parts) > 1 else int(value)
     except ValueError:
-        raise ValueError("this is no number of seeds, and no list of them") from None
+        raise PydanticCustomError(
+            "seeds", "this is no number of seeds, and no list of them"
+        ) from None
 
 
 _Amount = Annotated[float | None, Accepts(("float", "str", "None"))]

@@ -68,11 +68,12 @@ def check(
     checked = check_settings(SearchSettings, own, errors)
     attempt(lambda: make_sampler(checked.sampler, 0, 0), errors)
     attempt(lambda: make_pruner(checked.pruner), errors)
-    attempt(lambda: _check_together(given, objective, checked), errors)
+    contradictions: list[GluetuneError] = []
+    attempt(lambda: _check_together(given, objective, checked), contradictions)
     parsed = attempt(lambda: _space(space, given), errors)
     base = attempt(lambda: merge_settings(task, config, None, given)[0], errors)
     if base is None:
-        raise merged(errors)
+        raise merged([*contradictions, *errors])
     base = _with_objective(base, objective)
     if checked.tune_on == "train" and not base.holdout:
         base = base.model_copy(update={"holdout": _share_to_hold_out(base)})
@@ -80,8 +81,8 @@ def check(
     if cluster is not None:
         threads = base.threads or cluster.threads
     prepared = attempt(lambda: _prepare(base, parsed, threads), errors)
-    if errors or prepared is None:
-        raise _as_typed(merged(errors), objective)
+    if contradictions or errors or prepared is None:
+        raise merged([*contradictions, *(_as_typed(error, objective) for error in errors)])
     found = prepared.config
     update = {"data": found.data, "model": found.model, "positive": found.positive, "output": None}
     request = SearchRequest(

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from gluetune.core.config import TrainConfig
 from gluetune.core.config_checks import make_config
 from gluetune.core.errors import GluetuneError, RunError, merged
-from gluetune.core.settings_files import read_settings
+from gluetune.core.settings_files import dump_yaml, read_settings
 from gluetune.core.tasks import TASKS
 from gluetune.experiments.search.request import (
     SearchFolder,
@@ -53,17 +54,42 @@ def test_the_name_is_of_what_was_asked() -> None:
     assert len({name, *(other.name for other in others)}) == 1 + len(others)
 
 
-def test_settings_that_came_later_leave_the_names_of_earlier_searches() -> None:
-    assert _settings().name == "cola-model-x-228ff33c"
+def test_the_name_is_of_the_settings_that_are_not_the_default() -> None:
+    assert _settings().name == "cola-model-x-f313e87b"
+    assert _settings(batch_size=TrainConfig.model_fields["batch_size"].default).name == (
+        _settings().name
+    )
     own = {"task": None, "train_file": "reviews.csv", "metric": "f1"}
     spec = replace(TASKS["cola"], labels=("no", "yes"))
     names = {
         positive: replace(_settings(**own, positive=positive), task=spec).name
-        for positive in ("no", "yes")
+        for positive in ("no", "yes", None)
     }
-    # F1 was of the last class, and no setting said so.
-    assert names["yes"] == "reviews-model-x-a43d4dd6" != names["no"]
+    # F1 is of the last class where none is chosen.
+    assert names["yes"] == names[None] != names["no"]
     assert _settings(**own, quoting="none").name != _settings(**own).name
+
+
+def test_a_search_is_found_under_the_name_of_another_release(tmp_path: Path) -> None:
+    request = _settings()
+    named = tmp_path / request.name
+    assert request.find(tmp_path) == named
+    load_or_create(SearchFolder(tmp_path / "cola-model-x-other"), request, FOUND)
+    assert request.find(tmp_path) == named, "an --output of another form is the user's own"
+    before = SearchFolder(tmp_path / "cola-model-x-00000000")
+    load_or_create(before, request, FOUND)
+    broken = tmp_path / "cola-model-x-11111111"
+    broken.mkdir()
+    (broken / "search.yaml").write_text("request: 3\n")
+    assert request.find(tmp_path) == before.path
+    assert _settings(seed=7).find(tmp_path) == tmp_path / _settings(seed=7).name
+    # Settings that were not there yet are those of before there were any.
+    kept = read_settings(before.settings)
+    asked = kept.pop("request")
+    del asked["fixed"]["on_bad_row"], asked["pruner"]
+    before.settings.write_text(dump_yaml({"asked": asked, **kept}))
+    assert request.find(tmp_path) == before.path
+    assert load_or_create(before, request, FOUND) == FOUND
 
 
 def test_functions_are_known_by_their_source() -> None:
@@ -94,7 +120,7 @@ def test_a_folder_of_another_search_is_refused_and_the_difference_told(tmp_path:
         load_or_create(folder, _settings(seed=7, space=parse_space({"epochs": [1]})), FOUND)
     message = str(caught.value)
     assert "seed was 42 and is 7" in message
-    assert "space.epochs was [1, 2] and is [1]" in message
+    assert "space.epochs was 1,2 and is 1" in message
     assert folder.settings.read_bytes() == before
 
 

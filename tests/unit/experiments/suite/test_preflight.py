@@ -50,7 +50,6 @@ def test_what_was_typed_as_text_is_the_same_request(model: str) -> None:
         settings={"epochs": 2, "set": {"adam_beta2": 0.9}},
     ).request
     assert typed == called
-    assert typed.digest() == called.digest()
     assert typed.tasks == ("cola", "stsb")
 
 
@@ -91,10 +90,10 @@ def test_all_mistakes_are_told_together(model: str) -> None:
     for part in (
         "--seeds 0",
         "no task 'colaa'",
-        "each run of mnli answers it",
+        "each run of mnli predicts it",
         "there is no such folder",
         "There is no checkpoint folder",
-        "--jobs 0",
+        "--jobs = 0",
         "no such field",
         "seed: a suite has no such setting",
     ):
@@ -110,7 +109,7 @@ def test_all_mistakes_are_told_together(model: str) -> None:
     ("changed", "part"),
     [
         ({"seeds": []}, "--seeds names none"),
-        ({"seeds": [1, 2, 1]}, "1 stands there twice"),
+        ({"seeds": [1, 2, 1]}, "1 is there twice"),
         ({"seeds": [-1]}, "-1 is no seed"),
         ({"tasks": []}, "--tasks names none"),
         ({"recipe": "modernbert"}, "no settings for wnli"),
