@@ -177,7 +177,7 @@ def test_ctrl_c_leaves_a_suite_that_goes_on(
     assert 0 < resumed < 3
     assert done.record.status.value == "finished"
 
-    with pytest.raises(gluetune.RunError, match="holds another suite: tasks cola there, rte asked"):
+    with pytest.raises(gluetune.RunError, match="holds another suite: tasks was cola and is rte"):
         suite_of(bench, tmp_path, tasks=["rte"])
 
 
