@@ -13,6 +13,8 @@ from tests.support.version_one import copy_version_one
 import gluetune
 from gluetune.core.events import Event, FinalRunStarted, JobStarted, TrialStarted
 from gluetune.core.runs import Run
+from gluetune.experiments.search import scheduler
+from gluetune.experiments.search.objective import TrialCall, TrialResult
 
 SEARCH: dict[str, Any] = {"data": "sample", "epochs": 1, "trials": 3}
 SUITE: dict[str, Any] = {
@@ -104,7 +106,9 @@ def test_a_search_is_opened(there: Path) -> None:
     assert gluetune.evaluate(result.run).score is not None
 
 
-def test_a_search_is_found_again_and_continued(there: Path) -> None:
+def test_a_search_is_found_again_and_continued(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = Path("searches/cola-tiny-529b25c3")
     before = _records(folder)
     events: list[Event] = []
@@ -117,8 +121,15 @@ def test_a_search_is_found_again_and_continued(there: Path) -> None:
     assert [event.seed for event in events if isinstance(event, FinalRunStarted)] == [42]
     assert _records(folder) == before, "nothing is trained anew"
     assert len(result.trials) == 3
+    # A fourth trial is proposed by the same study; training it would take a minute.
+    proposed: list[TrialCall] = []
+
+    def run_trial(call: TrialCall) -> TrialResult:
+        proposed.append(call)
+        return TrialResult(call.number, "failed", None, "It was not trained.")
+
+    monkeypatch.setattr(scheduler, "run_trial", run_trial)
     further = gluetune.search("cola", **{**given, "trials": 4, "final": False})
-    assert [event.trial.number for event in events if isinstance(event, TrialStarted)] == [3]
-    assert len(further.trials) == 4
-    after = _records(folder)
-    assert all(after[name] == before[name] for name in before)
+    assert [(call.number, call.study) for call in proposed] == [(3, "cola-tiny-529b25c3")]
+    assert [trial.state for trial in further.trials] == ["finished"] * 3 + ["failed"]
+    assert _records(folder) == before
