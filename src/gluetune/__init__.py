@@ -36,33 +36,40 @@ if TYPE_CHECKING:
     from gluetune.core.suites import SuiteResult
     from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
     from gluetune.data.own.checking import CheckedFiles
+    from gluetune.experiments.learning_curve import CurvePoint, learning_curve
     from gluetune.experiments.search.result import SearchResult
     from gluetune.experiments.search.search import search
     from gluetune.experiments.suite.suite import suite
     from gluetune.exporting.onnx import export
     from gluetune.inference.file_checks import check_files
-    from gluetune.inference.file_predictions import PredictedFile, predict
-    from gluetune.inference.predictor import Answer, Predictor, load
+    from gluetune.inference.file_predictions import FilePredictions, predict
+    from gluetune.inference.predictor import Predictor, load
+    from gluetune.kinds.base import Answer
     from gluetune.publishing.submission import Submission, submit
     from gluetune.publishing.upload import Pushed, push, push_suite
     from gluetune.publishing.verification import Verification
     from gluetune.rendering.pages import report
     from gluetune.serving.limits import Limits
     from gluetune.serving.server import serve
-    from gluetune.training.learning_curve import CurvePoint, learning_curve
     from gluetune.training.run import train
     from gluetune.training.trainer import Trainer
 
 __version__ = "0.1.0"
 
+_RENAMED = {
+    "BestRun": "SearchResult",
+    "PredictedFile": "FilePredictions",
+    "Suite": "SuiteResult",
+}
+"""Former names, which work for one release more."""
 _HOMES = {
-    "Answer": "gluetune.inference.predictor",
+    "Answer": "gluetune.kinds.base",
     "SearchResult": "gluetune.experiments.search.result",
     "CheckpointError": "gluetune.core.errors",
     "CheckedFiles": "gluetune.data.own.checking",
     "Comparison": "gluetune.analysis.comparison",
     "ConfigurationError": "gluetune.core.errors",
-    "CurvePoint": "gluetune.training.learning_curve",
+    "CurvePoint": "gluetune.experiments.learning_curve",
     "DataError": "gluetune.core.errors",
     "ExportRecord": "gluetune.core.exports",
     "FileFormat": "gluetune.core.file_formats",
@@ -72,7 +79,7 @@ _HOMES = {
     "HubError": "gluetune.core.errors",
     "Limits": "gluetune.serving.limits",
     "Measured": "gluetune.analysis.evaluate",
-    "PredictedFile": "gluetune.inference.file_predictions",
+    "FilePredictions": "gluetune.inference.file_predictions",
     "Predictor": "gluetune.inference.predictor",
     "Pruned": "gluetune.core.errors",
     "Pushed": "gluetune.publishing.upload",
@@ -97,7 +104,7 @@ _HOMES = {
     "evaluate": "gluetune.analysis.evaluate",
     "export": "gluetune.exporting.onnx",
     "get_task": "gluetune.core.tasks",
-    "learning_curve": "gluetune.training.learning_curve",
+    "learning_curve": "gluetune.experiments.learning_curve",
     "load": "gluetune.inference.predictor",
     "predict": "gluetune.inference.file_predictions",
     "published": "gluetune.core.references",
@@ -124,12 +131,12 @@ __all__ = [
     "Diagnosis",
     "ExportRecord",
     "FileFormat",
+    "FilePredictions",
     "Finding",
     "GluetuneError",
     "HubError",
     "Limits",
     "Measured",
-    "PredictedFile",
     "Predictor",
     "Pruned",
     "Pushed",
@@ -169,13 +176,6 @@ __all__ = [
 ]
 
 
-_RENAMED = {
-    "BestRun": "SearchResult",
-    "Suite": "SuiteResult",
-}
-"""Names of the release before: old -> new."""
-
-
 def __getattr__(name: str) -> Any:
     import importlib
 
@@ -183,8 +183,7 @@ def __getattr__(name: str) -> Any:
         from gluetune.core.deprecations import warn_renamed
 
         warn_renamed(f"gluetune.{name}", f"gluetune.{_RENAMED[name]}")
-        value = globals()[name] = getattr(importlib.import_module(__name__), _RENAMED[name])
-        return value
+        name = _RENAMED[name]
     if name not in _HOMES:
         raise AttributeError(f"module 'gluetune' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -108,7 +108,9 @@ def test_only_the_best_trial_keeps_its_model_and_each_its_settings(whole: Search
     for row in whole.trials:
         run = Run(row.run)
         assert run.status == row.state
-        assert run.config.set["lr_scheduler_type"] == row.parameters["set.lr_scheduler_type"]
+        assert (
+            run.config.training_args["lr_scheduler_type"] == row.parameters["set.lr_scheduler_type"]
+        )
         assert not run.folder.checkpoints.exists()
 
 

@@ -320,7 +320,10 @@ def test_a_failed_job_is_named_and_the_rest_is_done(
 def test_the_printed_command_is_the_suite_again(
     bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = {"set": {"lr_scheduler_type": "cosine", "adam_beta2": 0.98}, "new_head": True}
+    settings = {
+        "training_args": {"lr_scheduler_type": "cosine", "adam_beta2": 0.98},
+        "new_head": True,
+    }
     suite = suite_of(bench, tmp_path / "s", tasks=["cola"], seeds=[3], fraction=0.5, **settings)
     with pytest.raises(SystemExit) as caught:
         main(shlex.split(suite.record.command)[1:])

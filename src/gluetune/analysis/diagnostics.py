@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 from gluetune.core.config import Precision
+from gluetune.core.errors import Findings
 from gluetune.core.tasks import TaskSpec, get_task
-from gluetune.data.findings import Findings
-from gluetune.data.sources.glue_layout import TsvColumns, read_tsv
-from gluetune.data.tables import canonical_table
+from gluetune.data.sources.glue_download import TsvColumns, read_tsv
+from gluetune.data.tables import canonical_table, table_findings
 from gluetune.inference.loader import Settings, open_model
 from gluetune.inference.scoring import score_predictions
 from gluetune.statistics.intervals import Interval, score_intervals
@@ -141,7 +141,7 @@ class Diagnostics:
 
 def read_diagnostics(path: Path) -> Diagnostics:
     """Read the labelled diagnostics. Raises DataError with every row that is wrong."""
-    task, findings = get_task("ax"), Findings()
+    task, findings = get_task("ax"), table_findings()
     found = read_tsv(path, (*COARSE, "Premise", "Hypothesis", "Label"), findings)
     for line, cells in found.ragged:
         findings.add(f"{path}:{line} has {cells} columns; the header has {found.width}.")

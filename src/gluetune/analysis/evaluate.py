@@ -20,7 +20,8 @@ from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.data.sources.named import asked_source, place_of
 from gluetune.data.tables import fingerprint
 from gluetune.inference.loader import OpenedModel, Settings, open_model
-from gluetune.inference.scoring import keep_answers, score_predictions, score_record
+from gluetune.inference.run_predictions import keep_run_predictions
+from gluetune.inference.scoring import score_predictions, score_record
 from gluetune.metrics.scores import majority_baseline
 from gluetune.statistics.agreement import Agreement, agreement
 from gluetune.statistics.baseline_test import WordTest, compare_with_words, words_of
@@ -188,15 +189,13 @@ def _mean_absolute_errors(
 ) -> dict[str, float]:
     import numpy as np
 
-    if not task.is_regression:
+    error = mean_absolute_error(task, found.values())
+    if error is None:
         return {}
     labels = np.concatenate([one.labels for one in found.values()]).astype(np.float64)
-    errors = {
-        "run": mean_absolute_error(found.values()),
-        "mean": float(np.abs(labels - labels.mean()).mean()),
-    }
+    errors = {"run": error, "mean": float(np.abs(labels - labels.mean()).mean())}
     if words:
-        errors["words"] = mean_absolute_error(words.values())
+        errors["words"] = mean_absolute_error(task, words.values()) or 0.0
         assert run is not None, "only a run keeps the words' predictions"
         errors["mean"] = run.record.mean_absolute_error.get("mean", errors["mean"])
     return errors
@@ -205,8 +204,7 @@ def _mean_absolute_errors(
 def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None) -> str:
     """Say that a score this low is no accident: a wrong order of labels makes such scores."""
     if (
-        task.is_regression
-        or task.multi_label
+        not task.kind.can_be_misordered
         or interval is None
         or majority is None
         or interval.high >= majority
@@ -227,7 +225,7 @@ def _agreement(
     for split, predictions in found.items():
         kept = run.kept(kept_name(task, split), prints[split])
         if kept is not None:
-            agreements[split] = agreement(kept, predictions, task.thresholds)
+            agreements[split] = agreement(task, kept, predictions)
     return agreements
 
 
@@ -241,6 +239,6 @@ def _keep(
         if not run.folder.predictions_on(kept_name(task, split)).exists()
     }
     try:
-        keep_answers(run, task, new, prints)
+        keep_run_predictions(run, task, new, prints)
     except UnwritableError as error:
         _log.warning("The predictions are not kept. %s", error.findings[0].message)

@@ -162,22 +162,20 @@ def _plain_answers(task: TaskSpec, predictions: Predictions, count: int) -> dict
     from gluetune.statistics.residuals import hardest, residuals
 
     worst = [int(predictions.index[row]) for row in hardest(task, predictions, count)]
-    if task.is_regression:
-        return {"residuals": dataclasses.asdict(residuals(predictions)), "hardest_idx": worst}
-    classes = [dataclasses.asdict(row) for row in class_table(task, predictions)]
-    if task.multi_label:
-        return {"classes": classes, "hardest_idx": worst}
-    return {
-        "classes": classes,
-        "confusion": confusion_matrix(
-            predictions.labels, predictions.predicted, task.num_labels
-        ).tolist()
-        if task.num_labels <= _MOST_CLASSES_IN_A_MATRIX
-        else None,
-        "confusions": [dataclasses.asdict(one) for one in confusions(task, predictions)],
-        "calibration": dataclasses.asdict(calibration(predictions)),
-        "hardest_idx": worst,
-    }
+    found: dict[str, Any] = {}
+    sections = task.kind.sections
+    if "residuals" in sections:
+        found["residuals"] = dataclasses.asdict(residuals(predictions))
+    if "classes" in sections:
+        found["classes"] = [dataclasses.asdict(row) for row in class_table(task, predictions)]
+    if "confusion" in sections:
+        matrix = confusion_matrix(predictions.labels, predictions.predicted, task.num_labels)
+        fits = task.num_labels <= _MOST_CLASSES_IN_A_MATRIX
+        found["confusion"] = matrix.tolist() if fits else None
+        found["confusions"] = [dataclasses.asdict(one) for one in confusions(task, predictions)]
+    if "calibration" in sections:
+        found["calibration"] = dataclasses.asdict(calibration(predictions))
+    return {**found, "hardest_idx": worst}
 
 
 def _plain_diagnosis(found: Diagnosis) -> dict[str, Any]:

@@ -74,8 +74,10 @@ def options_of(
 def given_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was typed, by field: an option that was left out is left out."""
     settings = {name: value for name, value in options.items() if value not in (None, [])}
-    if "set" in settings:
-        settings["set"] = _assignments(settings["set"])
+    if "training_args" in settings:
+        settings["training_args"] = _assignments(settings["training_args"])
+    if "label_order" in settings:
+        settings["label_order"] = list(split_names(settings["label_order"]))
     return settings
 
 

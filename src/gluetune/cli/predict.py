@@ -31,8 +31,9 @@ from gluetune.core.terminal import Console, json_text
 from gluetune.core.text import visible
 
 if TYPE_CHECKING:
-    from gluetune.inference.file_predictions import PredictedFile
-    from gluetune.inference.predictor import Answer, Predictor
+    from gluetune.inference.file_predictions import FilePredictions
+    from gluetune.inference.predictor import Predictor
+    from gluetune.kinds.base import Answer
 
 _FIRST_LINE_AFTER = 10.0
 """Seconds after which, and as often, a long file's progress is told."""
@@ -127,7 +128,7 @@ def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | Non
 
 def _refuse_file(text: str) -> None:
     """Refuse the name of a file of rows in a text's place: its name would get a prediction."""
-    from gluetune.data.formats.files import named_format
+    from gluetune.data.formats.registry import named_format
 
     try:
         is_file = named_format(Path(text)) is not None and Path(text).is_file()
@@ -218,7 +219,7 @@ def _answer_file(
         told.print(Text(found.cut_note, "yellow"), soft_wrap=True)
 
 
-def _summary(found: PredictedFile) -> str:
+def _summary(found: FilePredictions) -> str:
     where = f" -> {found.output}" if found.output else ""
     skipped = f", {found.skipped:,} left out" if found.skipped else ""
     rate = f"{found.rows_per_second:,.0f} rows/s"
@@ -232,7 +233,7 @@ class _Progress:
         self._console = console
         self._next = _FIRST_LINE_AFTER
 
-    def __call__(self, done: PredictedFile) -> None:
+    def __call__(self, done: FilePredictions) -> None:
         """Print a line, unless one was printed just now."""
         if done.seconds >= self._next:
             self._next = done.seconds + _FIRST_LINE_AFTER

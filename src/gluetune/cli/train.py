@@ -17,7 +17,6 @@ from gluetune.core.recipes import RECIPES
 from gluetune.core.records import best_epoch, shown
 from gluetune.core.terminal import Console, Table
 from gluetune.core.text import visible_lines
-from gluetune.rendering.evaluation_tables import held_against, metric_heading
 
 if TYPE_CHECKING:
     from gluetune.core.records import EpochRecord, Record
@@ -108,7 +107,7 @@ def train(
 
 def _print_curve(console: Console, run: Run) -> None:
     """Train on parts of the training set, and print what each scored."""
-    from gluetune.training.learning_curve import learning_curve
+    from gluetune.experiments.learning_curve import learning_curve
 
     table = Table(title="Would more data help?", title_justify="left")
     for name in ("of train", "examples", "score"):
@@ -148,6 +147,7 @@ def _push(run: Run, repo: str, private: bool) -> None:
 
 def render_run(console: Console, run: Run) -> None:
     """Print what came of a run: scores by epoch, what to hold them against, what to type next."""
+    from gluetune.rendering.evaluation_tables import held_against
     from gluetune.statistics.baseline_test import word_test
 
     record = run.record
@@ -191,6 +191,7 @@ def _is_below(score: float | None, words: float | None) -> bool:
 
 
 def _epochs(record: Record) -> Table:
+    from gluetune.rendering.evaluation_tables import metric_heading
     from gluetune.rendering.tables import scored_on
 
     title = f"{record.task}: {scored_on(record)} by epoch"

@@ -16,9 +16,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from gluetune.core.command_lines import command_line, in_processes
+from gluetune.core.deprecations import warn_renamed
 from gluetune.core.file_formats import (
     FileFormat,
-    Format,
+    FormatName,
     Quoting,
     delimiter_name,
     delimiter_of,
@@ -27,6 +28,7 @@ from gluetune.core.files import write_text
 from gluetune.core.settings import Accepts, Option, Settings, flag_for
 from gluetune.core.settings_files import dump_yaml, split_names
 from gluetune.core.tasks import GLUE_TASKS, is_task
+from gluetune.kinds import FORMER_NAMES, KindName
 
 
 def _path_text(value: Any) -> Any:
@@ -36,7 +38,14 @@ def _path_text(value: Any) -> Any:
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 ComputePath = Literal["unpadded", "grouped", "padded"]
 Compute = Literal["auto", "unpadded", "grouped", "padded"]
-Kind = Literal["auto", "classes", "number", "labels"]
+
+
+def _kind_name(value: Any) -> Any:
+    """Read the former name of a kind, which saved settings may have."""
+    return FORMER_NAMES.get(value, value) if isinstance(value, str) else value
+
+
+Kind = Annotated[Literal["auto", KindName], BeforeValidator(_kind_name)]
 OnBadRow = Literal["stop", "skip"]
 ClassWeights = Literal["none", "balanced"]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -127,6 +136,7 @@ class TrainConfig(Settings):
     the run to the bit on the same machine.
     """
 
+    former_names: ClassVar[Mapping[str, str]] = {"set": "training_args"}
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "What to train": (
             "model",
@@ -151,7 +161,7 @@ class TrainConfig(Settings):
             "early_stopping",
             "class_weights",
             "label_smoothing",
-            "set",
+            "training_args",
         ),
         "The checkpoint's head and code": ("new_head", "label_order", "trust_remote_code"),
         "The machine": (
@@ -175,11 +185,11 @@ class TrainConfig(Settings):
         description="GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli. "
         "Of your own text: a name for it."
     )
-    model: Annotated[
-        Source, Option(aliases=("model_name_or_path", "model_name"), suggestions=("minilm",))
-    ] = Field(
-        "minilm",
-        description="Checkpoint: a Hub id, a folder, or `minilm` (all-MiniLM-L6-v2, offline).",
+    model: Annotated[Source, Option(aliases=("model_name_or_path",), suggestions=("minilm",))] = (
+        Field(
+            "minilm",
+            description="Checkpoint: a Hub id, a folder, or `minilm` (all-MiniLM-L6-v2, offline).",
+        )
     )
     revision: Annotated[Name | None, Option(aliases=("model_revision",))] = Field(
         None, description="Branch, tag or commit of the checkpoint on the Hub."
@@ -199,7 +209,7 @@ class TrainConfig(Settings):
     test_file: File | None = Field(
         None, description="Labelled text kept apart, for `gluetune evaluate RUN --split test`."
     )
-    data_set: Annotated[Name | None, Option(aliases=("dataset_name", "dataset"))] = Field(
+    data_set: Annotated[Name | None, Option(aliases=("dataset_name",))] = Field(
         None, description="A data set on the Hub in place of files: user/name, or user/name:config."
     )
     train_split: Name | None = Field(
@@ -210,16 +220,16 @@ class TrainConfig(Settings):
         description="Split of the Hub's data set to validate on. Default: validation, else a part "
         "of the training split.",
     )
-    text: Annotated[Column | None, Option(aliases=("text_column_name", "text_column"))] = Field(
+    text: Annotated[Column | None, Option(aliases=("text_column_name",))] = Field(
         None, description="Column of the text. Default: text."
     )
     text_pair: Column | None = Field(None, description="Column of a second text.")
-    label: Annotated[Columns | None, Option(aliases=("label_column_name", "label_column"))] = Field(
+    label: Annotated[Columns | None, Option(aliases=("label_column_name",))] = Field(
         None,
         description="Column of the label; for several labels an example also one column for each: "
         'a,b,c. A name with a comma is quoted: "a, b". Default: label.',
     )
-    format: Annotated[Format | None, BeforeValidator(_lowered)] = Field(
+    format: Annotated[FormatName | None, BeforeValidator(_lowered)] = Field(
         None,
         description="Format of the files: csv, tsv, jsonl, json, parquet, arrow, fasttext, trec, "
         "text. Default: what their names and content say.",
@@ -247,8 +257,9 @@ class TrainConfig(Settings):
     )
     kind: Kind = Field(
         "auto",
-        description="What labels are: classes (one of several), number (regression), labels "
-        "(several, or none). auto is told by the data, and said.",
+        description="Kind of task: single_label (one of several classes), multi_label (any number "
+        "of labels), regression (a number), ordinal (ordered classes). auto is inferred from the "
+        "data, and logged.",
     )
     positive: Label | None = Field(
         None,
@@ -294,9 +305,9 @@ class TrainConfig(Settings):
         description="Seed of the rows that fraction and holdout draw. Default: the seed.",
     )
     learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate of AdamW.")
-    batch_size: Annotated[
-        int, Option(aliases=("per_device_train_batch_size", "train_batch_size"))
-    ] = Field(16, ge=1, description="Examples per optimiser step.")
+    batch_size: Annotated[int, Option(aliases=("per_device_train_batch_size",))] = Field(
+        16, ge=1, description="Examples per optimiser step."
+    )
     micro_batch_size: int | None = Field(
         None,
         ge=1,
@@ -306,7 +317,7 @@ class TrainConfig(Settings):
     eval_batch_size: Annotated[int, Option(aliases=("per_device_eval_batch_size",))] = Field(
         32, ge=1, description="Examples per forward pass in evaluation."
     )
-    epochs: Annotated[float, Option(aliases=("num_train_epochs", "num_epochs"))] = Field(
+    epochs: Annotated[float, Option(aliases=("num_train_epochs",))] = Field(
         5.0, gt=0, description="Passes over the training set."
     )
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay of AdamW.")
@@ -345,14 +356,16 @@ class TrainConfig(Settings):
         "score: accuracy, f1, f1_macro, matthews_correlation; pearson, spearman; f1_micro, "
         "f1_macro, exact_match.",
     )
-    early_stopping: Annotated[int | None, Option(aliases=("early_stopping_patience",))] = Field(
+    early_stopping: int | None = Field(
         None, ge=1, description="Stop after so many epochs without a better one."
     )
     new_head: bool = Field(
         False, description="Start a fresh output layer even if the checkpoint brings one."
     )
     label_order: Names | None = Field(
-        None, description="Class names of the checkpoint's own head, by id, where it names none."
+        None,
+        description="Class names of the checkpoint's own head, by id, where it names none. Of kind "
+        "ordinal the classes, from the lowest to the highest.",
     )
     trust_remote_code: bool = Field(
         False, description="Run Python code that the checkpoint brings. Read that code first."
@@ -367,13 +380,21 @@ class TrainConfig(Settings):
         description="Processes that share every step, as torchrun started them; it stops where "
         "another number runs. Default: as many as run.",
     )
-    set: Annotated[dict[str, Any], Option(metavar="NAME=VALUE", repeated=True)] = Field(
+    training_args: Annotated[
+        dict[str, Any], Option(flag="--set", metavar="NAME=VALUE", repeated=True)
+    ] = Field(
         default_factory=dict,
         description="Any other field of TrainingArguments (transformers), as name=value.",
     )
     output: Annotated[Path | None, Option(aliases=("output_dir",))] = Field(
         None, description="Folder of the run. Default: runs/TASK-MODEL-sSEED-TIME."
     )
+
+    @property
+    def set(self) -> dict[str, Any]:
+        """The former name of `training_args`."""
+        warn_renamed("TrainConfig.set", "TrainConfig.training_args")
+        return self.training_args
 
     def command_with(self, **settings: object) -> str:
         """Return what starts a training in as many processes, here all on one machine."""
@@ -438,10 +459,11 @@ def typed_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     typed: dict[str, Any] = {}
     for name, value in values.items():
+        option = flag_of(name).removeprefix("--")
         if value is False and TrainConfig.model_fields[name].default is not False:
-            typed[f"no_{name}"] = True
+            typed[f"no_{option}"] = True
         else:
-            typed[name] = delimiter_name(value) if name == "delimiter" and value else value
+            typed[option] = delimiter_name(value) if name == "delimiter" and value else value
     return typed
 
 

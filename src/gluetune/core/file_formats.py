@@ -1,11 +1,11 @@
-"""What is said of how files of rows are written; what is not said is found by looking at them."""
+"""The format of a file of rows as a user states it; what is not stated is detected."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-Format = Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "fasttext", "trec", "text"]
+FormatName = Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "fasttext", "trec", "text"]
 Quoting = Literal["auto", "minimal", "single", "backslash", "none"]
 
 _DELIMITER_NAMES = {
@@ -20,7 +20,7 @@ _DELIMITER_NAMES = {
 
 @dataclass(frozen=True)
 class FileFormat:
-    """How a file of rows is written. A field that is None, or `auto`, is found by looking.
+    """How a file of rows is written, as far as it is stated. None, or `auto`, is detected.
 
     Attributes:
         format: csv, tsv, jsonl, json, parquet, arrow, fasttext, trec or text.
@@ -31,7 +31,7 @@ class FileFormat:
         columns: Names of the columns, in their order.
     """
 
-    format: Format | None = None
+    format: FormatName | None = None
     delimiter: str | None = None
     quoting: Quoting = "auto"
     header: bool | None = None
@@ -53,7 +53,7 @@ class FileFormat:
 
 
 UNSTATED = FileFormat()
-"""Nothing is said: all of it is found by looking."""
+"""Nothing is stated: all of it is detected."""
 
 
 def delimiter_of(value: Any) -> Any:

@@ -26,7 +26,7 @@ class ReadKeywords(TypedDict, total=False):
     quoting: Literal["auto", "minimal", "single", "backslash", "none"]
     header: bool | None
     columns: str | Sequence[str] | None
-    kind: Literal["auto", "classes", "number", "labels"]
+    kind: Literal["auto", "single_label", "multi_label", "regression", "ordinal"]
     positive: str | None
     label_separator: str | None
     validation_fraction: float
@@ -78,7 +78,7 @@ class AnyRunKeywords(ReadKeywords, total=False):
     checkpoint_minutes: float
     threads: int | None
     processes: int | None
-    set: Mapping[str, Any]
+    training_args: Mapping[str, Any]
 
 
 class SuiteKeywords(AnyRunKeywords, total=False):

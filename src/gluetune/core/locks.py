@@ -16,19 +16,14 @@ from pathlib import Path
 
 from gluetune.core.errors import StorageError
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
 _HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
-"""What a system says of a lock that somebody else holds."""
+"""Error numbers for a lock that is held elsewhere."""
 _LOCKED_BYTE = 1 << 30
 """Windows locks bytes, which then cannot be read: one far behind the holder's name."""
 
 
 class LockHeldError(Exception):
-    """Another process holds a lock. `holder` is what its file says: "process 123", or nothing."""
+    """Another process holds a lock. `holder` is the text of its file: "process 123", or nothing."""
 
     def __init__(self, path: Path, holder: str) -> None:
         self.path = path
@@ -44,6 +39,8 @@ class _Lock:
     def release(self) -> None:
         """Free the lock, also where a process that was just forked still has its file open."""
         if self.descriptor >= 0 and sys.platform != "win32":
+            import fcntl
+
             with suppress(OSError):
                 fcntl.flock(self.descriptor, fcntl.LOCK_UN)
         self.close()
@@ -86,7 +83,7 @@ def held(path: Path, *, temporary: bool = False) -> Iterator[None]:
         _write_holder(lock)
         yield
     finally:
-        # Removed while it is held: whoever has opened it meanwhile sees that it has no name left.
+        # Removed while it is held: a process that has opened it meanwhile sees that it has no name.
         if temporary and lock.descriptor >= 0:
             with suppress(OSError):
                 path.unlink()
@@ -95,7 +92,7 @@ def held(path: Path, *, temporary: bool = False) -> Iterator[None]:
 
 
 def holder_of(path: Path) -> str | None:
-    """Return who holds the lock file `path`; None where nobody does."""
+    """Return the holder of the lock file `path`; None where it is free."""
     if not path.exists():
         return None
     try:
@@ -134,9 +131,13 @@ def _open(path: Path) -> int:
 def _try_lock(descriptor: int) -> bool:
     try:
         if sys.platform == "win32":
+            import msvcrt
+
             os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
+            import fcntl
+
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _HELD:

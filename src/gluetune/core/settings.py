@@ -7,16 +7,16 @@ give, the typed keyword arguments of the Python function (`core/keywords.py`, ge
 
 from __future__ import annotations
 
-import difflib
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.core.text import nearest_of
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,17 @@ class Settings(BaseModel):
     """Fields by the title of their group in the help, in the order of the help."""
     former_names: ClassVar[Mapping[str, str]] = {}
     """Names of before that are still read: old -> new."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_names(cls, values: Any) -> Any:
+        """Read a record that has former names; callers warn of those that a user has typed."""
+        if not isinstance(values, Mapping) or values.keys().isdisjoint(cls.former_names):
+            return values
+        return {
+            name if cls.former_names.get(name, name) in values else cls.former_names[name]: value
+            for name, value in values.items()
+        }
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -141,14 +152,7 @@ def _nearest(name: str, fields: Mapping[str, FieldInfo]) -> str | None:
         initials = "".join(word[0] for word in known.split("_"))
         if plain in option_of(field).aliases or (len(plain) > 1 and plain in (known, initials)):
             return known
-    return next(iter(difflib.get_close_matches(plain, fields, n=1, cutoff=0.5)), None)
-
-
-def nearest_word(given: object, words: Iterable[str]) -> str | None:
-    """Return the one of `words` that is most like what was typed, if one is."""
-    by_lower = {word.lower(): word for word in words}
-    near = difflib.get_close_matches(str(given).lower(), by_lower, n=1)
-    return by_lower[near[0]] if near else None
+    return nearest_of(plain, fields, likeness=0.5)
 
 
 def _finding(model: type[Settings], detail: Any, places: Mapping[str, str]) -> Finding:
@@ -164,7 +168,7 @@ def _finding(model: type[Settings], detail: Any, places: Mapping[str, str]) -> F
     if field is None or not choices or detail["type"] != "literal_error":
         problem = detail["msg"][0].lower() + detail["msg"][1:]
         return Finding(f"{place} = {given!r}: {problem}.", _example(model, name))
-    near = nearest_word(given, choices)
+    near = nearest_of(str(given), choices)
     guess = f"Did you mean {near}? " if near else ""
     return Finding(
         f"{place} = {given!r}: choose from {', '.join(choices)}.",

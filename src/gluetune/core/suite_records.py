@@ -13,21 +13,20 @@ Scores are from 0 to 1 here; tables show points.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gluetune.core.config import TrainConfig
 from gluetune.core.config_checks import make_config
-from gluetune.core.errors import RunError
-from gluetune.core.files import hint_of_runs, write_json
+from gluetune.core.files import write_json
 from gluetune.core.recipes import recipe_fields
-from gluetune.core.records import Status, now
+from gluetune.core.records import Status, absent_folder, now, read_versioned
 
 SUITE_VERSION = 1
+JobState = Status
 
 
 class SuiteFolder:
@@ -52,6 +51,12 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
 
+def _by_new_names(settings: Any) -> Any:
+    """Read settings that a former version has written."""
+    former = TrainConfig.former_names
+    return {former.get(name, name): value for name, value in settings.items()}
+
+
 class SuiteRequest(_Part):
     """What was requested, as far as it decides scores: the same request is the same suite.
 
@@ -67,7 +72,7 @@ class SuiteRequest(_Part):
     fraction: float
     recipe: str | None = None
     mnli_init: bool = False
-    settings: dict[str, Any]
+    settings: Annotated[dict[str, Any], BeforeValidator(_by_new_names)]
     """Settings of every run that were given besides."""
 
     def requested(self) -> dict[str, Any]:
@@ -87,17 +92,6 @@ class SuiteRequest(_Part):
         return by_recipe or given[name] != TrainConfig.model_fields[name].get_default(
             call_default_factory=True
         )
-
-
-class JobState(StrEnum):
-    """Where a job stands."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    FINISHED = "finished"
-    FAILED = "failed"
-    BLOCKED = "blocked"
-    """The job that it starts from failed."""
 
 
 class JobRecord(_Part):
@@ -206,25 +200,10 @@ class SuiteRecord(_Part):
 
 def read_suite(folder: SuiteFolder) -> SuiteRecord:
     """Return the record in a suite's folder. Raises RunError where there is none it can read."""
-    try:
-        content = folder.record.read_bytes()
-    except OSError as error:
-        raise RunError(
-            f"{folder.path} is not a suite: it has no {folder.record.name}."
-            if folder.path.is_dir()
-            else f"There is no suite {folder.path}.",
-            hint=hint_of_runs(folder.path, [folder.record.name])
-            or "Give the folder that `gluetune suite` printed, e.g. suites/…",
-        ) from error
-    try:
-        record = SuiteRecord.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RunError(f"{folder.record} is damaged at '{where}': {first['msg']}.") from error
-    if record.version > SUITE_VERSION:
-        raise RunError(
-            f"{folder.record} was written by a newer gluetune (version {record.version}).",
-            hint="Update gluetune: pip install --upgrade gluetune",
-        )
-    return record
+    printed = "`gluetune suite` printed, e.g. suites/…"
+    return read_versioned(
+        folder.record,
+        SuiteRecord,
+        SUITE_VERSION,
+        absent=lambda: absent_folder(folder.record, "suite", printed),
+    )

@@ -1,12 +1,11 @@
-"""Text of unknown origin, made safe to look at in a terminal or on a page.
-
-When two texts, or two names, count as the same.
-"""
+"""Text of unknown origin: made safe to look at, compared with other text, and names like a name."""
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -76,11 +75,30 @@ _JOINER = re.compile("[\u200c\u200d]")
 def normalized(text: str) -> str:
     """Return what texts have in common that differ in case, spaces or Unicode's forms only.
 
-    This alone says which texts are the same: for every split and every remark. Whatever one of
-    them counts as a leak, the others keep together.
+    This alone decides which texts are the same, for every split and every remark: what one of them
+    counts as a leak, the others keep together.
     """
     if text.isascii():
         return " ".join(text.lower().split())
     # Twice: what casefold makes of a letter need not be in normal form.
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+def first_few(names: Sequence[str], most: int = 8) -> str:
+    """Return names with commas between them: the first `most`, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """Return "Did you mean 'x'? " for the candidate most like `name`, or nothing."""
+    near = nearest_of(name, candidates)
+    return f"Did you mean '{near}'? " if near is not None else ""
+
+
+def nearest_of(name: str, candidates: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Return the candidate most like `name` in any case, None where none is like it."""
+    by_lower = {candidate.lower(): candidate for candidate in candidates}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=likeness)
+    return by_lower[near[0]] if near else None

@@ -17,11 +17,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gluetune.core.command_lines import command_line
+from gluetune.core.errors import DataError, Findings
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.findings import Findings, nearest
+from gluetune.core.text import nearest
 
 HIDDEN_LABEL = -1
-"""What stands for a label that is not given out, in class ids and in regression alike."""
+"""The value of a label that is hidden, in class ids and in regression alike."""
 
 TOLERATED_EMPTY_SHARE = 0.01
 """Share of rows whose text may be empty: QQP as published has a few, a wrong column has many."""
@@ -36,10 +38,17 @@ _NOTES_KEY = b"gluetune.notes"
 def canonical_schema(task: TaskSpec) -> pa.Schema:
     """Return the columns and types of a canonical table of `task`."""
     texts = [(column, pa.string()) for column in task.text_columns]
-    label = pa.float32() if task.is_regression else pa.int64()
-    if task.multi_label:
-        label = pa.list_(pa.int8(), task.num_labels)
+    label = task.kind.column_type(task.num_labels)
     return pa.schema([*texts, (task.label_column, label), (task.index_column, pa.int32())])
+
+
+SHOWN = 10
+"""Findings in a table that are written out; the rest are counted: every row may be wrong."""
+
+
+def table_findings() -> Findings:
+    """Return a collector of what is wrong in a table."""
+    return Findings(DataError, most=SHOWN)
 
 
 def canonical_table(
@@ -60,7 +69,7 @@ def canonical_table(
     Raises DataError with every finding: missing columns, wrong types, null or empty text, unknown
     or hidden labels, label names in another order than the task's, repeated indices, no rows.
     """
-    findings = findings if findings is not None else Findings()
+    findings = findings if findings is not None else table_findings()
     present = _check_columns(table, task, place, findings)
     if not table.num_rows and not findings.total:
         findings.add(f"{place} holds no rows.")
@@ -91,20 +100,14 @@ def notes_of(table: pa.Table) -> tuple[str, ...]:
 
 def hidden_labels(task: TaskSpec, labels: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
     """Return which of `labels` are hidden: those of -1, unless -1 is a score of the task."""
-    low, high = _label_bounds(task)
+    low, high = task.kind.bounds(task.num_labels, task.label_range)
     mask: npt.NDArray[np.bool_] = labels == HIDDEN_LABEL
     return mask & (not low <= HIDDEN_LABEL <= high)
 
 
 def label_array(table: pa.Table, task: TaskSpec) -> npt.NDArray[Any]:
     """Return the labels of a canonical table: shape (rows,), or (rows, labels) of several each."""
-    column = table.column(task.label_column)
-    if not task.multi_label:
-        labels: npt.NDArray[Any] = column.to_numpy()
-        return labels
-    flat = column.combine_chunks().flatten().to_numpy()
-    rows: npt.NDArray[Any] = flat.reshape(len(table), task.num_labels).astype(np.int64)
-    return rows
+    return task.kind.array(table.column(task.label_column), task.num_labels)
 
 
 def fingerprint(table: pa.Table) -> str:
@@ -229,11 +232,10 @@ def _check_labels(
     locate: Locate,
     findings: Findings,
 ) -> None:
-    wanted = _is_number if task.is_regression else pa.types.is_integer
-    if not wanted(column.type):
+    expected = task.kind.expected(task.labels, task.label_range)
+    if not task.kind.accepts(column.type):
         findings.add(
-            f"{place}: column '{task.label_column}' holds {column.type}; "
-            f"expected {_expected_labels(task)}."
+            f"{place}: column '{task.label_column}' holds {column.type}; expected {expected}."
         )
         return
     findings.add_rows(
@@ -241,12 +243,12 @@ def _check_labels(
     )
     labels = column.cast(pa.float64()).to_numpy()
     hidden = hidden_labels(task, labels)
-    low, high = _label_bounds(task)
+    low, high = task.kind.bounds(task.num_labels, task.label_range)
     known = hidden | (np.isfinite(labels) & (labels >= low) & (labels <= high))
     unknown = ~known & ~column.is_null().to_numpy()
     findings.add_rows(
         _where(unknown),
-        lambda row: f"{locate(row)}: label {column[row]}; expected {_expected_labels(task)}.",
+        lambda row: f"{locate(row)}: label {column[row]}; expected {expected}.",
     )
     if hidden.any() and split not in task.test_splits:
         first = int(hidden.argmax())
@@ -254,20 +256,6 @@ def _check_labels(
             f"{hidden.sum()} labels of '{split}' are hidden (-1), first {locate(first)}.",
             hint="Only test splits may hide labels.",
         )
-
-
-def _expected_labels(task: TaskSpec) -> str:
-    if task.is_regression:
-        low, high = _label_bounds(task)
-        return f"a number from {low:g} to {high:g}" if np.isfinite(high) else "a finite number"
-    ids = ", ".join(f"{index} ({name})" for index, name in enumerate(task.labels))
-    return f"a class id: {ids}"
-
-
-def _label_bounds(task: TaskSpec) -> tuple[float, float]:
-    if task.is_regression:
-        return task.label_range or (-np.inf, np.inf)
-    return 0, task.num_labels - 1
 
 
 def _check_index(
@@ -281,7 +269,7 @@ def _check_index(
             f"{column.null_count} of '{task.index_column}' are null, first {locate(first)}."
         )
     elif len(column) and not 0 <= pc.min(column).as_py() <= pc.max(column).as_py() < 2**31:
-        findings.add(f"{place}: '{task.index_column}' must lie between 0 and 2147483647.")
+        findings.add(f"{place}: '{task.index_column}' must be between 0 and 2147483647.")
     elif pc.count_distinct(column).as_py() != len(column):
         repeated = len(column) - pc.count_distinct(column).as_py()
         findings.add(f"{place}: {repeated} values of '{task.index_column}' occur before.")
@@ -291,10 +279,6 @@ def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
-
-
 def _where(mask: pa.ChunkedArray | npt.NDArray[np.bool_]) -> list[int]:
     flags = mask if isinstance(mask, np.ndarray) else mask.to_numpy()
     return [int(row) for row in np.flatnonzero(flags)]
@@ -302,3 +286,37 @@ def _where(mask: pa.ChunkedArray | npt.NDArray[np.bool_]) -> list[int]:
 
 def _quoted(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
+
+
+# Splits that a source does not have ---------------------------------------------------------------
+
+
+def require_split(task: TaskSpec, split: str, available: Sequence[str], *, place: str) -> None:
+    """Raise DataError unless `split` is among the `available` ones of `place`."""
+    if split not in available:
+        raise missing_split(task, split, available, place=place)
+
+
+def missing_split(task: TaskSpec, split: str, available: Sequence[str], *, place: str) -> DataError:
+    """Return the error with the splits that there are, and what to type instead."""
+    listed = ", ".join(available) or "none"
+    if split == "train" and task.train_split is None:
+        return DataError(
+            f"'{task.name}' has no training split. Its splits in {place}: {listed}.",
+            hint=f"A model of '{task.trained_as}' predicts it. Type: "
+            + command_line("train", task.trained_as),
+        )
+    return DataError(
+        f"'{task.name}' has no split '{split}' in {place}. Splits there: {listed}.",
+        hint=nearest(split, available).rstrip() or _elsewhere(task, split, available),
+    )
+
+
+def _elsewhere(task: TaskSpec, split: str, available: Sequence[str]) -> str:
+    if split in task.splits:
+        return "Use other data: --data sample, or --data DIR."
+    if not available:
+        return f"Splits: {', '.join(task.splits)}."
+    # Train can be scored too, but no other name is likely to mean it.
+    likely = [name for name in available if name in task.validation_splits] or available
+    return f"Type: --split {likely[0]}"

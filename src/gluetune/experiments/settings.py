@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from gluetune.core.config import Name, Names, TrainConfig
-from gluetune.core.errors import ConfigurationError, GluetuneError
+from gluetune.core.deprecations import with_new_names
+from gluetune.core.errors import Findings
 from gluetune.core.recipes import RECIPES
 from gluetune.core.settings import (
     Accepts,
@@ -149,29 +150,32 @@ class SuiteSettings(Settings):
 
 
 def split_settings(
-    model: type[Settings], given: Mapping[str, Any], errors: list[GluetuneError]
+    model: type[Settings], given: Mapping[str, Any], findings: Findings
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what is `given` of an experiment's settings, and what of its runs'.
 
-    What is neither is added to `errors`.
+    Former names become the new ones, with a warning; what is neither is added to `findings`.
     """
     own = {name: value for name, value in given.items() if name in model.model_fields}
-    known = {*TrainConfig.model_fields, *TrainConfig.former_names}
-    rest = {name: value for name, value in given.items() if name in known and name not in own}
-    unknown = [name for name in given if name not in own and name not in rest]
-    if unknown:
-        found = [unknown_setting(name, [model, TrainConfig]) for name in unknown]
-        errors.append(ConfigurationError.of(found))
+    others = {name: value for name, value in given.items() if name not in own}
+    rest: dict[str, Any] = {}
+    for name, value in with_new_names(others, TrainConfig.former_names).items():
+        if name in TrainConfig.model_fields:
+            rest[name] = value
+        else:
+            unknown = unknown_setting(name, [model, TrainConfig])
+            findings.add(unknown.message, unknown.hint)
     return own, rest
 
 
 def check_settings(
-    model: type[AnySettings], given: Mapping[str, Any], errors: list[GluetuneError]
+    model: type[AnySettings], given: Mapping[str, Any], findings: Findings
 ) -> AnySettings:
-    """Return an experiment's settings; every mistake is added to `errors`, and left out."""
-    checked, findings = validated(model, given, {name: flag_for(model, name) for name in given})
+    """Return an experiment's settings; every mistake is added to `findings`, and left out."""
+    checked, wrong = validated(model, given, {name: flag_for(model, name) for name in given})
     if checked is not None:
         return checked
-    errors.append(ConfigurationError.of(findings))
+    for one in wrong:
+        findings.add(one.message, one.hint)
     valid = {name: value for name, value in given.items() if validated(model, {name: value})[0]}
     return make_settings(model, valid)

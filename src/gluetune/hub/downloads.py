@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gluetune.core.errors import CheckpointError, DataError, GluetuneError, HubError
+from gluetune.core.text import first_few
 from gluetune.hub.failures import (
     TRY_AGAIN,
     Asked,
@@ -43,9 +44,9 @@ _PATIENCE = 2.0
 
 _SHARD = re.compile(
     r"(?P<split>[^.]+?)(-\d{5}-of-(?P<count>\d{5})(-[0-9a-f]{16})?)?"
-    r"(?P<ending>\.[a-z]+)(\.gz|\.zst)?"
+    r"(?P<ending>\.[a-z]+)(?P<compression>\.[a-z]+)?"
 )
-"""Behind the count stands a fingerprint where `datasets` before 2.14 pushed the file."""
+"""After the count comes a fingerprint where `datasets` before 2.14 pushed the file."""
 _DESCRIPTIONS = re.compile(r"(.*/)?(dataset_infos?|dataset_dict|state)\.json")
 """Files that `datasets` writes beside the data."""
 
@@ -79,13 +80,14 @@ def download_data_files(
     repo: str,
     *folders: str,
     endings: Sequence[str] = (".parquet",),
+    compressions: Sequence[str] = (),
     revision: str | None = None,
     fallback: str = _INSTEAD_OF_DATA,
 ) -> dict[str, list[Path]]:
     """Return the data files of data set `repo` by split name, shards in order.
 
     They are those in the first of `folders` that has any, and of the first of `endings` that has
-    any there, also with .gz or .zst. The layout is the Hub's own:
+    any there, also followed by the ending of one of `compressions`. The layout is the Hub's own:
     `{folder}/{split}-00000-of-00001.parquet`. The local cache stands in for a Hub that cannot be
     reached as in `download_checkpoint`. `fallback` is the hint that says what to type when the Hub
     fails.
@@ -96,7 +98,7 @@ def download_data_files(
     asked = Asked("dataset", repo, revision, fallback)
     for folder in folders:
         try:
-            return _data_files(asked, folder, endings)
+            return _data_files(asked, folder, endings, ("", *compressions))
         except (_NoDataFilesError, _NoneCachedError):
             if folder == folders[-1]:
                 raise
@@ -111,15 +113,17 @@ class _NoneCachedError(HubError):
     """The Hub cannot be reached, and a folder of the copy in the cache has no data files."""
 
 
-def _data_files(asked: Asked, folder: str, endings: Sequence[str]) -> dict[str, list[Path]]:
+def _data_files(
+    asked: Asked, folder: str, endings: Sequence[str], compressions: Sequence[str]
+) -> dict[str, list[Path]]:
     inside = f"{folder}/" if folder else ""
     snapshot = _snapshot(
         asked,
-        [f"{inside}*{ending}{packed}" for ending in endings for packed in ("", ".gz", ".zst")],
+        [f"{inside}*{ending}{packed}" for ending in endings for packed in compressions],
         [f"{inside}*/*"],
-        lambda names: _shards(asked, folder, endings, names),
+        lambda names: _shards(asked, folder, endings, compressions, names),
     )
-    shards = _shards(asked, folder, endings, _names_under(snapshot))
+    shards = _shards(asked, folder, endings, compressions, _names_under(snapshot))
     return {split: [snapshot / name for name in names] for split, names in shards.items()}
 
 
@@ -207,14 +211,14 @@ def _require_safetensors(asked: Asked, names: Sequence[str]) -> None:
     if not any(name.endswith(".safetensors") for name in top):
         raise CheckpointError(
             f"There are no safetensors in {asked.place}, and gluetune loads nothing else, since"
-            f" other weight files can run code when they are opened. It has: {_listed(top)}.",
+            f" other weight files can run code when they are opened. It has: {first_few(top)}.",
             hint="Convert it where you trust it: `model = AutoModel.from_pretrained("
             f"'{asked.repo}'); model.save_pretrained('DIR')`, the same for AutoTokenizer, then"
             " `--model DIR`. Or look for a revision that has them.",
         )
     if "config.json" not in top:
         raise CheckpointError(
-            f"There is no config.json in {asked.place}. It has: {_listed(top)}.",
+            f"There is no config.json in {asked.place}. It has: {first_few(top)}.",
             hint="Name a repository in the layout that save_pretrained writes.",
         )
 
@@ -227,14 +231,18 @@ def _require_shards(asked: Asked, folder: Path) -> None:
     missing = sorted(name for name in named if not (folder / name).is_file())
     if missing:
         raise CheckpointError(
-            f"The weights of {asked.place} are not whole: {index} names {_listed(missing)}, which"
+            f"The weights of {asked.place} are not whole: {index} names {first_few(missing)}, which"
             " is not there.",
             hint=f"Try again when the Hub can be reached, or {asked.fallback}.",
         )
 
 
 def _shards(
-    asked: Asked, folder: str, endings: Sequence[str], names: Sequence[str]
+    asked: Asked,
+    folder: str,
+    endings: Sequence[str],
+    compressions: Sequence[str],
+    names: Sequence[str],
 ) -> dict[str, list[str]]:
     """Return the data files of `folder` among `names`, by split, every one of them present."""
     by_ending: dict[str, dict[str, list[str]]] = {}
@@ -245,16 +253,17 @@ def _shards(
         match = _SHARD.fullmatch(file)
         if not match or match["ending"] not in endings or _DESCRIPTIONS.fullmatch(name):
             continue
+        if (match["compression"] or "") not in compressions:
+            continue
         folders.add(parent or ".")
         if parent == folder:
             by_ending.setdefault(match["ending"], {}).setdefault(match["split"], []).append(name)
             counts[match["split"]] = int(match["count"] or 1)
     shards = next((by_ending[ending] for ending in endings if ending in by_ending), None)
-    kind = "parquet" if tuple(endings) == (".parquet",) else "data"
     if shards is None:
         raise _NoDataFilesError(
-            f"There are no {kind} files in folder '{folder or '.'}' of {asked.place}.",
-            hint=f"Folders with {kind} files: {_listed(sorted(folders))}.",
+            f"There are no data files in folder '{folder or '.'}' of {asked.place}.",
+            hint=f"Folders with data files: {first_few(sorted(folders))}.",
         )
     short = [split for split in shards if len(shards[split]) != counts[split]]
     if short:
@@ -264,11 +273,6 @@ def _shards(
             hint=f"Try another revision, or {asked.fallback}.",
         )
     return shards
-
-
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(names[:most]) or "none"
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """`gluetune.predict`: a file of rows in, the same rows with label, score and probabilities out.
 
-Rows are read, answered and written a window at a time, so a file may be larger than memory; inside
-a window they run in order of length, and come out in their own.
+Rows are read, predicted and written a window at a time, so a file may be larger than memory; inside
+a window they run in order of length, and are written in their own.
 """
 
 from __future__ import annotations
@@ -11,22 +11,41 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, cast
+
+import numpy as np
 
 from gluetune.core.command_lines import options
 from gluetune.core.errors import ConfigurationError, DataError, Finding
-from gluetune.core.file_formats import UNSTATED, FileFormat, Format
+from gluetune.core.file_formats import UNSTATED, FileFormat, FormatName
 from gluetune.core.files import write_atomically
 from gluetune.core.records import plural
 from gluetune.core.runs import Run
-from gluetune.data.findings import SHOWN, nearest
-from gluetune.data.formats.detection import Detected, detect, stated_dialect
-from gluetune.data.formats.files import format_of, open_rows, writing_rows, written_as
-from gluetune.data.formats.rows import BadRow, Row, RowReader, repeated_columns
+from gluetune.core.text import nearest
+from gluetune.data.formats.detection import detect, detect_stream
+from gluetune.data.formats.format import (
+    BadRow,
+    Detected,
+    Fault,
+    Format,
+    Row,
+    RowReader,
+    repeated_columns,
+)
+from gluetune.data.formats.registry import (
+    FORMATS,
+    format_of,
+    no_stream_error,
+    open_rows,
+    writing_rows,
+    written_as,
+)
 from gluetune.data.own.columns import FirstRows
 from gluetune.data.own.headers import first_line_finding, stated_wrongly
 from gluetune.data.own.source import format_of_other
-from gluetune.inference.predictor import WINDOW, Answer, Predictor, Text, load
+from gluetune.data.tables import SHOWN
+from gluetune.inference.predictor import WINDOW, Predictor, Text, load
+from gluetune.kinds.base import Answer
 
 OnError = Literal["stop", "skip"]
 
@@ -34,16 +53,16 @@ _PLAIN_COLUMNS = ("text", "text_pair")
 """What text columns are called where a file does not use the task's own names."""
 
 _DECIMALS = 6
-"""Of numbers in files. float32, in which models answer, has no more."""
+"""Of numbers in files. float32, the type of logits, has no more."""
 
 
 @dataclass
-class PredictedFile:
-    """What became of a file."""
+class FilePredictions:
+    """The predictions of a file: where they are, and how many."""
 
     output: Path | None
     rows: int = 0
-    """Rows that were answered."""
+    """Rows that were predicted."""
     skipped: int = 0
     """Rows that were left out."""
     problems: list[str] = field(default_factory=list)
@@ -58,7 +77,7 @@ class PredictedFile:
 
     @property
     def cut_note(self) -> str:
-        """What is to be said of texts that were cut, and can be done; nothing where none was."""
+        """The note on texts that were cut, and what to do; nothing where none was."""
         if not self.cut:
             return ""
         were = "was" if self.cut == 1 else "were"
@@ -68,11 +87,11 @@ class PredictedFile:
         )
 
     notes: tuple[str, ...] = ()
-    """How the file was read, where its name does not say it."""
+    """How the file was read, where that is not clear from its name."""
 
     @property
     def rows_per_second(self) -> float:
-        """Of reading, answering and writing together."""
+        """Of reading, predicting and writing together."""
         return self.rows / self.seconds if self.seconds else 0.0
 
 
@@ -86,10 +105,10 @@ def predict(
     file_format: str | FileFormat | None = None,
     on_error: OnError = "stop",
     prefix: str = "",
-    progress: Callable[[PredictedFile], object] | None = None,
+    progress: Callable[[FilePredictions], object] | None = None,
     **settings: Any,
-) -> PredictedFile:
-    """Answer every row of a CSV, JSON lines, Parquet or text file, in constant memory.
+) -> FilePredictions:
+    """Predict every row of a CSV, JSON lines, Parquet or text file, in constant memory.
 
     The output has the input's columns and order, and besides them `label`, `score` and
     `probability_CLASS` for each class (in JSON lines one object, `probabilities`); for regression
@@ -104,10 +123,10 @@ def predict(
         text: Column of the text, or of the first of two. By default the task's, or `text`.
         text_pair: Column of the second text. By default the task's, or `text_pair`.
         file_format: `csv`, `tsv`, `jsonl`, `json`, `parquet`, `arrow`, `fasttext`, `trec` or
-            `text`, where the file's name does not say it; or a FileFormat, for files with other
+            `text`, where the file's name has another ending; or a FileFormat, for files with other
             delimiters, quotes or no header line. Output of the same delimiter has a header line.
         on_error: Whether a row that cannot be used stops the work, or is reported and left out.
-        prefix: Stands before the names of the new columns.
+        prefix: Put before the names of the new columns.
         progress: Called after every window with what was done so far.
         settings: What `gluetune.load` takes.
 
@@ -120,7 +139,10 @@ def predict(
     source = Path(file) if isinstance(file, str | Path) else file
     target = Path(output) if isinstance(output, str | Path) else output
     stated = _stated(file_format)
-    found = _detected(source, stated)
+    if isinstance(source, Path):
+        found = detect(source, stated, labelled=False)
+    else:
+        found = detect_stream(source, stated)
     _check_output(source, target, written_as(found.format))
     predictor = model if isinstance(model, Predictor) else load(model, **settings)
     if isinstance(source, Path):
@@ -134,7 +156,7 @@ def predict(
         if not reader.columns and (wrong := stated_wrongly(found, reader, stated)):
             raise DataError.of([wrong])
         columns = _text_columns(predictor, reader, text, text_pair)
-        answering = _Answering(predictor, written_as(found.format), prefix)
+        answering = _Columns(predictor, written_as(found.format), prefix)
         new = tuple(answering.sample)
         _check_free(reader, new, prefix)
         rows = _Rows(reader, columns, new, on_error)
@@ -146,7 +168,7 @@ def _stated(file_format: str | FileFormat | None) -> FileFormat:
         return file_format
     if file_format is None:
         return UNSTATED
-    return FileFormat(format_of(Path(), file_format))
+    return FileFormat(cast(FormatName, format_of(Path(), file_format).name))
 
 
 def _as_run(predictor: Predictor, path: Path, stated: FileFormat) -> FileFormat:
@@ -155,30 +177,21 @@ def _as_run(predictor: Predictor, path: Path, stated: FileFormat) -> FileFormat:
     if run is None:
         return stated
     own = format_of_other(run.config, path, UNSTATED)
-    kind = None if own.format in ("fasttext", "trec") else own.format  # lines without labels
-    return stated.over(replace(own, format=kind, header=None, columns=None))
+    if own.format is not None and FORMATS[own.format].needs_label:
+        own = replace(own, format=None)
+    return stated.over(replace(own, header=None, columns=None))
 
 
 def _check_first_line(
     path: Path, found: Detected, predictor: Predictor, text: str | None, stated: FileFormat
 ) -> None:
-    """Refuse a first line that is a row by its looks, where nobody says that it is none."""
+    """Refuse a first line that looks like a row, unless it is stated to be a header line."""
     if found.dialect is None or not found.dialect.header or stated.header:
         return
     given = (text,) if text is not None else _line_columns(predictor)
     finding = first_line_finding(path, FirstRows.of(path, found), given, given[0])
     if finding is not None:
         raise DataError.of([finding])
-
-
-def _detected(source: Path | BinaryIO, stated: FileFormat) -> Detected:
-    """Return what a file is; a stream cannot be looked at, and is what is said of it."""
-    if isinstance(source, Path):
-        return detect(source, stated, labelled=False)
-    kind = format_of(source, stated.format)
-    if stated.format is None and stated != UNSTATED:
-        kind = "tsv" if stated.delimiter == "\t" else "csv"
-    return Detected(kind, stated_dialect(kind, stated) if kind in ("csv", "tsv") else None)
 
 
 def cut_advice(max_length: int | None, limit: int | None) -> str:
@@ -189,20 +202,18 @@ def cut_advice(max_length: int | None, limit: int | None) -> str:
     return f"tokens beyond that are ignored. {remedy}"
 
 
-class _Answering:
+class _Columns:
     """From rows to the values of the new columns."""
 
-    def __init__(self, predictor: Predictor, kind: Format, prefix: str) -> None:
+    def __init__(self, predictor: Predictor, fmt: Format, prefix: str) -> None:
         self._predictor = predictor
-        self.kind = kind
+        self.format = fmt
         self._prefix = prefix
         self.cut = 0
         """Texts that were cut so far."""
         self.max_length, self.limit = predictor.opened.max_length, predictor.opened.limit
-        labels = predictor.labels
-        several = labels[:1] if predictor.opened.multi_label else None
-        blank = Answer(labels[0] if labels else None, 0.0, dict.fromkeys(labels, 0.0), several)
-        self.sample = self._values(blank)
+        logits = np.full((1, len(predictor.labels) or 1), 1e30, dtype=np.float32)
+        self.sample = self._values(predictor.answers(logits)[0])
         """The new columns by name, each with a value of its type."""
 
     def __call__(self, texts: list[Text]) -> Iterator[Mapping[str, Any]]:
@@ -221,14 +232,14 @@ class _Answering:
         if answer.labels is not None:
             label = {f"{self._prefix}labels": self._joined(answer.labels)}
             score = {}
-        if self.kind == "jsonl":
+        if self.format.holds_objects:
             return {**label, **score, f"{self._prefix}probabilities": shares}
         columns = {f"{self._prefix}probability_{name}": share for name, share in shares.items()}
         return {**label, **score, **columns}
 
     def _joined(self, labels: tuple[str, ...]) -> Any:
         """Return several labels as the file can hold them: a list, or text with `;` between."""
-        return list(labels) if self.kind in ("jsonl", "parquet") else ";".join(labels)
+        return list(labels) if self.format.holds_lists else ";".join(labels)
 
 
 class _Rows:
@@ -251,7 +262,7 @@ class _Rows:
     def __iter__(self) -> Iterator[list[Row]]:
         """Yield windows of rows. Raises DataError at the first bad ones, unless they are left out.
 
-        All of a window are told, so that a file which is wrong throughout shows how.
+        All of a window are reported, so that a file which is wrong throughout shows how.
         """
         checked = map(self._checked, iter(self.reader))
         while window := list(islice(checked, WINDOW)):
@@ -272,40 +283,42 @@ class _Rows:
             return row
         for column in self._taken:
             if column in row.values:  # JSON lines may have it in one row and not in the first
-                return BadRow(row.line, f"has '{column}' already, where the answer would stand")
+                problem = f"has '{column}' already, the name of a new column"
+                return BadRow(row.line, problem, Fault.UNREADABLE)
         for column in self._columns:
             value = row.values.get(column)
             if not isinstance(value, str):
-                return BadRow(row.line, f"has {_absence(row.values, column)}")
+                problem = f"has {_absence(row.values, column)}"
+                return BadRow(row.line, problem, Fault.NO_TEXT)
             if not value.strip():
-                return BadRow(row.line, f"has an empty '{column}'")
+                return BadRow(row.line, f"has an empty '{column}'", Fault.EMPTY_TEXT)
         return row
 
     def _note(self, bad: list[BadRow]) -> None:
-        told = [
+        shown = [
             f"{self.reader.name}{self.reader.separator}{row.line} {row.problem}."
             for row in bad[:SHOWN]
         ]
         if self._on_error == "stop":
-            findings = [Finding(problem) for problem in told[:-1]]
-            more = f" And {len(bad) - len(told)} more." if len(bad) > len(told) else ""
+            findings = [Finding(problem) for problem in shown[:-1]]
+            more = f" And {len(bad) - len(shown)} more." if len(bad) > len(shown) else ""
             hint = "Fix the file, or leave such rows out: --on-error skip"
-            raise DataError.of([*findings, Finding(told[-1] + more, hint)])
+            raise DataError.of([*findings, Finding(shown[-1] + more, hint)])
         self.skipped += len(bad)
-        self.problems += told[: SHOWN - len(self.problems)]
+        self.problems += shown[: SHOWN - len(self.problems)]
 
 
 def _write(
     rows: _Rows,
-    answering: _Answering,
+    answering: _Columns,
     target: Path | BinaryIO,
-    progress: Callable[[PredictedFile], object] | None,
+    progress: Callable[[FilePredictions], object] | None,
     notes: tuple[str, ...],
-) -> PredictedFile:
-    """Answer all rows and write them to `target`."""
+) -> FilePredictions:
+    """Predict all rows and write them to `target`."""
     begin = time.monotonic()
     packed = target.suffix.lower() if isinstance(target, Path) else ""
-    done = PredictedFile(
+    done = FilePredictions(
         target if isinstance(target, Path) else None,
         problems=rows.problems,
         notes=notes,
@@ -313,14 +326,14 @@ def _write(
         limit=answering.limit,
     )
 
-    def count(answered: int) -> None:
-        done.rows += answered
+    def count(predicted: int) -> None:
+        done.rows += predicted
         done.skipped = rows.skipped
         done.cut = answering.cut
         done.seconds = time.monotonic() - begin
 
     def pump(place: Path | BinaryIO) -> None:
-        with writing_rows(place, answering.kind, rows.reader, answering.sample, packed) as writer:
+        with writing_rows(place, answering.format, rows.reader, answering.sample, packed) as writer:
             for window in rows:
                 for row, more in zip(window, answering(rows.texts(window)), strict=True):
                     writer.write(row, more)
@@ -336,24 +349,24 @@ def _write(
     return done
 
 
-def _check_output(source: Path | BinaryIO, target: Path | BinaryIO, kind: Format) -> None:
+def _check_output(source: Path | BinaryIO, target: Path | BinaryIO, fmt: Format) -> None:
     if not isinstance(target, Path):
-        if kind == "parquet":
-            raise ConfigurationError("Parquet cannot be written to a stream: give --output FILE.")
+        if fmt.needs_file:
+            raise no_stream_error(fmt)
         return
     if isinstance(source, Path) and target.resolve() == source.resolve():
         raise ConfigurationError(
             f"{source} is to be read and written at once.", hint="Choose another --output."
         )
-    if format_of(target) != kind:
+    if format_of(target) is not fmt:
         raise ConfigurationError(
-            f"{target}: the output has the format of the input, here {kind}.",
-            hint="Type: " + options(output=target.with_suffix(f".{kind}")),
+            f"{target}: the output has the format of the input, here {fmt.name}.",
+            hint="Type: " + options(output=target.with_suffix(fmt.endings[0])),
         )
 
 
 def _line_columns(predictor: Predictor) -> tuple[str, ...]:
-    """Return what the texts of a plain line are called."""
+    """Return the names for the texts of a plain line."""
     task = predictor.opened.task
     return task.text_columns if task else _PLAIN_COLUMNS[:1]
 
@@ -394,7 +407,7 @@ def _present(reader: RowReader, chosen: tuple[str, ...]) -> tuple[str, ...]:
         [
             Finding(
                 f"{reader.name} has no column '{column}'. Its columns: {listed}.",
-                f"{nearest(column, reader.columns)}Say which holds the text: {options}",
+                f"{nearest(column, reader.columns)}Name the column of the text: {options}",
             )
             for column in missing
         ]
@@ -405,7 +418,7 @@ def _check_free(reader: RowReader, new: tuple[str, ...], prefix: str) -> None:
     taken = [column for column in new if column in reader.columns]
     if taken:
         raise ConfigurationError(
-            f"{reader.name} has {', '.join(taken)} already, where the answers would stand.",
+            f"{reader.name} has {', '.join(taken)} already, the names of new columns.",
             hint="Give the new columns other names: " + options(prefix=f"predicted_{prefix}"),
         )
 

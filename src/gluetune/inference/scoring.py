@@ -1,29 +1,24 @@
-"""What a model scores on a task's validation splits, with every prediction kept.
-
-A run's answers to tables: kept ones where they are of these data, new ones elsewhere.
-"""
+"""What a model scores on a task's validation splits, with every prediction kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gluetune.core.config import Precision
 from gluetune.core.errors import TrainingError
-from gluetune.core.files import UnwritableError
-from gluetune.core.predictions import Predictions, keep_predictions, kept_name
+from gluetune.core.predictions import Predictions
 from gluetune.core.records import ScoreRecord
-from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.encoding import Encoded, encode
-from gluetune.data.tables import fingerprint, label_array
+from gluetune.data.tables import label_array
 from gluetune.inference.logits import Collator, ResolvedPrecision, compute_logits
-from gluetune.metrics.scores import TaskScore, collapsed, score_task
+from gluetune.metrics.scores import TaskScore, collapsed
 from gluetune.parallel.collectives import ALONE, Processes
+from gluetune.statistics import calibration
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,7 +64,7 @@ class Evaluation:
     score: ScoreRecord
     predictions: Mapping[str, Predictions]
     loss: float
-    """Mean cross-entropy (nats; of several labels the mean over them) or mean squared error."""
+    """Mean over the examples, as `Kind.losses` has it: cross-entropy, squared error, …"""
     collapsed: bool
     """Whether every row of every split got the same class."""
     thresholds: tuple[float, ...] = ()
@@ -156,104 +151,27 @@ def score_record(score: TaskScore) -> ScoreRecord:
 
 def predictions_of(split: ScoredSplit, logits: NDArray[np.float32], task: TaskSpec) -> Predictions:
     """Return what logits, in the order of the task's classes, answer to a split."""
-    return Predictions(split.index, split.labels, predicted_from(logits, task), logits)
-
-
-def predicted_from(logits: NDArray[np.float32], task: TaskSpec) -> NDArray[Any]:
-    """Return what logits answer: a number, a class id, or of several labels a 0 or 1 for each.
-
-    A label is given where its logit lies above its threshold: 0, a probability of one half, unless
-    the task has thresholds.
-    """
-    if task.is_regression:
-        return logits[:, 0]
-    if task.multi_label:
-        limits = np.asarray(task.thresholds or (0.0,) * task.num_labels, dtype=np.float32)
-        given: NDArray[Any] = (logits > limits).astype(np.int64)
-        return given
-    likeliest: NDArray[Any] = logits.argmax(axis=1)
-    return likeliest
+    predicted = task.kind.decode(logits, task.thresholds)
+    return Predictions(split.index, split.labels, predicted, logits)
 
 
 def score_predictions(task: TaskSpec, predictions: Mapping[str, Predictions]) -> ScoreRecord:
     """Return the task's score on the given splits. Raises DataError for hidden labels."""
-    score = score_task(
-        task,
-        {name: found.predicted for name, found in predictions.items()},
-        {name: found.labels for name, found in predictions.items()},
-    )
-    return score_record(score)
+    return score_record(calibration.score_predictions(task, predictions))
 
 
 def _evaluation(task: TaskSpec, predictions: Mapping[str, Predictions]) -> Evaluation:
-    losses = np.concatenate([_losses(found, task) for found in predictions.values()])
+    losses = np.concatenate(
+        [
+            task.kind.losses(found.logits.astype(np.float64), found.labels)
+            for found in predictions.values()
+        ]
+    )
     same = collapsed(np.concatenate([found.predicted for found in predictions.values()]))
     return Evaluation(
         score=score_predictions(task, predictions),
         predictions=predictions,
         loss=float(losses.mean()),
-        collapsed=same and not task.is_regression,
+        collapsed=same and task.kind.can_collapse,
         thresholds=task.thresholds,
     )
-
-
-def _losses(found: Predictions, task: TaskSpec) -> NDArray[np.float64]:
-    logits = found.logits.astype(np.float64)
-    if task.multi_label:
-        # log(1 + exp(-x)) where the label is given, log(1 + exp(x)) where it is not
-        signs = np.where(found.labels > 0, -1.0, 1.0)
-        each: NDArray[np.float64] = np.logaddexp(0.0, signs * logits).mean(axis=1)
-        return each
-    if task.is_regression:
-        squared: NDArray[np.float64] = (logits[:, 0] - found.labels) ** 2
-        return squared
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_likelihood = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    chosen: NDArray[np.float64] = -log_likelihood[np.arange(len(logits)), found.labels]
-    return chosen
-
-
-def answers(
-    run: Run,
-    task: TaskSpec,
-    tables: Mapping[str, pa.Table],
-    *,
-    precision: Precision = "auto",
-    tell: Callable[[str], object] = lambda line: None,
-) -> dict[str, Predictions]:
-    """Return the answers of `run` to canonical tables of `task`, by split.
-
-    torch is imported only to make those that are missing, which are then kept in the run, unless
-    `precision` is another than its own. `tell` is called with a line before that.
-    Raises RunError where kept ones cannot be read.
-    """
-    prints = {split: fingerprint(table) for split, table in tables.items()}
-    kept = {
-        split: found
-        for split, print_ in prints.items()
-        if (found := run.kept(kept_name(task, split), print_)) is not None
-    }
-    missing = {split: table for split, table in tables.items() if split not in kept}
-    if not missing:
-        return kept
-    from gluetune.inference.loader import Settings, open_model
-
-    rows = sum(len(table) for table in missing.values())
-    tell(f"{run.path} answers {rows:,} rows of {task.name} ({', '.join(missing)})")
-    opened = open_model(run.path, task, Settings(precision=precision))
-    made = opened.predict(task, missing)
-    if opened.settings.are_default:
-        try:
-            keep_answers(run, task, made, prints)
-        except UnwritableError as error:
-            tell(f"They are not kept. {error.findings[0].message}")
-    return kept | made
-
-
-def keep_answers(
-    run: Run, task: TaskSpec, made: Mapping[str, Predictions], prints: Mapping[str, str]
-) -> None:
-    """Keep answers in the run, by split, with the fingerprints of the data that they answer."""
-    for split, predictions in made.items():
-        path = run.folder.predictions_on(kept_name(task, split))
-        keep_predictions(path, predictions, prints[split])

@@ -23,13 +23,11 @@ from gluetune.core.predictions import Predictions
 from gluetune.core.records import Record, has_collapsed, listed, plural, shown
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.sources.hub import HUB_REPOSITORY, is_glue
-from gluetune.data.sources.sample import SAMPLES
+from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.publishing.evaluation_results import HUB_METRICS, model_index, protocol
 from gluetune.publishing.private_text import LocalPaths, base_name, is_local
 from gluetune.publishing.readme import Markdown, environment, escape, front_matter
 from gluetune.statistics.baseline_test import word_test
-from gluetune.statistics.calibration import sigmoid
 from gluetune.statistics.intervals import Interval, kept_intervals
 
 if TYPE_CHECKING:
@@ -88,7 +86,7 @@ def _values(
         "task": task,
         "warnings": list(_warnings(record)),
         "scores": list(_score_rows(record, task, found)),
-        "constant": _constant(task),
+        "constant": task.kind.constant_description,
         "has_words": record.text_baseline is not None,
         "word_test": test.sentence if (test := word_test(run)) else "",
         "protocol": protocol(record),
@@ -115,7 +113,7 @@ def _values(
 
 def metadata(record: Record, task: TaskSpec, repo: str) -> dict[str, Any]:
     """Return the card's front matter: what the Hub's pages and filters read."""
-    values: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "text-classification"}
+    values: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": task.kind.hub_task[0]}
     data, model = record.data, record.model
     if data is not None and (is_glue(data, task) or data.source in SAMPLES):
         values["language"] = "en"
@@ -153,13 +151,6 @@ def _warnings(record: Record) -> Iterator[str]:
         yield "this model does not beat the most frequent class: it learnt nothing that shows."
     if best.agrees is False:
         yield "read back from disk, the model did not score what it scored in training."
-
-
-def _constant(task: TaskSpec) -> str:
-    """Return what the baseline that has one prediction for all predicts."""
-    if task.is_regression:
-        return "mean of train's labels"
-    return "labels of most of train" if task.multi_label else "most frequent class of train"
 
 
 def _score_rows(
@@ -359,7 +350,7 @@ def _public(name: str, value: Any, paths: LocalPaths) -> Any:
     """Return a setting's value without the folders of this machine."""
     if name in FILE_SETTINGS:
         return paths.hide(Path(value).name)
-    return paths.hide_within(value) if name == "set" else value
+    return paths.hide_within(value) if name == "training_args" else value
 
 
 _TEXTS = ("A text.", "Another text.")
@@ -377,30 +368,17 @@ def usage(
     named = arguments if len(texts) == 1 else f'{{"text": "{texts[0]}", "text_pair": "{texts[1]}"}}'
     return {
         "pipeline": "from transformers import pipeline\n\n"
-        f'classify = pipeline("text-classification", "{repo}"{given})\n'
-        + (_several(named, task) if task.multi_label else f"classify({named})"),
+        f'classify = pipeline("{task.kind.hub_task[0]}", "{repo}"{given})\n'
+        + task.kind.pipeline_call(named, task.thresholds),
         "model": "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
         f'tokenizer = AutoTokenizer.from_pretrained("{repo}"{given})\n'
         f'model = AutoModelForSequenceClassification.from_pretrained("{repo}"{given})\n'
         f'logits = model(**tokenizer({arguments}, return_tensors="pt")).logits'
-        + "\nprobabilities = logits.sigmoid()"
-        * task.multi_label,
+        + task.kind.logits_suffix,
         "gluetune": "import gluetune\n\n"
         f'predictor = gluetune.load("{repo}"{given})\n'
-        f"predictor({arguments})" + ".labels" * task.multi_label,
+        f"predictor({arguments})" + task.kind.answer_attribute,
     }
-
-
-def _several(named: str, task: TaskSpec) -> str:
-    """Return how a pipeline's scores become the labels that are predicted."""
-    if not task.thresholds:
-        scores = f"classify({named}, top_k=None)"
-        return f'[one["label"] for one in {scores} if one["score"] > 0.5]'
-    return (
-        "thresholds = classify.model.config.thresholds  # of logits\n"
-        f'logits = classify({named}, top_k=None, function_to_apply="none")\n'
-        '[one["label"] for one in logits if one["score"] > thresholds[one["label"]]]'
-    )
 
 
 def answers(task: TaskSpec, record: Record) -> str:
@@ -409,22 +387,15 @@ def answers(task: TaskSpec, record: Record) -> str:
     reads = f"It reads {columns}" + (", in this order" if len(task.text_columns) > 1 else "")
     length = record.model.max_length if record.model else None
     cut = f", cut to {length:,} tokens in training" if length else ""
-    if task.is_regression:
-        low, high = task.label_range or (None, None)
-        scale = f" from {low:g} to {high:g}" if low is not None and high is not None else ""
-        return f"{reads}{cut}, and answers with a number{scale}."
-    which = "any of, or none of" if task.multi_label else "one of"
-    return f"{reads}{cut}, and answers with {which}: {listed(task.labels)}."
+    outputs = task.kind.outputs_text(listed(task.labels), task.label_range)
+    return f"{reads}{cut}, and answers with {outputs}."
 
 
 def threshold_rows(task: TaskSpec) -> list[tuple[str, str, str]]:
     """Return each label with the probability and the logit above which it is predicted."""
-    if not task.multi_label:
-        return []
-    import numpy as np
-
-    logits = np.array(task.thresholds or (0.0,) * task.num_labels)
+    found = task.kind.probability_thresholds(task.labels, task.thresholds)
+    logits = task.thresholds or (0.0,) * len(found)
     return [
         (name, f"{probability:.4f}", f"{logit:.4f}")
-        for name, probability, logit in zip(task.labels, sigmoid(logits), logits, strict=True)
+        for (name, probability), logit in zip(found.items(), logits, strict=True)
     ]

@@ -12,9 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gluetune.core.records import DataRecord, Record, shown
-from gluetune.core.tasks import MetricName, TaskSpec
-from gluetune.data.sources.hub import HUB_REPOSITORY, is_glue
-from gluetune.data.sources.sample import SAMPLES
+from gluetune.core.tasks import TaskSpec
+from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.rendering.tables import epoch_choice
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from gluetune.statistics.intervals import Interval
 
-HUB_METRICS: Mapping[MetricName, str] = {
+HUB_METRICS: Mapping[str, str] = {
     "accuracy": "accuracy",
     "f1": "f1",
     "f1_macro": "f1",
@@ -48,7 +47,7 @@ def model_index(name: str, record: Record, task: TaskSpec) -> list[dict[str, Any
     for split, metrics in record.best.validation.metrics.items():
         values = [
             {
-                "type": HUB_METRICS.get(metric, metric),  # type: ignore[call-overload]  # a record's names are text
+                "type": HUB_METRICS.get(metric, metric),
                 "name": task.metric_title(metric),
                 "value": value,
             }
@@ -58,7 +57,7 @@ def model_index(name: str, record: Record, task: TaskSpec) -> list[dict[str, Any
         if values:
             results.append(
                 {
-                    "task": {"type": "text-classification", "name": "Text Classification"},
+                    "task": dict(zip(("type", "name"), task.kind.hub_task, strict=True)),
                     "dataset": _dataset(record.data, task, split),
                     "metrics": values,
                 }

@@ -20,9 +20,9 @@ from gluetune.core.predictions import Predictions
 from gluetune.core.runs import Run
 from gluetune.core.suites import SuiteResult, is_suite
 from gluetune.core.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task
+from gluetune.data.sources.glue_parquet import OFFICIAL_SAMPLE
 from gluetune.data.sources.named import Source, open_source
-from gluetune.data.sources.sample import OFFICIAL_SAMPLE
-from gluetune.inference.scoring import answers
+from gluetune.inference.run_predictions import run_predictions
 from gluetune.publishing.leaderboard_files import HEADER, check_submission
 
 if TYPE_CHECKING:
@@ -167,20 +167,16 @@ class _Writer:
 
     def _constant(self, task: TaskSpec) -> tuple[float, str]:
         """Return the answer that needs no model, and what it is."""
-        import numpy as np
-
         labels = self._source(task).read(task, task.train_split or "")[task.label_column].to_numpy()
-        if task.is_regression:
-            mean = float(labels.mean(dtype=np.float64))
-            return mean, f"the mean label of train, {mean:.3f}"
-        majority = int(np.bincount(labels).argmax())
-        return majority, f"the majority class of train, {task.labels[majority]}"
+        constant = task.kind.constant(labels, task.num_labels)
+        what = f"the {task.kind.constant_description}, {task.label_text(constant)}"
+        return constant, what
 
     def _predictions(
         self, run: Run, task: TaskSpec, tables: Mapping[str, pa.Table]
     ) -> dict[str, Predictions]:
         """Return the run's answers: kept ones where they are of these data, new ones elsewhere."""
-        return answers(run, task, tables, precision=self.precision, tell=self.tell)
+        return run_predictions(run, task, tables, precision=self.precision, say=self.tell)
 
     def _run(self, task: TaskSpec) -> Run | None:
         return self.runs.get(task.trained_as or task.name)

@@ -45,8 +45,6 @@ _MOST_PAIRS = 10
 
 def measured_tables(found: Measured, hardest: int, width: int = 80) -> Iterator[Table | Text]:
     """Yield what is printed of a measured model on a terminal of `width` columns."""
-    from gluetune.statistics.confusion import class_table
-
     task = found.spec
     yield _scores(found)
     if task.positive_note:
@@ -59,15 +57,26 @@ def measured_tables(found: Measured, hardest: int, width: int = 80) -> Iterator[
     for split, one in found.agreement.items():
         yield Text(_agreement(task, split, one))
     for split, predictions in found.predictions.items():
-        if task.is_regression:
-            yield _residuals(split, predictions)
-        elif task.multi_label:
-            yield from _classes(f"{split}: labels", class_table(task, predictions), width)
-        else:
-            yield from _confusions(task, split, predictions, width)
-            yield _calibration(split, predictions)
+        yield from _sections(task, split, predictions, width)
         if hardest:
             yield _hardest(found, task, split, hardest)
+
+
+def _sections(
+    task: TaskSpec, split: str, predictions: Predictions, width: int
+) -> Iterator[Table | Text]:
+    """Yield what an evaluation of this kind of task shows besides the scores."""
+    from gluetune.statistics.confusion import class_table
+
+    sections = task.kind.sections
+    if "residuals" in sections:
+        yield _residuals(split, predictions)
+    if "confusion" in sections:
+        yield from _confusions(task, split, predictions, width)
+    elif "classes" in sections:
+        yield from _classes(f"{split}: {task.kind.units}", class_table(task, predictions), width)
+    if "calibration" in sections:
+        yield _calibration(split, predictions)
 
 
 def diagnosis_tables(found: Diagnosis) -> Iterator[Table | Text]:
@@ -94,7 +103,7 @@ def _table(title: str, head: tuple[str, ...]) -> Table:
 def _scores(found: Measured) -> Table:
     rows = ", ".join(f"{split} {count:,}" for split, count in found.rows.items())
     title = f"{found.task} on {from_here(found.data)} ({rows})"
-    constant = "mean" if found.spec.is_regression else "majority"
+    constant = found.spec.kind.constant_word
     words = {"score": found.words.score, **found.words.flat()} if found.words else None
     head = ("", "value", "95% interval", constant)
     table = _table(title, head if words is None else (*head, "bag of words"))
@@ -120,13 +129,12 @@ def _scores(found: Measured) -> Table:
 def _agreement(task: TaskSpec, split: str, one: Agreement) -> str:
     if not one.largest_difference:
         return f"{split}: the same logits, to the bit, as those that the run keeps."
-    if task.is_regression:
+    if not task.labels:
         return (
             f"{split}: beside the answers that the run keeps, numbers differ by at most "
             f"{one.largest_difference:.2g}."
         )
-    what = "set of labels" if task.multi_label else "class"
-    flips = f"{one.flips:,} of {one.examples:,} examples get another {what}"
+    flips = f"{one.flips:,} of {one.examples:,} examples get another {task.kind.unit_of_example}"
     margin = f" (none further than {one.widest_flip:.2g} from a tie)" if one.flips else ""
     return (
         f"{split}: beside the answers that the run keeps, {flips}{margin}; logits differ by at "
@@ -270,19 +278,18 @@ def _residuals(split: str, predictions: Predictions) -> Table:
 
 
 def _hardest(found: Measured, task: TaskSpec, split: str, count: int) -> Table:
-    from gluetune.statistics.calibration import probabilities
     from gluetune.statistics.residuals import hardest
 
     predictions, texts = found.predictions[split], found.texts[split]
     table = Table(title=f"{split}: furthest from the truth", title_justify="left")
     for name in (task.index_column, "label", "answer", "text"):
         table.add_column(name, overflow="fold")
+    confidence = task.kind.confidence(predictions.logits)
     for row in hardest(task, predictions, count):
         label, answer = predictions.labels[row], predictions.predicted[row]
         said = (task.label_text(label), task.label_text(answer))
-        if not task.is_regression and not task.multi_label:
-            sure = probabilities(predictions.logits[row]).max()
-            said = (said[0], f"{said[1]} ({sure:.3f})")
+        if confidence is not None:
+            said = (said[0], f"{said[1]} ({confidence[row]:.3f})")
         shown_texts = [_cut(str(texts[column][int(row)])) for column in task.text_columns]
         cells = [str(predictions.index[row]), *map(visible, said), "\n".join(shown_texts)]
         table.add_row(*map(Text, cells))
@@ -326,7 +333,7 @@ def metric_heading(task: TaskSpec, name: str, *, crowded: bool = False) -> Text:
 
 def held_against(record: Record) -> Table:
     """Return the table of a run that has scored."""
-    from gluetune.rendering.tables import constant_baseline, epoch_choice
+    from gluetune.rendering.tables import epoch_choice
 
     table = Table(title="Held against", title_justify="left")
     table.add_column("", no_wrap=True)
@@ -354,8 +361,9 @@ def held_against(record: Record) -> Table:
     if record.majority_baseline:
         baseline = record.majority_baseline.flat()
         cells = (shown(baseline.get(name)) for name in best)
-        name, what = constant_baseline(record.spec)
-        table.add_row(name, *cells, *error_of("mean"), what)
+        kind = record.spec.kind
+        what = f"the {kind.constant_description}"
+        table.add_row(kind.constant_name, *cells, *error_of("mean"), what)
     if record.text_baseline:
         words = record.text_baseline.flat()
         cells = (shown(words.get(name)) for name in best)

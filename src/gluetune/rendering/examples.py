@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from gluetune.data.sources.named import source_of, without_held_out
 from gluetune.data.tables import fingerprint
 from gluetune.rendering.plots import Plot, histogram, reliability_plot, scatter_plot
 from gluetune.rendering.tables import Table, points
-from gluetune.statistics.calibration import Calibration, calibration, probabilities
+from gluetune.statistics.calibration import Calibration, calibration
 from gluetune.statistics.confusion import class_table, confusion_matrix, confusions, worst_classes
 from gluetune.statistics.residuals import hardest, residuals
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gluetune.core.runs import Run
     from gluetune.core.tasks import TaskSpec
+    from gluetune.kinds.base import Section
 
 _LENGTHS = 6
 """Groups of examples by length."""
@@ -81,20 +82,37 @@ def _read(run: Run, name: str, task: TaskSpec, split: str) -> pa.Table:
 
 
 def _errors(task: TaskSpec, found: Predictions) -> tuple[list[Table], list[Plot]]:
-    if task.is_regression:
-        return [_residual_table(found)], [
-            scatter_plot("Answer by label", found.labels, found.predicted)
-        ]
-    if task.multi_label:
-        return [_class_table(task, found)], []
-    measured = calibration(found)
+    tables, plots = [], []
+    for section in task.kind.sections:
+        table, *drawn = _SECTIONS[section](task, found)
+        tables.append(table)
+        plots += drawn
+    return tables, plots
+
+
+def _residual_section(task: TaskSpec, found: Predictions) -> tuple[Table, Plot]:
+    plot = scatter_plot("Answer by label", found.labels, found.predicted)
+    return _residual_table(found), plot
+
+
+def _confusion_section(task: TaskSpec, found: Predictions) -> tuple[Table]:
     few = task.num_labels <= _MOST_CLASSES_IN_A_MATRIX
-    tables = [
-        _confusion_table(task, found) if few else _pairs_table(task, found),
-        _class_table(task, found),
-        _calibration_table(measured),
-    ]
-    return tables, [reliability_plot("Calibration: share right by probability", measured)]
+    return ((_confusion_table if few else _pairs_table)(task, found),)
+
+
+def _calibration_section(task: TaskSpec, found: Predictions) -> tuple[Table, Plot]:
+    measured = calibration(found)
+    plot = reliability_plot("Calibration: share right by probability", measured)
+    return _calibration_table(measured), plot
+
+
+_SECTIONS: Mapping[Section, Callable[[TaskSpec, Predictions], tuple[Any, ...]]] = {
+    "residuals": _residual_section,
+    "confusion": _confusion_section,
+    "classes": lambda task, found: (_class_table(task, found),),
+    "calibration": _calibration_section,
+}
+"""A table, and plots behind it."""
 
 
 def _confusion_table(task: TaskSpec, found: Predictions) -> Table:
@@ -128,20 +146,19 @@ def _pairs_table(task: TaskSpec, found: Predictions) -> Table:
 def _class_table(task: TaskSpec, found: Predictions) -> Table:
     every = class_table(task, found)
     chosen = worst_classes(every, _MOST_CLASSES)
-    noun = "label" if task.multi_label else "class"
     caption = "Classes, in points."
     if len(chosen) < len(every):
         caption = (
             f"Classes, in points: the {len(chosen)} with the lowest F1 of {len(every):,}. "
             "For all of them: gluetune evaluate RUN --json"
         )
-    head: tuple[str, ...] = (noun, "examples", "precision", "recall", "F1")
+    head: tuple[str, ...] = (task.kind.unit, "examples", "precision", "recall", "F1")
     rows: list[tuple[str, ...]] = [
         (one.name, f"{one.support:,}", *map(points, (one.precision, one.recall, one.f1)))
         for one in chosen
     ]
     numeric = _all_but_first(head)
-    if task.num_labels > _MOST_CLASSES_IN_A_MATRIX and not task.multi_label:
+    if task.num_labels > _MOST_CLASSES_IN_A_MATRIX and "confusion" in task.kind.sections:
         head = (*head, "most often predicted")
         rows = [
             (*row, f"{one.confused_with} ({one.confused:,})" if one.confused_with else "")
@@ -202,40 +219,28 @@ def _length_table(task: TaskSpec, found: Predictions, words: NDArray[Any]) -> Ta
                     _quality(task, found, inside),
                 )
             )
-    measure = (
-        "mean absolute error"
-        if task.is_regression
-        else "exact match"
-        if task.multi_label
-        else "accuracy"
-    )
+    measure = task.kind.quality_name
     head = ("words", "examples", measure)
     return Table(f"{measure.capitalize()} by length.", head, tuple(rows), _all_but_first(head))
 
 
 def _quality(task: TaskSpec, found: Predictions, inside: NDArray[Any]) -> str:
-    import numpy as np
-
-    labels, predicted = found.labels[inside], found.predicted[inside]
-    if task.is_regression:
-        return f"{np.abs(predicted - labels).mean():.3f}"
-    right = predicted == labels
-    return points(float((right.all(axis=1) if task.multi_label else right).mean()))
+    value = task.kind.quality(found.labels[inside], found.predicted[inside])
+    return points(value) if task.kind.quality_is_proportion else f"{value:.3f}"
 
 
 def _hardest_table(
     task: TaskSpec, found: Predictions, columns: Mapping[str, Sequence[str]]
 ) -> Table:
     rows = []
-    single = not task.is_regression and not task.multi_label
-    chances = probabilities(found.logits) if single else None
+    confidence = task.kind.confidence(found.logits)
     for row in hardest(task, found, _HARDEST):
         label, answer = found.labels[row], found.predicted[row]
-        sure = "" if chances is None else f"{chances[row].max():.3f}"
+        sure = "" if confidence is None else f"{confidence[row]:.3f}"
         said = (task.label_text(label), task.label_text(answer), sure)
         rows.append((str(found.index[row]), *said, *(values[row] for values in columns.values())))
     head = ("idx", "label", "answer", "probability", *columns)
-    if not single:
+    if confidence is None:
         head, rows = (*head[:3], *columns), [(*row[:3], *row[4:]) for row in rows]
     return Table("The hardest examples: wrong, and most sure of it.", head, tuple(rows))
 

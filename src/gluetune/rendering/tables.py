@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.core.references import human, published
 from gluetune.core.tasks import HELD_OUT
-from gluetune.data.sources.sample import SAMPLES
+from gluetune.data.sources.glue_parquet import SAMPLES
 from gluetune.rendering.plots import plot_letter
 from gluetune.statistics.baseline_test import word_test
 
@@ -55,8 +55,8 @@ def scores_table(run: Run, intervals: Mapping[str, Interval | None]) -> Table:
                 )
             )
     if record.majority_baseline is not None:
-        said = constant_baseline(record.spec)[1]
-        constant = "Mean" if record.spec.is_regression else "Majority"
+        said = f"the {record.spec.kind.constant_description}"
+        constant = record.spec.kind.constant_word.capitalize()
         rows += [
             (f"{constant}, {title(name)}", points(value), "", said)
             for name, value in _named(record.majority_baseline).items()
@@ -81,18 +81,9 @@ def scores_table(run: Run, intervals: Mapping[str, Interval | None]) -> Table:
     )
 
 
-def constant_baseline(task: TaskSpec) -> tuple[str, str]:
-    """Return the name of the baseline that has one prediction for all, and what it predicts."""
-    if task.is_regression:
-        return "mean of train", "the mean of train's labels"
-    if task.multi_label:
-        return "majority labels", "the labels that more than half of train have"
-    return "majority class", "the most frequent label of train"
-
-
 def error_names(task: TaskSpec) -> dict[str, str]:
     """Return the sides of `Record.mean_absolute_error` as tables name them."""
-    return {"run": "this run", "mean": constant_baseline(task)[0], "words": "bag of words"}
+    return {"run": "this run", "mean": task.kind.constant_name, "words": "bag of words"}
 
 
 def _error_rows(record: Record) -> list[tuple[str, ...]]:

@@ -69,7 +69,7 @@ OWN_VALUES = {
     "delimiter": ("tab", "\t"),
     "quoting": ("none", "none"),
     "columns": ('label,"a, b"', ("label", "a, b")),
-    "kind": ("number", "number"),
+    "kind": ("regression", "regression"),
     "positive": (" -1", " -1"),
     "label_separator": (";", ";"),
     "validation_fraction": ("0.2", 0.2),
@@ -109,7 +109,7 @@ VALUES = {
     "revision": ("main", "main"),
     "data": ("sample", "sample"),
     "label_order": ("no, yes", ("no", "yes")),
-    "set": ("adam_epsilon=1e-6", {"adam_epsilon": 1e-6}),
+    "training_args": ("adam_epsilon=1e-6", {"adam_epsilon": 1e-6}),
 }
 
 
@@ -138,7 +138,7 @@ def test_the_values_cover_all_but_switches_and_the_output() -> None:
 
 
 def test_set_may_be_given_several_times() -> None:
-    assert given("--set", "a=1", "--set", "b=x=y") == {"set": {"a": 1, "b": "x=y"}}
+    assert given("--set", "a=1", "--set", "b=x=y") == {"training_args": {"a": 1, "b": "x=y"}}
 
 
 def test_every_malformed_assignment_is_told_at_once() -> None:

@@ -12,6 +12,7 @@ from tests.support.suites import write_suite
 from typer.testing import CliRunner
 
 from gluetune.cli.app import app, main
+from gluetune.core.settings import make_settings
 from gluetune.core.suites import SuiteResult
 from gluetune.experiments.settings import SuiteSettings
 
@@ -62,7 +63,7 @@ def test_what_is_typed_is_asked(asked: list[dict[str, Any]]) -> None:
     ("typed", "meant"), [("5", 5), ("1,2,3", (1, 2, 3)), ("7,", (7,)), ("0", 0), (",", ())]
 )
 def test_seeds_are_a_number_or_a_list(typed: str, meant: int | tuple[int, ...]) -> None:
-    assert SuiteSettings(seeds=typed).seeds == meant
+    assert make_settings(SuiteSettings, {"seeds": typed}).seeds == meant
 
 
 def test_seeds_that_are_neither_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

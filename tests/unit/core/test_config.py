@@ -15,6 +15,7 @@ from gluetune.core.config_checks import make_config
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.settings_files import join_names, parse_assignment, read_settings, split_names
 from gluetune.core.tasks import GLUE_TASKS
+from gluetune.kinds import KINDS
 
 
 def refused(values: dict[str, Any], places: dict[str, str] | None = None) -> ConfigurationError:
@@ -34,7 +35,7 @@ def test_the_defaults_are_the_notebooks() -> None:
     assert config.seed == 42
     assert config.model == "minilm"
     assert config.precision == "auto"
-    assert config.set == {}
+    assert config.training_args == {}
 
 
 def test_every_field_says_what_it_is() -> None:
@@ -160,7 +161,7 @@ def test_a_task_of_the_users_own_is_called_after_its_file_and_never_as_glues(
 
 
 def test_what_only_own_text_can_be_given_is_refused_without_it() -> None:
-    error = refused({"task": "cola", "text": "review", "group": "user", "kind": "number"})
+    error = refused({"task": "cola", "text": "review", "group": "user", "kind": "regression"})
     assert [finding.message.split()[0] for finding in error.findings] == [
         "--text",
         "--kind",
@@ -243,7 +244,7 @@ def test_a_file_may_write_names_as_flags_and_numbers_as_2e_5(tmp_path: Path) -> 
     path.write_text("task: cola\nlearning-rate: 3e-5\nset:\n  adam_epsilon: 1e-6\n")
     config = make_config(read_settings(path))
     assert config.learning_rate == 3e-5
-    assert config.set == {"adam_epsilon": 1e-6}, "YAML 1.1 reads 1e-6 as text"
+    assert config.training_args == {"adam_epsilon": 1e-6}, "YAML 1.1 reads 1e-6 as text"
 
 
 @pytest.mark.parametrize(
@@ -314,13 +315,13 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "threads": st.none() | st.integers(1, 64),
     "class_weights": st.sampled_from(["none", "balanced"]),
     "label_smoothing": st.floats(0, 0.9),
-    "set": st.dictionaries(_TEXT, _VALUE | st.lists(_VALUE, max_size=3), max_size=3),
+    "training_args": st.dictionaries(_TEXT, _VALUE | st.lists(_VALUE, max_size=3), max_size=3),
 }
 _OWN = {
     "text": st.none() | _TEXT | _WORDLIKE,
     "text_pair": st.none() | _TEXT | _WORDLIKE,
     "label": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
-    "kind": st.sampled_from(["auto", "classes", "number", "labels"]),
+    "kind": st.sampled_from(["auto", *KINDS]),
     "positive": st.none() | _TEXT | _WORDLIKE,
     "label_separator": st.none() | st.sampled_from([";", " ", "\t", ","]),
     "validation_fraction": st.floats(0.01, 0.99),
@@ -355,7 +356,7 @@ CONFIGS = st.one_of(
 )
 @given(values=CONFIGS)
 @example(values={"task": "cola", "model": "next\x85line"})
-@example(values={"task": "cola", "set": {"threshold": float("inf")}})
+@example(values={"task": "cola", "training_args": {"threshold": float("inf")}})
 def test_a_saved_configuration_reads_back_equal(tmp_path: Path, values: dict[str, Any]) -> None:
     config = make_config(values)
     path = tmp_path / "config.yaml"

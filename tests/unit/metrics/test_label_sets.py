@@ -13,8 +13,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.predictions import Predictions
 from gluetune.core.tasks import TaskSpec
-from gluetune.metrics.label_sets import SET_METRICS, compute_set_metric
-from gluetune.metrics.scores import _OF_SETS, compute_metric, majority_baseline, score_task
+from gluetune.kinds import MULTI_LABEL
+from gluetune.metrics.scores import compute_metric, majority_baseline, score_task
 from gluetune.statistics.agreement import agreement
 from gluetune.statistics.calibration import FEWEST, best_thresholds
 from gluetune.statistics.confusion import class_table
@@ -29,7 +29,7 @@ TASK = TaskSpec(
     labels=("a", "b", "c"),
     metrics=("f1_micro",),
     beside=("f1_macro", "exact_match"),
-    multi_label=True,
+    kind=MULTI_LABEL,
 )
 _SETS = st.lists(st.tuples(*[st.tuples(st.booleans(), st.booleans())] * 3), min_size=1, max_size=20)
 
@@ -52,7 +52,7 @@ def test_the_metrics_are_scikit_learns(rows: Any) -> None:
     assert exact == pytest.approx(accuracy_score(labels, predicted))
     occurring = np.flatnonzero(labels.any(axis=0) | predicted.any(axis=0))
     for name, average in (("f1_micro", "micro"), ("f1_macro", "macro")):
-        found = compute_metric(name, predicted, labels)  # type: ignore[arg-type]  # two of them
+        found = compute_metric(name, predicted, labels)
         if not len(occurring):
             assert found.value is None
             assert "no label occurs" in found.reason
@@ -71,9 +71,8 @@ def test_what_is_no_set_is_refused() -> None:
     ones = np.ones((2, 3), dtype=int)
     with pytest.raises(DataError, match=r"must be \(examples,\)"):
         compute_metric("accuracy", ones, ones)
-    with pytest.raises(ConfigurationError, match="of several labels"):
-        compute_set_metric("accuracy", ones, ones)
-    assert set(SET_METRICS) == _OF_SETS
+    with pytest.raises(ConfigurationError, match="accuracy is no metric of kind multi_label"):
+        compute_metric("accuracy", ones, ones, kind="multi_label")
     with pytest.raises(DataError, match="not all 0 or 1"):
         compute_metric("f1_micro", ones, ones * 2)
     with pytest.raises(DataError, match="both must be"):
@@ -125,7 +124,7 @@ def test_tables_and_the_hardest_read_sets() -> None:
     assert first.f1 == pytest.approx(expected)
     rows = hardest(TASK, found, 5)
     assert (found.predicted[rows] != found.labels[rows]).any(axis=1).all()
-    assert agreement(found, found).flips == 0
+    assert agreement(TASK, found, found).flips == 0
     back = Predictions.of_table(found.table())
     np.testing.assert_array_equal(back.labels, found.labels)
     np.testing.assert_array_equal(back.predicted, found.predicted)

@@ -160,7 +160,11 @@ def test_the_command_of_the_card_is_the_runs_configuration(run: Run, bench: Benc
 
     config = run.config.model_copy(
         update={
-            "set": {"max_grad_norm": 0.5, "lr_scheduler_type": "cosine", "run_name": "a b: 'c'"},
+            "training_args": {
+                "max_grad_norm": 0.5,
+                "lr_scheduler_type": "cosine",
+                "run_name": "a b: 'c'",
+            },
             "compact_vocabulary": False,
             "new_head": True,
             "label_order": ("not_equivalent", "equivalent"),
@@ -231,7 +235,7 @@ def test_the_bag_of_words_and_a_regressions_errors_stand_in_the_card(
     lines = card_of(with_words).splitlines()
     head = next(number for number, line in enumerate(lines) if line.startswith("| metric"))
     table = lines[head : head + 6]
-    assert table[0].endswith("| most frequent class of train | bag of words |")
+    assert table[0].endswith("| most frequent label of train | bag of words |")
     assert {line.count("|") for line in table} == {6}
     assert table[-1] == "| mean absolute error | 0.2500 | not known | 1.5000 | not known |"
     assert "TF-IDF with a linear model" in "\n".join(lines)

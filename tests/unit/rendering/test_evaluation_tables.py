@@ -16,6 +16,7 @@ from gluetune.core.predictions import Predictions
 from gluetune.core.records import ScoreRecord
 from gluetune.core.tasks import TaskSpec
 from gluetune.core.terminal import Console
+from gluetune.kinds import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from gluetune.rendering.evaluation_tables import _shortened, measured_tables
 from gluetune.statistics.baseline_test import WordTest
 from gluetune.statistics.confusion import class_table
@@ -33,7 +34,7 @@ TASK = TaskSpec(
 
 def _measured(task: TaskSpec, labels: Any, logits: Any, **more: Any) -> Any:
     score, rows = ScoreRecord(score=0.5, metrics={}), len(labels)
-    predicted = (logits > 0).astype(np.int64) if task.multi_label else logits.argmax(axis=1)
+    predicted = task.kind.decode(logits)
     given: dict[str, Any] = {
         "spec": task,
         "task": "own",
@@ -77,7 +78,7 @@ def _of_classes(size: int, name: str, *, multi_label: bool = False) -> Any:
     labels = random.integers(0, size, count)
     answers = np.where(random.random(count) < 0.7, labels, random.integers(0, size, count))
     names = tuple(name.format(number) for number in range(size))
-    task = replace(TASK, labels=names, multi_label=multi_label)
+    task = replace(TASK, labels=names, kind=MULTI_LABEL if multi_label else SINGLE_LABEL)
     logits = np.full((count, size), -1.0, dtype=np.float32)
     logits[np.arange(count), answers] = 2
     if multi_label:
@@ -134,7 +135,7 @@ def test_the_bag_of_words_and_the_errors_stand_in_the_scores() -> None:
     labels = np.array([1.0, 2.0, 3.0, 4.0], dtype=np.float32)
     score = ScoreRecord(score=0.5, metrics={"validation": {"pearson": 0.5}})
     found = _measured(
-        replace(TASK, labels=(), metrics=("pearson",)),
+        replace(TASK, labels=(), kind=REGRESSION, metrics=("pearson",)),
         labels,
         labels[:, None],
         score=score,

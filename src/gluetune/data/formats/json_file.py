@@ -1,9 +1,8 @@
 """JSON lines: one object a line; and JSON: a list of objects, read an object at a time.
 
-The objects of a JSON list as text, one at a time; the list may be a value of an object.
-
-Python's own decoder wants the whole file in memory and says no line. Here only brackets and strings
-are followed; what stands between them is read by the decoder, an object at a time.
+The list may be a value of an object. Python's own decoder wants the whole file in memory and names
+no line. Here only brackets and strings are followed; what is between them is read by the decoder,
+an object at a time.
 """
 
 from __future__ import annotations
@@ -12,11 +11,21 @@ import codecs
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from gluetune.core.errors import DataError
-from gluetune.data.formats.csv_file import read_lines
-from gluetune.data.formats.rows import BadRow, NestedValues, Row, nested_names
+from gluetune.data.formats.format import (
+    BadRow,
+    Fault,
+    Format,
+    NestedValues,
+    Row,
+    Source,
+    nested_names,
+    read_lines,
+    rows_of_lines,
+)
 
 
 class JsonLinesReader:
@@ -41,11 +50,11 @@ class JsonLinesReader:
         yield from self._rows
 
     def _read(self, file: BinaryIO) -> Iterator[Row | BadRow]:
-        return _rows(file)
+        return rows_of_lines(read_lines(file), lambda line: _row(line.number, line.text))
 
 
 class JsonReader(JsonLinesReader):
-    """A file that is one list of objects. A row is called by its number: many may share a line.
+    """A file that is one list of objects. A row is named by its number: many may share a line.
 
     Raises DataError, with the line, for a file that holds no list, or whose list cannot be read any
     further.
@@ -54,7 +63,7 @@ class JsonReader(JsonLinesReader):
     separator = ", item "
 
     def _read(self, file: BinaryIO) -> Iterator[Row | BadRow]:
-        for number, text in enumerate(JsonList(file, self.name), start=1):
+        for number, text in enumerate(_JsonList(file, self.name), start=1):
             yield _row(number, text)
 
 
@@ -69,32 +78,23 @@ class JsonLinesWriter:
         line = json.dumps({**row.values, **more}, ensure_ascii=False)
         self._file.write(line.encode() + b"\n")
 
-
-def _rows(file: BinaryIO) -> Iterator[Row | BadRow]:
-    empty: list[int] = []
-    for line in read_lines(file):
-        if line.text is None:
-            yield BadRow(line.number, line.problem)
-            continue
-        if not line.text.strip():
-            empty.append(line.number)
-            continue
-        yield from (BadRow(number, "is empty") for number in empty)
-        empty.clear()
-        yield _row(line.number, line.text)
+    def close(self) -> None:
+        """Nothing is left to write."""
 
 
 def _row(number: int, text: str) -> Row | BadRow:
     try:
         values = json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        return BadRow(number, f"is not JSON: {error.msg} at position {error.pos + 1}")
+        problem = f"is not JSON: {error.msg} at position {error.pos + 1}"
+        return BadRow(number, problem, Fault.NOT_JSON)
     except (ValueError, RecursionError) as error:
-        return BadRow(number, f"is not JSON that can be read: {error}")
+        return BadRow(number, f"is not JSON that can be read: {error}", Fault.NOT_JSON)
     if not isinstance(values, dict):
-        return BadRow(number, f"holds {_kind(values)}, not an object")
+        return BadRow(number, f"holds {_type(values)}, not an object", Fault.UNREADABLE)
     if "\\ud" in text.lower() and not _is_unicode(values):
-        return BadRow(number, "holds half of a surrogate pair, which is no character")
+        problem = "holds half of a surrogate pair, which is no character"
+        return BadRow(number, problem, Fault.UNREADABLE)
     is_nested = any(type(value) is dict for value in values.values())
     return Row(number, NestedValues(values) if is_nested else values)
 
@@ -116,9 +116,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _kind(value: Any) -> str:
-    kinds = {list: "a list", str: "text", bool: "true or false", type(None): "null"}
-    return kinds.get(type(value), "a number")
+def _type(value: Any) -> str:
+    types = {list: "a list", str: "text", bool: "true or false", type(None): "null"}
+    return types.get(type(value), "a number")
 
 
 _CHUNK = 2**20
@@ -129,7 +129,7 @@ _MARK = re.compile(r'["{}\[\],]')
 _END_OF_STRING = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
-class JsonList:
+class _JsonList:
     """The elements of a list, as text."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
@@ -150,7 +150,7 @@ class JsonList:
         self._take(1)
         yield from self._elements() if first == "[" else self._list_in_object()
         if self._next():
-            raise self._error("something stands behind the list")
+            raise self._error("there is something after the list")
 
     def _elements(self) -> Iterator[str]:
         """Yield the elements of a list, behind its opening bracket."""
@@ -162,7 +162,9 @@ class JsonList:
             self._take(1)
             yield self._element(",]")
         if mark != "]":
-            raise self._error("the list is not closed" if not mark else f"{mark!r} stands here")
+            raise self._error(
+                "the list is not closed" if not mark else f"{mark!r} is not expected here"
+            )
         self._take(1)
 
     def _list_in_object(self) -> Iterator[str]:
@@ -189,7 +191,7 @@ class JsonList:
             mark = self._next()
             if mark not in (",", "}"):
                 raise self._error(
-                    "the object is not closed" if not mark else f"{mark!r} stands here"
+                    "the object is not closed" if not mark else f"{mark!r} is not expected here"
                 )
             self._take(1)
         if found is None:
@@ -206,12 +208,12 @@ class JsonList:
             self._more(len(self._text), line)
         key = self._take(end.end() - self._at)
         if self._next() != ":":
-            raise self._error(f"a colon is needed behind {key:.60}")
+            raise self._error(f"a colon is needed after {key:.60}")
         self._take(1)
         return key
 
     def _element(self, ends: str) -> str:
-        """Return what stands before one of `ends`."""
+        """Return the text up to one of `ends`."""
         self._next()
         line, depth, at = self._line, 0, self._at
         while True:
@@ -244,7 +246,7 @@ class JsonList:
                 return ""
 
     def _more(self, at: int, line: int) -> int:
-        """Read on inside an element; return where to go on, as long as there is more."""
+        """Read more of an element, as long as there is more; return where to continue."""
         if at - self._at > _LONGEST or not self._fill():
             self._line = line
             raise self._error("an object begins here that is not closed")
@@ -281,3 +283,53 @@ class JsonList:
             hint="Write a list of objects (in pandas: to_json with orient='records'), or one "
             "object a line in a .jsonl file.",
         )
+
+
+# The formats --------------------------------------------------------------------------------------
+
+
+def _looks_like_list(path: Path, head: bytes) -> bool:
+    return re.match(r"\[\s*[{\]]", _beginning(head)) is not None
+
+
+def _looks_like_lines(path: Path, head: bytes) -> bool:
+    """Whether the first line is an object, and more of them follow."""
+    first, _, rest = _beginning(head).partition("\n")
+    if not (first.startswith("{") and rest.lstrip().startswith("{")):
+        return False
+    try:
+        return isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _beginning(head: bytes) -> str:
+    return head.decode("utf-8-sig", "replace").lstrip()
+
+
+def _read_lines(source: Source) -> JsonLinesReader:
+    return JsonLinesReader(source.stream, source.name)
+
+
+JSON_LINES = Format(
+    "jsonl",
+    (".jsonl", ".ndjson"),
+    _read_lines,
+    lambda target: JsonLinesWriter(target.stream),
+    title="JSON lines: one object a line",
+    recognise=_looks_like_lines,
+    certainty=2,
+    mistaken_for=("json",),
+    holds_lists=True,
+    holds_objects=True,
+)
+JSON = Format(
+    "json",
+    (".json",),
+    lambda source: JsonReader(source.stream, source.name),
+    written_as="jsonl",  # a list is not whole before its end
+    title="JSON: a list of objects",
+    recognise=_looks_like_list,
+    certainty=2,
+    mistaken_for=("jsonl",),
+)

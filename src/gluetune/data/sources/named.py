@@ -16,13 +16,19 @@ from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.findings import nearest
-from gluetune.data.own.digests import BATCH, first_rows, text_keys
+from gluetune.core.text import first_few, nearest
+from gluetune.data.own.digests import first_rows, text_keys
 from gluetune.data.own.source import OwnFile, OwnSource
+from gluetune.data.own.stored import BATCH
 from gluetune.data.sampling import hold_out
-from gluetune.data.sources import glue_download, parquet_folder
-from gluetune.data.sources.hub import HUB_REPOSITORY, HubSource
-from gluetune.data.sources.sample import SAMPLE, SAMPLES, SampleSource
+from gluetune.data.sources import glue_download, glue_parquet
+from gluetune.data.sources.glue_parquet import (
+    HUB_REPOSITORY,
+    SAMPLE,
+    SAMPLES,
+    HubSource,
+    SampleSource,
+)
 
 DATA_VARIABLE = "GLUETUNE_DATA"
 """Environment variable that names the source when `--data` does not."""
@@ -49,7 +55,7 @@ def open_source(data: str | None) -> Source:
 
     "sample:official" is the sample with the leaderboard's number of test rows.
 
-    None means what the environment variable GLUETUNE_DATA says, and the Hub when it says nothing.
+    None means the source that the environment variable GLUETUNE_DATA names, or else the Hub.
     A source's own `name` opens it again. Nothing is read yet, except the names in a folder.
 
     Raises ConfigurationError when there is no such source, and DataError when a folder is in
@@ -68,7 +74,7 @@ def source_of(
 ) -> Source:
     """Return the source of a configuration: GLUE's, or the user's own files.
 
-    `recorded` is the name under which a run's record has it, `task` what a run says its task is.
+    `recorded` is its name in a run's record, `task` the task in that record.
     """
     if config.is_own:
         return OwnSource(config, task=task)
@@ -119,7 +125,7 @@ def other_source(
 def _refuse_format(file_format: FileFormat) -> None:
     if file_format != UNSTATED:
         raise ConfigurationError(
-            "How a file is written is said, and no file of your own text is evaluated.",
+            "The format of a file is given, and no file of your own text is evaluated.",
             hint="Leave out --format, --delimiter, --quoting, --header and --columns; or for a "
             "run on your own text type: --data FILE",
         )
@@ -128,9 +134,9 @@ def _refuse_format(file_format: FileFormat) -> None:
 def asked_source(
     run: Run | None, task: TaskSpec, data: str | None, file_format: FileFormat = UNSTATED
 ) -> Source:
-    """Return where a model is asked: a run's own data, unless others are named or another task.
+    """Return the data to run a model on: a run's own, unless others or another task are named.
 
-    `file_format` says how a file that `data` names is written.
+    `file_format` is the stated format of a file that `data` names.
     """
     own = run is not None and run.task == task
     if data is not None and run and own:
@@ -145,7 +151,7 @@ def asked_source(
     return source_of(run.config, recorded=run.record.data.source, task=task)
 
 
-def _named(data: str, asked: str) -> Source:
+def _named(data: str, given: str) -> Source:
     if data in SAMPLES:
         return SampleSource(data)
     folder = Path(data).expanduser()
@@ -155,37 +161,33 @@ def _named(data: str, asked: str) -> Source:
         return HubSource()
     if folder.is_file():
         raise ConfigurationError(
-            f"{asked}: this is a file, and a folder of GLUE tasks is needed.",
+            f"{given}: this is a file, and a folder of GLUE tasks is needed.",
             hint="For your own labelled text: --train-file FILE --text COLUMN --label COLUMN",
         )
     raise ConfigurationError(
-        f"{asked}: there is no such folder, and no data of that name.",
+        f"{given}: there is no such folder, and no data of that name.",
         hint=f"{nearest(data, _candidates(folder))}"
         f"Type '{SAMPLE}', '{HUB_REPOSITORY}', or the path of a folder.",
     )
 
 
 def _candidates(folder: Path) -> list[str]:
-    """Return what could have been meant: the named sources, and the folders beside `folder`."""
+    """Return what could have been meant: the named sources, and the folders next to `folder`."""
     try:
-        beside = [str(path) for path in folder.parent.iterdir() if path.is_dir()]
+        folders = [str(path) for path in folder.parent.iterdir() if path.is_dir()]
     except OSError:
-        beside = []
-    return [*SAMPLES, HUB_REPOSITORY, *beside]
+        folders = []
+    return [*SAMPLES, HUB_REPOSITORY, *folders]
 
 
 def _folder_source(folder: Path) -> Source:
-    if parquet_folder.is_parquet_folder(folder):
-        return parquet_folder.ParquetFolder(folder)
+    if glue_parquet.is_parquet_folder(folder):
+        return glue_parquet.ParquetFolder(folder)
     if glue_download.is_glue_download(folder):
         return glue_download.GlueDownload(folder)
-    raise DataError(
-        f"{folder.resolve()} holds no GLUE task. It has: {_contents(folder)}.",
-        hint=f"Expected {parquet_folder.EXPECTED};\n  or {glue_download.EXPECTED}.",
-    )
-
-
-def _contents(folder: Path, most: int = 8) -> str:
     names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(names[:most]) or "nothing") + more
+    has = first_few(names) if names else "nothing"
+    raise DataError(
+        f"{folder.resolve()} holds no GLUE task. It has: {has}.",
+        hint=f"Expected {glue_parquet.EXPECTED};\n  or {glue_download.EXPECTED}.",
+    )

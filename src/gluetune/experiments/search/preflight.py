@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gluetune.core.config import TrainConfig, flag_of
-from gluetune.core.errors import ConfigurationError, Finding, GluetuneError, merged
+from gluetune.core.errors import ConfigurationError, Finding, Findings, GluetuneError, merged
 from gluetune.core.tasks import get_task
 from gluetune.data.own.source import OwnSource
 from gluetune.data.sources.named import source_of
@@ -26,7 +26,7 @@ from gluetune.experiments.search.study import Direction, make_pruner, make_sampl
 from gluetune.experiments.settings import SearchSettings, check_settings, split_settings
 from gluetune.inference.devices import cpu_threads
 from gluetune.parallel.pool import threads_each
-from gluetune.training.preflight import Prepared, attempt, prepare
+from gluetune.training.preflight import Prepared, prepare
 from gluetune.training.settings import merge_settings
 
 if TYPE_CHECKING:
@@ -63,26 +63,26 @@ def check(
 
     On a `cluster`, a trial has as many threads as cores.
     """
-    errors: list[GluetuneError] = []
-    own, given = split_settings(SearchSettings, settings, errors)
-    checked = check_settings(SearchSettings, own, errors)
-    attempt(lambda: make_sampler(checked.sampler, 0, 0), errors)
-    attempt(lambda: make_pruner(checked.pruner), errors)
-    contradictions: list[GluetuneError] = []
-    attempt(lambda: _check_together(given, objective, checked), contradictions)
-    parsed = attempt(lambda: _space(space, given), errors)
-    base = attempt(lambda: merge_settings(task, config, None, given)[0], errors)
+    contradictions, findings = Findings(), Findings()
+    own, given = split_settings(SearchSettings, settings, findings)
+    checked = check_settings(SearchSettings, own, findings)
+    findings.attempt(lambda: make_sampler(checked.sampler, 0, 0))
+    findings.attempt(lambda: make_pruner(checked.pruner))
+    contradictions.attempt(lambda: _check_together(given, objective, checked))
+    parsed = findings.attempt(lambda: _space(space, given))
+    base = findings.attempt(lambda: merge_settings(task, config, None, given)[0])
     if base is None:
-        raise merged([*contradictions, *errors])
+        raise merged([*contradictions.errors, *findings.errors])
     base = _with_objective(base, objective)
     if checked.tune_on == "train" and not base.holdout:
         base = base.model_copy(update={"holdout": _share_to_hold_out(base)})
     threads = base.threads or (threads_each(checked.jobs) if checked.jobs > 1 else None)
     if cluster is not None:
         threads = base.threads or cluster.threads
-    prepared = attempt(lambda: _prepare(base, parsed, threads), errors)
-    if contradictions or errors or prepared is None:
-        raise merged([*contradictions, *(_as_typed(error, objective) for error in errors)])
+    prepared = findings.attempt(lambda: _prepare(base, parsed, threads))
+    if contradictions.errors or findings.errors or prepared is None:
+        errors = [_as_typed(error, objective) for error in findings.errors]
+        raise merged([*contradictions.errors, *errors])
     found = prepared.config
     update = {"data": found.data, "model": found.model, "positive": found.positive, "output": None}
     request = SearchRequest(
@@ -208,7 +208,7 @@ def _default_space(prepared: Prepared, given: Mapping[str, Any]) -> Space:
 
 
 def _set_names(given: Mapping[str, Any]) -> set[str]:
-    fields = given.get("set")
+    fields = given.get("training_args")
     return {f"set.{name}" for name in fields} if isinstance(fields, Mapping) else set()
 
 

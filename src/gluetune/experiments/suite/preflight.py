@@ -10,19 +10,18 @@ from typing import Any
 from gluetune.core.command_lines import command_line, options
 from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
 from gluetune.core.config_checks import make_config
-from gluetune.core.errors import ConfigurationError, Finding, GluetuneError, HubError, merged
+from gluetune.core.errors import ConfigurationError, Finding, Findings, GluetuneError, HubError
 from gluetune.core.recipes import get_recipe
 from gluetune.core.suite_records import SuiteRequest
 from gluetune.core.tasks import GLUE_TASKS, get_task
+from gluetune.data.sources.glue_parquet import SAMPLES
 from gluetune.data.sources.named import Source, open_source
-from gluetune.data.sources.sample import SAMPLES
-from gluetune.data.sources.splits import require_split
+from gluetune.data.tables import require_split
 from gluetune.experiments.settings import SuiteSettings, check_settings, split_settings
 from gluetune.experiments.suite.plan import FROM_MNLI, SOURCE_TASK
 from gluetune.models.checkpoints import Checkpoint, find_checkpoint
 from gluetune.models.classifiers import check_heads
 from gluetune.training.arguments import check_set
-from gluetune.training.preflight import attempt
 from gluetune.training.settings import over
 
 FIRST_SEED: int = TrainConfig.model_fields["seed"].default
@@ -57,33 +56,32 @@ def check(model: str, settings: Mapping[str, Any]) -> Checked:
 
     The rows of the data are read by the jobs: what is wrong with them costs those that need them.
     """
-    errors: list[GluetuneError] = []
+    findings = Findings()
     for name, instead in _OWN.items():
         if name in settings:
             message = f"{name}: a suite has no such setting."
-            errors.append(ConfigurationError(message, hint=f"Give {instead}."))
+            findings.add(message, f"Give {instead}.")
     given = {name: value for name, value in settings.items() if name not in _OWN}
-    own, known = split_settings(SuiteSettings, given, errors)
-    checked = check_settings(SuiteSettings, own, errors)
+    own, known = split_settings(SuiteSettings, given, findings)
+    checked = check_settings(SuiteSettings, own, findings)
     data = known.pop("data", None)
-    seeds = attempt(lambda: _seeds(checked.seeds), errors)
-    names = attempt(lambda: _tasks(checked.tasks), errors) or []
+    seeds = findings.attempt(lambda: _seeds(checked.seeds))
+    names = findings.attempt(lambda: _tasks(checked.tasks)) or []
     _check_is_glue(known)
     if checked.mnli_init and names:
-        attempt(lambda: _check_mnli_init(names), errors)
+        findings.attempt(lambda: _check_mnli_init(names))
     fraction = {} if checked.fraction is None else {"fraction": checked.fraction}
     run = {"model": model, **fraction, **known}
-    configs = [attempt(partial(_config, task, checked.recipe, run), errors) for task in names]
-    attempt(lambda: check_set(known.get("set") or {}), errors)
-    source = attempt(lambda: open_source(data), errors)
+    configs = [findings.attempt(partial(_config, task, checked.recipe, run)) for task in names]
+    findings.attempt(lambda: check_set(known.get("training_args") or {}))
+    source = findings.attempt(lambda: open_source(data))
     if source is not None:
-        attempt(lambda: _check_splits(source, names), errors)
-    checkpoint = attempt(lambda: _checkpoint(model, known), errors)
+        findings.attempt(lambda: _check_splits(source, names))
+    checkpoint = findings.attempt(lambda: _checkpoint(model, known))
     if checkpoint is not None:
         heads = [name for name in names if not (checked.mnli_init and name in FROM_MNLI)]
-        attempt(lambda: _check_heads(checkpoint, heads, known), errors)
-    if errors:
-        raise merged(errors)
+        findings.attempt(lambda: _check_heads(checkpoint, heads, known))
+    findings.raise_any()
     config = configs[0]
     assert config is not None, "its absence is an error"
     assert source is not None, "its absence is an error"
@@ -98,7 +96,7 @@ def check(model: str, settings: Mapping[str, Any]) -> Checked:
         fraction=checked.fraction or default_fraction(source.name),
         recipe=checked.recipe and get_recipe(checked.recipe).name,
         mnli_init=checked.mnli_init,
-        settings=typed | {name: dict(known[name]) for name in ("set",) if name in known},
+        settings=typed | {name: dict(known[name]) for name in ("training_args",) if name in known},
     )
     machine = config.model_dump(include=set(known) & MACHINE_SETTINGS)
     return Checked(request, checkpoint, checked, machine)

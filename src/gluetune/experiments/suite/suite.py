@@ -45,7 +45,7 @@ _RESTARTS = 2
 
 
 def suite(
-    model: str | Run = "minilm",
+    model: str | os.PathLike[str] | Run = "minilm",
     *,
     output: str | Path | None = None,
     on_event: OnEvent | None = None,

@@ -10,7 +10,8 @@ import pytest
 
 from gluetune.core.config import TrainConfig
 from gluetune.core.config_checks import make_config
-from gluetune.core.errors import GluetuneError, RunError, merged
+from gluetune.core.errors import Findings, RunError
+from gluetune.core.settings import make_settings
 from gluetune.core.settings_files import dump_yaml, read_settings
 from gluetune.core.tasks import TASKS
 from gluetune.experiments.search.request import (
@@ -46,7 +47,7 @@ def test_the_name_is_of_what_was_asked() -> None:
         _settings(holdout=0.1),
         _settings(metric="loss"),
         _settings(threads=1),
-        _settings(set={"max_grad_norm": 2}),
+        _settings(training_args={"max_grad_norm": 2}),
         _settings(space=parse_space({"epochs": [1, 3]})),
         _settings(pruner="asha"),
         _settings(direction="minimize"),
@@ -148,15 +149,15 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     ("typed", "seconds"), [("90", 90), ("30m", 1800), ("1.5h", 5400), ("20 s", 20), (7, 7)]
 )
 def test_a_timeout_has_units(typed: Any, seconds: float) -> None:
-    assert SearchSettings(timeout=typed).timeout == seconds
+    assert make_settings(SearchSettings, {"timeout": typed}).timeout == seconds
 
 
 def test_every_wrong_option_is_told_at_once() -> None:
-    errors: list[GluetuneError] = []
+    findings = Findings()
     given = {"trials": "0", "timeout": "soon", "jobs": "many", "seeds": 0, "tune_on": "test"}
-    valid = check_settings(SearchSettings, {**given, "sampler": "random"}, errors)
+    valid = check_settings(SearchSettings, {**given, "sampler": "random"}, findings)
     assert (valid.trials, valid.sampler) == (20, "random"), "what is valid is checked further"
-    told = [str(finding) for finding in merged(errors).findings]
+    told = [str(finding) for finding in findings.error().findings]
     expected = (
         "--trials = '0':",
         "--timeout = 'soon':",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.test_docs import parse, settings_of
 
+from gluetune.core.settings import make_settings
 from gluetune.core.suite_records import SuiteRequest
 from gluetune.experiments.settings import SuiteSettings
 from gluetune.experiments.suite.plan import default_name
@@ -41,7 +42,7 @@ def read_back(asked: SuiteRequest) -> SuiteRequest:
     assert read["output"] == Path("my suites/s")
     own = ("model", "seed", "output", "fraction", "data", *SuiteSettings.model_fields)
     typed = {name: value for name, value in settings_of(read).items() if name not in own}
-    seeds = SuiteSettings(seeds=read["seeds"]).seeds
+    seeds = make_settings(SuiteSettings, {"seeds": read["seeds"]}).seeds
     assert isinstance(seeds, tuple)
     return request(
         model=read["model"],
@@ -66,7 +67,10 @@ def _number(value: Any) -> Any:
         {"new_head": True, "compact_vocabulary": False},
         {"compact_vocabulary": True, "max_length": 64, "revision": None},
         {"learning_rate": 1e-05, "trust_remote_code": False},
-        {"label_order": ["no", "yes"], "set": {"run_name": "a b: 'c'", "max_grad_norm": 0.5}},
+        {
+            "label_order": ["no", "yes"],
+            "training_args": {"run_name": "a b: 'c'", "max_grad_norm": 0.5},
+        },
     ],
     ids=lambda settings: ",".join(settings),
 )
