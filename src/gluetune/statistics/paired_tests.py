@@ -70,7 +70,7 @@ def _correct(found: Predictions) -> NDArray[np.bool_]:
     """Return which predictions are correct."""
     import numpy as np
 
-    same = found.predicted == found.labels
+    same: NDArray[np.bool_] = found.predicted == found.labels
     return same if same.ndim == 1 else np.all(same, axis=1)
 
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gluetune.experiments.suite.planning import block, costs, next_job, plan, replan, training_of
 from tests.support.suites import record_of, request
 
 from gluetune.core.suite_records import JobState, SuiteFolder
 from gluetune.core.tasks import GLUE_TASKS
+from gluetune.experiments.suite.plan import (
+    block,
+    costs,
+    default_name,
+    next_job,
+    plan,
+    replan,
+    training_of,
+)
 from gluetune.training.settings import merge_settings
 
 
@@ -88,10 +96,9 @@ def test_a_job_is_trained_with_its_recipe_and_its_source(tmp_path: Path) -> None
 
 
 def test_the_same_request_has_the_same_folder_and_another_one_another() -> None:
-    folder = request().default_folder("google-bert/bert-base-cased")
-    assert folder == request().default_folder("google-bert/bert-base-cased")
-    assert folder.parent == Path("suites")
-    assert folder.name.startswith("bert-base-cased-")
+    name = default_name(request(), "google-bert/bert-base-cased")
+    assert name == default_name(request(), "google-bert/bert-base-cased")
+    assert name.startswith("bert-base-cased-")
     others = [
         request(tasks=("cola",)),
         request(fraction=0.1),
@@ -100,8 +107,12 @@ def test_the_same_request_has_the_same_folder_and_another_one_another() -> None:
         request(data="sample"),
         request(settings={"epochs": 3.0}),
     ]
-    assert request(seeds=(7,)).default_folder("google-bert/bert-base-cased") == folder
-    names = {folder.name, *(each.default_folder("b").name for each in others)}
+    assert default_name(request(seeds=(7,)), "google-bert/bert-base-cased") == name
+    assert default_name(request(settings={"epochs": 5}), "google-bert/bert-base-cased") == name, (
+        "what is the default is not part of the name"
+    )
+    names = {name.rpartition("-")[2]}
+    names |= {default_name(each, "b").rpartition("-")[2] for each in others}
     assert len(names) == len(others) + 1
 
 

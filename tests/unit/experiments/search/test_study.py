@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gluetune.core.errors import ConfigurationError, RunError
-from gluetune.experiments.search.studies import (
+from gluetune.experiments.search.study import (
     JOURNAL,
+    get_trial,
     make_pruner,
     make_sampler,
     open_study,
     seed_of,
-    take_up,
     trials_of,
     unfinished,
 )
@@ -107,7 +107,7 @@ def test_a_killed_trial_keeps_its_number_and_parameters(tmp_path: Path) -> None:
 
     again = open_study(tmp_path, "s", "maximize")
     assert unfinished(again) == [0]
-    taken = take_up(again, 0)
+    taken = get_trial(again, 0)
     assert taken.suggest_float("x", 0, 1) == value
     taken.report(0.7, 2)
     again.tell(0, 0.7)
@@ -146,7 +146,7 @@ def test_a_lock_that_lives_is_not_removed(tmp_path: Path) -> None:
     code = """
 import sys, time
 from pathlib import Path
-from gluetune.experiments.search.studies import JOURNAL, _journal_lock
+from gluetune.experiments.search.study import JOURNAL, _journal_lock
 folder = Path(sys.argv[1])
 lock = _journal_lock(folder / JOURNAL)
 end = time.monotonic() + 3
