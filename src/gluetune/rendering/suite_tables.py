@@ -28,8 +28,9 @@ from gluetune.core.suite_records import (
 from gluetune.core.tasks import GLUE_TASKS, get_task
 from gluetune.core.text import visible
 from gluetune.data.sources.glue_parquet import SAMPLES
-from gluetune.metrics.scores import glue_average
+from gluetune.metrics.registry import short_label
 from gluetune.rendering.tables import Table, epoch_choice, points
+from gluetune.statistics.scores import glue_average
 
 
 def summarize(suite: Suite) -> SuiteTable:
@@ -303,7 +304,7 @@ def _legend(tasks: Sequence[TaskSummary]) -> list[str]:
 def _row(one: TaskSummary, legend: Legend, has_published: bool) -> tuple[str, ...]:
     several = len(one.metrics) > 1
     metrics = ", ".join(
-        _title(get_task(one.task).metric_title(name))
+        get_task(one.task).metric_title(name, short=True)
         + (f" {spread_text(value)}" if several else "")
         for name, value in one.metrics.items()
     )
@@ -322,14 +323,9 @@ def _row(one: TaskSummary, legend: Legend, has_published: bool) -> tuple[str, ..
 
 def _published(cell: PublishedCell, legend: Legend) -> str:
     metric = " ".join(
-        part for part in (cell.subset, _title(cell.metric or "metric unstated")) if part
+        part for part in (cell.subset, short_label(cell.metric or "metric unstated")) if part
     )
     return f"{cell.value:.1f} {metric} ({legend.letter(cell)})"
-
-
-def _title(metric: str) -> str:
-    """Return a metric's name as a narrow column shows it."""
-    return metric.replace("matthews_correlation", "Matthews").replace("f1", "F1")
 
 
 def _markdown_table(table: Table) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -27,6 +27,7 @@ from gluetune.experiments.search.settings import Direction, SearchSettings
 from gluetune.experiments.search.space import Choice, Space, default_space, parse_space, read_space
 from gluetune.experiments.search.studies import make_pruner, make_sampler
 from gluetune.inference.devices import cpu_threads
+from gluetune.metrics.registry import METRICS
 from gluetune.parallel.pool import threads_each
 from gluetune.training.preflight import Prepared, prepare
 from gluetune.training.settings import merge_settings
@@ -53,7 +54,9 @@ class SearchOptions(BaseModel):
         None, gt=0, description="Begin no trial after this time: seconds, or 30m, or 2h."
     )
     direction: Literal["maximize", "minimize"] | None = Field(
-        None, description="maximize or minimize the objective. Default: minimize `loss` only."
+        None,
+        description="maximize or minimize the objective. Default: that in "
+        "which the metric is better.",
     )
     sampler: str = Field(
         "tpe", description="tpe, random, qmc, gp, …, or Optuna's own: 'TPESampler(NAME=VALUE)'."
@@ -158,7 +161,8 @@ def plan_search(
         space=parsed if parsed is not None else _default_space(prepared, given),
         compute_objective=objective if callable(objective) else None,
         task=prepared.task,
-        direction=checked.direction or _usual_direction(base.metric, objective),
+        direction=checked.direction
+        or _usual_direction(base.metric, objective, prepared.task.metrics),
         sampler=checked.sampler,
         pruner=checked.pruner,
     )
@@ -279,7 +283,7 @@ def _check_together(
             )
         )
     metric = str(objective or given.get("metric", "score"))
-    right = _usual_direction(metric, objective)
+    right = _usual_direction(metric, objective, given.get("metrics"))
     if not callable(objective) and options["direction"] in {"minimize", "maximize"} - {right}:
         findings.append(
             Finding(
@@ -299,8 +303,15 @@ def _check_together(
         raise ConfigurationError.of(findings)
 
 
-def _usual_direction(metric: str, objective: str | Objective | None) -> Direction:
-    return "minimize" if metric == "loss" and not callable(objective) else "maximize"
+def _usual_direction(
+    metric: str, objective: str | Objective | None, scored_by: Sequence[str] | None
+) -> Direction:
+    """Return the better direction of a metric; that of the score by the metrics of the task."""
+    if callable(objective):
+        return "maximize"
+    names = (scored_by or ()) if metric == "score" else (metric,)
+    known = [METRICS[name].greater_is_better for name in names if name in METRICS]
+    return "minimize" if metric == "loss" or not all(known) else "maximize"
 
 
 def _can_be_sent(function: Objective) -> bool:

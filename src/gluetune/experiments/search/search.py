@@ -71,7 +71,7 @@ def search(
         progress: Whether to show on standard error what is being done.
         trials: Trials in all, those of earlier calls included.
         timeout: Begin no trial after so many seconds of this call ("30m" and "2h" are understood).
-        direction: Default: minimize "loss", maximize anything else.
+        direction: Default: that in which the metric is better.
         sampler, pruner: Optuna's names, with arguments or without: "TPESampler(multivariate=True)".
         tune_on: "train": trials are scored on a part of train that is held out, and validation only
             by the final runs. "validation": trials are scored on validation.
