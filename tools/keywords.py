@@ -18,7 +18,15 @@ from typing import Annotated, Any
 from pydantic.fields import FieldInfo
 
 from gluetune.core.config import FILE_SETTINGS, OWN_SETTINGS, TrainConfig
+from gluetune.core.inference_settings import (
+    EvaluateSettings,
+    ExportSettings,
+    InferenceSettings,
+    LoadSettings,
+    PredictSettings,
+)
 from gluetune.core.settings import Accepts, Settings
+from gluetune.serving.settings import ServeSettings
 
 FILE = Path(__file__).parents[1] / "src" / "gluetune" / "core" / "keywords.py"
 
@@ -36,11 +44,11 @@ class Keywords:
 def _of(*models: type[Settings], but: Iterable[str] = ()) -> dict[str, FieldInfo]:
     """Return the fields of models, but for those that a function has as parameters of its own."""
     every = {name: field for model in models for name, field in model.model_fields.items()}
-    return {name: field for name, field in every.items() if name not in {"task", *but}}
+    return {name: field for name, field in every.items() if name not in but}
 
 
 _FILES = {*FILE_SETTINGS, "train_split", "validation_split"}
-_TRAIN = _of(TrainConfig)
+_TRAIN = _of(TrainConfig, but=["task"])
 _READ = {name: _TRAIN[name] for name in OWN_SETTINGS if name not in _FILES}
 _CHECKED = ("model", "revision", "trust_remote_code", "max_length")
 
@@ -51,13 +59,21 @@ KEYWORDS = {
     ),
     "SuiteKeywords": Keywords(
         "`gluetune.suite`",
-        _of(TrainConfig, but=("model", "data", "fraction", "seed", "output")),
+        _of(TrainConfig, but=("task", "model", "data", "fraction", "seed", "output")),
         "ReadKeywords",
     ),
     "SearchKeywords": Keywords(
-        "`gluetune.search`", _of(TrainConfig, but=["output"]), "SuiteKeywords"
+        "`gluetune.search`", _of(TrainConfig, but=("task", "output")), "SuiteKeywords"
     ),
     "TrainKeywords": Keywords("`gluetune.train`", _TRAIN, "SearchKeywords"),
+    "InferenceKeywords": Keywords("everything that runs a model", _of(InferenceSettings)),
+    "LoadKeywords": Keywords("`gluetune.load`", _of(LoadSettings), "InferenceKeywords"),
+    "EvaluateKeywords": Keywords("`gluetune.evaluate`", _of(EvaluateSettings), "InferenceKeywords"),
+    "PredictKeywords": Keywords(
+        "`gluetune.predict`", _of(LoadSettings, PredictSettings), "LoadKeywords"
+    ),
+    "ServeKeywords": Keywords("`gluetune.serve`", _of(LoadSettings, ServeSettings), "LoadKeywords"),
+    "ExportKeywords": Keywords("`gluetune.export`", _of(ExportSettings)),
 }
 """By the name of the TypedDict."""
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.imports import SOURCE, imports, modules, reached, room
 
 MOST_FILES = 210
-MOST_LINES = 37739
+MOST_LINES = 39227
 """Of today. Lower them when the package shrinks."""
 
 CYCLES: set[frozenset[str]] = set()

@@ -175,5 +175,3 @@ def _evaluation(task: TaskSpec, predictions: Mapping[str, Predictions]) -> Evalu
         collapsed=same and task.kind.can_collapse,
         thresholds=task.thresholds,
     )
-
-

@@ -18,7 +18,7 @@ from tests.support.own_files import own_config, reviews, write_csv
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.data.own.digests import first_rows
 from gluetune.data.own.source import OwnFile, OwnSource
-from gluetune.data.own.splitting import held_out
+from gluetune.data.sampling import held_out
 from gluetune.data.sources.named import without_held_out
 from gluetune.data.tables import fingerprint, label_array, notes_of
 from gluetune.kinds import MULTI_LABEL, REGRESSION
@@ -259,7 +259,7 @@ def test_a_split_is_that_of_all_draws_in_order(
             count = 1 + int(np.abs(reached[:-1] - fraction * reached[-1]).argmin())
             expected.update(order[:count])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gluetune.data.own.splitting._AT_ONCE", 7)
+        patch.setattr("gluetune.data.sampling._AT_ONCE", 7)
         held = held_out(strata, groups, fraction, seed)
     assert set(groups[held].tolist()) == expected
     assert held.tolist() == [row in expected for row in groups.tolist()]
