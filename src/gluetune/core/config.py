@@ -29,6 +29,7 @@ from gluetune.core.settings import Accepts, Option, Settings, flag_for
 from gluetune.core.settings_files import dump_yaml, split_names
 from gluetune.core.tasks import GLUE_TASKS, is_task
 from gluetune.kinds import FORMER_NAMES, KindName
+from gluetune.metrics.registry import METRICS, metrics_of
 
 
 def _path_text(value: Any) -> Any:
@@ -77,6 +78,12 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 """Names, also as the text "a, b"."""
 
 
+def _metric_names() -> str:
+    """Return which metrics each kind of task may have, for the help."""
+    kinds = dict.fromkeys(kind for metric in METRICS.values() for kind in metric.kinds)
+    return " ".join(f"{kind}: {', '.join(metrics_of(kind))}." for kind in kinds)
+
+
 def _lowered(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
@@ -119,6 +126,8 @@ OWN_SETTINGS = (
     "label",
     *FORMAT_SETTINGS,
     "kind",
+    "metrics",
+    "extra_metrics",
     "positive",
     "label_separator",
     "validation_fraction",
@@ -270,6 +279,16 @@ class TrainConfig(Settings):
         description="Positive class of binary metrics such as F1. Default: the rarer class of the "
         "training file.",
     )
+    metrics: Annotated[Names | None, Option(suggestions=tuple(METRICS))] = Field(
+        default=None,
+        description="Metrics whose mean is the score of your own text. "
+        f"{_metric_names()} Default: the first one that `kind` has.",
+    )
+    extra_metrics: Annotated[Names | None, Option(suggestions=tuple(METRICS))] = Field(
+        default=None,
+        description="Metrics that are also reported, and do not count towards the score. Default: "
+        "a few that suit `kind`.",
+    )
     label_separator: Column | None = Field(
         default=None, description="Separator of the labels in one cell, e.g. ';'."
     )
@@ -374,11 +393,14 @@ class TrainConfig(Settings):
         default=True,
         description="Train only the rows of the word embeddings that occur in the data.",
     )
-    metric: Annotated[Name, Option(aliases=("metric_for_best_model",))] = Field(
+    metric: Annotated[
+        Name,
+        Option(aliases=("metric_for_best_model",), suggestions=("score", "loss", *METRICS)),
+    ] = Field(
         default="score",
         description="Metric that chooses the best epoch: `score` (the task's own), another metric "
-        "of the task, `loss` (the lowest), or one that your compute_metrics returns. "
-        "For your own text it is also the task's score.",
+        "of the task, `loss` (the lowest), or one that your compute_metrics returns. For your own "
+        "text it is also the score, unless `metrics` names others.",
     )
     early_stopping: int | None = Field(
         default=None,
