@@ -42,15 +42,15 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config = path / "config.yaml"
-        self.record = path / "record.json"
-        self.model = path / "model"
-        self.predictions = path / "predictions"
-        self.intervals = path / "intervals.json"
-        self.baseline = path / "baseline"
-        self.checkpoints = path / "checkpoints"
-        self.onnx = path / "onnx"
-        self.curve = path / "curve"
+        self.config: Path = path / "config.yaml"
+        self.record: Path = path / "record.json"
+        self.model: Path = path / "model"
+        self.predictions: Path = path / "predictions"
+        self.intervals: Path = path / "intervals.json"
+        self.baseline: Path = path / "baseline"
+        self.checkpoints: Path = path / "checkpoints"
+        self.onnx: Path = path / "onnx"
+        self.curve: Path = path / "curve"
 
     def predictions_on(self, split: str) -> Path:
         """Return the file of the predictions on a split."""
@@ -64,8 +64,8 @@ class Run:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self.folder = RunFolder(self.path)
+        self.path: Path = Path(path)
+        self.folder: RunFolder = RunFolder(self.path)
         for replaced in (self.folder.model, self.folder.onnx):
             restore_folder(replaced)
         self._record = read_record(self.folder.record)

@@ -37,9 +37,9 @@ class SuiteResult:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self.folder = SuiteFolder(self.path)
-        self.record = read_suite(self.folder)
+        self.path: Path = Path(path)
+        self.folder: SuiteFolder = SuiteFolder(self.path)
+        self.record: SuiteRecord = read_suite(self.folder)
 
     def __fspath__(self) -> str:
         return str(self.path)
