@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gluetune.analysis.comparison import Comparison, compare, compare_suites
     from gluetune.analysis.diagnostics import Diagnosis, diagnose
-    from gluetune.analysis.evaluate import Measured, evaluate
+    from gluetune.analysis.evaluation import Evaluation, evaluate
     from gluetune.core.config import TrainConfig
     from gluetune.core.errors import (
         CheckpointError,
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from gluetune.experiments.suite.suite import suite
     from gluetune.exporting.onnx import export
     from gluetune.inference.file_checks import check_files
-    from gluetune.inference.file_predictions import PredictedFile, predict
-    from gluetune.inference.predictor import Answer, Predictor, load
+    from gluetune.inference.file_predictions import FilePredictions, predict
+    from gluetune.inference.predictor import Prediction, Predictor, load
     from gluetune.publishing.submission import Submission, submit
-    from gluetune.publishing.upload import Pushed, push, push_suite
+    from gluetune.publishing.upload import PushResult, push, push_suite
     from gluetune.publishing.verification import Verification
     from gluetune.rendering.pages import report
     from gluetune.serving.limits import Limits
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Answer": "gluetune.inference.predictor",
     "BestRun": "gluetune.experiments.search.outcomes",
     "CheckpointError": "gluetune.core.errors",
     "CheckedFiles": "gluetune.data.own.checking",
@@ -71,11 +70,12 @@ _HOMES = {
     "GluetuneError": "gluetune.core.errors",
     "HubError": "gluetune.core.errors",
     "Limits": "gluetune.serving.limits",
-    "Measured": "gluetune.analysis.evaluate",
-    "PredictedFile": "gluetune.inference.file_predictions",
+    "Evaluation": "gluetune.analysis.evaluation",
+    "FilePredictions": "gluetune.inference.file_predictions",
+    "Prediction": "gluetune.inference.predictor",
     "Predictor": "gluetune.inference.predictor",
     "Pruned": "gluetune.core.errors",
-    "Pushed": "gluetune.publishing.upload",
+    "PushResult": "gluetune.publishing.upload",
     "Record": "gluetune.core.records",
     "Reference": "gluetune.core.references",
     "Run": "gluetune.core.runs",
@@ -94,7 +94,7 @@ _HOMES = {
     "compare": "gluetune.analysis.comparison",
     "compare_suites": "gluetune.analysis.comparison",
     "diagnose": "gluetune.analysis.diagnostics",
-    "evaluate": "gluetune.analysis.evaluate",
+    "evaluate": "gluetune.analysis.evaluation",
     "export": "gluetune.exporting.onnx",
     "get_task": "gluetune.core.tasks",
     "learning_curve": "gluetune.training.learning_curve",
@@ -114,7 +114,6 @@ _HOMES = {
 __all__ = [
     "GLUE_TASKS",
     "TASKS",
-    "Answer",
     "BestRun",
     "CheckedFiles",
     "CheckpointError",
@@ -123,17 +122,18 @@ __all__ = [
     "CurvePoint",
     "DataError",
     "Diagnosis",
+    "Evaluation",
     "ExportRecord",
     "FileFormat",
+    "FilePredictions",
     "Finding",
     "GluetuneError",
     "HubError",
     "Limits",
-    "Measured",
-    "PredictedFile",
+    "Prediction",
     "Predictor",
     "Pruned",
-    "Pushed",
+    "PushResult",
     "Record",
     "Reference",
     "Run",
@@ -169,9 +169,24 @@ __all__ = [
 ]
 
 
+_RENAMED = {
+    "Answer": "Prediction",
+    "Measured": "Evaluation",
+    "PredictedFile": "FilePredictions",
+    "Pushed": "PushResult",
+}
+"""Former names, which work for this release with one warning."""
+
+
 def __getattr__(name: str) -> Any:
     import importlib
 
+    if name in _RENAMED:
+        from gluetune.core.deprecations import warn_renamed
+
+        warn_renamed(f"gluetune.{name}", f"gluetune.{_RENAMED[name]}")
+        value = globals()[name] = getattr(importlib.import_module(__name__), _RENAMED[name])
+        return value
     if name not in _HOMES:
         raise AttributeError(f"module 'gluetune' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

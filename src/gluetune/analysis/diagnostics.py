@@ -17,22 +17,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from gluetune.analysis.scores import between
 from gluetune.core.config import Precision
+from gluetune.core.tables import Column, Table, plain, tables_html
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.data.findings import Findings
 from gluetune.data.sources.glue_layout import TsvColumns, read_tsv
 from gluetune.data.tables import canonical_table
-from gluetune.inference.loader import Settings, open_model
-from gluetune.inference.scoring import score_predictions
 from gluetune.statistics.intervals import Interval, score_intervals
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from gluetune.core.predictions import Predictions
     from gluetune.core.runs import Run
 
 _SPLIT = "test"
+_UNRELIABLE = (
+    "* unreliable: too few examples, or too few of a class, or of correct or wrong predictions."
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,48 @@ class Diagnosis:
     file: Path
     categories: tuple[Category, ...]
     """The whole set first, then each coarse category before its fine ones."""
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the table of the categories."""
+        doubts = any(one.interval and not one.interval.reliable for one in self.categories)
+        yield Table.of(
+            f"R3 (Matthews over three classes) on {self.file}",
+            (
+                Column("category"),
+                Column("examples", "count"),
+                Column("accuracy", "number"),
+                Column("R3", "number", missing="undefined"),
+                Column("95% interval", "interval", key="interval"),
+            ),
+            [
+                (
+                    f"  {one.fine}" if one.fine else one.coarse or "all",
+                    *(one.examples, one.accuracy, one.r3, between(one.interval)),
+                )
+                for one in self.categories
+            ],
+            notes=[_UNRELIABLE] if doubts else [],
+            name="categories",
+            bold=frozenset(n for n, one in enumerate(self.categories) if not one.fine),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the diagnosis as JSON has it."""
+        return {
+            "model": self.model,
+            "file": str(self.file),
+            "categories": plain(self.categories),
+        }
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the categories as a data frame."""
+        (table,) = self.tables()
+        return table.to_pandas()
+
+    def _repr_html_(self) -> str:
+        return tables_html(self.tables())
 
 
 def diagnose(
@@ -85,6 +131,8 @@ def diagnose(
         GluetuneError: for a file that is not the diagnostics, and for a model whose classes are not
             MNLI's.
     """
+    from gluetune.inference.loader import Settings, open_model
+
     diagnostics, task = read_diagnostics(Path(file)), get_task("ax")
     settings = Settings(
         precision=precision,
@@ -115,6 +163,8 @@ def _categories(
 def _category(
     task: TaskSpec, answers: Predictions, coarse: str, fine: str, rows: NDArray[Any]
 ) -> Category:
+    from gluetune.inference.scoring import score_predictions
+
     part = {_SPLIT: answers.rows(rows)}
     return Category(
         coarse=coarse,

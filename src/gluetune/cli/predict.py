@@ -35,8 +35,8 @@ from gluetune.core.terminal import Console, json_text
 from gluetune.core.text import visible
 
 if TYPE_CHECKING:
-    from gluetune.inference.file_predictions import PredictedFile
-    from gluetune.inference.predictor import Answer, Predictor
+    from gluetune.inference.file_predictions import FilePredictions
+    from gluetune.inference.predictor import Prediction, Predictor
 
 _FIRST_LINE_AFTER = 10.0
 """Seconds after which, and as often, a long file's progress is told."""
@@ -192,7 +192,7 @@ def _limit(threshold: float, given: bool) -> str:
     return f"  ({'predicted: above' if given else 'not above'} {threshold:.4f})"
 
 
-def _plain(found: Answer) -> dict[str, Any]:
+def _plain(found: Prediction) -> dict[str, Any]:
     if found.label is None:
         return {"score": found.score}
     if found.labels is not None:
@@ -225,7 +225,7 @@ def _answer_file(
         told.print(Text(found.cut_note, "yellow"), soft_wrap=True)
 
 
-def _summary(found: PredictedFile) -> str:
+def _summary(found: FilePredictions) -> str:
     where = f" -> {found.output}" if found.output else ""
     skipped = f", {found.skipped:,} left out" if found.skipped else ""
     rate = f"{found.rows_per_second:,.0f} rows/s"
@@ -239,7 +239,7 @@ class _Progress:
         self._console = console
         self._next = _FIRST_LINE_AFTER
 
-    def __call__(self, done: PredictedFile) -> None:
+    def __call__(self, done: FilePredictions) -> None:
         """Print a line, unless one was printed just now."""
         if done.seconds >= self._next:
             self._next = done.seconds + _FIRST_LINE_AFTER

@@ -47,9 +47,11 @@ _ERRORS = "gluetune.readable"
 _MANY_ROWS = 40
 """Rows up to which a terminal shows all of a table that has a ranking."""
 _ROWS_OF_MANY = 20
-_LONG_HEAD = 12
+_LONG_HEAD = 8
 """Cells of the head of a column of numbers that are kept on one line where room is scarce."""
 _SHORTEST_NAME = 8
+_WIDEST_WHOLE = 24
+"""Cells up to which the names of rows and the heads of numbers are never wrapped."""
 
 
 class Console(rich.console.Console):
@@ -151,16 +153,18 @@ def _rich(table: tables.Table, width: int) -> Table:
     room = width - _frame(table) - sum(w for w, name in zip(widths, names, strict=True) if not name)
     longest = max(_SHORTEST_NAME, room // max(1, sum(names)))
     shown = Table()
-    for head, column in zip(heads, columns, strict=True):
-        is_whole = column.shorten or (
-            column.is_right and max(map(cell_len, head.split("\n"))) <= 20
+    for place, (head, column) in enumerate(zip(heads, columns, strict=True)):
+        is_whole = (
+            column.shorten
+            or (place == 0 and widths[0] <= _WIDEST_WHOLE)
+            or (column.is_right and max(map(cell_len, head.split("\n"))) <= _WIDEST_WHOLE)
         )
         shown.add_column(
             Text(visible_lines(head), overflow="fold"),
             justify="right" if column.is_right else "left",
             no_wrap=is_whole,
             overflow="fold",
-            min_width=6 if column.format in ("score", "number") else None,
+            min_width=6 if column.format == "number" else None,
         )
     for number, row in enumerate(table.texts()):
         cells = [

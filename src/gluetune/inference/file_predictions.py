@@ -26,7 +26,7 @@ from gluetune.data.formats.rows import BadRow, Row, RowReader, repeated_columns
 from gluetune.data.own.columns import FirstRows
 from gluetune.data.own.headers import first_line_finding, stated_wrongly
 from gluetune.data.own.source import format_of_other
-from gluetune.inference.predictor import WINDOW, Answer, Predictor, Text, load
+from gluetune.inference.predictor import WINDOW, Prediction, Predictor, Text, load
 
 OnError = Literal["stop", "skip"]
 
@@ -38,7 +38,7 @@ _DECIMALS = 6
 
 
 @dataclass
-class PredictedFile:
+class FilePredictions:
     """What became of a file."""
 
     output: Path | None
@@ -86,9 +86,9 @@ def predict(
     file_format: str | FileFormat | None = None,
     on_error: OnError = "stop",
     prefix: str = "",
-    progress: Callable[[PredictedFile], object] | None = None,
+    progress: Callable[[FilePredictions], object] | None = None,
     **settings: Any,
-) -> PredictedFile:
+) -> FilePredictions:
     """Answer every row of a CSV, JSON lines, Parquet or text file, in constant memory.
 
     The output has the input's columns and order, and besides them `label`, `score` and
@@ -201,7 +201,7 @@ class _Answering:
         self.max_length, self.limit = predictor.opened.max_length, predictor.opened.limit
         labels = predictor.labels
         several = labels[:1] if predictor.opened.multi_label else None
-        blank = Answer(labels[0] if labels else None, 0.0, dict.fromkeys(labels, 0.0), several)
+        blank = Prediction(labels[0] if labels else None, 0.0, dict.fromkeys(labels, 0.0), several)
         self.sample = self._values(blank)
         """The new columns by name, each with a value of its type."""
 
@@ -212,7 +212,7 @@ class _Answering:
         answers = self._predictor.answers(self._predictor.opened.logits(encoded))
         return (self._values(answer) for answer in answers)
 
-    def _values(self, answer: Answer) -> Mapping[str, Any]:
+    def _values(self, answer: Prediction) -> Mapping[str, Any]:
         score = {f"{self._prefix}score": round(answer.score, _DECIMALS)}
         if answer.label is None:
             return score
@@ -299,13 +299,13 @@ def _write(
     rows: _Rows,
     answering: _Answering,
     target: Path | BinaryIO,
-    progress: Callable[[PredictedFile], object] | None,
+    progress: Callable[[FilePredictions], object] | None,
     notes: tuple[str, ...],
-) -> PredictedFile:
+) -> FilePredictions:
     """Answer all rows and write them to `target`."""
     begin = time.monotonic()
     packed = target.suffix.lower() if isinstance(target, Path) else ""
-    done = PredictedFile(
+    done = FilePredictions(
         target if isinstance(target, Path) else None,
         problems=rows.problems,
         notes=notes,

@@ -36,7 +36,7 @@ WINDOW = 4096
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """What a model says of one text or pair."""
 
     label: str | None
@@ -69,14 +69,14 @@ class Predictor:
         return f"Predictor('{self.opened.name}', {classes})"
 
     @overload
-    def __call__(self, texts: Text, pair: str | None = None) -> Answer: ...
+    def __call__(self, texts: Text, pair: str | None = None) -> Prediction: ...
 
     @overload
-    def __call__(self, texts: list[str] | list[tuple[str, str]]) -> list[Answer]: ...
+    def __call__(self, texts: list[str] | list[tuple[str, str]]) -> list[Prediction]: ...
 
     def __call__(
         self, texts: Text | Sequence[Text], pair: str | None = None
-    ) -> Answer | list[Answer]:
+    ) -> Prediction | list[Prediction]:
         """Return the answer to a text, or to each of a list of texts.
 
         A pair is `predictor(first, second)` or a tuple of two. Raises ConfigurationError for one
@@ -99,16 +99,16 @@ class Predictor:
         ]
         return np.concatenate(parts) if parts else np.empty((0, width), dtype=np.float32)
 
-    def answers(self, logits: NDArray[np.float32]) -> list[Answer]:
+    def answers(self, logits: NDArray[np.float32]) -> list[Prediction]:
         """Return what logits mean."""
         if not self.labels:
-            return [Answer(None, float(value)) for value in logits[:, 0]]
+            return [Prediction(None, float(value)) for value in logits[:, 0]]
         if self.opened.multi_label:
             return [self._set_answer(row) for row in logits]
         rows = self.scores(logits)
         best = rows.argmax(axis=1)
         return [
-            Answer(
+            Prediction(
                 self.labels[choice],
                 float(row[choice]),
                 dict(zip(self.labels, row.tolist(), strict=True)),
@@ -145,7 +145,7 @@ class Predictor:
         """The logit above which each label is predicted."""
         return self.opened.thresholds or (0.0,) * len(self.labels)
 
-    def _set_answer(self, logits: NDArray[np.float32]) -> Answer:
+    def _set_answer(self, logits: NDArray[np.float32]) -> Prediction:
         chances = self.scores(logits)
         given = tuple(
             name
@@ -154,7 +154,7 @@ class Predictor:
         )
         best = int(chances.argmax())
         shares = dict(zip(self.labels, chances.tolist(), strict=True))
-        return Answer(self.labels[best], float(chances[best]), shares, given)
+        return Prediction(self.labels[best], float(chances[best]), shares, given)
 
     def encode(self, texts: Sequence[Text], *, cut: bool = True) -> Encoded:
         """Return texts as the model reads them, in memory: nothing is cached.

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gluetune.core.records import DataRecord, Record, shown
+from gluetune.core.records import DataRecord, Record, epoch_choice, shown
 from gluetune.core.tasks import MetricName, TaskSpec
 from gluetune.data.sources.hub import HUB_REPOSITORY, is_glue
 from gluetune.data.sources.sample import SAMPLES
-from gluetune.rendering.tables import epoch_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -28,7 +28,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gluetune.core.settings_files import read_yaml
-from gluetune.core.text import visible, visible_lines
+from gluetune.core.text import markdown_text, visible_lines
 from gluetune.data.sources.hub import HUB_REPOSITORY
 from gluetune.publishing.evaluation_results import HUB_METRICS
 from gluetune.publishing.model_files import PublishedFile
@@ -229,11 +229,6 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
     yield heading, block
 
 
-# Line openers (#, -, 1.) need no escape: no value stands at the beginning of a line.
-# Nor does an underscore inside a word.
-_MARKUP = re.compile(r"[\\`*\[\]<>|~$&@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=[wW]{3})\.")
-
-
 class Markdown(str):
     """Text that is Markdown already, and is not escaped again."""
 
@@ -242,7 +237,7 @@ class Markdown(str):
 
 def escape(text: str) -> Markdown:
     """Return Markdown that reads as `text`, in a paragraph or in a cell of a table."""
-    return Markdown(_MARKUP.sub(r"\\\g<0>", visible(text)))
+    return Markdown(markdown_text(text))
 
 
 def fenced(text: str, language: str = "") -> Markdown:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from string import ascii_lowercase
 
-from gluetune.core.records import Record, has_collapsed
+from gluetune.core.records import Record, epoch_choice, has_collapsed
 from gluetune.core.references import published
 from gluetune.core.runs import Run
 from gluetune.core.suite_records import (
@@ -29,7 +29,7 @@ from gluetune.core.tasks import GLUE_TASKS, get_task
 from gluetune.core.text import visible
 from gluetune.data.sources.sample import SAMPLES
 from gluetune.metrics.scores import glue_average
-from gluetune.rendering.tables import Table, epoch_choice, points
+from gluetune.rendering.tables import Table, points
 
 
 def summarize(suite: Suite) -> SuiteTable:

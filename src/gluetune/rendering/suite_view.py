@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from gluetune.core.plots import Plot, seeds_plot
 from gluetune.core.records import Status
 from gluetune.core.suite_records import Suite, SuiteRecord, TaskSummary
-from gluetune.rendering.plots import Plot, seeds_plot
 from gluetune.rendering.suite_tables import (
     counts,
     jobs_table,

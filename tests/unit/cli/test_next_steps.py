@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from gluetune.analysis.evaluate import evaluate
 from tests.support.own_files import own_config, reviews, write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
-from gluetune.analysis.evaluate import evaluate
 from gluetune.cli.app import app, main
 from gluetune.cli.predict import _refuse_file
 from gluetune.cli.run_glue import translate

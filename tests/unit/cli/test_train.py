@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gluetune.rendering.evaluation_tables import held_against
 from rich.cells import cell_len
 from tests.support.answers import classified
 from tests.unit.test_docs import parse
@@ -32,7 +33,6 @@ from gluetune.core.records import (
 from gluetune.core.runs import Run, RunFolder
 from gluetune.core.tasks import MetricName, TaskSpec, get_task
 from gluetune.core.terminal import Console
-from gluetune.rendering.evaluation_tables import held_against
 
 TWO_SPLITS = ("validation_matched", "validation_mismatched")
 

@@ -16,7 +16,7 @@ from tests.support.trainings import Bench
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import FileFormat
 from gluetune.inference import file_predictions
-from gluetune.inference.file_predictions import PredictedFile, predict
+from gluetune.inference.file_predictions import FilePredictions, predict
 from gluetune.inference.predictor import Predictor, load
 
 TEXTS = ["a b c", "d", "a a a a a a a", "b, c", 'say "e"', "f\ng"]
@@ -103,7 +103,7 @@ def test_windows_do_not_show_and_progress_is_told(
     monkeypatch.setattr(file_predictions, "WINDOW", 2)
     told: list[int] = []
 
-    def note(done: PredictedFile) -> None:
+    def note(done: FilePredictions) -> None:
         told.append(done.rows)
 
     rows = [{"text": text} for text in TEXTS[:5]]
