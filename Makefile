@@ -1,4 +1,4 @@
-# quickstart, test and bench do their own set-up, from nothing but the package registry.
+# quickstart, test and bench install what they need first, from the package registry alone.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,14 +9,14 @@ INSTALLED := .venv/installed
 PIP_INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-compile --editable
 
-# Where a container's image sets it, nothing would be kept compiled, and every start would be slow.
+# If a container image sets it, no compiled files are kept, and every start is slow.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup quickstart test bench check docs format
+.PHONY: setup quickstart test bench check docs pictures format
 
 setup: $(INSTALLED)
 
-# What a training needs, and no more.
+# What training needs, and no more.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(PIP_INSTALL) '.[offline]'
@@ -48,6 +48,10 @@ check: setup
 # Warnings are errors. The pages are then in site/index.html.
 docs: setup
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --conf-dir docs . site
+
+# The screenshots in docs/_static, of a run on the sample; needs Chromium.
+pictures: setup
+	$(BIN)/python -m tools.pictures
 
 format: setup
 	$(BIN)/ruff check --fix

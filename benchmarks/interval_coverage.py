@@ -143,14 +143,10 @@ def _plain(
 ) -> tuple[float, float]:
     """Return the bootstrap interval itself, where the default may take another way."""
     from gluetune.statistics.intervals import _drawn
-    from gluetune.statistics.resampling import _classification, resample
+    from gluetune.statistics.resampling import resample
 
     (predictions,) = found.values()
-    if spec.is_regression:
-        part = resample(spec, predictions, draws=draws, seed=seed)[metric]
-    else:
-        random = np.random.default_rng(seed)
-        part = _classification(spec, predictions, random, draws, "", smooth=False)[metric]
+    part = resample(spec, predictions, draws=draws, seed=seed, smooth=False)[metric]
     return _drawn([part], 0.95, method)
 
 
@@ -206,9 +202,14 @@ def _alarms(sets: int) -> list[str]:
     for size in SIZES:
         for disagreement in (0.1, 0.25):
             difference = smallest_visible(size, disagreement)
+            # A larger difference than the disagreement is seen of models that disagree on more.
+            within = max(disagreement, difference)
             alarms = _rejections(random, size, disagreement, 0.0, sets)
-            seen = _rejections(random, size, disagreement, difference, sets)
-            exact = [_exact_power(size, disagreement, gap) for gap in (0.0, difference)]
+            seen = _rejections(random, size, within, difference, sets)
+            exact = [
+                _exact_power(size, disagreement, 0.0),
+                _exact_power(size, within, difference),
+            ]
             rows.append(
                 f"| {size:,} | {disagreement:.0%} | {alarms:.1%} | {exact[0]:.1%} | "
                 f"{100 * difference:.1f} points | {seen:.1%} | {exact[1]:.1%} |"

@@ -54,9 +54,9 @@ def setup(app: Sphinx) -> None:
 
 def _append(app: Sphinx, name: str, source: list[str]) -> None:
     written = {
-        "docs/api": reference.api,
-        "docs/command-line": reference.command_line,
-        "docs/training-settings": reference.settings,
+        "docs/reference/python-api": reference.api,
+        "docs/reference/command-line": reference.command_line,
+        "docs/reference/settings": reference.settings,
     }
     if name in written:
         source[0] += "\n" + written[name]()

@@ -10,6 +10,7 @@ import typer
 
 import gluetune
 from gluetune.cli.app import app
+from gluetune.cli.run_glue import FLAGS
 from gluetune.core.config import TrainConfig, flag_of
 
 
@@ -51,6 +52,16 @@ def settings() -> str:
         for name, field in TrainConfig.model_fields.items()
     ]
     return "\n".join(["| Python, YAML | command | default | |", "|---|---|---|---|", *rows, ""])
+
+
+def run_glue_flags() -> str:
+    """Return every flag of run_glue.py that gluetune calls otherwise, does not need, or refuses."""
+    rows = [
+        f"| `--{name}` | {f'`{flag.option}`' if flag.option else flag.treatment} | "
+        f"{_cell(flag.note)} |"
+        for name, flag in FLAGS.items()
+    ]
+    return "\n".join(["| run_glue.py | gluetune | |", "|---|---|---|", *rows, ""])
 
 
 def _section(title: str, directive: str, names: list[str], *options: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from gluetune.experiments.search.studies import open_storage, open_study, trials_of
 from tests.support.processes import finish, start, wait_until
 from tests.support.trainings import Bench
 
@@ -26,7 +27,6 @@ from gluetune.core.files import locked
 from gluetune.core.runs import Run
 from gluetune.core.suite_records import Suite
 from gluetune.experiments.search.objective import objective
-from gluetune.experiments.search.studies import open_storage, open_study, trials_of
 from gluetune.parallel import orphans
 
 

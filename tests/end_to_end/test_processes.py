@@ -128,7 +128,7 @@ def test_a_killed_process_ends_all_and_the_run_goes_on(
     assert ends[killed].code == -signal.SIGKILL
     other = ends[1 - killed]
     assert other.code == 1
-    assert "Another process of this training has ended without a word" in other.said
+    assert "Another process of the run exited unexpectedly" in other.said
     status = Run(output).record.status.value
     assert status == ("running" if killed == 0 else "failed")
     ends = run_together(tmp_path, command, "train", "--resume", str(output))

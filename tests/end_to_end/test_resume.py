@@ -16,7 +16,7 @@ import gluetune
 from gluetune.cli.app import main
 from gluetune.core.runs import Run
 
-_SETTINGS: dict[str, Any] = {"set": {"lr_scheduler_type": "cosine"}, "warmup": 0.2}
+_SETTINGS: dict[str, Any] = {"training_args": {"lr_scheduler_type": "cosine"}, "warmup": 0.2}
 _SEED = 20
 _MOST = {"step": 10, "evaluation": 3, "weights": 10, "state": 10, "manifest": 10, "sweep": 9}
 """How often each moment comes in 10 steps, each of them saved; the others come once."""

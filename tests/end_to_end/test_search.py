@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 import pytest
+from gluetune.experiments.search.studies import JOURNAL, open_storage
 from tests.support.killed import SEARCH_MOMENTS, search_and_die
 from tests.support.processes import finish, start, wait_until
 from tests.support.trainings import Bench, outcome
@@ -20,7 +21,6 @@ from gluetune import BestRun
 from gluetune.cli.app import main
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.runs import Run
-from gluetune.experiments.search.studies import JOURNAL, open_storage
 
 SPACE = {
     "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
@@ -108,7 +108,9 @@ def test_only_the_best_trial_keeps_its_model_and_each_its_settings(whole: BestRu
     for row in whole.trials:
         run = Run(row.run)
         assert run.status == row.state
-        assert run.config.set["lr_scheduler_type"] == row.parameters["set.lr_scheduler_type"]
+        assert (
+            run.config.training_args["lr_scheduler_type"] == row.parameters["set.lr_scheduler_type"]
+        )
         assert not run.folder.checkpoints.exists()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from gluetune.experiments.suite.progress import SilentProgress
 from tests.support.leaderboard import is_taken
 from tests.support.processes import start, wait_until
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
@@ -25,7 +26,6 @@ from gluetune.core.runs import Run
 from gluetune.core.suite_records import JobState, Suite
 from gluetune.core.tasks import GLUE_TASKS
 from gluetune.experiments.suite.jobs import Teller
-from gluetune.experiments.suite.progress import SilentProgress
 
 SETTINGS: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-3, "threads": 1, "precision": "fp32"}
 
@@ -317,7 +317,10 @@ def test_a_failed_job_is_named_and_the_rest_is_done(
 def test_the_printed_command_is_the_suite_again(
     bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = {"set": {"lr_scheduler_type": "cosine", "adam_beta2": 0.98}, "new_head": True}
+    settings = {
+        "training_args": {"lr_scheduler_type": "cosine", "adam_beta2": 0.98},
+        "new_head": True,
+    }
     suite = suite_of(bench, tmp_path / "s", tasks=["cola"], seeds=[3], fraction=0.5, **settings)
     with pytest.raises(SystemExit) as caught:
         main(shlex.split(suite.record.command)[1:])

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from gluetune.core.errors import ConfigurationError, Finding
-from gluetune.parallel.calls import tell
+from gluetune.parallel.calls import emit
 from gluetune.parallel.signals import listening
 
 
 def double(number: int) -> int:
-    """Return twice the number, after telling it."""
-    tell(number)
+    """Return twice the number, after emitting_to it."""
+    emit(number)
     return 2 * number
 
 

@@ -1,4 +1,4 @@
-"""README.md and docs/ as what people copy from them: commands, Python, tables."""
+"""README.md, CONTRIBUTING.md and docs/ as what people copy from them: commands, Python, tables."""
 
 from __future__ import annotations
 
@@ -9,25 +9,63 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
 _PRINTED = ("gluetune ", "torchrun ")
+_OUTPUT = ("", "text")
+"""Languages of blocks that show output."""
 _SHELLS = ("bash", "console", "sh", "shell")
 _STARTERS = ("torchrun", "python", "python3")
 """What starts gluetune as a module, behind -m."""
 _PYTHON = ("python", "py", "pycon")
+_FENCE = re.compile(r"^( *)```(\S*)[^\n]*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Return the arguments of every gluetune command in a page's shell blocks and tables.
+    """Return the arguments of every gluetune command on a page.
 
-    Those that gluetune printed, in blocks of output, are among them.
+    These are the commands in shell blocks, in the output that blocks show (also after "Type: "),
+    and in inline code.
     """
     lines = [line for block in blocks(page, _SHELLS) for line in typed_lines(block)]
-    cells = [cell for table in tables(page) for row in table for cell in row]
-    printed = [line.strip() for block in blocks(page, ("",)) for line in block.splitlines()]
-    lines += [line.partition("   #")[0] for line in printed if line.startswith(_PRINTED)]
-    lines += [span for cell in cells for span in spans(cell) if span.startswith("gluetune ")]
+    lines += [line for block in blocks(page, _OUTPUT) for line in _printed_commands(block)]
+    lines += [span for span in inline_code(page) if span.startswith(_PRINTED)]
     return [arguments for line in lines for arguments in gluetune_calls(line)]
+
+
+def _printed_commands(block: str) -> list[str]:
+    lines = [line.strip().rpartition("Type: ")[2] for line in block.splitlines()]
+    printed = [line for line in lines if re.match(r"(gluetune|torchrun) \S", line)]
+    return [line.partition("   #")[0] for line in printed]
+
+
+def inline_code(page: Path) -> list[str]:
+    """Return the inline code of a page's text and tables."""
+    return [" ".join(span.split()) for span in spans(prose(page))]
+
+
+def prose(page: Path) -> str:
+    """Return a page without its fenced blocks."""
+    return _FENCE.sub("", page.read_text("utf-8"))
+
+
+def links(page: Path) -> list[str]:
+    """Return where the links and images of a page lead, in its text and its directives."""
+    text = page.read_text("utf-8")
+    without_code = re.sub(r"`[^`]*`", "", prose(page))
+    figures = re.findall(r"^:::\{figure\} (\S+)$", text, re.MULTILINE)
+    sources = re.findall(r"<(?:img|source|a) [^>]*?(?:src|srcset|href)=\"([^\"]+)\"", without_code)
+    return [*re.findall(r"\]\(([^)\s]+)\)", without_code), *figures, *sources]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub and MyST name them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    plain = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    return set(plain)
 
 
 def python_sources(page: Path) -> list[str]:
@@ -59,10 +97,9 @@ def spans(text: str) -> list[str]:
 
 def blocks(page: Path, languages: tuple[str, ...]) -> list[str]:
     """Return a page's fenced blocks in any of these languages, without their indentation."""
-    fence = re.compile(r"^( *)```(\S*)[^\n]*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
     return [
         "\n".join(line.removeprefix(indent) for line in body.splitlines())
-        for indent, language, body in fence.findall(page.read_text("utf-8"))
+        for indent, language, body in _FENCE.findall(page.read_text("utf-8"))
         if language in languages
     ]
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gluetune.experiments.suite.planning import plan
+
 from gluetune.core.config_checks import make_config
 from gluetune.core.records import (
     BestRecord,
@@ -19,7 +21,6 @@ from gluetune.core.records import (
 )
 from gluetune.core.suite_records import JobState, Suite, SuiteFolder, SuiteRecord, SuiteRequest
 from gluetune.core.tasks import GLUE_TASKS, get_task
-from gluetune.experiments.suite.planning import plan
 from gluetune.rendering.suite_tables import summarize
 
 SEEDS = (42, 43)

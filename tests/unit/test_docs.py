@@ -1,4 +1,4 @@
-"""What README.md and docs/ tell people to type: that it parses, and means what the pages say."""
+"""README.md, CONTRIBUTING.md and docs/: commands parse, Python compiles, links and options exist."""
 
 from __future__ import annotations
 
@@ -6,14 +6,28 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
-from tests.support.pages import PAGES, ROOT, commands, gluetune_calls, python_sources, spans, tables
+from tests.support.pages import (
+    PAGES,
+    ROOT,
+    anchors,
+    commands,
+    gluetune_calls,
+    inline_code,
+    links,
+    python_sources,
+    spans,
+    tables,
+)
 
 import gluetune
 from gluetune.cli import run_glue
@@ -23,8 +37,9 @@ from gluetune.core.config import TrainConfig
 from gluetune.core.config_checks import make_config
 from gluetune.core.errors import ConfigurationError
 
-FROM_NOTEBOOK = ROOT / "docs" / "from-the-notebook.md"
-FROM_RUN_GLUE = ROOT / "docs" / "from-run-glue.md"
+DOCS = ROOT / "docs"
+FROM_NOTEBOOK = DOCS / "tutorials" / "from-the-notebook.md"
+FROM_RUN_GLUE = DOCS / "reference" / "from-run-glue.md"
 COMMANDS = [(page, arguments) for page in PAGES for arguments in commands(page)]
 # typer brings a click of its own; this is its UsageError.
 USAGE_ERROR = typer.BadParameter.__bases__[0]
@@ -88,18 +103,104 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
+OTHER_PROGRAMS = {"--rates", "--from-runs"}
+"""Options of scripts in benchmarks/ that pages mention without the script's name."""
+
+
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [arguments for _, arguments in COMMANDS],
-    ids=[f"{page.name}: {shlex.join(arguments)}" for page, arguments in COMMANDS],
+    ids=[f"{named(page)}: {shlex.join(arguments)}" for page, arguments in COMMANDS],
 )
 def test_a_command_of_the_pages_parses(arguments: list[str]) -> None:
     parse(arguments)
 
 
-def test_the_pages_have_commands() -> None:
+def test_every_part_of_the_pages_has_commands() -> None:
+    """The pages in subfolders are read too, and what is read is not empty."""
+    counts = Counter(named(page).rpartition("/")[0] for page, _ in COMMANDS)
+    assert counts[""] >= 10  # README.md
+    assert counts["docs/tutorials"] >= 25
+    assert counts["docs/how-to"] >= 80
+    assert counts["docs/concepts"] >= 3
+    assert counts["docs/reference"] >= 5
     assert len([page for page, _ in COMMANDS if page == FROM_NOTEBOOK]) >= 8
-    assert len([page for page, _ in COMMANDS if page == FROM_RUN_GLUE]) >= 2
+    assert len(PAGES) >= 30
+
+
+def test_every_verb_has_a_command_on_the_pages() -> None:
+    group: Any = typer.main.get_command(app)
+    shown = {arguments[0] for _, arguments in COMMANDS if len(arguments) > 1}
+    assert set(group.commands) - shown <= {"env"}, "verbs without an example"
+
+
+def test_every_option_in_inline_code_exists() -> None:
+    known = options_of_all_verbs() | OTHER_PROGRAMS
+    unknown = {
+        f"{named(page)}: {span}"
+        for page in PAGES
+        if page != FROM_RUN_GLUE
+        for span in inline_code(page)
+        if span.startswith("--") and span.split()[0].partition("=")[0] not in known
+    }
+    assert sorted(unknown) == []
+
+
+def options_of_all_verbs() -> set[str]:
+    group: Any = typer.main.get_command(app)
+    options = {
+        option
+        for command in group.commands.values()
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+        if option.startswith("--")
+    }
+    assert len(options) >= 100
+    return options | {"--help", "--version"}
+
+
+def test_every_link_leads_to_a_file_and_a_heading() -> None:
+    checked = [
+        (page, link)
+        for page in (*PAGES, ROOT / "CHANGELOG.md")
+        for link in links(page)
+        if "://" not in link
+    ]
+    broken = [f"{named(page)}: {link}" for page, link in checked if not leads_somewhere(page, link)]
+    assert broken == []
+    assert len(checked) >= 100
+
+
+def leads_somewhere(page: Path, link: str) -> bool:
+    file, _, anchor = link.partition("#")
+    target = (page.parent / file).resolve() if file else page
+    return target.exists() and (not anchor or anchor in anchors(target))
+
+
+@pytest.mark.parametrize("link", ["nothing.md", "index.md#nothing", "#nothing"])
+def test_a_broken_link_would_be_found(link: str) -> None:
+    assert not leads_somewhere(DOCS / "index.md", link)
+
+
+def test_every_page_that_messages_and_comments_name_exists() -> None:
+    sources = [
+        path
+        for folder in ("src", "tests", "tools", "benchmarks", "examples", ".ci")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".html", ".js", ".css", ".yaml", "") and path.is_file()
+    ]
+    mentions = {
+        (path.relative_to(ROOT).as_posix(), mention)
+        for path in [*sources, ROOT / "Makefile", ROOT / "pyproject.toml"]
+        for mention in re.findall(r"\bdocs/[\w/-]+\.md\b", path.read_text("utf-8", "ignore"))
+    }
+    missing = [(path, page) for path, page in mentions if not (ROOT / page).exists()]
+    assert missing == []
+    assert mentions
 
 
 @pytest.mark.parametrize(
@@ -125,8 +226,8 @@ def test_a_wrong_command_would_be_found(line: str) -> None:
 def test_every_python_block_compiles_and_uses_what_exists() -> None:
     sources = [(page, source) for page in PAGES for source in python_sources(page)]
     for page, source in sources:
-        assert faults(source) == [], f"{page.name}:\n{source}"
-    assert len(sources) >= 2
+        assert faults(source) == [], f"{named(page)}:\n{source}"
+    assert len(sources) >= 12
 
 
 def test_the_expressions_of_the_notebook_page_use_what_exists() -> None:
@@ -258,7 +359,7 @@ def outcome(words: list[str]) -> str:
         translated = run_glue.translate(["train", *words])[1:]
         task = _context(words)
         options = parse(["train", *task, *translated, "--seed", "1"])
-        check_set(settings_of(options).get("set", {}))
+        check_set(settings_of(options).get("training_args", {}))
     except ConfigurationError:
         return "refused"
     return shlex.join(translated) or "nothing"
@@ -269,10 +370,7 @@ def test_the_page_of_flags_has_all_that_are_known() -> None:
     named = {word.removeprefix("--") for word in words if word.startswith("--")}
     known = {
         *SCRIPT_FLAGS,
-        *run_glue.ALIASES,
-        *run_glue.NEEDLESS,
-        *run_glue.NEEDLESS_SWITCHES,
-        *run_glue.REFUSED,
+        *run_glue.FLAGS,
     }
     assert sorted(known - named) == []
     assert len(known) >= 40

@@ -19,11 +19,11 @@ import pyarrow as pa
 
 from gluetune.analysis.scores import between
 from gluetune.core.config import Precision
+from gluetune.core.errors import Findings
 from gluetune.core.tables import Column, Table, plain, tables_html
 from gluetune.core.tasks import TaskSpec, get_task
-from gluetune.data.findings import Findings
-from gluetune.data.sources.glue_layout import TsvColumns, read_tsv
-from gluetune.data.tables import canonical_table
+from gluetune.data.sources.glue_download import TsvColumns, read_tsv
+from gluetune.data.tables import canonical_table, table_findings
 from gluetune.statistics.intervals import Interval, score_intervals
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class Diagnostics:
 
 def read_diagnostics(path: Path) -> Diagnostics:
     """Read the labelled diagnostics. Raises DataError with every row that is wrong."""
-    task, findings = get_task("ax"), Findings()
+    task, findings = get_task("ax"), table_findings()
     found = read_tsv(path, (*COARSE, "Premise", "Hypothesis", "Label"), findings)
     for line, cells in found.ragged:
         findings.add(f"{path}:{line} has {cells} columns; the header has {found.width}.")

@@ -38,6 +38,7 @@ from gluetune.core.text import from_here
 from gluetune.data.sources.named import asked_source, place_of
 from gluetune.data.sources.scored import scored_rows
 from gluetune.data.tables import fingerprint
+from gluetune.inference.run_predictions import keep_run_predictions
 from gluetune.metrics.scores import majority_baseline
 from gluetune.statistics.agreement import Agreement
 from gluetune.statistics.baseline_test import WordTest, compare_with_words, words_of
@@ -402,14 +403,12 @@ def _keep(
     run: Run, task: TaskSpec, found: Mapping[str, Predictions], prints: Mapping[str, str]
 ) -> None:
     """Keep a run's predictions on splits that it has not kept yet."""
-    from gluetune.inference.scoring import keep_answers
-
     new = {
         split: predictions
         for split, predictions in found.items()
         if not run.folder.predictions_on(kept_name(task, split)).exists()
     }
     try:
-        keep_answers(run, task, new, prints)
+        keep_run_predictions(run, task, new, prints)
     except UnwritableError as error:
         _log.warning("The predictions are not kept. %s", error.findings[0].message)

@@ -11,7 +11,7 @@ from gluetune.core.records import Record, ScoreRecord, epoch_choice
 from gluetune.core.references import Reference, human, published
 from gluetune.core.tables import Between, Cell, Column, Table, plain
 from gluetune.core.tasks import HELD_OUT, TaskSpec
-from gluetune.data.sources.sample import SAMPLES
+from gluetune.data.sources.glue_parquet import SAMPLES
 
 if TYPE_CHECKING:
     from gluetune.statistics.intervals import Interval

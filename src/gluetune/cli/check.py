@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import ColumnNames, Delimiter, FormatName, Header, Quoting
+from gluetune.cli.options import given_settings, options_of
 from gluetune.core.command_lines import command_line
-from gluetune.core.config import FILE_SETTINGS, TrainConfig, typed_settings
+from gluetune.core.config import FILE_SETTINGS, FORMAT_SETTINGS, TrainConfig, typed_settings
 from gluetune.core.terminal import Console, Table
 from gluetune.core.text import from_here, visible
 
@@ -21,58 +21,36 @@ _SHOWN = 30
 """Classes that are printed."""
 
 
+@options_of(
+    TrainConfig,
+    only=(
+        "text",
+        "text_pair",
+        "label",
+        *FORMAT_SETTINGS,
+        "kind",
+        "label_separator",
+        "group",
+        "on_bad_row",
+    ),
+)
 def check(
     files: Annotated[
         list[Path],
         typer.Argument(help="The file to train on; then those to validate and to test on."),
     ],
-    text: Annotated[str | None, typer.Option(help="Column of the text. Default: text.")] = None,
-    text_pair: Annotated[str | None, typer.Option(help="Column of a second text.")] = None,
-    label: Annotated[
-        str | None, typer.Option(help="Column of the label, or one for each: a,b,c.")
-    ] = None,
-    file_format: FormatName = None,
-    delimiter: Delimiter = None,
-    quoting: Quoting = None,
-    header: Header = None,
-    columns: ColumnNames = None,
-    kind: Annotated[str, typer.Option(help="auto, classes, number or labels.")] = "auto",
-    label_separator: Annotated[
-        str | None, typer.Option(help="What stands between the labels of one example.")
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Column whose rows of one value are never split.")
-    ] = None,
-    on_bad_row: Annotated[
-        str, typer.Option(help="A row that cannot be used: stop, or skip (counted).")
-    ] = "stop",
     model: Annotated[
         str | None, typer.Option(help="Also count texts that are too long for this checkpoint.")
     ] = None,
     max_length: Annotated[
         int | None, typer.Option(help="Tokens that count as too long. Default: what it takes.")
     ] = None,
+    **options: Any,
 ) -> None:
     """Check files of labelled text as `gluetune train` would, and train nothing."""
     from gluetune.inference.file_checks import check_files
 
-    given: dict[str, Any] = {
-        "text": text,
-        "text_pair": text_pair,
-        "label": label,
-        "format": file_format,
-        "delimiter": delimiter,
-        "quoting": quoting,
-        "header": header,
-        "columns": columns,
-        "kind": kind,
-        "label_separator": label_separator,
-        "group": group,
-        "on_bad_row": on_bad_row,
-        "model": model,
-        "max_length": max_length,
-    }
-    said = {name: one for name, one in given.items() if one is not None}
+    said = given_settings({**options, "model": model, "max_length": max_length})
     found = check_files(*files, **said)
     console = Console()
     _print(console, found)

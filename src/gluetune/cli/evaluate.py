@@ -11,17 +11,13 @@ import typer
 from gluetune.cli.options import (
     AskedPrecision,
     BatchSize,
-    ColumnNames,
-    Delimiter,
-    FormatName,
-    Header,
     LabelOrder,
     MaxLength,
     Model,
-    Quoting,
     Revision,
     Threads,
     TrustRemoteCode,
+    file_options,
     names_in_order,
     one_of,
     typed_format,
@@ -37,6 +33,7 @@ if TYPE_CHECKING:
     from gluetune.analysis.evaluation import Evaluation
 
 
+@file_options
 def evaluate(
     model: Model,
     task: Annotated[str | None, typer.Option(help="The task. Default: the run's own.")] = None,
@@ -44,11 +41,6 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option(help="As in training. Default: the run's own.")
     ] = None,
-    file_format: FormatName = None,
-    delimiter: Delimiter = None,
-    quoting: Quoting = None,
-    header: Header = None,
-    columns: ColumnNames = None,
     diagnostics: Annotated[
         Path | None,
         typer.Option(help="GLUE's labelled diagnostic-full.tsv: score an MNLI model on that."),
@@ -66,6 +58,7 @@ def evaluate(
     trust_remote_code: TrustRemoteCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write the JSON to this file too.")] = None,
+    **options: Any,
 ) -> None:
     """Score a model on labelled splits: intervals, errors by class, calibration, worst errors."""
     settings: dict[str, Any] = {
@@ -77,7 +70,7 @@ def evaluate(
         "revision": revision,
         "trust_remote_code": trust_remote_code,
     }
-    stated = typed_format(file_format, delimiter, quoting, header, columns)
+    stated = typed_format(options)
     if hardest is not None:
         warn_renamed("--hardest", "--worst-errors")
         worst_errors = hardest

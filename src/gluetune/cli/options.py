@@ -1,29 +1,32 @@
-"""Command line options made from the fields of TrainConfig.
+"""Command line options made from the fields of settings models.
 
-Values are read as text and checked by TrainConfig, so that all mistakes are reported at once
-instead of the parser stopping at the first.
-
-The options of every verb that asks a trained model: which one, and how it is run.
-
-Options that take one of a few words.
-
-The options of every verb that reads a file of rows: how it is written.
+A command takes them as `**options`, and `@options_of(TrainConfig)` puts one option per field in
+their place. Values are read as text and checked by the model, so that all mistakes are reported
+together instead of the parser stopping at the first; help and completion know the choices.
 """
 
 from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Annotated, Any, get_args
 
 import typer
 from pydantic.fields import FieldInfo
 
-from gluetune.core.config import FORMAT_SETTINGS, OWN_SETTINGS, TrainConfig, choices_of, flag_of
+from gluetune.core.config import FORMAT_SETTINGS, TrainConfig
 from gluetune.core.config_checks import make_file_format
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.file_formats import FileFormat
+from gluetune.core.settings import (
+    Settings,
+    choices_of,
+    default_words,
+    flag_for,
+    meaning,
+    option_of,
+)
 from gluetune.core.settings_files import parse_assignment, split_names
 
 CLUSTER_PANEL = "A cluster"
@@ -31,83 +34,113 @@ CLUSTER_PANEL = "A cluster"
 _WIDEST = 20
 """Characters of what stands for a value in the help, where it is a list of choices."""
 
-_PANELS = {
-    "What to train": (
-        "model",
-        "revision",
-        "data",
-        "fraction",
-        "holdout",
-        "sampling_seed",
-        "output",
-    ),
-    "Your own labelled text": ("train_file", "data_set", *OWN_SETTINGS),
-    "How": (
-        "learning_rate",
-        "batch_size",
-        "epochs",
-        "weight_decay",
-        "warmup",
-        "max_length",
-        "seed",
-        "precision",
-        "metric",
-        "early_stopping",
-        "class_weights",
-        "label_smoothing",
-        "set",
-    ),
-    "The checkpoint's head and code": ("new_head", "label_order", "trust_remote_code"),
-    "The machine": (
-        "compute",
-        "compact_vocabulary",
-        "micro_batch_size",
-        "eval_batch_size",
-        "threads",
-        "processes",
-        "checkpoint_minutes",
-    ),
-}
-_PANEL_OF = {name: panel for panel, names in _PANELS.items() for name in names}
+Command = Callable[..., None]
 
 
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a Typer command one option per field of TrainConfig, in place of its **settings."""
-    return with_settings_but("task")(command)
+def options_of(
+    model: type[Settings],
+    *,
+    only: Container[str] | None = None,
+    but: Container[str] = (),
+    group: str | None = None,
+) -> Callable[[Command], Command]:
+    """Give a Typer command one option per field of `model`, in place of its `**options`.
 
+    Several of these, one above the other, give a command the fields of several models.
 
-def with_settings_but(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Do the same without the fields of these names."""
-    return lambda command: _with_options(
-        command, [name for name in TrainConfig.model_fields if name not in names]
-    )
-
-
-def _with_options(command: Callable[..., None], names: Sequence[str]) -> Callable[..., None]:
-    signature = inspect.signature(command, eval_str=True)
-    own = [
-        parameter
-        for parameter in signature.parameters.values()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    Args:
+        model: The settings model.
+        only: Its fields that the command takes. Default: all.
+        but: Fields that it does not take.
+        group: Title of the options in the help. Default: the model's groups.
+    """
+    options = [
+        _parameter(model, name, group)
+        for name in _by_group(model)
+        if name not in but and (only is None or name in only)
     ]
-    options = [_option(name, TrainConfig.model_fields[name]) for name in names]
-    order = list(_PANEL_OF)
-    options.sort(key=lambda parameter: order.index(parameter.name))
-    command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]  # how inspect documents it
-    command.__annotations__ = {
-        parameter.name: parameter.annotation for parameter in (*own, *options)
-    }
-    return command
+
+    def with_options(command: Command) -> Command:
+        signature = inspect.signature(command, eval_str=True)
+        own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        parameters = [*own, *options]
+        command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # how inspect documents it
+        command.__annotations__ = {each.name: each.annotation for each in parameters}
+        return command
+
+    return with_options
 
 
 def given_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was typed, by field: an option that was left out is left out."""
     settings = {name: value for name, value in options.items() if value not in (None, [])}
-    if "set" in settings:
-        settings["set"] = _assignments(settings["set"])
+    if "training_args" in settings:
+        settings["training_args"] = _assignments(settings["training_args"])
     if "label_order" in settings:
         settings["label_order"] = list(split_names(settings["label_order"]))
     return settings
+
+
+def suggest(words: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return what completes the value of an option from `words`."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+def metavar(field: FieldInfo) -> str:
+    """Return what stands for the value of an option in its help."""
+    if own := option_of(field).metavar:
+        return own
+    if choices := choices_of(field):
+        written = "|".join(choices)
+        # A wide one leaves no room for the names of options and for the help.
+        return written if len(written) <= _WIDEST else "NAME"
+    kinds = typing.get_args(field.annotation) or (field.annotation,)
+    if float in kinds or int in kinds:
+        return "NUMBER"
+    return "TEXT"
+
+
+def _by_group(model: type[Settings]) -> list[str]:
+    """Return the fields of a model in the order of its help: those without a group first."""
+    grouped = [name for names in model.groups.values() for name in names]
+    return [*(name for name in model.model_fields if name not in grouped), *grouped]
+
+
+def _parameter(model: type[Settings], name: str, group: str | None) -> inspect.Parameter:
+    group = group or next((title for title, names in model.groups.items() if name in names), None)
+    annotation: Any = Annotated[
+        _typed_as(model.model_fields[name]), _typer_option(model, name, group)
+    ]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
+def _typed_as(field: FieldInfo) -> Any:
+    """Return what the parser reads: a switch, an option that is given several times, or text."""
+    if field.annotation in (bool, bool | None):
+        return bool | None
+    return list[str] | None if option_of(field).repeated else str | None
+
+
+def _typer_option(model: type[Settings], name: str, group: str | None) -> Any:
+    field = model.model_fields[name]
+    is_switch = field.annotation in (bool, bool | None)
+    flag = flag_for(model, name)
+    can_be_denied = is_switch and field.default is not False
+    words = choices_of(field) or option_of(field).suggestions
+    return typer.Option(
+        f"{flag}/--no-{flag.removeprefix('--')}" if can_be_denied else flag,
+        help=" ".join(filter(None, (meaning(field), default_words(field)))),
+        metavar=None if is_switch else metavar(field),
+        autocompletion=suggest(words) if words else None,
+        show_default=False,  # the parser's own is none: what is left out is left to the model
+        rich_help_panel=group,
+    )
 
 
 def _assignments(texts: list[str]) -> dict[str, Any]:
@@ -123,47 +156,6 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
     if findings:
         raise ConfigurationError.of(findings)
     return values
-
-
-def _option(name: str, field: FieldInfo) -> inspect.Parameter:
-    is_flag = field.annotation in (bool, bool | None)
-    kind: Any = bool | None if is_flag else list[str] | None if name == "set" else str | None
-    flag = flag_of(name)
-    can_be_denied = is_flag and field.default is not False
-    option = typer.Option(
-        f"{flag}/--no-{flag.removeprefix('--')}" if can_be_denied else flag,
-        help=f"{field.description}{_default_words(field)}",
-        metavar=None if is_flag else metavar(name, field),
-        show_default=False,  # the parser's own is none: what is left out is left to TrainConfig
-        rich_help_panel=_PANEL_OF[name],
-    )
-    return inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[kind, option],
-    )
-
-
-def metavar(name: str, field: FieldInfo) -> str:
-    """Return what stands for the value of an option in its help."""
-    if name == "set":
-        return "NAME=VALUE"
-    if choices := choices_of(field):
-        written = "|".join(choices)
-        # A wide one leaves no room for the names of options and for the help.
-        return written if len(written) <= _WIDEST else "NAME"
-    kinds = typing.get_args(field.annotation) or (field.annotation,)
-    if float in kinds or int in kinds:
-        return "NUMBER"
-    return "TEXT"
-
-
-def _default_words(field: FieldInfo) -> str:
-    """Say the default, where it is a value and the description does not tell it."""
-    if field.annotation is bool or field.default is None or field.default_factory is not None:
-        return ""
-    return f" Default: {field.default}."
 
 
 Model = Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")]
@@ -205,31 +197,11 @@ def one_of(word: str, choices: Any, option: str) -> Any:
     return word
 
 
-_PANEL = "How the file is written"
+file_options = options_of(TrainConfig, only=FORMAT_SETTINGS, group="How the file is written")
+"""Gives a command the options that say how the file that it reads is written."""
 
 
-def _file_option(name: str, flags: str) -> Any:
-    field = TrainConfig.model_fields[name]
-    return typer.Option(
-        flags,
-        help=field.description,
-        metavar=None if name == "header" else metavar(name, field),
-        rich_help_panel=_PANEL,
-        show_default=False,
-    )
-
-
-FormatName = Annotated[str | None, _file_option("format", "--format")]
-Delimiter = Annotated[str | None, _file_option("delimiter", "--delimiter")]
-Quoting = Annotated[str | None, _file_option("quoting", "--quoting")]
-Header = Annotated[bool | None, _file_option("header", "--header/--no-header")]
-ColumnNames = Annotated[str | None, _file_option("columns", "--columns")]
-
-
-def typed_format(*values: Any) -> FileFormat:
-    """Return what was typed of these options, in the order of FORMAT_SETTINGS.
-
-    Raises ConfigurationError that lists every mistake.
-    """
-    given = dict(zip(FORMAT_SETTINGS, values, strict=True))
-    return make_file_format({name: value for name, value in given.items() if value is not None})
+def typed_format(options: Mapping[str, Any]) -> FileFormat:
+    """Return what was typed of `file_options`. Raises ConfigurationError listing every mistake."""
+    given = given_settings(options)
+    return make_file_format({name: given[name] for name in FORMAT_SETTINGS if name in given})

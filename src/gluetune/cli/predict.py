@@ -13,17 +13,13 @@ from gluetune.cli.options import (
     AskedPrecision,
     Backend,
     BatchSize,
-    ColumnNames,
-    Delimiter,
-    FormatName,
-    Header,
     LabelOrder,
     MaxLength,
     Model,
-    Quoting,
     Revision,
     Threads,
     TrustRemoteCode,
+    file_options,
     names_in_order,
     one_of,
     typed_format,
@@ -42,6 +38,7 @@ _FIRST_LINE_AFTER = 10.0
 """Seconds after which, and as often, a long file's progress is told."""
 
 
+@file_options
 def predict(
     model: Model,
     texts: Annotated[
@@ -60,11 +57,6 @@ def predict(
         str | None, typer.Option(help="Column of the text. Default: the task's, or 'text'.")
     ] = None,
     text_pair: Annotated[str | None, typer.Option(help="Column of a pair's second text.")] = None,
-    file_format: FormatName = None,
-    delimiter: Delimiter = None,
-    quoting: Quoting = None,
-    header: Header = None,
-    columns: ColumnNames = None,
     on_error: Annotated[
         str, typer.Option(help="What a row that cannot be used does: stop, or skip (and be told).")
     ] = "stop",
@@ -81,10 +73,11 @@ def predict(
     trust_remote_code: TrustRemoteCode = False,
     backend: Backend = "torch",
     as_json: Annotated[bool, typer.Option("--json", help="Answer typed text in JSON.")] = False,
+    **options: Any,
 ) -> None:
     """Ask a trained model about text: typed here, in a file, or on standard input."""
     _check_inputs(texts, file, output)
-    stated = typed_format(file_format, delimiter, quoting, header, columns)
+    stated = typed_format(options)
     from gluetune.inference.backends import BackendName
     from gluetune.inference.predictor import load
 
@@ -134,7 +127,7 @@ def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | Non
 
 def _refuse_file(text: str) -> None:
     """Refuse the name of a file of rows in a text's place: its name would get a prediction."""
-    from gluetune.data.formats.files import named_format
+    from gluetune.data.formats.registry import named_format
 
     try:
         is_file = named_format(Path(text)) is not None and Path(text).is_file()

@@ -8,67 +8,93 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from gluetune.core.command_lines import options
-from gluetune.core.config import TrainConfig
+from gluetune.core.config import TrainConfig, flag_of
 from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.core.settings import option_of
 
-ALIASES = {
-    "model_name_or_path": "--model",
-    "dataset_name": "--data-set",
-    "text_column_name": "--text",
-    "label_column_name": "--label",
-    "model_revision": "--revision",
-    "max_seq_length": "--max-length",
-    "output_dir": "--output",
-    "per_device_eval_batch_size": "--eval-batch-size",
-    "num_train_epochs": "--epochs",
-    "warmup_steps": "--warmup",
-    "warmup_ratio": "--warmup",
-    "label_smoothing_factor": "--label-smoothing",
-    "resume_from_checkpoint": "--resume",
+Treatment = Literal["translated", "not needed", "refused"]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """What becomes of a flag of run_glue.py."""
+
+    treatment: Treatment
+    option: str = ""
+    """gluetune's option, of a flag that is translated."""
+    note: str = ""
+    """Why it is not needed, or what to type instead of one that is refused."""
+    is_switch: bool = False
+    """Whether it stands alone, or with true or false."""
+
+
+def _of_settings() -> dict[str, Flag]:
+    """Return the flags that are a setting's name in other words."""
+    return {
+        alias: Flag("translated", flag_of(name))
+        for name, field in TrainConfig.model_fields.items()
+        for alias in option_of(field).aliases
+    }
+
+
+def _switch(note: str) -> Flag:
+    return Flag("not needed", note=note, is_switch=True)
+
+
+def _not_needed(note: str) -> Flag:
+    return Flag("not needed", note=note)
+
+
+def _refused(instead: str) -> Flag:
+    return Flag("refused", note=instead)
+
+
+_PADDING = _switch("A batch is padded to its longest example.")
+_TOKENIZER = _switch("The checkpoint's own tokenizer is loaded; the fast one, where it has one.")
+_EPOCHS = _not_needed("Every epoch is scored.")
+_SAVED = _not_needed("A state is saved at every epoch's end, and every --checkpoint-minutes.")
+_TOKEN = _refused("Put the token into the environment variable HF_TOKEN.")
+_FOLDER = _refused("Give a --model folder that holds config, tokenizer and weights together.")
+
+FLAGS: Mapping[str, Flag] = {
+    **_of_settings(),
+    "resume_from_checkpoint": Flag("translated", "--resume"),
+    "do_train": _switch("`gluetune train` trains."),
+    "do_eval": _switch("Every epoch is scored, on all validation splits of the task."),
+    "load_best_model_at_end": _switch("The best epoch's model is what a run keeps."),
+    "overwrite_cache": _switch("Tokens are cached by the content of texts and tokenizer."),
+    "use_fast_tokenizer": _TOKENIZER,
+    "no_use_fast_tokenizer": _TOKENIZER,
+    "pad_to_max_length": _PADDING,
+    "no_pad_to_max_length": _PADDING,
+    "auto_find_batch_size": _switch("Out of memory, the micro-batch is halved; the step stays."),
+    "eval_strategy": _EPOCHS,
+    "evaluation_strategy": _EPOCHS,
+    "eval_steps": _EPOCHS,
+    "save_strategy": _SAVED,
+    "save_steps": _SAVED,
+    "save_total_limit": _not_needed("The best model and the newest state are kept."),
+    "overwrite_output_dir": _refused("A run is never overwritten: choose another --output."),
+    "ignore_mismatched_sizes": _refused("Type: --new-head"),
+    "token": _TOKEN,
+    "use_auth_token": _TOKEN,
+    "hub_token": _TOKEN,
+    "cache_dir": _refused("Set the environment variable HF_HOME."),
+    "config_name": _FOLDER,
+    "tokenizer_name": _FOLDER,
+    "max_train_samples": _refused("Type: --fraction SHARE, which keeps the labels' balance."),
+    "max_eval_samples": _refused("Validation is always scored whole."),
+    "max_predict_samples": _refused("Validation is always predicted whole."),
+    "do_predict": _refused(
+        "Validation is always predicted; `gluetune submit RUN` predicts the test splits."
+    ),
+    "dataset_config_name": _refused("Type: --data-set user/name:config"),
 }
-"""Flags that take a value and mean one of gluetune's."""
-
-NEEDLESS_SWITCHES = (
-    "do_train",
-    "do_eval",
-    "load_best_model_at_end",
-    "overwrite_cache",
-    "use_fast_tokenizer",
-    "no_use_fast_tokenizer",
-    "pad_to_max_length",
-    "no_pad_to_max_length",
-    "auto_find_batch_size",
-)
-"""Flags without a value, or with true or false, for what gluetune does, or decides, by itself."""
-
-NEEDLESS = (
-    "eval_strategy",
-    "evaluation_strategy",
-    "save_strategy",
-    "save_steps",
-    "eval_steps",
-    "save_total_limit",
-)
-"""The same, with a value."""
-
-REFUSED = {
-    "overwrite_output_dir": "A run is never overwritten: choose another --output.",
-    "ignore_mismatched_sizes": "Type: --new-head",
-    "token": "Put the token into the environment variable HF_TOKEN.",
-    "use_auth_token": "Put the token into the environment variable HF_TOKEN.",
-    "hub_token": "Put the token into the environment variable HF_TOKEN.",
-    "cache_dir": "Set the environment variable HF_HOME.",
-    "config_name": "Give a --model folder that holds config, tokenizer and weights together.",
-    "tokenizer_name": "Give a --model folder that holds config, tokenizer and weights together.",
-    "max_train_samples": "Type: --fraction SHARE, which keeps the labels' balance.",
-    "max_eval_samples": "Validation is always scored whole.",
-    "max_predict_samples": "Validation is always predicted whole.",
-    "do_predict": "Validation is always predicted; `gluetune submit RUN` predicts the test splits.",
-    "dataset_config_name": "Type: --data-set user/name:config",
-}
-"""Flags that gluetune has no place for, with what to do instead."""
+"""Flags of run_glue.py that are not gluetune's own, nor fields that `--set` takes."""
 
 NOT_OURS = {
     "task": "Type the task's name alone: gluetune train cola",
@@ -108,7 +134,7 @@ def translate(arguments: Sequence[str]) -> list[str]:
         name = flag.removeprefix("--").replace("-", "_")
         if not flag.startswith("--"):
             translated.append(flag)
-        elif instead := (REFUSED | NOT_OURS).get(name):
+        elif instead := _instead(name):
             findings.append(Finding(f"{flag} is not a flag of gluetune.", instead))
         elif name in (_BATCH, _ACCUMULATION):
             sizes[name] = value
@@ -123,10 +149,19 @@ def translate(arguments: Sequence[str]) -> list[str]:
     return ["train", *translated]
 
 
+def _instead(name: str) -> str:
+    """Return what to type instead of a flag that is refused; nothing for any other."""
+    known = FLAGS.get(name)
+    return (
+        known.note if known is not None and known.treatment == "refused" else NOT_OURS.get(name, "")
+    )
+
+
 def _translate_one(flag: str, name: str, value: str | None) -> list[str]:
     if name == "task_name" and value is not None:
         return [value]
-    if name in NEEDLESS or name in NEEDLESS_SWITCHES:
+    known = FLAGS.get(name)
+    if known is not None and known.treatment == "not needed":
         return []
     if name in _PRECISIONS:
         return [] if _is_false(value) else ["--precision", name]
@@ -134,8 +169,8 @@ def _translate_one(flag: str, name: str, value: str | None) -> list[str]:
         return [] if _is_false(value) else [f"--{name.replace('_', '-')}"]
     if name == "metric_for_best_model" and value is not None:
         return ["--metric", _metric(value)]
-    if name in ALIASES:
-        return [ALIASES[name], *([] if value is None else [value])]
+    if known is not None:
+        return [known.option, *([] if value is None else [value])]
     is_argument = "_" in flag or name in _ONE_WORD_ARGUMENTS
     if is_argument and name not in TrainConfig.model_fields:
         return ["--set", f"{name}={'true' if value is None else value}"]
@@ -205,7 +240,9 @@ def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 def _takes_value(flag: str, following: str) -> bool:
     """Tell a switch before the task's name (`--new-head cola`) from a flag and its value."""
     name = flag.removeprefix("--").replace("-", "_")
-    is_switch = name in (*_SWITCHES, *_PRECISIONS, *NEEDLESS_SWITCHES, *_HUB_SWITCHES, "help")
+    known = FLAGS.get(name)
+    is_switch = name in (*_SWITCHES, *_PRECISIONS, *_HUB_SWITCHES, "help")
+    is_switch = is_switch or (known is not None and known.is_switch)
     return not is_switch or following.lower() in (*_TRUE, *_FALSE)
 
 

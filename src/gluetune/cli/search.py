@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
+from gluetune.cli.options import CLUSTER_PANEL, given_settings, options_of
 from gluetune.core.command_lines import command_line, typed
+from gluetune.core.config import TrainConfig
 from gluetune.core.records import shown
 from gluetune.core.terminal import Console
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _PANEL = "The search"
 
 
-@with_settings
+@options_of(TrainConfig, but=("task",))
 def search(
     task: Annotated[
         str | None, typer.Argument(help="A GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, …")

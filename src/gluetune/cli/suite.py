@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings_but
+from gluetune.cli.options import CLUSTER_PANEL, given_settings, options_of
 from gluetune.core.command_lines import command_line
+from gluetune.core.config import TrainConfig
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.recipes import RECIPES
 from gluetune.core.terminal import Console, json_text
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gluetune.rendering.tables import Table
 
 
-@with_settings_but("task", "seed", "output", "fraction")
+@options_of(TrainConfig, but=("task", "seed", "output", "fraction"))
 def suite(
     seeds: Annotated[
         str, typer.Option(help="How many seeds, from 42 on; or which, with commas: 1,2,3.")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import CLUSTER_PANEL, given_settings, with_settings
+from gluetune.cli.options import CLUSTER_PANEL, given_settings, options_of
 from gluetune.core.command_lines import command_line, typed
+from gluetune.core.config import TrainConfig
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError
 from gluetune.core.recipes import RECIPES
 from gluetune.core.records import best_epoch
@@ -30,7 +31,7 @@ class PushError(GluetuneError):
     exit_code = 1
 
 
-@with_settings
+@options_of(TrainConfig, but=("task",))
 def train(
     task: Annotated[
         str | None, typer.Argument(help="A GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, …")

@@ -7,33 +7,32 @@ is in `config_checks.py`.
 
 from __future__ import annotations
 
+import os
 import re
-import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
-from pydantic.fields import FieldInfo
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from gluetune.core.command_lines import command_line, in_processes
+from gluetune.core.deprecations import warn_renamed
 from gluetune.core.file_formats import (
     FileFormat,
-    Format,
+    FormatName,
     Quoting,
     delimiter_name,
     delimiter_of,
 )
 from gluetune.core.files import write_text
+from gluetune.core.settings import Accepts, Option, Settings, flag_for
 from gluetune.core.settings_files import dump_yaml, split_names
-from gluetune.core.tasks import is_task
+from gluetune.core.tasks import GLUE_TASKS, is_task
+
+
+def _path_text(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 ComputePath = Literal["unpadded", "grouped", "padded"]
@@ -42,6 +41,14 @@ Kind = Literal["auto", "classes", "number", "labels"]
 OnBadRow = Literal["stop", "skip"]
 ClassWeights = Literal["none", "balanced"]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Source = Annotated[Name, BeforeValidator(_path_text), Accepts(("str", "PathLike[str]"))]
+"""A place that has a path or another name."""
+File = Annotated[
+    Name,
+    BeforeValidator(_path_text),
+    Accepts(("str", "PathLike[str]", "DataFrame", "Dataset", "Table")),
+]
+"""A file of labelled text; Python functions write a table to one."""
 Column = Annotated[str, StringConstraints(min_length=1)]
 """Name of a column, which may begin or end with a space."""
 
@@ -52,6 +59,14 @@ def _listed(value: Any) -> Any:
 
 
 Columns = Annotated[tuple[Column, ...], BeforeValidator(_listed)]
+
+
+def _names(value: Any) -> Any:
+    return split_names(value) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+"""Names, also as the text "a, b"."""
 
 
 def _lowered(value: Any) -> Any:
@@ -77,44 +92,116 @@ MACHINE_SETTINGS = frozenset(
 """Settings that decide no more of a score than its last bits: they are no part of a recipe."""
 
 
-class TrainConfig(BaseModel):
+FILE_SETTINGS = ("train_file", "validation_file", "test_file")
+"""Settings that name a file of the user's own text."""
+
+FORMAT_SETTINGS = ("format", "delimiter", "quoting", "header", "columns")
+"""Settings that say how those files are written."""
+
+DEFAULT_COLUMNS = {"text": "text", "label": "label"}
+"""What columns are called where the user does not say it, by setting."""
+
+OWN_SETTINGS = (
+    "validation_file",
+    "test_file",
+    "train_split",
+    "validation_split",
+    "text",
+    "text_pair",
+    "label",
+    *FORMAT_SETTINGS,
+    "kind",
+    "positive",
+    "label_separator",
+    "validation_fraction",
+    "split_seed",
+    "group",
+    "on_bad_row",
+)
+"""Settings that mean something for the user's own text only."""
+
+
+class TrainConfig(Settings):
     """Everything that decides a training. A field left at `auto` or null is resolved when it runs.
 
     `config.yaml` in a run folder is this record with every such field resolved, so that it repeats
     the run to the bit on the same machine.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="constants"
-    )
+    former_names: ClassVar[Mapping[str, str]] = {"set": "training_args"}
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "What to train": (
+            "model",
+            "revision",
+            "data",
+            "fraction",
+            "holdout",
+            "sampling_seed",
+            "output",
+        ),
+        "Your own labelled text": ("train_file", "data_set", *OWN_SETTINGS),
+        "Training": (
+            "learning_rate",
+            "batch_size",
+            "epochs",
+            "weight_decay",
+            "warmup",
+            "max_length",
+            "seed",
+            "precision",
+            "metric",
+            "early_stopping",
+            "class_weights",
+            "label_smoothing",
+            "training_args",
+        ),
+        "The checkpoint's head and code": ("new_head", "label_order", "trust_remote_code"),
+        "The machine": (
+            "compute",
+            "compact_vocabulary",
+            "micro_batch_size",
+            "eval_batch_size",
+            "threads",
+            "processes",
+            "checkpoint_minutes",
+        ),
+    }
 
-    task: Name = Field(
+    task: Annotated[
+        Name,
+        Option(
+            suggestions=tuple(GLUE_TASKS),
+            example="gluetune train cola, or --train-file FILE, or --config FILE.",
+        ),
+    ] = Field(
         description="GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli. "
         "Of your own text: a name for it."
     )
-    model: Name = Field(
-        "minilm",
-        description="Checkpoint: a Hub id, a folder, or `minilm` (all-MiniLM-L6-v2, offline).",
+    model: Annotated[Source, Option(aliases=("model_name_or_path",), suggestions=("minilm",))] = (
+        Field(
+            "minilm",
+            description="Checkpoint: a Hub id, a folder, or `minilm` (all-MiniLM-L6-v2, offline).",
+        )
     )
-    revision: Name | None = Field(
+    revision: Annotated[Name | None, Option(aliases=("model_revision",))] = Field(
         None, description="Branch, tag or commit of the checkpoint on the Hub."
     )
-    data: Name | None = Field(
+    data: Source | None = Field(
         None,
         description="`sample`, a folder of GLUE files, or nothing: GLUETUNE_DATA, else the Hub.",
     )
-    train_file: Name | None = Field(
+    train_file: File | None = Field(
         None,
         description="Your own labelled text: CSV, TSV, JSON, JSON lines, Parquet or Arrow, also "
         "with .gz or .zst.",
     )
-    validation_file: Name | None = Field(
+    validation_file: File | None = Field(
         None, description="Labelled text to validate on. Default: a part of the training file."
     )
-    test_file: Name | None = Field(
+    test_file: File | None = Field(
         None, description="Labelled text kept apart, for `gluetune evaluate RUN --split test`."
     )
-    data_set: Name | None = Field(
+    data_set: Annotated[Name | None, Option(aliases=("dataset_name",))] = Field(
         None, description="A data set on the Hub in place of files: user/name, or user/name:config."
     )
     train_split: Name | None = Field(
@@ -125,14 +212,16 @@ class TrainConfig(BaseModel):
         description="Split of the Hub's data set to validate on. Default: validation, else a part "
         "of the training split.",
     )
-    text: Column | None = Field(None, description="Column of the text. Default: text.")
+    text: Annotated[Column | None, Option(aliases=("text_column_name",))] = Field(
+        None, description="Column of the text. Default: text."
+    )
     text_pair: Column | None = Field(None, description="Column of a second text.")
-    label: Columns | None = Field(
+    label: Annotated[Columns | None, Option(aliases=("label_column_name",))] = Field(
         None,
         description="Column of the label; for several labels an example also one column for each: "
         'a,b,c. A name with a comma is quoted: "a, b". Default: label.',
     )
-    format: Annotated[Format | None, BeforeValidator(_lowered)] = Field(
+    format: Annotated[FormatName | None, BeforeValidator(_lowered)] = Field(
         None,
         description="Format of the files: csv, tsv, jsonl, json, parquet, arrow, fasttext, trec, "
         "text. Default: what their names and content say.",
@@ -207,17 +296,23 @@ class TrainConfig(BaseModel):
         description="Seed of the rows that fraction and holdout draw. Default: the seed.",
     )
     learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate of AdamW.")
-    batch_size: int = Field(16, ge=1, description="Examples per optimiser step.")
+    batch_size: Annotated[int, Option(aliases=("per_device_train_batch_size",))] = Field(
+        16, ge=1, description="Examples per optimiser step."
+    )
     micro_batch_size: int | None = Field(
         None,
         ge=1,
         description="Examples per forward pass. The step stays the same; memory falls. "
         "Found by itself when memory runs out.",
     )
-    eval_batch_size: int = Field(32, ge=1, description="Examples per forward pass in evaluation.")
-    epochs: float = Field(5.0, gt=0, description="Passes over the training set.")
+    eval_batch_size: Annotated[int, Option(aliases=("per_device_eval_batch_size",))] = Field(
+        32, ge=1, description="Examples per forward pass in evaluation."
+    )
+    epochs: Annotated[float, Option(aliases=("num_train_epochs",))] = Field(
+        5.0, gt=0, description="Passes over the training set."
+    )
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay of AdamW.")
-    warmup: float = Field(
+    warmup: Annotated[float, Option(aliases=("warmup_steps", "warmup_ratio"))] = Field(
         0.0, ge=0, description="Warmup: a share of all steps below 1, a number of steps from 1 on."
     )
     class_weights: ClassWeights = Field(
@@ -225,10 +320,10 @@ class TrainConfig(BaseModel):
         description="Weigh the loss of an example by its class: balanced gives every class the "
         "same weight in sum.",
     )
-    label_smoothing: float = Field(
+    label_smoothing: Annotated[float, Option(aliases=("label_smoothing_factor",))] = Field(
         0.0, ge=0, lt=1, description="Share of the target spread evenly over all classes."
     )
-    max_length: int | None = Field(
+    max_length: Annotated[int | None, Option(aliases=("max_seq_length",))] = Field(
         None, ge=3, description="Tokens per example; longer ones are cut. Default: what fits."
     )
     seed: int = Field(
@@ -245,7 +340,7 @@ class TrainConfig(BaseModel):
     compact_vocabulary: bool = Field(
         True, description="Train only the rows of the word embeddings that occur in the data."
     )
-    metric: Name = Field(
+    metric: Annotated[Name, Option(aliases=("metric_for_best_model",))] = Field(
         "score",
         description="What chooses the best epoch: `score` (the task's own), one of its metrics, "
         "`loss` (the lowest), or one that your compute_metrics returns. Of your own text it is the "
@@ -258,7 +353,7 @@ class TrainConfig(BaseModel):
     new_head: bool = Field(
         False, description="Start a fresh output layer even if the checkpoint brings one."
     )
-    label_order: tuple[str, ...] | None = Field(
+    label_order: Names | None = Field(
         None, description="Class names of the checkpoint's own head, by id, where it names none."
     )
     trust_remote_code: bool = Field(
@@ -274,13 +369,21 @@ class TrainConfig(BaseModel):
         description="Processes that share every step, as torchrun started them; it stops where "
         "another number runs. Default: as many as run.",
     )
-    set: dict[str, Any] = Field(
+    training_args: Annotated[
+        dict[str, Any], Option(flag="--set", metavar="NAME=VALUE", repeated=True)
+    ] = Field(
         default_factory=dict,
         description="Any other field of TrainingArguments (transformers), as name=value.",
     )
-    output: Path | None = Field(
+    output: Annotated[Path | None, Option(aliases=("output_dir",))] = Field(
         None, description="Folder of the run. Default: runs/TASK-MODEL-sSEED-TIME."
     )
+
+    @property
+    def set(self) -> dict[str, Any]:
+        """The former name of `training_args`."""
+        warn_renamed("TrainConfig.set", "TrainConfig.training_args")
+        return self.training_args
 
     def command_with(self, **settings: object) -> str:
         """Return what starts a training in as many processes, here all on one machine."""
@@ -330,35 +433,6 @@ class TrainConfig(BaseModel):
         write_text(path, "\n".join(lines) + "\n")
 
 
-FILE_SETTINGS = ("train_file", "validation_file", "test_file")
-"""Settings that name a file of the user's own text."""
-
-FORMAT_SETTINGS = ("format", "delimiter", "quoting", "header", "columns")
-"""Settings that say how those files are written."""
-
-DEFAULT_COLUMNS = {"text": "text", "label": "label"}
-"""What columns are called where the user does not say it, by setting."""
-
-OWN_SETTINGS = (
-    "validation_file",
-    "test_file",
-    "train_split",
-    "validation_split",
-    "text",
-    "text_pair",
-    "label",
-    *FORMAT_SETTINGS,
-    "kind",
-    "positive",
-    "label_separator",
-    "validation_fraction",
-    "split_seed",
-    "group",
-    "on_bad_row",
-)
-"""Settings that mean something for the user's own text only."""
-
-
 def own_name(source: str) -> str:
     """Return what a task on the file or data set `source` is called; never as one of GLUE's."""
     stem = source.rstrip("/").replace("\\", "/").rpartition("/")[2].split(".")[0].split(":")[0]
@@ -374,21 +448,14 @@ def typed_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     typed: dict[str, Any] = {}
     for name, value in values.items():
+        option = flag_of(name).removeprefix("--")
         if value is False and TrainConfig.model_fields[name].default is not False:
-            typed[f"no_{name}"] = True
+            typed[f"no_{option}"] = True
         else:
-            typed[name] = delimiter_name(value) if name == "delimiter" and value else value
+            typed[option] = delimiter_name(value) if name == "delimiter" and value else value
     return typed
-
-
-def choices_of(field: FieldInfo) -> tuple[str, ...]:
-    """Return the words that a setting chooses from; none where it takes any text or a number."""
-    kinds = typing.get_args(field.annotation) or (field.annotation,)
-    named = [kind for each in kinds for kind in typing.get_args(each) or (each,)]
-    words = tuple(kind for kind in named if kind is not type(None))
-    return words if all(isinstance(word, str) for word in words) else ()
 
 
 def flag_of(field: str) -> str:
     """Return the command line's name of a field."""
-    return "TASK" if field == "task" else f"--{field.replace('_', '-')}"
+    return "TASK" if field == "task" else flag_for(TrainConfig, field)

@@ -1,23 +1,20 @@
-"""Settings made into a configuration, and everything told at once that is wrong with them.
+"""Settings checked as a whole: names of tasks, and settings that contradict each other.
 
-Pydantic checks each field. Here is what it cannot know: names of tasks, settings that contradict
-each other or do not belong together, and how each of them is typed.
+Single fields are checked by the model itself; all mistakes are reported together.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from gluetune.core.command_lines import command_line, options
-from gluetune.core.config import OWN_SETTINGS, TrainConfig, choices_of, flag_of
+from gluetune.core.config import OWN_SETTINGS, TrainConfig, flag_of
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.file_formats import FileFormat
+from gluetune.core.settings import validated
 from gluetune.core.tasks import get_task, is_task
 
 _TEXT_FILE = re.compile(r"\.(csv|tsv|jsonl|ndjson|parquet|arrow)(\.gz|\.zst)?$")
@@ -32,12 +29,7 @@ def make_config(
     `places` says where a value came from, by field ("--epochs", "recipe.yaml"). Raises
     ConfigurationError that lists every mistake.
     """
-    findings: list[Finding] = []
-    config: TrainConfig | None = None
-    try:
-        config = TrainConfig.model_validate(dict(values))
-    except ValidationError as error:
-        findings = [_finding(detail, places or {}) for detail in error.errors()]
+    config, findings = validated(TrainConfig, values, places)
     task = values.get("task")
     if values.get("train_file") is None and values.get("data_set") is None:
         if not _is_text_file(task):
@@ -147,41 +139,3 @@ def _own_text(values: Mapping[str, Any]) -> str:
     name = "train_file" if values.get("train_file") is not None else "data_set"
     given = values[name]
     return f"{flag_of(name)} {given}" if isinstance(given, str | Path) else flag_of(name)
-
-
-def _finding(detail: Any, places: Mapping[str, str]) -> Finding:
-    field = str(detail["loc"][0]) if detail["loc"] else ""
-    place = places.get(field, field)
-    if detail["type"] == "extra_forbidden":
-        known = [name for name in TrainConfig.model_fields if name != "output"]
-        near = difflib.get_close_matches(field, known, n=1, cutoff=0.5)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Settings: {', '.join(known)}."
-        return Finding(f"{place}: there is no setting '{field}'.", hint)
-    if detail["type"] == "missing":
-        return Finding(
-            f"No {field} is given.",
-            "Type for instance: gluetune train cola, or --train-file FILE, or --config FILE.",
-        )
-    problem = detail["msg"][0].lower() + detail["msg"][1:]
-    return Finding(f"{place} = {detail['input']!r}: {problem}.", _example(field, detail["input"]))
-
-
-def _example(field: str, given: Any) -> str:
-    """Say what a setting is, and how it is typed."""
-    about = TrainConfig.model_fields.get(field)
-    if about is None or about.description is None:
-        return ""
-    value = _nearest_choice(field, given)
-    if value is None:
-        value = "VALUE" if about.default is None else about.default
-    return f"{about.description} Type: {flag_of(field)} {value}"
-
-
-def _nearest_choice(field: str, given: Any) -> str | None:
-    """Return the choice of a setting that is most like what was typed."""
-    choices = choices_of(TrainConfig.model_fields[field])
-    near = difflib.get_close_matches(str(given).lower(), choices, n=1)
-    if near or not choices:
-        return near[0] if near else None
-    default = TrainConfig.model_fields[field].default
-    return str(default if default is not None else choices[0])

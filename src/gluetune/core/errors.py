@@ -6,10 +6,12 @@ GluetuneError                 base: a message, the next thing to type, an exit c
 ├── DataError                 a data set, a split, a file or a row is missing or wrong
 ├── CheckpointError           a model cannot be found, loaded, or fitted to the task
 ├── HubError                  the Hub refused, failed, or cannot be reached
-├── RunError                  a run folder is locked, finished, broken, or not a run
+├── RunError                  a run folder is finished, broken, or not a run
+│   └── LockedError           another process is working in a folder
 ├── StorageError              the disk is full, or does not take the file
 ├── TrainingError             training itself failed: a loss that is not finite, no memory left
-└── Pruned                    no failure: a training was ended early, since others do better
+│   └── ProcessLostError      another process of the run exited unexpectedly
+└── Pruned                    no failure: a run was ended early, since others do better
 ```
 
 A message names the value and the place; `hint` says what to type next. Mistakes that can be found
@@ -21,8 +23,11 @@ What is installed only when asked for: `pip install 'gluetune[EXTRA]'`.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class GluetuneError(Exception):
     """Base of everything gluetune raises on purpose."""
 
     exit_code = 2
-    """What the command line exits with: 2 is the user's to mend, 1 is a failure of the work."""
+    """What the command line exits with: 2 is the user's to fix, 1 is a failure of the work."""
 
     told: bool | None = None
     """Of several processes of one training: whether another one tells it. None: nobody decided."""
@@ -75,7 +80,11 @@ class HubError(GluetuneError):
 
 
 class RunError(GluetuneError):
-    """A run folder is locked, finished, broken, or not a run."""
+    """A run folder is held by another process, finished, broken, or not a run."""
+
+
+class LockedError(RunError):
+    """Another process is working in a folder."""
 
 
 class StorageError(GluetuneError):
@@ -88,18 +97,71 @@ class TrainingError(GluetuneError):
     exit_code = 1
 
 
+class ProcessLostError(TrainingError):
+    """Another process of the run exited unexpectedly; resumed with as many, the run continues."""
+
+
 class Pruned(GluetuneError):  # noqa: N818  # it is no error
-    """A training was ended early, since others do better: what `on_epoch` may raise."""
+    """A run was ended early, since others do better: what `on_epoch` may raise."""
 
     exit_code = 1
 
 
-def merged(errors: Sequence[GluetuneError]) -> GluetuneError:
-    """Return one exception for several (at least one); what two of them say is said once."""
+class Findings:
+    """Mistakes as they are found, to be raised together.
+
+    Of very many only the first `most` are kept in words, with the total.
+    """
+
+    def __init__(
+        self, kind: type[GluetuneError] = ConfigurationError, *, most: int | None = None
+    ) -> None:
+        self.errors: list[GluetuneError] = []
+        self.total = 0
+        self._kind = kind
+        self._most = most
+
+    def add(self, message: str, hint: str = "") -> None:
+        """Note one mistake."""
+        self.add_rows([0], lambda _: message, hint)
+
+    def add_rows(self, rows: Sequence[int], describe: Callable[[int], str], hint: str = "") -> None:
+        """Note one mistake for each of `rows`; `describe` words only those that are kept."""
+        room = len(rows) if self._most is None else max(self._most - self.total, 0)
+        self.errors += [self._kind(describe(row), hint=hint) for row in rows[:room]]
+        self.total += len(rows)
+
+    def attempt(self, step: Callable[[], T]) -> T | None:
+        """Return what `step` returns; None, with the error that it raised noted, where it fails."""
+        try:
+            return step()
+        except GluetuneError as error:
+            self.errors.append(error)
+            self.total += len(error.findings)
+            return None
+
+    def error(self) -> GluetuneError:
+        """Return one exception with everything that was found (at least one mistake)."""
+        found = merged(self.errors, self._kind)
+        if (hidden := self.total - sum(len(error.findings) for error in self.errors)) > 0:
+            more = Finding(f"... and {hidden} more: {self.total} findings in all.")
+            return self._kind.of([*found.findings, more])
+        return found
+
+    def raise_any(self) -> None:
+        """Raise everything that was found; do nothing when that is nothing."""
+        if self.errors:
+            raise self.error()
+
+
+def merged(
+    errors: Sequence[GluetuneError], kind: type[GluetuneError] = ConfigurationError
+) -> GluetuneError:
+    """Return one exception for several (at least one), without what two of them have alike."""
     if len({error.findings for error in errors}) == 1:
         return errors[0]
     findings = dict.fromkeys(finding for error in errors for finding in error.findings)
-    return ConfigurationError.of(list(findings))
+    return kind.of(list(findings))
 
 
 def require_extra(extra: str, needed_for: str, *modules: str) -> None:

@@ -14,11 +14,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import RunError
 from gluetune.core.files import write_json
+from gluetune.core.records import read_versioned
 from gluetune.core.tasks import TaskSpec, get_task
 
 EXPORT_VERSION = 1
@@ -115,18 +116,18 @@ class ExportRecord(_Part):
 
 
 def read_export(path: Path) -> ExportRecord:
-    """Read an `export.json`. Raises RunError where it is missing or damaged."""
-    try:
-        return ExportRecord.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RunError(
+    """Read an `export.json`. Raises RunError when it is missing, damaged, or of a newer version."""
+
+    def absent() -> RunError:
+        return RunError(
             f"{path.parent} holds no exported model: it has no {path.name}.",
             hint="Export it first: " + command_line("export", path.parent.parent, onnx=True),
-        ) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RunError(
-            f"{path} is damaged{f' at {place!r}' if place else ''}: {first['msg']}.",
-            hint="Export it again: gluetune export RUN --onnx",
-        ) from error
+        )
+
+    return read_versioned(
+        path,
+        ExportRecord,
+        EXPORT_VERSION,
+        absent=absent,
+        remedy="Export it again: gluetune export RUN --onnx",
+    )

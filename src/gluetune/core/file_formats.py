@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-Format = Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "fasttext", "trec", "text"]
+FormatName = Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "fasttext", "trec", "text"]
 Quoting = Literal["auto", "minimal", "single", "backslash", "none"]
 
 _DELIMITER_NAMES = {
@@ -31,7 +31,7 @@ class FileFormat:
         columns: Names of the columns, in their order.
     """
 
-    format: Format | None = None
+    format: FormatName | None = None
     delimiter: str | None = None
     quoting: Quoting = "auto"
     header: bool | None = None

@@ -14,11 +14,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from gluetune.core.errors import RunError, StorageError
+from gluetune.core.errors import LockedError, RunError, StorageError
 from gluetune.core.locks import LockHeldError, held
+from gluetune.core.text import nearest_of
 
 _FULL_DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _NO_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV}
@@ -27,6 +29,8 @@ _SWAP = 2  # Linux's RENAME_EXCHANGE and macOS's RENAME_SWAP
 RUNS_FOLDERS = ("runs", "suites", "searches")
 """Where gluetune makes its folders, in the working folder."""
 _RUNS_SHOWN = 3
+_LOOKED_AT = 1000
+"""Names of files that one is compared with."""
 _LIKE, _BEGINS_LIKE = 0.6, 0.8
 """How alike names are that may be meant."""
 # Libraries with a native writer raise their own types: of safetensors and Arrow only the text of
@@ -85,6 +89,16 @@ def hint_of_runs(path: Path, files: Sequence[str] = ("record.json", "config.json
     newest = sorted(_beside(path, files).items(), key=lambda one: _changed(one[0]), reverse=True)
     listed = ", ".join(str(folder) for folder, _ in newest[:_RUNS_SHOWN])
     return f"Near it there are: {listed}." if listed else ""
+
+
+def nearest_file(path: Path) -> str:
+    """Return a hint that names the file near one that cannot be opened that may be meant."""
+    try:
+        names = [each.name for each in islice(path.parent.iterdir(), _LOOKED_AT)]
+    except OSError:
+        names = []
+    near = nearest_of(path.name, names) if path.name not in names else None
+    return f"Did you mean {path.parent / near}?" if near else "Check the name of the file."
 
 
 def _beside(path: Path, files: Sequence[str]) -> dict[Path, str]:
@@ -234,7 +248,7 @@ class UnwritableError(StorageError):
 def locked(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process alone; the lock goes when the process does, however it ends.
 
-    Raises RunError when another process holds it, StorageError where its file system has no locks.
+    Raises LockedError when another process holds it, StorageError where its file system has no locks.
     """
     with _not_held(f"is working in {folder}"), held(folder / ".lock"):
         yield
@@ -254,7 +268,7 @@ def _not_held(doing: str) -> Iterator[None]:
         yield
     except LockHeldError as error:
         holder = f" ({error.holder})" if error.holder else ""
-        raise RunError(
+        raise LockedError(
             f"Another process{holder} {doing}.",
             hint="Wait for it, stop it, or choose another folder with --output DIR.",
         ) from error

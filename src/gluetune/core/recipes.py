@@ -7,7 +7,6 @@ TrainConfig like any that are typed; a flag wins over it. What a source does bey
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from typing import Any
 
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.tasks import GLUE_TASKS, get_task
+from gluetune.core.text import nearest
 
 _SMALL = 10_000
 """A task with fewer training examples in GLUE is a small one."""
@@ -70,10 +70,9 @@ def get_recipe(name: str) -> Recipe:
     found = RECIPES.get(name.strip().lower())
     if found is not None:
         return found
-    near = difflib.get_close_matches(name.lower(), RECIPES, n=1)
-    hint = f"Did you mean '{near[0]}'? " if near else ""
     raise ConfigurationError(
-        f"--recipe {name}: there is no such recipe.", hint=f"{hint}Recipes: {', '.join(RECIPES)}."
+        f"--recipe {name}: there is no such recipe.",
+        hint=f"{nearest(name, RECIPES)}Recipes: {', '.join(RECIPES)}.",
     )
 
 
@@ -166,7 +165,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                     epochs=10.0,
                     warmup=0.06,
                     weight_decay=0.1,
-                    set={"adam_beta2": 0.98, "adam_epsilon": 1e-6, "max_grad_norm": 0.0},
+                    training_args={"adam_beta2": 0.98, "adam_epsilon": 1e-6, "max_grad_norm": 0.0},
                 ),
                 by_task={
                     **_each(SMALL_TASKS, batch_size=16),

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -25,14 +25,20 @@ RECORD_VERSION = 1
 
 
 class Status(StrEnum):
-    """Where a run stands. One whose process was killed still says `running`, but is not locked."""
+    """The state of a run, of a suite or one of its jobs, of a search or one of its trials.
 
+    One whose process was killed still has `running`, but its folder is not locked.
+    """
+
+    WAITING = "waiting"
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     PRUNED = "pruned"
     """Ended early by a search, since others did better."""
+    BLOCKED = "blocked"
+    """The job that it starts from failed."""
 
 
 class _Part(BaseModel):
@@ -240,32 +246,59 @@ def has_collapsed(record: Record) -> bool:
     )
 
 
-def read_record(path: Path) -> Record:
-    """Read a record. Raises RunError when it is missing, damaged, or of a newer version."""
+RecordT = TypeVar("RecordT", bound=BaseModel)
+
+
+def read_versioned(
+    path: Path,
+    model: type[RecordT],
+    version: int,
+    *,
+    absent: Callable[[], RunError],
+    remedy: str = "",
+) -> RecordT:
+    """Read a record that gluetune wrote as JSON, up to `version` of its form.
+
+    Raises `absent()` where there is no file, and RunError where it is damaged (`remedy` is the
+    hint) or of a newer version.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
-        _check_start(path.parent)
-        near = hint_of_runs(path.parent, [path.name])
+        raise absent() from error
+    written = _version(content)
+    if isinstance(written, int) and written > version:
         raise RunError(
-            f"{path.parent} is not a run: it has no {path.name}."
-            if path.parent.is_dir()
-            else f"There is no run {path.parent}.",
-            hint=near or "Give the folder that `gluetune train` printed, e.g. runs/cola-…",
-        ) from error
-    version = _version(content)
-    if isinstance(version, int) and version > RECORD_VERSION:
-        raise RunError(
-            f"{path} was written by a newer gluetune (record version {version}).",
+            f"{path} was written by a newer gluetune (record version {written}).",
             hint="Update gluetune: pip install --upgrade gluetune",
         )
     try:
-        return Record.model_validate_json(content)
+        return model.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         place = f" at '{where}'" if where else ""
-        raise RunError(f"{path} is damaged{place}: {first['msg']}.") from error
+        raise RunError(f"{path} is damaged{place}: {first['msg']}.", hint=remedy) from error
+
+
+def absent_folder(path: Path, noun: str, printed: str) -> RunError:
+    """Return the error for a folder without the record `path`, or that is not there."""
+    return RunError(
+        f"{path.parent} is not a {noun}: it has no {path.name}."
+        if path.parent.is_dir()
+        else f"There is no {noun} {path.parent}.",
+        hint=hint_of_runs(path.parent, [path.name]) or f"Give the folder that {printed}",
+    )
+
+
+def read_record(path: Path) -> Record:
+    """Read a record. Raises RunError when it is missing, damaged, or of a newer version."""
+
+    def absent() -> RunError:
+        _check_start(path.parent)
+        return absent_folder(path, "run", "`gluetune train` printed, e.g. runs/cola-…")
+
+    return read_versioned(path, Record, RECORD_VERSION, absent=absent)
 
 
 def _check_start(folder: Path) -> None:

@@ -15,21 +15,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from enum import StrEnum
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gluetune.core.config import TrainConfig
 from gluetune.core.errors import RunError
-from gluetune.core.files import hint_of_runs, write_json
+from gluetune.core.files import write_json
 from gluetune.core.recipes import recipe_fields
-from gluetune.core.records import Status, now
+from gluetune.core.records import Status, absent_folder, now, read_versioned
 from gluetune.core.runs import Run
 
 SUITE_VERSION = 1
+JobState = Status
 
 
 class SuiteFolder:
@@ -54,6 +54,12 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
 
+def _by_new_names(settings: Any) -> Any:
+    """Read settings that a former version has written."""
+    former = TrainConfig.former_names
+    return {former.get(name, name): value for name, value in settings.items()}
+
+
 class SuiteRequest(_Part):
     """What was asked, as far as it decides scores: the same request is the same suite.
 
@@ -69,7 +75,7 @@ class SuiteRequest(_Part):
     fraction: float
     recipe: str | None
     mnli_init: bool
-    settings: dict[str, Any]
+    settings: Annotated[dict[str, Any], BeforeValidator(_by_new_names)]
     """Settings of every training that were given besides."""
 
     def identity(self) -> dict[str, Any]:
@@ -79,7 +85,10 @@ class SuiteRequest(_Part):
         """
         values = self.model_dump(mode="json", exclude={"seeds"})
         settings = values["settings"]
-        values["settings"] = {name: settings[name] for name in settings if self._matters(name)}
+        former = {new: old for old, new in TrainConfig.former_names.items()}  # the hash has them
+        values["settings"] = {
+            former.get(name, name): settings[name] for name in settings if self._matters(name)
+        }
         return values
 
     def _matters(self, name: str) -> bool:
@@ -96,17 +105,6 @@ class SuiteRequest(_Part):
         """Return `suites/CHECKPOINT-HASH`."""
         name = re.sub(r"[^a-z0-9.]+", "-", Path(checkpoint).name.lower()).strip("-.") or "model"
         return Path("suites") / f"{name}-{self.digest()}"
-
-
-class JobState(StrEnum):
-    """Where a job stands."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    FINISHED = "finished"
-    FAILED = "failed"
-    BLOCKED = "blocked"
-    """The job that it starts from failed."""
 
 
 class JobRecord(_Part):
@@ -280,25 +278,10 @@ def finished_run(path: Path) -> Run | None:
 
 
 def _read(folder: SuiteFolder) -> SuiteRecord:
-    try:
-        content = folder.record.read_bytes()
-    except OSError as error:
-        raise RunError(
-            f"{folder.path} is not a suite: it has no {folder.record.name}."
-            if folder.path.is_dir()
-            else f"There is no suite {folder.path}.",
-            hint=hint_of_runs(folder.path, [folder.record.name])
-            or "Give the folder that `gluetune suite` printed, e.g. suites/…",
-        ) from error
-    try:
-        record = SuiteRecord.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RunError(f"{folder.record} is damaged at '{where}': {first['msg']}.") from error
-    if record.version > SUITE_VERSION:
-        raise RunError(
-            f"{folder.record} was written by a newer gluetune (version {record.version}).",
-            hint="Update gluetune: pip install --upgrade gluetune",
-        )
-    return record
+    printed = "`gluetune suite` printed, e.g. suites/…"
+    return read_versioned(
+        folder.record,
+        SuiteRecord,
+        SUITE_VERSION,
+        absent=lambda: absent_folder(folder.record, "suite", printed),
+    )

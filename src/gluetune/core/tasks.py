@@ -20,19 +20,7 @@ from gluetune.core.text import visible
 HELD_OUT = "holdout"
 """Name of the part of a training set that is held out and scored in validation's place."""
 
-MetricName = Literal[
-    "accuracy",
-    "f1",
-    "f1_macro",
-    "f1_micro",
-    "exact_match",
-    "matthews_correlation",
-    "pearson",
-    "spearman",
-]
-
-
-ONE_CLASS: MetricName = "f1"
+ONE_CLASS: str = "f1"
 """The metric that is of one of two classes, the positive one."""
 
 _LONGEST_LABEL = 40
@@ -61,9 +49,9 @@ class TaskSpec:
     """One column, or two for sentence pairs, in the order in which the tokenizer takes them."""
     labels: tuple[str, ...]
     """Class names by id; empty for regression."""
-    metrics: tuple[MetricName, ...]
+    metrics: tuple[str, ...]
     """The official metrics. The task's score is their mean, over all validation splits."""
-    beside: tuple[MetricName, ...] = ()
+    beside: tuple[str, ...] = ()
     """Metrics that are told beside the official ones and do not count towards the score."""
     positive: str | None = None
     """Of two classes the one that F1 is of; None for the last, as GLUE's own tasks have it."""
@@ -97,7 +85,7 @@ class TaskSpec:
         return bool(self.submission)
 
     @property
-    def all_metrics(self) -> tuple[MetricName, ...]:
+    def all_metrics(self) -> tuple[str, ...]:
         """The metrics that are computed: those of the score first."""
         return (*self.metrics, *self.beside)
 

@@ -1,12 +1,11 @@
-"""Text of unknown origin, made safe to look at in a terminal or on a page.
-
-When two texts, or two names, count as the same.
-"""
+"""Text of unknown origin: made safe to look at, compared with other text, and names like a name."""
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -94,3 +93,16 @@ def normalized(text: str) -> str:
     # Twice: what casefold makes of a letter need not be in normal form.
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """Return "Did you mean 'x'? " for the candidate most like `name`, or nothing."""
+    near = nearest_of(name, candidates)
+    return f"Did you mean '{near}'? " if near is not None else ""
+
+
+def nearest_of(name: str, candidates: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Return the candidate most like `name` in any case, None where none is like it."""
+    by_lower = {candidate.lower(): candidate for candidate in candidates}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=likeness)
+    return by_lower[near[0]] if near else None

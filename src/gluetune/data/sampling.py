@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.own.digests import BATCH, store
 from gluetune.data.own.splitting import held_out, other_share, rarest_labels, strata_of_numbers
+from gluetune.data.own.stored import BATCH, store
 from gluetune.data.tables import label_array, with_notes
 
 _REGRESSION_BINS = 10

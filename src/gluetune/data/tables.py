@@ -17,8 +17,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gluetune.core.command_lines import command_line
+from gluetune.core.errors import DataError, Findings
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.findings import Findings, nearest
+from gluetune.core.text import nearest
 
 HIDDEN_LABEL = -1
 """What stands for a label that is not given out, in class ids and in regression alike."""
@@ -42,6 +44,15 @@ def canonical_schema(task: TaskSpec) -> pa.Schema:
     return pa.schema([*texts, (task.label_column, label), (task.index_column, pa.int32())])
 
 
+SHOWN = 10
+"""Findings in a table that are written out; the rest are counted: every row may be wrong."""
+
+
+def table_findings() -> Findings:
+    """Return a collector of what is wrong in a table."""
+    return Findings(DataError, most=SHOWN)
+
+
 def canonical_table(
     table: pa.Table,
     task: TaskSpec,
@@ -60,7 +71,7 @@ def canonical_table(
     Raises DataError with every finding: missing columns, wrong types, null or empty text, unknown
     or hidden labels, label names in another order than the task's, repeated indices, no rows.
     """
-    findings = findings if findings is not None else Findings()
+    findings = findings if findings is not None else table_findings()
     present = _check_columns(table, task, place, findings)
     if not table.num_rows and not findings.total:
         findings.add(f"{place} holds no rows.")
@@ -302,3 +313,37 @@ def _where(mask: pa.ChunkedArray | npt.NDArray[np.bool_]) -> list[int]:
 
 def _quoted(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
+
+
+# Splits that a source does not have ---------------------------------------------------------------
+
+
+def require_split(task: TaskSpec, split: str, available: Sequence[str], *, place: str) -> None:
+    """Raise DataError unless `split` is among the `available` ones of `place`."""
+    if split not in available:
+        raise missing_split(task, split, available, place=place)
+
+
+def missing_split(task: TaskSpec, split: str, available: Sequence[str], *, place: str) -> DataError:
+    """Return the error that says which splits there are, and what to type instead."""
+    listed = ", ".join(available) or "none"
+    if split == "train" and task.train_split is None:
+        return DataError(
+            f"'{task.name}' has no training split. Its splits in {place}: {listed}.",
+            hint=f"A model of '{task.trained_as}' predicts it. Type: "
+            + command_line("train", task.trained_as),
+        )
+    return DataError(
+        f"'{task.name}' has no split '{split}' in {place}. Splits there: {listed}.",
+        hint=nearest(split, available).rstrip() or _elsewhere(task, split, available),
+    )
+
+
+def _elsewhere(task: TaskSpec, split: str, available: Sequence[str]) -> str:
+    if split in task.splits:
+        return "Take the data from somewhere else: --data sample, or --data DIR."
+    if not available:
+        return f"Splits: {', '.join(task.splits)}."
+    # Train is scored too, where it is asked for: nobody means it by another name.
+    likely = [name for name in available if name in task.validation_splits] or available
+    return f"Type: --split {likely[0]}"

@@ -43,9 +43,9 @@ _PATIENCE = 2.0
 
 _SHARD = re.compile(
     r"(?P<split>[^.]+?)(-\d{5}-of-(?P<count>\d{5})(-[0-9a-f]{16})?)?"
-    r"(?P<ending>\.[a-z]+)(\.gz|\.zst)?"
+    r"(?P<ending>\.[a-z]+)(?P<compression>\.[a-z]+)?"
 )
-"""Behind the count stands a fingerprint where `datasets` before 2.14 pushed the file."""
+"""After the count comes a fingerprint where `datasets` before 2.14 pushed the file."""
 _DESCRIPTIONS = re.compile(r"(.*/)?(dataset_infos?|dataset_dict|state)\.json")
 """Files that `datasets` writes beside the data."""
 
@@ -79,13 +79,14 @@ def download_data_files(
     repo: str,
     *folders: str,
     endings: Sequence[str] = (".parquet",),
+    compressions: Sequence[str] = (),
     revision: str | None = None,
     fallback: str = _INSTEAD_OF_DATA,
 ) -> dict[str, list[Path]]:
     """Return the data files of data set `repo` by split name, shards in order.
 
     They are those in the first of `folders` that has any, and of the first of `endings` that has
-    any there, also with .gz or .zst. The layout is the Hub's own:
+    any there, also followed by the ending of one of `compressions`. The layout is the Hub's own:
     `{folder}/{split}-00000-of-00001.parquet`. The local cache stands in for a Hub that cannot be
     reached as in `download_checkpoint`. `fallback` is the hint that says what to type when the Hub
     fails.
@@ -96,7 +97,7 @@ def download_data_files(
     asked = Asked("dataset", repo, revision, fallback)
     for folder in folders:
         try:
-            return _data_files(asked, folder, endings)
+            return _data_files(asked, folder, endings, ("", *compressions))
         except (_NoDataFilesError, _NoneCachedError):
             if folder == folders[-1]:
                 raise
@@ -111,15 +112,17 @@ class _NoneCachedError(HubError):
     """The Hub cannot be reached, and a folder of the copy in the cache has no data files."""
 
 
-def _data_files(asked: Asked, folder: str, endings: Sequence[str]) -> dict[str, list[Path]]:
+def _data_files(
+    asked: Asked, folder: str, endings: Sequence[str], compressions: Sequence[str]
+) -> dict[str, list[Path]]:
     inside = f"{folder}/" if folder else ""
     snapshot = _snapshot(
         asked,
-        [f"{inside}*{ending}{packed}" for ending in endings for packed in ("", ".gz", ".zst")],
+        [f"{inside}*{ending}{packed}" for ending in endings for packed in compressions],
         [f"{inside}*/*"],
-        lambda names: _shards(asked, folder, endings, names),
+        lambda names: _shards(asked, folder, endings, compressions, names),
     )
-    shards = _shards(asked, folder, endings, _names_under(snapshot))
+    shards = _shards(asked, folder, endings, compressions, _names_under(snapshot))
     return {split: [snapshot / name for name in names] for split, names in shards.items()}
 
 
@@ -234,7 +237,11 @@ def _require_shards(asked: Asked, folder: Path) -> None:
 
 
 def _shards(
-    asked: Asked, folder: str, endings: Sequence[str], names: Sequence[str]
+    asked: Asked,
+    folder: str,
+    endings: Sequence[str],
+    compressions: Sequence[str],
+    names: Sequence[str],
 ) -> dict[str, list[str]]:
     """Return the data files of `folder` among `names`, by split, every one of them present."""
     by_ending: dict[str, dict[str, list[str]]] = {}
@@ -245,16 +252,17 @@ def _shards(
         match = _SHARD.fullmatch(file)
         if not match or match["ending"] not in endings or _DESCRIPTIONS.fullmatch(name):
             continue
+        if (match["compression"] or "") not in compressions:
+            continue
         folders.add(parent or ".")
         if parent == folder:
             by_ending.setdefault(match["ending"], {}).setdefault(match["split"], []).append(name)
             counts[match["split"]] = int(match["count"] or 1)
     shards = next((by_ending[ending] for ending in endings if ending in by_ending), None)
-    kind = "parquet" if tuple(endings) == (".parquet",) else "data"
     if shards is None:
         raise _NoDataFilesError(
-            f"There are no {kind} files in folder '{folder or '.'}' of {asked.place}.",
-            hint=f"Folders with {kind} files: {_listed(sorted(folders))}.",
+            f"There are no data files in folder '{folder or '.'}' of {asked.place}.",
+            hint=f"Folders with data files: {_listed(sorted(folders))}.",
         )
     short = [split for split in shards if len(shards[split]) != counts[split]]
     if short:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from os import PathLike
+from typing import TYPE_CHECKING, Unpack
 
 from gluetune.core.config import TrainConfig
+from gluetune.core.keywords import CheckKeywords
 from gluetune.data.own import checking
 from gluetune.data.own.checking import CheckedFiles
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+    from pandas import DataFrame
+    from pyarrow import Table
+
     from gluetune.data.own.source import OwnTask
 
 
-def check_files(*files: Any, **settings: Any) -> CheckedFiles:
+def check_files(
+    *files: str | PathLike[str] | DataFrame | Dataset | Table, **settings: Unpack[CheckKeywords]
+) -> CheckedFiles:
     """Check labelled text as a training would, before any model is loaded.
 
     Args:

@@ -11,21 +11,37 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, cast
 
 from gluetune.core.command_lines import options
 from gluetune.core.errors import ConfigurationError, DataError, Finding
-from gluetune.core.file_formats import UNSTATED, FileFormat, Format
+from gluetune.core.file_formats import UNSTATED, FileFormat, FormatName
 from gluetune.core.files import write_atomically
 from gluetune.core.records import plural
 from gluetune.core.runs import Run
-from gluetune.data.findings import SHOWN, nearest
-from gluetune.data.formats.detection import Detected, detect, stated_dialect
-from gluetune.data.formats.files import format_of, open_rows, writing_rows, written_as
-from gluetune.data.formats.rows import BadRow, Row, RowReader, repeated_columns
+from gluetune.core.text import nearest
+from gluetune.data.formats.detection import detect, detect_stream
+from gluetune.data.formats.format import (
+    BadRow,
+    Detected,
+    Fault,
+    Format,
+    Row,
+    RowReader,
+    repeated_columns,
+)
+from gluetune.data.formats.registry import (
+    FORMATS,
+    format_of,
+    no_stream_error,
+    open_rows,
+    writing_rows,
+    written_as,
+)
 from gluetune.data.own.columns import FirstRows
 from gluetune.data.own.headers import first_line_finding, stated_wrongly
 from gluetune.data.own.source import format_of_other
+from gluetune.data.tables import SHOWN
 from gluetune.inference.predictor import WINDOW, Prediction, Predictor, Text, load
 
 OnError = Literal["stop", "skip"]
@@ -120,7 +136,10 @@ def predict(
     source = Path(file) if isinstance(file, str | Path) else file
     target = Path(output) if isinstance(output, str | Path) else output
     stated = _stated(file_format)
-    found = _detected(source, stated)
+    if isinstance(source, Path):
+        found = detect(source, stated, labelled=False)
+    else:
+        found = detect_stream(source, stated)
     _check_output(source, target, written_as(found.format))
     predictor = model if isinstance(model, Predictor) else load(model, **settings)
     if isinstance(source, Path):
@@ -146,7 +165,7 @@ def _stated(file_format: str | FileFormat | None) -> FileFormat:
         return file_format
     if file_format is None:
         return UNSTATED
-    return FileFormat(format_of(Path(), file_format))
+    return FileFormat(cast(FormatName, format_of(Path(), file_format).name))
 
 
 def _as_run(predictor: Predictor, path: Path, stated: FileFormat) -> FileFormat:
@@ -155,8 +174,9 @@ def _as_run(predictor: Predictor, path: Path, stated: FileFormat) -> FileFormat:
     if run is None:
         return stated
     own = format_of_other(run.config, path, UNSTATED)
-    kind = None if own.format in ("fasttext", "trec") else own.format  # lines without labels
-    return stated.over(replace(own, format=kind, header=None, columns=None))
+    if own.format is not None and FORMATS[own.format].needs_label:
+        own = replace(own, format=None)
+    return stated.over(replace(own, header=None, columns=None))
 
 
 def _check_first_line(
@@ -171,16 +191,6 @@ def _check_first_line(
         raise DataError.of([finding])
 
 
-def _detected(source: Path | BinaryIO, stated: FileFormat) -> Detected:
-    """Return what a file is; a stream cannot be looked at, and is what is said of it."""
-    if isinstance(source, Path):
-        return detect(source, stated, labelled=False)
-    kind = format_of(source, stated.format)
-    if stated.format is None and stated != UNSTATED:
-        kind = "tsv" if stated.delimiter == "\t" else "csv"
-    return Detected(kind, stated_dialect(kind, stated) if kind in ("csv", "tsv") else None)
-
-
 def cut_advice(max_length: int | None, limit: int | None) -> str:
     """Return what cutting texts to `max_length` tokens means, and how to avoid it."""
     remedy = "The model takes no more: split longer texts, or train a checkpoint that does."
@@ -192,9 +202,9 @@ def cut_advice(max_length: int | None, limit: int | None) -> str:
 class _Answering:
     """From rows to the values of the new columns."""
 
-    def __init__(self, predictor: Predictor, kind: Format, prefix: str) -> None:
+    def __init__(self, predictor: Predictor, fmt: Format, prefix: str) -> None:
         self._predictor = predictor
-        self.kind = kind
+        self.format = fmt
         self._prefix = prefix
         self.cut = 0
         """Texts that were cut so far."""
@@ -221,14 +231,14 @@ class _Answering:
         if answer.labels is not None:
             label = {f"{self._prefix}labels": self._joined(answer.labels)}
             score = {}
-        if self.kind == "jsonl":
+        if self.format.holds_objects:
             return {**label, **score, f"{self._prefix}probabilities": shares}
         columns = {f"{self._prefix}probability_{name}": share for name, share in shares.items()}
         return {**label, **score, **columns}
 
     def _joined(self, labels: tuple[str, ...]) -> Any:
         """Return several labels as the file can hold them: a list, or text with `;` between."""
-        return list(labels) if self.kind in ("jsonl", "parquet") else ";".join(labels)
+        return list(labels) if self.format.holds_lists else ";".join(labels)
 
 
 class _Rows:
@@ -272,13 +282,15 @@ class _Rows:
             return row
         for column in self._taken:
             if column in row.values:  # JSON lines may have it in one row and not in the first
-                return BadRow(row.line, f"has '{column}' already, where the answer would stand")
+                problem = f"has '{column}' already, the name of a new column"
+                return BadRow(row.line, problem, Fault.UNREADABLE)
         for column in self._columns:
             value = row.values.get(column)
             if not isinstance(value, str):
-                return BadRow(row.line, f"has {_absence(row.values, column)}")
+                problem = f"has {_absence(row.values, column)}"
+                return BadRow(row.line, problem, Fault.NO_TEXT)
             if not value.strip():
-                return BadRow(row.line, f"has an empty '{column}'")
+                return BadRow(row.line, f"has an empty '{column}'", Fault.EMPTY_TEXT)
         return row
 
     def _note(self, bad: list[BadRow]) -> None:
@@ -320,7 +332,7 @@ def _write(
         done.seconds = time.monotonic() - begin
 
     def pump(place: Path | BinaryIO) -> None:
-        with writing_rows(place, answering.kind, rows.reader, answering.sample, packed) as writer:
+        with writing_rows(place, answering.format, rows.reader, answering.sample, packed) as writer:
             for window in rows:
                 for row, more in zip(window, answering(rows.texts(window)), strict=True):
                     writer.write(row, more)
@@ -336,19 +348,19 @@ def _write(
     return done
 
 
-def _check_output(source: Path | BinaryIO, target: Path | BinaryIO, kind: Format) -> None:
+def _check_output(source: Path | BinaryIO, target: Path | BinaryIO, fmt: Format) -> None:
     if not isinstance(target, Path):
-        if kind == "parquet":
-            raise ConfigurationError("Parquet cannot be written to a stream: give --output FILE.")
+        if fmt.needs_file:
+            raise no_stream_error(fmt)
         return
     if isinstance(source, Path) and target.resolve() == source.resolve():
         raise ConfigurationError(
             f"{source} is to be read and written at once.", hint="Choose another --output."
         )
-    if format_of(target) != kind:
+    if format_of(target) is not fmt:
         raise ConfigurationError(
-            f"{target}: the output has the format of the input, here {kind}.",
-            hint="Type: " + options(output=target.with_suffix(f".{kind}")),
+            f"{target}: the output has the format of the input, here {fmt.name}.",
+            hint="Type: " + options(output=target.with_suffix(fmt.endings[0])),
         )
 
 

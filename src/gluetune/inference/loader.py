@@ -186,7 +186,7 @@ def open_model(
             hint="Type for instance: --task mnli",
         )
     config = run.config if run is not None else None
-    where = device(use_cpu=bool(config and config.set.get("use_cpu")))
+    where = device(use_cpu=bool(config and config.training_args.get("use_cpu")))
     precision = _precision(settings, config, where)
     checkpoint = _checkpoint(model, run, config, settings)
     if task is None and run is None:

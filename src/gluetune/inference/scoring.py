@@ -22,8 +22,9 @@ from gluetune.core.tasks import TaskSpec
 from gluetune.data.encoding import Encoded, encode
 from gluetune.data.tables import fingerprint, label_array
 from gluetune.inference.logits import Collator, ResolvedPrecision, compute_logits
-from gluetune.metrics.scores import TaskScore, collapsed, score_task
+from gluetune.metrics.scores import TaskScore, collapsed
 from gluetune.parallel.collectives import ALONE, Processes
+from gluetune.statistics import calibration
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -177,12 +178,7 @@ def predicted_from(logits: NDArray[np.float32], task: TaskSpec) -> NDArray[Any]:
 
 def score_predictions(task: TaskSpec, predictions: Mapping[str, Predictions]) -> ScoreRecord:
     """Return the task's score on the given splits. Raises DataError for hidden labels."""
-    score = score_task(
-        task,
-        {name: found.predicted for name, found in predictions.items()},
-        {name: found.labels for name, found in predictions.items()},
-    )
-    return score_record(score)
+    return score_record(calibration.score_predictions(task, predictions))
 
 
 def _evaluation(task: TaskSpec, predictions: Mapping[str, Predictions]) -> Evaluation:

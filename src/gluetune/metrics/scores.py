@@ -1,45 +1,30 @@
-"""GLUE's official metrics, each a number or the reason why there is none.
+"""What predictions score: a task's metrics, each a number or the reason why there is none.
 
 Scores follow the conventions of GLUE's own scorer, which is scikit-learn and SciPy. Where those
 would warn and return NaN or a made-up 0.0, a `Measure` holds None and says why. The one exception
 is Matthews correlation of constant predictions: scikit-learn's 0.0 is the official score there.
-
-NumPy, SciPy and scikit-learn are imported inside the functions: they cost half a second.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from gluetune.core.errors import ConfigurationError, DataError, Finding
-from gluetune.core.tasks import GLUE_TASKS, ONE_CLASS, TASKS, MetricName, TaskSpec
+from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec
+from gluetune.metrics.metric import MULTI_LABEL, REGRESSION, Inputs, Measure, Metric
+from gluetune.metrics.registry import get_metric, kind_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Numbers: TypeAlias = NDArray[Any]
+    from gluetune.metrics.metric import Numbers
 
 HIDDEN_LABEL = -1
 """What GLUE writes in place of a test label."""
 
-_OF_SETS = frozenset({"f1_micro", "f1_macro", "exact_match"})
-_CORRELATIONS = frozenset({"pearson", "spearman"})
 _HIDDEN_HINT = "Score a validation split: GLUE's test labels are known to its leaderboard only."
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A metric's value, or None with the reason why it is undefined.
-
-    `dataclasses.asdict` gives plain JSON.
-    """
-
-    value: float | None
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,54 +36,95 @@ class TaskScore:
 
 
 def compute_metric(
-    name: MetricName, predictions: Numbers, labels: Numbers, *, positive: int = 1
+    name: str,
+    predictions: Numbers,
+    labels: Numbers,
+    *,
+    positive: int = 1,
+    probabilities: Numbers | None = None,
+    kind: str | None = None,
 ) -> Measure:
     """Return the metric `name` of predictions against labels, both of shape (examples,).
 
-    Accuracy, F1 and Matthews correlation take class ids; F1 is binary, of the class `positive`
-    (of GLUE's tasks class 1), `f1_macro` the mean over the classes that occur in labels or
-    predictions. Pearson and Spearman take numbers.
-    Where an example may have several labels, arrays have the shape (examples, labels) and hold 0
-    and 1: see `gluetune.metrics.label_sets`. The value is a fraction: 0.5, not 50. It is undefined:
+    Class ids, or numbers for a metric of numbers. Where an example may have several labels, arrays
+    have the shape (examples, labels) and hold 0 and 1. The value is a fraction: 0.5, not 50. It is
+    undefined (None, with the reason):
 
     - always, when there are no examples, or a prediction is NaN or infinite;
-    - F1, when neither labels nor predictions hold the positive class;
+    - F1, when neither labels nor predictions hold the positive class, or any label;
     - Matthews, when the labels hold one class only. Constant predictions on labels of several
       classes score 0.0, scikit-learn's convention and so the official one;
-    - Pearson and Spearman, of fewer than two examples, and of constant predictions or labels.
+    - Pearson and Spearman, of fewer than two examples, and of constant predictions or labels;
+    - ROC AUC and average precision, where no class is had by some examples and not by others;
+    - metrics of probabilities, without any.
+
+    Args:
+        name: One of `gluetune.metrics.registry.METRICS`.
+        predictions: What was predicted.
+        labels: What is true.
+        positive: The class that a metric of one class is of.
+        probabilities: Shape (examples, classes or labels), for metrics that need them.
+        kind: The kind of task, where a metric is of several: by default several labels for arrays
+            of two axes, else the first that the metric has.
 
     Raises DataError for shapes that differ, labels that are hidden (-1) or not class ids, and
     predictions that are not class ids; ConfigurationError for an unknown metric.
     """
     import numpy as np
 
+    metric = get_metric(name)
     predictions, labels = np.asarray(predictions), np.asarray(labels)
-    if labels.ndim == 2 and name in _OF_SETS:
-        from gluetune.metrics.label_sets import compute_set_metric
-
-        return compute_set_metric(name, predictions, labels)
-    if name not in _METRICS:
+    if kind is None:
+        several = labels.ndim == 2 and MULTI_LABEL in metric.kinds
+        kind = MULTI_LABEL if several else next((k for k in metric.kinds if k != MULTI_LABEL), "")
+    if kind not in metric.kinds:
         raise ConfigurationError(
-            f"There is no metric '{name}'.", hint=f"Metrics: {', '.join(_METRICS)}."
+            f"{name} is no metric of kind {kind or 'single_label'}.",
+            hint=f"It is of {', '.join(metric.kinds)}.",
         )
-    findings = _faults(name, predictions, labels)
+    findings = _faults(metric, kind, predictions, labels)
+    if kind == REGRESSION:  # no task says that -1 is a number to predict
+        findings = findings or _all_hidden(labels)
     if findings:
         raise DataError.of(findings)
+    given = None if probabilities is None else np.asarray(probabilities, dtype=np.float64)
+    return _measure(metric, kind, predictions, labels, given, positive=positive)
+
+
+def _measure(
+    metric: Metric,
+    kind: str,
+    predictions: Numbers,
+    labels: Numbers,
+    probabilities: Numbers | None,
+    *,
+    positive: int,
+) -> Measure:
+    """Compute a metric of arrays in which nothing is wrong."""
+    import numpy as np
+
     if not labels.size:
         return Measure(None, "there are no examples")
-    broken = np.flatnonzero(~np.isfinite(predictions))
-    if broken.size:
-        first = f"{predictions[broken[0]]} at index {broken[0]}"
-        return Measure(None, f"{broken.size} predictions are not finite, the first is {first}")
-    dtype = np.float64 if name in _CORRELATIONS else np.int64
+    broken = np.argwhere(~np.isfinite(predictions))
+    if len(broken):
+        first = f"{predictions[tuple(broken[0])]} at index {broken[0][0]}"
+        return Measure(None, f"{len(broken)} predictions are not finite, the first is {first}")
+    if metric.needs_probabilities and probabilities is None:
+        return Measure(None, "there are no probabilities")
+    dtype = np.float64 if kind == REGRESSION else np.int64
+    values = labels.astype(dtype), predictions.astype(dtype)
+    width = labels.shape[1] if labels.ndim == 2 else int(max(one.max() for one in values)) + 1
+    inputs = Inputs(*values, probabilities, num_labels=max(width, 2), positive=positive)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        values = predictions.astype(dtype), labels.astype(dtype)
-        return _f1(*values, positive) if name == ONE_CLASS else _METRICS[name](*values)
+        return metric.formulas[kind].compute(inputs)
 
 
 def score_task(
-    task: TaskSpec, predictions: Mapping[str, Numbers], labels: Mapping[str, Numbers]
+    task: TaskSpec,
+    predictions: Mapping[str, Numbers],
+    labels: Mapping[str, Numbers],
+    probabilities: Mapping[str, Numbers] | None = None,
 ) -> TaskScore:
     """Return `task`'s score on the given splits: the mean of its metrics, then of the splits.
 
@@ -109,15 +135,25 @@ def score_task(
     and for arrays that `compute_metric` refuses or that hold what `task` cannot: a class id
     without a class, a label outside `label_range`.
     """
+    import numpy as np
+
     findings = _score_faults(task, predictions, labels)
     if findings:
         raise DataError.of(findings)
+    kind, likely = kind_of(task), probabilities or {}
     by_split: dict[str, Mapping[str, Measure]] = {
         split: {
-            name: compute_metric(name, predictions[split], labels[split], positive=task.positive_id)
+            name: _measure(
+                get_metric(name),
+                kind,
+                np.asarray(predicted),
+                np.asarray(labels[split]),
+                likely.get(split),
+                positive=task.positive_id,
+            )
             for name in task.all_metrics
         }
-        for split in predictions
+        for split, predicted in predictions.items()
     }
     return TaskScore(_mean_over_splits(task, by_split), by_split)
 
@@ -152,11 +188,12 @@ def glue_average(scores: Mapping[str, float | None]) -> Measure:
 def majority_baseline(
     task: TaskSpec, train_labels: Numbers, validation_labels: Mapping[str, Numbers]
 ) -> TaskScore:
-    """Return the score of one constant answer: the most frequent class of `train_labels`.
+    """Return the score of one constant prediction: the most frequent class of `train_labels`.
 
-    The lowest class id wins a tie; a regression task answers with the mean label, whose
-    correlation is undefined; where an example may have several labels, with those that more than
-    half of the examples have. Labels have shape (examples,), or (examples, labels).
+    The lowest class id wins a tie; of a regression it is the mean label, whose correlation is
+    undefined; where an example may have several labels, those that more than half of the examples
+    have. Probabilities are the frequencies in train. Labels have shape (examples,), or (examples,
+    labels).
 
     Raises DataError for train labels that are absent, hidden or outside the task's, and as
     `score_task` does.
@@ -164,24 +201,30 @@ def majority_baseline(
     import numpy as np
 
     train_labels = np.asarray(train_labels)
-    if task.multi_label:
-        usual = (train_labels.mean(axis=0) > 0.5).astype(np.int64)
-        constant = {
-            split: np.tile(usual, (len(held), 1)) for split, held in validation_labels.items()
-        }
-        return score_task(task, constant, validation_labels)
-    findings = _array_faults("labels", train_labels) or _task_faults(task, "labels", train_labels)
+    findings = _train_faults(task, train_labels)
     if not train_labels.size:
         findings = [Finding("there are no labels to find the most frequent of")]
     if findings:
         raise DataError.of(_placed(f"{task.name}, {task.train_split}", findings))
-    answer = (
-        float(train_labels.mean(dtype=np.float64))
-        if task.is_regression
-        else int(np.bincount(train_labels.astype(np.int64)).argmax())
-    )
-    predictions = {split: np.full(len(held), answer) for split, held in validation_labels.items()}
-    return score_task(task, predictions, validation_labels)
+    if task.multi_label:
+        frequencies = train_labels.mean(axis=0)
+        constant = (frequencies > 0.5).astype(np.int64)
+    elif task.is_regression:
+        constant = np.array(train_labels.mean(dtype=np.float64))
+        frequencies = np.zeros(0)
+    else:
+        counts = np.bincount(train_labels.astype(np.int64), minlength=task.num_labels)
+        constant, frequencies = np.array(counts.argmax()), counts / counts.sum()
+
+    def repeated(value: Numbers) -> dict[str, Numbers]:
+        return {
+            split: np.tile(value, (len(given), *(1,) * value.ndim))
+            if value.ndim
+            else np.full(len(given), value)
+            for split, given in validation_labels.items()
+        }
+
+    return score_task(task, repeated(constant), validation_labels, repeated(frequencies))
 
 
 def collapsed(predictions: Numbers) -> bool:
@@ -193,74 +236,6 @@ def collapsed(predictions: Numbers) -> bool:
 
     values = np.asarray(predictions)
     return len(values) > 1 and bool((values == values[0]).all())
-
-
-def _accuracy(predictions: Numbers, labels: Numbers) -> Measure:
-    from sklearn.metrics import accuracy_score
-
-    return Measure(float(accuracy_score(labels, predictions)))
-
-
-def _f1(predictions: Numbers, labels: Numbers, positive: int = 1) -> Measure:
-    from sklearn.metrics import f1_score
-
-    if not (predictions == positive).any() and not (labels == positive).any():
-        return Measure(None, f"neither labels nor predictions hold the positive class ({positive})")
-    return Measure(float(f1_score(labels, predictions, pos_label=positive)))
-
-
-def _f1_macro(predictions: Numbers, labels: Numbers) -> Measure:
-    from sklearn.metrics import f1_score
-
-    return Measure(float(f1_score(labels, predictions, average="macro")))
-
-
-def _matthews_correlation(predictions: Numbers, labels: Numbers) -> Measure:
-    from sklearn.metrics import matthews_corrcoef
-
-    if _is_constant(labels):
-        return Measure(None, f"labels hold one class only ({labels[0]})")
-    return Measure(float(matthews_corrcoef(labels, predictions)))
-
-
-def _pearson(predictions: Numbers, labels: Numbers) -> Measure:
-    from scipy.stats import pearsonr
-
-    return _correlation(lambda a, b: pearsonr(a, b).statistic, predictions, labels)
-
-
-def _spearman(predictions: Numbers, labels: Numbers) -> Measure:
-    from scipy.stats import spearmanr
-
-    return _correlation(lambda a, b: spearmanr(a, b).statistic, predictions, labels)
-
-
-def _correlation(
-    statistic: Callable[[Numbers, Numbers], float], predictions: Numbers, labels: Numbers
-) -> Measure:
-    if labels.size < 2:
-        return Measure(None, "a correlation needs two examples, there is one")
-    for what, values in (("predictions", predictions), ("labels", labels)):
-        if _is_constant(values):
-            return Measure(None, f"{what} are constant ({values[0]})")
-    value = float(statistic(predictions, labels))
-    if not math.isfinite(value):
-        return Measure(None, "the values differ too little or too much for double precision")
-    return Measure(value)
-
-
-_METRICS: Mapping[str, Callable[[Numbers, Numbers], Measure]] = {
-    "accuracy": _accuracy,
-    "f1": _f1,
-    "f1_macro": _f1_macro,
-    "matthews_correlation": _matthews_correlation,
-    "pearson": _pearson,
-    "spearman": _spearman,
-}
-
-
-def _is_constant(values: Numbers) -> bool:
-    return bool((values == values[0]).all())
 
 
 def _mean(values: Iterable[float | None]) -> float:
@@ -304,12 +279,8 @@ def _score_faults(
             findings.append(Finding(f"{place}: there are no {absent}."))
             continue
         predicted, true = np.asarray(predictions[split]), np.asarray(labels[split])
-        if task.multi_label:
-            from gluetune.metrics.label_sets import set_faults
-
-            findings += _placed(place, set_faults(predicted, true, task.num_labels))
-            continue
-        found = _faults(task.metrics[0], predicted, true) or [
+        metric = get_metric(task.metrics[0])
+        found = _faults(metric, kind_of(task), predicted, true) or [
             *_task_faults(task, "predictions", predicted),
             *_task_faults(task, "labels", true),
         ]
@@ -321,33 +292,51 @@ def _placed(place: str, findings: list[Finding]) -> list[Finding]:
     return [Finding(f"{place}: {finding.message}", finding.hint) for finding in findings]
 
 
-def _faults(name: str, predictions: Numbers, labels: Numbers) -> list[Finding]:
-    """What makes the arrays unfit for the metric `name`, whatever the task."""
+def _faults(metric: Metric, kind: str, predictions: Numbers, labels: Numbers) -> list[Finding]:
+    """What makes the arrays unfit for the metric, whatever the task."""
     import numpy as np
 
-    if predictions.shape != labels.shape or labels.ndim != 1:
+    axes, shape = (2, "(examples, labels)") if kind == MULTI_LABEL else (1, "(examples,)")
+    if predictions.shape != labels.shape or labels.ndim != axes:
         shapes = f"predictions have the shape {predictions.shape}, labels {labels.shape}"
-        return [Finding(f"{shapes}: both must be (examples,).")]
+        return [Finding(f"{shapes}: both must be {shape}.")]
     findings = [*_array_faults("predictions", predictions), *_array_faults("labels", labels)]
     if findings:
         return findings
+    if kind == MULTI_LABEL:
+        return [*_set_faults("predictions", predictions), *_set_faults("labels", labels)]
     if not np.isfinite(labels).all():
         return [_outlier("labels", labels, ~np.isfinite(labels), "not a finite number")]
-    if name in _CORRELATIONS:
-        return _all_hidden(labels)
-    positive = (0, 1) if name == ONE_CLASS else None
+    if kind == REGRESSION:
+        return []
+    classes = (0, 1) if metric.two_classes_only else None
     return [
-        *_class_faults("labels", labels, positive),
-        *_class_faults("predictions", predictions, positive),
+        *_class_faults("labels", labels, classes),
+        *_class_faults("predictions", predictions, classes),
     ]
 
 
+def _set_faults(what: str, values: Numbers) -> list[Finding]:
+    import numpy as np
+
+    if np.isin(values, (0, 1)).all():
+        return []
+    if what == "labels" and (values == HIDDEN_LABEL).all():
+        return [Finding(f"all {len(values)} rows of labels are hidden (-1).", _HIDDEN_HINT)]
+    return [Finding(f"{what} are not all 0 or 1.")]
+
+
 def _array_faults(what: str, values: Numbers) -> list[Finding]:
-    if values.ndim != 1:
-        return [Finding(f"{what} have the shape {values.shape}, not (examples,).")]
     if values.dtype.kind not in "biuf":
         return [Finding(f"{what} are of type {values.dtype}, not numbers.")]
     return []
+
+
+def _train_faults(task: TaskSpec, labels: Numbers) -> list[Finding]:
+    """What makes labels unfit to be a task's."""
+    if labels.ndim != 1 + task.multi_label:
+        return [Finding(f"labels have the shape {labels.shape}.")]
+    return _array_faults("labels", labels) or _task_faults(task, "labels", labels)
 
 
 def _all_hidden(labels: Numbers) -> list[Finding]:
@@ -373,7 +362,14 @@ def _class_faults(what: str, values: Numbers, classes: tuple[int, int] | None) -
 
 
 def _task_faults(task: TaskSpec, what: str, values: Numbers) -> list[Finding]:
-    """Which values `task` cannot hold; predictions of a regression task are free."""
+    """Which values `task` cannot hold; predictions of a regression task are free.
+
+    -1 is a hidden label only where `label_range` does not hold it.
+    """
+    if task.multi_label:
+        if values.shape[1] == task.num_labels:
+            return _set_faults(what, values)
+        return [Finding(f"{what} have {values.shape[1]} columns, not {task.num_labels}.")]
     if not task.is_regression:
         return _class_faults(what, values, (0, task.num_labels - 1))
     if what != "labels" or task.label_range is None:

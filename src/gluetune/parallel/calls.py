@@ -1,4 +1,4 @@
-"""A call that a worker runs, what comes of it, and what it tells while it runs."""
+"""A call that a process of a pool runs, its outcome, and what it emits while it runs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Failure:
     """Why a call has no value."""
 
     kind: Literal["raised", "died", "interrupted"]
-    """`died`: its process is gone. `interrupted`: its process, not this one, was asked to stop."""
+    """`died`: its process is gone. `interrupted`: its process, not this one, was stopped."""
     type: str
     """The exception's class."""
     findings: tuple[Finding, ...]
     traceback: str = ""
-    """Where an exception arose that nobody foresaw."""
+    """Of an exception that is no GluetuneError."""
 
     @property
     def message(self) -> str:
@@ -38,32 +38,32 @@ class Outcome:
     failure: Failure | None = None
 
 
-OnTold = Callable[[Hashable, Any], object]
-"""Called, where calls are started from, with a call's key and what it told."""
+OnValue = Callable[[Hashable, Any], object]
+"""Called, where calls are started from, with a call's key and what it emitted."""
 
-_told_to: Callable[[Any], object] | None = None
-"""Where this process's running call tells; None outside of one."""
+_emit_to: Callable[[Any], object] | None = None
+"""Where the running call of this process emits; None outside of one."""
 
 
-def tell(value: Any) -> None:
+def emit(value: Any) -> None:
     """Send `value` from inside a call to the process that started it; nothing elsewhere."""
-    if _told_to is not None:
-        _told_to(value)
+    if _emit_to is not None:
+        _emit_to(value)
 
 
 @contextmanager
-def telling(to: Callable[[Any], object] | None) -> Iterator[None]:
-    """Let what is told inside the block go to `to`."""
-    global _told_to
-    before, _told_to = _told_to, to
+def emitting_to(to: Callable[[Any], object] | None) -> Iterator[None]:
+    """Send what is emitted inside the block to `to`."""
+    global _emit_to
+    before, _emit_to = _emit_to, to
     try:
         yield
     finally:
-        _told_to = before
+        _emit_to = before
 
 
 def failure_of(error: Exception) -> Failure:
-    """Return what is said of an exception; of one that is not gluetune's own, where it arose."""
+    """Return the failure that an exception is; of one not gluetune's own, with its traceback."""
     name = type(error).__name__
     if isinstance(error, GluetuneError):
         return Failure("raised", name, error.findings)

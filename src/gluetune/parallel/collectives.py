@@ -21,15 +21,13 @@ import torch
 import torch.distributed as dist
 
 from gluetune.core import errors
-from gluetune.core.errors import Finding, GluetuneError, TrainingError, merged
+from gluetune.core.errors import Finding, GluetuneError, ProcessLostError, TrainingError, merged
 
 T = TypeVar("T")
 
 _PATIENCE = timedelta(days=1)
 _BROKEN = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe", re.IGNORECASE)
 _FAILURE = "gluetune/failure"
-LOST = "Another process of this training has ended without a word: killed, or out of memory."
-"""What is told of a process that could not tell it itself."""
 
 
 class Processes:
@@ -137,10 +135,9 @@ class Processes:
         """Return what happened to this process: a broken connection is the end of another one."""
         if isinstance(error, GluetuneError) or not _BROKEN.search(str(error)):
             return error
-        return TrainingError(
-            LOST,
-            hint="Take it up again with as many processes: torchrun … -m gluetune train --resume "
-            "RUN",
+        return ProcessLostError(
+            "Another process of the run exited unexpectedly: killed, or out of memory.",
+            hint="Resume it with as many processes: torchrun … -m gluetune train --resume RUN",
         )
 
     def _as_heard(self, error: GluetuneError) -> GluetuneError:

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gluetune.core.errors import RunError
+from gluetune.core.errors import LockedError, RunError
 from gluetune.core.files import locked
 from gluetune.core.locks import held, holder_of
 
@@ -86,7 +86,7 @@ def wait_until_free(run: Path, say: Callable[[str], object]) -> None:
         try:
             with locked(run):
                 return
-        except RunError as error:
+        except LockedError as error:
             if time.monotonic() > end:
                 raise
             if not told:

@@ -1,4 +1,4 @@
-"""A Ray cluster's workers, which run calls as processes of this machine do: see `workers.py`.
+"""A pool of a Ray cluster's workers, which run calls as the processes of `pool.py` do.
 
 A call is a Ray task with cores (and GPUs) of its own. Whatever it needs lies in folders that every
 machine sees; data and model are loaded where it runs. A task whose worker is killed is lost to Ray,
@@ -20,32 +20,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gluetune.core.errors import ConfigurationError, Finding
-from gluetune.parallel.calls import Call, Failure, OnTold, Outcome, telling
+from gluetune.core.errors import ConfigurationError, Finding, LockedError
+from gluetune.parallel.calls import Call, Failure, OnValue, Outcome, emitting_to
 
 _LOOK_SECONDS = 0.5
 _STOP_SECONDS = 120.0
-"""How long workers may take to save what they do."""
+"""How long workers may take to save their state."""
 _HELD_SECONDS = 120.0
-"""How long a run's folder may be held by an attempt whose end Ray has told before it has come."""
-_HELD = "Another process"
+"""How long a run's folder may be locked by an attempt that Ray reports as ended before it is."""
 
 
 @contextmanager
-def open_ray_workers(
-    cluster: Cluster, limit: int | None = None, *, restarts: int, on_told: OnTold | None = None
-) -> Iterator[RayWorkers]:
-    """Give the cluster's workers: as many at a time as it has room for, and at most `limit`.
+def open_ray_pool(
+    cluster: Cluster, limit: int | None = None, *, restarts: int, on_event: OnValue | None = None
+) -> Iterator[RayPool]:
+    """Give a pool of the cluster's workers: as many calls at a time as it has room for, and at most `limit`.
 
     A call whose worker dies is started again, up to `restarts` times. Whatever ends the block,
-    calls that still run are asked to stop as by Ctrl-C and waited for; a second one kills them.
+    calls that still run are stopped as by Ctrl-C and waited for; a second one kills them.
     Raises ConfigurationError where the cluster cannot be reached.
     """
-    workers = RayWorkers(connect(cluster), cluster, limit, restarts, on_told)
+    pool = RayPool(connect(cluster), cluster, limit, restarts, on_event)
     try:
-        yield workers
+        yield pool
     finally:
-        workers.stop()
+        pool.stop()
 
 
 @dataclass
@@ -54,21 +53,21 @@ class _Running:
     restarts: int
 
 
-class RayWorkers:
-    """Workers of a cluster that this process is connected to."""
+class RayPool:
+    """Pool of a cluster that this process is connected to."""
 
     def __init__(
-        self, ray: Any, cluster: Cluster, limit: int | None, restarts: int, on_told: OnTold | None
+        self, ray: Any, cluster: Cluster, limit: int | None, restarts: int, on_event: OnValue | None
     ) -> None:
         self._ray = ray
         self._cluster = cluster
         self._limit = limit
         self._restarts = restarts
-        self._on_told = on_told
+        self._on_event = on_event
         self._task = ray.remote(_run).options(
             num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=0
         )
-        self._queue = _make_queue() if on_told is not None else None
+        self._queue = _make_queue() if on_event is not None else None
         self._running: dict[Any, _Running] = {}
 
     @property
@@ -87,7 +86,7 @@ class RayWorkers:
         """Keys of the calls whose outcome was not handed out yet."""
         return tuple(running.call.key for running in self._running.values())
 
-    def start(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
+    def submit(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
         """Start a call while there is room for it."""
         self._submit(_Running(Call(key, function, arguments), self._restarts))
 
@@ -140,10 +139,10 @@ class RayWorkers:
         return Outcome(running.call.key, failure=failure)
 
     def _pass_on(self) -> None:
-        if self._queue is None or self._on_told is None:
+        if self._queue is None or self._on_event is None:
             return
         for key, value in self._queue.get_nowait_batch(self._queue.qsize()):
-            self._on_told(key, value)
+            self._on_event(key, value)
 
     def _cancel(self, *, force: bool) -> None:
         for reference in self._running:
@@ -158,34 +157,34 @@ def _make_queue() -> Any:
 
 
 def _run(call: Call, folder: str, queue: Any) -> Outcome:
-    """Run a call: what a worker does. Relative paths mean what they mean to whoever asked."""
+    """Run a call in a worker. Relative paths are those of the process that submitted it."""
     with suppress(OSError):
         os.chdir(folder)
 
-    def told(value: Any) -> None:
-        # Sent, and not waited for: a training is not kept by whoever listens.
+    def emit(value: Any) -> None:
+        # Sent, and not waited for: whoever listens does not hold up training.
         queue.actor.put_nowait.remote((call.key, value))
 
     end = time.monotonic() + _HELD_SECONDS
     try:
-        with telling(None if queue is None else told):
+        with emitting_to(None if queue is None else emit):
             while True:
                 outcome = call.outcome()
-                if not _is_held(outcome) or time.monotonic() > end:
+                if not _is_locked(outcome) or time.monotonic() > end:
                     return outcome
                 time.sleep(0.5)
     except (KeyboardInterrupt, SystemExit) as error:
-        failure = Failure("interrupted", type(error).__name__, (Finding("It was asked to stop."),))
+        failure = Failure("interrupted", type(error).__name__, (Finding("It was stopped."),))
         return Outcome(call.key, failure=failure)
 
 
-def _is_held(outcome: Outcome) -> bool:
+def _is_locked(outcome: Outcome) -> bool:
     failure = outcome.failure
-    return bool(failure and failure.type == "RunError" and failure.message.startswith(_HELD))
+    return failure is not None and failure.type == LockedError.__name__
 
 
 _PASSED_ON = ("GLUETUNE_DATA", "GLUETUNE_CACHE", "HF_HOME", "HF_ENDPOINT", "HF_HUB_OFFLINE")
-"""What workers are told of this process's environment; HF_TOKEN is for their machines to know."""
+"""Variables that workers get of this process's environment; HF_TOKEN is their machines' own."""
 _SECONDS = 5.0
 """How long an address may be silent."""
 

@@ -22,8 +22,7 @@ from gluetune.core.config import FILE_SETTINGS, OWN_SETTINGS, TrainConfig, typed
 from gluetune.core.records import Record, has_collapsed, listed, plural
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.sources.hub import HUB_REPOSITORY, is_glue
-from gluetune.data.sources.sample import SAMPLES
+from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.publishing.evaluation_results import HUB_METRICS, model_index, protocol
 from gluetune.publishing.private_text import LocalPaths, base_name, is_local
 from gluetune.publishing.readme import Markdown, environment, escape, front_matter
@@ -298,7 +297,7 @@ def _public(name: str, value: Any, paths: LocalPaths) -> Any:
     """Return a setting's value without the folders of this machine."""
     if name in FILE_SETTINGS:
         return paths.hide(Path(value).name)
-    return paths.hide_within(value) if name == "set" else value
+    return paths.hide_within(value) if name == "training_args" else value
 
 
 _TEXTS = ("A text.", "Another text.")

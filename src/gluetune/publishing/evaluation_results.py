@@ -12,16 +12,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gluetune.core.records import DataRecord, Record, epoch_choice, shown
-from gluetune.core.tasks import MetricName, TaskSpec
-from gluetune.data.sources.hub import HUB_REPOSITORY, is_glue
-from gluetune.data.sources.sample import SAMPLES
+from gluetune.core.tasks import TaskSpec
+from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gluetune.statistics.intervals import Interval
 
-HUB_METRICS: Mapping[MetricName, str] = {
+HUB_METRICS: Mapping[str, str] = {
     "accuracy": "accuracy",
     "f1": "f1",
     "f1_macro": "f1",

@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gluetune.core.settings_files import read_yaml
 from gluetune.core.text import markdown_text, visible_lines
-from gluetune.data.sources.hub import HUB_REPOSITORY
+from gluetune.data.sources.glue_parquet import HUB_REPOSITORY
 from gluetune.publishing.evaluation_results import HUB_METRICS
 from gluetune.publishing.model_files import PublishedFile
 

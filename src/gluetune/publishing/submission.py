@@ -20,8 +20,8 @@ from gluetune.core.predictions import Predictions
 from gluetune.core.runs import Run
 from gluetune.core.suite_records import Suite, is_suite
 from gluetune.core.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task
+from gluetune.data.sources.glue_parquet import OFFICIAL_SAMPLE
 from gluetune.data.sources.named import Source, open_source
-from gluetune.data.sources.sample import OFFICIAL_SAMPLE
 from gluetune.inference.scoring import answers
 from gluetune.publishing.leaderboard_files import HEADER, check_submission
 

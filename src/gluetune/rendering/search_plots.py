@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import log
 from typing import Any
 
+from gluetune.core.events import Trial
 from gluetune.rendering.plots import Point, Tick
 
 WIDTH, HEIGHT = 720, 260
@@ -15,17 +16,6 @@ _BAR, _NAMES = 26, 190
 _FAINTEST = 0.35
 _LONGEST = 24
 """Opacity of the worst trial's line (the best one's is 1); letters of a name on an axis."""
-
-
-@dataclass(frozen=True)
-class Tried:
-    """One trial, as far as plots show it."""
-
-    number: int
-    value: float
-    finished: bool
-    """Else it was pruned, and the value is of its best evaluation before that."""
-    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -74,7 +64,7 @@ class Trace:
     points: tuple[Point, ...]
     opacity: float
     best: bool
-    said: str
+    label: str
 
 
 @dataclass(frozen=True)
@@ -85,32 +75,31 @@ class Parallel:
     traces: tuple[Trace, ...]
 
 
-def history(trials: Sequence[Tried], *, maximize: bool) -> History | None:
+def history(trials: Sequence[Trial], *, maximize: bool) -> History | None:
     """Return the history of values; None without any trial."""
-    if not trials:
+    ended = _values(trials, "finished", "pruned")
+    if not ended:
         return None
-    last = max(max(trial.number for trial in trials), 1)
-    low, high = _ends([trial.value for trial in trials])
+    last = max(max(trial.number for trial, _ in ended), 1)
+    low, high = _ends([value for _, value in ended])
 
     def place(number: float, value: float) -> Point:
         return Point(_across(number / last), _down((value - low) / (high - low)))
 
     best: list[Point] = []
     so_far: float | None = None
-    for trial in sorted(trials, key=lambda trial: trial.number):
-        if not trial.finished:
-            continue
+    for trial, value in sorted(_values(trials, "finished"), key=lambda one: one[0].number):
         if so_far is not None:
             best.append(place(trial.number, so_far))
-        if so_far is None or (trial.value > so_far if maximize else trial.value < so_far):
-            so_far = trial.value
+        if so_far is None or (value > so_far if maximize else value < so_far):
+            so_far = value
             best.append(place(trial.number, so_far))
     if so_far is not None:
         best.append(place(last, so_far))
     step = max(1, -(-last // 10))
     return History(
-        finished=tuple(place(one.number, one.value) for one in trials if one.finished),
-        pruned=tuple(place(one.number, one.value) for one in trials if not one.finished),
+        finished=tuple(place(one.number, value) for one, value in _values(trials, "finished")),
+        pruned=tuple(place(one.number, value) for one, value in _values(trials, "pruned")),
         best=tuple(best),
         x_ticks=tuple(Tick(_across(n / last), str(n)) for n in range(0, last + 1, step)),
         y_ticks=tuple(
@@ -135,22 +124,22 @@ def importance_bars(importances: Mapping[str, float]) -> Bars | None:
 
 
 def parallel(
-    trials: Sequence[Tried], logarithmic: Sequence[str], value_name: str, *, maximize: bool
+    trials: Sequence[Trial], logarithmic: Sequence[str], value_name: str, *, maximize: bool
 ) -> Parallel | None:
     """Return finished trials across the parameters that all of them have; None for fewer than two.
 
     `logarithmic` names the parameters whose axis is so.
     """
-    finished = [trial for trial in trials if trial.finished]
+    finished = _values(trials, "finished")
     if len(finished) < 2:
         return None
     names = [
         name
-        for name in finished[0].parameters
-        if all(name in trial.parameters for trial in finished)
+        for name in finished[0][0].parameters
+        if all(name in trial.parameters for trial, _ in finished)
     ]
-    columns = [[trial.parameters[name] for trial in finished] for name in names]
-    values: list[Any] = [trial.value for trial in finished]
+    columns = [[trial.parameters[name] for trial, _ in finished] for name in names]
+    values: list[Any] = [value for _, value in finished]
     scales = [
         _scale(column, log_scale=name in logarithmic)
         for name, column in [*zip(names, columns, strict=True), (value_name, values)]
@@ -160,17 +149,17 @@ def parallel(
     best = (max if maximize else min)(values)
     traces = []
     chosen = values.index(best)
-    for number, trial in enumerate(finished):
+    for number, (trial, value) in enumerate(finished):
         row = [column[number] for column in (*columns, values)]
-        heights = [_down(place(value)) for (place, _), value in zip(scales, row, strict=True)]
-        share = (trial.value - low) / (high - low)
+        heights = [_down(place(one)) for (place, _), one in zip(scales, row, strict=True)]
+        share = (value - low) / (high - low)
         goodness = share if maximize else 1 - share
         traces.append(
             Trace(
                 points=tuple(Point(x, y) for x, y in zip(xs, heights, strict=True)),
                 opacity=round(_FAINTEST + (1 - _FAINTEST) * goodness, 2),
                 best=number == chosen,
-                said=f"trial {trial.number}: {trial.value:.4f}",
+                label=f"trial {trial.number}: {value:.4f}",
             )
         )
     traces.sort(key=lambda trace: (trace.best, trace.opacity))
@@ -179,6 +168,11 @@ def parallel(
         for x, name, (_, ticks) in zip(xs, [*names, value_name], scales, strict=True)
     )
     return Parallel(axes, tuple(traces))
+
+
+def _values(trials: Sequence[Trial], *states: str) -> list[tuple[Trial, float]]:
+    """Return the trials of these states that have a value, with it."""
+    return [(one, one.value) for one in trials if one.state in states and one.value is not None]
 
 
 def _scale(column: Sequence[Any], *, log_scale: bool) -> tuple[Any, list[tuple[float, str]]]:

@@ -27,7 +27,7 @@ from gluetune.core.suite_records import (
 )
 from gluetune.core.tasks import GLUE_TASKS, get_task
 from gluetune.core.text import visible
-from gluetune.data.sources.sample import SAMPLES
+from gluetune.data.sources.glue_parquet import SAMPLES
 from gluetune.metrics.scores import glue_average
 from gluetune.rendering.tables import Table, points
 

@@ -30,7 +30,8 @@ from pydantic import TypeAdapter, ValidationError
 from gluetune.core.errors import ConfigurationError, StorageError
 from gluetune.core.files import write_json
 from gluetune.core.records import metric_title
-from gluetune.metrics.scores import score_task
+from gluetune.metrics.registry import get_metric
+from gluetune.statistics.calibration import score_predictions
 from gluetune.statistics.resampling import Resampled, resample
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ Method = Literal["percentile", "bca"]
 
 _FEW = 100
 """Examples below which no drawn interval is relied on."""
-_SHARES = frozenset({"accuracy", "exact_match"})
-"""Metrics that are a share of examples, for which Wilson's interval is made."""
 _RARE = 20
 """Examples that the rarer outcome needs: members of the smaller class, or errors."""
 
@@ -80,11 +79,7 @@ def score_intervals(
         raise ConfigurationError(f"level = {level}: must lie between 0 and 1.", hint="Type: 0.95")
     if draws < 100:
         raise ConfigurationError(f"draws = {draws}: must be at least 100.", hint="Type: 10000")
-    score = score_task(
-        task,
-        {split: found.predicted for split, found in predictions.items()},
-        {split: found.labels for split, found in predictions.items()},
-    )
+    score = score_predictions(task, predictions)
     parts: dict[tuple[str, str], Resampled] = {}
     for number, (split, found) in enumerate(predictions.items()):
         parts |= {
@@ -123,7 +118,7 @@ def wilson(successes: float, count: int, level: float) -> tuple[float, float]:
 
 def _interval(parts: Sequence[Resampled], level: float, method: Method, doubt: str) -> Interval:
     """Return the interval of the mean of `parts`, each a metric of a split."""
-    if len(parts) == 1 and parts[0].metric in _SHARES:
+    if len(parts) == 1 and get_metric(parts[0].metric).is_proportion:
         (part,) = parts
         low, high = wilson(part.value * part.count, part.count, level)
         return Interval(low, high, level, "wilson")
@@ -182,7 +177,7 @@ def _doubt(task: TaskSpec, found: Predictions, metrics: Sequence[str]) -> str:
         return f"only {count} examples"
     if task.is_regression:
         return ""
-    if set(metrics) <= _SHARES:
+    if all(get_metric(name).is_proportion for name in metrics):
         return ""  # it has no class that counts for more than its examples
     if task.multi_label:
         rarest = int(min(found.labels.sum(axis=0), default=0))
@@ -233,7 +228,8 @@ def _key(task: TaskSpec, predictions: Mapping[str, Predictions]) -> str:
     # Thresholds are known to the predictions, and to a task only once it has been trained.
     digest.update(f"{_VERSION} {dataclasses.replace(task, thresholds=())!r}".encode())
     for split, found in predictions.items():
-        for side in (found.labels, found.predicted):
+        needed = any(get_metric(name).needs_probabilities for name in task.all_metrics)
+        for side in (found.labels, found.predicted, *([found.logits] if needed else [])):
             digest.update(f"{split} {side.dtype.str} {side.shape}".encode())
             digest.update(side.tobytes())
     return digest.hexdigest()

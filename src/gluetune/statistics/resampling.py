@@ -1,27 +1,23 @@
 """A split's metrics on thousands of bootstrap samples of its examples, without a loop over them.
 
-Classification metrics depend on how often each pair of label and prediction occurs, so a sample is
-one draw of those counts, of the pairs that occur. Correlations are computed from each sample's
-weights. Either costs time linear in the examples, and blocks of bounded memory.
-
-Bootstrap samples of examples that may have several labels.
-
-Metrics of sets depend on sums over the examples, so examples that are alike (the same labels, the
-same predictions) are one kind, a sample is one draw of how often each kind occurs, and its sums are
-one product of matrices: a sparse one, since most examples have few of the labels.
+Metrics of decisions depend on sums over the examples, so examples that are alike (the same label,
+the same prediction) are one kind, a sample is one draw of how often each kind occurs, and its sums
+are one product of sparse matrices. Other metrics are computed from each sample's weights. Either
+costs time linear in the examples, and blocks of bounded memory.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gluetune.metrics.label_sets import SET_METRICS, set_counts
-from gluetune.statistics.class_counts import ClassCounts, ClassMetric, class_metrics
-from gluetune.statistics.correlations import CORRELATIONS
+from gluetune.metrics.from_counts import counts_of
+from gluetune.metrics.metric import REGRESSION, Inputs, Metric, OfCounts, OfWeights
+from gluetune.metrics.registry import get_metric, kind_of
+from gluetune.statistics.calibration import task_probabilities
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +46,6 @@ _MOST_SMOOTHING = 2.0
 class Resampled:
     """One metric of one split, over its bootstrap samples."""
 
-    split: str
     metric: str
     value: float
     count: int
@@ -63,149 +58,249 @@ class Resampled:
     """How many examples there are of each kind."""
     smoothed: bool = False
     """Whether the samples are of smoothed data, because none of the examples' own varies."""
+    split: str = ""
 
 
 def resample(
-    task: TaskSpec, found: Predictions, *, draws: int, seed: int, split: str = ""
+    task: TaskSpec,
+    found: Predictions,
+    *,
+    draws: int,
+    seed: int,
+    split: str = "",
+    smooth: bool = True,
 ) -> dict[str, Resampled]:
     """Return each metric of a task on `draws` bootstrap samples of the examples of one split.
 
-    The metrics of one call are of the same samples.
+    The metrics that the score is the mean of are of the same samples. Unless `smooth` is False,
+    metrics of classes that no sample changes are drawn of smoothed data.
     """
+    counted, weighted = _by_bootstrap(task, task.all_metrics)
+    inputs = _inputs(task, found)
+    results = {
+        **_resample_counts(task, counted, inputs, draws, seed, smooth),
+        **_resample_weights(task, weighted, inputs, draws, seed),
+    }
+    return {name: replace(results[name], split=split) for name in task.all_metrics}
+
+
+def _by_bootstrap(task: TaskSpec, names: Sequence[str]) -> tuple[list[Metric], list[Metric]]:
+    """Return the metrics that are drawn by counts, and those that are drawn by examples' weights.
+
+    One metric of the score that needs weights takes all of the score's with it: their mean is of
+    the same samples.
+    """
+    kind, metrics = kind_of(task), [get_metric(name) for name in names]
+    together = not all(one.of_counts(kind) for one in metrics if one.name in task.metrics)
+    counted = [
+        one
+        for one in metrics
+        if one.of_counts(kind) and not (together and one.name in task.metrics)
+    ]
+    return counted, [one for one in metrics if one not in counted]
+
+
+def _inputs(task: TaskSpec, found: Predictions) -> Inputs:
     import numpy as np
 
-    random = np.random.default_rng(seed)
-    if task.is_regression:
-        return _correlations(task, found, random, draws, split)
-    if task.multi_label:
-        return resample_sets(task, found, random, draws, split)
-    return _classification(task, found, random, draws, split)
+    dtype = np.float64 if kind_of(task) == REGRESSION else np.int64
+    return Inputs(
+        found.labels.astype(dtype),
+        found.predicted.astype(dtype),
+        task_probabilities(task, found),
+        num_labels=task.num_labels,
+        positive=task.positive_id,
+    )
 
 
-def _classification(
+@dataclass(frozen=True)
+class _Alike:
+    """The different kinds of examples: labels with the predictions of one or two models."""
+
+    rows: Integers
+    """An example of each kind."""
+    weights: Integers
+    """How many examples there are of each."""
+
+    @classmethod
+    def of(cls, sides: Sequence[Inputs]) -> _Alike:
+        """Find examples whose labels and predictions are the same."""
+        import numpy as np
+
+        given = [sides[0].labels, *(side.predicted for side in sides)]
+        if sides[0].labels.ndim == 1:
+            keys = np.zeros(len(given[0]), dtype=np.int64)
+            for column in given:
+                keys = keys * sides[0].num_labels + column
+        else:
+            keys = np.concatenate([np.packbits(one.astype(bool), axis=1) for one in given], axis=1)
+        _, rows, counts = np.unique(keys, axis=0, return_index=True, return_counts=True)
+        return cls(rows, counts)
+
+    def measure(self, metrics: Sequence[Metric], kind: str, inputs: Inputs) -> _Counted:
+        """Return how metrics of one model are computed from counts of these kinds."""
+        labels = inputs.labels[self.rows]
+        terms = counts_of(labels).terms(labels, inputs.predicted[self.rows], inputs.num_labels)
+        return _Counted(metrics, kind, inputs, terms)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Metrics of one model's decisions, from how often each kind of example occurs."""
+
+    metrics: Sequence[Metric]
+    kind: str
+    inputs: Inputs
+    terms: Any
+    """What each kind adds to the sums, a sparse matrix of shape (kinds, sums)."""
+
+    def __call__(self, samples: NDArray[Any]) -> Floats:
+        """Return each metric of counts of kinds, shape (samples, kinds)."""
+        return self.of_sums(samples.astype(self.terms.dtype) @ self.terms)
+
+    def of_sums(self, sums: Floats) -> Floats:
+        """Return each metric of sums, shape (samples, sums)."""
+        import numpy as np
+
+        counts = counts_of(self.inputs.labels).of(sums, self.inputs.positive)
+        return np.stack([_of_counts(one, self.kind).value(counts) for one in self.metrics])
+
+    def without_one(self, weights: Integers) -> Floats:
+        """Return each metric without one example of each kind, a block of kinds at a time."""
+        import numpy as np
+
+        total = weights.astype(np.float64)[None] @ self.terms
+        block = max(1, _NUMBERS_IN_A_BLOCK // self.terms.shape[1])
+        parts = [
+            self.of_sums(total - self.terms[start : start + block].toarray())
+            for start in range(0, len(weights), block)
+        ]
+        return np.concatenate(parts, axis=-1)
+
+
+def _of_counts(metric: Metric, kind: str) -> OfCounts:
+    bootstrap = metric.formulas[kind].bootstrap
+    assert isinstance(bootstrap, OfCounts), "metrics are parted by their bootstrap"
+    return bootstrap
+
+
+def _resample_counts(
     task: TaskSpec,
-    found: Predictions,
-    random: np.random.Generator,
+    metrics: Sequence[Metric],
+    inputs: Inputs,
     draws: int,
-    split: str,
-    *,
-    smooth: bool = True,
+    seed: int,
+    smooth: bool,
 ) -> dict[str, Resampled]:
     import numpy as np
 
-    names, size, count = task.all_metrics, task.num_labels, len(found.labels)
-    metrics = class_metrics(task, names)
-    (labels, predicted), weights = _kinds(size, found.labels, found.predicted)
-    count_classes = _counter(labels, predicted, size)
-
-    def prepare() -> Callable[[Integers], Floats]:
-        return lambda sample: _measured(metrics.values(), count_classes(sample))
-
-    on_all = on_samples(prepare, random, weights, draws, width=3 * size)
-    drawn = dict(zip(names, on_all, strict=True))
-    constant = {name for name, values in drawn.items() if smooth and not varies(values)}
-    if constant:
-        samples = _smoothed_samples(random, weights, count_classes, draws, size)
-        smoothed = np.concatenate(
-            [_measured(metrics.values(), sample) for sample in samples], axis=-1
+    if not metrics:
+        return {}
+    random = np.random.default_rng(seed)
+    alike = _Alike.of([inputs])
+    measure = alike.measure(metrics, kind_of(task), inputs)
+    width = measure.terms.shape[1]
+    drawn = on_samples(lambda: measure, random, alike.weights, draws, width=width)
+    constant: list[bool] = [not varies(values) for values in drawn]
+    if smooth and any(constant) and counts_of(inputs.labels).smooths:
+        samples = _smoothed_sums(random, alike.weights, measure, draws)
+        smoothed = np.concatenate([measure.of_sums(sums) for sums in samples], axis=-1)
+        drawn = np.where(np.array(constant)[:, None], smoothed, drawn)
+    values = measure(alike.weights[None])[:, 0]
+    without = np.nan_to_num(measure.without_one(alike.weights), nan=0.0)
+    return {
+        metric.name: Resampled(
+            metric=metric.name,
+            value=float(values[number]),
+            count=len(inputs.labels),
+            drawn=drawn[number],
+            left_out=without[number],
+            weights=alike.weights.astype(np.float64),
+            smoothed=constant[number],
         )
-        on_smoothed = dict(zip(names, smoothed, strict=True))
-        drawn |= {name: on_smoothed[name] for name in constant}
-    whole = count_classes(weights[None])
-    totals = ClassCounts(whole.labels[0], whole.predicted[0], whole.both[0], whole.classes)
-    results: dict[str, Resampled] = {}
-    for name, metric in metrics.items():
-        without = metric.leaving_one_out(totals, labels, predicted)
-        results[name] = Resampled(
-            split=split,
-            metric=name,
-            value=float(metric(whole)[0]),
-            count=count,
-            drawn=drawn[name],
-            left_out=np.nan_to_num(without, nan=0.0),
-            weights=weights.astype(np.float64),
-            smoothed=name in constant,
-        )
-    return results
+        for number, metric in enumerate(metrics)
+    }
 
 
-def _kinds(size: int, *columns: NDArray[Any]) -> tuple[list[Integers], Integers]:
-    """Return the combinations of class ids that occur, column by column, and how often each does.
-
-    Columns are class ids below `size`, each of shape (examples,).
-    """
-    import numpy as np
-
-    codes = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        codes = codes * size + column.astype(np.int64)
-    kinds, counts = np.unique(codes, return_counts=True)
-    found = []
-    for _ in columns:
-        kinds, column = np.divmod(kinds, size)
-        found.append(column)
-    return found[::-1], counts
-
-
-def _counter(labels: Integers, predicted: Integers, size: int) -> Callable[[Integers], ClassCounts]:
-    """Return what turns counts of kinds, shape (samples, kinds), into counts of classes."""
-    import numpy as np
-    from scipy.sparse import csr_array
-
-    kinds = np.arange(len(labels))
-    same = np.flatnonzero(labels == predicted)
-
-    def matrix(rows: NDArray[Any], classes: Integers) -> Any:
-        ones = np.ones(len(rows))
-        return csr_array((ones, (rows, classes)), shape=(len(kinds), size))
-
-    matrices = matrix(kinds, labels), matrix(kinds, predicted), matrix(same, labels[same])
-    ids = np.arange(size)
-
-    def count(samples: Integers) -> ClassCounts:
-        weights = samples.astype(np.float64)
-        of_labels, of_predicted, of_both = (weights @ one for one in matrices)
-        return ClassCounts(of_labels, of_predicted, of_both, ids)
-
-    return count
-
-
-def _measured(metrics: Iterable[ClassMetric], counts: ClassCounts) -> Floats:
-    """Return each metric of a block of samples, shape (metrics, samples)."""
-    import numpy as np
-
-    return np.stack([metric(counts) for metric in metrics])
-
-
-def _smoothed_samples(
-    random: np.random.Generator,
-    weights: Integers,
-    count_classes: Callable[[Integers], ClassCounts],
-    draws: int,
-    size: int,
-) -> Iterator[ClassCounts]:
-    """Give samples of the examples and of some more, which have every pair of classes alike.
+def _smoothed_sums(
+    random: np.random.Generator, weights: Integers, measure: _Counted, draws: int
+) -> Iterator[Floats]:
+    """Give sums of samples of the examples and of some more, with every pair of classes alike.
 
     Those that are added are half an example a pair, and two in all at most: of many classes they
     would outweigh the examples.
     """
     import numpy as np
 
-    count = int(weights.sum())
+    count, size = int(weights.sum()), measure.inputs.num_labels
     more = min(size**2 / 2, _MOST_SMOOTHING)
     added = random.binomial(count, more / (count + more), size=draws)
     start = 0
-    for samples in drawn_counts(random, weights, count - added, width=3 * size):
-        counts = count_classes(samples)
+    for samples in drawn_counts(random, weights, count - added, width=measure.terms.shape[1]):
+        sums = samples.astype(np.float64) @ measure.terms
         sizes = added[start : start + len(samples)]
         start += len(samples)
         rows = np.repeat(np.arange(len(samples)), sizes)
         labels, predicted = random.integers(0, size, size=(2, len(rows)))
-        same = labels == predicted
-        np.add.at(counts.labels, (rows, labels), 1)
-        np.add.at(counts.predicted, (rows, predicted), 1)
-        np.add.at(counts.both, (rows[same], labels[same]), 1)
-        yield counts
+        terms = counts_of(labels).terms(labels, predicted, size).tocoo()
+        np.add.at(sums, (rows[terms.row], terms.col), terms.data)
+        yield sums
+
+
+def _prepared(metrics: Sequence[Metric], kind: str, inputs: Inputs) -> Callable[[Any], Floats]:
+    """Return the function from weights of examples to each metric, for one thread."""
+    import numpy as np
+
+    functions = []
+    for metric in metrics:
+        bootstrap = metric.formulas[kind].bootstrap
+        functions.append(
+            bootstrap.prepare(inputs)
+            if isinstance(bootstrap, OfWeights)
+            else _each_example(metric, kind, inputs)
+        )
+    return lambda weights: np.stack([np.reshape(each(weights), -1) for each in functions])
+
+
+def _each_example(metric: Metric, kind: str, inputs: Inputs) -> _Counted:
+    """Return how a metric of decisions is computed from weights of examples."""
+    import numpy as np
+
+    rows = np.arange(len(inputs.labels))
+    return _Alike(rows, np.ones_like(rows)).measure([metric], kind, inputs)
+
+
+def _resample_weights(
+    task: TaskSpec, metrics: Sequence[Metric], inputs: Inputs, draws: int, seed: int
+) -> dict[str, Resampled]:
+    import numpy as np
+
+    if not metrics:
+        return {}
+    random, count, kind = np.random.default_rng(seed), len(inputs.labels), kind_of(task)
+    weights = np.ones(count, dtype=np.int64)
+    drawn = on_samples(lambda: _prepared(metrics, kind, inputs), random, weights, draws)
+    whole = _prepared(metrics, kind, inputs)(np.ones((1, count)))[:, 0]
+    results: dict[str, Resampled] = {}
+    for metric, values, value in zip(metrics, drawn, map(float, whole), strict=True):
+        bootstrap = metric.formulas[kind].bootstrap
+        smoothed = bool(np.isfinite(value) and not varies(values))
+        if isinstance(bootstrap, OfWeights):
+            without = bootstrap.leaving_one_out(inputs)
+            if smoothed and bootstrap.smoothed is not None:
+                values = bootstrap.smoothed(value, count, random, draws)
+        else:
+            without = _each_example(metric, kind, inputs).without_one(weights)[0]
+        results[metric.name] = Resampled(
+            metric=metric.name,
+            value=value,
+            count=count,
+            drawn=values,
+            left_out=np.nan_to_num(without, nan=0.0),
+            weights=weights.astype(np.float64),
+            smoothed=smoothed,
+        )
+    return results
 
 
 def on_samples(
@@ -285,49 +380,6 @@ def varies(drawn: Floats) -> bool:
     return bool(len(known) and np.ptp(known) > 1e-9)
 
 
-def _correlations(
-    task: TaskSpec, found: Predictions, random: np.random.Generator, draws: int, split: str
-) -> dict[str, Resampled]:
-    import numpy as np
-
-    names = task.all_metrics
-    values = found.predicted.astype(np.float64), found.labels.astype(np.float64)
-    count = len(values[0])
-
-    def prepare() -> Callable[[NDArray[Any]], Floats]:
-        metrics = [CORRELATIONS[name].prepare(*values) for name in names]
-        return lambda weights: np.stack([metric(weights) for metric in metrics])
-
-    drawn = on_samples(prepare, random, np.ones(count, dtype=np.int64), draws)
-    whole = prepare()(np.ones((1, count)))[:, 0]
-    results: dict[str, Resampled] = {}
-    for name, found_values, value in zip(names, drawn, map(float, whole), strict=True):
-        smoothed = np.isfinite(value) and not varies(found_values)
-        without = CORRELATIONS[name].leaving_one_out(*values)
-        results[name] = Resampled(
-            split=split,
-            metric=name,
-            value=value,
-            count=count,
-            drawn=_fishers(value, count, random, draws) if smoothed else found_values,
-            left_out=np.nan_to_num(without, nan=0.0),
-            weights=np.ones(count),
-            smoothed=bool(smoothed),
-        )
-    return results
-
-
-def _fishers(value: float, count: int, random: np.random.Generator, draws: int) -> Floats:
-    """Draw correlations about a perfect one, by Fisher's transformation (Fisher 1921)."""
-    import numpy as np
-
-    limit = 1 - 1 / count
-    center = np.arctanh(np.clip(value, -limit, limit))
-    spread = 1 / max(count - 3, 1) ** 0.5
-    result: Floats = np.tanh(center + spread * random.standard_normal(draws))
-    return result
-
-
 def resample_pair(
     task: TaskSpec, first: Predictions, second: Predictions, *, draws: int, seed: int
 ) -> tuple[float, Floats]:
@@ -337,155 +389,30 @@ def resample_pair(
     """
     import numpy as np
 
-    random = np.random.default_rng(seed)
-    if task.is_regression:
-        return _pair_of_correlations(task, first, second, random, draws)
-    if task.multi_label:
-        return resample_pair_of_sets(task, first, second, random, draws)
-    return _pair_of_classifications(task, first, second, random, draws)
+    random, kind = np.random.default_rng(seed), kind_of(task)
+    sides = [_inputs(task, one) for one in (first, second)]
+    counted, weighted = _by_bootstrap(task, task.metrics)
+    if weighted:
+        weights = np.ones(len(first.labels), dtype=np.int64)
+
+        def prepare() -> Callable[[Any], Floats]:
+            return _difference([_prepared(weighted, kind, side) for side in sides])
+
+        drawn = on_samples(prepare, random, weights, draws)
+        return float(prepare()(weights[None].astype(np.float64))[0]), drawn
+    alike = _Alike.of(sides)
+    measures = [alike.measure(counted, kind, side) for side in sides]
+    difference, width = _difference(measures), 2 * measures[0].terms.shape[1]
+    drawn = on_samples(lambda: difference, random, alike.weights, draws, width=width)
+    return float(difference(alike.weights[None])[0]), drawn
 
 
-def _pair_of_classifications(
-    task: TaskSpec,
-    first: Predictions,
-    second: Predictions,
-    random: np.random.Generator,
-    draws: int,
-) -> tuple[float, Floats]:
+def _difference(sides: Sequence[Callable[[Any], Floats]]) -> Callable[[Any], Floats]:
+    """Return the function from samples to the second side's mean metric less the first's."""
 
-    size = task.num_labels
-    (labels, *predicted), weights = _kinds(size, first.labels, first.predicted, second.predicted)
-    counters = [_counter(labels, side, size) for side in predicted]
-    metrics = class_metrics(task, task.metrics).values()
-
-    def difference(samples: Integers) -> Floats:
-        counts = [counter(samples) for counter in counters]
-        return _difference([[metric(side) for metric in metrics] for side in counts])
-
-    drawn = on_samples(lambda: difference, random, weights, draws, width=6 * size)
-    return float(difference(weights[None])[0]), drawn
-
-
-def _pair_of_correlations(
-    task: TaskSpec,
-    first: Predictions,
-    second: Predictions,
-    random: np.random.Generator,
-    draws: int,
-) -> tuple[float, Floats]:
-    import numpy as np
-
-    labels = first.labels.astype(np.float64)
-    predicted = [side.predicted.astype(np.float64) for side in (first, second)]
-
-    def prepare() -> Callable[[NDArray[Any]], Floats]:
-        metrics = [CORRELATIONS[name] for name in task.metrics]
-        sides = [[metric.prepare(side, labels) for metric in metrics] for side in predicted]
-        return lambda weights: _difference([[one(weights) for one in side] for side in sides])
-
-    drawn = on_samples(prepare, random, np.ones(len(labels), dtype=np.int64), draws)
-    return float(prepare()(np.ones((1, len(labels))))[0]), drawn
-
-
-def _difference(sides: Sequence[Sequence[Floats]]) -> Floats:
-    """Return the second side's mean metric less the first's, sample by sample."""
-    import numpy as np
-
-    first, second = (np.mean(metrics, axis=0) for metrics in sides)
-    result: Floats = second - first
-    return result
-
-
-_ROWS_AT_ONCE = 1_000
-"""Rows of counts that are held as dense numbers."""
-
-
-def resample_sets(
-    task: TaskSpec, found: Predictions, random: np.random.Generator, draws: int, split: str
-) -> dict[str, Resampled]:
-    """Return each metric on `draws` samples of the examples of a split."""
-    import numpy as np
-
-    (kinds,), weights = _set_kinds(found)
-    count, width = len(found.labels), kinds.shape[1]
-    total = weights[None] @ kinds
-    names = task.all_metrics
-
-    def measure(sample: Integers) -> Floats:
-        sums, sizes = sample @ kinds, np.full(len(sample), count)
-        return np.stack([SET_METRICS[name](sums, sizes) for name in names])
-
-    drawn = on_samples(lambda: measure, random, weights, draws, width=width)
-    results: dict[str, Resampled] = {}
-    for name, values in zip(names, drawn, strict=True):
-        results[name] = Resampled(
-            split=split,
-            metric=name,
-            value=float(SET_METRICS[name](total, np.array([count]))[0]),
-            count=count,
-            drawn=values,
-            left_out=_without_one(name, kinds, total, count),
-            weights=weights.astype(np.float64),
-            smoothed=not varies(values),
-        )
-    return results
-
-
-def _without_one(name: str, kinds: Any, total: Floats, count: int) -> Floats:
-    """Return the metric without one example of each kind, a block of kinds at a time."""
-    import numpy as np
-
-    parts = []
-    for start in range(0, kinds.shape[0], _ROWS_AT_ONCE):
-        without = total - kinds[start : start + _ROWS_AT_ONCE].toarray()
-        with np.errstate(invalid="ignore"):  # without the only example there is none
-            parts.append(SET_METRICS[name](without, np.full(len(without), count - 1)))
-    result: Floats = np.nan_to_num(np.concatenate(parts), nan=0.0)
-    return result
-
-
-def resample_pair_of_sets(
-    task: TaskSpec,
-    first: Predictions,
-    second: Predictions,
-    random: np.random.Generator,
-    draws: int,
-) -> tuple[float, Floats]:
-    """Return the second model's score less the first's, on the examples and on samples of them."""
-    import numpy as np
-
-    sides, weights = _set_kinds(first, second)
-    count, width = len(first.labels), 2 * sides[0].shape[1]
-
-    def difference(sample: Integers) -> Floats:
-        sizes = np.full(len(sample), count)
-        scores = [
-            np.mean([SET_METRICS[name](sample @ kinds, sizes) for name in task.metrics], axis=0)
-            for kinds in sides
-        ]
-        result: Floats = scores[1] - scores[0]
+    def function(samples: NDArray[Any]) -> Floats:
+        first, second = (side(samples).mean(axis=0) for side in sides)
+        result: Floats = second - first
         return result
 
-    drawn = on_samples(lambda: difference, random, weights, draws, width=width)
-    return float(difference(weights[None])[0]), drawn
-
-
-def _set_kinds(*sides: Predictions) -> tuple[list[Any], Integers]:
-    """Return each side's counts of the different kinds of examples, and how often each occurs.
-
-    An example's kind is its labels with the predictions of all sides. Counts are `set_counts`, as
-    sparse matrices.
-    """
-    import numpy as np
-    from scipy.sparse import csr_array, vstack
-
-    given = [sides[0].labels, *(side.predicted for side in sides)]
-    bits = np.concatenate([np.packbits(one.astype(bool), axis=1) for one in given], axis=1)
-    _, rows, counts = np.unique(bits, axis=0, return_index=True, return_counts=True)
-    starts = range(0, len(rows), _ROWS_AT_ONCE)
-    blocks = [rows[start : start + _ROWS_AT_ONCE] for start in starts]
-    matrices = [
-        vstack([csr_array(set_counts(side.predicted[b], side.labels[b])) for b in blocks])
-        for side in sides
-    ]
-    return [csr_array(one) for one in matrices], counts
+    return function

@@ -110,7 +110,7 @@ def training_arguments(config: TrainConfig, folder: Path) -> TrainingArguments:
         # Said outright, or transformers refuses bf16 where it finds no accelerator.
         "use_cpu": not torch.accelerator.is_available(),
         "dataloader_pin_memory": torch.accelerator.is_available(),
-        **config.set,
+        **config.training_args,
         "output_dir": str(folder),
         "per_device_train_batch_size": config.batch_size // processes,
         "per_device_eval_batch_size": config.eval_batch_size,
@@ -136,7 +136,7 @@ def training_arguments(config: TrainConfig, folder: Path) -> TrainingArguments:
         first = str(error).strip().splitlines()[0]
         raise ConfigurationError(
             f"transformers refuses these settings: {first}",
-            hint=f"Check --set ({', '.join(config.set) or 'none given'}).",
+            hint=f"Check --set ({', '.join(config.training_args) or 'none given'}).",
         ) from error
     if arguments.world_size != processes:
         raise ConfigurationError(
@@ -161,7 +161,7 @@ def _check_shares(config: TrainConfig, processes: int) -> None:
                 f"Type: --batch-size {below or above}, or start fewer processes.",
             )
         )
-    order = config.set.get("train_sampling_strategy", "random")
+    order = config.training_args.get("train_sampling_strategy", "random")
     if processes > 1 and order not in ("random", "sequential"):
         findings.append(
             Finding(

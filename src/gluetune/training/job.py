@@ -19,6 +19,7 @@ from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallba
 
 from gluetune.core.config_checks import make_config
 from gluetune.core.errors import GluetuneError, Pruned
+from gluetune.core.events import OnEvent, RunEnded, as_messages
 from gluetune.core.files import weights_digest, write_folder, write_json
 from gluetune.core.predictions import keep_predictions
 from gluetune.core.records import (
@@ -46,7 +47,7 @@ from gluetune.training.checkpoints import CheckpointStore
 from gluetune.training.flow import Flow, uses_all_weights
 from gluetune.training.history import fit_text_baseline, timing
 from gluetune.training.preflight import Prepared
-from gluetune.training.progress import ProgressCallback, Reporter, epoch_line
+from gluetune.training.progress import ProgressCallback, evaluation_event
 from gluetune.training.run_trainer import RunTrainer, Validation
 
 if TYPE_CHECKING:
@@ -75,14 +76,15 @@ class Job:
         prepared: Prepared,
         record: Record,
         extras: Extras,
-        reporter: Reporter,
+        on_event: OnEvent,
         processes: Processes,
     ) -> None:
         self.folder = folder
         self.prepared = prepared
         self.record = record
         self.extras = extras
-        self.reporter = reporter
+        self.on_event = on_event
+        self.say = as_messages(on_event)
         self.processes = processes
         self.store = CheckpointStore(folder.checkpoints)
         self.trainer: RunTrainer | None = None
@@ -96,7 +98,7 @@ class Job:
             self.processes.failing_as_one(),
         ):
             self._fit_text_baseline()
-            with listening(self.reporter.say, alone=alone) as stop:
+            with listening(self.say, alone=alone) as stop:
                 self._train_and_finish(stop, checkpoint)
         # Outside `_recorded`: whatever befalls the page, the run stays finished.
         if self.processes.is_first:
@@ -143,7 +145,7 @@ class Job:
             train_dataset=prepared.train.examples,
             processing_class=tokenizer,
             data_collator=collator,
-            callbacks=[*self.extras.callbacks, flow, ProgressCallback(self.reporter)],
+            callbacks=[*self.extras.callbacks, flow, ProgressCallback(self.on_event)],
             micro_batch_size=config.micro_batch_size,
             compute=config.compute,
             compact_vocabulary=config.compact_vocabulary,
@@ -184,7 +186,7 @@ class Job:
 
     def _on_note(self, note: str) -> None:
         self.record.notes.append(note)
-        self.reporter.say(f"note: {note}")
+        self.say(f"note: {note}")
 
     def _on_epoch(self, epoch: EpochRecord, best: bool) -> None:
         self.record.epochs.append(epoch)
@@ -197,7 +199,7 @@ class Job:
             )
         self.record.timing = timing(self.record, self.prepared)
         self._save_record()
-        self.reporter.say(epoch_line(epoch, best, self.prepared.task))
+        self.on_event(evaluation_event(epoch, best, self.prepared.task))
         self._pass_on(epoch)
 
     def _pass_on(self, epoch: EpochRecord) -> None:
@@ -300,7 +302,7 @@ class Job:
         except (KeyboardInterrupt, SystemExit):
             self._close(Status.INTERRUPTED, None)
             command = self.prepared.config.command_with(resume=self.folder.path)
-            self.reporter.say(f"Stopped. To go on: {command}")
+            self.say(f"Stopped. To go on: {command}")
             raise
         except Pruned:
             self._close(Status.PRUNED, None)
@@ -311,7 +313,7 @@ class Job:
             self._close(Status.FAILED, error)
             raise
         finally:
-            self.reporter.end()
+            self.on_event(RunEnded(self.record.status.value))
 
     def _close(self, status: Status, error: BaseException | None) -> None:
         self._count_steps()

@@ -6,7 +6,7 @@ the others, and their findings are merged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from gluetune.core.config import ComputePath, TrainConfig
-from gluetune.core.errors import ConfigurationError, GluetuneError, merged
+from gluetune.core.errors import ConfigurationError, Findings
 from gluetune.core.records import DataRecord, ModelRecord
 from gluetune.core.tasks import HELD_OUT, TaskSpec, get_task
 from gluetune.data.encoding import Encoded, encode, processes_that_pay, unknown_note
@@ -97,31 +97,31 @@ def prepare(
 def _prepare(
     config: TrainConfig, own_metrics: bool, processes: Processes, progress: bool
 ) -> Prepared:
-    errors: list[GluetuneError] = []
-    attempt(lambda: check_set(config.set), errors)
-    chosen = device(use_cpu=bool(config.set.get("use_cpu")))
-    precision = attempt(lambda: resolve_precision(config.precision, chosen), errors)
-    arguments_can_be_tried = not errors
+    found = Findings()
+    found.attempt(lambda: check_set(config.training_args))
+    chosen = device(use_cpu=bool(config.training_args.get("use_cpu")))
+    precision = found.attempt(lambda: resolve_precision(config.precision, chosen))
+    arguments_can_be_tried = not found.errors
     task = _known_task(config)
     if task is not None:
         known = task
-        attempt(lambda: _check_metric(config, known, own_metrics), errors)
-    tables = attempt(lambda: _read(config, task), errors)
+        found.attempt(lambda: _check_metric(config, known, own_metrics))
+    tables = found.attempt(lambda: _read(config, task))
     task = tables.task if tables is not None else task
-    checkpoint = attempt(lambda: _checkpoint(config), errors)
+    checkpoint = found.attempt(lambda: _checkpoint(config))
     classifier = None
     if checkpoint is not None and task is not None:
         settled = task
-        classifier = attempt(lambda: _classifier(config, settled, checkpoint), errors)
+        classifier = found.attempt(lambda: _classifier(config, settled, checkpoint))
     compute = None
     if classifier is not None:
-        compute = attempt(lambda: _compute(config, classifier), errors)
+        compute = found.attempt(lambda: _compute(config, classifier))
     resolved = _resolved(config, precision, compute, tables, checkpoint, classifier, processes)
     if arguments_can_be_tried:
-        attempt(lambda: training_arguments(resolved, Path()), errors)
+        found.attempt(lambda: training_arguments(resolved, Path()))
     with processes.here_first():
-        if errors or not (precision and tables and checkpoint and classifier):
-            raise merged(errors)
+        if found.errors or not (precision and tables and checkpoint and classifier):
+            raise found.error()
         return _prepared(
             resolved, tables.task, precision, chosen, tables, checkpoint, classifier, progress
         )
@@ -182,15 +182,6 @@ def _prepared(
     )
 
 
-def attempt(step: Callable[[], T], errors: list[GluetuneError]) -> T | None:
-    """Return what `step` gives; None, with what it raised added to `errors`, where it fails."""
-    try:
-        return step()
-    except GluetuneError as error:
-        errors.append(error)
-        return None
-
-
 def _check_metric(config: TrainConfig, task: TaskSpec, own_metrics: bool) -> None:
     known = ("score", *task.all_metrics, "loss")
     if not own_metrics and config.metric not in known:
@@ -209,18 +200,17 @@ def _read(config: TrainConfig, task: TaskSpec | None) -> _Tables:
     if isinstance(source, OwnSource):
         task = source.task
     assert task is not None, "what is not the user's own is known by its name"
-    errors: list[GluetuneError] = []
+    found = Findings()
     validation = () if config.holdout else task.validation_splits
     names = (task.train_split or "train", *validation)
-    tables = {name: attempt(partial(source.read, task, name), errors) for name in names}
-    if errors:
-        raise merged(errors)
+    tables = {name: found.attempt(partial(source.read, task, name)) for name in names}
+    found.raise_any()
     read = {name: table for name, table in tables.items() if table is not None}
     train = read.pop(names[0])
     if config.holdout:
         train, read[HELD_OUT] = without_held_out(source, train, task, config)
     train = take_fraction(train, task, config.fraction, config.rows_seed)
-    if config.set.get("dataloader_drop_last") and len(train) < config.batch_size:
+    if config.training_args.get("dataloader_drop_last") and len(train) < config.batch_size:
         raise ConfigurationError(
             f"--set dataloader_drop_last: the training set has {len(train)} examples, less than "
             f"one batch of {config.batch_size}, so none would be left.",
@@ -266,7 +256,9 @@ def _classifier(config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint) -> 
 
 def _compute(config: TrainConfig, classifier: Classifier) -> ComputePath:
     """Resolve the path of a batch. Layers that are computed twice cannot be told their layout."""
-    again = any(config.set.get(f"{kind}_checkpointing") for kind in ("activation", "gradient"))
+    again = any(
+        config.training_args.get(f"{kind}_checkpointing") for kind in ("activation", "gradient")
+    )
     if again and config.compute == "auto":
         return "grouped"
     return resolve_compute(config.compute, classifier.model)

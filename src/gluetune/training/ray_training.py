@@ -16,10 +16,9 @@ from typing import Any
 
 from gluetune.core import errors
 from gluetune.core.command_lines import options
-from gluetune.core.errors import Finding, GluetuneError, TrainingError
+from gluetune.core.errors import Finding, GluetuneError, ProcessLostError, TrainingError
 from gluetune.core.files import write_json
 from gluetune.core.runs import Run, RunFolder
-from gluetune.parallel.collectives import LOST
 from gluetune.parallel.ray import Cluster, connect
 
 _RESTARTS = 2
@@ -108,10 +107,7 @@ def _work(given: Mapping[str, Any]) -> None:
             train(resume=folder, progress=False, **again)
         else:
             train(**arguments, output=folder, progress=False)
-    except TrainingError as error:
-        # One that lost the others is what Ray answers; one that diverged would diverge again.
-        if LOST in str(error):
-            raise
-        tell_failure(Path(given["failure"]), error)
+    except ProcessLostError:
+        raise  # Ray starts such a worker again; one that diverged would diverge again
     except GluetuneError as error:
         tell_failure(Path(given["failure"]), error)

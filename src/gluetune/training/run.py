@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from gluetune.core.command_lines import REST, command_line, in_processes
 from gluetune.core.config import TrainConfig
+from gluetune.core.deprecations import warn_renamed
+from gluetune.core.display import Display, open_display
 from gluetune.core.errors import ConfigurationError, GluetuneError, RunError
+from gluetune.core.events import OnEvent, fan_out
 from gluetune.core.files import check_writable, is_unused, locked, make_folder
+from gluetune.core.keywords import TrainKeywords
 from gluetune.core.records import EpochRecord, Record, Status, plural
 from gluetune.core.runs import Run, RunFolder, claim_default_folder, default_folder, described_data
 from gluetune.core.text import from_here
@@ -22,7 +27,7 @@ from gluetune.training.checkpoints import CheckpointStore, step_of
 from gluetune.training.history import check_same, new_record, rewind
 from gluetune.training.job import Extras, Job
 from gluetune.training.preflight import Prepared, prepare
-from gluetune.training.progress import Bar, Reporter, make_reporter
+from gluetune.training.progress import report_to
 from gluetune.training.settings import merge_settings
 
 if TYPE_CHECKING:
@@ -40,11 +45,12 @@ def train(
     compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     select: Callable[[Mapping[str, float]], float] | None = None,
-    progress: bool | Reporter = True,
+    on_event: OnEvent | None = None,
+    progress: bool = True,
     ray: str | None = None,
     cpus_per_process: float | str | None = None,
     gpus_per_process: float | str | None = None,
-    **settings: Any,
+    **settings: Unpack[TrainKeywords],
 ) -> Run:
     """Fine-tune a checkpoint on a task, and return the finished run.
 
@@ -65,7 +71,8 @@ def train(
             Pruned: the training then ends there, and its record says `pruned`.
         select: In place of `metric`, the value that chooses the best epoch: greater is better. It
             is given an evaluation's numbers by name.
-        progress: Whether to tell on standard error what is being done, or what to tell it to.
+        on_event: Called with every event of `gluetune.core.events`: steps, evaluations, messages.
+        progress: Whether to show progress on standard error.
         ray: A Ray cluster to train on, in as many `processes`: "auto", "HOST:PORT", or "local" to
             start one. Every machine must see the run's folder, the data and the model.
         cpus_per_process, gpus_per_process: What each has of the cluster; 1 and 0.
@@ -79,6 +86,7 @@ def train(
         Pruned: where `on_epoch` raised it.
         KeyboardInterrupt: after Ctrl-C, once the state to resume from is saved.
     """
+    showing = _Showing(progress, on_event)
     extras = Extras(tuple(callbacks), data_collator, compute_metrics, on_epoch, select)
     if resume is not None and (
         task is not None or config is not None or recipe is not None or settings
@@ -95,10 +103,10 @@ def train(
     if cluster is not None:
         found = merge()[0] if resume is None else Run(resume).config
         given = {"task": task, "config": config, "recipe": recipe, **settings}
-        return _on_cluster(cluster, resume, found, given, extras, progress)
+        return _on_cluster(cluster, resume, found, given, extras, showing)
     if resume is not None:
-        return _resume(RunFolder(Path(resume)), extras, progress)
-    return _start(merge, extras, progress)
+        return _resume(RunFolder(Path(resume)), extras, showing)
+    return _start(merge, extras, showing)
 
 
 def _on_cluster(
@@ -107,12 +115,11 @@ def _on_cluster(
     config: TrainConfig,
     given: Mapping[str, Any],
     extras: Extras,
-    progress: bool | Reporter,
+    showing: _Showing,
 ) -> Run:
     """Check what can be checked here, and leave the rest to the cluster's workers."""
     from gluetune.training.ray_training import train_on_cluster
 
-    reporter = _reporter(progress, ALONE)
     if resume is not None:
         folder = Path(resume)
         _check_unfinished(Run(folder).record, RunFolder(folder))
@@ -120,7 +127,9 @@ def _on_cluster(
         _check_output(config.output)
         folder = config.output or default_folder(config.task, Path(config.model).name, config.seed)
     processes = config.processes or 1
-    reporter.say(f"run     {folder}, on {processes} workers of {cluster.address}")
+    with ExitStack() as held:
+        display = showing.open(held, ALONE)
+        display.say(f"run     {folder}, on {processes} workers of {cluster.address}")
     own = {name: getattr(extras, name) for name in extras.__dataclass_fields__}
     decided = {"processes": processes, "threads": config.threads or cluster.threads}
     arguments = {name: value for name, value in given.items() if name != "output"} | own | decided
@@ -130,23 +139,23 @@ def _on_cluster(
 def _start(
     settings: Callable[[], tuple[TrainConfig, list[str]]],
     extras: Extras,
-    progress: bool | Reporter,
+    showing: _Showing,
 ) -> Run:
     config, notes, processes = _join(settings)
-    reporter = _reporter(progress, processes)
     with processes.failing_as_one(), cpu_threads(config.threads), ExitStack() as held:
+        display = showing.open(held, processes)
         processes.from_first(lambda: _check_output(config.output))
         prepared = prepare(
             config,
             own_metrics=extras.compute_metrics is not None,
             processes=processes,
-            progress=isinstance(reporter, Bar),
+            progress=display.is_live,
         )
         folder, record = processes.from_first(lambda: _open_new(prepared, held, notes))
-        _introduce(prepared, folder, reporter)
+        _introduce(prepared, folder, display.say)
         for note in notes:
-            reporter.say(f"        {note}")
-        return Job(folder, prepared, record, extras, reporter, processes).run(None)
+            display.say(f"        {note}")
+        return Job(folder, prepared, record, extras, display.emit, processes).run(None)
 
 
 def _open_new(
@@ -168,24 +177,24 @@ def _open_new(
     return folder, record
 
 
-def _resume(folder: RunFolder, extras: Extras, progress: bool | Reporter) -> Run:
+def _resume(folder: RunFolder, extras: Extras, showing: _Showing) -> Run:
     config, _, processes = _join(lambda: (Run(folder.path).config, []), folder.path)
-    reporter = _reporter(progress, processes)
     with processes.failing_as_one(), cpu_threads(config.threads), ExitStack() as held:
+        display = showing.open(held, processes)
         record, checkpoint = processes.from_first(lambda: _open_again(folder, held))
         prepared = prepare(
             config,
             own_metrics=extras.compute_metrics is not None,
             processes=processes,
-            progress=isinstance(reporter, Bar),
+            progress=display.is_live,
         )
         check_same(record, prepared, folder)
         step = 0 if checkpoint is None else step_of(checkpoint)
         rewind(record, step)
-        reporter.say(f"Resuming after step {step}." if step else "Starting from the beginning.")
+        display.say(f"Resuming after step {step}." if step else "Starting from the beginning.")
         if processes.is_first:
             record.save(folder.record)
-        return Job(folder, prepared, record, extras, reporter, processes).run(checkpoint)
+        return Job(folder, prepared, record, extras, display.emit, processes).run(checkpoint)
 
 
 def _open_again(folder: RunFolder, held: ExitStack) -> tuple[Record, Path | None]:
@@ -211,7 +220,7 @@ def _join(
         config, notes = settings()
     except GluetuneError as error:
         problem = error
-    given = config.set if config else {}
+    given = config.training_args if config else {}
     processes = processes_here(
         use_cpu=bool(given.get("use_cpu")), timeout=float(given.get("ddp_timeout", 1800))
     )
@@ -263,10 +272,23 @@ def _check_output(path: Path | None) -> None:
         raise RunError(f"{path} exists and is not empty.", hint="Choose another --output.")
 
 
-def _reporter(progress: bool | Reporter, processes: Processes) -> Reporter:
-    if isinstance(progress, bool) or not processes.is_first:
-        return make_reporter(bool(progress) and processes.is_first)
-    return progress
+@dataclass(frozen=True)
+class _Showing:
+    """Where the events of a run go."""
+
+    progress: object
+    """Whether to show progress; or a reporter, as it was given before there was `on_event`."""
+    on_event: OnEvent | None
+
+    def open(self, held: ExitStack, processes: Processes) -> Display:
+        """Open the display, for as long as `held` lasts; of several processes, the first's."""
+        progress, on_event = self.progress, self.on_event
+        if not isinstance(progress, bool):
+            warn_renamed("a reporter as train(progress=…)", "train(on_event=…)")
+            progress, on_event = False, fan_out(on_event, report_to(progress))
+        if not processes.is_first:
+            progress, on_event = False, None
+        return held.enter_context(open_display(progress, on_event))
 
 
 def _workers(config: TrainConfig) -> str:
@@ -275,21 +297,21 @@ def _workers(config: TrainConfig) -> str:
     return f"{config.processes} processes of {threads}" if several else threads
 
 
-def _introduce(prepared: Prepared, folder: RunFolder, reporter: Reporter) -> None:
+def _introduce(prepared: Prepared, folder: RunFolder, say: Callable[[str], None]) -> None:
     config, model, rows = prepared.config, prepared.model, prepared.data.rows
-    reporter.say(f"{prepared.task.title}")
-    reporter.say(f"data    {from_here(described_data(config, prepared.data))}")
-    reporter.say(
+    say(f"{prepared.task.title}")
+    say(f"data    {from_here(described_data(config, prepared.data))}")
+    say(
         f"model   {model.name} ({model.parameters / 1e6:.1f}M weights, {config.precision}, "
         f"{_workers(config)}, {config.compute})"
     )
     if model.new_weights:
         names = ", ".join(model.new_weights)
-        reporter.say(f"        new weights, to be learnt from this data: {names}")
+        say(f"        new weights, to be learnt from this data: {names}")
     for split, count in prepared.data.truncated.items():
         if count:
             share = f"{count / rows[split]:.1%}"
-            reporter.say(f"        {split}: {count} ({share}) cut to {model.max_length} tokens")
+            say(f"        {split}: {count} ({share}) cut to {model.max_length} tokens")
     for note in prepared.data.notes:
-        reporter.say(f"        {from_here(note)}")
-    reporter.say(f"run     {folder.path}")
+        say(f"        {from_here(note)}")
+    say(f"run     {folder.path}")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gluetune.core.config import FILE_SETTINGS, TrainConfig
 from gluetune.core.config_checks import make_config
+from gluetune.core.deprecations import with_new_names
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError
 from gluetune.core.recipes import Recipe, get_recipe
-from gluetune.core.runs import Run
 from gluetune.core.settings_files import read_settings
-from gluetune.data.own.frames import as_file
+from gluetune.data.own.stored import as_file
 from gluetune.training.arguments import check_set
 
 
@@ -25,20 +24,17 @@ def merge_settings(
 ) -> tuple[TrainConfig, list[str]]:
     """Return the configuration, and what the recipe is and leaves out.
 
-    What is typed wins over the recipe, and the recipe over the file. `set` is merged name by name.
-    Raises one GluetuneError with every mistake.
+    What is typed wins over the recipe, and the recipe over the file; `training_args` are merged
+    name by name. Raises one GluetuneError with every mistake.
     """
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
     if isinstance(config, TrainConfig):
         values = config.model_dump(exclude_unset=True)
     elif config is not None:
-        values = read_settings(Path(config))
+        values = with_new_names(read_settings(Path(config)), TrainConfig.former_names)
         places = {name: f"{config}: {name}" for name in values}
-    settings = {
-        name: os.fspath(value) if isinstance(value, Run) else value
-        for name, value in settings.items()
-    }
+    settings = with_new_names(settings, TrainConfig.former_names)
     if task is not None:
         settings = {"task": task, **settings}
     found: list[Finding] = []
@@ -58,7 +54,7 @@ def merge_settings(
     try:
         made = make_config(values, places=places | {name: name for name in settings})
     except ConfigurationError as error:
-        found += _with_set_findings(error, values.get("set")).findings
+        found += _with_set_findings(error, values.get("training_args")).findings
     if found:
         # A task that does not exist has no recipe either, and is told once.
         raise ConfigurationError.of(list(dict.fromkeys(found)))
@@ -71,10 +67,11 @@ def recipe_notes(recipe: Recipe) -> list[str]:
 
 
 def over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of both; `above` wins, and of `set` name by name."""
+    """Return the settings of both; `above` wins, and of `training_args` name by name."""
     both = {**below, **above}
-    if isinstance(below.get("set"), dict) and isinstance(above.get("set"), dict):
-        both["set"] = {**below["set"], **above["set"]}
+    extra = "training_args"
+    if isinstance(below.get(extra), dict) and isinstance(above.get(extra), dict):
+        both[extra] = {**below[extra], **above[extra]}
     return both
 
 

@@ -18,8 +18,8 @@ from gluetune.cli.run_glue import translate
 from gluetune.core.config_checks import make_config
 from gluetune.core.errors import ConfigurationError, DataError, GluetuneError
 from gluetune.core.file_formats import FileFormat
+from gluetune.core.files import nearest_file
 from gluetune.core.settings_files import read_settings, split_names
-from gluetune.data.findings import nearest_file
 from gluetune.data.formats.detection import detect
 from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.publishing.leaderboard_files import faults

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gluetune.cli.options import _PANELS, given_settings, with_settings
+from gluetune.cli.options import given_settings, options_of
 from gluetune.cli.train import train
 from gluetune.core.config import TrainConfig, flag_of
 from gluetune.core.config_checks import make_config
@@ -19,7 +19,7 @@ app = typer.Typer()
 
 
 @app.command()
-@with_settings
+@options_of(TrainConfig, but=("task",))
 def probe(task: str | None = None, **options: Any) -> None:
     seen.clear()
     seen.update(given_settings(options))
@@ -33,7 +33,7 @@ def given(*arguments: str) -> dict[str, Any]:
 
 def test_every_field_has_its_option_in_one_panel() -> None:
     fields = set(TrainConfig.model_fields) - {"task"}
-    placed = [name for names in _PANELS.values() for name in names]
+    placed = [name for names in TrainConfig.groups.values() for name in names]
     assert sorted(placed) == sorted(fields)
     assert fields <= set(inspect.signature(train).parameters)
 
@@ -47,7 +47,7 @@ def test_help_names_every_flag_with_its_default_and_description() -> None:
         assert (field.description or "?")[:40] in result.output, name
     assert "Default: 2e-05." in result.output
     assert "auto|fp32|bf16|fp16" in result.output
-    for panel in _PANELS:
+    for panel in TrainConfig.groups:
         assert panel in result.output
 
 
@@ -109,7 +109,7 @@ VALUES = {
     "revision": ("main", "main"),
     "data": ("sample", "sample"),
     "label_order": ("no, yes", ("no", "yes")),
-    "set": ("adam_epsilon=1e-6", {"adam_epsilon": 1e-6}),
+    "training_args": ("adam_epsilon=1e-6", {"adam_epsilon": 1e-6}),
 }
 
 
@@ -138,7 +138,7 @@ def test_the_values_cover_all_but_switches_and_the_output() -> None:
 
 
 def test_set_may_be_given_several_times() -> None:
-    assert given("--set", "a=1", "--set", "b=x=y") == {"set": {"a": 1, "b": "x=y"}}
+    assert given("--set", "a=1", "--set", "b=x=y") == {"training_args": {"a": 1, "b": "x=y"}}
 
 
 def test_every_malformed_assignment_is_told_at_once() -> None:

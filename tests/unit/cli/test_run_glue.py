@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 
 import pytest
 from transformers import TrainingArguments
 
 from gluetune.cli import run_glue
-from gluetune.cli.run_glue import ALIASES, NEEDLESS, NEEDLESS_SWITCHES, REFUSED, translate
+from gluetune.cli.run_glue import FLAGS as OLD_FLAGS
+from gluetune.cli.run_glue import translate
 from gluetune.core.config import TrainConfig
 from gluetune.core.errors import ConfigurationError
 
@@ -80,21 +82,23 @@ def test_flags_are_translated(typed: str) -> None:
 
 
 def test_every_flag_of_the_tables_is_looked_at() -> None:
-    assert len(ALIASES) == 13
-    assert len(NEEDLESS) == 6
-    assert len(NEEDLESS_SWITCHES) == 9
-    assert len(REFUSED) == 13
-    tables = [*ALIASES, *NEEDLESS, *NEEDLESS_SWITCHES, *REFUSED]
-    assert len(set(tables)) == len(tables)
-    assert not set(tables) & set(TrainConfig.model_fields)
-    for name, flag in ALIASES.items():
-        assert translate(["train", f"--{name}", "7"]) == ["train", flag, "7"]
-    for name in NEEDLESS:
-        assert translate(["train", f"--{name}", "7", "cola"]) == ["train", "cola"]
-    for name in NEEDLESS_SWITCHES:
-        for value in ("True", "false", "1"):
-            assert translate(["train", f"--{name}", value, "cola"]) == ["train", "cola"]
-        assert translate(["train", f"--{name}", "cola"]) == ["train", "cola"]
+    counts = Counter((flag.treatment, flag.is_switch) for flag in OLD_FLAGS.values())
+    assert counts == {
+        ("translated", False): 15,
+        ("not needed", False): 6,
+        ("not needed", True): 9,
+        ("refused", False): 13,
+    }
+    assert not set(OLD_FLAGS) & set(TrainConfig.model_fields)
+    for name, flag in OLD_FLAGS.items():
+        if flag.treatment == "translated":
+            assert translate(["train", f"--{name}", "7"]) == ["train", flag.option, "7"]
+        elif flag.treatment == "not needed":
+            values = ("True", "false", "1") if flag.is_switch else ("7",)
+            for value in values:
+                assert translate(["train", f"--{name}", value, "cola"]) == ["train", "cola"]
+            if flag.is_switch:
+                assert translate(["train", f"--{name}", "cola"]) == ["train", "cola"]
 
 
 def test_every_field_of_training_arguments_of_one_word_finds_its_place() -> None:
@@ -106,11 +110,12 @@ def test_every_field_of_training_arguments_of_one_word_finds_its_place() -> None
 
 
 def test_every_refused_flag_is_told_at_once_with_what_to_do() -> None:
-    words = [word for name in REFUSED for word in (f"--{name}", "x")]
+    refused = {name: flag.note for name, flag in OLD_FLAGS.items() if flag.treatment == "refused"}
+    words = [word for name in refused for word in (f"--{name}", "x")]
     with pytest.raises(ConfigurationError) as caught:
         translate(["train", "cola", *words])
     found = {finding.message: finding.hint for finding in caught.value.findings}
-    assert found == {f"--{name} is not a flag of gluetune.": hint for name, hint in REFUSED.items()}
+    assert found == {f"--{name} is not a flag of gluetune.": hint for name, hint in refused.items()}
 
 
 @pytest.mark.parametrize(

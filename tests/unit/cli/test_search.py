@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gluetune.experiments.search.board import LineBoard, LiveBoard, described, trials_table
+from gluetune.experiments.search.events import Evaluated, Stepped
+from gluetune.experiments.search.outcomes import BestRun, TrialRow
 from tests.support.run_folders import write_run
 from tests.support.trainings import Bench
 
@@ -15,9 +18,6 @@ from gluetune.cli.app import main
 from gluetune.cli.search import render_best
 from gluetune.core.runs import Run
 from gluetune.core.terminal import Console
-from gluetune.experiments.search.board import LineBoard, LiveBoard, described, trials_table
-from gluetune.experiments.search.events import Evaluated, Stepped
-from gluetune.experiments.search.outcomes import BestRun, TrialRow
 
 
 @pytest.fixture(scope="module")

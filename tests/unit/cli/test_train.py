@@ -31,7 +31,7 @@ from gluetune.core.records import (
     now,
 )
 from gluetune.core.runs import Run, RunFolder
-from gluetune.core.tasks import MetricName, TaskSpec, get_task
+from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.core.terminal import Console
 
 TWO_SPLITS = ("validation_matched", "validation_mismatched")
@@ -139,7 +139,7 @@ def test_the_names_of_metrics_are_whole_on_a_narrow_terminal(tmp_path: Path) -> 
 def test_the_class_of_f1_leaves_room_for_the_protocol(
     label: str, encoding: str, tmp_path: Path
 ) -> None:
-    names: tuple[MetricName, ...] = ("f1", "accuracy", "f1_macro", "matthews_correlation")
+    names: tuple[str, ...] = ("f1", "accuracy", "f1_macro", "matthews_correlation")
     task = replace(
         get_task("sst2"), labels=("a", label), metrics=names[:1], beside=names[1:], submission=()
     )

@@ -34,7 +34,7 @@ def test_the_defaults_are_the_notebooks() -> None:
     assert config.seed == 42
     assert config.model == "minilm"
     assert config.precision == "auto"
-    assert config.set == {}
+    assert config.training_args == {}
 
 
 def test_every_field_says_what_it_is() -> None:
@@ -91,9 +91,11 @@ def test_all_mistakes_are_told_at_once_each_with_value_place_and_flag() -> None:
     for name, value in MISTAKES.items():
         assert f"recipe.yaml: {name} = {value!r}: " in text
         assert f"Type: {flag_of(name)} " in text
-    assert "there is no setting 'epoch'.\n  Did you mean 'epochs'?" in text
+    assert "unknown setting 'epoch': did you mean epochs?" in text
     assert "There is no task 'kola'.\n  Did you mean 'cola'?" in text
-    assert "'auto', 'fp32', 'bf16' or 'fp16'" in text
+    assert (
+        "precision = 'fp8': choose from auto, fp32, bf16, fp16.\n  Type: --precision auto" in text
+    )
 
 
 @pytest.mark.parametrize("name", ["reviews.csv", "a b.jsonl", "x.PARQUET", "tags.tsv.gz"])
@@ -105,8 +107,33 @@ def test_a_file_in_the_tasks_place_is_to_be_a_train_file(name: str) -> None:
 
 def test_an_unknown_setting_far_from_all_lists_them() -> None:
     (finding,) = refused({"task": "cola", "zzz": 1}).findings
-    assert finding.message == "zzz: there is no setting 'zzz'."
+    assert finding.message == "unknown setting 'zzz'."
     assert "learning_rate, batch_size" in finding.hint
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("lr", "learning_rate"),
+        ("learning-rate", "learning_rate"),
+        ("wd", "weight_decay"),
+        ("num_train_epochs", "epochs"),
+        ("model_name_or_path", "model"),
+        ("max_seq_length", "max_length"),
+        ("batchsize", "batch_size"),
+    ],
+)
+def test_an_unknown_setting_is_corrected_also_from_initials_and_other_programs_names(
+    typed: str, meant: str
+) -> None:
+    (finding,) = refused({"task": "cola", typed: 1}).findings
+    assert finding.message == f"unknown setting '{typed}': did you mean {meant}?"
+
+
+def test_a_misspelt_choice_is_answered_with_the_nearest_and_all_of_them() -> None:
+    (finding,) = refused({"task": "cola", "class_weights": "balance"}).findings
+    assert finding.message == "class_weights = 'balance': choose from none, balanced."
+    assert finding.hint == "Did you mean balanced? Type: --class-weights balanced"
 
 
 def test_a_missing_task_is_told_with_an_example() -> None:
@@ -216,7 +243,7 @@ def test_a_file_may_write_names_as_flags_and_numbers_as_2e_5(tmp_path: Path) -> 
     path.write_text("task: cola\nlearning-rate: 3e-5\nset:\n  adam_epsilon: 1e-6\n")
     config = make_config(read_settings(path))
     assert config.learning_rate == 3e-5
-    assert config.set == {"adam_epsilon": 1e-6}, "YAML 1.1 reads 1e-6 as text"
+    assert config.training_args == {"adam_epsilon": 1e-6}, "YAML 1.1 reads 1e-6 as text"
 
 
 @pytest.mark.parametrize(
@@ -287,7 +314,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "threads": st.none() | st.integers(1, 64),
     "class_weights": st.sampled_from(["none", "balanced"]),
     "label_smoothing": st.floats(0, 0.9),
-    "set": st.dictionaries(_TEXT, _VALUE | st.lists(_VALUE, max_size=3), max_size=3),
+    "training_args": st.dictionaries(_TEXT, _VALUE | st.lists(_VALUE, max_size=3), max_size=3),
 }
 _OWN = {
     "text": st.none() | _TEXT | _WORDLIKE,
@@ -328,7 +355,7 @@ CONFIGS = st.one_of(
 )
 @given(values=CONFIGS)
 @example(values={"task": "cola", "model": "next\x85line"})
-@example(values={"task": "cola", "set": {"threshold": float("inf")}})
+@example(values={"task": "cola", "training_args": {"threshold": float("inf")}})
 def test_a_saved_configuration_reads_back_equal(tmp_path: Path, values: dict[str, Any]) -> None:
     config = make_config(values)
     path = tmp_path / "config.yaml"

@@ -57,7 +57,7 @@ def test_every_recipe_is_held_against_its_source() -> None:
 
 
 def test_the_rest_of_the_sources() -> None:
-    assert get_recipe("roberta").settings("rte")["set"]["adam_beta2"] == 0.98
+    assert get_recipe("roberta").settings("rte")["training_args"]["adam_beta2"] == 0.98
     assert get_recipe("run_glue").settings("qqp")["max_length"] == 128
     assert any("learning rate from layer to layer" in text for text in RECIPES["electra"].omitted)
     assert any("--mnli-init" in text for text in RECIPES["modernbert"].omitted)
@@ -70,7 +70,7 @@ def test_every_setting_is_one_that_train_takes(recipe: Any) -> None:
         settings = recipe.settings(task)
         assert settings
         make_config({"task": task, **settings})
-        check_set(settings.get("set", {}))
+        check_set(settings.get("training_args", {}))
     assert recipe.source
     assert recipe.about
 

@@ -3,15 +3,16 @@ from __future__ import annotations
 import pytest
 
 from gluetune.core.errors import DataError
-from gluetune.data.findings import SHOWN, Findings, nearest
+from gluetune.core.text import nearest
+from gluetune.data.tables import SHOWN, table_findings
 
 
 def test_nothing_found_raises_nothing() -> None:
-    Findings().raise_any()
+    table_findings().raise_any()
 
 
 def test_every_finding_is_reported_up_to_the_cap_and_the_total_beyond_it() -> None:
-    findings = Findings()
+    findings = table_findings()
     findings.add("first", hint="do this")
     findings.add_rows(range(100), lambda row: f"row {row}")
     with pytest.raises(DataError) as caught:
@@ -29,7 +30,7 @@ def test_only_the_shown_rows_are_put_in_words() -> None:
         worded.append(row)
         return str(row)
 
-    findings = Findings()
+    findings = table_findings()
     findings.add_rows(range(1_000), describe)
     findings.add_rows([7], describe)
     assert worded == list(range(SHOWN))

@@ -13,8 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.predictions import Predictions
 from gluetune.core.tasks import TaskSpec
-from gluetune.metrics.label_sets import SET_METRICS, compute_set_metric
-from gluetune.metrics.scores import _OF_SETS, compute_metric, majority_baseline, score_task
+from gluetune.metrics.scores import compute_metric, majority_baseline, score_task
 from gluetune.statistics.agreement import agreement
 from gluetune.statistics.calibration import FEWEST, best_thresholds
 from gluetune.statistics.confusion import class_table
@@ -52,7 +51,7 @@ def test_the_metrics_are_scikit_learns(rows: Any) -> None:
     assert exact == pytest.approx(accuracy_score(labels, predicted))
     occurring = np.flatnonzero(labels.any(axis=0) | predicted.any(axis=0))
     for name, average in (("f1_micro", "micro"), ("f1_macro", "macro")):
-        found = compute_metric(name, predicted, labels)  # type: ignore[arg-type]  # two of them
+        found = compute_metric(name, predicted, labels)
         if not len(occurring):
             assert found.value is None
             assert "no label occurs" in found.reason
@@ -71,9 +70,8 @@ def test_what_is_no_set_is_refused() -> None:
     ones = np.ones((2, 3), dtype=int)
     with pytest.raises(DataError, match=r"must be \(examples,\)"):
         compute_metric("accuracy", ones, ones)
-    with pytest.raises(ConfigurationError, match="of several labels"):
-        compute_set_metric("accuracy", ones, ones)
-    assert set(SET_METRICS) == _OF_SETS
+    with pytest.raises(ConfigurationError, match="accuracy is no metric of kind multi_label"):
+        compute_metric("accuracy", ones, ones, kind="multi_label")
     with pytest.raises(DataError, match="not all 0 or 1"):
         compute_metric("f1_micro", ones, ones * 2)
     with pytest.raises(DataError, match="both must be"):

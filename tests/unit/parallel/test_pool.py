@@ -1,4 +1,4 @@
-"""Workers: calls come back as they end, and neither death nor Ctrl-C costs more than it must."""
+"""Pool: calls come back as they end, and neither death nor Ctrl-C costs more than it must."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from typing import Any
 import pytest
 from tests.support import calls
 
-from gluetune.parallel.calls import Outcome, tell
-from gluetune.parallel.pool import Workers, open_workers, threads_each
+from gluetune.parallel.calls import Outcome, emit
+from gluetune.parallel.pool import Pool, open_pool, threads_each
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def two() -> Iterator[Workers]:
+def two() -> Iterator[Pool]:
     """Two processes for all tests that do not end them."""
-    with open_workers(2, threads=3, devices=("0", "1")) as workers:
-        yield workers
+    with open_pool(2, threads=3, devices=("0", "1")) as pool:
+        yield pool
 
 
-def ended(workers: Workers, *given: tuple[Any, ...]) -> dict[Any, Outcome]:
+def ended(pool: Pool, *given: tuple[Any, ...]) -> dict[Any, Outcome]:
     """Run calls, as many at a time as can be, and return what came of them by key."""
     waiting = list(given)
     found: dict[Any, Outcome] = {}
-    while waiting or workers.running:
-        while waiting and workers.free:
-            workers.start(*waiting.pop(0))
-        outcome = workers.wait(60)
+    while waiting or pool.running:
+        while waiting and pool.free:
+            pool.submit(*waiting.pop(0))
+        outcome = pool.wait(60)
         assert outcome is not None, "a call hangs"
         found[outcome.key] = outcome
     return found
 
 
-def test_calls_come_back_under_their_keys(two: Workers) -> None:
+def test_calls_come_back_under_their_keys(two: Pool) -> None:
     found = ended(two, *(((("job", n)), calls.double, n) for n in range(6)))
     assert {key: outcome.value for key, outcome in found.items()} == {
         ("job", n): 2 * n for n in range(6)
@@ -50,7 +50,7 @@ def test_calls_come_back_under_their_keys(two: Workers) -> None:
     assert two.free == 2
 
 
-def test_processes_stay_and_have_their_threads_and_devices(two: Workers) -> None:
+def test_processes_stay_and_have_their_threads_and_devices(two: Pool) -> None:
     first = ended(two, *((n, calls.process) for n in range(4)))
     seen = {outcome.value for outcome in first.values()}
     assert len({pid for pid, _, _ in seen}) <= 2
@@ -60,7 +60,7 @@ def test_processes_stay_and_have_their_threads_and_devices(two: Workers) -> None
     assert os.environ.get("CUDA_VISIBLE_DEVICES") not in {"0", "1"}
 
 
-def test_a_death_costs_its_own_call_and_the_process_is_replaced(two: Workers) -> None:
+def test_a_death_costs_its_own_call_and_the_process_is_replaced(two: Pool) -> None:
     found = ended(
         two,
         ("killed", calls.die, signal.SIGKILL),
@@ -78,7 +78,7 @@ def test_a_death_costs_its_own_call_and_the_process_is_replaced(two: Workers) ->
     assert "exit code 7" in left.message
 
 
-def test_an_idle_process_that_was_killed_costs_nothing(two: Workers) -> None:
+def test_an_idle_process_that_was_killed_costs_nothing(two: Pool) -> None:
     found = ended(two, ("a", calls.process), ("b", calls.process))
     for pid in {outcome.value[0] for outcome in found.values()}:
         os.kill(pid, signal.SIGKILL)
@@ -93,15 +93,15 @@ def _state(pid: int) -> str:
 
 
 @pytest.fixture(params=["here", "processes"])
-def either(request: pytest.FixtureRequest, two: Workers) -> Iterator[Workers]:
+def either(request: pytest.FixtureRequest, two: Pool) -> Iterator[Pool]:
     if request.param == "processes":
         yield two
         return
-    with open_workers(1) as workers:
-        yield workers
+    with open_pool(1) as pool:
+        yield pool
 
 
-def test_mistakes_are_handed_back_whole(either: Workers) -> None:
+def test_mistakes_are_handed_back_whole(either: Pool) -> None:
     found = ended(either, ("ours", calls.fail), ("strange", calls.fail_strangely))
     ours, strange = found["ours"].failure, found["strange"].failure
     assert ours is not None
@@ -116,7 +116,7 @@ def test_mistakes_are_handed_back_whole(either: Workers) -> None:
     assert "fail_strangely" in strange.traceback
 
 
-def test_no_more_calls_than_workers(either: Workers) -> None:
+def test_no_more_calls_than_workers(either: Pool) -> None:
     for number in range(either.free):
         either.start(number, calls.double, number)
     with pytest.raises(RuntimeError, match="No worker is free"):
@@ -126,7 +126,7 @@ def test_no_more_calls_than_workers(either: Workers) -> None:
     assert either.wait() is None
 
 
-def test_what_cannot_be_pickled_is_a_failure_of_its_call(two: Workers) -> None:
+def test_what_cannot_be_pickled_is_a_failure_of_its_call(two: Pool) -> None:
     found = ended(two, ("odd", calls.unpicklable), ("fine", calls.double, 4))
     odd = found["odd"].failure
     assert odd is not None
@@ -136,7 +136,7 @@ def test_what_cannot_be_pickled_is_a_failure_of_its_call(two: Workers) -> None:
 
 
 def test_a_function_that_cannot_be_imported_there_is_a_failure_that_says_so(
-    two: Workers, monkeypatch: pytest.MonkeyPatch
+    two: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = ModuleType("only_here")
     exec("def nothing(): pass", module.__dict__)
@@ -149,7 +149,7 @@ def test_a_function_that_cannot_be_imported_there_is_a_failure_that_says_so(
     assert found["fine"].value == 8
 
 
-def test_waiting_has_an_end(two: Workers, tmp_path: Path) -> None:
+def test_waiting_has_an_end(two: Pool, tmp_path: Path) -> None:
     two.start("long", time.sleep, 0.3)
     assert two.wait(0.01) is None
     outcome = two.wait()
@@ -160,19 +160,19 @@ def test_waiting_has_an_end(two: Workers, tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_calls_tell(count: int) -> None:
     told: list[tuple[Any, Any]] = []
-    with open_workers(count, on_told=lambda key, value: told.append((key, value))) as workers:
-        ended(workers, ("a", calls.double, 1), ("b", calls.double, 2))
+    with open_pool(count, on_event=lambda key, value: told.append((key, value))) as pool:
+        ended(pool, ("a", calls.double, 1), ("b", calls.double, 2))
     assert sorted(told) == [("a", 1), ("b", 2)]
-    tell("nobody hears this")
+    emit("nobody hears this")
     assert len(told) == 2
 
 
 def test_one_worker_is_this_process() -> None:
-    with open_workers(1) as workers:
-        assert ended(workers, ("a", calls.process))["a"].value[0] == os.getpid()
+    with open_pool(1) as pool:
+        assert ended(pool, ("a", calls.process))["a"].value[0] == os.getpid()
 
 
-def test_a_process_that_alone_is_asked_to_stop_costs_its_call(two: Workers, tmp_path: Path) -> None:
+def test_a_process_that_alone_is_asked_to_stop_costs_its_call(two: Pool, tmp_path: Path) -> None:
     two.start("asked", calls.work_until_asked, tmp_path, "asked")
     os.kill(_started(tmp_path, "asked"), signal.SIGTERM)
     outcome = two.wait()
@@ -200,20 +200,20 @@ _SCRIPT = """
 from pathlib import Path
 from types import ModuleType
 from tests.support import calls
-from gluetune.parallel.pool import open_workers
+from gluetune.parallel.pool import open_pool
 
 if __name__ == "__main__":
     folder = Path({folder!r})
-    with open_workers({count}) as workers:
+    with open_pool({count}) as pool:
         for number in range({count}):
-            workers.start(number, calls.work_until_asked, folder, str(number))
-        while workers.running:
-            workers.wait()
+            pool.submit(number, calls.work_until_asked, folder, str(number))
+        while pool.running:
+            pool.wait()
 """
 
 
 def _script(folder: Path, count: int) -> subprocess.Popen[str]:
-    """Start a script with `count` workers in a session of its own, as a terminal does."""
+    """Start a script with `count` pool in a session of its own, as a terminal does."""
     path = folder / "script.py"
     path.write_text(_SCRIPT.format(folder=str(folder), count=count))
     return subprocess.Popen(
@@ -270,8 +270,8 @@ def test_a_stop_while_a_process_is_begun_waits_until_it_has_begun(
         begun.append(process)
 
     monkeypatch.setattr(BaseProcess, "start", interrupted)
-    with pytest.raises((KeyboardInterrupt, SystemExit)), open_workers(2) as workers:
-        workers.start("a", calls.double, 2)
+    with pytest.raises((KeyboardInterrupt, SystemExit)), open_pool(2) as pool:
+        pool.submit("a", calls.double, 2)
     (process,) = begun
     assert process.exitcode is not None, "it was waited for"
 

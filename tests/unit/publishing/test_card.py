@@ -160,7 +160,11 @@ def test_the_command_of_the_card_is_the_runs_configuration(run: Run, bench: Benc
 
     config = run.config.model_copy(
         update={
-            "set": {"max_grad_norm": 0.5, "lr_scheduler_type": "cosine", "run_name": "a b: 'c'"},
+            "training_args": {
+                "max_grad_norm": 0.5,
+                "lr_scheduler_type": "cosine",
+                "run_name": "a b: 'c'",
+            },
             "compact_vocabulary": False,
             "new_head": True,
             "label_order": ("not_equivalent", "equivalent"),

@@ -74,7 +74,7 @@ def test_requests_that_wait_are_answered_together_each_its_own(emotions: Predict
     assert sum(map(len, batches)) == len(TEXTS)
     assert len(batches) < len(TEXTS) / 2
     for text, answered in zip(TEXTS, answers, strict=True):
-        # Products of other shapes round differently; see docs/serving.md.
+        # Products of other shapes round differently; see docs/how-to/serve.md.
         np.testing.assert_allclose(answered.logits, emotions.logits([text]), rtol=0, atol=1e-5)
 
 

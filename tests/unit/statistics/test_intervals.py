@@ -17,10 +17,11 @@ from tests.support.answers import classified, random_classified, random_estimate
 
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.predictions import Predictions
-from gluetune.core.tasks import MetricName, TaskSpec, get_task
+from gluetune.core.tasks import TaskSpec, get_task
+from gluetune.metrics.metric import Inputs, OfWeights
+from gluetune.metrics.registry import get_metric
 from gluetune.metrics.scores import score_task
 from gluetune.statistics import resampling
-from gluetune.statistics.correlations import CORRELATIONS
 from gluetune.statistics.intervals import score_intervals, wilson
 from gluetune.statistics.paired_tests import paired_difference
 
@@ -201,7 +202,7 @@ def test_senseless_requests_are_refused(asked: dict[str, Any]) -> None:
 
 
 _ROWS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=2, max_size=30)
-_SCIKIT_LEARNS: dict[MetricName, Any] = {
+_SCIKIT_LEARNS: dict[str, Any] = {
     "accuracy": accuracy_score,
     "f1_macro": lambda labels, answers: f1_score(labels, answers, average="macro"),
     "matthews_correlation": matthews_corrcoef,
@@ -225,6 +226,12 @@ def test_metrics_of_counts_are_scikit_learns(rows: list[tuple[int, int]]) -> Non
                 assert left == pytest.approx(metric(*rest)), name
 
 
+def _bootstrap(name: str) -> OfWeights:
+    bootstrap = get_metric(name).formulas["regression"].bootstrap
+    assert isinstance(bootstrap, OfWeights)
+    return bootstrap
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(3, 40), st.integers(0, 999))
 def test_correlations_under_weights_are_those_of_the_repeated_rows(count: int, seed: int) -> None:
@@ -236,7 +243,7 @@ def test_correlations_under_weights_are_those_of_the_repeated_rows(count: int, s
         return
     for name, theirs in _SCIPYS.items():
         expected = theirs(first[rows], second[rows]).statistic
-        ours = CORRELATIONS[name].prepare(first, second)
+        ours = _bootstrap(name).prepare(Inputs(second, first))
         assert ours(weights[None])[0] == pytest.approx(expected, abs=1e-9)
 
 
@@ -298,7 +305,7 @@ def test_correlations_without_one_example_are_those_of_the_others(
     first, second = np.round(random.uniform(0, 3, count)), random.standard_normal(count)
     second = np.round(second) if ties else second
     for name, theirs in _SCIPYS.items():
-        ours = CORRELATIONS[name].leaving_one_out(first, second)
+        ours = _bootstrap(name).leaving_one_out(Inputs(second, first))
         for row in range(count):
             rest = np.delete(first, row), np.delete(second, row)
             if len(set(rest[0])) > 1 and len(set(rest[1])) > 1:

@@ -93,7 +93,7 @@ def test_what_fits_goes_through() -> None:
         "train_sampling_strategy": "group_by_length",
     }
     check_set(values)
-    config = _config(set=values)
+    config = _config(training_args=values)
     arguments = training_arguments(config, Path("somewhere"))
     assert arguments.lr_scheduler_type == "cosine"
     assert arguments.max_steps == 7
@@ -112,7 +112,7 @@ def test_what_fits_goes_through() -> None:
 )
 def test_what_transformers_refuses_is_told_in_one_line(name: str, value: Any, said: str) -> None:
     check_set({name: value})
-    config = _config(set={name: value})
+    config = _config(training_args={name: value})
     with pytest.raises(ConfigurationError, match=said) as caught:
         training_arguments(config, Path("somewhere"))
     (finding,) = caught.value.findings

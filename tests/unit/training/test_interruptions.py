@@ -186,10 +186,10 @@ def test_a_damaged_checkpoint_is_refused_and_its_hint_works(
     [
         ({"epochs": 1.5}, 5, [1, 1.666667]),
         ({"epochs": 0.1}, 1, [0.333333]),
-        ({"set": {"max_steps": 4}}, 4, [1, 1.333333]),
-        ({"set": {"max_steps": 6}}, 6, [1, 2]),
+        ({"training_args": {"max_steps": 4}}, 4, [1, 1.333333]),
+        ({"training_args": {"max_steps": 6}}, 6, [1, 2]),
         ({"batch_size": 64}, 3, [1, 2, 3]),
-        ({"set": {"dataloader_drop_last": True}}, 6, [1, 2, 3]),
+        ({"training_args": {"dataloader_drop_last": True}}, 6, [1, 2, 3]),
     ],
     ids=str,
 )

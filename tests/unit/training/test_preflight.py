@@ -52,7 +52,7 @@ def test_a_missing_split_a_bad_metric_a_bad_set_and_a_length_are_told_at_once(
             metric="f1",
             max_length=1000,
             precision="fp16",
-            set={"lr_schedular_type": "cosine", "seed": 3, "max_grad_norm": "big"},
+            training_args={"lr_schedular_type": "cosine", "seed": 3, "max_grad_norm": "big"},
         )
     )
     expected = (
@@ -78,7 +78,7 @@ def test_an_unknown_checkpoint_and_a_value_that_transformers_refuses_are_among_t
             data=str(_without_validation(bench, tmp_path)),
             model="./nowhere",
             metric="f1",
-            set={"lr_scheduler_type": "cosin"},
+            training_args={"lr_scheduler_type": "cosin"},
         )
     )
     for part in ("--metric f1", "'validation'", "./nowhere", "cosin"):
@@ -131,9 +131,9 @@ def test_the_user_may_name_a_metric_that_only_python_brings(bench: Bench) -> Non
 
 def test_dropping_the_only_batch_is_refused(bench: Bench) -> None:
     drop = {"dataloader_drop_last": True}
-    (finding,) = _findings(lambda: _prepare(bench, batch_size=64, set=drop))
+    (finding,) = _findings(lambda: _prepare(bench, batch_size=64, training_args=drop))
     assert "--batch-size 40" in finding
-    assert _prepare(bench, batch_size=40, set=drop)
+    assert _prepare(bench, batch_size=40, training_args=drop)
 
 
 def test_threads_are_applied_in_the_run_and_put_back(
@@ -160,7 +160,12 @@ def test_threads_are_applied_in_the_run_and_put_back(
 
 def test_mistakes_of_type_and_of_set_are_told_together() -> None:
     findings = _findings(
-        lambda: gluetune.train("colla", epochs=-1, learning_rate="x", set={"seed": 1})
+        lambda: gluetune.train(
+            "colla",
+            epochs=-1,
+            learning_rate="x",  # type: ignore[arg-type]  # what is tested
+            training_args={"seed": 1},
+        )
     )
     for part in ("colla", "epochs", "learning_rate", "--set seed"):
         assert any(part in finding for finding in findings), part

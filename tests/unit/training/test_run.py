@@ -148,7 +148,7 @@ def test_tiny_checkpoint_minutes_save_after_every_step_and_change_nothing(
 
 def test_a_schedule_and_smoothing_and_workers_go_through_set(bench: Bench) -> None:
     settings: dict[str, Any] = {
-        "set": {
+        "training_args": {
             "lr_scheduler_type": "cosine",
             "dataloader_num_workers": 1,
             "logging_steps": 1,
@@ -198,13 +198,13 @@ def test_an_evaluation_that_a_callback_asks_for_counts_and_its_model_is_kept(
         callbacks=[At("on_step_end", 2, evaluate)],
         compute_metrics=count,
         metric="mine",
-        set=constant,
+        training_args=constant,
     )
     assert [epoch.step for epoch in run.record.epochs] == [2, 3, 6, 9]
     assert run.record.best is not None
     assert run.record.best.step == 2
     assert run.record.best.agrees
-    shorter = bench.train(set={**constant, "max_steps": 2})
+    shorter = bench.train(training_args={**constant, "max_steps": 2})
     assert run.record.best_weights_sha256 == shorter.record.final_weights_sha256
 
 

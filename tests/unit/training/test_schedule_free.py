@@ -31,7 +31,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _train(bench: Bench, **changed: Any) -> Run:
     settings = {"optim": "schedule_free_adamw", "lr_scheduler_type": "constant"}
-    return bench.train(**{"set": settings, "epochs": 2, **changed})
+    return bench.train(**{"training_args": settings, "epochs": 2, **changed})
 
 
 def _weights(model: Any) -> dict[str, torch.Tensor]:

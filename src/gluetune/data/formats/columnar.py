@@ -1,9 +1,4 @@
-"""What Parquet and Arrow have in common: columns with types, and rows in batches.
-
-Arrow's IPC files and streams (`Dataset.save_to_disk` writes streams), a batch at a time.
-
-Parquet, a batch of rows at a time.
-"""
+"""Parquet, and Arrow's IPC files and streams: columns with types, a batch of rows at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gluetune.core.errors import DataError
-from gluetune.data.formats.rows import BadRow, NestedValues, Row, nested_names
+from gluetune.data.formats.format import (
+    BadRow,
+    Format,
+    NestedValues,
+    Row,
+    Source,
+    Target,
+    nested_names,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,13 +61,13 @@ class ColumnarReader:
                         yield Row(number, BatchValues(values, part, position))
         except (pa.ArrowException, OSError) as error:
             raise DataError(
-                f"{self.name} is damaged behind row {number}: {error}",
+                f"{self.name} is damaged after row {number}: {error}",
                 hint="Copy or download it again.",
             ) from error
 
 
 class BatchValues(NestedValues):
-    """Some columns of a row, and where in which batch the row stands with all its columns."""
+    """Some columns of a row, with the batch and the position that have all its columns."""
 
     def __init__(self, values: Mapping[str, Any], batch: pa.RecordBatch, position: int) -> None:
         super().__init__(values)
@@ -210,3 +213,45 @@ class ParquetWriter:
 def _batches(file: Any) -> Iterator[pa.RecordBatch]:
     # A generator, so that what is damaged shows where rows are read.
     yield from file.iter_batches(ROWS_AT_ONCE)
+
+
+# The formats --------------------------------------------------------------------------------------
+
+
+def _read_parquet(source: Source) -> ParquetReader:
+    assert source.path is not None
+    return ParquetReader(source.path, source.name, source.wanted)
+
+
+def _read_arrow(source: Source) -> ArrowReader:
+    assert source.path is not None
+    return ArrowReader(source.path, source.name, source.wanted)
+
+
+def _write_parquet(target: Target) -> ParquetWriter:
+    assert target.path is not None
+    assert isinstance(target.reader, ColumnarReader), "Parquet is written from columns with types"
+    return ParquetWriter(target.path, target.reader.schema, target.sample)
+
+
+PARQUET = Format(
+    "parquet",
+    (".parquet",),
+    _read_parquet,
+    _write_parquet,
+    title="Parquet, which it is by its content",
+    recognise=lambda path, head: head.startswith(b"PAR1"),
+    certainty=3,
+    needs_file=True,
+    holds_lists=True,
+)
+ARROW = Format(
+    "arrow",
+    (".arrow",),
+    _read_arrow,
+    written_as="parquet",  # one writer of columns with types is enough
+    title="Arrow, which it is by its content",
+    recognise=lambda path, head: head.startswith(_MAGIC),
+    certainty=3,
+    needs_file=True,
+)

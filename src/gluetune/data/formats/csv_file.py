@@ -1,25 +1,92 @@
 """Delimited text: CSV as RFC 4180 has it, and its relatives; strict, and every value as text.
 
-A `Dialect` says the delimiter, the quotes, and whether there is a header line.
-
-"NA" and "007" stay what they are. The standard library's reader takes quotes in the middle of a
-field, short rows and NULs without a word, and cannot go on behind a quote that is never closed:
-here each is a `BadRow` with its line, and reading goes on with the line after it.
-
-The lines of a file as bytes, numbered, with what is no text told apart.
+"NA" and "007" stay what they are. The standard library's reader accepts quotes in the middle of a
+field, short rows and NULs silently, and cannot continue after a quote that is never closed: here
+each is a `BadRow` with its line, and reading continues with the line after it.
 """
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, BinaryIO, Literal
 
 from gluetune.core.errors import ConfigurationError, DataError
-from gluetune.data.formats.dialect import COMMAS, Dialect
-from gluetune.data.formats.rows import BadRow, Row
+from gluetune.data.formats.format import (
+    BadRow,
+    Fault,
+    Line,
+    Row,
+    Source,
+    Target,
+    read_lines,
+    rows_of_lines,
+)
+
+TAB = "\t"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Delimiter, quotes and header line of a file of delimited text."""
+
+    delimiter: str = ","
+    quoting: Literal["minimal", "single", "backslash", "none"] = "minimal"
+    header: bool = True
+    """Whether the first line names the columns."""
+    columns: tuple[str, ...] | None = None
+    """Names of the columns: of a file without a header line, or in place of those in it."""
+    surplus: int = 0
+    """Empty fields that every row has behind those of the header line."""
+    row_names: bool = False
+    """Whether every row begins with a number that the header line has no name for, as R writes."""
+    joins_rows: bool = True
+    """Whether a quote may join lines of which each would be a row by itself."""
+
+    @property
+    def unnamed(self) -> int:
+        """Fields that a row has more than the header line."""
+        return self.surplus + self.row_names
+
+    @property
+    def quote(self) -> str | None:
+        """The character around fields."""
+        return {"none": None, "single": "'"}.get(self.quoting, '"')
+
+    @property
+    def allows_inner_quotes(self) -> bool:
+        """Whether a quote in the middle of a field is a character.
+
+        Between tabs it can mean nothing else. In French or English text neither can an apostrophe.
+        """
+        return self.delimiter == TAB or self.quoting in ("none", "single")
+
+    @cached_property
+    def closing(self) -> re.Pattern[str]:
+        """What stands between the opening quote, or the beginning of a line, and the closing one.
+
+        The quantifiers are possessive: half of a doubled quote closes nothing.
+        """
+        quote = self.quote or '"'
+        escaped = rf"\\.|{quote}{quote}" if self.quoting == "backslash" else quote * 2
+        plain = rf"[^{quote}\\]*+" if self.quoting == "backslash" else rf"[^{quote}]*+"
+        return re.compile(rf"({plain}(?:(?:{escaped}){plain})*+){quote}", re.DOTALL)
+
+    @cached_property
+    def unescaped(self) -> Callable[[str], str]:
+        """What makes the text of a field from what stands between its quotes."""
+        quote = self.quote or '"'
+        if self.quoting == "backslash":
+            return lambda text: re.sub(r'\\(["\\])|"(")', r"\1\2", text)
+        return lambda text: text.replace(quote * 2, quote)
+
+
+COMMAS = Dialect()
+"""RFC 4180."""
+TABS = Dialect(TAB)
 
 LONGEST_ROW = 2**20
 """Characters of a row that spans lines. A quote that is open for longer was never closed."""
@@ -37,7 +104,7 @@ def separator_of(line: str) -> str | None:
 def lines_of_table(file: BinaryIO) -> Iterator[Line]:
     """Yield the lines of a file, without a first one that says the delimiter."""
     for line in read_lines(file):
-        if line.number > 1 or line.text is None or separator_of(line.text) is None:
+        if line.number > 1 or separator_of(line.text) is None:
             yield line
 
 
@@ -65,21 +132,17 @@ class CsvReader:
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         """Yield every row; empty lines at the end of the file are none."""
-        empty: list[int] = []
-        while (line := self._next()) is not None:
-            if line.text is not None and not line.text.strip("\r"):
-                empty.append(line.number)
-                continue
-            yield from (BadRow(number, "is empty") for number in empty)
-            empty.clear()
-            cells = self._cells(line)
-            if isinstance(cells, BadRow):
-                yield cells
-            elif len(cells) != self._width:
-                named = "the header" if self.dialect.header else "the first row"
-                yield BadRow(line.number, f"has {_fields(len(cells))}, {named} {self._width}")
-            else:
-                yield Row(line.number, dict(zip(self.columns, cells, strict=True)))
+        return rows_of_lines(iter(self._next, None), self._row, "\r")
+
+    def _row(self, line: Line) -> Row | BadRow:
+        cells = self._cells(line)
+        if isinstance(cells, BadRow):
+            return cells
+        if len(cells) != self._width:
+            named = "the header" if self.dialect.header else "the first row"
+            problem = f"has {_fields(len(cells))}, {named} {self._width}"
+            return BadRow(line.number, problem, Fault.FIELDS)
+        return Row(line.number, dict(zip(self.columns, cells, strict=True)))
 
     def _header(self) -> tuple[str, ...]:
         line, cells = self._first("Its first line must name the columns.")
@@ -132,14 +195,14 @@ class CsvReader:
         Of a row that is none only its first line is gone: the others are read again.
         """
         self._joined = []
-        if line.text is None:
-            return BadRow(line.number, line.problem)
+        if line.bad is not None:
+            return line.bad
         problem = ""
         try:
             fields = _Fields(self.dialect, self._inner_quotes)
             if not (fields.feed(line.text) or self._close(fields, len(line.text))):
                 problem = "opens a quote that is not closed"
-        except ValueError as error:
+        except _QuoteError as error:
             problem = str(error)
         if not problem and self._joins_rows(line):
             problem = (
@@ -149,13 +212,13 @@ class CsvReader:
         if not problem:
             return fields.cells
         self._again.extendleft(reversed(self._joined))
-        return BadRow(line.number, problem)
+        return BadRow(line.number, problem, Fault.QUOTE)
 
     def _close(self, fields: _Fields, length: int) -> bool:
         """Read on until the row is whole. False where its quote is not closed."""
         while (line := self._next()) is not None:
             self._joined.append(line)
-            if line.text is None:
+            if line.bad is not None:
                 return False
             length += len(line.text) + 1
             if length > LONGEST_ROW:
@@ -168,7 +231,7 @@ class CsvReader:
         """Whether the row took lines of which each has as many fields as a row, but for quotes."""
         if self.dialect.joins_rows or not self._joined or self._width < 2:
             return False
-        texts = [each.text or "" for each in (line, *self._joined)]
+        texts = [each.text for each in (line, *self._joined)]
         return all(text.count(self.dialect.delimiter) + 1 == self._width for text in texts)
 
 
@@ -209,10 +272,17 @@ class CsvWriter:
             )
         return text
 
+    def close(self) -> None:
+        """Nothing is left to write."""
+
     def _escaped(self, text: str, quote: str) -> str:
         if self._dialect.quoting == "backslash":
             return re.sub(r'(["\\])', r"\\\1", text)
         return text.replace(quote, quote * 2)
+
+
+class _QuoteError(Exception):
+    """What is wrong with the quotes of a row: the predicate of a sentence about it."""
 
 
 class _Fields:
@@ -229,7 +299,7 @@ class _Fields:
     def feed(self, line: str) -> bool:
         """Take one more line, and return whether the row is whole.
 
-        Raises ValueError that says what is wrong with it.
+        Raises _QuoteError.
         """
         text = line.removesuffix("\r")
         if self._open is None and (self._quote is None or self._quote not in text):
@@ -258,7 +328,7 @@ class _Fields:
         self._open = None
         end = found.end()
         if end < len(text) and text[end] != self._dialect.delimiter:
-            raise ValueError(f"has text behind the closing quote of field {len(self.cells)}")
+            raise _QuoteError(f"has text behind the closing quote of field {len(self.cells)}")
         return end
 
     def _plain(self, text: str, at: int) -> int:
@@ -266,7 +336,7 @@ class _Fields:
         end = len(text) if end < 0 else end
         self.cells.append(text[at:end])
         if not self._inner_quotes and self._quote is not None and self._quote in self.cells[-1]:
-            raise ValueError(
+            raise _QuoteError(
                 f"has a quote inside field {len(self.cells)}, which does not begin with one"
             )
         return end
@@ -276,43 +346,20 @@ def _fields(count: int) -> str:
     return "1 field" if count == 1 else f"{count} fields"
 
 
-LONGEST_LINE = 16 * 2**20
-"""Bytes. A longer line would have to be held in memory whole; it is passed over."""
+def read_delimited(source: Source) -> CsvReader:
+    """Return a reader of delimited text."""
+    assert source.file is not None
+    return CsvReader(source.file, source.name, source.dialect or COMMAS)
 
 
-class Line(NamedTuple):
-    """One line without its line feed: its text, or (where that is None) why it has none."""
+def delimited_writer(usual: Dialect) -> Callable[[Target], CsvWriter]:
+    """Return what makes writers of delimited text, in the dialect that is read or the usual one."""
 
-    number: int
-    text: str | None
-    problem: str = ""
+    def write(target: Target) -> CsvWriter:
+        assert target.file is not None
+        read = target.reader.dialect if isinstance(target.reader, CsvReader) else usual
+        # The new columns need names, whether or not the old ones have any in the file.
+        columns = (*target.reader.columns, *target.sample)
+        return CsvWriter(target.file, columns, replace(read, header=True))
 
-
-def read_lines(file: BinaryIO) -> Iterator[Line]:
-    """Yield the lines of a UTF-8 file; LF alone ends a line. A byte order mark is taken away."""
-    number = 0
-    while raw := file.readline(LONGEST_LINE):
-        number += 1
-        if number == 1:
-            raw = raw.removeprefix(codecs.BOM_UTF8)
-        if len(raw) == LONGEST_LINE and not raw.endswith(b"\n"):
-            _pass_over(file)
-            yield Line(number, None, f"is longer than {LONGEST_LINE >> 20} MiB")
-            continue
-        yield _line(number, raw.removesuffix(b"\n"))
-
-
-def _line(number: int, raw: bytes) -> Line:
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        byte = raw[error.start]
-        return Line(number, None, f"is not UTF-8: byte 0x{byte:02x} at position {error.start + 1}")
-    if "\0" in text:
-        return Line(number, None, f"holds a NUL at position {text.index(chr(0)) + 1}")
-    return Line(number, text)
-
-
-def _pass_over(file: BinaryIO) -> None:
-    while (raw := file.readline(LONGEST_LINE)) and not raw.endswith(b"\n"):
-        pass
+    return write

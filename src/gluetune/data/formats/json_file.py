@@ -1,9 +1,8 @@
 """JSON lines: one object a line; and JSON: a list of objects, read an object at a time.
 
-The objects of a JSON list as text, one at a time; the list may be a value of an object.
-
-Python's own decoder wants the whole file in memory and says no line. Here only brackets and strings
-are followed; what stands between them is read by the decoder, an object at a time.
+The list may be a value of an object. Python's own decoder wants the whole file in memory and names
+no line. Here only brackets and strings are followed; what is between them is read by the decoder,
+an object at a time.
 """
 
 from __future__ import annotations
@@ -12,11 +11,22 @@ import codecs
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from gluetune.core.errors import DataError
-from gluetune.data.formats.csv_file import read_lines
-from gluetune.data.formats.rows import BadRow, NestedValues, Row, nested_names
+from gluetune.data.formats.format import (
+    BadRow,
+    Fault,
+    Format,
+    NestedValues,
+    Row,
+    Source,
+    Target,
+    nested_names,
+    read_lines,
+    rows_of_lines,
+)
 
 
 class JsonLinesReader:
@@ -41,11 +51,11 @@ class JsonLinesReader:
         yield from self._rows
 
     def _read(self, file: BinaryIO) -> Iterator[Row | BadRow]:
-        return _rows(file)
+        return rows_of_lines(read_lines(file), lambda line: _row(line.number, line.text))
 
 
 class JsonReader(JsonLinesReader):
-    """A file that is one list of objects. A row is called by its number: many may share a line.
+    """A file that is one list of objects. A row is named by its number: many may share a line.
 
     Raises DataError, with the line, for a file that holds no list, or whose list cannot be read any
     further.
@@ -54,7 +64,7 @@ class JsonReader(JsonLinesReader):
     separator = ", item "
 
     def _read(self, file: BinaryIO) -> Iterator[Row | BadRow]:
-        for number, text in enumerate(JsonList(file, self.name), start=1):
+        for number, text in enumerate(_JsonList(file, self.name), start=1):
             yield _row(number, text)
 
 
@@ -69,32 +79,23 @@ class JsonLinesWriter:
         line = json.dumps({**row.values, **more}, ensure_ascii=False)
         self._file.write(line.encode() + b"\n")
 
-
-def _rows(file: BinaryIO) -> Iterator[Row | BadRow]:
-    empty: list[int] = []
-    for line in read_lines(file):
-        if line.text is None:
-            yield BadRow(line.number, line.problem)
-            continue
-        if not line.text.strip():
-            empty.append(line.number)
-            continue
-        yield from (BadRow(number, "is empty") for number in empty)
-        empty.clear()
-        yield _row(line.number, line.text)
+    def close(self) -> None:
+        """Nothing is left to write."""
 
 
 def _row(number: int, text: str) -> Row | BadRow:
     try:
         values = json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        return BadRow(number, f"is not JSON: {error.msg} at position {error.pos + 1}")
+        problem = f"is not JSON: {error.msg} at position {error.pos + 1}"
+        return BadRow(number, problem, Fault.NOT_JSON)
     except (ValueError, RecursionError) as error:
-        return BadRow(number, f"is not JSON that can be read: {error}")
+        return BadRow(number, f"is not JSON that can be read: {error}", Fault.NOT_JSON)
     if not isinstance(values, dict):
-        return BadRow(number, f"holds {_kind(values)}, not an object")
+        return BadRow(number, f"holds {_type(values)}, not an object", Fault.UNREADABLE)
     if "\\ud" in text.lower() and not _is_unicode(values):
-        return BadRow(number, "holds half of a surrogate pair, which is no character")
+        problem = "holds half of a surrogate pair, which is no character"
+        return BadRow(number, problem, Fault.UNREADABLE)
     is_nested = any(type(value) is dict for value in values.values())
     return Row(number, NestedValues(values) if is_nested else values)
 
@@ -116,9 +117,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _kind(value: Any) -> str:
-    kinds = {list: "a list", str: "text", bool: "true or false", type(None): "null"}
-    return kinds.get(type(value), "a number")
+def _type(value: Any) -> str:
+    types = {list: "a list", str: "text", bool: "true or false", type(None): "null"}
+    return types.get(type(value), "a number")
 
 
 _CHUNK = 2**20
@@ -129,7 +130,7 @@ _MARK = re.compile(r'["{}\[\],]')
 _END_OF_STRING = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
-class JsonList:
+class _JsonList:
     """The elements of a list, as text."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
@@ -281,3 +282,64 @@ class JsonList:
             hint="Write a list of objects (in pandas: to_json with orient='records'), or one "
             "object a line in a .jsonl file.",
         )
+
+
+# The formats --------------------------------------------------------------------------------------
+
+
+def _looks_like_list(path: Path, head: bytes) -> bool:
+    return re.match(r"\[\s*[{\]]", _beginning(head)) is not None
+
+
+def _looks_like_lines(path: Path, head: bytes) -> bool:
+    """Whether the first line is an object, and more of them follow."""
+    first, _, rest = _beginning(head).partition("\n")
+    if not (first.startswith("{") and rest.lstrip().startswith("{")):
+        return False
+    try:
+        return isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _beginning(head: bytes) -> str:
+    return head.decode("utf-8-sig", "replace").lstrip()
+
+
+def _read_list(source: Source) -> JsonReader:
+    assert source.file is not None
+    return JsonReader(source.file, source.name)
+
+
+def _read_lines(source: Source) -> JsonLinesReader:
+    assert source.file is not None
+    return JsonLinesReader(source.file, source.name)
+
+
+def _write_lines(target: Target) -> JsonLinesWriter:
+    assert target.file is not None
+    return JsonLinesWriter(target.file)
+
+
+JSON_LINES = Format(
+    "jsonl",
+    (".jsonl", ".ndjson"),
+    _read_lines,
+    _write_lines,
+    title="JSON lines: one object a line",
+    recognise=_looks_like_lines,
+    certainty=2,
+    mistaken_for=("json",),
+    holds_lists=True,
+    holds_objects=True,
+)
+JSON = Format(
+    "json",
+    (".json",),
+    _read_list,
+    written_as="jsonl",  # a list is not whole before its end
+    title="JSON: a list of objects",
+    recognise=_looks_like_list,
+    certainty=2,
+    mistaken_for=("jsonl",),
+)

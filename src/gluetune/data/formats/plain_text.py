@@ -7,14 +7,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
-from gluetune.data.formats.csv_file import read_lines
-from gluetune.data.formats.rows import BadRow, Row
+from gluetune.data.formats.format import (
+    BadRow,
+    Fault,
+    Format,
+    Line,
+    Row,
+    Source,
+    read_lines,
+    rows_of_lines,
+)
 
 PREFIX = "__label__"
 """What labels begin with in fastText's format."""
 COLUMNS = ("label", "text")
+HEAD = 2**18
+"""Bytes of the beginning of a file that decide on its format and its dialect."""
 
 
 class LabelFirstReader:
@@ -36,28 +47,19 @@ class LabelFirstReader:
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         """Yield every row; empty lines at the end of the file are none."""
-        empty: list[int] = []
-        for line in read_lines(self._file):
-            if line.text is not None and not line.text.strip():
-                empty.append(line.number)
-                continue
-            yield from (BadRow(number, "is empty") for number in empty)
-            empty.clear()
-            if line.text is None:
-                yield BadRow(line.number, line.problem)
-            else:
-                yield self._row(line.number, line.text)
+        return rows_of_lines(read_lines(self._file), self._row)
 
-    def _row(self, number: int, line: str) -> Row | BadRow:
+    def _row(self, line: Line) -> Row | BadRow:
         labels: list[str] = []
-        rest = line.strip()
+        rest = line.text.strip()
         while rest.startswith(self._prefix) and (self._prefix or not labels):
             label, rest = _first_word(rest)
             labels.append(label.removeprefix(self._prefix))
         if not labels:
-            return BadRow(number, f"has no label: it does not begin with {self._prefix}")
+            problem = f"has no label: it does not begin with {self._prefix}"
+            return BadRow(line.number, problem, Fault.NO_LABEL)
         found: str | list[str] = labels if self._several else labels[0]
-        return Row(number, {"label": found, "text": rest.strip()})
+        return Row(line.number, {"label": found, "text": rest.strip()})
 
 
 def _first_word(text: str) -> tuple[str, str]:
@@ -66,8 +68,10 @@ def _first_word(text: str) -> tuple[str, str]:
 
 
 def label_share(text: str, prefix: str = "") -> float:
-    """Return the share of lines that begin with a label and hold a text; without a prefix a label
-    is a first word that several lines have."""
+    """Return the share of lines that begin with a label and hold a text.
+
+    Without a prefix a label is a first word that several lines have.
+    """
     lines = [line.split(None, 1) for line in text.split("\n") if line.strip()]
     words = Counter(line[0] for line in lines if len(line) > 1)
     if prefix:
@@ -79,7 +83,7 @@ def label_share(text: str, prefix: str = "") -> float:
 
 def has_several_labels(file: BinaryIO) -> bool:
     """Whether a line of fastText's format has more than one label."""
-    starts = (line.text.split(None, 2)[:2] for line in read_lines(file) if line.text is not None)
+    starts = (line.text.split(None, 2)[:2] for line in read_lines(file))
     return any(len(words) == 2 and words[1].startswith(PREFIX) for words in starts)
 
 
@@ -95,15 +99,74 @@ class TextReader:
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         """Yield every line. With one column a tab is part of the text."""
-        for line in read_lines(self._file):
-            if line.text is None:
-                yield BadRow(line.number, line.problem)
-                continue
-            text = line.text.removesuffix("\r")
-            cells = text.split("\t") if len(self.columns) > 1 else [text]
-            if len(cells) != len(self.columns):
-                yield BadRow(
-                    line.number, f"has {len(cells) - 1} tabs; one belongs between the two texts"
-                )
-            else:
-                yield Row(line.number, dict(zip(self.columns, cells, strict=True)))
+        return (line.bad or self._row(line) for line in read_lines(self._file))
+
+    def _row(self, line: Line) -> Row | BadRow:
+        text = line.text.removesuffix("\r")
+        cells = text.split("\t") if len(self.columns) > 1 else [text]
+        if len(cells) == len(self.columns):
+            return Row(line.number, dict(zip(self.columns, cells, strict=True)))
+        problem = f"has {len(cells) - 1} tabs; one belongs between the two texts"
+        return BadRow(line.number, problem, Fault.FIELDS)
+
+
+# The formats --------------------------------------------------------------------------------------
+
+_SURE = 0.9
+"""Share of lines that begin with a label from which a file has such a format."""
+
+
+def whole_lines(head: bytes) -> str:
+    """Return the whole lines of the beginning of a file as text, whatever their encoding is."""
+    if len(head) == HEAD:
+        head = head[: head.rfind(b"\n") + 1] or head
+    try:
+        return head.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return head.decode("latin-1")
+
+
+def _read_fasttext(source: Source) -> LabelFirstReader:
+    assert source.file is not None
+    several = False
+    if source.opening is not None:
+        with source.opening() as file:
+            several = has_several_labels(file)
+    return LabelFirstReader(source.file, source.name, PREFIX, several=several)
+
+
+def _read_trec(source: Source) -> LabelFirstReader:
+    assert source.file is not None
+    return LabelFirstReader(source.file, source.name)
+
+
+def _read_text(source: Source) -> TextReader:
+    assert source.file is not None
+    return TextReader(source.file, source.name, source.text_columns)
+
+
+def _looks_like_trec(path: Path, head: bytes) -> bool:
+    return path.suffix.lower() == ".label" and label_share(whole_lines(head)) > _SURE
+
+
+# Lines have no room for more columns, so all three are written as JSON lines.
+FASTTEXT = Format(
+    "fasttext",
+    (),
+    _read_fasttext,
+    written_as="jsonl",
+    title=f"fastText's format: a line's label begins with {PREFIX}",
+    recognise=lambda path, head: label_share(whole_lines(head), PREFIX) > _SURE,
+    certainty=2,
+    needs_label=True,
+)
+TREC = Format(
+    "trec",
+    (),
+    _read_trec,
+    written_as="jsonl",
+    title="TREC's format: the first word of a line is its label",
+    recognise=_looks_like_trec,
+    needs_label=True,
+)
+TEXT = Format("text", (".txt",), _read_text, written_as="jsonl", has_columns=False)

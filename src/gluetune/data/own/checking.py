@@ -15,9 +15,9 @@ from gluetune.core.config_checks import make_config
 from gluetune.core.errors import ConfigurationError, DataError, Finding, GluetuneError
 from gluetune.data.formats.detection import detect
 from gluetune.data.own.columns import FirstRows, find_columns, row_in_place_of_names
-from gluetune.data.own.frames import as_file
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.source import OwnTask, read_own
+from gluetune.data.own.stored import as_file
 from gluetune.data.tables import label_array
 
 

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from gluetune.core.errors import DataError
-from gluetune.data.formats.csv_file import CsvReader
-from gluetune.data.formats.detection import Detected
-from gluetune.data.formats.dialect import Dialect
-from gluetune.data.formats.files import PACKED, open_rows
-from gluetune.data.formats.rows import Row, RowReader
+from gluetune.data.formats.compression import is_compressed
+from gluetune.data.formats.csv_file import CsvReader, Dialect
+from gluetune.data.formats.format import Detected, Row, RowReader
+from gluetune.data.formats.registry import open_rows
 from gluetune.data.own.cells import NUMBER, is_yes
 
 LOOKED_AT = 1000
@@ -137,7 +136,7 @@ def _rows_further_on(
     path: Path, dialect: Dialect, names: tuple[str, ...]
 ) -> Iterator[Mapping[str, Any]]:
     """Yield rows from the middle and the end of a file: it may be sorted by its labels."""
-    if path.suffix.lower() in PACKED:
+    if is_compressed(path):
         return
     plain = replace(dialect, header=False, columns=names, surplus=0, row_names=False)
     with path.open("rb") as file:

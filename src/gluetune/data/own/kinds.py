@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,26 +15,24 @@ from numpy.typing import NDArray
 from gluetune.core.command_lines import options
 from gluetune.core.config import TrainConfig
 from gluetune.core.tasks import ONE_CLASS
-from gluetune.core.text import normalized
-from gluetune.data.findings import nearest
+from gluetune.core.text import nearest, normalized
 from gluetune.data.own.cells import (
     MOST_CLASSES,
     CellType,
     as_number,
     have_decimal_commas,
+    in_lists,
+    likely_separator,
+    listed,
     numeric_labels,
     whole,
 )
-from gluetune.data.own.label_lists import in_lists, likely_separator, listed
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
 
-if TYPE_CHECKING:
-    from gluetune.core.tasks import MetricName
-
 ResolvedKind = Literal["classes", "number", "labels"]
 
-_DEFAULT_METRICS: Mapping[ResolvedKind, tuple[MetricName, ...]] = {
+_DEFAULT_METRICS: Mapping[ResolvedKind, tuple[str, ...]] = {
     "classes": ("accuracy", "f1_macro", "matthews_correlation"),
     "number": ("pearson", "spearman"),
     "labels": ("f1_micro", "f1_macro", "exact_match"),
@@ -49,8 +47,8 @@ class Labels:
     kind: ResolvedKind
     names: tuple[str, ...]
     """Classes or labels by id; empty for numbers."""
-    metric: MetricName
-    beside: tuple[MetricName, ...]
+    metric: str
+    beside: tuple[str, ...]
     positive: str | None = None
     """The class that the metric is of, where it is of one."""
 
@@ -245,7 +243,7 @@ def _check_names(
 
 def _metrics(
     config: TrainConfig, kind: ResolvedKind, names: Sequence[str], problems: Problems
-) -> tuple[MetricName, ...] | None:
+) -> tuple[str, ...] | None:
     known = _DEFAULT_METRICS[kind]
     if kind == "classes" and len(names) == 2:
         known = (*known, ONE_CLASS)
@@ -270,7 +268,7 @@ def _positive(
     config: TrainConfig,
     kind: ResolvedKind,
     names: Sequence[str],
-    metrics: Sequence[MetricName],
+    metrics: Sequence[str],
     train: RawRows,
     problems: Problems,
 ) -> str | None:
@@ -293,7 +291,7 @@ def _positive(
 
 
 def _no_positive(
-    config: TrainConfig, kind: ResolvedKind, names: Sequence[str], metric: MetricName
+    config: TrainConfig, kind: ResolvedKind, names: Sequence[str], metric: str
 ) -> tuple[str, str]:
     """Return why --positive means nothing here, and what to type."""
     typed = f"{options(positive=str(config.positive))}"

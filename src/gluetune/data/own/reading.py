@@ -6,7 +6,6 @@ larger than memory. Nothing is decided here about what the labels mean.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,18 +14,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gluetune.core.errors import GluetuneError, StorageError
 from gluetune.core.file_formats import UNSTATED, FileFormat
-from gluetune.data.formats.detection import detect
-from gluetune.data.formats.files import open_rows
-from gluetune.data.formats.rows import BadRow, Row, RowReader
-from gluetune.data.own.cells import CellType, cell, is_yes
-from gluetune.data.own.digests import BATCH, Stored, store
-from gluetune.data.own.headers import column_findings, looks_like
-from gluetune.data.own.label_lists import listed
+from gluetune.data.formats.detection import detect, looks_like
+from gluetune.data.formats.format import BadRow, Fault, Row, RowReader
+from gluetune.data.formats.registry import open_rows
+from gluetune.data.own.cells import CellType, cell, is_yes, listed, whole
+from gluetune.data.own.headers import column_findings
 from gluetune.data.own.problems import Problems
+from gluetune.data.own.stored import BATCH, Stored, store
 
 _LARGE = 2**25
 """Characters from which fewer rows are taken at once."""
@@ -173,7 +172,7 @@ def read_rows(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) 
             problems.add(finding.message, guess or finding.hint)
         return None
     for path in paths:
-        if any("not UTF-8" in kind for kind in problems.skipped.get(str(path), ())):
+        if Fault.NOT_UTF8 in problems.skipped.get(str(path), ()):
             problems.add(f"{path} is not all UTF-8.", looks_like(path))
     found = RawRows(name, tuple(reading.parts), stored, reading.types, reading.class_names)
     if not len(found):
@@ -237,9 +236,9 @@ class _Reading:
             self._lines = part.before + row.line
             values = _checked(row._replace(line=self._lines), self.wanted, self.types)
             if isinstance(values, BadRow):
-                place, problem = part.place(values.line), values.problem
-                self.problems.add_row(reader.name, place, _kind(problem), problem)
-                has_wrong_quotes |= re.match(_WRONG_QUOTE, problem) is not None
+                place = part.place(values.line)
+                self.problems.add_row(reader.name, place, values.fault, values.problem)
+                has_wrong_quotes |= values.fault is Fault.QUOTE
             else:
                 yield values
         if has_wrong_quotes and self.wanted.file_format.quoting == "auto":
@@ -264,89 +263,68 @@ def _checked(
     """Return line, texts, labels and group of a row, or why it has not all of them."""
     if isinstance(row, BadRow):
         return row
-    wrong = [why for name in wanted.texts if (why := _text_problem(row.values, name))]
-    labels, kind, why = _labels(row.values, wanted)
-    if labels is None:
-        wrong.append(why)
+    wrong = [found for name in wanted.texts if (found := _text_fault(row.values, name))]
+    labels, kind, found = _labels(row.values, wanted)
+    if found is not None:
+        wrong.append(found)
     group: tuple[str, ...] = ()
     if wanted.group is not None:
         value = row.values.get(wanted.group)
         if value is None or not str(value).strip():
-            wrong.append(f"has no '{wanted.group}'")
+            wrong.append((Fault.NO_VALUE, f"has no '{wanted.group}'"))
         group = (str(value),)
     if wrong:
-        return BadRow(row.line, " and ".join(wrong))
+        return BadRow(row.line, " and ".join(problem for _, problem in wrong), wrong[0][0])
     assert kind is not None, "a label has a type"
     types.setdefault(kind, row.line)
     return (row.line, *(row.values[name] for name in wanted.texts), labels, *group)
 
 
-def _text_problem(values: Mapping[str, Any], name: str) -> str:
+_Wrong = tuple[Fault, str]
+
+
+def _text_fault(values: Mapping[str, Any], name: str) -> _Wrong | None:
     value = values.get(name)
     if value is None:
-        return f"has no '{name}'"
+        return Fault.NO_VALUE, f"has no '{name}'"
     if not isinstance(value, str):
-        return f"has no text in '{name}', but {value!r:.40}"
+        return Fault.NO_TEXT, f"has no text in '{name}', but {value!r:.40}"
     if not value.strip():
-        return f"has an empty '{name}'"
-    if "\0" in value:
-        return f"holds a NUL in '{name}'"
-    return ""
+        return Fault.EMPTY_TEXT, f"has an empty '{name}'"
+    return (Fault.NUL, f"holds a NUL in '{name}'") if "\0" in value else None
 
 
 def _labels(
     values: Mapping[str, Any], wanted: Wanted
-) -> tuple[list[str] | None, CellType | None, str]:
+) -> tuple[list[str], CellType | None, _Wrong | None]:
+    """Return a row's labels and the type of their cell, or what is wrong with them."""
     if len(wanted.labels) > 1:
         return _from_columns(values, wanted.labels)
     (name,) = wanted.labels
     value = values.get(name)
     if wanted.are_sets and isinstance(value, str) and (items := listed(value)) is not None:
-        return items, "list", ""
+        return items, "list", None
     if wanted.separator is not None and isinstance(value, str):
         parts = [part.strip() for part in value.split(wanted.separator)]
-        return [part for part in parts if part], "list", ""
+        return [part for part in parts if part], "list", None
     texts, kind, why = cell(value)
-    return texts, kind, why and f"has no label: '{name}' {why}"
+    if texts is None:
+        return [], None, (Fault.NO_LABEL, f"has no label: '{name}' {why}")
+    return texts, kind, None
 
 
 def _from_columns(
     values: Mapping[str, Any], columns: Sequence[str]
-) -> tuple[list[str] | None, CellType | None, str]:
+) -> tuple[list[str], CellType | None, _Wrong | None]:
     given = []
     for name in columns:
-        said = is_yes(values.get(name))
-        if said is None:
-            return None, None, f"has {values.get(name)!r:.40} in '{name}', neither 0 nor 1"
-        if said:
+        has_label = is_yes(values.get(name))
+        if has_label is None:
+            problem = f"has {values.get(name)!r:.40} in '{name}', neither 0 nor 1"
+            return [], None, (Fault.NO_LABEL, problem)
+        if has_label:
             given.append(name)
-    return given, "list", ""
-
-
-_WRONG_QUOTE = r"has a quote inside|has text behind the closing quote|opens a quote"
-_KINDS = (
-    ("is not UTF-8", "rows that are not UTF-8"),
-    ("holds a NUL", "rows that hold a NUL"),
-    (
-        r"has (\d+ fields?, the (header|first row)|a quote inside|text behind the closing quote)",
-        "rows with too few or too many fields, or a wrong quote",
-    ),
-    ("opens a quote", "rows with a wrong quote"),
-    ("has no label", "rows without a label"),
-    ("is empty", "empty lines"),
-    ("has an empty", "rows with an empty text"),
-    ("has no text in", "rows without a text"),
-    ("has no '", "rows without a value"),
-    ("is not JSON", "rows that are not JSON"),
-    (".* neither 0 nor 1$", "rows without a label"),
-)
-"""How problems begin: what follows may be the user's own words."""
-
-
-def _kind(problem: str) -> str:
-    """Return what rows with such a problem have alike, as they are counted."""
-    found = (kind for begins, kind in _KINDS if re.match(begins, problem, re.DOTALL))
-    return next(found, "rows that cannot be read")
+    return given, "list", None
 
 
 def _class_names(reader: RowReader, wanted: Wanted) -> tuple[str, ...] | None:
@@ -357,3 +335,60 @@ def _class_names(reader: RowReader, wanted: Wanted) -> tuple[str, ...] | None:
     if schema is None or len(wanted.labels) != 1:
         return None
     return declared_label_names(schema, wanted.labels[0])
+
+
+# Multi-hot lists: a zero or a one for each label of a task, replaced by the labels that they mean -
+
+
+def from_multi_hot(rows: RawRows, column: str, problems: Problems) -> RawRows:
+    """Return rows whose multi-hot lists are replaced by the places of their ones; else `rows`."""
+    count = _places(rows)
+    if count is None:
+        return rows
+    problems.remark(
+        f"'{column}' of {rows.name} holds lists of {count} zeros and ones: they are read as labels "
+        f"0 to {count - 1}, a one at the first place is label 0."
+    )
+    return replace(rows, stored=store(_with_places(rows), rows.table.schema))
+
+
+def _places(rows: RawRows) -> int | None:
+    """Return how long every list is, where all are of zeros and ones and none can be a set.
+
+    A set of ids has none of them twice.
+    """
+    if set(rows.types) != {"list"}:
+        return None
+    lengths: set[int] = set()
+    is_set = True
+    for batch in rows.batches("labels"):
+        lengths |= set(pc.unique(pc.list_value_length(batch["labels"])).to_pylist())
+        bits = _bits(batch["labels"].flatten())
+        if bits is None or len(lengths) > 1 or lengths == {0}:
+            return None
+        table = bits.reshape(len(batch), -1)
+        is_set &= table.shape[1] == 2 and bool((table[:, 0] != table[:, 1]).all())
+    (count,) = lengths
+    return None if count < 2 or is_set else count
+
+
+def _bits(values: pa.Array) -> NDArray[np.bool_] | None:
+    """Return which values are ones; None where one is neither 0 nor 1."""
+    encoded = values.dictionary_encode()
+    names = [whole(value) for value in encoded.dictionary.to_pylist()]
+    if not {*names} <= {"0", "1"}:
+        return None
+    are_ones = np.array([name == "1" for name in names], dtype=bool)
+    found: NDArray[np.bool_] = are_ones[encoded.indices.to_numpy()]
+    return found
+
+
+def _with_places(rows: RawRows) -> Iterator[pa.RecordBatch]:
+    number = rows.table.schema.get_field_index("labels")
+    for batch in rows.stored.batches():
+        bits = _bits(batch["labels"].flatten())
+        assert bits is not None, "all are zeros and ones"
+        table = bits.reshape(len(batch), -1)
+        offsets = np.concatenate([[0], np.cumsum(table.sum(axis=1))]).astype(np.int32)
+        names = pa.array([str(place) for place in np.nonzero(table)[1]], pa.string())
+        yield batch.set_column(number, "labels", pa.ListArray.from_arrays(offsets, names))

@@ -21,18 +21,17 @@ from gluetune.core.config import DEFAULT_COLUMNS, TrainConfig
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.findings import nearest
-from gluetune.data.formats.files import LABELLED_ENDINGS
+from gluetune.core.text import nearest
+from gluetune.data.formats.compression import COMPRESSIONS
+from gluetune.data.formats.registry import labelled_endings
 from gluetune.data.own.data_warnings import look
 from gluetune.data.own.digests import digests, first_rows, text_keys
 from gluetune.data.own.kinds import Labels, label_counts, resolve_labels
 from gluetune.data.own.labelling import class_ids, label_column, label_matrices, usable
-from gluetune.data.own.multi_hot import from_multi_hot
 from gluetune.data.own.problems import Problems
-from gluetune.data.own.reading import RawRows, Wanted, read_rows
+from gluetune.data.own.reading import RawRows, Wanted, from_multi_hot, read_rows
 from gluetune.data.own.splitting import held_out, other_share, rarest_labels, strata_of_numbers
-from gluetune.data.sources.splits import require_split
-from gluetune.data.tables import canonical_schema, with_notes
+from gluetune.data.tables import canonical_schema, require_split, with_notes
 
 TRAIN, VALIDATION, TEST, TUNING = "train", "validation", "test", "tuning"
 _TUNED_SHARE = 0.1
@@ -383,7 +382,8 @@ def hub_files(config: TrainConfig) -> Mapping[str, Sequence[Path]]:
     files = download_data_files(
         repository,
         *([name] if name else _FOLDERS),
-        endings=LABELLED_ENDINGS,
+        endings=labelled_endings(),
+        compressions=tuple(COMPRESSIONS),
         fallback="download it, and type: --train-file FILE",
     )
     wanted = {"train": _hub_split(files, config.train_split or "train", config)}

@@ -1,23 +1,174 @@
-"""Reads a folder in the layout of GLUE's own download (CoLA/train.tsv and so on)."""
+"""A folder in the layout of GLUE's own download (CoLA/train.tsv and so on).
+
+The files are those that `download_glue_data.py` writes
+(https://gist.github.com/W4ngatang/60c2bdb54d156a41194446737ce03e2e), as records: names, columns
+given by header name, and what is known to be odd. Test files carry no labels, or labels that GLUE
+hides, so theirs are not read.
+
+The files are tab-separated without quoting, so a quote is a character. Lines end in LF or CRLF;
+nothing else ends a line (texts contain U+2028 and lone CRs).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow as pa
 
+from gluetune.core.errors import DataError, Findings
 from gluetune.core.tasks import TASKS, TaskSpec
-from gluetune.data.findings import Findings, nearest
-from gluetune.data.sources.glue_layout import (
-    GLUE_FOLDERS,
-    ListedRows,
-    TaskFolder,
-    TsvColumns,
-    TsvFile,
-    read_tsv,
+from gluetune.core.text import nearest
+from gluetune.data.formats.format import Line, read_lines
+from gluetune.data.tables import (
+    HIDDEN_LABEL,
+    canonical_schema,
+    canonical_table,
+    missing_split,
+    table_findings,
 )
-from gluetune.data.sources.splits import missing_split
-from gluetune.data.tables import HIDDEN_LABEL, canonical_schema, canonical_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedRows:
+    """Which rows of a shared file belong to a split, by a file that lists the keys of some."""
+
+    files: tuple[str, ...]
+    """Names that the list goes by; the first one present is read. A header line is optional."""
+    keys: tuple[str, ...]
+    """Columns of the data file that the list's columns repeat."""
+    listed: bool
+    """Whether the split is the rows in the list, or the others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TsvFile:
+    """One tab-separated file: where a split's texts and labels stand in it."""
+
+    name: str
+    text: tuple[str, ...]
+    """Header names of the task's text columns, in the task's order."""
+    label: str | None = None
+    """Header name of the label; None where labels are hidden."""
+    header: tuple[str, ...] = ()
+    """The column names of a file that has no header line."""
+    broken_rows: bool = False
+    """Whether the published file has rows cut by a line break, which every reader leaves out."""
+    rows: ListedRows | None = None
+    note: str = ""
+    """Something the user should know about a split read from this file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFolder:
+    """The folder of one task, and for each split the files it may be in, preferred first."""
+
+    name: str
+    files: Mapping[str, tuple[TsvFile, ...]]
+
+
+def _folder(name: str, **files: TsvFile | tuple[TsvFile, ...]) -> TaskFolder:
+    alternatives = {
+        split: file if isinstance(file, tuple) else (file,) for split, file in files.items()
+    }
+    return TaskFolder(name=name, files=MappingProxyType(alternatives))
+
+
+def _usual(name: str, text: tuple[str, ...], label: str, *, broken: bool = False) -> TaskFolder:
+    """Return a folder of train.tsv, dev.tsv and test.tsv with the same columns."""
+    labelled = TsvFile(name="train.tsv", text=text, label=label, broken_rows=broken)
+    return _folder(
+        name,
+        train=labelled,
+        validation=replace(labelled, name="dev.tsv"),
+        test=TsvFile(name="test.tsv", text=text),
+    )
+
+
+_COLA_TRAIN = TsvFile(
+    name="train.tsv",
+    text=("sentence",),
+    label="label",
+    header=("source", "label", "star", "sentence"),
+)
+
+_COLA = _folder(
+    "CoLA",
+    train=_COLA_TRAIN,
+    validation=replace(_COLA_TRAIN, name="dev.tsv"),
+    test=TsvFile(name="test.tsv", text=("sentence",)),
+)
+
+_MRPC_TEXT = ("#1 String", "#2 String")
+_MRPC_TRAIN = TsvFile(name="train.tsv", text=_MRPC_TEXT, label="Quality")
+_MRPC_TEST = TsvFile(name="test.tsv", text=_MRPC_TEXT)
+_MRPC_RAW = replace(_MRPC_TRAIN, name="msr_paraphrase_train.txt")
+_MRPC_DEV = ListedRows(
+    files=("mrpc_dev_ids.tsv", "dev_ids.tsv"), keys=("#1 ID", "#2 ID"), listed=True
+)
+
+_MRPC = _folder(
+    "MRPC",
+    train=(
+        _MRPC_TRAIN,
+        replace(_MRPC_RAW, rows=replace(_MRPC_DEV, listed=False)),
+        replace(
+            _MRPC_RAW,
+            note="All of msr_paraphrase_train.txt is training data: "
+            "no mrpc_dev_ids.tsv beside it says which rows are GLUE's validation split.",
+        ),
+    ),
+    validation=(
+        replace(_MRPC_TRAIN, name="dev.tsv"),
+        replace(_MRPC_RAW, rows=_MRPC_DEV),
+    ),
+    test=(
+        _MRPC_TEST,
+        replace(
+            _MRPC_TEST,
+            name="msr_paraphrase_test.txt",
+            note="The labels in msr_paraphrase_test.txt are left out: GLUE hides them.",
+        ),
+    ),
+)
+
+_MNLI_TRAIN = TsvFile(name="train.tsv", text=("sentence1", "sentence2"), label="gold_label")
+_MNLI_TEST = replace(_MNLI_TRAIN, label=None)
+
+_MNLI = _folder(
+    "MNLI",
+    train=_MNLI_TRAIN,
+    validation_matched=replace(_MNLI_TRAIN, name="dev_matched.tsv"),
+    validation_mismatched=replace(_MNLI_TRAIN, name="dev_mismatched.tsv"),
+    test_matched=replace(_MNLI_TEST, name="test_matched.tsv"),
+    test_mismatched=replace(_MNLI_TEST, name="test_mismatched.tsv"),
+)
+
+_AX = _folder(
+    "diagnostic",
+    test=(
+        TsvFile(name="diagnostic-full.tsv", text=("Premise", "Hypothesis"), label="Label"),
+        TsvFile(name="diagnostic.tsv", text=("sentence1", "sentence2")),
+    ),
+)
+
+GLUE_FOLDERS: Mapping[str, TaskFolder] = MappingProxyType(
+    {
+        "cola": _COLA,
+        "sst2": _usual("SST-2", ("sentence",), "label"),
+        "mrpc": _MRPC,
+        "stsb": _usual("STS-B", ("sentence1", "sentence2"), "score"),
+        "qqp": _usual("QQP", ("question1", "question2"), "is_duplicate", broken=True),
+        "mnli": _MNLI,
+        "qnli": _usual("QNLI", ("question", "sentence"), "label"),
+        "rte": _usual("RTE", ("sentence1", "sentence2"), "label"),
+        "wnli": _usual("WNLI", ("sentence1", "sentence2"), "label"),
+        "ax": _AX,
+    }
+)
+"""The folder of each task, by the task's `hub_config`."""
 
 _NO_FOLDER = TaskFolder(name="", files={})
 
@@ -65,7 +216,7 @@ def is_glue_download(folder: Path) -> bool:
 
 
 def _read_file(folder: Path, file: TsvFile, task: TaskSpec, split: str) -> pa.Table:
-    findings, path = Findings(), folder / file.name
+    findings, path = table_findings(), folder / file.name
     keys = file.rows.keys if file.rows else ()
     label = (file.label,) if file.label else ()
     table = read_tsv(path, [*file.text, *label, *keys], findings, header=file.header)
@@ -170,3 +321,88 @@ def _listed_keys(
         lambda row: f"{table.locate(row)}: no row of the data has the key {' '.join(rows[row])}.",
     )
     return set(rows)
+
+
+# Tab-separated files ------------------------------------------------------------------------------
+
+_ABSENT = -1
+
+
+@dataclass(frozen=True)
+class TsvColumns:
+    """The wanted columns of a file, and the line (from 1) that each row stands on."""
+
+    path: Path
+    columns: dict[str, list[str]]
+    lines: list[int] = field(default_factory=list)
+    ragged: list[tuple[int, int]] = field(default_factory=list)
+    """Rows left out because they are too short or too long: line, number of columns."""
+    width: int = 0
+    """Columns that a row should have."""
+    first_line: int = 1
+    """Line of the first row: 2 where there is a header."""
+
+    def locate(self, row: int) -> str:
+        """Return the place of a row, as `file:line`."""
+        return f"{self.path}:{self.lines[row]}"
+
+
+def read_tsv(
+    path: Path, wanted: Sequence[str], findings: Findings, *, header: Sequence[str] = ()
+) -> TsvColumns:
+    """Return the columns `wanted` of `path`; `header` names the columns if no line does.
+
+    Lines that are not UTF-8 are added to `findings`. Raises DataError when the file is empty,
+    cannot be opened, or lacks a column.
+    """
+    try:
+        with path.open("rb") as file:
+            return _read_lines(path, read_lines(file, allow_nul=True), wanted, findings, header)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _read_lines(
+    path: Path,
+    numbered: Iterable[Line],
+    wanted: Sequence[str],
+    findings: Findings,
+    header: Sequence[str],
+) -> TsvColumns:
+    lines = _readable(numbered, path, findings)
+    names = list(header) or next(lines, Line(1, "")).text.split("\t")
+    positions = [_position(name, names, path, findings) for name in wanted]
+    if _ABSENT in positions:
+        findings.raise_any()
+    columns: dict[str, list[str]] = {name: [] for name in wanted}
+    table = TsvColumns(path, columns, width=len(names), first_line=1 if header else 2)
+    targets = list(zip(columns.values(), positions, strict=True))
+    for line in lines:
+        cells = line.text.split("\t")
+        if len(cells) != len(names):
+            table.ragged.append((line.number, len(cells)))
+            continue
+        table.lines.append(line.number)
+        for values, position in targets:
+            values.append(cells[position])
+    return table
+
+
+def _readable(lines: Iterable[Line], path: Path, findings: Findings) -> Iterator[Line]:
+    """Yield the lines that are text, without their carriage returns; the others are findings."""
+    for line in lines:
+        if line.bad is not None:
+            findings.add(f"{path}:{line.number} {line.bad.problem}.")
+        else:
+            yield line._replace(text=line.text.removesuffix("\r"))
+
+
+def _position(name: str, names: Sequence[str], path: Path, findings: Findings) -> int:
+    if name in names:
+        return names.index(name)
+    found = ", ".join(repr(column) for column in names)
+    findings.add(
+        f"{path}:1 has no column '{name}'.",
+        hint=f"{nearest(name, names)}Its header line reads: {found}.",
+    )
+    return _ABSENT

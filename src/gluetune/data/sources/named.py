@@ -16,13 +16,19 @@ from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.findings import nearest
-from gluetune.data.own.digests import BATCH, first_rows, text_keys
+from gluetune.core.text import nearest
+from gluetune.data.own.digests import first_rows, text_keys
 from gluetune.data.own.source import OwnFile, OwnSource
+from gluetune.data.own.stored import BATCH
 from gluetune.data.sampling import hold_out
-from gluetune.data.sources import glue_download, parquet_folder
-from gluetune.data.sources.hub import HUB_REPOSITORY, HubSource
-from gluetune.data.sources.sample import SAMPLE, SAMPLES, SampleSource
+from gluetune.data.sources import glue_download, glue_parquet
+from gluetune.data.sources.glue_parquet import (
+    HUB_REPOSITORY,
+    SAMPLE,
+    SAMPLES,
+    HubSource,
+    SampleSource,
+)
 
 DATA_VARIABLE = "GLUETUNE_DATA"
 """Environment variable that names the source when `--data` does not."""
@@ -175,13 +181,13 @@ def _candidates(folder: Path) -> list[str]:
 
 
 def _folder_source(folder: Path) -> Source:
-    if parquet_folder.is_parquet_folder(folder):
-        return parquet_folder.ParquetFolder(folder)
+    if glue_parquet.is_parquet_folder(folder):
+        return glue_parquet.ParquetFolder(folder)
     if glue_download.is_glue_download(folder):
         return glue_download.GlueDownload(folder)
     raise DataError(
         f"{folder.resolve()} holds no GLUE task. It has: {_contents(folder)}.",
-        hint=f"Expected {parquet_folder.EXPECTED};\n  or {glue_download.EXPECTED}.",
+        hint=f"Expected {glue_parquet.EXPECTED};\n  or {glue_download.EXPECTED}.",
     )
 
 

@@ -122,7 +122,7 @@ def with_parameters(base: TrainConfig, parameters: Mapping[str, Any]) -> TrainCo
 
     Raises ConfigurationError for a parameter that is unknown, is not for trials, or is impossible.
     """
-    findings, values, fields = [], base.model_dump(), dict(base.set)
+    findings, values, fields = [], base.model_dump(), dict(base.training_args)
     for given, value in parameters.items():
         name = _TRAINER_NAMES.get(given, given)
         if finding := _name_finding(name, given):
@@ -133,7 +133,7 @@ def with_parameters(base: TrainConfig, parameters: Mapping[str, Any]) -> TrainCo
             values[name] = value
     if findings:
         raise ConfigurationError.of(findings)
-    return make_config({**values, "set": fields})
+    return make_config({**values, "training_args": fields})
 
 
 def read_space(path: Path) -> Space:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 from gluetune.core.command_lines import command_line, options
 from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
 from gluetune.core.config_checks import make_config
-from gluetune.core.errors import ConfigurationError, Finding, GluetuneError, HubError
+from gluetune.core.deprecations import with_new_names
+from gluetune.core.errors import ConfigurationError, Finding, Findings, GluetuneError, HubError
 from gluetune.core.recipes import get_recipe
 from gluetune.core.suite_records import SuiteRequest
 from gluetune.core.tasks import GLUE_TASKS, get_task
+from gluetune.data.sources.glue_parquet import SAMPLES
 from gluetune.data.sources.named import Source, open_source
-from gluetune.data.sources.sample import SAMPLES
-from gluetune.data.sources.splits import require_split
+from gluetune.data.tables import require_split
 from gluetune.experiments.suite.planning import FROM_MNLI, SOURCE_TASK
 from gluetune.models.checkpoints import Checkpoint, find_checkpoint
 from gluetune.models.classifiers import check_heads
@@ -66,25 +67,26 @@ def check(
 
     The rows of the data are read by the jobs: what is wrong with them costs those that need them.
     """
-    found = _Findings()
-    chosen_seeds = found.try_(lambda: _seeds(seeds))
-    names = found.try_(lambda: _tasks(tasks)) or []
+    found = Findings()
+    chosen_seeds = found.attempt(lambda: _seeds(seeds))
+    names = found.attempt(lambda: _tasks(tasks)) or []
     if jobs < 1:
         found.add(f"--jobs {jobs}: there must be at least one.", "Type: --jobs 1")
+    settings = with_new_names(settings, TrainConfig.former_names)
     for name, instead in _OWN.items():
         if name in settings:
             found.add(f"{name}: a suite has no such setting.", f"Give {instead}.")
     known = {name: value for name, value in settings.items() if name not in _OWN}
     _check_is_glue(known)
     if mnli_init and names:
-        found.try_(lambda: _check_mnli_init(names))
+        found.attempt(lambda: _check_mnli_init(names))
     given = {"model": model, **({} if fraction is None else {"fraction": fraction}), **known}
-    configs = [found.try_(partial(_config, task, recipe, given)) for task in names]
-    found.try_(lambda: check_set(known.get("set") or {}))
-    source = found.try_(lambda: open_source(data))
+    configs = [found.attempt(partial(_config, task, recipe, given)) for task in names]
+    found.attempt(lambda: check_set(known.get("training_args") or {}))
+    source = found.attempt(lambda: open_source(data))
     if source is not None:
-        found.try_(lambda: _check_splits(source, names))
-    checkpoint = found.try_(
+        found.attempt(lambda: _check_splits(source, names))
+    checkpoint = found.attempt(
         lambda: find_checkpoint(
             model,
             revision=known.get("revision"),
@@ -94,7 +96,7 @@ def check(
     if checkpoint is not None:
         fresh = bool(known.get("new_head"))
         heads = [name for name in names if not (mnli_init and name in FROM_MNLI)]
-        found.try_(lambda: check_heads(checkpoint, heads, new_head=fresh, order=_order(known)))
+        found.attempt(lambda: check_heads(checkpoint, heads, new_head=fresh, order=_order(known)))
     found.raise_any()
     config = configs[0]
     assert config is not None, "its absence is a finding"
@@ -110,7 +112,7 @@ def check(
         fraction=default_fraction(source.name) if fraction is None else config.fraction,
         recipe=recipe and get_recipe(recipe).name,
         mnli_init=mnli_init,
-        settings=typed | {name: dict(known[name]) for name in ("set",) if name in known},
+        settings=typed | {name: dict(known[name]) for name in ("training_args",) if name in known},
     )
     machine = config.model_dump(include=set(known) & MACHINE_SETTINGS)
     return Checked(request, checkpoint, machine)
@@ -119,31 +121,6 @@ def check(
 def default_fraction(data: str) -> float:
     """Return the part of each training set that a suite takes when none is asked for."""
     return SAMPLE_FRACTION if data in SAMPLES else 1.0
-
-
-class _Findings:
-    """Mistakes as they are found, each once."""
-
-    def __init__(self) -> None:
-        self.errors: list[GluetuneError] = []
-
-    def add(self, message: str, hint: str) -> None:
-        self.errors.append(ConfigurationError(message, hint=hint))
-
-    def try_(self, step: Callable[[], T]) -> T | None:
-        try:
-            return step()
-        except GluetuneError as error:
-            self.errors.append(error)
-            return None
-
-    def raise_any(self) -> None:
-        findings = list(dict.fromkeys(one for error in self.errors for one in error.findings))
-        if not findings:
-            return
-        if len({error.findings for error in self.errors}) == 1:
-            raise self.errors[0]
-        raise ConfigurationError.of(findings)
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gluetune.core.errors import DataError
 from gluetune.data.formats import csv_file
 from gluetune.data.formats.csv_file import LONGEST_ROW, CsvReader, CsvWriter
-from gluetune.data.formats.rows import BadRow, Row, repeated_columns
+from gluetune.data.formats.format import BadRow, Fault, Row, repeated_columns
 
 TEXTS = st.text(
     st.characters(codec="utf-8", exclude_characters="\0"), max_size=12
@@ -84,25 +84,25 @@ def test_lines_are_counted_through_quoted_line_breaks() -> None:
     found = read('a,b\n"x\ny",1\nshort\nz,2\n')
     assert found == [
         Row(2, {"a": "x\ny", "b": "1"}),
-        BadRow(4, "has 1 field, the header 2"),
+        BadRow(4, "has 1 field, the header 2", Fault.FIELDS),
         Row(5, {"a": "z", "b": "2"}),
     ]
 
 
 @pytest.mark.parametrize(
-    ("line", "problem"),
+    ("line", "problem", "fault"),
     [
-        ("one", "has 1 field, the header 2"),
-        ("1,2,3", "has 3 fields, the header 2"),
-        ('say "hi",2', "has a quote inside field 1, which does not begin with one"),
-        ('"a"b,2', "has text behind the closing quote of field 1"),
-        ('1,"open', "opens a quote that is not closed"),
-        ("a\0b,2", "holds a NUL at position 2"),
-        ("", "is empty"),
+        ("one", "has 1 field, the header 2", Fault.FIELDS),
+        ("1,2,3", "has 3 fields, the header 2", Fault.FIELDS),
+        ('say "hi",2', "has a quote inside field 1, which does not begin with one", Fault.QUOTE),
+        ('"a"b,2', "has text behind the closing quote of field 1", Fault.QUOTE),
+        ('1,"open', "opens a quote that is not closed", Fault.QUOTE),
+        ("a\0b,2", "holds a NUL at position 2", Fault.NUL),
+        ("", "is empty", Fault.EMPTY_LINE),
     ],
 )
-def test_a_bad_row_is_named_and_the_next_is_read(line: str, problem: str) -> None:
-    assert read(f"a,b\n{line}\nx,y\n") == [BadRow(2, problem), Row(3, {"a": "x", "b": "y"})]
+def test_a_bad_row_is_named_and_the_next_is_read(line: str, problem: str, fault: Fault) -> None:
+    assert read(f"a,b\n{line}\nx,y\n") == [BadRow(2, problem, fault), Row(3, {"a": "x", "b": "y"})]
 
 
 def test_bytes_that_are_not_utf_8_are_named_by_their_place() -> None:
@@ -156,7 +156,7 @@ def test_names_that_repeat_are_read_on_and_known() -> None:
 def test_an_open_quote_does_not_read_the_rest_of_a_large_file() -> None:
     longer = "x,y\n" * (LONGEST_ROW // 4 + 10)
     found = read(f'a,b\n1,"open\n{longer}')
-    assert found[0] == BadRow(2, "opens a quote that is not closed")
+    assert found[0] == BadRow(2, "opens a quote that is not closed", Fault.QUOTE)
     assert len(found) == 1 + LONGEST_ROW // 4 + 10
 
 

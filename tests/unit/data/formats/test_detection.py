@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import UNSTATED, FileFormat
-from gluetune.data.formats.csv_file import CsvWriter
-from gluetune.data.formats.detection import Detected, detect
-from gluetune.data.formats.dialect import Dialect
-from gluetune.data.formats.files import open_rows
-from gluetune.data.formats.rows import BadRow, Row
+from gluetune.data.formats.csv_file import CsvWriter, Dialect
+from gluetune.data.formats.detection import detect
+from gluetune.data.formats.format import BadRow, Detected, Fault, Row
+from gluetune.data.formats.registry import FORMATS, open_rows
 
 _WORDS = (
     *("the", "film", "was", "really", "good", "and", "we", "laughed", "a", "lot", "at", "it"),
@@ -141,7 +140,9 @@ def test_a_row_that_swallows_rows_is_refused_where_other_quotes_have_a_meaning(
     assert found.dialect.quoting == "minimal"
     (bad,) = [row for row in rows if isinstance(row, BadRow)]
     assert bad == BadRow(
-        31, "opens a quote that line 32 closes, and each of these lines is a row by itself"
+        31,
+        "opens a quote that line 32 closes, and each of these lines is a row by itself",
+        Fault.QUOTE,
     )
 
 
@@ -271,15 +272,15 @@ def test_json_by_what_is_in_it(tmp_path: Path) -> None:
         assert [row.values for row in rows if isinstance(row, Row)] == objects, name
         assert "is read as JSON" in found.notes[0]
     (tmp_path / "list.json").write_text(json.dumps(objects))
-    assert detect(tmp_path / "list.json", UNSTATED) == Detected("json")
+    assert detect(tmp_path / "list.json", UNSTATED) == Detected(FORMATS["json"])
     (tmp_path / "one.json").write_text(json.dumps(objects[0]))
-    assert detect(tmp_path / "one.json", UNSTATED).format == "json", "one object is no row"
+    assert detect(tmp_path / "one.json", UNSTATED).format is FORMATS["json"], "one object is no row"
 
 
 def test_values_inside_objects_are_columns(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"review": {"body": "b", "by": {"age": 3}}, "a.b": 1, "label": "x"}\n{}\n')
-    with open_rows(path, "jsonl") as reader:
+    with open_rows(path, FORMATS["jsonl"]) as reader:
         assert reader.columns == (
             *("review", "review.body", "review.by", "review.by.age", "a.b", "label"),
         )
@@ -306,8 +307,8 @@ def test_fasttext_and_trec(tmp_path: Path) -> None:
 
 def test_lines_of_text_are_texts_where_no_label_is_needed(tmp_path: Path) -> None:
     path = written(tmp_path / "lines.txt", *[f"{sentence(n)}\tx" for n in range(9)])
-    assert detect(path, UNSTATED, labelled=False) == Detected("text")
-    assert detect(path, UNSTATED).format == "tsv"
+    assert detect(path, UNSTATED, labelled=False) == Detected(FORMATS["text"])
+    assert detect(path, UNSTATED).format is FORMATS["tsv"]
     plain = written(tmp_path / "plain.txt", *map(sentence, range(9)))
     with pytest.raises(DataError, match="holds plain lines of text, without labels"):
         detect(plain, UNSTATED)

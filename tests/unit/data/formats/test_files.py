@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from gluetune.core.errors import ConfigurationError, DataError
-from gluetune.data.formats import csv_file as lines
-from gluetune.data.formats.files import format_of, open_rows, writing_rows, written_as
-from gluetune.data.formats.rows import BadRow, Row
+from gluetune.data.formats import format as lines
+from gluetune.data.formats.format import BadRow, Fault, Row
+from gluetune.data.formats.registry import FORMATS, format_of, open_rows, writing_rows, written_as
 
 
 @pytest.mark.parametrize(
@@ -27,14 +27,14 @@ from gluetune.data.formats.rows import BadRow, Row
     ],
 )
 def test_the_name_says_the_format(name: str, expected: str) -> None:
-    assert format_of(Path(name)) == expected
+    assert format_of(Path(name)) is FORMATS[expected]
 
 
 def test_a_stated_format_wins_and_a_stream_holds_lines() -> None:
-    assert format_of(Path("a.csv"), "jsonl") == "jsonl"
-    assert format_of(io.BytesIO()) == "text"
-    assert written_as("text") == "jsonl"
-    assert written_as("csv") == "csv"
+    assert format_of(Path("a.csv"), "jsonl") is FORMATS["jsonl"]
+    assert format_of(io.BytesIO()) is FORMATS["text"]
+    assert written_as(FORMATS["text"]) is FORMATS["jsonl"]
+    assert written_as(FORMATS["csv"]) is FORMATS["csv"]
 
 
 @pytest.mark.parametrize(("name", "stated"), [("a.xlsx", None), ("a", None), ("a.csv", "xls")])
@@ -46,7 +46,7 @@ def test_an_unknown_format_is_refused_with_those_there_are(name: str, stated: st
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(DataError, match=r"gone\.csv cannot be read: No such file"),
-        open_rows(tmp_path / "gone.csv", "csv"),
+        open_rows(tmp_path / "gone.csv", FORMATS["csv"]),
     ):
         pass
 
@@ -57,7 +57,7 @@ def test_an_absurdly_long_line_is_passed_over(kind: str, monkeypatch: pytest.Mon
     start = {"csv": "text\n", "jsonl": "", "text": ""}[kind]
     good = {"csv": "fine", "jsonl": '{"text": "fine"}', "text": "fine"}[kind]
     content = f"{start}{'x' * 200}\n{good}\n".encode()
-    with open_rows(io.BytesIO(content), kind) as reader:  # type: ignore[arg-type]
+    with open_rows(io.BytesIO(content), FORMATS[kind]) as reader:
         bad, row = reader
     assert isinstance(bad, BadRow)
     assert bad.problem.startswith("is longer than")
@@ -67,13 +67,13 @@ def test_an_absurdly_long_line_is_passed_over(kind: str, monkeypatch: pytest.Mon
 
 
 def test_plain_lines_hold_one_text_or_two_apart_by_a_tab() -> None:
-    with open_rows(io.BytesIO(b"a\tb\r\nc\n"), "text") as reader:
+    with open_rows(io.BytesIO(b"a\tb\r\nc\n"), FORMATS["text"]) as reader:
         assert [row[1] for row in reader] == [{"text": "a\tb"}, {"text": "c"}]
-    with open_rows(io.BytesIO(b"a\tb\nc\nd\te\tf\n"), "text", ("p", "q")) as reader:
+    with open_rows(io.BytesIO(b"a\tb\nc\nd\te\tf\n"), FORMATS["text"], ("p", "q")) as reader:
         assert list(reader) == [
             Row(1, {"p": "a", "q": "b"}),
-            BadRow(2, "has 0 tabs; one belongs between the two texts"),
-            BadRow(3, "has 2 tabs; one belongs between the two texts"),
+            BadRow(2, "has 0 tabs; one belongs between the two texts", Fault.FIELDS),
+            BadRow(3, "has 2 tabs; one belongs between the two texts", Fault.FIELDS),
         ]
 
 
@@ -88,8 +88,10 @@ def test_parquet_keeps_every_column_and_type(tmp_path: Path) -> None:
     )
     pq.write_table(table, tmp_path / "in.parquet")
     with (
-        open_rows(tmp_path / "in.parquet", "parquet") as reader,
-        writing_rows(tmp_path / "out.parquet", "parquet", reader, {"score": 0.5}) as writer,
+        open_rows(tmp_path / "in.parquet", FORMATS["parquet"]) as reader,
+        writing_rows(
+            tmp_path / "out.parquet", FORMATS["parquet"], reader, {"score": 0.5}
+        ) as writer,
     ):
         for number, row in enumerate(reader):
             assert isinstance(row, Row)
@@ -101,11 +103,14 @@ def test_parquet_keeps_every_column_and_type(tmp_path: Path) -> None:
 
 
 def test_parquet_is_no_stream_and_other_files_are_no_parquet(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="--file"), open_rows(io.BytesIO(), "parquet"):
+    with (
+        pytest.raises(ConfigurationError, match="--file"),
+        open_rows(io.BytesIO(), FORMATS["parquet"]),
+    ):
         pass
     (tmp_path / "a.parquet").write_bytes(b"text\nhello\n")
     with (
         pytest.raises(DataError, match="cannot be read as Parquet"),
-        open_rows(tmp_path / "a.parquet", "parquet"),
+        open_rows(tmp_path / "a.parquet", FORMATS["parquet"]),
     ):
         pass

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from gluetune.core.errors import DataError
 from gluetune.core.file_formats import UNSTATED
 from gluetune.data.formats.detection import detect
-from gluetune.data.formats.files import open_rows
+from gluetune.data.formats.format import BadRow, Row
 from gluetune.data.formats.json_file import JsonLinesReader, JsonLinesWriter
-from gluetune.data.formats.rows import BadRow, Row
+from gluetune.data.formats.registry import FORMATS, open_rows
 
 VALUES = (
     st.none()
@@ -114,7 +114,7 @@ def test_the_one_list_in_an_object(tmp_path: Path, name: str, indent: int | None
 def test_objects_without_one_list(tmp_path: Path, content: Any, expected: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(DataError, match=expected), open_rows(path, "json") as reader:
+    with pytest.raises(DataError, match=expected), open_rows(path, FORMATS["json"]) as reader:
         list(reader)
 
 
@@ -123,5 +123,5 @@ def test_an_object_that_is_cut_off_anywhere(tmp_path: Path) -> None:
     whole = json.dumps({"n": [1], "data": ROWS[:2], "more": {"a": 1}})
     for length in range(1, len(whole)):
         path.write_text(whole[:length], encoding="utf-8")
-        with pytest.raises(DataError), open_rows(path, "json") as reader:
+        with pytest.raises(DataError), open_rows(path, FORMATS["json"]) as reader:
             list(reader)

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from gluetune.core.errors import DataError
 from gluetune.data.formats import json_file as json_list
-from gluetune.data.formats.files import format_of, open_rows, writing_rows
-from gluetune.data.formats.rows import Row
+from gluetune.data.formats.format import Row
+from gluetune.data.formats.registry import FORMATS, format_of, open_rows, writing_rows
 
 COLUMNS = ("text", "label")
 _NASTY = st.sampled_from(
@@ -122,7 +122,7 @@ def test_our_writers_are_read_back(
     source, target = tmp_path / "in.jsonl", tmp_path / f"out.{kind}{ending}"
     source.write_bytes(_plain("jsonl", rows))
     with (
-        open_rows(source, "jsonl") as reader,
+        open_rows(source, FORMATS["jsonl"]) as reader,
         writing_rows(target, format_of(target), reader, {"more": ""}, ending) as writer,
     ):
         for row in reader:
@@ -144,7 +144,7 @@ def test_typed_values_keep_their_types_where_the_format_has_any(tmp_path: Path) 
 def test_a_packed_file_that_is_cut_off_is_told(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"rows.csv{ending}"
     path.write_bytes(_packed(ending, b"text,label\n" + b"abc,d\n" * 99)[:-7])
-    with pytest.raises(DataError, match=r"rows\.csv.* cannot be unpacked"):
+    with pytest.raises(DataError, match=r"rows\.csv.* cannot be decompressed"):
         _read(path)
 
 

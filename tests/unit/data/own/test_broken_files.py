@@ -197,9 +197,9 @@ BROKEN = (
         _parquet([*_TYPED, {"text": None, "label": 1}]),
         ", row 9 has no 'text'.",
     ),
-    Broken("cut.csv.gz", gzip.compress(GOOD.encode() * 9)[:-9], " cannot be unpacked: "),
-    Broken("plain.csv.gz", GOOD, " cannot be unpacked: Not a gzipped file"),
-    Broken("plain.csv.zst", GOOD, " cannot be unpacked: "),
+    Broken("cut.csv.gz", gzip.compress(GOOD.encode() * 9)[:-9], " cannot be decompressed: "),
+    Broken("plain.csv.gz", GOOD, " cannot be decompressed: Not a gzipped file"),
+    Broken("plain.csv.zst", GOOD, " cannot be decompressed: "),
     Broken("tabs.tsv", "text\tlabel\na\tb\tc\n", ":2 has 3 fields, the header 2.", total=2),
     Broken(
         "quote.tsv",
@@ -299,7 +299,7 @@ def test_a_full_disk_is_no_mistake_of_the_file(
 
     path = tmp_path / "train.csv"
     path.write_text(GOOD)
-    monkeypatch.setattr("gluetune.data.own.digests.mmap.mmap", full)
+    monkeypatch.setattr("gluetune.data.own.stored.mmap.mmap", full)
     with pytest.raises(StorageError, match="no room to write"):
         check_files(path)
 

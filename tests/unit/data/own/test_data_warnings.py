@@ -59,7 +59,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 def cut_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let rows pass through memory three at a time."""
     monkeypatch.setattr("gluetune.data.own.reading.BATCH", 3)
-    monkeypatch.setattr("gluetune.data.own.digests._KEPT_PAGES", 2)
+    monkeypatch.setattr("gluetune.data.own.stored._KEPT_PAGES", 2)
     monkeypatch.setattr("gluetune.data.own.digests._AT_ONCE", 2)
     monkeypatch.setattr("gluetune.data.tables._HASHED_AT_ONCE", 2)
 

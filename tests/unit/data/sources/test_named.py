@@ -11,10 +11,8 @@ from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.tasks import TASKS, get_task
 from gluetune.data.sampling import hold_out
 from gluetune.data.sources.glue_download import GlueDownload
-from gluetune.data.sources.hub import HubSource
+from gluetune.data.sources.glue_parquet import HubSource, ParquetFolder, SampleSource
 from gluetune.data.sources.named import Source, open_source, without_held_out
-from gluetune.data.sources.parquet_folder import ParquetFolder
-from gluetune.data.sources.sample import SampleSource
 from gluetune.data.tables import fingerprint
 from gluetune.hub import downloads as hub
 

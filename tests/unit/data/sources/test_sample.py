@@ -7,7 +7,12 @@ from tools.sample import DEFAULT_ROWS, generate
 from tools.sample.__main__ import tables
 
 from gluetune.core.tasks import TASKS, get_task
-from gluetune.data.sources.sample import OFFICIAL_SAMPLE, SAMPLE_FOLDER, SampleSource, sample_rows
+from gluetune.data.sources.glue_parquet import (
+    OFFICIAL_SAMPLE,
+    SAMPLE_FOLDER,
+    SampleSource,
+    sample_rows,
+)
 from gluetune.data.tables import canonical_table
 
 SHIPPED = tables()

@@ -45,7 +45,7 @@ def test_the_name_is_of_what_was_asked() -> None:
         _settings(holdout=0.1),
         _settings(metric="loss"),
         _settings(threads=1),
-        _settings(set={"max_grad_norm": 2}),
+        _settings(training_args={"max_grad_norm": 2}),
         _settings(space=parse_space({"epochs": [1, 3]})),
         _settings(pruner="asha"),
         _settings(direction="minimize"),

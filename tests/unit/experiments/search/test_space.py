@@ -25,7 +25,7 @@ from gluetune.experiments.search.space import (
     with_parameters,
 )
 
-BASE = make_config({"task": "cola", "set": {"max_grad_norm": 0.5}})
+BASE = make_config({"task": "cola", "training_args": {"max_grad_norm": 0.5}})
 
 
 def _ask(space: Space, seed: int = 0) -> dict[str, Any]:
@@ -83,8 +83,8 @@ def test_what_is_suggested_lies_in_the_space_and_is_a_configuration(
     config = with_parameters(BASE, found)
     for name, value in found.items():
         field = name.removeprefix("set.")
-        assert (config.set[field] if name != field else getattr(config, name)) == value
-    assert config.set["max_grad_norm"] == found.get("set.max_grad_norm", 0.5)
+        assert (config.training_args[field] if name != field else getattr(config, name)) == value
+    assert config.training_args["max_grad_norm"] == found.get("set.max_grad_norm", 0.5)
 
 
 @given(_DESCRIBED)

@@ -61,7 +61,10 @@ def _number(value: Any) -> Any:
         {"new_head": True, "compact_vocabulary": False},
         {"compact_vocabulary": True, "max_length": 64, "revision": None},
         {"learning_rate": 1e-05, "trust_remote_code": False},
-        {"label_order": ["no", "yes"], "set": {"run_name": "a b: 'c'", "max_grad_norm": 0.5}},
+        {
+            "label_order": ["no", "yes"],
+            "training_args": {"run_name": "a b: 'c'", "max_grad_norm": 0.5},
+        },
     ],
     ids=lambda settings: ",".join(settings),
 )

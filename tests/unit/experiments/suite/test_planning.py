@@ -68,7 +68,7 @@ def test_recipes_and_fractions_change_the_guess() -> None:
 
 
 def test_a_job_is_trained_with_its_recipe_and_its_source(tmp_path: Path) -> None:
-    settings = {"epochs": 2.0, "revision": "main", "set": {"adam_epsilon": 1e-7}}
+    settings = {"epochs": 2.0, "revision": "main", "training_args": {"adam_epsilon": 1e-7}}
     asked = request(mnli_init=True, recipe="roberta", fraction=0.5, settings=settings)
     record = record_of(asked)
     record.commit = "c" * 40
@@ -77,7 +77,7 @@ def test_a_job_is_trained_with_its_recipe_and_its_source(tmp_path: Path) -> None
     assert cola["model"] == "google-bert/bert-base-cased"
     assert cola["revision"] == "c" * 40
     assert (cola["epochs"], cola["batch_size"], cola["threads"]) == (2.0, 16, 3)
-    assert cola["set"] == {"adam_beta2": 0.98, "adam_epsilon": 1e-7, "max_grad_norm": 0.0}
+    assert cola["training_args"] == {"adam_beta2": 0.98, "adam_epsilon": 1e-7, "max_grad_norm": 0.0}
     assert cola["output"] == str(tmp_path / "cola-s42")
     rte = training_of(record, jobs["rte-s43"], SuiteFolder(tmp_path), {})
     assert rte["model"] == str(tmp_path / "mnli-s43" / "model")

@@ -50,13 +50,13 @@ def test_what_was_typed_as_text_is_the_same_request(model: str) -> None:
         seeds=[42, 43],
         tasks=["CoLA", "sts-b", "cola"],
         fraction="0.5",
-        settings={"epochs": "2", "set": {"adam_beta2": 0.9}},
+        settings={"epochs": "2", "training_args": {"adam_beta2": 0.9}},
     ).request
     called = checked(
         str(Path(model) / ".." / Path(model).name),
         tasks=["cola", "stsb"],
         fraction=0.5,
-        settings={"epochs": 2, "set": {"adam_beta2": 0.9}},
+        settings={"epochs": 2, "training_args": {"adam_beta2": 0.9}},
     ).request
     assert typed == called
     assert typed.digest() == called.digest()
@@ -95,7 +95,7 @@ def test_all_mistakes_are_told_together(model: str) -> None:
         data="nowhere",
         recipe="stabel",
         jobs=0,
-        settings={"epochs": -1, "set": {"nothing": 1}, "seed": 3},
+        settings={"epochs": -1, "training_args": {"nothing": 1}, "seed": 3},
     )
     for part in (
         "--seeds 0",

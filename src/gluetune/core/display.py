@@ -1,0 +1,462 @@
+"""Progress on standard error: one live display for terminals, and plain lines for everything else.
+
+Both are an `on_event` of `core/events.py`, for runs, searches and suites alike.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import singledispatch
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+from rich.text import Text
+
+from gluetune.core import events
+from gluetune.core.events import Event, Trial, best_trial
+from gluetune.core.records import shown
+from gluetune.core.terminal import Console, Table
+from gluetune.core.text import visible_lines
+
+_LINE_SECONDS = 15.0
+"""At most one plain line on a run's steps in this time."""
+_ALONE = "training"
+"""What the bar of a run is called that is no part of a search or a suite."""
+_TRIALS = 12
+"""Trials in the live table at most: the best, and the last ones."""
+
+
+@singledispatch
+def line_of(event: object) -> str | None:
+    """Return what is printed of an event; None where it only moves a bar or a table."""
+    return None
+
+
+@line_of.register
+def _(event: events.Message) -> str:
+    return event.text
+
+
+@line_of.register
+def _(event: events.EvaluationCompleted) -> str:
+    metrics = ", ".join(f"{name} {shown(value)}" for name, value in event.metrics.items())
+    loss = "" if event.train_loss is None else f", loss {event.train_loss:.4f}"
+    flags = ", one class for everything" if event.is_collapsed else ""
+    return f"epoch {event.epoch:.3g}: {metrics}{loss}{flags}{', best' if event.is_best else ''}"
+
+
+@line_of.register
+def _(event: events.TrialStarted) -> str:
+    verb = " resumes" if event.trial.evaluations else ""
+    return f"{event.trial.name}{verb}: {describe_parameters(event.trial.parameters)}"
+
+
+@line_of.register
+def _(event: events.TrialEnded) -> str:
+    trial = event.trial
+    result = f" ({trial.error})" if trial.error else f": {shown(trial.value)}"
+    return f"{trial.name} {trial.state}{result}{', best so far' if event.is_best else ''}"
+
+
+@line_of.register
+def _(event: events.FinalRunStarted) -> str:
+    return f"best parameters on all of train, {event.name}"
+
+
+@line_of.register
+def _(event: events.JobStarted) -> str:
+    return f"start   {event.name}"
+
+
+@line_of.register
+def _(event: events.JobEnded) -> str:
+    seconds = "" if event.seconds is None else f" in {event.seconds:.0f} s"
+    if event.state != "finished":
+        return f"{event.state:7} {event.name}{seconds}: {event.error}"
+    score = "undefined" if event.score is None else f"{100 * event.score:.1f}"
+    return f"done    {event.name}  {score}{seconds}; {event.counts}"
+
+
+@line_of.register
+def _(event: events.JobEvent) -> str | None:
+    inner = event.event
+    if not isinstance(inner, events.TrialReported):
+        return None  # of many runs, every line would be too many
+    return f"{event.job}, epoch {inner.epoch:.3g}: {shown(inner.value)}"
+
+
+class PlainDisplay:
+    """Prints a line for each event that has one: for files, pipes, notebooks and logs."""
+
+    is_live = False
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._printed = time.monotonic()
+
+    def on_event(self, event: Event) -> None:
+        """Print the event's line; of steps, a few a minute."""
+        line = line_of(event)
+        if isinstance(event, events.StepCompleted):
+            line = self._step_line(event)
+        if line is not None:
+            self.print(line)
+
+    def print(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(visible_lines(text), soft_wrap=True)
+
+    def close(self) -> None:
+        """Stop showing."""
+
+    def _step_line(self, event: events.StepCompleted) -> str | None:
+        if time.monotonic() - self._printed < _LINE_SECONDS:
+            return None
+        self._printed = time.monotonic()
+        return f"step {event.step}/{event.steps}, {event.examples_per_second:.0f} examples/s"
+
+
+@dataclass
+class _Job:
+    """A run that is training: the only one, or one of a search or a suite."""
+
+    bar: TaskID
+    started: float
+    step: int = 0
+    steps: int = 0
+    value: float | None = None
+    """The objective, of a final run."""
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def share(self) -> float:
+        """Which share of its steps is completed."""
+        return self.step / self.steps if self.steps else 0.0
+
+
+class LiveDisplay(PlainDisplay):
+    """Shows what is running, how far it is and how long it takes, below lines of what is done.
+
+    rich draws it from a thread of its own: what is drawn is read and changed under one lock, and
+    nothing is printed while that is held.
+    """
+
+    is_live = True
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._lock = threading.RLock()
+        self._started = time.monotonic()
+        self._search: events.SearchStarted | None = None
+        self._suite: events.SuiteStarted | None = None
+        self._trials: dict[int, Trial] = {}
+        self._jobs: dict[str, _Job] = {}
+        self._finals: list[str] = []
+        self._ended: set[str] = set()
+        self._counts = ""
+        self._bars = self._make_bars(several=False)
+        self._live: Live | None = None
+
+    def on_event(self, event: Event) -> None:
+        """Draw the event, or print its line above what is drawn."""
+        if isinstance(event, events.ExperimentEnded):
+            # Nothing else will print the trials of a search that was interrupted.
+            self.close(keep=not event.completed and self._search is not None)
+        with self._lock:
+            self._apply(event)
+            is_drawn = bool(self._jobs or self._search or self._suite)
+        if is_drawn and self._live is None:
+            self._start()
+        elif not is_drawn:
+            self.close()
+        line = None if isinstance(event, _DRAWN) else line_of(event)
+        if line is not None:
+            self.print(line)
+
+    def close(self, *, keep: bool = False) -> None:
+        """Stop drawing; `keep` the last drawing on the screen."""
+        if self._live is not None:
+            self._live.transient = not keep
+            self._live.stop()
+            self._live = None
+
+    def render(self) -> RenderableType:
+        """Return what is drawn now."""
+        with self._lock:
+            if self._search is not None:
+                return self._search_table(self._search)
+            if self._suite is None:
+                return self._bars.get_renderable()
+            left = len(self._suite.costs) - len(self._ended)
+            footer = f"{self._counts}; {left} left{self._time_left()}"
+            return Group(self._bars.get_renderable(), Text(footer, style="dim"))
+
+    def _start(self) -> None:
+        self._live = Live(
+            get_renderable=self.render, console=self.console, refresh_per_second=2, transient=True
+        )
+        self._live.start()
+
+    def _make_bars(self, *, several: bool) -> Progress:
+        """Return the bars: one of the only run, or a shorter one for each of several."""
+        name = TextColumn("{task.description}", markup=False)
+        rate = TextColumn("{task.fields[rate]}", markup=False)
+        time_left = (MofNCompleteColumn(), rate, TimeRemainingColumn(), TextColumn("left"))
+        if not several:
+            return Progress(name, BarColumn(), *time_left, console=self.console)
+        message = TextColumn(
+            "{task.fields[message]}",
+            markup=False,
+            table_column=Column(overflow="ellipsis", no_wrap=True),
+        )
+        return Progress(name, TimeElapsedColumn(), *time_left, message, console=self.console)
+
+    def _apply(self, event: Event) -> None:
+        """Change what is drawn."""
+        if isinstance(event, events.SearchStarted | events.SuiteStarted):
+            self._started = time.monotonic()
+        if isinstance(event, events.SearchStarted):
+            self._search = event
+            self._trials = {trial.number: trial for trial in event.ended}
+            self._ended = {trial.name for trial in event.ended}
+        elif isinstance(event, events.SuiteStarted):
+            self._suite, self._ended = event, set(event.ended)
+            self._counts = f"{len(event.ended)} of {len(event.costs)} finished"
+            self._bars = self._make_bars(several=True)
+        elif isinstance(event, events.TrialStarted | events.FinalRunStarted | events.JobStarted):
+            self._apply_start(event)
+        elif isinstance(event, events.TrialEnded | events.JobEnded):
+            self._apply_end(event)
+        elif isinstance(event, events.ExperimentEnded):
+            self._search = self._suite = None
+            self._jobs.clear()
+        elif isinstance(event, events.JobEvent):
+            self._apply_run(event.job, event.event)
+        else:
+            self._apply_run(_ALONE, event)
+
+    def _apply_start(
+        self, event: events.TrialStarted | events.FinalRunStarted | events.JobStarted
+    ) -> None:
+        if isinstance(event, events.TrialStarted):
+            self._trials[event.trial.number] = event.trial
+            self._job(event.trial.name)
+            return
+        self._job(event.name)
+        if isinstance(event, events.FinalRunStarted):
+            self._finals.append(event.name)
+
+    def _apply_end(self, event: events.TrialEnded | events.JobEnded) -> None:
+        if isinstance(event, events.TrialEnded):
+            name = event.trial.name
+            self._trials[event.trial.number] = event.trial
+        else:
+            name, self._counts = event.name, event.counts
+        self._ended.add(name)
+        self._forget(name)
+
+    def _apply_run(self, name: str, event: Event) -> None:
+        if name in self._ended:
+            return  # of a worker whose last events come late
+        if isinstance(event, events.RunStarted | events.StepCompleted):
+            self._move(self._job(name), event)
+        elif isinstance(event, events.TrialReported):
+            self._report(name, event)
+        elif isinstance(event, events.TrainingCompleted | events.RunEnded):
+            if name == _ALONE:
+                self._forget(name)
+        elif name in self._jobs and (line := line_of(event)) is not None:
+            self._bars.update(self._jobs[name].bar, message=visible_lines(line).strip())
+
+    def _job(self, name: str) -> _Job:
+        if name not in self._jobs:
+            bar = self._bars.add_task(name, total=None, rate="", message="")
+            self._jobs[name] = _Job(bar, time.monotonic())
+        return self._jobs[name]
+
+    def _forget(self, name: str) -> None:
+        job = self._jobs.pop(name, None)
+        if job is not None:
+            self._bars.remove_task(job.bar)
+
+    def _move(self, job: _Job, event: events.RunStarted | events.StepCompleted) -> None:
+        job.step, job.steps = event.step, event.steps
+        if isinstance(event, events.RunStarted):
+            # Set anew: steps that a checkpoint brings say nothing about speed.
+            self._bars.reset(job.bar, total=event.steps, completed=event.step)
+        else:
+            rate = f"{event.examples_per_second:.0f} examples/s"
+            self._bars.update(job.bar, total=event.steps, completed=event.step, rate=rate)
+
+    def _report(self, name: str, event: events.TrialReported) -> None:
+        for number, trial in self._trials.items():
+            if trial.name == name and self._search is not None:
+                self._trials[number] = _with_report(trial, event, self._search.direction)
+                return
+        self._job(name).value = event.value
+
+    def _search_table(self, search: events.SearchStarted) -> Table:
+        """Return the best trial, those that run, the last ones, and the final runs."""
+        trials = list(self._trials.values())
+        best = best_trial(trials, search.direction)
+        recent = trials[-_TRIALS:]
+        table = trials_table([t for t in trials if t is best or t in recent], best, self._state)
+        best_so_far = "" if best is None else f", best so far {shown(best.value)}"
+        done = len(self._ended)
+        table.title = (
+            f"{search.title}: {done} of {search.trials} trials{best_so_far}{self._time_left()}"
+        )
+        for name in self._finals:
+            value, time_ = "", ""
+            if job := self._jobs.get(name):
+                value, time_ = ("" if job.value is None else shown(job.value)), _clock(job.seconds)
+            table.add_row(name, self._percent(name), value, "", time_)
+        return table
+
+    def _state(self, trial: Trial) -> tuple[str, str]:
+        job = self._jobs.get(trial.name)
+        if trial.state != "running" or job is None:
+            return trial.state, "" if trial.seconds is None else _clock(trial.seconds)
+        return self._percent(trial.name), _clock(job.seconds)
+
+    def _percent(self, name: str) -> str:
+        job = self._jobs.get(name)
+        return f"{job.share:.0%}" if job is not None and job.steps else "starts"
+
+    def _time_left(self) -> str:
+        """Estimate how long the rest takes, by what this process has seen end."""
+        costs, before = self._costs()
+        ended = sum(cost for name, cost in costs.items() if name in self._ended - before)
+        running = sum(costs.get(name, 0.0) * job.share for name, job in self._jobs.items())
+        left = sum(cost for name, cost in costs.items() if name not in self._ended) - running
+        done = ended + running
+        if done <= 0 or left <= 0:
+            return ""
+        return f", about {_clock((time.monotonic() - self._started) * left / done)} left"
+
+    def _costs(self) -> tuple[Mapping[str, float], set[str]]:
+        """Return the cost of each job or trial, and which had ended before."""
+        if self._suite is not None:
+            return self._suite.costs, set(self._suite.ended)
+        assert self._search is not None, "a run alone has a bar of its own"
+        names = [f"trial {number}" for number in range(self._search.trials)]
+        return dict.fromkeys(names, 1.0), {trial.name for trial in self._search.ended}
+
+
+_DRAWN = (
+    events.TrialStarted,
+    events.TrialEnded,
+    events.FinalRunStarted,
+    events.JobStarted,
+    events.JobEvent,
+)
+"""Events that the live display draws in place of their line."""
+
+
+def trials_table(trials: Sequence[Trial], best: Trial | None, state_of: Any = None) -> Table:
+    """Return trials as a table; `state_of` gives how far a trial is, and its time."""
+    # Narrow, for the five settings of the default space to fit 80 columns.
+    table = Table(title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("trial", "state", "value", "epoch", "time"):
+        table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
+    names = list(dict.fromkeys(name for trial in trials for name in trial.parameters))
+    for name in names:
+        # Broken where the words are: five of them side by side are wider than a terminal.
+        heading = Text(name.removeprefix("set.").replace("_", "\n"))
+        table.add_column(heading, justify="right", overflow="fold")
+    has_errors = any(trial.error for trial in trials)
+    if has_errors:
+        table.add_column("error", ratio=1)
+    for trial in trials:
+        seconds = "" if trial.seconds is None else _clock(trial.seconds)
+        state, clock = state_of(trial) if state_of else (trial.state, seconds)
+        is_best = best is not None and trial.number == best.number
+        table.add_row(
+            str(trial.number),
+            _marked(state, is_best=is_best),
+            "" if trial.value is None else shown(trial.value),
+            "" if trial.evaluation is None else str(trial.evaluation),
+            clock,
+            *(Text(_short(trial.parameters.get(name, ""))) for name in names),
+            *([Text(trial.error)] if has_errors else []),
+            style="bold" if is_best else None,
+        )
+    return table
+
+
+def describe_parameters(parameters: Mapping[str, Any]) -> str:
+    """Return parameters as one line."""
+    return ", ".join(f"{name} {_short(value)}" for name, value in parameters.items())
+
+
+@contextmanager
+def open_display(progress: bool, on_event: events.OnEvent | None = None) -> Iterator[Display]:
+    """Give what shows events where the output goes, and passes them on to `on_event`."""
+    display = None
+    if progress:
+        console = Console(stderr=True)
+        display = LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
+    try:
+        yield Display(
+            events.fan_out(None if display is None else display.on_event, on_event),
+            is_live=display is not None and display.is_live,
+        )
+    finally:
+        if display is not None:
+            display.close()
+
+
+@dataclass(frozen=True)
+class Display:
+    """Where events go, and whether they are drawn on a terminal."""
+
+    emit: events.OnEvent
+    is_live: bool
+
+    def say(self, text: str) -> None:
+        """Emit a message."""
+        self.emit(events.Message(text))
+
+
+def _with_report(trial: Trial, event: events.TrialReported, direction: str) -> Trial:
+    """Return the trial with one more evaluation."""
+    sign = 1 if direction == "maximize" else -1
+    value, step = trial.value, trial.evaluation
+    if event.value is not None and (value is None or sign * (event.value - value) > 0):
+        value, step = event.value, event.step
+    return replace(trial, value=value, evaluation=step, evaluations=event.step)
+
+
+def _marked(state: str, *, is_best: bool) -> str:
+    if is_best and state == "finished":
+        return "best"
+    return f"{state}, best" if is_best else state
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

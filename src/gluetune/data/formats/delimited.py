@@ -1,0 +1,438 @@
+"""The formats CSV and TSV: which delimiter, quotes and columns a file of delimited text has.
+
+How well a dialect fits a file is measured by reading it in that dialect: the rows that it reads,
+and those that it cannot. A file is read a row at a time, so its size does not matter.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from gluetune.core.errors import DataError
+from gluetune.core.file_formats import FileFormat, delimiter_name
+from gluetune.data.formats.compression import opened
+from gluetune.data.formats.csv_file import (
+    COMMAS,
+    TAB,
+    TABS,
+    CsvReader,
+    Dialect,
+    delimited_writer,
+    lines_of_table,
+    read_delimited,
+    separator_of,
+)
+from gluetune.data.formats.format import BadRow, Fault, Format, Opening, Row
+from gluetune.data.formats.plain_text import whole_lines
+
+_DELIMITERS = (TAB, ";", "|", ",")
+_FITS = 0.1
+"""Share of rows that may be wrong in a dialect that is found by looking."""
+_STAYS = 0.5
+"""Share of rows that may be wrong in what the name says, before anything else is looked for."""
+_MOST_SURPLUS = 8
+"""Empty fields behind those of the header line that every row may have."""
+_CHUNK = 2**20
+_NEVER = 10**12
+"""Faults of a dialect that does not fit whatever the rows are."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What came of reading a file, or its beginning, in a dialect."""
+
+    dialect: Dialect
+    width: int
+    """Columns."""
+    rows: int
+    """Rows that were read."""
+    faults: int
+    """Rows that do not fit."""
+    first: int = 0
+    """Line of the first of them."""
+    needless: int = 0
+    """Fields in quotes that need none, where quotes are characters."""
+    first_needless: int = 0
+
+    @property
+    def begins_wrong(self) -> bool:
+        """Whether the first line cannot be read, whatever the others are."""
+        return self.faults >= _NEVER
+
+    @property
+    def share(self) -> float:
+        """Share of all rows that do not fit."""
+        return self.faults / max(1, self.rows + self.faults)
+
+
+def survey(file: BinaryIO, dialect: Dialect) -> Survey:
+    """Read a file in a dialect and count what does not fit.
+
+    A quote in the middle of a field, or around lines each of which is a row, does not: no program
+    writes that where quotes have a meaning. Nor does a field in quotes with doubled ones inside,
+    where they have none.
+    """
+    if dialect.quoting == "none":
+        return _survey_plain(file, dialect)
+    try:
+        reader = CsvReader(
+            file, "", replace(dialect, joins_rows=dialect.delimiter != TAB), pedantic=True
+        )
+    except DataError:
+        return Survey(dialect, 0, 0, _NEVER)
+    rows = faults = first = 0
+    for row in reader:
+        if not isinstance(row, BadRow):
+            rows += 1
+        elif row.fault is not Fault.EMPTY_LINE:
+            faults += 1
+            first = first or row.line
+    return Survey(dialect, len(reader.columns), rows, faults, first)
+
+
+def _survey_plain(file: BinaryIO, dialect: Dialect) -> Survey:
+    fields = _QuotedFields(dialect.delimiter)
+    rows = faults = first = width = 0
+    for line in lines_of_table(file):
+        text = line.text.removesuffix("\r")
+        if line.bad is None and not text:
+            continue
+        if width == 0:
+            cells = text.split(dialect.delimiter)
+            if dialect.header and any(re.fullmatch('"[^"]+"', cell) for cell in cells):
+                return Survey(dialect, len(cells), 0, _NEVER, line.number)
+            width = len(cells) + (dialect.unnamed if dialect.header else 0)
+            if dialect.header:
+                continue
+        has_width = line.bad is None and text.count(dialect.delimiter) + 1 == width
+        if has_width and not fields.double_a_quote(line.number, text):
+            rows += 1
+        else:
+            faults += 1
+            first = first or line.number
+    needless, where = fields.needless(rows + faults)
+    return Survey(dialect, width, rows, faults, first, needless, where)
+
+
+class _QuotedFields:
+    """The fields of a file that begin and end with a quote, as lines go by."""
+
+    def __init__(self, delimiter: str) -> None:
+        self._delimiter = delimiter
+        between = re.escape(delimiter)
+        self._doubled = re.compile(
+            rf'(?:^|{between})"(?:[^"{between}]|"")*""(?:[^"{between}]|"")*"(?={between}|$)'
+        )
+        self._quoted: Counter[int] = Counter()
+        self._plain: Counter[int] = Counter()
+        self._first: dict[int, int] = {}
+
+    def double_a_quote(self, number: int, text: str) -> bool:
+        """Take the fields of a line, and return whether one has a doubled quote in its quotes."""
+        if '"' not in text:
+            return False
+        for column, cell in enumerate(text.split(self._delimiter)):
+            if len(cell) > 2 and cell[0] == cell[-1] == '"':
+                self._quoted[column] += 1
+                if not {'"', ","} & set(cell[1:-1]):
+                    self._plain[column] += 1
+                    self._first.setdefault(column, number)
+        return '""' in text and self._doubled.search(text) is not None
+
+    def needless(self, lines: int) -> tuple[int, int]:
+        """Return how many fields have quotes that nothing in them asks for, and the first's line.
+
+        Of a column in which every field is quoted none is needless.
+        """
+        columns = [column for column in self._plain if self._quoted[column] < lines]
+        count = sum(self._plain[column] for column in columns)
+        return count, min((self._first[column] for column in columns), default=0)
+
+
+def quotings(opening: Opening, dialect: Dialect) -> Iterator[Dialect]:
+    """Yield the dialects of this delimiter that may fit the file, the likeliest first.
+
+    Where no field begins with a quote, one inside a field is a character, but between commas:
+    there it is a mistake.
+    """
+    between = dialect.delimiter.encode()
+    begins = [between + b'"', b'\n"', codecs.BOM_UTF8 + b'"']
+    if dialect.delimiter == "," or not _occurs(opening, [b'"']):
+        yield dialect
+    elif not _occurs(opening, begins, b'"'):
+        yield replace(dialect, quoting="none")
+    else:
+        yield from (dialect, replace(dialect, quoting="none"))
+    if _occurs(opening, [b'\\"']):
+        yield replace(dialect, quoting="backslash")
+    if _in_single_quotes(opening, between):
+        yield replace(dialect, quoting="single")
+
+
+def compared(surveys: Iterable[Survey]) -> list[Survey]:
+    """Return the surveys of one file, with what one knows that concerns the others.
+
+    Programs that quote fields do it where they must, or in all of a column. A field with quotes
+    around it that need not be there, and not in its neighbours, has quotes of its own.
+    """
+    found = list(surveys)
+    plain = next((one for one in found if one.dialect.quoting == "none"), None)
+    if plain is None:
+        return found
+    return [
+        replace(
+            one,
+            faults=one.faults + plain.needless,
+            first=min(filter(None, (one.first, plain.first_needless)), default=0),
+        )
+        if one.dialect.quote == '"'
+        else one
+        for one in found
+    ]
+
+
+def best(surveys: Iterable[Survey]) -> Survey:
+    """Return the survey with the fewest faults, of several the first."""
+    return min(surveys, key=lambda each: each.faults)
+
+
+def _occurs(opening: Opening, marks: list[bytes], beginning: bytes | None = None) -> bool:
+    """Whether one of some short marks occurs in a file, or it begins in such a way."""
+    with opening() as file:
+        chunk = file.read(_CHUNK)
+        if beginning is not None and chunk.startswith(beginning):
+            return True
+        while chunk:
+            if any(mark in chunk for mark in marks):
+                return True
+            more = file.read(_CHUNK)
+            chunk = chunk[-4:] + more if more else b""
+    return False
+
+
+def _in_single_quotes(opening: Opening, between: bytes) -> bool:
+    """Whether a field of many of the first lines begins with a single quote."""
+    with opening() as file:
+        lines = [file.readline(_CHUNK) for _ in range(100)]
+    given = [line for line in lines if line.strip()]
+    begun = [line for line in given if line.startswith(b"'") or between + b"'" in line]
+    return len(begun) > 0.3 * len(given)
+
+
+# The dialect of a file --------------------------------------------------------------------------
+
+
+def stated_dialect(fmt: Format, stated: FileFormat) -> Dialect | None:
+    """Return the dialect of text that cannot be looked at: what is stated, and else the format's.
+
+    A quote in TSV then joins no lines that are rows by themselves. None where the format has none.
+    """
+    if fmt.dialect is None:
+        return None
+    delimiter = stated.delimiter or fmt.dialect.delimiter
+    quoting = "minimal" if stated.quoting == "auto" else stated.quoting
+    return Dialect(
+        delimiter,
+        quoting,
+        header=_has_header(stated),
+        columns=stated.columns,
+        joins_rows=stated.quoting != "auto" or delimiter != TAB,
+    )
+
+
+def _has_header(stated: FileFormat) -> bool:
+    return stated.header if stated.header is not None else stated.columns is None
+
+
+def by_delimiter(delimiter: str) -> Format:
+    """Return TSV for a tab, CSV for any other delimiter."""
+    return TSV if delimiter == TAB else CSV
+
+
+def _opening_of(head: bytes) -> Opening:
+    plain = whole_lines(head).encode()
+
+    @contextmanager
+    def opening() -> Iterator[BinaryIO]:
+        yield io.BytesIO(plain)
+
+    return opening
+
+
+def _survey(opening: Opening, dialect: Dialect) -> Survey:
+    with opening() as file:
+        return survey(file, dialect)
+
+
+def _fitting(opening: Opening, dialect: Dialect) -> Survey:
+    """Return the survey of the quoting that fits best, and of a field more if every row has it."""
+    found = best(compared(_survey(opening, each) for each in quotings(opening, dialect)))
+    if not dialect.header or found.rows or found.begins_wrong:
+        return found
+    for count in range(1, _MOST_SURPLUS + 1):
+        longer = replace(found.dialect, surplus=count)
+        again = _survey(opening, longer)
+        if again.rows and not again.faults and _surplus_is_empty(opening, longer, count):
+            return again
+    named = _survey(opening, replace(found.dialect, row_names=True))
+    if named.rows and not named.faults and _begin_with_numbers(opening, named.dialect):
+        return named
+    return found
+
+
+def _begin_with_numbers(opening: Opening, dialect: Dialect) -> bool:
+    """Whether every row begins with a whole number of its own."""
+    with opening() as file:
+        numbers = [
+            next(iter(row.values.values()))
+            for row in CsvReader(file, "", replace(_body(file, dialect), columns=None))
+            if isinstance(row, Row)
+        ]
+    are_whole = all(number.isascii() and number.isdigit() for number in numbers)
+    return are_whole and len({*numbers}) == len(numbers)
+
+
+def _body(file: BinaryIO, dialect: Dialect) -> Dialect:
+    """Step over the header line, and return the dialect of what is behind it."""
+    if dialect.header and separator_of(file.readline().decode().rstrip("\n")) is not None:
+        file.readline()
+    return replace(dialect, header=False, columns=None, surplus=0, row_names=False)
+
+
+def _surplus_is_empty(opening: Opening, dialect: Dialect, count: int) -> bool:
+    with opening() as file:
+        reader = CsvReader(file, "", replace(dialect, columns=None))
+        width = len(reader.columns)
+    with opening() as file:
+        numbered = _body(file, dialect)
+        rows = [row for row in CsvReader(file, "", numbered) if isinstance(row, Row)]
+    cells = [list(row.values.values()) for row in rows]
+    return all(len(row) == width and not any(row[-count:]) for row in cells)
+
+
+def _table(head: bytes) -> Survey | None:
+    """Return the dialect of a table by its beginning, None where it is none."""
+    opening = _opening_of(head)
+    delimiters = (*_DELIMITERS, " ") if _are_quoted_lines(head) else _DELIMITERS
+    found = [_fitting(opening, Dialect(each)) for each in delimiters]
+    tables = [one for one in found if one.width > 1 and one.rows and one.share <= _FITS]
+    # A comma stands in texts too: it divides columns where every line has as many.
+    tables = [one for one in tables if one.dialect.delimiter != "," or not one.faults]
+    return min(tables, key=lambda one: one.share) if tables else None
+
+
+def _are_quoted_lines(head: bytes) -> bool:
+    """Whether lines are quoted fields with spaces between them, as R's write.table has them."""
+    lines = [line for line in whole_lines(head).splitlines() if line.strip()]
+    return bool(lines) and all(line.startswith('"') and '" ' in line for line in lines)
+
+
+def find_dialect(
+    path: Path, head: bytes, named: Format | None, stated: FileFormat
+) -> tuple[Dialect, tuple[str, ...]]:
+    """Return the dialect of a file, and the notes to show about it.
+
+    `named` is the format that is stated, or that the file's name says.
+    """
+    usual = None if named is None else named.dialect
+    opening = _opening_of(head)
+    given = stated.delimiter or separator_of(whole_lines(head).partition("\n")[0])
+    plain = Dialect(given or (usual or COMMAS).delimiter, header=_has_header(stated))
+    notes: tuple[str, ...] = ()
+    found = _fitting(opening, plain)
+    if given is None:
+        stays = usual is not None and found.width > 1 and found.share <= _STAYS
+        found = found if stays else _table(head) or found
+        if usual is None or found.dialect.delimiter != usual.delimiter:
+            name = delimiter_name(found.dialect.delimiter)
+            notes = (f"{path} is read with '{name}' between its columns.",)
+    dialect = replace(
+        plain,
+        delimiter=found.dialect.delimiter,
+        surplus=found.dialect.surplus,
+        row_names=found.dialect.row_names,
+    )
+    quoted, more = _quoting(path, dialect, stated)
+    dialect = _named(path, opening, quoted, stated)
+    if dialect.surplus:
+        fields = "an empty field" if dialect.surplus == 1 else f"{dialect.surplus} empty fields"
+        notes = (*notes, f"{path}: every row ends in {fields} without a name, left out.")
+    if dialect.row_names:
+        notes = (*notes, f"{path}: every row begins with a number without a name, left out.")
+    return dialect, (*notes, *more)
+
+
+def _named(path: Path, opening: Opening, dialect: Dialect, stated: FileFormat) -> Dialect:
+    """Return the dialect with the names that are given; fields behind them must be empty."""
+    if stated.columns is None:
+        return dialect
+    with opening() as file:
+        width = len(CsvReader(file, str(path), replace(dialect, surplus=0)).columns)
+    count = width - len(stated.columns)
+    plain = replace(dialect, surplus=0)
+    surplus = count if count > 0 and _surplus_is_empty(opening, plain, count) else dialect.surplus
+    return replace(dialect, columns=stated.columns, surplus=surplus)
+
+
+def _quoting(path: Path, dialect: Dialect, stated: FileFormat) -> tuple[Dialect, tuple[str, ...]]:
+    """Decide by the whole file what its quotes mean, unless it is stated."""
+    if stated.quoting != "auto":
+        return replace(dialect, quoting=stated.quoting), ()
+
+    candidates = list(quotings(lambda: opened(path), dialect))
+    if len(candidates) == 1:
+        return replace(candidates[0], joins_rows=dialect.delimiter != TAB), ()
+    surveys = compared(_survey(lambda: opened(path), each) for each in candidates)
+    chosen = best(surveys)
+    note = _quoting_note(path, chosen, surveys)
+    if chosen.dialect.quoting == "minimal":
+        return replace(chosen.dialect, joins_rows=dialect.delimiter != TAB), note
+    return chosen.dialect, note
+
+
+def _quoting_note(path: Path, chosen: Survey, surveys: list[Survey]) -> tuple[str, ...]:
+    quoting, first = chosen.dialect.quoting, surveys[0]
+    if quoting == "minimal":
+        could_be_plain = any(one.dialect.quoting == "none" for one in surveys)
+        kept = f"{path}: quotes around fields are no part of them. To keep them: --quoting none"
+        return (kept,) if could_be_plain else ()
+    read = {
+        "none": "quotes are read as plain characters",
+        "single": "single quotes are read as those around fields",
+        "backslash": "a quote after a backslash is read as a plain character",
+    }[quoting]
+    if first.dialect.quoting != "minimal":
+        return (f"{path}: {read}.",)
+    rows = "1 row does" if first.faults == 1 else f"{first.faults:,} rows do"
+    wrong = f"{rows} not fit quoted fields, first {path}:{first.first}"
+    if first.begins_wrong:
+        wrong = "the first line does not fit quoted fields"
+    return (f"{path}: {read}, since {wrong}. For quoted fields: --quoting minimal",)
+
+
+CSV = Format(
+    "csv",
+    (".csv",),
+    read_delimited,
+    delimited_writer(COMMAS),
+    recognise=lambda path, head: _table(head) is not None,
+    certainty=1,
+    mistaken_for=("parquet", "arrow"),
+    dialect=COMMAS,
+)
+TSV = Format(
+    "tsv",
+    (".tsv",),
+    read_delimited,
+    delimited_writer(TABS),
+    mistaken_for=("parquet", "arrow"),
+    dialect=TABS,
+)

@@ -1,0 +1,128 @@
+"""Rows that are kept on disk: in an Arrow file that is mapped, or in a Parquet file of the cache.
+
+Mapped rows are read a batch at a time. The pages that a pass has mapped are released on the way, so
+that neither the rows nor the pages that hold them accumulate in memory, however many there are.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.files import cache_part, disk_errors, sha256
+
+BATCH = 8192
+"""Rows that are in memory at once."""
+_KEPT_PAGES = 16
+"""Batches after which a pass gives its pages back."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A table whose batches lie on disk."""
+
+    table: pa.Table
+    """All rows, mapped."""
+    mapping: mmap.mmap
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order, of all columns or of those named."""
+        part = self.table if columns is None else self.table.select(columns)
+        for number, batch in enumerate(part.to_batches(), start=1):
+            yield batch
+            if number % _KEPT_PAGES == 0:
+                self.let_go()
+        self.let_go()
+
+    def keep(self, mask: NDArray[np.bool_]) -> Stored:
+        """Return the rows that `mask`, shape (rows,), says, on disk of their own."""
+        return store(self._kept(mask), self.table.schema)
+
+    def _kept(self, mask: NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
+        start = 0
+        for batch in self.batches():
+            kept = mask[start : start + len(batch)]
+            start += len(batch)
+            if kept.any():
+                yield batch.filter(pa.array(kept))
+
+    def let_go(self) -> None:
+        """Unmap the pages; whoever still reads them gets them again from the file."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def store(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Stored:
+    """Write rows into gluetune's cache and map them. Raises StorageError where they cannot lie."""
+    folder = cache_part("rows")
+    # Without a name where the system can do that: nothing is left behind, however the process ends.
+    # The mapping outlives the file.
+    with disk_errors(folder), tempfile.TemporaryFile(dir=folder) as file:
+        with pa.ipc.new_stream(file, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        file.flush()
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    stored = Stored(pa.ipc.open_stream(pa.py_buffer(mapping)).read_all(), mapping)
+    stored.let_go()  # where each batch begins has been read
+    return stored
+
+
+# Rows that Python holds (pandas, datasets, Arrow), as a file: so a run can be repeated ------------
+
+_DIGITS = 12
+
+
+def as_file(rows: Any, setting: str) -> str:
+    """Return the path of a file with `rows`: a path as it is, else a pandas DataFrame, a
+    datasets.Dataset or a pyarrow.Table written down.
+
+    Raises ConfigurationError, naming `setting`, for anything else.
+    """
+    if isinstance(rows, str | os.PathLike):
+        return os.fspath(rows)
+    import pyarrow.parquet as pq
+
+    table = _table(rows, setting)
+    folder = cache_part("frames")
+    with disk_errors(folder):
+        handle, name = tempfile.mkstemp(dir=folder, suffix=".parquet")
+        os.close(handle)
+        written = Path(name)
+        pq.write_table(table, written)
+        path = folder / f"frame-{sha256(written)[:_DIGITS]}.parquet"
+        written.replace(path)
+    return str(path)
+
+
+def _table(rows: Any, setting: str) -> Any:
+    import pyarrow as pa
+
+    kind = f"{type(rows).__module__}.{type(rows).__name__}"
+    if isinstance(rows, pa.Table):
+        return rows
+    if kind.startswith("pandas.") and kind.endswith(".DataFrame"):
+        try:
+            return pa.Table.from_pandas(rows, preserve_index=False)
+        except pa.ArrowException as error:
+            raise ConfigurationError(
+                f"{setting}: the data frame cannot be written: {error}",
+                hint="Give every column values of one type.",
+            ) from error
+    if kind.startswith("datasets.") and kind.endswith(".Dataset"):
+        table = rows.with_format("arrow")[:]
+        return table.replace_schema_metadata(rows.features.arrow_schema.metadata)
+    raise ConfigurationError(
+        f"{setting}: {kind} holds no rows that can be read.",
+        hint="Give the path of a file, a pandas DataFrame, a datasets.Dataset or a pyarrow.Table.",
+    )

@@ -1,0 +1,229 @@
+"""GLUE as Parquet, in the layout of `nyu-mll/glue` on the Hub: a folder, the Hub, the sample.
+
+One file or more a split: `<folder>/<hub_config>/<split>.parquet`,
+`<split>-00000-of-0000N.parquet`, or `<split>/<any>.parquet`.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+from types import MappingProxyType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gluetune.core.errors import DataError
+from gluetune.core.records import DataRecord
+from gluetune.core.tasks import TASKS, TaskSpec
+from gluetune.data.tables import canonical_table, require_split
+
+EXPECTED = "<task>/<split>.parquet (cola/train.parquet), also in shards or in a folder a split"
+"""The layout in words, for the error about a folder that is in none."""
+
+_SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
+
+
+class ParquetFolder:
+    """A folder in the Hub's layout, as a source."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self.name = str(self._folder)
+
+    def splits(self, task: TaskSpec) -> tuple[str, ...]:
+        """Return the splits of `task` that have a file here, in the task's order."""
+        return tuple(split for split in task.splits if self._shards(task, split))
+
+    def read(self, task: TaskSpec, split: str) -> pa.Table:
+        """Return the canonical table of `split`. Raises DataError with everything wrong in it."""
+        place = self._folder / task.hub_config
+        require_split(task, split, self.splits(task), place=str(place))
+        return read_shards(self._shards(task, split), task, split)
+
+    def _shards(self, task: TaskSpec, split: str) -> list[Path]:
+        folder = self._folder / task.hub_config
+        single = folder / f"{split}.parquet"
+        if single.is_file():
+            return [single]
+        numbered = sorted(folder.glob(f"{split}-*-of-*.parquet"))
+        matching = [path for path in numbered if _SHARD.fullmatch(path.stem)]
+        return matching or sorted((folder / split).glob("*.parquet"))
+
+
+def is_parquet_folder(folder: Path) -> bool:
+    """Whether `folder` holds a split of any task in this layout."""
+    source = ParquetFolder(folder)
+    return any(source.splits(task) for task in TASKS.values())
+
+
+def read_shards(paths: Sequence[Path], task: TaskSpec, split: str) -> pa.Table:
+    """Return the canonical table of `split`, whose rows are those of `paths` in their order.
+
+    Raises DataError when a shard is missing or unreadable, and for all that is wrong in the rows.
+    """
+    _require_every_shard(paths)
+    shards = [_read(path) for path in paths]
+    ends = list(accumulate(shard.num_rows for shard in shards))
+
+    def locate(row: int) -> str:
+        shard = bisect_right(ends, row)
+        start = ends[shard - 1] if shard else 0
+        return f"{paths[shard]}, row {row - start + 1}"
+
+    place = str(paths[0]) if len(paths) == 1 else str(paths[0].parent)
+    return canonical_table(_concatenated(shards, paths), task, split, place=place, locate=locate)
+
+
+def _require_every_shard(paths: Sequence[Path]) -> None:
+    matches = [match for path in paths if (match := _SHARD.fullmatch(path.stem))]
+    if not matches:
+        return
+    count = int(matches[0]["count"])
+    missing = sorted(set(range(count)) - {int(match["number"]) for match in matches})
+    if len(matches) != count or missing:
+        numbers = ", ".join(f"{number:05d}" for number in missing) or "none"
+        raise DataError(
+            f"{paths[0].parent} holds {len(matches)} shards of '{matches[0]['split']}', "
+            f"whose names say {count}. Missing: {numbers}.",
+            hint="Download the split again, or remove shards of another version.",
+        )
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return pq.ParquetFile(path).read()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{path} cannot be read as parquet: {error}", hint="Copy or download it again."
+        ) from error
+
+
+def _concatenated(shards: Sequence[pa.Table], paths: Sequence[Path]) -> pa.Table:
+    try:
+        table = pa.concat_tables(shards, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise DataError(
+            f"The shards in {paths[0].parent} do not have the same columns: {error}"
+        ) from error
+    return table.replace_schema_metadata(shards[0].schema.metadata)
+
+
+# The Hub ------------------------------------------------------------------------------------------
+
+HUB_REPOSITORY = "nyu-mll/glue"
+"""The data set on the Hub. (`glue` alone cannot be loaded any more.)"""
+
+
+class HubSource:
+    """`nyu-mll/glue`, downloaded a task at a time, when one of its splits is asked for."""
+
+    def __init__(self) -> None:
+        self.name = HUB_REPOSITORY
+        self._downloaded: dict[str, dict[str, list[Path]]] = {}
+
+    def splits(self, task: TaskSpec) -> tuple[str, ...]:
+        """Return the splits of `task` on the Hub. Raises HubError when it cannot be asked."""
+        files = self._files(task)
+        return tuple(split for split in task.splits if split in files)
+
+    def read(self, task: TaskSpec, split: str) -> pa.Table:
+        """Return the canonical table of `split`. Raises HubError and DataError."""
+        require_split(task, split, self.splits(task), place=self.name)
+        return read_shards(self._files(task)[split], task, split)
+
+    def _files(self, task: TaskSpec) -> dict[str, list[Path]]:
+        from gluetune.hub.downloads import download_data_files
+
+        if task.hub_config not in self._downloaded:
+            self._downloaded[task.hub_config] = download_data_files(HUB_REPOSITORY, task.hub_config)
+        return self._downloaded[task.hub_config]
+
+
+VALIDATION_FINGERPRINTS: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("cola", "validation"): "8970331cc960466836de3471953f39984a5d83c1204c96f338da98f0e4e98780",
+        ("sst2", "validation"): "e91f5f554cd5bd142045ba14e92dfc9a6f5736447ff8aba7069a0364a3c98f5c",
+        ("mrpc", "validation"): "e502a338e09b793afdb3c58d0bd926a0186d9aafad95209dda2aa9efed69d3cf",
+        ("stsb", "validation"): "11550293cfd4caf08dd307cae4ae2f044c19d47e38b1f41edf233a276ac36248",
+        (
+            "mnli",
+            "validation_matched",
+        ): "57d61f477f988142aeb804f6f1d3527c388b5733b7532b4b137e8d30b0a22ed3",
+        (
+            "mnli",
+            "validation_mismatched",
+        ): "0a36f868e60e033cc471ae745d4667960910701cb798a6f3c6a8c27ce3b56a8d",
+        ("qnli", "validation"): "1998deed912fb912b4232b7f4283d1987a68eb179a075a92e1ab680aace56c5c",
+        ("rte", "validation"): "b15c8df10d49a42d10dd543274ae32416d4b1b0837e076f73a23520b7be81f02",
+        ("wnli", "validation"): "dfd3715e4ac8e3a81075a3a9bc273208f7382638bf298f2d5c05c5cde3f67c6a",
+    }
+)
+"""SHA-256 of the rows, by configuration of `nyu-mll/glue` and split."""
+
+
+def is_glue(data: DataRecord, task: TaskSpec) -> bool:
+    """Say whether a run was validated on GLUE itself: by where it was read from, or by its rows."""
+    if data.source == HUB_REPOSITORY:
+        return True
+    return all(
+        VALIDATION_FINGERPRINTS.get((task.hub_config, split)) == data.fingerprints.get(split, "")
+        for split in task.validation_splits
+    )
+
+
+# The sample: a small data set in GLUE's schema, shipped with the package and made by `tools/sample`
+
+SAMPLE = "sample"
+"""What the user types for it."""
+
+OFFICIAL_SAMPLE = "sample:official"
+"""The same, with as many test rows as the leaderboard's: what a submission needs."""
+SAMPLES = (SAMPLE, OFFICIAL_SAMPLE)
+
+SAMPLE_FOLDER = Path(__file__).parent / "sample_data"
+"""Where the package keeps every split: `<hub_config>/<split>.parquet`."""
+
+OFFICIAL_FOLDER = SAMPLE_FOLDER / "official"
+"""Test splits with up to as many different rows as the leaderboard's have."""
+
+
+class SampleSource:
+    """The sample, as a source: every split of every task.
+
+    Under the name OFFICIAL_SAMPLE its test splits have the leaderboard's number of rows, where
+    need be by repetition; each begins with the rows that it has under the name SAMPLE, and all
+    other splits are the same.
+    """
+
+    def __init__(self, name: str = SAMPLE) -> None:
+        self.name = name
+
+    def splits(self, task: TaskSpec) -> tuple[str, ...]:
+        """Return every split of `task`."""
+        return task.splits
+
+    def read(self, task: TaskSpec, split: str) -> pa.Table:
+        """Return the canonical table of `split`. Raises DataError when the task has no such."""
+        require_split(task, split, task.splits, place=self.name)
+        if self.name == OFFICIAL_SAMPLE and split in task.test_splits:
+            distinct = ParquetFolder(OFFICIAL_FOLDER).read(task, split)
+            return _repeated(distinct, task, task.rows[split])
+        return ParquetFolder(SAMPLE_FOLDER).read(task, split)
+
+
+def sample_rows(task: TaskSpec, split: str) -> int:
+    """Return how many rows `split` has under the name SAMPLE."""
+    return int(pq.read_metadata(SAMPLE_FOLDER / task.hub_config / f"{split}.parquet").num_rows)
+
+
+def _repeated(table: pa.Table, task: TaskSpec, rows: int) -> pa.Table:
+    """Return a canonical table of `rows` rows: those of `table`, as often as it takes."""
+    copies = pa.concat_tables([table] * -(-rows // table.num_rows)).slice(0, rows)
+    place = copies.schema.get_field_index(task.index_column)
+    return copies.set_column(
+        place, copies.schema.field(place), pa.array(range(rows), copies.schema.field(place).type)
+    )

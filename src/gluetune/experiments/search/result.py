@@ -1,0 +1,258 @@
+"""What a search found: `gluetune.search` returns it, and `SearchResult.load` opens a folder's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike, fspath
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from gluetune.core.errors import RunError
+from gluetune.core.events import Trial, TrialState, best_trial
+from gluetune.core.runs import Run, RunFolder
+from gluetune.core.tables import Column, Table, plain, tables_html
+from gluetune.core.tasks import HELD_OUT
+from gluetune.experiments.search.request import SearchFolder, read_request
+from gluetune.experiments.search.scheduler import read_trials
+from gluetune.experiments.search.study import importances, load_study
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+
+@dataclass(frozen=True, repr=False)
+class SearchResult:
+    """The best trial of a search, all its trials, and the final runs."""
+
+    value: float
+    """The best trial's objective at its best epoch, on the data that trials are scored on."""
+    parameters: Mapping[str, Any]
+    """The best trial's."""
+    number: int
+    """The best trial's."""
+    run: Run
+    """The best trial's, with its model."""
+    objective: str
+    direction: str
+    tuned_on: str
+    """What trials are scored on: `holdout`, a part of train, or `validation`."""
+    folder: Path
+    """The search's folder."""
+    trials: tuple[Trial, ...]
+    finals: tuple[Run, ...]
+    """The best parameters trained on all of train, one run for each seed."""
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> SearchResult:
+        """Open the search in a folder, with its finished final runs.
+
+        Raises RunError where there is none, or none of its trials has finished.
+        """
+        folder = SearchFolder(path)
+        runs = sorted(folder.path.glob("final/s*"), key=lambda one: int(one.name[1:]))
+        finals = [Run(one) for one in runs if RunFolder(one).record.exists()]
+        return cls.of(folder, [run for run in finals if run.status == "finished"])
+
+    @classmethod
+    def of(cls, folder: SearchFolder, finals: Sequence[Run]) -> SearchResult:
+        """Return the result of the search in `folder`, with these final runs."""
+        request = read_request(folder)
+        trials = read_trials(load_study(folder.path), folder)
+        best = best_trial(trials, request["direction"])
+        if best is None or best.value is None:
+            raise RunError(
+                f"None of the {len(trials)} trials of {folder.path} has finished.",
+                hint="Type the command that started the search again: it resumes.",
+            )
+        objective = request["objective"]
+        if isinstance(objective, Mapping):  # a function: `module.name (digest)`
+            objective = objective["callable"].partition(" ")[0].rpartition(".")[2]
+        return cls(
+            value=best.value,
+            parameters=best.parameters,
+            number=best.number,
+            run=Run(best.run),
+            objective=objective,
+            direction=request["direction"],
+            tuned_on=HELD_OUT if request["fixed"].get("holdout") else "validation",
+            folder=folder.path,
+            trials=trials,
+            finals=tuple(finals),
+        )
+
+    def __fspath__(self) -> str:
+        return fspath(self.folder)
+
+    def __repr__(self) -> str:
+        score = "" if self.score is None else f", validation {self.score:.4f}"
+        return (
+            f"SearchResult('{self.folder}', {self.count('finished')} of {len(self.trials)} trials "
+            f"finished, best {self.objective} {self.value:.4f}{score})"
+        )
+
+    def _repr_html_(self) -> str:
+        return tables_html((self.best_table, self.finals_table, self.trials_table))
+
+    @property
+    def best(self) -> Trial:
+        """The best trial."""
+        return self.trials[self.number]
+
+    @cached_property
+    def study(self) -> optuna.Study:
+        """The Optuna study, for its own plots and dashboards."""
+        return load_study(self.folder)
+
+    @cached_property
+    def importances(self) -> Mapping[str, float]:
+        """Share of each parameter in what decides the value, by fANOVA; empty where undefined."""
+        return importances(self.study, self.run.config.seed)
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The final runs' scores on the validation set."""
+        return tuple(run.score for run in self.finals if run.score is not None)
+
+    @property
+    def score(self) -> float | None:
+        """Mean of the final runs' scores; None without any."""
+        return fmean(self.scores) if self.scores else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of the final runs' scores; None for fewer than two."""
+        return stdev(self.scores) if len(self.scores) > 1 else None
+
+    def count(self, state: TrialState) -> int:
+        """Return how many trials are in a state."""
+        return sum(trial.state == state for trial in self.trials)
+
+    def trials_dataframe(self) -> pd.DataFrame:
+        """Return one row per trial, in the columns of Optuna's own: `params_learning_rate`, …"""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "number": trial.number,
+                "value": trial.value,
+                **{f"params_{name}": value for name, value in trial.parameters.items()},
+                "state": trial.state,
+                "evaluation": trial.evaluation,
+                "evaluations": trial.evaluations,
+                "seconds": trial.seconds,
+                "error": trial.error,
+                "run": str(trial.run),
+            }
+            for trial in self.trials
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON has it."""
+        found: dict[str, Any] = plain(
+            {
+                "folder": self.folder,
+                "objective": self.objective,
+                "direction": self.direction,
+                "tuned_on": self.tuned_on,
+                "value": self.value,
+                "parameters": self.parameters,
+                "number": self.number,
+                "run": self.run.path,
+                "score": self.score,
+                "deviation": self.deviation,
+                "finals": [
+                    {"run": run.path, "seed": run.record.seed, "score": run.score}
+                    for run in self.finals
+                ],
+                "importances": self.importances,
+                "trials": self.trials,
+            }
+        )
+        return found
+
+    @property
+    def best_table(self) -> Table:
+        """The best trial's value and parameters."""
+        return best_table(self.best, self.objective)
+
+    @property
+    def trials_table(self) -> Table:
+        """All trials."""
+        return trials_table(self.trials, self.best, self.objective)
+
+    @property
+    def finals_table(self) -> Table:
+        """The final runs, with their mean and standard deviation."""
+        return finals_table(self.finals)
+
+
+def best_table(best: Trial | None, objective: str) -> Table:
+    """Return the best trial's value and parameters as a table."""
+    pairs: dict[str, Any] = {}
+    if best is not None:
+        pairs = {"trial": str(best.number), objective: _number(best.value)}
+        pairs |= {name: _text(value) for name, value in best.parameters.items()}
+    return Table.of("The best trial.", ("", "value"), list(pairs.items()))
+
+
+def trials_table(trials: Sequence[Trial], best: Trial | None, objective: str) -> Table:
+    """Return trials as a table."""
+    names = list(dict.fromkeys(name for trial in trials for name in trial.parameters))
+    return Table.of(
+        f"Trials. {objective} at the best epoch.",
+        (
+            Column("trial", align="right"),
+            "state",
+            Column(objective, "number"),
+            "epoch",
+            *names,
+            Column("seconds", align="right"),
+            "error",
+        ),
+        [
+            (
+                str(trial.number),
+                f"{trial.state}, best" if best and trial.number == best.number else trial.state,
+                trial.value,
+                "" if trial.evaluation is None else f"{trial.evaluation} of {trial.evaluations}",
+                *(_text(trial.parameters.get(name, "")) for name in names),
+                "" if trial.seconds is None else f"{trial.seconds:.0f}",
+                trial.error,
+            )
+            for trial in trials
+        ],
+    )
+
+
+def finals_table(finals: Sequence[Run]) -> Table:
+    """Return the final runs as a table."""
+    rows: list[tuple[str, str | None, str | None, str]] = []
+    for run in finals:
+        baseline = run.record.majority_baseline
+        majority = None if baseline is None else _points(baseline.score)
+        rows.append((f"seed {run.record.seed}", _points(run.score), majority, str(run.path)))
+    scores = [run.score for run in finals if run.score is not None]
+    if len(scores) > 1:
+        mean = f"{_points(fmean(scores))} ± {_points(stdev(scores))}"
+        rows.append(("all", mean, None, f"mean and sd of {len(scores)} seeds"))
+    return Table.of(
+        "The best parameters, trained on all of train: validation scores in points, 0 to 100.",
+        ("", Column("score", align="right"), Column("majority", align="right"), "run"),
+        rows,
+    )
+
+
+def _points(score: float | None) -> str:
+    return "undefined" if score is None else f"{100 * score:.1f}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _text(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,338 @@
+"""The Optuna study of a search: its file, its samplers and pruners, its trials.
+
+The study is a journal, one line for each thing that happened, which `optuna.load_study` and
+optuna-dashboard open. Only the process that holds the search's folder asks and tells; workers add
+the values of their own trials. A trial whose process was killed is still RUNNING in the journal: it
+is taken up again as it is, with its number and parameters, and no other takes its place.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import inspect
+import json
+import logging
+import os
+import re
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gluetune.core.errors import ConfigurationError, RunError
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal._file import BaseJournalFileLock
+    from optuna.trial import FrozenTrial
+
+Direction = Literal["maximize", "minimize"]
+
+JOURNAL = "study.journal"
+"""Name of the study's file in a search's folder."""
+
+PARAMETERS, ERROR = "parameters", "error"
+"""User attributes of a trial: the settings that it trains with; why it failed."""
+
+_TAIL = 1 << 16
+"""Bytes at a journal's end in which its last lines are looked for: they are far shorter."""
+_DEAD_SECONDS = 1.0
+_LOOK_SECONDS = 0.02
+
+_SAMPLERS = {
+    "tpe": "TPESampler",
+    "random": "RandomSampler",
+    "qmc": "QMCSampler",
+    "gp": "GPSampler",
+    "cma-es": "CmaEsSampler",
+    "nsga-ii": "NSGAIISampler",
+    "brute-force": "BruteForceSampler",
+}
+_PRUNERS = {
+    "median": "MedianPruner",
+    "asha": "SuccessiveHalvingPruner",
+    "hyperband": "HyperbandPruner",
+    "percentile": "PercentilePruner",
+    "wilcoxon": "WilcoxonPruner",
+    "threshold": "ThresholdPruner",
+    "none": "NopPruner",
+}
+_ONE_SEED = frozenset({"QMCSampler"})
+"""Samplers whose trials are one sequence, which belongs to one seed."""
+
+
+def seed_of(seed: int, number: int) -> int:
+    """Return the sampler's seed for a trial: another one for each trial of each search.
+
+    A sampler that is made anew after a restart, with the search's seed, would begin its draws
+    anew, and propose the same trials again.
+    """
+    digest = hashlib.sha256(f"trial {number} of search {seed}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def make_sampler(
+    text: str, seed: int, number: int, *, several: bool = False
+) -> optuna.samplers.BaseSampler:
+    """Return the sampler that proposes the `number`th trial of the search with this `seed`.
+
+    `several` trials at a time make TPE keep away from those that run (its constant liar).
+
+    `text` is Optuna's name or a short one, with arguments or without: `tpe`, `TPESampler`,
+    `TPESampler(multivariate=True)`. Raises ConfigurationError where Optuna has no such thing.
+    """
+    name, given = _parsed(text, _SAMPLERS, "--sampler")
+    made = _class_of("samplers", name, _SAMPLERS, f"--sampler {text}")
+    if "seed" in inspect.signature(made).parameters:
+        given.setdefault("seed", seed if name in _ONE_SEED else seed_of(seed, number))
+    if several and "constant_liar" in inspect.signature(made).parameters:
+        given.setdefault("constant_liar", True)
+    sampler: optuna.samplers.BaseSampler = _made(made, given, f"--sampler {text}")
+    return sampler
+
+
+def make_pruner(text: str) -> optuna.pruners.BasePruner:
+    """Return the pruner that `text` names: `median`, `MedianPruner(n_warmup_steps=1)`, `none`.
+
+    Raises ConfigurationError where Optuna has no such thing.
+    """
+    name, given = _parsed(text, _PRUNERS, "--pruner")
+    place = f"--pruner {text}"
+    made = _class_of("pruners", name, _PRUNERS, place)
+    pruner: optuna.pruners.BasePruner = _made(made, given, place)
+    return pruner
+
+
+def open_storage(folder: Path) -> JournalStorage:
+    """Open the journal in `folder`, as one of several that do."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    # Absolute: its lock is a link to it, and a relative link would lead nowhere.
+    path = (folder / JOURNAL).absolute()
+    with quiet_optuna():
+        return JournalStorage(JournalFileBackend(str(path), _journal_lock(path)))
+
+
+def open_study(folder: Path, name: str, direction: Direction) -> optuna.Study:
+    """Open the study of the search in `folder`, whose lock is held, or begin it.
+
+    What a killed process left of the journal is put right: a last line that is torn, a lock.
+    Raises RunError where the journal is another study's or is damaged.
+    """
+    import optuna
+
+    path = folder / JOURNAL
+    _remove_dead_lock(path.with_name(f"{path.name}.lock"))
+    try:
+        storage = open_storage(folder)
+        there = [study.study_name for study in storage.get_all_studies()]
+        if there and not (len(there) == 1 and _is_of_one_search(there[0], name)):
+            raise RunError(
+                f"{path} holds another study: {', '.join(there)}.",
+                hint="Choose another --output.",
+            )
+        with quiet_optuna():
+            return optuna.create_study(
+                storage=storage,
+                study_name=there[0] if there else name,
+                direction=direction,
+                load_if_exists=True,
+            )
+    except (ValueError, KeyError) as error:  # the journal's lines are no JSON, or not its own
+        raise RunError(
+            f"{path} is damaged: {error}.", hint="Choose another --output, or remove it."
+        ) from error
+
+
+def load_study(folder: Path) -> optuna.Study:
+    """Open the study of a search for reading. Raises RunError where there is none."""
+    import optuna
+
+    if not (folder / JOURNAL).exists():
+        raise RunError(f"{folder} has no {JOURNAL}.")
+    try:
+        storage = open_storage(folder)
+        (name,) = (study.study_name for study in storage.get_all_studies())
+        with quiet_optuna():
+            # The default sampler would import what only new trials need.
+            sampler = optuna.samplers.RandomSampler(seed=0)
+            return optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+    except (ValueError, KeyError) as error:  # no study, several, or lines that are no JSON
+        raise RunError(f"{folder / JOURNAL} is damaged: {error}.") from error
+
+
+def importances(study: optuna.Study, seed: int) -> Mapping[str, float]:
+    """Return each parameter's share of what decides the value, by fANOVA; none where it cannot.
+
+    It needs two finished trials that differ, in value and in parameters that all of them have.
+    """
+    import optuna
+
+    done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    if len({trial.value for trial in done}) < 2:
+        return {}
+    with quiet_optuna():
+        found = optuna.importance.get_param_importances(
+            study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=seed)
+        )
+    return {name: share for name, share in found.items() if share == share}  # no NaN
+
+
+def _is_of_one_search(there: str, name: str) -> bool:
+    """Whether a study's name is `name`, or what another release calls the same search."""
+    prefix, _, _ = name.rpartition("-")
+    return there == name or bool(
+        prefix and re.fullmatch(rf"{re.escape(prefix)}-[0-9a-f]{{8}}", there)
+    )
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna from telling what gluetune tells itself, and from announcing its experiments."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def get_trial(study: optuna.Study, number: int) -> optuna.Trial:
+    """Return a trial that is running, to report to. No sampler is called for it any more."""
+    import optuna
+
+    (frozen,) = (one for one in study.get_trials(deepcopy=False) if one.number == number)
+    return optuna.Trial(study, frozen._trial_id)
+
+
+def trials_of(study: optuna.Study) -> list[FrozenTrial]:
+    """Return all trials, by number."""
+    return study.get_trials(deepcopy=False)
+
+
+def unfinished(study: optuna.Study) -> list[int]:
+    """Return the numbers of the trials that say that they run: when none does, they were killed."""
+    return [trial.number for trial in trials_of(study) if not trial.state.is_finished()]
+
+
+def _journal_lock(path: Path) -> BaseJournalFileLock:
+    """Return Optuna's lock of a journal, which also cuts a torn last line when it is taken.
+
+    A process that is killed while it writes leaves one. What the next one appended behind it would
+    be no line of either's, and the journal could not be read any more.
+    """
+    from optuna.storages.journal import JournalFileSymlinkLock
+
+    class TrimmingLock(JournalFileSymlinkLock):  # type: ignore[misc,unused-ignore]  # Optuna's, untyped in part
+        def acquire(self) -> bool:
+            taken = super().acquire()
+            cut_torn_line(path)
+            return taken
+
+    return TrimmingLock(str(path))
+
+
+def cut_torn_line(journal: Path) -> None:
+    """Cut what is no whole line from the end of a journal whose lock is held.
+
+    A line that ends, and is no JSON behind one that is, is two that were written into each other.
+    """
+    if not journal.exists():
+        return
+    with journal.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        start = max(0, size - _TAIL)
+        file.seek(start)
+        tail = file.read()
+        kept = tail[: tail.rfind(b"\n") + 1]
+        lines = kept.splitlines(keepends=True)[-2:]
+        if len(lines) == 2 and _is_json(lines[0]) and not _is_json(lines[1]):
+            kept = kept[: -len(lines[1])]
+        if len(kept) < len(tail) and (kept or start == 0):
+            file.truncate(start + len(kept))
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _remove_dead_lock(lock: Path) -> None:
+    """Remove the lock of a journal that a killed process left; Optuna would wait half a minute.
+
+    It has no owner to look for. Who is alive holds it for milliseconds, so that one which stays
+    the same for a second is dead.
+    """
+    seen, since = _identity(lock), time.monotonic()
+    while seen is not None:
+        time.sleep(_LOOK_SECONDS)
+        now = _identity(lock)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since > _DEAD_SECONDS:
+            lock.unlink(missing_ok=True)
+            return
+
+
+def _identity(lock: Path) -> tuple[int, int] | None:
+    try:
+        found = lock.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _parsed(text: str, short: dict[str, str], flag: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the arguments in `Name` or `Name(key=value, …)`."""
+    name, bracket, arguments = text.partition("(")
+    name = name.strip()
+    try:
+        call = ast.parse(f"f({arguments}" if bracket else "f()", mode="eval")
+        if not isinstance(call.body, ast.Call) or call.body.args:
+            raise ValueError
+        given = {str(word.arg): ast.literal_eval(word.value) for word in call.body.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise ConfigurationError(
+            f"{flag} {text!r} cannot be read.",
+            hint=f"Type for instance: {flag} '{next(iter(short.values()))}(NAME=VALUE)'",
+        ) from error
+    return short.get(name.lower(), name), given
+
+
+def _class_of(kind: str, name: str, short: dict[str, str], place: str) -> Any:
+    import optuna
+
+    module = getattr(optuna, kind)
+    known = [one for one in module.__all__ if one[0].isupper() and not one.startswith("Base")]
+    if name in known:
+        return getattr(module, name)
+    near = difflib.get_close_matches(name.lower(), [*short, *known], n=1)
+    meant = f"Did you mean '{near[0]}'? " if near else ""
+    raise ConfigurationError(
+        f"{place}: Optuna has no such thing.",
+        hint=f"{meant}Types: {', '.join(short)}, and Optuna's own names: {', '.join(known)}.",
+    )
+
+
+def _made(made: Any, given: dict[str, Any], place: str) -> Any:
+    try:
+        with quiet_optuna():
+            return made(**given)
+    except (TypeError, ValueError, ImportError, NotImplementedError) as error:
+        raise ConfigurationError(
+            f"{place}: {str(error).strip().splitlines()[0]}",
+            hint=f"See optuna's {made.__name__}, and give its arguments in brackets.",
+        ) from error

@@ -1,0 +1,156 @@
+"""Which jobs a suite has, which of them may start, and which should start first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gluetune.core.config import TrainConfig
+from gluetune.core.recipes import get_recipe
+from gluetune.core.suite_records import JobRecord, JobState, SuiteFolder, SuiteRecord, SuiteRequest
+from gluetune.core.tasks import get_task
+from gluetune.data.sources.glue_parquet import SAMPLES, sample_rows
+from gluetune.training.settings import over
+
+SOURCE_TASK = "mnli"
+FROM_MNLI = ("rte", "mrpc", "stsb")
+"""What `--mnli-init` starts from MNLI's model, as ModernBERT's paper does (arXiv 2412.13663)."""
+
+_WORDS = {
+    "cola": 8,
+    "sst2": 9,
+    "mrpc": 44,
+    "stsb": 20,
+    "qqp": 22,
+    "mnli": 30,
+    "qnli": 36,
+    "rte": 52,
+    "wnli": 28,
+}
+"""Mean words of GLUE's first 20,000 training examples: what the jobs' order is guessed from."""
+
+_EVALUATION = 1 / 3
+"""What an example costs in evaluation, measured by its cost in training."""
+
+
+def plan(request: SuiteRequest) -> list[JobRecord]:
+    """Return the jobs, in the order of the request: by task, then by seed."""
+    return [
+        JobRecord(
+            task=task,
+            seed=seed,
+            after=f"{SOURCE_TASK}-s{seed}" if request.mnli_init and task in FROM_MNLI else None,
+        )
+        for task in request.tasks
+        for seed in request.seeds
+    ]
+
+
+def replan(record: SuiteRecord, request: SuiteRequest) -> None:
+    """Ask a suite for the seeds of `request`; finished jobs of its other seeds stay with it."""
+    known = {job.name: job for job in record.jobs}
+    finished = {name for name, job in known.items() if job.state is JobState.FINISHED}
+    wanted = {*request.seeds, *(known[name].seed for name in finished)}
+    seeds = dict.fromkeys((*record.request.seeds, *request.seeds))
+    every = request.model_copy(update={"seeds": tuple(seed for seed in seeds if seed in wanted)})
+    record.request = every
+    record.jobs = [
+        known.get(job.name, job)
+        for job in plan(every)
+        if job.seed in request.seeds or job.name in finished
+    ]
+
+
+def settings_of(request: SuiteRequest, task: str) -> dict[str, Any]:
+    """Return a task's settings: the recipe's, and over them what was given besides."""
+    recipe = get_recipe(request.recipe).settings(task) if request.recipe else {}
+    return over(recipe, request.settings)
+
+
+def training_of(
+    record: SuiteRecord, job: JobRecord, folder: SuiteFolder, machine: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of `train` for a job, `machine` being those that decide no score.
+
+    One that starts from another's model starts its output layer afresh: the classes are others.
+    """
+    request = record.request
+    settings = settings_of(request, job.task)
+    if job.after is not None:
+        settings.pop("revision", None)
+        settings.pop("label_order", None)
+        source = {"model": str((folder.path / job.after / "model").resolve()), "new_head": True}
+    else:
+        source = {"model": request.model}
+        if record.commit is not None:
+            source["revision"] = record.commit
+    return {
+        **machine,
+        **settings,
+        **source,
+        "task": job.task,
+        "seed": job.seed,
+        "data": request.data,
+        "fraction": request.fraction,
+        "output": str(folder.run(job)),
+    }
+
+
+def next_job(jobs: Sequence[JobRecord], costs: Mapping[str, float]) -> JobRecord | None:
+    """Return the waiting job that should start now; None where none can.
+
+    The longest first, counting what can only start after it, so that no long job is left to the
+    end, when the other workers have nothing to do.
+    """
+    by_name = {job.name: job for job in jobs}
+    ready = [job for job in jobs if job.state is JobState.WAITING and _may_start(job, by_name)]
+    return max(ready, key=lambda job: _chain(job, jobs, costs), default=None)
+
+
+def block(jobs: Sequence[JobRecord]) -> list[JobRecord]:
+    """Mark the waiting jobs whose model will not come, and return them."""
+    by_name = {job.name: job for job in jobs}
+    blocked = [
+        job
+        for job in jobs
+        if job.state is JobState.WAITING
+        and job.after is not None
+        and by_name[job.after].state in (JobState.FAILED, JobState.BLOCKED)
+    ]
+    for job in blocked:
+        job.state = JobState.BLOCKED
+        job.error = f"It starts from the model of {job.after}, which failed."
+        job.hint = "The same command tries both again."
+    return blocked
+
+
+def costs(request: SuiteRequest) -> dict[str, float]:
+    """Return a guess of each job's cost, to order them by: words read, evaluation counted less."""
+    return {job.name: _cost(request, job.task) for job in plan(request)}
+
+
+def _cost(request: SuiteRequest, task: str) -> float:
+    spec = get_task(task)
+    rows = _rows(request.data, task)
+    evaluated = sum(rows[split] for split in spec.validation_splits)
+    epochs = settings_of(request, task).get("epochs", TrainConfig.model_fields["epochs"].default)
+    trained = rows[spec.train_split or "train"] * request.fraction
+    return float(epochs) * (trained + _EVALUATION * evaluated) * _WORDS[spec.hub_config]
+
+
+def _rows(data: str, task: str) -> Mapping[str, int]:
+    """Return the rows of each split; of any folder, GLUE's."""
+    spec = get_task(task)
+    if data in SAMPLES:
+        return {split: sample_rows(spec, split) for split in spec.splits}
+    return spec.rows
+
+
+def _may_start(job: JobRecord, by_name: Mapping[str, JobRecord]) -> bool:
+    return job.after is None or by_name[job.after].state is JobState.FINISHED
+
+
+def _chain(job: JobRecord, jobs: Sequence[JobRecord], costs: Mapping[str, float]) -> float:
+    """Return the cost of a job and of the longest that waits for it."""
+    later = [costs[other.name] for other in jobs if other.after == job.name]
+    return costs[job.name] + max(later, default=0.0)
