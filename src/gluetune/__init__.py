@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gluetune.core.suite_records import Suite
     from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
     from gluetune.data.own.checking import CheckedFiles
+    from gluetune.experiments.learning_curve import CurvePoint, learning_curve
     from gluetune.experiments.search.outcomes import BestRun
     from gluetune.experiments.search.search import search
     from gluetune.experiments.suite.suite import suite
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from gluetune.rendering.pages import report
     from gluetune.serving.limits import Limits
     from gluetune.serving.server import serve
-    from gluetune.training.learning_curve import CurvePoint, learning_curve
     from gluetune.training.run import train
     from gluetune.training.trainer import Trainer
 
@@ -61,7 +61,7 @@ _HOMES = {
     "CheckedFiles": "gluetune.data.own.checking",
     "Comparison": "gluetune.analysis.comparison",
     "ConfigurationError": "gluetune.core.errors",
-    "CurvePoint": "gluetune.training.learning_curve",
+    "CurvePoint": "gluetune.experiments.learning_curve",
     "DataError": "gluetune.core.errors",
     "ExportRecord": "gluetune.core.exports",
     "FileFormat": "gluetune.core.file_formats",
@@ -97,7 +97,7 @@ _HOMES = {
     "evaluate": "gluetune.analysis.evaluation",
     "export": "gluetune.exporting.onnx",
     "get_task": "gluetune.core.tasks",
-    "learning_curve": "gluetune.training.learning_curve",
+    "learning_curve": "gluetune.experiments.learning_curve",
     "load": "gluetune.inference.predictor",
     "predict": "gluetune.inference.file_predictions",
     "published": "gluetune.core.references",

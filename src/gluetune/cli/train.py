@@ -108,7 +108,7 @@ def train(
 
 def _print_curve(console: Console, run: Run) -> None:
     """Train on parts of the training set, and print what each scored."""
-    from gluetune.training.learning_curve import learning_curve
+    from gluetune.experiments.learning_curve import learning_curve
 
     columns = (
         Column("of train", "percent"),

@@ -16,11 +16,6 @@ from pathlib import Path
 
 from gluetune.core.errors import StorageError
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
 _HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
 """What a system says of a lock that somebody else holds."""
 _LOCKED_BYTE = 1 << 30
@@ -44,6 +39,8 @@ class _Lock:
     def release(self) -> None:
         """Free the lock, also where a process that was just forked still has its file open."""
         if self.descriptor >= 0 and sys.platform != "win32":
+            import fcntl
+
             with suppress(OSError):
                 fcntl.flock(self.descriptor, fcntl.LOCK_UN)
         self.close()
@@ -134,9 +131,13 @@ def _open(path: Path) -> int:
 def _try_lock(descriptor: int) -> bool:
     try:
         if sys.platform == "win32":
+            import msvcrt
+
             os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
+            import fcntl
+
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _HELD:

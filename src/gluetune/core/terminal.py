@@ -50,6 +50,8 @@ _ROWS_OF_MANY = 20
 _LONG_HEAD = 8
 """Cells of the head of a column of numbers that are kept on one line where room is scarce."""
 _SHORTEST_NAME = 8
+_FOLDED = 14
+"""Cells that each column of text needs before heads of numbers are broken to give it room."""
 _WIDEST_WHOLE = 24
 """Cells up to which the names of rows and the heads of numbers are never wrapped."""
 
@@ -146,7 +148,9 @@ def _rich(table: tables.Table, width: int) -> Table:
     """Return rich's table: numbers whole, names cut in the middle, and text wrapped to fit."""
     widths, columns = _widths(table), table.columns
     heads = [column.title for column in columns]
-    if sum(widths) + _frame(table) > width:
+    folded = [place for place, column in enumerate(columns) if place and not column.is_right]
+    needed = sum(wide for place, wide in enumerate(widths) if place not in folded)
+    if needed + _FOLDED * len(folded) + _frame(table) > width:
         heads = [_broken(column) for column in columns]
         widths = _widths(table, heads)
     names = [column.shorten for column in columns]

@@ -1,26 +1,20 @@
-"""What a model scores on a task's validation splits, with every prediction kept.
-
-A run's answers to tables: kept ones where they are of these data, new ones elsewhere.
-"""
+"""What a model scores on a task's validation splits, with every prediction kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gluetune.core.config import Precision
 from gluetune.core.errors import TrainingError
-from gluetune.core.files import UnwritableError
-from gluetune.core.predictions import Predictions, keep_predictions, kept_name
+from gluetune.core.predictions import Predictions
 from gluetune.core.records import ScoreRecord
-from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.encoding import Encoded, encode
-from gluetune.data.tables import fingerprint, label_array
+from gluetune.data.tables import label_array
 from gluetune.inference.logits import Collator, ResolvedPrecision, compute_logits
 from gluetune.metrics.scores import TaskScore, collapsed
 from gluetune.parallel.collectives import ALONE, Processes
@@ -207,49 +201,3 @@ def _losses(found: Predictions, task: TaskSpec) -> NDArray[np.float64]:
     log_likelihood = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     chosen: NDArray[np.float64] = -log_likelihood[np.arange(len(logits)), found.labels]
     return chosen
-
-
-def answers(
-    run: Run,
-    task: TaskSpec,
-    tables: Mapping[str, pa.Table],
-    *,
-    precision: Precision = "auto",
-    tell: Callable[[str], object] = lambda line: None,
-) -> dict[str, Predictions]:
-    """Return the answers of `run` to canonical tables of `task`, by split.
-
-    torch is imported only to make those that are missing, which are then kept in the run, unless
-    `precision` is another than its own. `tell` is called with a line before that.
-    Raises RunError where kept ones cannot be read.
-    """
-    prints = {split: fingerprint(table) for split, table in tables.items()}
-    kept = {
-        split: found
-        for split, print_ in prints.items()
-        if (found := run.kept(kept_name(task, split), print_)) is not None
-    }
-    missing = {split: table for split, table in tables.items() if split not in kept}
-    if not missing:
-        return kept
-    from gluetune.inference.loader import Settings, open_model
-
-    rows = sum(len(table) for table in missing.values())
-    tell(f"{run.path} answers {rows:,} rows of {task.name} ({', '.join(missing)})")
-    opened = open_model(run.path, task, Settings(precision=precision))
-    made = opened.predict(task, missing)
-    if opened.settings.are_default:
-        try:
-            keep_answers(run, task, made, prints)
-        except UnwritableError as error:
-            tell(f"They are not kept. {error.findings[0].message}")
-    return kept | made
-
-
-def keep_answers(
-    run: Run, task: TaskSpec, made: Mapping[str, Predictions], prints: Mapping[str, str]
-) -> None:
-    """Keep answers in the run, by split, with the fingerprints of the data that they answer."""
-    for split, predictions in made.items():
-        path = run.folder.predictions_on(kept_name(task, split))
-        keep_predictions(path, predictions, prints[split])

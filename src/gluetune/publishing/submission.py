@@ -22,7 +22,7 @@ from gluetune.core.suite_records import Suite, is_suite
 from gluetune.core.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task
 from gluetune.data.sources.glue_parquet import OFFICIAL_SAMPLE
 from gluetune.data.sources.named import Source, open_source
-from gluetune.inference.scoring import answers
+from gluetune.inference.run_predictions import run_predictions
 from gluetune.publishing.leaderboard_files import HEADER, check_submission
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class _Writer:
         self, run: Run, task: TaskSpec, tables: Mapping[str, pa.Table]
     ) -> dict[str, Predictions]:
         """Return the run's answers: kept ones where they are of these data, new ones elsewhere."""
-        return answers(run, task, tables, precision=self.precision, tell=self.tell)
+        return run_predictions(run, task, tables, precision=self.precision, say=self.tell)
 
     def _run(self, task: TaskSpec) -> Run | None:
         return self.runs.get(task.trained_as or task.name)

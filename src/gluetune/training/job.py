@@ -14,11 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import TemplateError
 from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallback, TrainerState
 
 from gluetune.core.config_checks import make_config
-from gluetune.core.errors import GluetuneError, Pruned
+from gluetune.core.errors import Pruned
 from gluetune.core.events import OnEvent, RunEnded, as_messages
 from gluetune.core.files import weights_digest, write_folder, write_json
 from gluetune.core.predictions import keep_predictions
@@ -40,7 +39,6 @@ from gluetune.models.classifiers import (
 )
 from gluetune.parallel.collectives import Processes
 from gluetune.parallel.signals import StopRequest, listening
-from gluetune.rendering.pages import report
 from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore
@@ -65,6 +63,8 @@ class Extras:
     """Told of every evaluation; may raise Pruned."""
     select: Callable[[Mapping[str, float]], float] | None = None
     """See Validation."""
+    on_finished: Callable[[Run], str | None] | None = None
+    """Called with the finished run; returns a note for its record, or None."""
 
 
 class Job:
@@ -100,9 +100,12 @@ class Job:
             self._fit_text_baseline()
             with listening(self.say, alone=alone) as stop:
                 self._train_and_finish(stop, checkpoint)
-        # Outside `_recorded`: whatever befalls the page, the run stays finished.
-        if self.processes.is_first:
-            self._report()
+        # Outside `_recorded`: whatever is made of a finished run, it stays finished.
+        if self.processes.is_first and self.extras.on_finished is not None:
+            note = self.extras.on_finished(Run(self.folder.path))
+            if note is not None:
+                self._on_note(note)
+                self._save_record()
         return Run(self.folder.path)
 
     def _fit_text_baseline(self) -> None:
@@ -270,14 +273,6 @@ class Job:
         config = json.loads(path.read_text(encoding="utf-8"))
         config[THRESHOLDS] = dict(zip(own.labels, evaluation.thresholds, strict=True))
         write_json(path, config)
-
-    def _report(self) -> None:
-        """Write report.html; a run without its page is still whole, and says so."""
-        try:
-            report(self.folder.path)
-        except (GluetuneError, OSError, TemplateError) as error:
-            self._on_note(f"There is no report.html: {error}")
-            self._save_record()
 
     def _check_reloaded(self, trainer: RunTrainer) -> Evaluation:
         model = reload_classifier(

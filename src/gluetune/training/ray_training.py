@@ -1,7 +1,7 @@
 """One training on several workers of a Ray cluster, by Ray Train: the code is torchrun's.
 
 Ray starts the processes, joins them, and starts them all again when one of them dies; they then
-take the run up from its checkpoint.
+resume the run from its checkpoint.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,18 @@ _FAILURE = "failure.json"
 
 
 def train_on_cluster(
-    cluster: Cluster, processes: int, folder: Path, arguments: Mapping[str, Any]
+    train: Callable[..., Run],
+    cluster: Cluster,
+    processes: int,
+    folder: Path,
+    arguments: Mapping[str, Any],
+    *,
+    resumed: Collection[str],
 ) -> Run:
-    """Train with `arguments` of `gluetune.train` on so many workers; return the finished run.
+    """Call `gluetune.train` with `arguments` on each of so many workers; return the finished run.
 
-    `folder` is the run's, which every machine must see; an unfinished run there is taken up.
+    `folder` is the run's, which every machine must see; an unfinished run there is resumed, with
+    those of the arguments whose names are in `resumed`.
     Raises GluetuneError as `train` does, and where the cluster cannot be reached.
     """
     connect(cluster)
@@ -45,7 +52,9 @@ def train_on_cluster(
         train_loop_config={
             "folder": str(folder.absolute()),
             "from": str(Path.cwd()),
+            "train": train,
             "arguments": dict(arguments),
+            "resumed": list(resumed),
             "failure": str(own / _FAILURE),
         },
         scaling_config=ScalingConfig(
@@ -94,16 +103,13 @@ def _work(given: Mapping[str, Any]) -> None:
 
     gluetune's own errors are told rather than raised: started again, they would come again.
     """
-    from gluetune.training.run import train
-
     with suppress(OSError):
         os.chdir(given["from"])
     folder = Path(given["folder"])
-    arguments = dict(given["arguments"])
+    train, arguments = given["train"], dict(given["arguments"])
     try:
         if RunFolder(folder).record.exists():
-            kept = ("callbacks", "data_collator", "compute_metrics", "on_epoch", "select")
-            again = {name: arguments[name] for name in kept if name in arguments}
+            again = {name: arguments[name] for name in given["resumed"]}
             train(resume=folder, progress=False, **again)
         else:
             train(**arguments, output=folder, progress=False)

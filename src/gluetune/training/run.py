@@ -87,7 +87,9 @@ def train(
         KeyboardInterrupt: after Ctrl-C, once the state to resume from is saved.
     """
     showing = _Showing(progress, on_event)
-    extras = Extras(tuple(callbacks), data_collator, compute_metrics, on_epoch, select)
+    extras = Extras(
+        tuple(callbacks), data_collator, compute_metrics, on_epoch, select, on_finished=write_report
+    )
     if resume is not None and (
         task is not None or config is not None or recipe is not None or settings
     ):
@@ -107,6 +109,19 @@ def train(
     if resume is not None:
         return _resume(RunFolder(Path(resume)), extras, showing)
     return _start(merge, extras, showing)
+
+
+def write_report(run: Run) -> str | None:
+    """Write the run's report.html; return a note for its record where that fails."""
+    from jinja2 import TemplateError
+
+    from gluetune.rendering.pages import report
+
+    try:
+        report(run)
+    except (GluetuneError, OSError, TemplateError) as error:
+        return f"There is no report.html: {error}"
+    return None
 
 
 def _on_cluster(
@@ -130,10 +145,10 @@ def _on_cluster(
     with ExitStack() as held:
         display = showing.open(held, ALONE)
         display.say(f"run     {folder}, on {processes} workers of {cluster.address}")
-    own = {name: getattr(extras, name) for name in extras.__dataclass_fields__}
+    own = {name: value for name, value in vars(extras).items() if name != "on_finished"}
     decided = {"processes": processes, "threads": config.threads or cluster.threads}
     arguments = {name: value for name, value in given.items() if name != "output"} | own | decided
-    return train_on_cluster(cluster, processes, folder, arguments)
+    return train_on_cluster(train, cluster, processes, folder, arguments, resumed=[*own])
 
 
 def _start(

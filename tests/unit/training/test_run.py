@@ -46,7 +46,7 @@ def test_a_page_that_cannot_be_written_leaves_the_run_finished(
     def refuse(*runs: Path) -> Path:
         raise StorageError("There is no room to write report.html.")
 
-    monkeypatch.setattr("gluetune.training.job.report", refuse)
+    monkeypatch.setattr("gluetune.rendering.pages.report", refuse)
     run = bench.train()
     assert outcome(run) == whole
     assert any("There is no report.html: There is no room" in note for note in run.record.notes)

@@ -12,7 +12,7 @@ from gluetune.core.records import Status
 from gluetune.core.runs import Run, RunFolder
 from gluetune.core.tasks import TASKS
 from gluetune.data.sources.named import open_source
-from gluetune.inference.scoring import answers
+from gluetune.inference.run_predictions import run_predictions
 from gluetune.models.classifiers import quiet_transformers
 from gluetune.parallel.calls import tell
 from gluetune.parallel.orphans import wait_until_free
@@ -100,5 +100,5 @@ def _answer_others(run: Run) -> list[str]:
         if not there:
             notes.append(f"{source.name} has no {task.name}: it is not answered.")
             continue
-        answers(run, task, {split: source.read(task, split) for split in there})
+        run_predictions(run, task, {split: source.read(task, split) for split in there})
     return notes

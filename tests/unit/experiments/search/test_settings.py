@@ -7,11 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from gluetune.core.config_checks import make_config
-from gluetune.core.errors import ConfigurationError, RunError
-from gluetune.core.settings_files import read_settings
-from gluetune.core.tasks import TASKS
 from gluetune.experiments.search.planning import make_options
 from gluetune.experiments.search.settings import (
     SearchFolder,
@@ -19,6 +14,11 @@ from gluetune.experiments.search.settings import (
     begin_or_go_on,
     check_folder,
 )
+
+from gluetune.core.config_checks import make_config
+from gluetune.core.errors import ConfigurationError, RunError
+from gluetune.core.settings_files import read_settings
+from gluetune.core.tasks import TASKS
 from gluetune.experiments.search.space import parse_space
 
 SPACE = parse_space({"epochs": [1, 2], "learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}})

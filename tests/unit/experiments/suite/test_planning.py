@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gluetune.experiments.suite.planning import block, costs, next_job, plan, replan, training_of
 from tests.support.suites import record_of, request
 
 from gluetune.core.suite_records import JobState, SuiteFolder
 from gluetune.core.tasks import GLUE_TASKS
-from gluetune.experiments.suite.planning import block, costs, next_job, plan, replan, training_of
 from gluetune.training.settings import merge_settings
 
 

@@ -34,9 +34,9 @@ def learning_curve(
     """Train a finished run's recipe on parts of its training set, and return the scores by size.
 
     A smaller part lies inside a larger one, and all are scored on the run's own validation rows.
-    The runs lie in `RUN/curve/`; one that is finished is not trained again, one that was stopped is
-    taken up. The number of epochs stays, so smaller parts take fewer steps. The run's `report.html`
-    is written again and shows the curve.
+    The runs are in `RUN/curve/`; one that is finished is not trained again, one that was stopped
+    is resumed. The number of epochs stays, so smaller parts take fewer steps. The run's
+    `report.html` is written again and shows the curve.
 
     Raises:
         RunError: where the run is not finished.

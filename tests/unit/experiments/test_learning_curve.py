@@ -10,6 +10,11 @@ import gluetune
 from gluetune.core.errors import ConfigurationError
 
 
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("bench"))
+
+
 def test_parts_grow_are_scored_on_the_same_rows_and_are_not_trained_twice(bench: Bench) -> None:
     run = bench.train(epochs=1)
     points = gluetune.learning_curve(run.path, shares=(0.5, 0.25))
