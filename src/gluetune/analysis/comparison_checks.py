@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gluetune.core.command_lines import command_line, options
 from gluetune.core.errors import Finding, RunError
 from gluetune.core.records import Status
-from gluetune.core.runs import Run
+from gluetune.core.runs import Run, open_run
 from gluetune.core.suite_records import Suite, is_suite
 from gluetune.core.tasks import ONE_CLASS, TaskSpec
 
@@ -23,10 +23,8 @@ def open_runs(runs: Sequence[str | Path | Run | Suite]) -> list[Run]:
     findings: list[Finding] = []
     for run in runs:
         try:
-            if isinstance(run, Run):
-                opened.append(run)
-            else:
-                opened += Suite(run).runs if is_suite(run) else [Run(run)]
+            is_folder = not isinstance(run, Run) and is_suite(run)
+            opened += Suite(run).runs if is_folder else [open_run(run)]
         except RunError as error:
             findings += error.findings
     if findings:

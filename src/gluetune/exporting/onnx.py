@@ -29,7 +29,7 @@ from gluetune.data.tables import fingerprint
 from gluetune.exporting.checks import ValidationSet, check
 from gluetune.inference.devices import device_name
 from gluetune.inference.exported import ExportedModel, open_session
-from gluetune.inference.loader import OpenedModel, Settings, open_model, open_run
+from gluetune.inference.loader import OpenedModel, Settings, open_model
 from gluetune.models.checkpoints import check_folder_name, find_checkpoint
 from gluetune.models.classifiers import quiet_transformers, write_output_names
 from gluetune.training.environment import versions
@@ -37,7 +37,7 @@ from gluetune.training.environment import versions
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from gluetune.core.runs import Run
+    from gluetune.core.runs import Run, find_run
     from gluetune.core.tasks import TaskSpec
 
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -178,7 +178,7 @@ def _target(
 ) -> ExportFolder:
     if output is not None:
         return ExportFolder(Path(output))
-    run = open_run(model)
+    run = find_run(model)
     if run is None:
         check_folder_name(os.fspath(model), revision)
         if Path(model).is_dir():

@@ -18,7 +18,7 @@ from typing import Literal
 from gluetune.core.command_lines import command_line, typed
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError, HubError, RunError
 from gluetune.core.records import Record, Status, shown
-from gluetune.core.runs import Run
+from gluetune.core.runs import Run, open_run
 from gluetune.core.settings_files import dump_yaml
 from gluetune.core.suite_records import Suite
 from gluetune.hub.uploads import ModelRepository, RemoteBranch, collect, known_tokens, require_token
@@ -111,7 +111,7 @@ def push(
         HubError: when there is no token, the Hub refuses, fails or cannot be reached, or what it
             gives back is not what was sent.
     """
-    run = run if isinstance(run, Run) else Run(run)
+    run = open_run(run)
     findings = [*name_findings(repo, revision), *run_findings(run)]
     if findings:
         raise ConfigurationError.of(findings)
