@@ -1,7 +1,7 @@
-"""How the documentation is built: `make docs`, from the pages as they lie in the repository.
+"""How the documentation is built: `make docs`, from the pages of the repository.
 
 The source folder is the repository itself, so that a link that works there works on the site.
-Reference pages end in what `reference.py` writes from the code.
+Reference pages end with what `reference.py` generates from the code.
 """
 
 from __future__ import annotations
@@ -42,13 +42,14 @@ html_theme = "furo"  # no font, script or style from another host
 html_title = f"gluetune {release}"
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_extra_path = ["_root"]
 
 
 def setup(app: Sphinx) -> None:
-    """Append what the code says of itself to the pages of reference."""
+    """Append what is generated from the code to the reference pages."""
     app.connect("source-read", _append)
 
 
@@ -56,6 +57,7 @@ def _append(app: Sphinx, name: str, source: list[str]) -> None:
     written = {
         "docs/reference/python-api": reference.api,
         "docs/reference/command-line": reference.command_line,
+        "docs/reference/from-run-glue": reference.run_glue_flags,
         "docs/reference/settings": reference.settings,
     }
     if name in written:

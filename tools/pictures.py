@@ -24,7 +24,7 @@ PICTURES = Path(__file__).parents[1] / "docs" / "_static"
 TEXT = "Tourists praises the purse."
 _WIDTH = 1000
 _REPORT_HEIGHT = 1100
-_MARGIN = 20
+_MARGIN = 12
 _ADDRESS = re.compile(r"http://\S+")
 
 

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from gluetune.exporting.onnx import export
     from gluetune.inference.file_checks import check_files
     from gluetune.inference.file_predictions import FilePredictions, predict
-    from gluetune.inference.predictor import Prediction, Predictor, load
+    from gluetune.inference.predictor import Predictor, load
+    from gluetune.kinds.base import Prediction
     from gluetune.publishing.submission import Submission, submit
     from gluetune.publishing.upload import PushResult, push, push_suite
     from gluetune.publishing.verification import Verification
@@ -72,7 +73,7 @@ _HOMES = {
     "Limits": "gluetune.serving.limits",
     "Evaluation": "gluetune.analysis.evaluation",
     "FilePredictions": "gluetune.inference.file_predictions",
-    "Prediction": "gluetune.inference.predictor",
+    "Prediction": "gluetune.kinds.base",
     "Predictor": "gluetune.inference.predictor",
     "Pruned": "gluetune.core.errors",
     "PushResult": "gluetune.publishing.upload",

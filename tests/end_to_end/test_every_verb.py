@@ -29,7 +29,7 @@ from gluetune.cli.app import app
 from gluetune.core.exports import read_export
 from gluetune.core.runs import Run
 from gluetune.core.text import visible
-from gluetune.inference.predictor import Prediction
+from gluetune.kinds.base import Prediction
 
 _WIDE = {"COLUMNS": "300", "NO_COLOR": "1"}
 

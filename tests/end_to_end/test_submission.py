@@ -122,5 +122,5 @@ def test_the_command_says_what_no_model_answered(runs: dict[str, Run], tmp_path:
     )
     assert told.exit_code == 0, told.output
     assert "No model answered SST-2.tsv, MRPC.tsv, QQP.tsv" in told.output
-    assert "majority class of train" in told.output
+    assert "most frequent label of train" in told.output
     assert is_taken(path)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.tables import HIDDEN_LABEL, canonical_schema
+from gluetune.kinds import REGRESSION
 
 _WORDS = ("rain", "kettle", "under", "seven", "blue", "walks", "often", "river", "a", "quietly")
 
@@ -100,7 +101,7 @@ def make_table(
 
 
 def _label(task: TaskSpec, row: int) -> object:
-    return round(row * 0.37 % 5, 3) if task.is_regression else row % task.num_labels
+    return round(row * 0.37 % 5, 3) if task.kind is REGRESSION else row % task.num_labels
 
 
 def write_parquet(folder: Path, task: TaskSpec, tables: Mapping[str, pa.Table]) -> None:

@@ -110,5 +110,6 @@ KINDS = (
     ),
     Kind("several-labels", ("#1", "не очень", "好", "😀"), "multi_label", rows=96),
     Kind("one-of-several", ("好",), "multi_label"),
-    Kind("a-number", problem="regression", settings={"kind": "number"}, pairs=True),
+    Kind("stars", ("1", "2", "3", "4", "5"), settings={"kind": "ordinal"}),
+    Kind("a-number", problem="regression", settings={"kind": "regression"}, pairs=True),
 )

@@ -53,12 +53,10 @@ def prose(page: Path) -> str:
 
 
 def links(page: Path) -> list[str]:
-    """Return where the links and images of a page lead, in its text and its directives."""
-    text = page.read_text("utf-8")
+    """Return where the links and images of a page lead."""
     without_code = re.sub(r"`[^`]*`", "", prose(page))
-    figures = re.findall(r"^:::\{figure\} (\S+)$", text, re.MULTILINE)
     sources = re.findall(r"<(?:img|source|a) [^>]*?(?:src|srcset|href)=\"([^\"]+)\"", without_code)
-    return [*re.findall(r"\]\(([^)\s]+)\)", without_code), *figures, *sources]
+    return [*re.findall(r"\]\(([^)\s]+)\)", without_code), *sources]
 
 
 def anchors(page: Path) -> set[str]:

@@ -125,7 +125,7 @@ def test_every_part_of_the_pages_has_commands() -> None:
     counts = Counter(named(page).rpartition("/")[0] for page, _ in COMMANDS)
     assert counts[""] >= 10  # README.md
     assert counts["docs/tutorials"] >= 25
-    assert counts["docs/how-to"] >= 80
+    assert counts["docs/how-to"] >= 70
     assert counts["docs/concepts"] >= 3
     assert counts["docs/reference"] >= 5
     assert len([page for page, _ in COMMANDS if page == FROM_NOTEBOOK]) >= 8

@@ -173,8 +173,6 @@ def _table(task: TaskSpec, split: str, examples: list[Example]) -> pa.Table:
         column: pa.array([example.texts[place] for example in examples], pa.string())
         for place, column in enumerate(task.text_columns)
     }
-    columns[task.label_column] = pa.array(
-        labels, pa.float32() if task.is_regression else pa.int64()
-    )
+    columns[task.label_column] = pa.array(labels, task.kind.column_type(task.num_labels))
     columns[task.index_column] = pa.array(range(len(examples)), pa.int32())
     return pa.table(columns)

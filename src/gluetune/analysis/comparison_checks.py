@@ -90,7 +90,7 @@ def check_runs(runs: Sequence[Run]) -> None:
 
 def _shape(task: TaskSpec) -> tuple[Any, ...]:
     """Return what runs of one task have alike: thresholds, which each tunes, are not among it."""
-    return (task.labels, task.metrics, task.multi_label, task.validation_splits)
+    return (task.labels, task.metrics, task.kind.name, task.validation_splits)
 
 
 def scored_class(task: TaskSpec) -> str | None:

@@ -20,7 +20,6 @@ from gluetune.analysis.scores import (
     Baseline,
     Scores,
     bag_of_words,
-    constant_baseline,
 )
 from gluetune.analysis.splits import SplitEvaluation
 from gluetune.core.command_lines import command_line
@@ -323,7 +322,7 @@ def _evaluation(
     mean_error = run.record.mean_absolute_error.get("mean") if run is not None and words else None
     baselines = {MAJORITY: _majority(task, found, mean_error)}
     if words:
-        error = mean_absolute_error(words.values()) if task.is_regression else None
+        error = mean_absolute_error(task, words.values())
         baselines[WORDS] = bag_of_words(score_predictions(task, words), error)
     suspicion = _suspicion(task, intervals.get("score"), baselines[MAJORITY].score.score)
     worse = test.sentence if test is not None and test.is_worse else ""
@@ -334,7 +333,7 @@ def _evaluation(
             task=task,
             score=score_predictions(task, found),
             intervals=intervals,
-            mean_absolute_error=mean_absolute_error(found.values()) if task.is_regression else None,
+            mean_absolute_error=mean_absolute_error(task, found.values()),
             baselines=baselines,
         ),
         splits={
@@ -373,20 +372,17 @@ def _majority(
 
     labels = np.concatenate([one.labels for one in found.values()])
     by_split = {split: one.labels for split, one in found.items()}
-    if task.is_regression and mean_error is None:
-        numbers = labels.astype(np.float64)
-        mean_error = float(np.abs(numbers - numbers.mean()).mean())
-    name = constant_baseline(task)[0].removesuffix(" of train")
+    constant = task.kind.constant(labels, task.num_labels)
+    own_error = task.kind.absolute_error(labels, constant)
+    error = own_error if own_error is None or mean_error is None else mean_error
     score = score_record(majority_baseline(task, labels, by_split))
-    error = mean_error if task.is_regression else None
-    return Baseline(name, "one prediction for all of these rows", score, error)
+    return Baseline(task.kind.constant_word, "one prediction for all of these rows", score, error)
 
 
 def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None) -> str:
     """Say that a score this low is no accident: a wrong order of labels makes such scores."""
     if (
-        task.is_regression
-        or task.multi_label
+        not task.kind.can_be_misordered
         or interval is None
         or majority is None
         or interval.high >= majority

@@ -168,22 +168,13 @@ def named_values(score: ScoreRecord) -> dict[str, float | None]:
     return metrics if len(metrics) == 1 else {"score": score.score, **metrics}
 
 
-def constant_baseline(task: TaskSpec) -> tuple[str, str]:
-    """Return the name of the baseline that has one prediction for all, and what it predicts."""
-    if task.is_regression:
-        return "mean of train", "the mean of train's labels"
-    if task.multi_label:
-        return "majority labels", "the labels that more than half of train have"
-    return "majority class", "the most frequent label of train"
-
-
 def recorded_baselines(record: Record) -> dict[str, Baseline]:
     """Return the baselines that a record has."""
     errors, found = record.mean_absolute_error, {}
     if record.majority_baseline:
-        name, protocol = constant_baseline(record.spec)
-        score = record.majority_baseline
-        found[MAJORITY] = Baseline(name, protocol, score, errors.get("mean"))
+        kind, score = record.spec.kind, record.majority_baseline
+        protocol = f"the {kind.constant_description}"
+        found[MAJORITY] = Baseline(kind.constant_name, protocol, score, errors.get("mean"))
     if record.text_baseline:
         found[WORDS] = bag_of_words(record.text_baseline, errors.get("words"))
     return found

@@ -32,7 +32,7 @@ def _agreement(split: SplitEvaluation, found: Agreement) -> str:
     beside = f"{split.split}: compared with the predictions that the run keeps,"
     if not found.largest_difference:
         return f"{split.split}: the same logits, to the bit, as those that the run keeps."
-    if task.is_regression:
+    if not task.labels:
         return f"{beside} numbers differ by at most {found.largest_difference:.2g}."
     margin = f" (none further than {found.widest_flip:.2g} from a tie)" if found.flips else ""
     return (
@@ -87,7 +87,7 @@ def class_tables(split: SplitEvaluation, found: list[ClassRow]) -> Iterator[Tabl
         key=lambda row: (2.0 if found[row].f1 is None else found[row].f1, found[row].support),
     )
     is_confused = any(row.confused_with is not None for row in found)
-    noun = "label" if split.task.multi_label else "class"
+    noun = split.task.kind.unit
     rates = (
         Column(name, "number", missing="-", key=name.lower())
         for name in ("precision", "recall", "F1")
@@ -175,13 +175,19 @@ def residual_plots(split: SplitEvaluation, found: Residuals) -> Iterator[Plot]:
 def length_tables(split: SplitEvaluation, found: ByLength) -> Iterator[Table]:
     """Yield how well examples of each length are predicted."""
     yield Table.of(
-        f"{split.split}: {found.measure} by length",
-        (Column("words"), Column("examples", "count"), Column(found.measure, "number")),
+        f"{split.split}: {found.measure} and loss by length",
+        (
+            Column("words"),
+            Column("examples", "count"),
+            Column(found.measure, "number"),
+            Column("loss", "number"),
+        ),
         [
             (
                 str(one.low) if one.low == one.high else f"{one.low} to {one.high}",
                 one.examples,
                 one.value,
+                one.loss,
             )
             for one in found.groups
         ],

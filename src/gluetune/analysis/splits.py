@@ -19,7 +19,7 @@ from gluetune.core.predictions import Predictions
 from gluetune.core.tables import Table, plain
 from gluetune.core.tasks import TaskSpec
 from gluetune.statistics.agreement import Agreement, agreement
-from gluetune.statistics.calibration import Calibration, calibration, probabilities
+from gluetune.statistics.calibration import Calibration, calibration
 from gluetune.statistics.confusion import (
     ClassRow,
     Confusion,
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from gluetune.kinds.base import Section
 
 T = TypeVar("T")
 
@@ -102,6 +104,8 @@ class LengthGroup:
     high: int
     examples: int
     value: float
+    loss: float
+    """Mean loss, without weights and smoothing."""
 
 
 @dataclass(frozen=True)
@@ -132,12 +136,12 @@ class SplitEvaluation:
         """How these predictions differ from those that the run keeps, where it keeps any."""
         if self.kept is None:
             return None
-        return agreement(self.kept, self.predictions, self.task.thresholds)
+        return agreement(self.task, self.kept, self.predictions)
 
     @_statistic(show.confusion_tables)
     def confusion(self) -> NDArray[np.int64] | None:
         """How often each class (row) was predicted as each class (column)."""
-        if not self._is_single_label or self.task.num_labels > _LARGEST_MATRIX:
+        if not self._has("confusion") or self.task.num_labels > _LARGEST_MATRIX:
             return None
         found = self.predictions
         return confusion_matrix(found.labels, found.predicted, self.task.num_labels)
@@ -145,22 +149,22 @@ class SplitEvaluation:
     @_statistic(show.pair_tables)
     def confusions(self) -> list[Confusion] | None:
         """The wrong pairs of classes that occur, the most frequent first."""
-        return confusions(self.task, self.predictions) if self._is_single_label else None
+        return confusions(self.task, self.predictions) if self._has("confusion") else None
 
     @_statistic(show.class_tables)
     def per_class(self) -> list[ClassRow] | None:
         """Support, precision, recall and F1 of each class or label."""
-        return None if self.task.is_regression else class_table(self.task, self.predictions)
+        return class_table(self.task, self.predictions) if self._has("classes") else None
 
     @_statistic(show.calibration_tables, show.calibration_plots)
     def calibration(self) -> Calibration | None:
         """Accuracy by predicted probability, and the expected calibration error."""
-        return calibration(self.predictions) if self._is_single_label else None
+        return calibration(self.predictions) if self._has("calibration") else None
 
     @_statistic(show.residual_tables, show.residual_plots)
     def residuals(self) -> Residuals | None:
         """Predictions less labels, of a regression."""
-        return residuals(self.predictions) if self.task.is_regression else None
+        return residuals(self.predictions) if self._has("residuals") else None
 
     @_statistic(show.length_tables, show.length_plots)
     def by_length(self) -> ByLength | None:
@@ -176,23 +180,22 @@ class SplitEvaluation:
             inside = (self.words >= low) & ((self.words < high) | (high == edges[-1]))
             if inside.any():
                 last = int(high if high == edges[-1] else high - 1)
-                group = LengthGroup(int(low), last, int(inside.sum()), self._quality(inside))
-                groups.append(group)
-        return ByLength(self._measure, tuple(groups))
+                groups.append(self._group(int(low), last, inside))
+        return ByLength(self.task.kind.quality_name, tuple(groups))
 
     @_statistic(show.worst_tables)
     def worst_errors(self) -> list[WorstError] | None:
         """The worst errors, the worst first, with their texts where those are at hand."""
         found, task = self.predictions, self.task
         chosen = hardest(task, found, self.worst)
-        chances = probabilities(found.logits[chosen]) if self._is_single_label else None
+        confidence = task.kind.confidence(found.logits[chosen])
         return [
             WorstError(
                 row=int(row),
                 index=found.index[row].item(),
                 label=task.label_text(found.labels[row]),
                 prediction=task.label_text(found.predicted[row]),
-                probability=None if chances is None else float(chances[place].max()),
+                probability=None if confidence is None else float(confidence[place]),
                 texts={name: values[row] for name, values in self.texts.items()},
             )
             for place, row in enumerate(chosen)
@@ -239,24 +242,22 @@ class SplitEvaluation:
         """Return the statistics as JSON has them."""
         return {name: plain(value) for name, value in self.statistics().items()}
 
-    @property
-    def _is_single_label(self) -> bool:
-        return not self.task.is_regression and not self.task.multi_label
+    def _has(self, section: Section) -> bool:
+        """Whether a statistic applies to this kind of task."""
+        return section in self.task.kind.sections
 
-    @property
-    def _measure(self) -> str:
-        if self.task.is_regression:
-            return "mean absolute error"
-        return "exact match" if self.task.multi_label else "accuracy"
-
-    def _quality(self, inside: NDArray[Any]) -> float:
+    def _group(self, low: int, high: int, inside: NDArray[Any]) -> LengthGroup:
         import numpy as np
 
-        labels, predicted = self.predictions.labels[inside], self.predictions.predicted[inside]
-        if self.task.is_regression:
-            return float(np.abs(predicted - labels).mean())
-        right = predicted == labels
-        return float((right.all(axis=1) if self.task.multi_label else right).mean())
+        kind, found = self.task.kind, self.predictions
+        labels = found.labels[inside]
+        return LengthGroup(
+            low=low,
+            high=high,
+            examples=int(inside.sum()),
+            value=kind.quality(labels, found.predicted[inside]),
+            loss=float(kind.losses(found.logits[inside].astype(np.float64), labels).mean()),
+        )
 
 
 def _statistics(owner: type) -> dict[str, statistic[Any]]:

@@ -29,6 +29,7 @@ _SHOWN = 30
         "label",
         *FORMAT_SETTINGS,
         "kind",
+        "label_order",
         "label_separator",
         "group",
         "on_bad_row",

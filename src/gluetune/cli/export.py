@@ -80,7 +80,7 @@ def _render(console: Console, record: ExportRecord) -> None:
             f"{one.rows_per_second:,.0f}",
             f"{one.megabytes:,.1f}",
             f"{one.largest_difference:.1e}",
-            "" if record.spec.is_regression else f"{one.changed:,}",
+            f"{one.changed:,}" if record.spec.labels else "",
         )
     console.print(table)
     for one in record.checked:

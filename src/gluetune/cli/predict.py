@@ -32,7 +32,8 @@ from gluetune.core.text import visible
 
 if TYPE_CHECKING:
     from gluetune.inference.file_predictions import FilePredictions
-    from gluetune.inference.predictor import Prediction, Predictor
+    from gluetune.inference.predictor import Predictor
+    from gluetune.kinds.base import Prediction
 
 _FIRST_LINE_AFTER = 10.0
 """Seconds after which, and as often, a long file's progress is told."""

@@ -28,6 +28,7 @@ from gluetune.core.files import write_text
 from gluetune.core.settings import Accepts, Option, Settings, flag_for
 from gluetune.core.settings_files import dump_yaml, split_names
 from gluetune.core.tasks import GLUE_TASKS, is_task
+from gluetune.kinds import FORMER_NAMES, KindName
 
 
 def _path_text(value: Any) -> Any:
@@ -37,7 +38,14 @@ def _path_text(value: Any) -> Any:
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 ComputePath = Literal["unpadded", "grouped", "padded"]
 Compute = Literal["auto", "unpadded", "grouped", "padded"]
-Kind = Literal["auto", "classes", "number", "labels"]
+
+
+def _kind_name(value: Any) -> Any:
+    """Read the former name of a kind, which saved settings may have."""
+    return FORMER_NAMES.get(value, value) if isinstance(value, str) else value
+
+
+Kind = Annotated[Literal["auto", KindName], BeforeValidator(_kind_name)]
 OnBadRow = Literal["stop", "skip"]
 ClassWeights = Literal["none", "balanced"]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -249,8 +257,9 @@ class TrainConfig(Settings):
     )
     kind: Kind = Field(
         "auto",
-        description="What labels are: classes (one of several), number (regression), labels "
-        "(several, or none). auto is told by the data, and said.",
+        description="Kind of task: single_label (one of several classes), multi_label (any number "
+        "of labels), regression (a number), ordinal (ordered classes). auto is inferred from the "
+        "data, and logged.",
     )
     positive: Label | None = Field(
         None,
@@ -354,7 +363,9 @@ class TrainConfig(Settings):
         False, description="Start a fresh output layer even if the checkpoint brings one."
     )
     label_order: Names | None = Field(
-        None, description="Class names of the checkpoint's own head, by id, where it names none."
+        None,
+        description="Class names of the checkpoint's own head, by id, where it names none. Of kind "
+        "ordinal the classes, from the lowest to the highest.",
     )
     trust_remote_code: bool = Field(
         False, description="Run Python code that the checkpoint brings. Read that code first."

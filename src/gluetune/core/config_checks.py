@@ -12,13 +12,16 @@ from typing import Any
 
 from gluetune.core.command_lines import command_line, options
 from gluetune.core.config import OWN_SETTINGS, TrainConfig, flag_of
+from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.file_formats import FileFormat
 from gluetune.core.settings import validated
 from gluetune.core.tasks import get_task, is_task
+from gluetune.kinds import FORMER_NAMES
 
-_TEXT_FILE = re.compile(r"\.(csv|tsv|jsonl|ndjson|parquet|arrow)(\.gz|\.zst)?$")
-"""Names of labelled text; `.json` is not among them, since settings may be JSON too."""
+_FILE = re.compile(r"\.[a-z][a-z0-9]*$")
+_SETTINGS_FILE = re.compile(r"\.(json|ya?ml)$")
+"""A file in the place of a task: settings, else labelled text."""
 
 
 def make_config(
@@ -29,6 +32,9 @@ def make_config(
     `places` says where a value came from, by field ("--epochs", "recipe.yaml"). Raises
     ConfigurationError that lists every mistake.
     """
+    if values.get("kind") in FORMER_NAMES and (places or {}).get("kind") == "kind":
+        # As it was typed: of settings that were saved the place is their file, or none.
+        warn_renamed(f"kind {values['kind']}", FORMER_NAMES[values["kind"]])
     config, findings = validated(TrainConfig, values, places)
     task = values.get("task")
     if values.get("train_file") is None and values.get("data_set") is None:
@@ -53,8 +59,9 @@ def make_file_format(settings: Mapping[str, Any]) -> FileFormat:
 
 
 def _is_text_file(task: object) -> bool:
-    """Whether what stands in the task's place is a file of labelled text."""
-    return isinstance(task, str) and bool(_TEXT_FILE.search(task.strip().lower()))
+    """Whether a file of labelled text is given in place of a task."""
+    name = task.strip().lower() if isinstance(task, str) else ""
+    return _FILE.search(name) is not None and _SETTINGS_FILE.search(name) is None
 
 
 def _task_findings(task: object) -> list[Finding]:
@@ -67,7 +74,7 @@ def _task_findings(task: object) -> list[Finding]:
                 "Type: " + options(train_file=task.strip()),
             )
         ]
-    if task.strip().endswith((".json", ".yaml", ".yml")):
+    if _SETTINGS_FILE.search(task.strip().lower()):
         return [
             Finding(f"'{task}' is a file, not a task.", "Type: " + options(config=task.strip()))
         ]

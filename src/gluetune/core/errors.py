@@ -2,13 +2,13 @@
 
 ```
 GluetuneError                 base: a message, the next thing to type, an exit code
-├── ConfigurationError        a flag, a YAML file or an argument says something impossible
+├── ConfigurationError        a flag, a field of a YAML file or an argument is invalid
 ├── DataError                 a data set, a split, a file or a row is missing or wrong
 ├── CheckpointError           a model cannot be found, loaded, or fitted to the task
 ├── HubError                  the Hub refused, failed, or cannot be reached
 ├── RunError                  a run folder is finished, broken, or not a run
 │   └── LockedError           another process is working in a folder
-├── StorageError              the disk is full, or does not take the file
+├── StorageError              the disk is full, or the file cannot be written
 ├── TrainingError             training itself failed: a loss that is not finite, no memory left
 │   └── ProcessLostError      another process of the run exited unexpectedly
 └── Pruned                    no failure: a run was ended early, since others do better
@@ -17,7 +17,7 @@ GluetuneError                 base: a message, the next thing to type, an exit c
 A message names the value and the place; `hint` says what to type next. Mistakes that can be found
 together are raised together, as one exception whose `findings` lists them all.
 
-What is installed only when asked for: `pip install 'gluetune[EXTRA]'`.
+Optional dependencies are extras: `pip install 'gluetune[EXTRA]'`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class GluetuneError(Exception):
 
 
 class ConfigurationError(GluetuneError):
-    """A flag, a YAML file or an argument says something impossible."""
+    """A flag, a field of a YAML file or an argument is invalid."""
 
 
 class DataError(GluetuneError):
@@ -88,7 +88,7 @@ class LockedError(RunError):
 
 
 class StorageError(GluetuneError):
-    """The disk is full, or does not take the file."""
+    """The disk is full, or the file cannot be written."""
 
 
 class TrainingError(GluetuneError):

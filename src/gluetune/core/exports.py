@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import RunError
 from gluetune.core.files import write_json
-from gluetune.core.records import read_versioned
+from gluetune.core.records import OwnTask, read_versioned
 from gluetune.core.tasks import TaskSpec, get_task
 
 EXPORT_VERSION = 1
@@ -74,7 +74,7 @@ class ExportRecord(_Part):
     weights_sha256: str
     """Of the model.safetensors that it was made from."""
     task: str
-    own_task: TaskSpec | None = None
+    own_task: OwnTask | None = None
     """A task of the user's own, whole."""
     outputs: list[int]
     """The model's output for each class."""

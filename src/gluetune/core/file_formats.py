@@ -1,4 +1,4 @@
-"""What is said of how files of rows are written; what is not said is found by looking at them."""
+"""The format of a file of rows as a user states it; what is not stated is detected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DELIMITER_NAMES = {
 
 @dataclass(frozen=True)
 class FileFormat:
-    """How a file of rows is written. A field that is None, or `auto`, is found by looking.
+    """How a file of rows is written, as far as it is stated. None, or `auto`, is detected.
 
     Attributes:
         format: csv, tsv, jsonl, json, parquet, arrow, fasttext, trec or text.
@@ -53,7 +53,7 @@ class FileFormat:
 
 
 UNSTATED = FileFormat()
-"""Nothing is said: all of it is found by looking."""
+"""Nothing is stated: all of it is detected."""
 
 
 def delimiter_of(value: Any) -> Any:

@@ -71,14 +71,14 @@ def runs_near(path: Path, files: Sequence[str] = ("record.json", "config.json"))
     """Return folders that may be meant by one that holds none of `files`, the likeliest first.
 
     Of a folder with runs in it, as `runs/` or a search's, the newest; of a folder that is not
-    there, those beside it or in `runs/` with a similar name.
+    there, those next to it or in `runs/` with a similar name.
     """
     if path.is_dir():
         depths = ("*", "*/*", "*/*/*")  # runs/RUN, a search's final/s42, searches/SEARCH/final/s42
         inside = [found for depth in depths for found in path.glob(f"{depth}/{files[0]}")]
         newest = max(inside, key=_changed, default=None)
         return [] if newest is None else [str(newest.parent)]
-    return [str(folder) for folder in _similar(path.name, _beside(path, files))]
+    return [str(folder) for folder in _similar(path.name, _nearby(path, files))]
 
 
 def is_hub_id(name: str) -> bool:
@@ -100,11 +100,11 @@ def names_hub_model(path: str | PathLike[str]) -> bool:
 def hint_of_runs(path: Path, files: Sequence[str] = ("record.json", "config.json")) -> str:
     """Return a question that names what may be meant by a folder that is not there; maybe empty.
 
-    Where no name is similar, the newest folders beside it and in `runs/` are listed.
+    Where no name is similar, the newest folders next to it and in `runs/` are listed.
     """
     if near := runs_near(path, files):
         return f"Did you mean {' or '.join(near)}?"
-    newest = sorted(_beside(path, files).items(), key=lambda one: _changed(one[0]), reverse=True)
+    newest = sorted(_nearby(path, files).items(), key=lambda one: _changed(one[0]), reverse=True)
     listed = ", ".join(str(folder) for folder, _ in newest[:_RUNS_SHOWN])
     return f"Near it there are: {listed}." if listed else ""
 
@@ -119,7 +119,7 @@ def nearest_file(path: Path) -> str:
     return f"Did you mean {path.parent / near}?" if near else "Check the name of the file."
 
 
-def _beside(path: Path, files: Sequence[str]) -> dict[Path, str]:
+def _nearby(path: Path, files: Sequence[str]) -> dict[Path, str]:
     """Return the runs, or whatever has one of `files`, in the folder of `path` and in `runs/`."""
     places = dict.fromkeys([path.parent, *(Path(name) for name in RUNS_FOLDERS)])
     return {
@@ -143,7 +143,7 @@ def _similar(name: str, folders: Mapping[Path, str]) -> list[Path]:
 def _likeness(name: str, known: str) -> float:
     """Return from 0 to 1 how much a name is like a known one, or like its beginning.
 
-    Runs' names end in the time, which nobody remembers.
+    The names of runs end in the time, which is hard to remember.
     """
     whole = difflib.SequenceMatcher(None, name, known).ratio()
     begun = difflib.SequenceMatcher(None, name, known[: len(name)]).ratio()
@@ -173,7 +173,7 @@ def make_folder(path: Path) -> None:
 def check_writable(path: Path) -> None:
     """Raise UnwritableError where `path` could not be made or written, as far as can be seen now.
 
-    Nothing is made: it is asked before a long computation whose result belongs there.
+    Nothing is made: this is a check before a long computation that writes there.
     """
     there = _existing(path.absolute())
     if not there.is_dir() and there != path.absolute():
@@ -186,7 +186,7 @@ def is_unused(path: Path, *first: str) -> bool:
     """Whether something new can begin at `path`: it is absent, or an empty folder.
 
     So is what a process left that was killed at its start. `first` are the files that it writes
-    before anything else; the lock beside them shows that the folder is no one else's.
+    before anything else; the lock next to them shows that nothing else made the folder.
     """
     if not path.is_dir():
         return not path.exists()
@@ -237,7 +237,7 @@ def restore_folder(path: Path) -> None:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn any library's complaint about a full disk into StorageError naming `path`."""
+    """Turn any library's error about a full disk into StorageError naming `path`."""
     try:
         yield
     except Exception as error:
@@ -246,7 +246,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise StorageError(
             f"There is no room to write {path}.",
             hint=f"Free some space ({shutil.disk_usage(_existing(path)).free / 1e9:.1f} GB are "
-            "free) or lift the file size limit, then go on with: gluetune train --resume RUN",
+            "free) or lift the file size limit, then resume: gluetune train --resume RUN",
         ) from error
 
 
@@ -266,7 +266,7 @@ class UnwritableError(StorageError):
 def locked(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process alone; the lock goes when the process does, however it ends.
 
-    Raises LockedError when another process holds it, StorageError where its file system has no locks.
+    Raises LockedError when another process holds it, StorageError where there are no locks.
     """
     with _not_held(f"is working in {folder}"), held(folder / ".lock"):
         yield
@@ -321,7 +321,7 @@ def cache_part(name: str) -> Path:
     except OSError as error:
         raise StorageError(
             f"{folder}, a part of the cache, cannot be made: {error.strerror}.",
-            hint="Type where it may lie: export GLUETUNE_CACHE=DIR",
+            hint="Choose another place: export GLUETUNE_CACHE=DIR",
         ) from error
     return folder
 
@@ -329,7 +329,7 @@ def cache_part(name: str) -> Path:
 def _restore(path: Path) -> None:
     """Finish a replacement of `path` that was cut short between its two renames; the lock is held.
 
-    The old folder counts: nothing says whether the new one was whole.
+    The old folder is kept: whether the new one was whole is unknown.
     """
     old = _replaced(path)
     if old.exists() and not path.exists():

@@ -17,13 +17,13 @@ from pathlib import Path
 from gluetune.core.errors import StorageError
 
 _HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
-"""What a system says of a lock that somebody else holds."""
+"""Error numbers for a lock that is held elsewhere."""
 _LOCKED_BYTE = 1 << 30
 """Windows locks bytes, which then cannot be read: one far behind the holder's name."""
 
 
 class LockHeldError(Exception):
-    """Another process holds a lock. `holder` is what its file says: "process 123", or nothing."""
+    """Another process holds a lock. `holder` is the text of its file: "process 123", or nothing."""
 
     def __init__(self, path: Path, holder: str) -> None:
         self.path = path
@@ -83,7 +83,7 @@ def held(path: Path, *, temporary: bool = False) -> Iterator[None]:
         _write_holder(lock)
         yield
     finally:
-        # Removed while it is held: whoever has opened it meanwhile sees that it has no name left.
+        # Removed while it is held: a process that has opened it meanwhile sees that it has no name.
         if temporary and lock.descriptor >= 0:
             with suppress(OSError):
                 path.unlink()
@@ -92,7 +92,7 @@ def held(path: Path, *, temporary: bool = False) -> Iterator[None]:
 
 
 def holder_of(path: Path) -> str | None:
-    """Return who holds the lock file `path`; None where nobody does."""
+    """Return the holder of the lock file `path`; None where it is free."""
     if not path.exists():
         return None
     try:

@@ -13,13 +13,21 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from gluetune.core.errors import RunError
 from gluetune.core.files import hint_of_runs, is_unused, write_json
 from gluetune.core.tasks import TaskSpec, get_task
+from gluetune.kinds import kind_of_record
 
 RECORD_VERSION = 1
 
@@ -177,13 +185,26 @@ class ErrorRecord(_Part):
     step: int | None = None
 
 
+def _with_kind(own_task: Any) -> Any:
+    """Name the kind of a task in a record that has `multi_label` in its place."""
+    if not isinstance(own_task, dict) or "kind" in own_task:
+        return own_task
+    known = {**own_task, "kind": kind_of_record(own_task)}
+    known.pop("multi_label", None)
+    return known
+
+
+OwnTask = Annotated[TaskSpec, BeforeValidator(_with_kind)]
+"""A task of the user's own, as records have it."""
+
+
 class Record(_Part):
     """The whole of `record.json`."""
 
     version: int = RECORD_VERSION
     status: Status = Status.RUNNING
     task: str
-    own_task: TaskSpec | None = None
+    own_task: OwnTask | None = None
     """A task of the user's own, whole; None for one of GLUE's, which its name says."""
     seed: int
     started: str

@@ -14,8 +14,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.text import visible
+from gluetune.kinds import REGRESSION, SINGLE_LABEL
+from gluetune.kinds.base import Kind
 
 HELD_OUT = "holdout"
 """Name of the part of a training set that is held out and scored in validation's place."""
@@ -49,14 +52,14 @@ class TaskSpec:
     """One column, or two for sentence pairs, in the order in which the tokenizer takes them."""
     labels: tuple[str, ...]
     """Class names by id; empty for regression."""
+    kind: Kind = SINGLE_LABEL
+    """What everything that depends on the kind of task is asked of."""
     metrics: tuple[str, ...]
     """The official metrics. The task's score is their mean, over all validation splits."""
     beside: tuple[str, ...] = ()
     """Metrics that are told beside the official ones and do not count towards the score."""
     positive: str | None = None
     """Of two classes the one that F1 is of; None for the last, as GLUE's own tasks have it."""
-    multi_label: bool = False
-    """Whether an example may have several of the labels, or none."""
     thresholds: tuple[float, ...] = ()
     """Logit above which each label is given, where that is not 0; of several labels only."""
     train_split: str | None = "train"
@@ -77,7 +80,14 @@ class TaskSpec:
     @property
     def is_regression(self) -> bool:
         """Whether labels are numbers rather than classes."""
+        warn_renamed("TaskSpec.is_regression", "TaskSpec.kind")
         return not self.labels
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an example may have several of the labels, or none."""
+        warn_renamed("TaskSpec.multi_label", "TaskSpec.kind")
+        return self.kind.label_axes > 1
 
     @property
     def is_published(self) -> bool:
@@ -118,12 +128,8 @@ class TaskSpec:
         return f"{name} of '{short}'"
 
     def label_text(self, label: Any) -> str:
-        """Return a label or an answer as text: a number, a class's name, or names of labels."""
-        if self.is_regression:
-            return f"{label:.2f}"
-        if self.multi_label:
-            return ", ".join(n for n, given in zip(self.labels, label, strict=True) if given) or "-"
-        return self.labels[int(label)]
+        """Return a label or a prediction as text: a number, a class's name, or names of labels."""
+        return self.kind.label_text(self.labels, label)
 
     @property
     def num_labels(self) -> int:
@@ -179,6 +185,7 @@ _STSB = TaskSpec(
     title="STS-B: how alike are the two sentences, from 0 to 5?",
     text_columns=("sentence1", "sentence2"),
     labels=(),
+    kind=REGRESSION,
     metrics=("pearson", "spearman"),
     rows=_rows(train=5749, validation=1500, test=1379),
     label_range=(0.0, 5.0),

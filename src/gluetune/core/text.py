@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -85,14 +85,20 @@ _JOINER = re.compile("[\u200c\u200d]")
 def normalized(text: str) -> str:
     """Return what texts have in common that differ in case, spaces or Unicode's forms only.
 
-    This alone says which texts are the same: for every split and every remark. Whatever one of
-    them counts as a leak, the others keep together.
+    This alone decides which texts are the same, for every split and every remark: what one of them
+    counts as a leak, the others keep together.
     """
     if text.isascii():
         return " ".join(text.lower().split())
     # Twice: what casefold makes of a letter need not be in normal form.
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+def first_few(names: Sequence[str], most: int = 8) -> str:
+    """Return names with commas between them: the first `most`, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.files import cache_part, disk_errors
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.tables import fingerprint, label_array
+from gluetune.data.tables import fingerprint
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,9 +30,9 @@ _ROWS_THAT_PAY = 50_000
 """Rows that a process must have to tokenize before it earns its start."""
 _ROWS_WRITTEN = 8192
 _COUNTED = ("length", "truncated", "unknown")
-"""What is kept of each row's tokens beside them."""
+"""What is kept of each row along with its tokens."""
 _MUCH_UNKNOWN = 0.05
-"""Share of unknown tokens that is said: an emoji here and there is less."""
+"""Share of unknown tokens that is reported: an emoji here and there is less."""
 _PARALLELISM = "TOKENIZERS_PARALLELISM"
 """What `datasets` sets for the processes that it forks."""
 
@@ -116,7 +116,7 @@ def _total(tokens: Dataset, column: str) -> int:
 
 
 def unknown_note(found: Encoded, split: str, model: str) -> str:
-    """Return what is to be said where a tokenizer does not know many tokens of a split, or ""."""
+    """Return the note for a split with many tokens that a tokenizer does not know, or ""."""
     if found.unknown_share < _MUCH_UNKNOWN:
         return ""
     return (
@@ -167,7 +167,7 @@ def _same_environment() -> Iterator[None]:
     try:
         yield
     finally:
-        os.environ = environment  # noqa: B003  # the very object that stood there before
+        os.environ = environment  # noqa: B003  # the very object of before
         if environment != known:
             environment.pop(_PARALLELISM, None)
             environment.update(known)
@@ -274,15 +274,7 @@ def _unknown_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
 
 
 def _labels(table: pa.Table, task: TaskSpec, outputs: tuple[int, ...]) -> pa.Array:
-    if task.is_regression:
-        return table.column(task.label_column).combine_chunks().cast(pa.float32())
-    labels = label_array(table, task)
-    if task.multi_label:
-        ordered = np.empty(labels.shape, dtype=np.float32)
-        ordered[:, list(outputs)] = labels
-        return pa.FixedSizeListArray.from_arrays(pa.array(ordered.reshape(-1)), task.num_labels)
-    # A hidden label (-1) stays hidden: it is no output.
-    return pa.array(np.where(labels >= 0, np.asarray(outputs, dtype=np.int64)[labels], -1))
+    return task.kind.targets(table.column(task.label_column), outputs)
 
 
 def _cache_key(texts: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,8 @@ import pyarrow as pa
 
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.own.splitting import held_out, other_share, rarest_labels, strata_of_numbers
-from gluetune.data.own.stored import BATCH, store
+from gluetune.data.own.splitting import held_out, other_share
+from gluetune.data.own.stored import BATCH, kept_batches, store
 from gluetune.data.tables import label_array, with_notes
 
 _REGRESSION_BINS = 10
@@ -23,7 +24,7 @@ def take_fraction(table: pa.Table, task: TaskSpec, fraction: float, seed: int) -
     """Return `fraction` of the rows of a canonical table, in their order.
 
     Each class keeps its share to the nearest row, and at least one row; for regression the label's
-    deciles stand in for classes. A row's place in the draw depends on `seed` alone, so a smaller
+    deciles replace classes. A row's place in the draw depends on `seed` alone, so a smaller
     fraction is part of a larger one, and the draw is the same with every version of NumPy.
 
     Raises ConfigurationError unless 0 < fraction <= 1 and `seed` is not negative.
@@ -72,7 +73,7 @@ def hold_out(
             held[rows[: min(max(1, round(share * len(rows))), len(rows) - 1)]] = True
     else:
         strata = _strata(table, task).astype(np.int32)
-        held = held_out(strata, groups, share, seed, are_bins=task.is_regression)
+        held = held_out(strata, groups, share, seed, are_bins=task.kind.strata_are_bins)
     if not held.any():
         few = "" if groups is None else f" in {len(np.unique(groups))} groups"
         raise ConfigurationError(
@@ -84,22 +85,13 @@ def hold_out(
 
 
 def _kept(table: pa.Table, mask: npt.NDArray[np.bool_]) -> pa.Table:
-    """Return the rows that `mask` says, on disk and mapped, of a table that is not small.
+    """Return the rows that `mask` selects, on disk and mapped, of a table that is not small.
 
     A user's table may be larger than memory.
     """
     if table.nbytes < _SMALL:
         return table.filter(pa.array(mask))
-    return store(_kept_batches(table, mask), table.schema).table
-
-
-def _kept_batches(table: pa.Table, mask: npt.NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
-    start = 0
-    for batch in table.to_batches(max_chunksize=BATCH):
-        kept = mask[start : start + len(batch)]
-        start += len(batch)
-        if kept.any():
-            yield batch.filter(pa.array(kept))
+    return store(kept_batches(table.to_batches(max_chunksize=BATCH), mask), table.schema).table
 
 
 def _drawn_strata(table: pa.Table, task: TaskSpec, seed: int) -> list[npt.NDArray[np.intp]]:
@@ -112,14 +104,10 @@ def _drawn_strata(table: pa.Table, task: TaskSpec, seed: int) -> list[npt.NDArra
 
 
 def _strata(table: pa.Table, task: TaskSpec) -> npt.NDArray[np.generic]:
-    if task.multi_label:
-        return rarest_labels(lambda: _label_batches(table, task))
-    labels = label_array(table, task)
-    if not task.is_regression or not len(labels):
-        return labels
-    return strata_of_numbers(labels, _REGRESSION_BINS)
+    return task.kind.strata(lambda: _label_batches(table, task), _REGRESSION_BINS)
 
 
-def _label_batches(table: pa.Table, task: TaskSpec) -> Iterator[npt.NDArray[np.int64]]:
-    for batch in table.select([task.label_column]).to_batches(max_chunksize=BATCH):
-        yield label_array(pa.Table.from_batches([batch]), task)
+def _label_batches(table: pa.Table, task: TaskSpec) -> Iterator[npt.NDArray[Any]]:
+    labels = table.select([task.label_column])
+    for start in range(0, max(len(labels), 1), BATCH):
+        yield label_array(labels.slice(start, BATCH), task)

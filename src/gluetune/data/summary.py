@@ -1,4 +1,4 @@
-"""What `gluetune show` tells about a split, computed and not yet rendered."""
+"""What `gluetune show` shows of a split, computed and not yet rendered."""
 
 from __future__ import annotations
 
@@ -129,13 +129,13 @@ def label_name(task: TaskSpec, label: float) -> str:
     """Return how `label` is shown: a class name, a number for regression, or "hidden"."""
     if hidden_labels(task, np.array([label]))[0]:
         return HIDDEN_NAME
-    return f"{label:.2f}" if task.is_regression else task.labels[int(label)]
+    return task.label_text(label)
 
 
 def _balance(task: TaskSpec, table: pa.Table) -> tuple[LabelCount, ...]:
     labels = table[task.label_column].to_numpy()
     given = labels[~hidden_labels(task, labels)]
-    counts = _by_step(task, given) if task.is_regression else _by_class(task, given)
+    counts = _by_class(task, given) if task.labels else _by_step(task, given)
     hidden = len(labels) - len(given)
     if hidden:
         counts = {name: count for name, count in counts.items() if count} | {HIDDEN_NAME: hidden}
@@ -168,7 +168,7 @@ def _words(task: TaskSpec, table: pa.Table) -> _Integers:
 
 
 def _histogram(words: _Integers) -> tuple[LengthBin, ...]:
-    """Return at most 12 bins of one width; the last takes what lies beyond the 99th percentile."""
+    """Return at most 12 bins of one width; the last holds everything beyond the 99th percentile."""
     usual = int(np.percentile(words, 99, method="higher"))
     steps = (base * 10**power for power in range(7) for base in (1, 2, 5))
     width = next(step for step in steps if usual // step < _MOST_BINS)

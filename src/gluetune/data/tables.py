@@ -23,7 +23,7 @@ from gluetune.core.tasks import TaskSpec
 from gluetune.core.text import nearest
 
 HIDDEN_LABEL = -1
-"""What stands for a label that is not given out, in class ids and in regression alike."""
+"""The value of a label that is hidden, in class ids and in regression alike."""
 
 TOLERATED_EMPTY_SHARE = 0.01
 """Share of rows whose text may be empty: QQP as published has a few, a wrong column has many."""
@@ -38,9 +38,7 @@ _NOTES_KEY = b"gluetune.notes"
 def canonical_schema(task: TaskSpec) -> pa.Schema:
     """Return the columns and types of a canonical table of `task`."""
     texts = [(column, pa.string()) for column in task.text_columns]
-    label = pa.float32() if task.is_regression else pa.int64()
-    if task.multi_label:
-        label = pa.list_(pa.int8(), task.num_labels)
+    label = task.kind.column_type(task.num_labels)
     return pa.schema([*texts, (task.label_column, label), (task.index_column, pa.int32())])
 
 
@@ -102,20 +100,14 @@ def notes_of(table: pa.Table) -> tuple[str, ...]:
 
 def hidden_labels(task: TaskSpec, labels: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
     """Return which of `labels` are hidden: those of -1, unless -1 is a score of the task."""
-    low, high = _label_bounds(task)
+    low, high = task.kind.bounds(task.num_labels, task.label_range)
     mask: npt.NDArray[np.bool_] = labels == HIDDEN_LABEL
     return mask & (not low <= HIDDEN_LABEL <= high)
 
 
 def label_array(table: pa.Table, task: TaskSpec) -> npt.NDArray[Any]:
     """Return the labels of a canonical table: shape (rows,), or (rows, labels) of several each."""
-    column = table.column(task.label_column)
-    if not task.multi_label:
-        labels: npt.NDArray[Any] = column.to_numpy()
-        return labels
-    flat = column.combine_chunks().flatten().to_numpy()
-    rows: npt.NDArray[Any] = flat.reshape(len(table), task.num_labels).astype(np.int64)
-    return rows
+    return task.kind.array(table.column(task.label_column), task.num_labels)
 
 
 def fingerprint(table: pa.Table) -> str:
@@ -240,11 +232,10 @@ def _check_labels(
     locate: Locate,
     findings: Findings,
 ) -> None:
-    wanted = _is_number if task.is_regression else pa.types.is_integer
-    if not wanted(column.type):
+    expected = task.kind.expected(task.labels, task.label_range)
+    if not task.kind.accepts(column.type):
         findings.add(
-            f"{place}: column '{task.label_column}' holds {column.type}; "
-            f"expected {_expected_labels(task)}."
+            f"{place}: column '{task.label_column}' holds {column.type}; expected {expected}."
         )
         return
     findings.add_rows(
@@ -252,12 +243,12 @@ def _check_labels(
     )
     labels = column.cast(pa.float64()).to_numpy()
     hidden = hidden_labels(task, labels)
-    low, high = _label_bounds(task)
+    low, high = task.kind.bounds(task.num_labels, task.label_range)
     known = hidden | (np.isfinite(labels) & (labels >= low) & (labels <= high))
     unknown = ~known & ~column.is_null().to_numpy()
     findings.add_rows(
         _where(unknown),
-        lambda row: f"{locate(row)}: label {column[row]}; expected {_expected_labels(task)}.",
+        lambda row: f"{locate(row)}: label {column[row]}; expected {expected}.",
     )
     if hidden.any() and split not in task.test_splits:
         first = int(hidden.argmax())
@@ -265,20 +256,6 @@ def _check_labels(
             f"{hidden.sum()} labels of '{split}' are hidden (-1), first {locate(first)}.",
             hint="Only test splits may hide labels.",
         )
-
-
-def _expected_labels(task: TaskSpec) -> str:
-    if task.is_regression:
-        low, high = _label_bounds(task)
-        return f"a number from {low:g} to {high:g}" if np.isfinite(high) else "a finite number"
-    ids = ", ".join(f"{index} ({name})" for index, name in enumerate(task.labels))
-    return f"a class id: {ids}"
-
-
-def _label_bounds(task: TaskSpec) -> tuple[float, float]:
-    if task.is_regression:
-        return task.label_range or (-np.inf, np.inf)
-    return 0, task.num_labels - 1
 
 
 def _check_index(
@@ -292,7 +269,7 @@ def _check_index(
             f"{column.null_count} of '{task.index_column}' are null, first {locate(first)}."
         )
     elif len(column) and not 0 <= pc.min(column).as_py() <= pc.max(column).as_py() < 2**31:
-        findings.add(f"{place}: '{task.index_column}' must lie between 0 and 2147483647.")
+        findings.add(f"{place}: '{task.index_column}' must be between 0 and 2147483647.")
     elif pc.count_distinct(column).as_py() != len(column):
         repeated = len(column) - pc.count_distinct(column).as_py()
         findings.add(f"{place}: {repeated} values of '{task.index_column}' occur before.")
@@ -300,10 +277,6 @@ def _check_index(
 
 def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _where(mask: pa.ChunkedArray | npt.NDArray[np.bool_]) -> list[int]:
@@ -325,7 +298,7 @@ def require_split(task: TaskSpec, split: str, available: Sequence[str], *, place
 
 
 def missing_split(task: TaskSpec, split: str, available: Sequence[str], *, place: str) -> DataError:
-    """Return the error that says which splits there are, and what to type instead."""
+    """Return the error with the splits that there are, and what to type instead."""
     listed = ", ".join(available) or "none"
     if split == "train" and task.train_split is None:
         return DataError(
@@ -341,9 +314,9 @@ def missing_split(task: TaskSpec, split: str, available: Sequence[str], *, place
 
 def _elsewhere(task: TaskSpec, split: str, available: Sequence[str]) -> str:
     if split in task.splits:
-        return "Take the data from somewhere else: --data sample, or --data DIR."
+        return "Use other data: --data sample, or --data DIR."
     if not available:
         return f"Splits: {', '.join(task.splits)}."
-    # Train is scored too, where it is asked for: nobody means it by another name.
+    # Train can be scored too, but no other name is likely to mean it.
     likely = [name for name in available if name in task.validation_splits] or available
     return f"Type: --split {likely[0]}"

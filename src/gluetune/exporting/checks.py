@@ -14,7 +14,7 @@ from gluetune.core.exports import Checked, Variant
 from gluetune.core.records import shown
 from gluetune.data.encoding import Encoded
 from gluetune.inference.scoring import encoded_splits, predictions_of, score_predictions
-from gluetune.statistics.agreement import decision_margins
+from gluetune.kinds import kind_of_head
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,11 +126,9 @@ def _margins(logits: NDArray[np.float32], task: TaskSpec | None) -> NDArray[np.f
 
     Without a task rows have one class each, or a number where they have one logit.
     """
-    multi_label = task is not None and task.multi_label
-    if not multi_label and logits.shape[1] == 1:
-        return np.empty((len(logits), 0))
-    thresholds = task.thresholds if task is not None else ()
-    return decision_margins(logits, multi_label=multi_label, thresholds=thresholds)
+    if task is None:
+        return kind_of_head(None, logits.shape[1]).margins(logits)
+    return task.kind.margins(logits, task.thresholds)
 
 
 def _changed(
@@ -138,7 +136,7 @@ def _changed(
 ) -> tuple[int, int]:
     """Return how many rows have other labels, and how many of those changed one that was no tie.
 
-    A label is given above 0: see `decision_margins`. `margin` is how far apart two logits that are
+    A label is given above 0: see `Kind.margins`. `margin` is how far apart two logits that are
     as good as tied may lie.
     """
     other = (reference > 0) != (found > 0)

@@ -9,7 +9,7 @@ import inspect
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -35,6 +35,7 @@ from gluetune.models.classifiers import quiet_transformers, write_output_names
 from gluetune.training.environment import versions
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from gluetune.core.runs import Run, find_run
@@ -57,8 +58,8 @@ def export(
 ) -> ExportRecord:
     """Export a run, a checkpoint folder or a checkpoint of the Hub to ONNX, and check it.
 
-    Batch and length stay open. The files are asked the whole validation set through ONNX Runtime,
-    and what they answered stands in `export.json` beside them, good or not; `load(…,
+    Batch size and length stay dynamic. The exported files predict the whole validation set in ONNX
+    Runtime, and how they compare with PyTorch is written to `export.json`, good or not; `load(…,
     backend="onnx")` runs only what passed.
 
     Args:
@@ -86,46 +87,53 @@ def export(
             f"{model} is no run, so nothing says on which data it is to be checked.",
             hint="Type for instance: --task mnli",
         )
-    asked = opened.task
+    known = opened.task
     opened = replace(opened, device=torch.device("cpu"))
     opened.classifier.model.to(opened.device)
-    source = asked_source(opened.run, asked, data)
-    tables = {name: source.read(asked, name) for name in asked.validation_splits}
-    rows, origin = ValidationSet(asked, tables, opened), place_of(source, tables)
-    # From here on nobody else writes there: what takes long is not done for nothing.
+    source = asked_source(opened.run, known, data)
+    tables = {name: source.read(known, name) for name in known.validation_splits}
+    rows, origin = ValidationSet(known, tables, opened), place_of(source, tables)
+    # From here on no other process writes there: what takes long is not done for nothing.
     with write_folder(target.path) as place:
-        tell(f"PyTorch answers {rows.count:,} rows of {origin} …")
-        reference = rows.ask(opened)
         folder = ExportFolder(place)
+        tell(f"PyTorch predicts {rows.count:,} rows of {origin} …")
+        reference = rows.ask(opened)
         tell("torch.onnx traces the model …")
-        inputs = _write(opened, asked, folder, int8=int8)
+        inputs = _write(opened, known, folder, int8=int8)
         checked = []
         for variant in _variants(int8=int8):
-            tell(f"ONNX Runtime answers them from {folder.model(variant).name} …")
-            found = rows.ask(_exported(opened, asked, folder, variant, inputs))
             file = folder.model(variant)
-            checked.append(check(variant, file, reference, found, max_loss, task=asked))
+            tell(f"ONNX Runtime predicts them from {file.name} …")
+            found = rows.ask(_exported(opened, known, folder, variant, inputs))
+            checked.append(check(variant, file, reference, found, max_loss, task=known))
         record = ExportRecord(
             model=opened.name,
             weights_sha256=_weights_digest(model, revision),
-            task=asked.name,
-            own_task=None if is_task(asked.name) else asked,
-            outputs=list(opened.outputs),
             inputs=list(inputs),
-            max_length=opened.max_length,
             data=origin,
-            rows={name: len(table) for name, table in tables.items()},
-            fingerprints={name: fingerprint(table) for name, table in tables.items()},
             score=reference.score,
             rows_per_second=round(reference.rows_per_second, 1),
             max_loss=max_loss,
-            threads=opened.threads,
-            device=device_name(opened.device),
-            versions=versions() | {name: version(name) for name in _PACKAGES},
             checked=checked,
+            **_origin(opened, known, tables),
         )
         record.save(folder.record)
     return record
+
+
+def _origin(opened: OpenedModel, task: TaskSpec, tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """Return what a record says of the model, the data and the machine."""
+    return {
+        "task": task.name,
+        "own_task": None if is_task(task.name) else task,
+        "outputs": list(opened.outputs),
+        "max_length": opened.max_length,
+        "rows": {name: len(table) for name, table in tables.items()},
+        "fingerprints": {name: fingerprint(table) for name, table in tables.items()},
+        "threads": opened.threads,
+        "device": device_name(opened.device),
+        "versions": versions() | {name: version(name) for name in _PACKAGES},
+    }
 
 
 def _weights_digest(model: str | Path | Run, revision: str | None) -> str:
@@ -161,7 +169,7 @@ def _exported(
 ) -> ExportedModel:
     return ExportedModel(
         name=opened.name,
-        kind=variant,
+        backend=variant,
         run=opened.run,
         task=task,
         outputs=opened.outputs,

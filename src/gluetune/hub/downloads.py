@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gluetune.core.errors import CheckpointError, DataError, GluetuneError, HubError
+from gluetune.core.text import first_few
 from gluetune.hub.failures import (
     TRY_AGAIN,
     Asked,
@@ -210,14 +211,14 @@ def _require_safetensors(asked: Asked, names: Sequence[str]) -> None:
     if not any(name.endswith(".safetensors") for name in top):
         raise CheckpointError(
             f"There are no safetensors in {asked.place}, and gluetune loads nothing else, since"
-            f" other weight files can run code when they are opened. It has: {_listed(top)}.",
+            f" other weight files can run code when they are opened. It has: {first_few(top)}.",
             hint="Convert it where you trust it: `model = AutoModel.from_pretrained("
             f"'{asked.repo}'); model.save_pretrained('DIR')`, the same for AutoTokenizer, then"
             " `--model DIR`. Or look for a revision that has them.",
         )
     if "config.json" not in top:
         raise CheckpointError(
-            f"There is no config.json in {asked.place}. It has: {_listed(top)}.",
+            f"There is no config.json in {asked.place}. It has: {first_few(top)}.",
             hint="Name a repository in the layout that save_pretrained writes.",
         )
 
@@ -230,7 +231,7 @@ def _require_shards(asked: Asked, folder: Path) -> None:
     missing = sorted(name for name in named if not (folder / name).is_file())
     if missing:
         raise CheckpointError(
-            f"The weights of {asked.place} are not whole: {index} names {_listed(missing)}, which"
+            f"The weights of {asked.place} are not whole: {index} names {first_few(missing)}, which"
             " is not there.",
             hint=f"Try again when the Hub can be reached, or {asked.fallback}.",
         )
@@ -262,7 +263,7 @@ def _shards(
     if shards is None:
         raise _NoDataFilesError(
             f"There are no data files in folder '{folder or '.'}' of {asked.place}.",
-            hint=f"Folders with data files: {_listed(sorted(folders))}.",
+            hint=f"Folders with data files: {first_few(sorted(folders))}.",
         )
     short = [split for split in shards if len(shards[split]) != counts[split]]
     if short:
@@ -272,11 +273,6 @@ def _shards(
             hint=f"Try another revision, or {asked.fallback}.",
         )
     return shards
-
-
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(names[:most]) or "none"
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 @contextmanager

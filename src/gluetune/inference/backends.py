@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gluetune.core.runs import Run
     from gluetune.core.tasks import TaskSpec
     from gluetune.data.encoding import Encoded
+    from gluetune.kinds.base import Kind
 
 BackendName = Literal["torch", "onnx", "onnx-int8"]
 
@@ -27,7 +28,7 @@ class Backend(Protocol):
         """What the user called the model."""
 
     @property
-    def kind(self) -> BackendName:
+    def backend(self) -> BackendName:
         """What computes."""
 
     @property
@@ -43,8 +44,8 @@ class Backend(Protocol):
         """Names of the classes in the order of the logits; empty for regression."""
 
     @property
-    def multi_label(self) -> bool:
-        """Whether a text may have several of the labels."""
+    def kind(self) -> Kind:
+        """The kind of task that the model was trained for."""
 
     @property
     def thresholds(self) -> tuple[float, ...]:

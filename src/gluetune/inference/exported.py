@@ -21,6 +21,7 @@ from gluetune.core.runs import Run, RunFolder, find_run
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.encoding import Encoded
 from gluetune.inference.loader import BATCH_SIZE, Settings, check_finite
+from gluetune.kinds.base import Kind
 from gluetune.models.checkpoints import Checkpoint, check_folder_name
 from gluetune.models.tokenizers import load_config, load_tokenizer
 
@@ -35,7 +36,7 @@ class ExportedModel:
     """A model in ONNX Runtime with all that decides its answers: a `Backend`."""
 
     name: str
-    kind: Variant
+    backend: Variant
     run: Run | None
     task: TaskSpec
     outputs: tuple[int, ...]
@@ -57,9 +58,9 @@ class ExportedModel:
         return self.task.labels
 
     @property
-    def multi_label(self) -> bool:
-        """Whether a text may have several of the labels."""
-        return self.task.multi_label
+    def kind(self) -> Kind:
+        """The kind of task that the model was trained for."""
+        return self.task.kind
 
     @property
     def thresholds(self) -> tuple[float, ...]:
@@ -69,7 +70,7 @@ class ExportedModel:
     @property
     def precision(self) -> str:
         """`fp32` or `int8`."""
-        return _PRECISIONS[self.kind]
+        return _PRECISIONS[self.backend]
 
     def logits(self, encoded: Encoded) -> NDArray[np.float32]:
         """Return logits of shape (examples, classes) in the order of `labels`, or (examples, 1).
@@ -117,7 +118,7 @@ def open_exported(
     threads = settings.threads or (run and run.config.threads) or torch.get_num_threads()
     return ExportedModel(
         name=os.fspath(model),
-        kind=variant,
+        backend=variant,
         run=run,
         task=spec,
         outputs=tuple(record.outputs),

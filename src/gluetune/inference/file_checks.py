@@ -1,4 +1,4 @@
-"""`gluetune.check_files`: a user's files checked, and their lengths held against a model's."""
+"""`gluetune.check_files`: a user's files checked, and their lengths compared with a model's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def check_files(
     *files: str | PathLike[str] | DataFrame | Dataset | Table, **settings: Unpack[CheckKeywords]
 ) -> CheckedFiles:
-    """Check labelled text as a training would, before any model is loaded.
+    """Check labelled text as `train` does, before any model is loaded.
 
     Args:
         files: The file to train on; after it, where there are, those to validate and to test on.
@@ -30,9 +30,9 @@ def check_files(
         settings: The fields of TrainConfig that say how files are read: `text`, `text_pair`,
             `label`, `format`, `delimiter`, `quoting`, `header`, `columns`, `kind`,
             `label_separator`, `group`, `validation_fraction`, `on_bad_row`, … Columns of text and
-            label that are not named are found where that is plain.
+            label that are not named are found where they are unambiguous.
             With `model` (and `revision`, `max_length`) its tokenizer counts texts that are too
-            long, and tokens that it does not know; a training finds these tokens again.
+            long, and tokens that it does not know; `train` reports these tokens again.
 
     Raises:
         ConfigurationError: for settings that contradict each other, a number of files other than

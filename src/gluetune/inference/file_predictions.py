@@ -1,7 +1,7 @@
 """`gluetune.predict`: a file of rows in, the same rows with label, score and probabilities out.
 
-Rows are read, answered and written a window at a time, so a file may be larger than memory; inside
-a window they run in order of length, and come out in their own.
+Rows are read, predicted and written a window at a time, so a file may be larger than memory; inside
+a window they run in order of length, and are written in their own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
+
+import numpy as np
 
 from gluetune.core.command_lines import options
 from gluetune.core.errors import ConfigurationError, DataError, Finding
@@ -42,7 +44,8 @@ from gluetune.data.own.columns import FirstRows
 from gluetune.data.own.headers import first_line_finding, stated_wrongly
 from gluetune.data.own.source import format_of_other
 from gluetune.data.tables import SHOWN
-from gluetune.inference.predictor import WINDOW, Prediction, Predictor, Text, load
+from gluetune.inference.predictor import WINDOW, Predictor, Text, load
+from gluetune.kinds.base import Prediction
 
 OnError = Literal["stop", "skip"]
 
@@ -50,16 +53,16 @@ _PLAIN_COLUMNS = ("text", "text_pair")
 """What text columns are called where a file does not use the task's own names."""
 
 _DECIMALS = 6
-"""Of numbers in files. float32, in which models answer, has no more."""
+"""Of numbers in files. float32, the type of logits, has no more."""
 
 
 @dataclass
 class FilePredictions:
-    """What became of a file."""
+    """The predictions of a file: where they are, and how many."""
 
     output: Path | None
     rows: int = 0
-    """Rows that were answered."""
+    """Rows that were predicted."""
     skipped: int = 0
     """Rows that were left out."""
     problems: list[str] = field(default_factory=list)
@@ -74,7 +77,7 @@ class FilePredictions:
 
     @property
     def cut_note(self) -> str:
-        """What is to be said of texts that were cut, and can be done; nothing where none was."""
+        """The note on texts that were cut, and what to do; nothing where none was."""
         if not self.cut:
             return ""
         were = "was" if self.cut == 1 else "were"
@@ -84,11 +87,11 @@ class FilePredictions:
         )
 
     notes: tuple[str, ...] = ()
-    """How the file was read, where its name does not say it."""
+    """How the file was read, where that is not clear from its name."""
 
     @property
     def rows_per_second(self) -> float:
-        """Of reading, answering and writing together."""
+        """Of reading, predicting and writing together."""
         return self.rows / self.seconds if self.seconds else 0.0
 
 
@@ -105,7 +108,7 @@ def predict(
     progress: Callable[[FilePredictions], object] | None = None,
     **settings: Any,
 ) -> FilePredictions:
-    """Answer every row of a CSV, JSON lines, Parquet or text file, in constant memory.
+    """Predict every row of a CSV, JSON lines, Parquet or text file, in constant memory.
 
     The output has the input's columns and order, and besides them `label`, `score` and
     `probability_CLASS` for each class (in JSON lines one object, `probabilities`); for regression
@@ -120,10 +123,10 @@ def predict(
         text: Column of the text, or of the first of two. By default the task's, or `text`.
         text_pair: Column of the second text. By default the task's, or `text_pair`.
         file_format: `csv`, `tsv`, `jsonl`, `json`, `parquet`, `arrow`, `fasttext`, `trec` or
-            `text`, where the file's name does not say it; or a FileFormat, for files with other
+            `text`, where the file's name has another ending; or a FileFormat, for files with other
             delimiters, quotes or no header line. Output of the same delimiter has a header line.
         on_error: Whether a row that cannot be used stops the work, or is reported and left out.
-        prefix: Stands before the names of the new columns.
+        prefix: Put before the names of the new columns.
         progress: Called after every window with what was done so far.
         settings: What `gluetune.load` takes.
 
@@ -153,7 +156,7 @@ def predict(
         if not reader.columns and (wrong := stated_wrongly(found, reader, stated)):
             raise DataError.of([wrong])
         columns = _text_columns(predictor, reader, text, text_pair)
-        answering = _Answering(predictor, written_as(found.format), prefix)
+        answering = _Columns(predictor, written_as(found.format), prefix)
         new = tuple(answering.sample)
         _check_free(reader, new, prefix)
         rows = _Rows(reader, columns, new, on_error)
@@ -182,7 +185,7 @@ def _as_run(predictor: Predictor, path: Path, stated: FileFormat) -> FileFormat:
 def _check_first_line(
     path: Path, found: Detected, predictor: Predictor, text: str | None, stated: FileFormat
 ) -> None:
-    """Refuse a first line that is a row by its looks, where nobody says that it is none."""
+    """Refuse a first line that looks like a row, unless it is stated to be a header line."""
     if found.dialect is None or not found.dialect.header or stated.header:
         return
     given = (text,) if text is not None else _line_columns(predictor)
@@ -199,7 +202,7 @@ def cut_advice(max_length: int | None, limit: int | None) -> str:
     return f"tokens beyond that are ignored. {remedy}"
 
 
-class _Answering:
+class _Columns:
     """From rows to the values of the new columns."""
 
     def __init__(self, predictor: Predictor, fmt: Format, prefix: str) -> None:
@@ -209,10 +212,8 @@ class _Answering:
         self.cut = 0
         """Texts that were cut so far."""
         self.max_length, self.limit = predictor.opened.max_length, predictor.opened.limit
-        labels = predictor.labels
-        several = labels[:1] if predictor.opened.multi_label else None
-        blank = Prediction(labels[0] if labels else None, 0.0, dict.fromkeys(labels, 0.0), several)
-        self.sample = self._values(blank)
+        logits = np.full((1, len(predictor.labels) or 1), 1e30, dtype=np.float32)
+        self.sample = self._values(predictor.answers(logits)[0])
         """The new columns by name, each with a value of its type."""
 
     def __call__(self, texts: list[Text]) -> Iterator[Mapping[str, Any]]:
@@ -261,7 +262,7 @@ class _Rows:
     def __iter__(self) -> Iterator[list[Row]]:
         """Yield windows of rows. Raises DataError at the first bad ones, unless they are left out.
 
-        All of a window are told, so that a file which is wrong throughout shows how.
+        All of a window are reported, so that a file which is wrong throughout shows how.
         """
         checked = map(self._checked, iter(self.reader))
         while window := list(islice(checked, WINDOW)):
@@ -294,27 +295,27 @@ class _Rows:
         return row
 
     def _note(self, bad: list[BadRow]) -> None:
-        told = [
+        shown = [
             f"{self.reader.name}{self.reader.separator}{row.line} {row.problem}."
             for row in bad[:SHOWN]
         ]
         if self._on_error == "stop":
-            findings = [Finding(problem) for problem in told[:-1]]
-            more = f" And {len(bad) - len(told)} more." if len(bad) > len(told) else ""
+            findings = [Finding(problem) for problem in shown[:-1]]
+            more = f" And {len(bad) - len(shown)} more." if len(bad) > len(shown) else ""
             hint = "Fix the file, or leave such rows out: --on-error skip"
-            raise DataError.of([*findings, Finding(told[-1] + more, hint)])
+            raise DataError.of([*findings, Finding(shown[-1] + more, hint)])
         self.skipped += len(bad)
-        self.problems += told[: SHOWN - len(self.problems)]
+        self.problems += shown[: SHOWN - len(self.problems)]
 
 
 def _write(
     rows: _Rows,
-    answering: _Answering,
+    answering: _Columns,
     target: Path | BinaryIO,
     progress: Callable[[FilePredictions], object] | None,
     notes: tuple[str, ...],
 ) -> FilePredictions:
-    """Answer all rows and write them to `target`."""
+    """Predict all rows and write them to `target`."""
     begin = time.monotonic()
     packed = target.suffix.lower() if isinstance(target, Path) else ""
     done = FilePredictions(
@@ -325,8 +326,8 @@ def _write(
         limit=answering.limit,
     )
 
-    def count(answered: int) -> None:
-        done.rows += answered
+    def count(predicted: int) -> None:
+        done.rows += predicted
         done.skipped = rows.skipped
         done.cut = answering.cut
         done.seconds = time.monotonic() - begin
@@ -365,7 +366,7 @@ def _check_output(source: Path | BinaryIO, target: Path | BinaryIO, fmt: Format)
 
 
 def _line_columns(predictor: Predictor) -> tuple[str, ...]:
-    """Return what the texts of a plain line are called."""
+    """Return the names for the texts of a plain line."""
     task = predictor.opened.task
     return task.text_columns if task else _PLAIN_COLUMNS[:1]
 
@@ -406,7 +407,7 @@ def _present(reader: RowReader, chosen: tuple[str, ...]) -> tuple[str, ...]:
         [
             Finding(
                 f"{reader.name} has no column '{column}'. Its columns: {listed}.",
-                f"{nearest(column, reader.columns)}Say which holds the text: {options}",
+                f"{nearest(column, reader.columns)}Name the column of the text: {options}",
             )
             for column in missing
         ]
@@ -417,7 +418,7 @@ def _check_free(reader: RowReader, new: tuple[str, ...], prefix: str) -> None:
     taken = [column for column in new if column in reader.columns]
     if taken:
         raise ConfigurationError(
-            f"{reader.name} has {', '.join(taken)} already, where the answers would stand.",
+            f"{reader.name} has {', '.join(taken)} already, the names of new columns.",
             hint="Give the new columns other names: " + options(prefix=f"predicted_{prefix}"),
         )
 

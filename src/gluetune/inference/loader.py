@@ -28,6 +28,8 @@ from gluetune.inference.backends import BackendName
 from gluetune.inference.devices import cpu_threads, device, resolve_precision
 from gluetune.inference.logits import ResolvedPrecision, compute_logits
 from gluetune.inference.scoring import encoded_splits, predict_splits
+from gluetune.kinds import kind_of_head
+from gluetune.kinds.base import Kind
 from gluetune.models.checkpoints import Checkpoint, find_checkpoint
 from gluetune.models.classifiers import (
     THRESHOLDS,
@@ -88,7 +90,7 @@ class OpenedModel:
     """For the thread that computes: a path is a matter of the whole model."""
 
     @property
-    def kind(self) -> BackendName:
+    def backend(self) -> BackendName:
         """What computes."""
         return "torch"
 
@@ -107,17 +109,16 @@ class OpenedModel:
         """Names of the classes in the order of the logits; empty for regression."""
         if self.task is not None:
             return self.task.labels
-        config = self.classifier.model.config
-        is_number = config.num_labels == 1 and not self.multi_label
-        return () if is_number else tuple(config.id2label[i] for i in self.outputs)
+        id2label = self.classifier.model.config.id2label
+        return tuple(id2label[i] for i in self.outputs) if self.kind.fewest_labels else ()
 
     @property
-    def multi_label(self) -> bool:
-        """Whether a text may have several of the labels."""
+    def kind(self) -> Kind:
+        """The kind of task: the task's own, else what the checkpoint's config.json states."""
         if self.task is not None:
-            return self.task.multi_label
-        problem: str | None = self.classifier.model.config.problem_type
-        return problem == "multi_label_classification"
+            return self.task.kind
+        config = self.classifier.model.config
+        return kind_of_head(config.problem_type, config.num_labels)
 
     @property
     def thresholds(self) -> tuple[float, ...]:

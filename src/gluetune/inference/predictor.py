@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
@@ -19,7 +18,7 @@ from gluetune.data.encoding import Encoded, cut_rows, tokenize
 from gluetune.inference.backends import Backend, BackendName
 from gluetune.inference.exported import open_exported
 from gluetune.inference.loader import Settings, open_model
-from gluetune.statistics.calibration import probabilities, sigmoid
+from gluetune.kinds.base import Prediction
 
 Text = str | tuple[str, str]
 """One text, or a pair of texts."""
@@ -35,21 +34,6 @@ WINDOW = 4096
 """Texts that are sorted by length together, and held in memory at once."""
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says of one text or pair."""
-
-    label: str | None
-    """Name of the likeliest class; None for regression."""
-    score: float
-    """The label's probability; for regression the number itself."""
-    probabilities: dict[str, float] = field(default_factory=dict)
-    """By class name; empty for regression."""
-    labels: tuple[str, ...] | None = None
-    """Every label above its threshold, where an example may have several; else None. `label` is
-    then the likeliest, given or not."""
-
-
 class Predictor:
     """A trained model, called with one text, a pair, or many of either.
 
@@ -61,6 +45,7 @@ class Predictor:
     def __init__(self, opened: Backend) -> None:
         self.opened = opened
         self.labels = opened.labels
+        self.kind = opened.kind
         self.texts_per_example = len(opened.task.text_columns) if opened.task else None
         """1 or 2; None where the checkpoint does not say."""
 
@@ -101,60 +86,24 @@ class Predictor:
 
     def answers(self, logits: NDArray[np.float32]) -> list[Prediction]:
         """Return what logits mean."""
-        if not self.labels:
-            return [Prediction(None, float(value)) for value in logits[:, 0]]
-        if self.opened.multi_label:
-            return [self._set_answer(row) for row in logits]
-        rows = self.scores(logits)
-        best = rows.argmax(axis=1)
-        return [
-            Prediction(
-                self.labels[choice],
-                float(row[choice]),
-                dict(zip(self.labels, row.tolist(), strict=True)),
-            )
-            for choice, row in zip(best, rows, strict=True)
-        ]
+        return self.kind.answers(self.labels, logits, self.opened.thresholds)
 
     def scores(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return what logits are as probabilities, in their shape; numbers as they are.
 
         Those of classes sum to 1; where a text may have several labels each has its own.
         """
-        if not self.labels:
-            return logits.astype(np.float64)
-        return sigmoid(logits) if self.opened.multi_label else probabilities(logits)
+        return self.kind.probabilities(logits)
 
     @property
     def problem_type(self) -> str:
         """What transformers calls the kind of task that the model was trained for."""
-        if not self.labels:
-            return "regression"
-        several = self.opened.multi_label
-        return "multi_label_classification" if several else "single_label_classification"
+        return self.kind.problem_type
 
     @property
     def thresholds(self) -> dict[str, float]:
         """The probability above which each label is predicted, where a text may have several."""
-        if not self.opened.multi_label:
-            return {}
-        return dict(zip(self.labels, sigmoid(np.array(self._limits)).tolist(), strict=True))
-
-    @property
-    def _limits(self) -> tuple[float, ...]:
-        """The logit above which each label is predicted."""
-        return self.opened.thresholds or (0.0,) * len(self.labels)
-
-    def _set_answer(self, logits: NDArray[np.float32]) -> Prediction:
-        chances = self.scores(logits)
-        given = tuple(
-            name
-            for name, one, limit in zip(self.labels, logits, self._limits, strict=True)
-            if one > limit
-        )
-        best = int(chances.argmax())
-        shares = dict(zip(self.labels, chances.tolist(), strict=True))
-        return Prediction(self.labels[best], float(chances[best]), shares, given)
+        return self.kind.probability_thresholds(self.labels, self.opened.thresholds)
 
     def encode(self, texts: Sequence[Text], *, cut: bool = True) -> Encoded:
         """Return texts as the model reads them, in memory: nothing is cached.

@@ -64,7 +64,7 @@ class Evaluation:
     score: ScoreRecord
     predictions: Mapping[str, Predictions]
     loss: float
-    """Mean cross-entropy (nats; of several labels the mean over them) or mean squared error."""
+    """Mean over the examples, as `Kind.losses` has it: cross-entropy, squared error, …"""
     collapsed: bool
     """Whether every row of every split got the same class."""
     thresholds: tuple[float, ...] = ()
@@ -151,23 +151,8 @@ def score_record(score: TaskScore) -> ScoreRecord:
 
 def predictions_of(split: ScoredSplit, logits: NDArray[np.float32], task: TaskSpec) -> Predictions:
     """Return what logits, in the order of the task's classes, answer to a split."""
-    return Predictions(split.index, split.labels, predicted_from(logits, task), logits)
-
-
-def predicted_from(logits: NDArray[np.float32], task: TaskSpec) -> NDArray[Any]:
-    """Return what logits answer: a number, a class id, or of several labels a 0 or 1 for each.
-
-    A label is given where its logit lies above its threshold: 0, a probability of one half, unless
-    the task has thresholds.
-    """
-    if task.is_regression:
-        return logits[:, 0]
-    if task.multi_label:
-        limits = np.asarray(task.thresholds or (0.0,) * task.num_labels, dtype=np.float32)
-        given: NDArray[Any] = (logits > limits).astype(np.int64)
-        return given
-    likeliest: NDArray[Any] = logits.argmax(axis=1)
-    return likeliest
+    predicted = task.kind.decode(logits, task.thresholds)
+    return Predictions(split.index, split.labels, predicted, logits)
 
 
 def score_predictions(task: TaskSpec, predictions: Mapping[str, Predictions]) -> ScoreRecord:
@@ -176,28 +161,17 @@ def score_predictions(task: TaskSpec, predictions: Mapping[str, Predictions]) ->
 
 
 def _evaluation(task: TaskSpec, predictions: Mapping[str, Predictions]) -> Evaluation:
-    losses = np.concatenate([_losses(found, task) for found in predictions.values()])
+    losses = np.concatenate(
+        [
+            task.kind.losses(found.logits.astype(np.float64), found.labels)
+            for found in predictions.values()
+        ]
+    )
     same = collapsed(np.concatenate([found.predicted for found in predictions.values()]))
     return Evaluation(
         score=score_predictions(task, predictions),
         predictions=predictions,
         loss=float(losses.mean()),
-        collapsed=same and not task.is_regression,
+        collapsed=same and task.kind.can_collapse,
         thresholds=task.thresholds,
     )
-
-
-def _losses(found: Predictions, task: TaskSpec) -> NDArray[np.float64]:
-    logits = found.logits.astype(np.float64)
-    if task.multi_label:
-        # log(1 + exp(-x)) where the label is given, log(1 + exp(x)) where it is not
-        signs = np.where(found.labels > 0, -1.0, 1.0)
-        each: NDArray[np.float64] = np.logaddexp(0.0, signs * logits).mean(axis=1)
-        return each
-    if task.is_regression:
-        squared: NDArray[np.float64] = (logits[:, 0] - found.labels) ** 2
-        return squared
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_likelihood = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    chosen: NDArray[np.float64] = -log_likelihood[np.arange(len(logits)), found.labels]
-    return chosen

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gluetune.core.errors import ConfigurationError
-from gluetune.core.tasks import TaskSpec
 from gluetune.metrics import correlations, from_counts, from_scores, from_values
-from gluetune.metrics.metric import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Metric
+from gluetune.metrics.metric import Metric
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
@@ -38,10 +37,3 @@ def metrics_of(kind: str, *, labels: int = 2) -> tuple[str, ...]:
         for metric in METRICS.values()
         if kind in metric.kinds and (labels == 2 or not metric.two_classes_only)
     )
-
-
-def kind_of(task: TaskSpec) -> str:
-    """Return the name of a task's kind."""
-    if task.multi_label:
-        return MULTI_LABEL
-    return REGRESSION if task.is_regression else SINGLE_LABEL

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from gluetune.core.errors import ConfigurationError, DataError, Finding
 from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec
-from gluetune.metrics.metric import MULTI_LABEL, REGRESSION, Inputs, Measure, Metric
-from gluetune.metrics.registry import get_metric, kind_of
+from gluetune.kinds import KINDS, Kind
+from gluetune.metrics.metric import Inputs, Measure, Metric
+from gluetune.metrics.registry import get_metric
 
 if TYPE_CHECKING:
     from gluetune.metrics.metric import Numbers
@@ -75,25 +76,26 @@ def compute_metric(
     metric = get_metric(name)
     predictions, labels = np.asarray(predictions), np.asarray(labels)
     if kind is None:
-        several = labels.ndim == 2 and MULTI_LABEL in metric.kinds
-        kind = MULTI_LABEL if several else next((k for k in metric.kinds if k != MULTI_LABEL), "")
+        fitting = [name for name in metric.kinds if KINDS[name].label_axes == labels.ndim]
+        kind = next(iter([*fitting, *metric.kinds]), "")
     if kind not in metric.kinds:
         raise ConfigurationError(
             f"{name} is no metric of kind {kind or 'single_label'}.",
             hint=f"It is of {', '.join(metric.kinds)}.",
         )
-    findings = _faults(metric, kind, predictions, labels)
-    if kind == REGRESSION:  # no task says that -1 is a number to predict
+    chosen = KINDS[kind]
+    findings = _faults(metric, chosen, predictions, labels)
+    if chosen.cell == "number":  # no task says that -1 is a number to predict
         findings = findings or _all_hidden(labels)
     if findings:
         raise DataError.of(findings)
     given = None if probabilities is None else np.asarray(probabilities, dtype=np.float64)
-    return _measure(metric, kind, predictions, labels, given, positive=positive)
+    return _measure(metric, chosen, predictions, labels, given, positive=positive)
 
 
 def _measure(
     metric: Metric,
-    kind: str,
+    kind: Kind,
     predictions: Numbers,
     labels: Numbers,
     probabilities: Numbers | None,
@@ -111,13 +113,13 @@ def _measure(
         return Measure(None, f"{len(broken)} predictions are not finite, the first is {first}")
     if metric.needs_probabilities and probabilities is None:
         return Measure(None, "there are no probabilities")
-    dtype = np.float64 if kind == REGRESSION else np.int64
+    dtype = np.float64 if kind.cell == "number" else np.int64
     values = labels.astype(dtype), predictions.astype(dtype)
     width = labels.shape[1] if labels.ndim == 2 else int(max(one.max() for one in values)) + 1
     inputs = Inputs(*values, probabilities, num_labels=max(width, 2), positive=positive)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        return metric.formulas[kind].compute(inputs)
+        return metric.formulas[kind.name].compute(inputs)
 
 
 def score_task(
@@ -140,7 +142,7 @@ def score_task(
     findings = _score_faults(task, predictions, labels)
     if findings:
         raise DataError.of(findings)
-    kind, likely = kind_of(task), probabilities or {}
+    kind, likely = task.kind, probabilities or {}
     by_split: dict[str, Mapping[str, Measure]] = {
         split: {
             name: _measure(
@@ -206,15 +208,8 @@ def majority_baseline(
         findings = [Finding("there are no labels to find the most frequent of")]
     if findings:
         raise DataError.of(_placed(f"{task.name}, {task.train_split}", findings))
-    if task.multi_label:
-        frequencies = train_labels.mean(axis=0)
-        constant = (frequencies > 0.5).astype(np.int64)
-    elif task.is_regression:
-        constant = np.array(train_labels.mean(dtype=np.float64))
-        frequencies = np.zeros(0)
-    else:
-        counts = np.bincount(train_labels.astype(np.int64), minlength=task.num_labels)
-        constant, frequencies = np.array(counts.argmax()), counts / counts.sum()
+    constant = np.asarray(task.kind.constant(train_labels, task.num_labels))
+    frequencies = task.kind.frequencies(train_labels, task.num_labels)
 
     def repeated(value: Numbers) -> dict[str, Numbers]:
         return {
@@ -280,7 +275,7 @@ def _score_faults(
             continue
         predicted, true = np.asarray(predictions[split]), np.asarray(labels[split])
         metric = get_metric(task.metrics[0])
-        found = _faults(metric, kind_of(task), predicted, true) or [
+        found = _faults(metric, task.kind, predicted, true) or [
             *_task_faults(task, "predictions", predicted),
             *_task_faults(task, "labels", true),
         ]
@@ -292,22 +287,22 @@ def _placed(place: str, findings: list[Finding]) -> list[Finding]:
     return [Finding(f"{place}: {finding.message}", finding.hint) for finding in findings]
 
 
-def _faults(metric: Metric, kind: str, predictions: Numbers, labels: Numbers) -> list[Finding]:
+def _faults(metric: Metric, kind: Kind, predictions: Numbers, labels: Numbers) -> list[Finding]:
     """What makes the arrays unfit for the metric, whatever the task."""
     import numpy as np
 
-    axes, shape = (2, "(examples, labels)") if kind == MULTI_LABEL else (1, "(examples,)")
-    if predictions.shape != labels.shape or labels.ndim != axes:
+    shape = ("(examples,)", "(examples, labels)")[kind.label_axes - 1]
+    if predictions.shape != labels.shape or labels.ndim != kind.label_axes:
         shapes = f"predictions have the shape {predictions.shape}, labels {labels.shape}"
         return [Finding(f"{shapes}: both must be {shape}.")]
     findings = [*_array_faults("predictions", predictions), *_array_faults("labels", labels)]
     if findings:
         return findings
-    if kind == MULTI_LABEL:
+    if kind.cell == "names":
         return [*_set_faults("predictions", predictions), *_set_faults("labels", labels)]
     if not np.isfinite(labels).all():
         return [_outlier("labels", labels, ~np.isfinite(labels), "not a finite number")]
-    if kind == REGRESSION:
+    if kind.cell == "number":
         return []
     classes = (0, 1) if metric.two_classes_only else None
     return [
@@ -334,7 +329,7 @@ def _array_faults(what: str, values: Numbers) -> list[Finding]:
 
 def _train_faults(task: TaskSpec, labels: Numbers) -> list[Finding]:
     """What makes labels unfit to be a task's."""
-    if labels.ndim != 1 + task.multi_label:
+    if labels.ndim != task.kind.label_axes:
         return [Finding(f"labels have the shape {labels.shape}.")]
     return _array_faults("labels", labels) or _task_faults(task, "labels", labels)
 
@@ -366,11 +361,11 @@ def _task_faults(task: TaskSpec, what: str, values: Numbers) -> list[Finding]:
 
     -1 is a hidden label only where `label_range` does not hold it.
     """
-    if task.multi_label:
+    if task.kind.cell == "names":
         if values.shape[1] == task.num_labels:
             return _set_faults(what, values)
         return [Finding(f"{what} have {values.shape[1]} columns, not {task.num_labels}.")]
-    if not task.is_regression:
+    if task.kind.cell == "name":
         return _class_faults(what, values, (0, task.num_labels - 1))
     if what != "labels" or task.label_range is None:
         return []

@@ -34,8 +34,6 @@ _STATED_TASK = "finetuning_task"
 _CROSS_ENCODER = "sentence_transformers"
 _OLD_CROSS_ENCODER = "sbert_ce_default_activation_function"
 """Fields of config.json that sentence-transformers reads."""
-_IDENTITY = "torch.nn.modules.linear.Identity"
-_SIGMOID = "torch.nn.modules.activation.Sigmoid"
 
 _BOUNDARY = 64
 """Bytes. PyTorch's own memory on CPUs begins at a multiple of it."""
@@ -210,13 +208,7 @@ def _name_outputs(config: PretrainedConfig, task: TaskSpec, outputs: tuple[int, 
     if hasattr(config, THRESHOLDS):  # of what the checkpoint was trained on before
         delattr(config, THRESHOLDS)
     _name_activation(config, task)
-    config.problem_type = (
-        "regression"
-        if task.is_regression
-        else "multi_label_classification"
-        if task.multi_label
-        else "single_label_classification"
-    )
+    config.problem_type = task.kind.problem_type
 
 
 def _name_activation(config: PretrainedConfig, task: TaskSpec) -> None:
@@ -225,7 +217,7 @@ def _name_activation(config: PretrainedConfig, task: TaskSpec) -> None:
     Unstated it takes a sigmoid for one output, which would squash a number; a checkpoint that was
     a CrossEncoder's brings its own statement, under the name that it had before version 4 too.
     """
-    activation = _SIGMOID if task.multi_label else _IDENTITY
+    activation = task.kind.activation
     setattr(config, _CROSS_ENCODER, {"activation_fn": activation})
     if hasattr(config, _OLD_CROSS_ENCODER):
         setattr(config, _OLD_CROSS_ENCODER, activation)

@@ -89,7 +89,7 @@ def match_labels(
         if matched is None:
             raise _wrong_order(order, task)
         return matched
-    matched = (0,) if task.is_regression else _matched(names, task)
+    matched = _matched(names, task) if task.labels else (0,)
     if matched is None:
         raise _mismatch(checkpoint, names, task, may_restart)
     return matched
@@ -117,7 +117,7 @@ def _matched(names: Sequence[str], task: TaskSpec) -> tuple[int, ...] | None:
 
 
 def _wrong_order(order: Sequence[str], task: TaskSpec) -> CheckpointError:
-    if task.is_regression:
+    if not task.labels:
         return CheckpointError(
             f"--label-order {typed_names(order)}: {task.name} has numbers, no classes to order.",
             hint="Leave --label-order out.",

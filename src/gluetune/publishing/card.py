@@ -26,7 +26,6 @@ from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.publishing.evaluation_results import HUB_METRICS, model_index, protocol
 from gluetune.publishing.private_text import LocalPaths, base_name, is_local
 from gluetune.publishing.readme import Markdown, environment, escape, front_matter
-from gluetune.statistics.calibration import sigmoid
 
 if TYPE_CHECKING:
     from gluetune.core.runs import Run
@@ -104,7 +103,7 @@ def _values(
 
 def metadata(record: Record, task: TaskSpec, repo: str) -> dict[str, Any]:
     """Return the card's front matter: what the Hub's pages and filters read."""
-    values: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "text-classification"}
+    values: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": task.kind.hub_task[0]}
     data, model = record.data, record.model
     if data is not None and (is_glue(data, task) or data.source in SAMPLES):
         values["language"] = "en"
@@ -315,30 +314,17 @@ def usage(
     named = arguments if len(texts) == 1 else f'{{"text": "{texts[0]}", "text_pair": "{texts[1]}"}}'
     return {
         "pipeline": "from transformers import pipeline\n\n"
-        f'classify = pipeline("text-classification", "{repo}"{given})\n'
-        + (_several(named, task) if task.multi_label else f"classify({named})"),
+        f'classify = pipeline("{task.kind.hub_task[0]}", "{repo}"{given})\n'
+        + task.kind.pipeline_call(named, task.thresholds),
         "model": "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
         f'tokenizer = AutoTokenizer.from_pretrained("{repo}"{given})\n'
         f'model = AutoModelForSequenceClassification.from_pretrained("{repo}"{given})\n'
         f'logits = model(**tokenizer({arguments}, return_tensors="pt")).logits'
-        + "\nprobabilities = logits.sigmoid()"
-        * task.multi_label,
+        + task.kind.logits_suffix,
         "gluetune": "import gluetune\n\n"
         f'predictor = gluetune.load("{repo}"{given})\n'
-        f"predictor({arguments})" + ".labels" * task.multi_label,
+        f"predictor({arguments})" + task.kind.answer_attribute,
     }
-
-
-def _several(named: str, task: TaskSpec) -> str:
-    """Return how a pipeline's scores become the labels that are predicted."""
-    if not task.thresholds:
-        scores = f"classify({named}, top_k=None)"
-        return f'[one["label"] for one in {scores} if one["score"] > 0.5]'
-    return (
-        "thresholds = classify.model.config.thresholds  # of logits\n"
-        f'logits = classify({named}, top_k=None, function_to_apply="none")\n'
-        '[one["label"] for one in logits if one["score"] > thresholds[one["label"]]]'
-    )
 
 
 def answers(task: TaskSpec, record: Record) -> str:
@@ -347,22 +333,15 @@ def answers(task: TaskSpec, record: Record) -> str:
     reads = f"It reads {columns}" + (", in this order" if len(task.text_columns) > 1 else "")
     length = record.model.max_length if record.model else None
     cut = f", cut to {length:,} tokens in training" if length else ""
-    if task.is_regression:
-        low, high = task.label_range or (None, None)
-        scale = f" from {low:g} to {high:g}" if low is not None and high is not None else ""
-        return f"{reads}{cut}, and answers with a number{scale}."
-    which = "any of, or none of" if task.multi_label else "one of"
-    return f"{reads}{cut}, and answers with {which}: {listed(task.labels)}."
+    outputs = task.kind.outputs_text(listed(task.labels), task.label_range)
+    return f"{reads}{cut}, and answers with {outputs}."
 
 
 def threshold_rows(task: TaskSpec) -> list[tuple[str, str, str]]:
     """Return each label with the probability and the logit above which it is predicted."""
-    if not task.multi_label:
-        return []
-    import numpy as np
-
-    logits = np.array(task.thresholds or (0.0,) * task.num_labels)
+    found = task.kind.probability_thresholds(task.labels, task.thresholds)
+    logits = task.thresholds or (0.0,) * len(found)
     return [
         (name, f"{probability:.4f}", f"{logit:.4f}")
-        for name, probability, logit in zip(task.labels, sigmoid(logits), logits, strict=True)
+        for (name, probability), logit in zip(found.items(), logits, strict=True)
     ]

@@ -46,7 +46,7 @@ def model_index(name: str, record: Record, task: TaskSpec) -> list[dict[str, Any
     for split, metrics in record.best.validation.metrics.items():
         values = [
             {
-                "type": HUB_METRICS.get(metric, metric),  # type: ignore[call-overload]  # a record's names are text
+                "type": HUB_METRICS.get(metric, metric),
                 "name": task.metric_title(metric),
                 "value": value,
             }
@@ -56,7 +56,7 @@ def model_index(name: str, record: Record, task: TaskSpec) -> list[dict[str, Any
         if values:
             results.append(
                 {
-                    "task": {"type": "text-classification", "name": "Text Classification"},
+                    "task": dict(zip(("type", "name"), task.kind.hub_task, strict=True)),
                     "dataset": _dataset(record.data, task, split),
                     "metrics": values,
                 }

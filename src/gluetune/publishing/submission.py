@@ -167,14 +167,10 @@ class _Writer:
 
     def _constant(self, task: TaskSpec) -> tuple[float, str]:
         """Return the answer that needs no model, and what it is."""
-        import numpy as np
-
         labels = self._source(task).read(task, task.train_split or "")[task.label_column].to_numpy()
-        if task.is_regression:
-            mean = float(labels.mean(dtype=np.float64))
-            return mean, f"the mean label of train, {mean:.3f}"
-        majority = int(np.bincount(labels).argmax())
-        return majority, f"the majority class of train, {task.labels[majority]}"
+        constant = task.kind.constant(labels, task.num_labels)
+        what = f"the {task.kind.constant_description}, {task.label_text(constant)}"
+        return constant, what
 
     def _predictions(
         self, run: Run, task: TaskSpec, tables: Mapping[str, pa.Table]

@@ -247,7 +247,7 @@ def _info(
         "auto_truncate": auto_truncate,
         "tokenization_workers": 1,
         "version": version("gluetune"),
-        "backend": backend.kind,
+        "backend": backend.backend,
         "task": backend.task.name if backend.task else None,
         "text_columns": list(backend.task.text_columns) if backend.task else None,
         "label_range": backend.task.label_range if backend.task else None,

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +48,10 @@ def find_examples(backend: Backend) -> tuple[list[Example], str]:
     table = scored_rows(run, task, task.validation_splits[0])
     if isinstance(table, str):
         return [], table.replace("The texts are not shown", "No examples are shown")
-    rows = list(_spread(task, _candidates(task, table)))
-    return [_example(task, row) for row in rows], ""
+    rows = _candidates(task, table)
+    labels = [row[task.label_column] for row in rows]
+    chosen = task.kind.spread(task.labels, labels, _COUNT)
+    return [_example(task, rows[place]) for place in chosen], ""
 
 
 def _candidates(task: TaskSpec, table: pa.Table) -> list[dict[str, Any]]:
@@ -64,28 +65,9 @@ def _candidates(task: TaskSpec, table: pa.Table) -> list[dict[str, Any]]:
     return short if len(short) >= _COUNT else rows
 
 
-def _spread(task: TaskSpec, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield rows that go round the classes or sets of labels, or from the smallest number up."""
-    if task.is_regression:
-        ordered = sorted(rows, key=lambda row: float(row[task.label_column]))
-        step = max(1, len(ordered) - 1) / max(1, _COUNT - 1)
-        places = dict.fromkeys(round(place * step) for place in range(_COUNT))
-        yield from (ordered[place] for place in places if place < len(ordered))
-        return
-    by_class: dict[str, list[dict[str, Any]]] = (
-        {} if task.multi_label else {n: [] for n in task.labels}
-    )
-    for row in rows:
-        by_class.setdefault(task.label_text(row[task.label_column]), []).append(row)
-    rounds = zip_longest(*by_class.values())
-    yield from islice((row for each in rounds for row in each if row is not None), _COUNT)
-
-
 def _example(task: TaskSpec, row: dict[str, Any]) -> Example:
-    label = row[task.label_column]
-    is_none = task.multi_label and not any(label)
-    shown = "none of the labels" if is_none else task.label_text(label)
-    return Example(tuple(row[name] for name in task.text_columns), shown)
+    label = task.kind.label_text(task.labels, row[task.label_column], none="none of the labels")
+    return Example(tuple(row[name] for name in task.text_columns), label)
 
 
 STATIC = Path(__file__).parent / "static"
@@ -118,7 +100,7 @@ def render_page(
             ],
             note=note,
             dial=_dial(backend),
-            problem_type=predictor.problem_type,
+            widget=predictor.kind.widget,
             # Exactly as they are, too: the script looks labels up by name.
             thresholds=escape(json.dumps(predictor.thresholds)),
             facts=_facts(backend),
@@ -140,7 +122,7 @@ def render_docs(predictor: Predictor, limits: Limits) -> str:
             inputs=inputs,
             batch=batch,
             limits=limits,
-            several=predictor.opened.multi_label,
+            widget=predictor.kind.widget,
             max_length=predictor.opened.max_length,
         )
     )
@@ -161,11 +143,11 @@ def _in_words(column: str) -> str:
 
 
 def _dial(backend: Backend) -> tuple[float, float] | None:
-    return backend.task.label_range if backend.task and backend.task.is_regression else None
+    return backend.kind.dial(backend.task.label_range) if backend.task else None
 
 
 def _facts(backend: Backend) -> list[str]:
-    facts = [f"{backend.kind}, {backend.precision}"]
+    facts = [f"{backend.backend}, {backend.precision}"]
     if backend.max_length:
         facts.append(f"reads {backend.max_length} tokens")
     run = backend.run

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gluetune.kinds.single_label import softmax
 from gluetune.metrics.registry import get_metric
 from gluetune.metrics.scores import TaskScore, score_task
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from gluetune.core.predictions import Predictions
     from gluetune.core.tasks import TaskSpec
@@ -45,31 +46,13 @@ class Calibration:
     bins: tuple[CalibrationBin, ...]
 
 
-def probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the softmax over the last axis, in float64."""
-    import numpy as np
-
-    shifted = np.asarray(logits, dtype=np.float64)
-    powers = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
-    result: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
-    return result
-
-
-def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
-    """Return the probability of each label alone, in float64."""
-    import numpy as np
-
-    result: NDArray[np.float64] = 1 / (1 + np.exp(-np.asarray(logits, dtype=np.float64)))
-    return result
-
-
 def task_probabilities(task: TaskSpec, found: Predictions) -> NDArray[np.float64] | None:
     """Return predictions' probabilities; None where no metric of the task needs them."""
     if not any(get_metric(name).needs_probabilities for name in task.all_metrics):
         return None
     if found.logits.shape[1] != task.num_labels:
         return None
-    return sigmoid(found.logits) if task.multi_label else probabilities(found.logits)
+    return task.kind.probabilities(found.logits)
 
 
 def score_predictions(task: TaskSpec, predictions: Mapping[str, Predictions]) -> TaskScore:
@@ -91,7 +74,7 @@ def calibration(predictions: Predictions, bins: int = 15) -> Calibration:
     """
     import numpy as np
 
-    sure = probabilities(predictions.logits).max(axis=1)
+    sure = softmax(predictions.logits).max(axis=1)
     right = predictions.predicted == predictions.labels
     edges = np.linspace(0, 1, bins + 1)
     numbers = np.clip(np.searchsorted(edges, sure, side="left") - 1, 0, bins - 1)

@@ -71,7 +71,7 @@ def confusions(task: TaskSpec, predictions: Predictions) -> list[Confusion]:
 def class_table(task: TaskSpec, predictions: Predictions) -> list[ClassRow]:
     """Return a row for each class, or for each label where an example may have several."""
     most: dict[str, Confusion] = {}
-    if not task.multi_label:
+    if "confusion" in task.kind.sections:
         for one in confusions(task, predictions):
             most.setdefault(one.label, one)
     rows = []
@@ -104,17 +104,8 @@ def worst_classes(rows: Sequence[ClassRow], most: int) -> list[ClassRow]:
 
 def _counts(task: TaskSpec, predictions: Predictions) -> list[tuple[str, int, int, int]]:
     """Return name, correct predictions, examples and predictions of each class or label."""
-    import numpy as np
-
     labels, predicted = predictions.labels.astype(int), predictions.predicted.astype(int)
-    if task.multi_label:
-        totals = (labels & predicted).sum(axis=0), labels.sum(axis=0), predicted.sum(axis=0)
-    else:
-        both = labels[labels == predicted]
-        one, two, three = (
-            np.bincount(side, minlength=task.num_labels) for side in (both, labels, predicted)
-        )
-        totals = one, two, three
+    totals = task.kind.class_counts(labels, predicted, task.num_labels)
     return [
         (name, *(int(total[number]) for total in totals))  # type: ignore[misc]  # three of them
         for number, name in enumerate(task.labels)

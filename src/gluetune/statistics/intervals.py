@@ -175,16 +175,15 @@ def _doubt(task: TaskSpec, found: Predictions, metrics: Sequence[str]) -> str:
     count = len(found.labels)
     if count < _FEW:
         return f"only {count} examples"
-    if task.is_regression:
+    # A proportion has no class that counts for more than its examples.
+    if not task.labels or all(get_metric(name).is_proportion for name in metrics):
         return ""
-    if all(get_metric(name).is_proportion for name in metrics):
-        return ""  # it has no class that counts for more than its examples
-    if task.multi_label:
-        rarest = int(min(found.labels.sum(axis=0), default=0))
-        return f"a label has only {rarest} examples" if rarest < _RARE else ""
-    smallest = int(np.bincount(found.labels.astype(int), minlength=task.num_labels).min())
-    if smallest < _RARE:
-        return f"a class has only {smallest} examples"
+    counts = task.kind.counts(found.labels.astype(int), task.num_labels)
+    rarest = int(min(counts, default=0))
+    if rarest < _RARE:
+        return f"a {task.kind.unit} has only {rarest} examples"
+    if found.labels.ndim > 1:
+        return ""
     wrong = int(np.sum(found.labels != found.predicted))
     rarer, kind = min((wrong, "wrong"), (count - wrong, "right"))
     return f"only {rarer} answers are {kind}" if rarer < _RARE else ""

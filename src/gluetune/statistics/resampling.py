@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gluetune.metrics.from_counts import counts_of
-from gluetune.metrics.metric import REGRESSION, Inputs, Metric, OfCounts, OfWeights
-from gluetune.metrics.registry import get_metric, kind_of
+from gluetune.metrics.metric import Inputs, Metric, OfCounts, OfWeights
+from gluetune.metrics.registry import get_metric
 from gluetune.statistics.calibration import task_probabilities
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _by_bootstrap(task: TaskSpec, names: Sequence[str]) -> tuple[list[Metric], l
     One metric of the score that needs weights takes all of the score's with it: their mean is of
     the same samples.
     """
-    kind, metrics = kind_of(task), [get_metric(name) for name in names]
+    kind, metrics = task.kind.name, [get_metric(name) for name in names]
     together = not all(one.of_counts(kind) for one in metrics if one.name in task.metrics)
     counted = [
         one
@@ -103,7 +103,7 @@ def _by_bootstrap(task: TaskSpec, names: Sequence[str]) -> tuple[list[Metric], l
 def _inputs(task: TaskSpec, found: Predictions) -> Inputs:
     import numpy as np
 
-    dtype = np.float64 if kind_of(task) == REGRESSION else np.int64
+    dtype = np.float64 if task.kind.cell == "number" else np.int64
     return Inputs(
         found.labels.astype(dtype),
         found.predicted.astype(dtype),
@@ -198,7 +198,7 @@ def _resample_counts(
         return {}
     random = np.random.default_rng(seed)
     alike = _Alike.of([inputs])
-    measure = alike.measure(metrics, kind_of(task), inputs)
+    measure = alike.measure(metrics, task.kind.name, inputs)
     width = measure.terms.shape[1]
     drawn = on_samples(lambda: measure, random, alike.weights, draws, width=width)
     constant: list[bool] = [not varies(values) for values in drawn]
@@ -277,7 +277,7 @@ def _resample_weights(
 
     if not metrics:
         return {}
-    random, count, kind = np.random.default_rng(seed), len(inputs.labels), kind_of(task)
+    random, count, kind = np.random.default_rng(seed), len(inputs.labels), task.kind.name
     weights = np.ones(count, dtype=np.int64)
     drawn = on_samples(lambda: _prepared(metrics, kind, inputs), random, weights, draws)
     whole = _prepared(metrics, kind, inputs)(np.ones((1, count)))[:, 0]
@@ -389,7 +389,7 @@ def resample_pair(
     """
     import numpy as np
 
-    random, kind = np.random.default_rng(seed), kind_of(task)
+    random, kind = np.random.default_rng(seed), task.kind.name
     sides = [_inputs(task, one) for one in (first, second)]
     counted, weighted = _by_bootstrap(task, task.metrics)
     if weighted:

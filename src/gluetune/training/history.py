@@ -59,9 +59,8 @@ def fit_text_baseline(
     Its predictions are kept in the run's folder, for paired tests.
     """
     words = _words(prepared, folder)
-    is_regression = prepared.task.is_regression
-    errors = {"words": mean_absolute_error(words.values())} if is_regression else {}
-    return score_predictions(prepared.task, words), errors
+    error = mean_absolute_error(prepared.task, words.values())
+    return score_predictions(prepared.task, words), {} if error is None else {"words": error}
 
 
 def _words(prepared: Prepared, folder: RunFolder) -> dict[str, Predictions]:
@@ -86,12 +85,12 @@ def _words(prepared: Prepared, folder: RunFolder) -> dict[str, Predictions]:
 
 
 def _mean_absolute_error_of_constant(prepared: Prepared) -> dict[str, float]:
-    """Return that of the mean of train's labels, where the task is a regression."""
-    if not prepared.task.is_regression:
-        return {}
-    mean = label_array(prepared.train_table, prepared.task).mean(dtype=np.float64)
+    """Return that of the mean of train's labels, where labels have a unit."""
+    task = prepared.task
+    constant = task.kind.constant(label_array(prepared.train_table, task), task.num_labels)
     labels = np.concatenate([one.labels for one in prepared.validation.values()])
-    return {"mean": float(np.abs(labels - mean).mean())}
+    error = task.kind.absolute_error(labels, constant)
+    return {} if error is None else {"mean": error}
 
 
 def check_same(record: Record, prepared: Prepared, folder: RunFolder) -> None:

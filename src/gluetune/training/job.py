@@ -154,6 +154,8 @@ class Job:
             compact_vocabulary=config.compact_vocabulary,
             class_weights=prepared.class_weights,
             label_smoothing=config.label_smoothing,
+            kind=prepared.task.kind,
+            outputs=prepared.classifier.outputs,
             validation=Validation(
                 task=prepared.task,
                 splits=prepared.validation,
@@ -254,8 +256,8 @@ class Job:
             print_ = self.prepared.data.fingerprints[split]
             keep_predictions(self.folder.predictions_on(split), predictions, print_)
         self._keep_thresholds(evaluation)
-        if self.prepared.task.is_regression:
-            error = mean_absolute_error(evaluation.predictions.values())
+        error = mean_absolute_error(self.prepared.task, evaluation.predictions.values())
+        if error is not None:
             self.record.mean_absolute_error = {**self.record.mean_absolute_error, "run": error}
         self.record.final_weights_sha256 = weights_digest(checkpoint)
         self.record.best_weights_sha256 = weights_digest(self.folder.model)

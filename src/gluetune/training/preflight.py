@@ -32,7 +32,6 @@ from gluetune.models.fast.paths import resolve_compute
 from gluetune.models.tokenizers import check_length
 from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.training.arguments import check_set, training_arguments
-from gluetune.training.losses import balanced_weights
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -173,7 +172,9 @@ def _prepared(
             None,
         ),
         class_weights=(
-            balanced_weights(label_array(tables.train, task), classifier.outputs)
+            torch.from_numpy(
+                task.kind.class_weights(label_array(tables.train, task), classifier.outputs)
+            )
             if config.class_weights == "balanced"
             else None
         ),
@@ -230,7 +231,7 @@ def _check_loss(config: TrainConfig, task: TaskSpec) -> None:
         given.append(f"--class-weights {config.class_weights}")
     if config.label_smoothing:
         given.append(f"--label-smoothing {config.label_smoothing:g}")
-    if task.is_regression and given:
+    if given and not task.kind.is_weighted:
         raise ConfigurationError(
             f"{' and '.join(given)}: {task.name} has numbers, no classes.", hint="Leave it out."
         )
@@ -248,7 +249,7 @@ def _classifier(config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint) -> 
         task,
         seed=config.seed,
         new_head=config.new_head,
-        label_order=config.label_order,
+        label_order=None if task.kind.label_order_names_classes else config.label_order,
     )
     check_length(config.max_length, classifier.limit, checkpoint.name)
     return classifier
@@ -320,7 +321,7 @@ def _resolved_data(config: TrainConfig, tables: _Tables | None) -> dict[str, Any
         **files,
         "text": own.task.text_columns[0],
         "label": config.label or (own.task.label_column,),  # as it is called by default
-        "kind": own.labels.kind,
+        "kind": own.labels.kind.name,
         "metric": own.labels.metric,
         "positive": own.labels.positive,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -21,13 +21,15 @@ from torch.nn.utils import clip_grads_with_norm_
 
 from gluetune.core.config import Compute, ComputePath
 from gluetune.core.errors import TrainingError
+from gluetune.kinds import kind_of_head
+from gluetune.kinds.base import IGNORED, Kind
 from gluetune.models.fast.batches import is_mixed, sample, split, split_by_length
 from gluetune.models.fast.dropout import DropoutMasks
 from gluetune.models.fast.fallback import attempt
 from gluetune.models.fast.paths import computing, disagreement, dropping, resolve_compute
 from gluetune.models.fast.vocabulary import CompactVocabulary, compact_vocabulary
 from gluetune.training.flow import Shares, share_batches
-from gluetune.training.losses import IGNORED, ClassificationLoss, LossKind
+from gluetune.training.losses import ClassificationLoss
 from gluetune.training.rows import occurring_rows
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ class Trainer(transformers.Trainer):
         compact_vocabulary: bool = True,
         class_weights: torch.Tensor | None = None,
         label_smoothing: float | None = None,
+        kind: Kind | None = None,
+        outputs: Sequence[int] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -72,12 +76,14 @@ class Trainer(transformers.Trainer):
         self.compute = compute
         self.compact_vocabulary = compact_vocabulary
         if self.compute_loss_func is None:
+            config = self.model.config
             self.compute_loss_func = ClassificationLoss(
-                _loss_kind(self.model.config),
+                kind or kind_of_head(config.problem_type, config.num_labels),
                 label_smoothing=(
                     self.args.label_smoothing_factor if label_smoothing is None else label_smoothing
                 ),
                 weights=class_weights,
+                order=outputs,
             )
         # The loss above does the scaling: no head does, though its **kwargs make it look so.
         self.model_accepts_loss_kwargs = False
@@ -144,7 +150,7 @@ class Trainer(transformers.Trainer):
             return {**batch, "labels": torch.full_like(labels, IGNORED)}
         if not isinstance(self.compute_loss_func, ClassificationLoss):
             return batch  # a loss of the user's own: labels are what Trainer takes them for
-        counts = self.compute_loss_func.counts(labels)
+        counts = self.compute_loss_func.kind.is_labelled(labels)
         return {**batch, "labels": torch.where(counts, 0, IGNORED)}
 
     def compute_loss(
@@ -389,15 +395,3 @@ def _norm(gradients: list[torch.Tensor]) -> torch.Tensor:
     """Return the length of all gradients together; a dot product is torch's fastest way to it."""
     squares = [torch.dot(flat, flat) for flat in (each.flatten() for each in gradients)]
     return torch.stack(squares).sum().sqrt()
-
-
-def _loss_kind(config: Any) -> LossKind:
-    """Decide as transformers' heads do: by the problem type, else by the number of outputs."""
-    if config.problem_type is None:
-        return "number" if config.num_labels == 1 else "classes"
-    kinds: dict[str, LossKind] = {
-        "regression": "number",
-        "single_label_classification": "classes",
-        "multi_label_classification": "labels",
-    }
-    return kinds[config.problem_type]

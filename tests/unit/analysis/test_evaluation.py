@@ -28,6 +28,7 @@ from gluetune.core.runs import Run
 from gluetune.core.tables import Column, Table
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.core.terminal import Console
+from gluetune.kinds import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from gluetune.rendering.pages import report
 from gluetune.rendering.terminal import show
 from gluetune.statistics.baseline_test import WordTest
@@ -54,7 +55,7 @@ def evaluation(task: TaskSpec, found: Predictions, **more: Any) -> Evaluation:
 
 
 def of(task: TaskSpec, labels: Any, logits: Any) -> Evaluation:
-    predicted = (logits > 0).astype(np.int64) if task.multi_label else logits.argmax(axis=1)
+    predicted = task.kind.decode(logits)
     return evaluation(task, Predictions(np.arange(len(labels)), labels, predicted, logits))
 
 
@@ -187,7 +188,7 @@ def _of_classes(size: int, name: str, *, multi_label: bool = False) -> Evaluatio
     labels = random.integers(0, size, count)
     answers = np.where(random.random(count) < 0.7, labels, random.integers(0, size, count))
     names = tuple(name.format(number) for number in range(size))
-    task = replace(TASK, labels=names, multi_label=multi_label)
+    task = replace(TASK, labels=names, kind=MULTI_LABEL if multi_label else SINGLE_LABEL)
     logits = np.full((count, size), -1.0, dtype=np.float32)
     logits[np.arange(count), answers] = 2
     if multi_label:
@@ -252,7 +253,7 @@ def test_lengths_of_one_number_are_one_number() -> None:
 
 
 def test_the_bag_of_words_and_the_errors_are_in_the_scores() -> None:
-    task = replace(TASK, labels=(), metrics=("pearson",))
+    task = replace(TASK, labels=(), kind=REGRESSION, metrics=("pearson",))
     score = ScoreRecord(score=0.5, metrics={"validation": {"pearson": 0.5}})
     undefined = ScoreRecord(score=None, metrics={"validation": {"pearson": None}})
     scores = Scores(

@@ -81,10 +81,10 @@ def test_columns_and_kinds_are_flags(tmp_path: Path) -> None:
 
 def test_what_is_typed_next_trains_on_what_was_checked(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "my reviews.csv", reviews())
-    code, told = typed(path, "--kind", "classes", "--on-bad-row", "skip")
+    code, told = typed(path, "--kind", "single_label", "--on-bad-row", "skip")
     assert code == 0
     assert told.endswith(
-        f"Next: gluetune train --train-file '{path}' --kind classes --on-bad-row skip"
+        f"Next: gluetune train --train-file '{path}' --kind single_label --on-bad-row skip"
     )
 
 

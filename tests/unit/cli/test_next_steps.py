@@ -51,7 +51,7 @@ def test_no_name_of_an_option_is_cut_in_80_columns(
     [
         ("format", "cvs", "--format csv"),
         ("format", "xml", "--format "),
-        ("kind", "clases", "--kind classes"),
+        ("kind", "single_lable", "--kind single_label"),
         ("quoting", "singel", "--quoting single"),
         ("quoting", "double", "--quoting auto"),
         ("precision", "bfloat16", "--precision bf16"),

@@ -69,7 +69,7 @@ OWN_VALUES = {
     "delimiter": ("tab", "\t"),
     "quoting": ("none", "none"),
     "columns": ('label,"a, b"', ("label", "a, b")),
-    "kind": ("number", "number"),
+    "kind": ("regression", "regression"),
     "positive": (" -1", " -1"),
     "label_separator": (";", ";"),
     "validation_fraction": ("0.2", 0.2),

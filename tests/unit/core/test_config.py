@@ -15,6 +15,7 @@ from gluetune.core.config_checks import make_config
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.settings_files import join_names, parse_assignment, read_settings, split_names
 from gluetune.core.tasks import GLUE_TASKS
+from gluetune.kinds import KINDS
 
 
 def refused(values: dict[str, Any], places: dict[str, str] | None = None) -> ConfigurationError:
@@ -160,7 +161,7 @@ def test_a_task_of_the_users_own_is_called_after_its_file_and_never_as_glues(
 
 
 def test_what_only_own_text_can_be_given_is_refused_without_it() -> None:
-    error = refused({"task": "cola", "text": "review", "group": "user", "kind": "number"})
+    error = refused({"task": "cola", "text": "review", "group": "user", "kind": "regression"})
     assert [finding.message.split()[0] for finding in error.findings] == [
         "--text",
         "--kind",
@@ -320,7 +321,7 @@ _OWN = {
     "text": st.none() | _TEXT | _WORDLIKE,
     "text_pair": st.none() | _TEXT | _WORDLIKE,
     "label": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
-    "kind": st.sampled_from(["auto", "classes", "number", "labels"]),
+    "kind": st.sampled_from(["auto", *KINDS]),
     "positive": st.none() | _TEXT | _WORDLIKE,
     "label_separator": st.none() | st.sampled_from([";", " ", "\t", ","]),
     "validation_fraction": st.floats(0.01, 0.99),

@@ -6,6 +6,7 @@ import pytest
 
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.tasks import GLUE_TASKS, TASKS, get_task
+from gluetune.kinds import REGRESSION
 
 # gluebenchmark.com; Wang et al. 2019, table 1, counts the same up to rounding.
 OFFICIAL_ROWS = {
@@ -65,8 +66,8 @@ def test_the_submission_is_the_leaderboards_eleven_files() -> None:
 def test_a_task_holds_together(spec: object) -> None:
     task = TASKS[spec.name]  # type: ignore[attr-defined]  # a TaskSpec; pytest's ids need the values
     assert len(task.text_columns) in (1, 2)
-    assert task.is_regression is (task.label_range is not None)
-    assert task.num_labels == (1 if task.is_regression else len(set(task.labels)))
+    assert (task.kind is REGRESSION) is (task.label_range is not None)
+    assert task.num_labels == (1 if task.kind is REGRESSION else len(set(task.labels)))
     assert task.metrics
     assert (task.train_split is None) is bool(task.trained_as)
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -122,8 +122,8 @@ def test_several_mistakes_are_reported_at_once() -> None:
             {"idx": [0, None, 2]},
             "1 of 'idx' are null, first here.parquet, row 2.",
         ),
-        ({"idx": [0, -1, 2]}, "here.parquet: 'idx' must lie between 0 and 2147483647."),
-        ({"idx": [0, 1, 2**31]}, "here.parquet: 'idx' must lie between 0 and 2147483647."),
+        ({"idx": [0, -1, 2]}, "here.parquet: 'idx' must be between 0 and 2147483647."),
+        ({"idx": [0, 1, 2**31]}, "here.parquet: 'idx' must be between 0 and 2147483647."),
         ({"sentence": ["a", " \t", "c"]}, "here.parquet, row 2: 'sentence' is empty."),
         (
             {"label": [1, -1, -1]},

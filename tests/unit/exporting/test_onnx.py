@@ -29,6 +29,7 @@ from gluetune.exporting.checks import Answers, check
 from gluetune.exporting.onnx import export, write_onnx
 from gluetune.inference.exported import open_session
 from gluetune.inference.predictor import Predictor, load
+from gluetune.kinds import MULTI_LABEL
 from gluetune.models.checkpoints import find_checkpoint
 from gluetune.models.classifiers import load_trained
 from gluetune.models.tokenizers import load_tokenizer
@@ -223,7 +224,7 @@ TAGS = TaskSpec(
     text_columns=("text",),
     labels=("a", "b"),
     metrics=("f1_micro",),
-    multi_label=True,
+    kind=MULTI_LABEL,
 )
 
 

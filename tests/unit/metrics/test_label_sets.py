@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.predictions import Predictions
 from gluetune.core.tasks import TaskSpec
+from gluetune.kinds import MULTI_LABEL
 from gluetune.metrics.scores import compute_metric, majority_baseline, score_task
 from gluetune.statistics.agreement import agreement
 from gluetune.statistics.calibration import FEWEST, best_thresholds
@@ -28,7 +29,7 @@ TASK = TaskSpec(
     labels=("a", "b", "c"),
     metrics=("f1_micro",),
     beside=("f1_macro", "exact_match"),
-    multi_label=True,
+    kind=MULTI_LABEL,
 )
 _SETS = st.lists(st.tuples(*[st.tuples(st.booleans(), st.booleans())] * 3), min_size=1, max_size=20)
 
@@ -123,7 +124,7 @@ def test_tables_and_the_hardest_read_sets() -> None:
     assert first.f1 == pytest.approx(expected)
     rows = hardest(TASK, found, 5)
     assert (found.predicted[rows] != found.labels[rows]).any(axis=1).all()
-    assert agreement(found, found).flips == 0
+    assert agreement(TASK, found, found).flips == 0
     back = Predictions.of_table(found.table())
     np.testing.assert_array_equal(back.labels, found.labels)
     np.testing.assert_array_equal(back.predicted, found.predicted)

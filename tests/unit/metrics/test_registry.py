@@ -28,7 +28,7 @@ def inputs(kind: str, *, seed: int, count: int, classes: int = 3, ties: bool = F
     """Return labels, predictions and probabilities that agree more often than by chance."""
     random = np.random.default_rng(seed)
     if kind == "regression":
-        labels = np.round(random.uniform(0, 5, count) * 2) / 2
+        labels: Any = np.round(random.uniform(0, 5, count) * 2) / 2
         predicted = labels + random.standard_normal(count)
         return Inputs(labels, np.round(predicted) if ties else predicted)
     several = kind == "multi_label"

@@ -12,6 +12,7 @@ from transformers import DataCollatorWithPadding
 
 from gluetune.core.errors import CheckpointError
 from gluetune.core.tasks import TaskSpec, get_task
+from gluetune.kinds import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from gluetune.models.checkpoints import find_checkpoint
 from gluetune.models.classifiers import (
     Classifier,
@@ -43,7 +44,7 @@ def own(labels: tuple[str, ...], *, multi_label: bool = False) -> TaskSpec:
         text_columns=("text",),
         labels=labels,
         metrics=("accuracy",),
-        multi_label=multi_label,
+        kind=MULTI_LABEL if multi_label else SINGLE_LABEL,
     )
 
 
@@ -150,7 +151,7 @@ def test_what_is_saved_loads_again_as_it_was(tmp_path: Path, architecture: str, 
     spec = get_task(task)
     assert again.config.num_labels == spec.num_labels
     assert again.config.id2label == dict(enumerate(spec.labels or ("score",)))
-    expected = "regression" if spec.is_regression else "single_label_classification"
+    expected = "regression" if spec.kind is REGRESSION else "single_label_classification"
     assert again.config.problem_type == expected
     before = weights(found)
     after = dict(again.named_parameters())

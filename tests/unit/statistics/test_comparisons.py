@@ -15,6 +15,7 @@ from tests.support.answers import classified, estimated, random_classified, rand
 
 from gluetune.core.predictions import Predictions
 from gluetune.core.tasks import get_task
+from gluetune.kinds import MULTI_LABEL, REGRESSION
 from gluetune.metrics.scores import score_task
 from gluetune.statistics.baseline_test import compare_with_words
 from gluetune.statistics.paired_tests import (
@@ -46,7 +47,7 @@ def test_mcnemar_is_the_sign_test_of_the_disagreements(only_first: int, only_sec
 @pytest.mark.parametrize("task", ["sst2", "mrpc", "cola", "stsb"])
 def test_a_paired_difference_is_scipys_bootstrap(task: str) -> None:
     spec = get_task(task)
-    if spec.is_regression:
+    if spec.kind is REGRESSION:
         first, second = random_estimated(120, noise=0.9), random_estimated(120, noise=0.7)
     else:
         first = random_classified(120, right=0.7)
@@ -159,7 +160,7 @@ def test_models_that_hardly_disagree_would_have_to_disagree_more() -> None:
 )
 def test_what_has_no_score_is_not_compared(task: str, labels: Any, predicted: Any) -> None:
     spec = get_task(task)
-    answers = (estimated if spec.is_regression else classified)(labels, predicted)
+    answers = (estimated if spec.kind is REGRESSION else classified)(labels, predicted)
     found = paired_difference(spec, {"v": answers}, {"v": answers}, draws=200)
     assert np.isnan(found.value)
     assert (found.low, found.high, found.p_value) == (None, None, 1.0)
@@ -168,7 +169,7 @@ def test_what_has_no_score_is_not_compared(task: str, labels: Any, predicted: An
 
 def test_sets_without_any_label_are_not_compared() -> None:
     spec = replace(
-        get_task("mrpc"), labels=("a", "b", "c"), metrics=("f1_micro",), multi_label=True
+        get_task("mrpc"), labels=("a", "b", "c"), metrics=("f1_micro",), kind=MULTI_LABEL
     )
     nothing = np.zeros((30, 3), dtype=np.int64)
     answers = Predictions(np.arange(30), nothing, nothing, nothing.astype(np.float32))

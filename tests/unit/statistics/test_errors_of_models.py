@@ -10,7 +10,8 @@ from tests.support.answers import classified, estimated, random_classified
 
 from gluetune.core.predictions import Predictions
 from gluetune.core.tasks import get_task
-from gluetune.statistics.calibration import calibration, probabilities
+from gluetune.kinds.single_label import softmax
+from gluetune.statistics.calibration import calibration
 from gluetune.statistics.confusion import class_table, confusion_matrix
 from gluetune.statistics.residuals import hardest
 
@@ -36,7 +37,7 @@ def test_a_class_that_nobody_names_has_no_precision() -> None:
 
 
 def test_probabilities_are_a_softmax_that_does_not_overflow() -> None:
-    found = probabilities(np.array([[1000.0, 1000.0], [0.0, np.log(3.0)]]))
+    found = softmax(np.array([[1000.0, 1000.0], [0.0, np.log(3.0)]]))
     np.testing.assert_allclose(found, [[0.5, 0.5], [0.25, 0.75]])
 
 

@@ -18,6 +18,7 @@ from tests.support.answers import classified, random_classified, random_estimate
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.predictions import Predictions
 from gluetune.core.tasks import TaskSpec, get_task
+from gluetune.kinds import REGRESSION
 from gluetune.metrics.metric import Inputs, OfWeights
 from gluetune.metrics.registry import get_metric
 from gluetune.metrics.scores import score_task
@@ -60,7 +61,9 @@ def _scipys(task: str, found: Any, metric: Any, method: str) -> tuple[float, flo
 def test_the_bootstraps_are_scipys(task: str, name: str, metric: Any, method: Any) -> None:
     """To what a thousand draws leave open."""
     spec = get_task(task)
-    found = random_estimated(150) if spec.is_regression else random_classified(150, positive=0.7)
+    found = (
+        random_estimated(150) if spec.kind is REGRESSION else random_classified(150, positive=0.7)
+    )
     ours = score_intervals(spec, {"validation": found}, method=method)[name]
     assert ours is not None
     expected = _scipys(task, found, metric, method)
@@ -73,7 +76,7 @@ def test_every_metric_has_its_interval_around_its_value(task: str) -> None:
     spec = get_task(task)
     found = {
         split: random_estimated(300, seed=seed)
-        if spec.is_regression
+        if spec.kind is REGRESSION
         else random_classified(300, seed=seed)
         for seed, split in enumerate(spec.validation_splits)
     }

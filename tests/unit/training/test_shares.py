@@ -19,8 +19,10 @@ from safetensors.torch import load_file
 from tests.support.mixed_batches import is_key_bias
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
+from gluetune.kinds import SINGLE_LABEL
+from gluetune.kinds.base import IGNORED
 from gluetune.training.flow import Shares, uses_all_weights
-from gluetune.training.losses import IGNORED, ClassificationLoss
+from gluetune.training.losses import ClassificationLoss
 
 ROOT = Path(__file__).parents[3]
 
@@ -50,7 +52,7 @@ def test_shares_make_up_the_batches(rows: int, each: int, processes: int, drop_l
 
 
 def test_an_example_that_does_not_count_adds_nothing() -> None:
-    loss = ClassificationLoss("classes")
+    loss = ClassificationLoss(SINGLE_LABEL)
     logits = torch.randn(3, 2, requires_grad=True)
     labels = torch.tensor([1, IGNORED, 0])
     for count in (2, None):

@@ -12,13 +12,20 @@ import pytest
 
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.tables import canonical_schema
+from gluetune.kinds import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from gluetune.training import text_baseline as module
 from gluetune.training.text_baseline import kept_baseline, text_baseline, tokens
 
 
 def task_of(metric: str, labels: tuple[str, ...] = (), **more: Any) -> TaskSpec:
+    kind = SINGLE_LABEL if labels else REGRESSION
     return TaskSpec(
-        name="own", title="", text_columns=("text",), labels=labels, metrics=(metric,), **more
+        name="own",
+        title="",
+        text_columns=("text",),
+        labels=labels,
+        metrics=(metric,),
+        **{"kind": kind, **more},
     )
 
 
@@ -33,7 +40,7 @@ def table(task: TaskSpec, labels: list[Any], texts: list[str] | None = None) -> 
         (task_of("accuracy", ("a", "b", "c")), [0, 1, 2] * 8),
         (task_of("pearson"), [float(n % 5) for n in range(24)]),
         (
-            task_of("f1_micro", ("a", "b", "c"), multi_label=True),
+            task_of("f1_micro", ("a", "b", "c"), kind=MULTI_LABEL),
             [[1, 0, 0], [0, 1, 0], [1, 1, 0]] * 8,
         ),
     ],
@@ -106,7 +113,7 @@ def test_many_classes_are_learnt_in_bounded_memory(multi_label: bool) -> None:
     size = 600
     names = tuple(f"class {number}" for number in range(size))
     metric: str = "f1_micro" if multi_label else "accuracy"
-    task = task_of(metric, names, multi_label=multi_label)
+    task = task_of(metric, names, kind=MULTI_LABEL if multi_label else SINGLE_LABEL)
     numbers = [number % size for number in range(6 * size)]
     texts = [f"mark{label} noise{row} more{row % 977}" for row, label in enumerate(numbers)]
     labels: list[Any] = (

@@ -218,18 +218,11 @@ def _batches(file: Any) -> Iterator[pa.RecordBatch]:
 # The formats --------------------------------------------------------------------------------------
 
 
-def _read_parquet(source: Source) -> ParquetReader:
-    assert source.path is not None
-    return ParquetReader(source.path, source.name, source.wanted)
-
-
 def _read_arrow(source: Source) -> ArrowReader:
-    assert source.path is not None
     return ArrowReader(source.path, source.name, source.wanted)
 
 
 def _write_parquet(target: Target) -> ParquetWriter:
-    assert target.path is not None
     assert isinstance(target.reader, ColumnarReader), "Parquet is written from columns with types"
     return ParquetWriter(target.path, target.reader.schema, target.sample)
 
@@ -237,7 +230,7 @@ def _write_parquet(target: Target) -> ParquetWriter:
 PARQUET = Format(
     "parquet",
     (".parquet",),
-    _read_parquet,
+    lambda source: ParquetReader(source.path, source.name, source.wanted),
     _write_parquet,
     title="Parquet, which it is by its content",
     recognise=lambda path, head: head.startswith(b"PAR1"),

@@ -62,7 +62,7 @@ def is_compressed(path: Path) -> bool:
 
 @contextmanager
 def decompressed(raw: BinaryIO, path: Path) -> Iterator[BinaryIO]:
-    """Give the plain bytes of an open file, which may be compressed as the end of `path` says.
+    """Give the plain bytes of an open file, compressed or not by the end of `path`.
 
     Raises DataError where they cannot be read to their end.
     """
@@ -103,7 +103,7 @@ def decompressed_copy(raw: BinaryIO, path: Path) -> Iterator[Path]:
 
 @contextmanager
 def compressed(raw: BinaryIO, ending: str) -> Iterator[BinaryIO]:
-    """Give a stream whose bytes reach an open file compressed, as the end of its name says."""
+    """Give a stream that writes into an open file, compressed for the end `ending` of its name."""
     compression = COMPRESSIONS.get(ending.lower())
     if compression is None:
         yield raw

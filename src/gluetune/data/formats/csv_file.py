@@ -66,7 +66,7 @@ class Dialect:
 
     @cached_property
     def closing(self) -> re.Pattern[str]:
-        """What stands between the opening quote, or the beginning of a line, and the closing one.
+        """Matches the text from the opening quote, or the beginning of a line, to the closing one.
 
         The quantifiers are possessive: half of a doubled quote closes nothing.
         """
@@ -77,7 +77,7 @@ class Dialect:
 
     @cached_property
     def unescaped(self) -> Callable[[str], str]:
-        """What makes the text of a field from what stands between its quotes."""
+        """Makes the text of a field from what is between its quotes."""
         quote = self.quote or '"'
         if self.quoting == "backslash":
             return lambda text: re.sub(r'\\(["\\])|"(")', r"\1\2", text)
@@ -96,13 +96,13 @@ _SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=([^\s"]|\t| )"?\r?', re.IGNORECASE)
 
 
 def separator_of(line: str) -> str | None:
-    """Return what a line such as `sep=;` says, which Excel reads and writes before the header."""
+    """Return the delimiter of a line such as `sep=;`, which Excel writes before the header."""
     found = _SEPARATOR_LINE.fullmatch(line)
     return None if found is None else found[1]
 
 
 def lines_of_table(file: BinaryIO) -> Iterator[Line]:
-    """Yield the lines of a file, without a first one that says the delimiter."""
+    """Yield the lines of a file, without a first one that only gives the delimiter."""
     for line in read_lines(file):
         if line.number > 1 or separator_of(line.text) is None:
             yield line
@@ -111,7 +111,7 @@ def lines_of_table(file: BinaryIO) -> Iterator[Line]:
 class CsvReader:
     """A file of delimited text, opened. Raises DataError when its header line cannot be read.
 
-    With `pedantic` a quote in the middle of a field is a mistake whatever the delimiter.
+    With `pedantic` a quote in the middle of a field is a mistake with any delimiter.
     """
 
     separator = ":"
@@ -328,7 +328,7 @@ class _Fields:
         self._open = None
         end = found.end()
         if end < len(text) and text[end] != self._dialect.delimiter:
-            raise _QuoteError(f"has text behind the closing quote of field {len(self.cells)}")
+            raise _QuoteError(f"has text after the closing quote of field {len(self.cells)}")
         return end
 
     def _plain(self, text: str, at: int) -> int:
@@ -348,18 +348,12 @@ def _fields(count: int) -> str:
 
 def read_delimited(source: Source) -> CsvReader:
     """Return a reader of delimited text."""
-    assert source.file is not None
-    return CsvReader(source.file, source.name, source.dialect or COMMAS)
+    return CsvReader(source.stream, source.name, source.dialect or COMMAS)
 
 
-def delimited_writer(usual: Dialect) -> Callable[[Target], CsvWriter]:
-    """Return what makes writers of delimited text, in the dialect that is read or the usual one."""
-
-    def write(target: Target) -> CsvWriter:
-        assert target.file is not None
-        read = target.reader.dialect if isinstance(target.reader, CsvReader) else usual
-        # The new columns need names, whether or not the old ones have any in the file.
-        columns = (*target.reader.columns, *target.sample)
-        return CsvWriter(target.file, columns, replace(read, header=True))
-
-    return write
+def write_delimited(target: Target) -> CsvWriter:
+    """Return a writer of delimited text, in the dialect that is read or else the format's."""
+    read = target.reader.dialect if isinstance(target.reader, CsvReader) else target.dialect
+    # The new columns need names, whether or not the old ones have any in the file.
+    columns = (*target.reader.columns, *target.sample)
+    return CsvWriter(target.stream, columns, replace(read or COMMAS, header=True))

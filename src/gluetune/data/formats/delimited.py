@@ -25,24 +25,24 @@ from gluetune.data.formats.csv_file import (
     TABS,
     CsvReader,
     Dialect,
-    delimited_writer,
     lines_of_table,
     read_delimited,
     separator_of,
+    write_delimited,
 )
 from gluetune.data.formats.format import BadRow, Fault, Format, Opening, Row
 from gluetune.data.formats.plain_text import whole_lines
 
 _DELIMITERS = (TAB, ";", "|", ",")
 _FITS = 0.1
-"""Share of rows that may be wrong in a dialect that is found by looking."""
+"""Share of rows that may be wrong in a dialect that is detected."""
 _STAYS = 0.5
-"""Share of rows that may be wrong in what the name says, before anything else is looked for."""
+"""Share of rows that may be wrong in the dialect of the name, before others are tried."""
 _MOST_SURPLUS = 8
-"""Empty fields behind those of the header line that every row may have."""
+"""Empty fields after those of the header line that every row may have."""
 _CHUNK = 2**20
 _NEVER = 10**12
-"""Faults of a dialect that does not fit whatever the rows are."""
+"""Faults of a dialect that the first line rules out."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Survey:
 
     @property
     def begins_wrong(self) -> bool:
-        """Whether the first line cannot be read, whatever the others are."""
+        """Whether the first line alone rules the dialect out."""
         return self.faults >= _NEVER
 
     @property
@@ -148,7 +148,7 @@ class _QuotedFields:
         return '""' in text and self._doubled.search(text) is not None
 
     def needless(self, lines: int) -> tuple[int, int]:
-        """Return how many fields have quotes that nothing in them asks for, and the first's line.
+        """Return how many fields have quotes that they do not need, and the line of the first.
 
         Of a column in which every field is quoted none is needless.
         """
@@ -231,7 +231,7 @@ def _in_single_quotes(opening: Opening, between: bytes) -> bool:
 
 
 def stated_dialect(fmt: Format, stated: FileFormat) -> Dialect | None:
-    """Return the dialect of text that cannot be looked at: what is stated, and else the format's.
+    """Return the dialect of a stream, which cannot be inspected: stated, and else the format's.
 
     A quote in TSV then joins no lines that are rows by themselves. None where the format has none.
     """
@@ -324,7 +324,7 @@ def _table(head: bytes) -> Survey | None:
     delimiters = (*_DELIMITERS, " ") if _are_quoted_lines(head) else _DELIMITERS
     found = [_fitting(opening, Dialect(each)) for each in delimiters]
     tables = [one for one in found if one.width > 1 and one.rows and one.share <= _FITS]
-    # A comma stands in texts too: it divides columns where every line has as many.
+    # Texts contain commas too: they divide columns where every line has as many.
     tables = [one for one in tables if one.dialect.delimiter != "," or not one.faults]
     return min(tables, key=lambda one: one.share) if tables else None
 
@@ -340,7 +340,7 @@ def find_dialect(
 ) -> tuple[Dialect, tuple[str, ...]]:
     """Return the dialect of a file, and the notes to show about it.
 
-    `named` is the format that is stated, or that the file's name says.
+    `named` is the format that is stated, or that of the file's name.
     """
     usual = None if named is None else named.dialect
     opening = _opening_of(head)
@@ -371,7 +371,7 @@ def find_dialect(
 
 
 def _named(path: Path, opening: Opening, dialect: Dialect, stated: FileFormat) -> Dialect:
-    """Return the dialect with the names that are given; fields behind them must be empty."""
+    """Return the dialect with the names that are given; fields after them must be empty."""
     if stated.columns is None:
         return dialect
     with opening() as file:
@@ -422,7 +422,7 @@ CSV = Format(
     "csv",
     (".csv",),
     read_delimited,
-    delimited_writer(COMMAS),
+    write_delimited,
     recognise=lambda path, head: _table(head) is not None,
     certainty=1,
     mistaken_for=("parquet", "arrow"),
@@ -432,7 +432,7 @@ TSV = Format(
     "tsv",
     (".tsv",),
     read_delimited,
-    delimited_writer(TABS),
+    write_delimited,
     mistaken_for=("parquet", "arrow"),
     dialect=TABS,
 )

@@ -1,6 +1,6 @@
 """What a file of rows is: as the user states it, by the end of its name, and by its content.
 
-What is certain is taken, with a note where it is not what the name says.
+What is certain decides, with a note where it differs from the name.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import BinaryIO
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.files import nearest_file
+from gluetune.core.text import first_few
 from gluetune.data.formats.compression import opened
 from gluetune.data.formats.delimited import CSV, by_delimiter, find_dialect, stated_dialect
 from gluetune.data.formats.format import Detected, Format
@@ -22,14 +23,13 @@ from gluetune.data.formats.registry import FORMATS, format_of, named_format
 
 _EXCEL = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 _OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
-_LISTED = 8
 
 
 def detect(path: Path, stated: FileFormat, *, labelled: bool = True) -> Detected:
-    """Return what a file is. Not `labelled`: lines of a `.txt` are texts whatever is in them.
+    """Return what a file is. Not `labelled`: lines of a `.txt` are always texts.
 
     Raises DataError for a folder, a workbook, an archive, or a file that cannot be read or holds
-    no labels; ConfigurationError where neither the name, the content nor the user says what it is.
+    no labels; ConfigurationError where neither the name, the content nor the user determines it.
     """
     if path.is_dir():
         raise _folder_error(path)
@@ -48,7 +48,7 @@ def detect(path: Path, stated: FileFormat, *, labelled: bool = True) -> Detected
 
 
 def detect_stream(file: BinaryIO, stated: FileFormat) -> Detected:
-    """Return what a stream is, which cannot be looked at: what is stated, else lines of text."""
+    """Return what a stream is, which cannot be inspected: what is stated, else lines of text."""
     found = format_of(file, stated.format)
     if stated.format is None and stated != UNSTATED:
         found = by_delimiter(stated.delimiter or ",")
@@ -61,7 +61,7 @@ def _head(path: Path) -> bytes:
             return file.read(HEAD)
     except OSError as error:
         is_unknown = isinstance(error, FileNotFoundError) and named_format(path) is None
-        more = ", and its name does not say what it holds" if is_unknown else ""
+        more = ", and its name has no known ending" if is_unknown else ""
         raise DataError(
             f"{path} cannot be read: {error.strerror}{more}.", hint=nearest_file(path)
         ) from error
@@ -73,9 +73,8 @@ def _folder_error(path: Path) -> DataError:
     names = [each.name for each in files]
     if not names:
         return DataError(f"{path} is a folder, and no file is in it.", hint="Give a file.")
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return DataError(
-        f"{path} is a folder. Its files: {', '.join(names[:_LISTED])}{more}.",
+        f"{path} is a folder. Its files: {first_few(names)}.",
         hint=f"Give one of them: {path / names[0]}",
     )
 
@@ -222,10 +221,10 @@ def _is_utf8(head: bytes) -> bool:
 
 
 def _pairs(head: bytes) -> bool:
-    """Whether bytes above 127 come in rows, as in East Asian text, and not one by one."""
+    """Whether bytes above 127 come in rows, as in East Asian text, and not single."""
     high = [byte >= 0x80 for byte in head]
-    beside = sum(1 for one, two in pairwise(high) if one and two)
-    return beside > 0.4 * sum(high)
+    adjacent = sum(1 for one, two in pairwise(high) if one and two)
+    return adjacent > 0.4 * sum(high)
 
 
 def _decodes(head: bytes, name: str) -> bool:

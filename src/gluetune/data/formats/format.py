@@ -6,9 +6,10 @@ Adding a format means writing one file with a `Format` in it and naming it in `r
 from __future__ import annotations
 
 import codecs
+import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
@@ -87,9 +88,9 @@ class Source:
 
     name: str
     """What to call the file in messages."""
-    file: BinaryIO | None = None
-    """Its plain bytes; None for a format that needs a file (`path`)."""
-    path: Path | None = None
+    stream: BinaryIO = field(default_factory=io.BytesIO)
+    """Its plain bytes; none for a format that needs a file."""
+    path: Path = Path()
     """An uncompressed file, for a format that needs one."""
     opening: Opening | None = None
     """Opens it once more, for a look at all of it; None for a stream."""
@@ -105,13 +106,16 @@ class Source:
 class Target:
     """What a writer is made from."""
 
-    file: BinaryIO | None
-    """Takes the plain bytes; None for a format that needs a file (`path`)."""
-    path: Path | None
     reader: RowReader
     """The rows that are written again."""
     sample: Mapping[str, Any]
     """The new columns by name, each with a value of its type."""
+    stream: BinaryIO = field(default_factory=io.BytesIO)
+    """Takes the plain bytes, but of a format that needs a file."""
+    path: Path = Path()
+    """The file, for a format that needs one."""
+    dialect: Dialect | None = None
+    """Of delimited text, where the reader has none."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from gluetune.data.formats.format import (
     NestedValues,
     Row,
     Source,
-    Target,
     nested_names,
     read_lines,
     rows_of_lines,
@@ -151,7 +150,7 @@ class _JsonList:
         self._take(1)
         yield from self._elements() if first == "[" else self._list_in_object()
         if self._next():
-            raise self._error("something stands behind the list")
+            raise self._error("there is something after the list")
 
     def _elements(self) -> Iterator[str]:
         """Yield the elements of a list, behind its opening bracket."""
@@ -163,7 +162,9 @@ class _JsonList:
             self._take(1)
             yield self._element(",]")
         if mark != "]":
-            raise self._error("the list is not closed" if not mark else f"{mark!r} stands here")
+            raise self._error(
+                "the list is not closed" if not mark else f"{mark!r} is not expected here"
+            )
         self._take(1)
 
     def _list_in_object(self) -> Iterator[str]:
@@ -190,7 +191,7 @@ class _JsonList:
             mark = self._next()
             if mark not in (",", "}"):
                 raise self._error(
-                    "the object is not closed" if not mark else f"{mark!r} stands here"
+                    "the object is not closed" if not mark else f"{mark!r} is not expected here"
                 )
             self._take(1)
         if found is None:
@@ -207,12 +208,12 @@ class _JsonList:
             self._more(len(self._text), line)
         key = self._take(end.end() - self._at)
         if self._next() != ":":
-            raise self._error(f"a colon is needed behind {key:.60}")
+            raise self._error(f"a colon is needed after {key:.60}")
         self._take(1)
         return key
 
     def _element(self, ends: str) -> str:
-        """Return what stands before one of `ends`."""
+        """Return the text up to one of `ends`."""
         self._next()
         line, depth, at = self._line, 0, self._at
         while True:
@@ -245,7 +246,7 @@ class _JsonList:
                 return ""
 
     def _more(self, at: int, line: int) -> int:
-        """Read on inside an element; return where to go on, as long as there is more."""
+        """Read more of an element, as long as there is more; return where to continue."""
         if at - self._at > _LONGEST or not self._fill():
             self._line = line
             raise self._error("an object begins here that is not closed")
@@ -306,26 +307,15 @@ def _beginning(head: bytes) -> str:
     return head.decode("utf-8-sig", "replace").lstrip()
 
 
-def _read_list(source: Source) -> JsonReader:
-    assert source.file is not None
-    return JsonReader(source.file, source.name)
-
-
 def _read_lines(source: Source) -> JsonLinesReader:
-    assert source.file is not None
-    return JsonLinesReader(source.file, source.name)
-
-
-def _write_lines(target: Target) -> JsonLinesWriter:
-    assert target.file is not None
-    return JsonLinesWriter(target.file)
+    return JsonLinesReader(source.stream, source.name)
 
 
 JSON_LINES = Format(
     "jsonl",
     (".jsonl", ".ndjson"),
     _read_lines,
-    _write_lines,
+    lambda target: JsonLinesWriter(target.stream),
     title="JSON lines: one object a line",
     recognise=_looks_like_lines,
     certainty=2,
@@ -336,7 +326,7 @@ JSON_LINES = Format(
 JSON = Format(
     "json",
     (".json",),
-    _read_list,
+    lambda source: JsonReader(source.stream, source.name),
     written_as="jsonl",  # a list is not whole before its end
     title="JSON: a list of objects",
     recognise=_looks_like_list,

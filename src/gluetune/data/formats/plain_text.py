@@ -127,22 +127,15 @@ def whole_lines(head: bytes) -> str:
 
 
 def _read_fasttext(source: Source) -> LabelFirstReader:
-    assert source.file is not None
     several = False
     if source.opening is not None:
         with source.opening() as file:
             several = has_several_labels(file)
-    return LabelFirstReader(source.file, source.name, PREFIX, several=several)
-
-
-def _read_trec(source: Source) -> LabelFirstReader:
-    assert source.file is not None
-    return LabelFirstReader(source.file, source.name)
+    return LabelFirstReader(source.stream, source.name, PREFIX, several=several)
 
 
 def _read_text(source: Source) -> TextReader:
-    assert source.file is not None
-    return TextReader(source.file, source.name, source.text_columns)
+    return TextReader(source.stream, source.name, source.text_columns)
 
 
 def _looks_like_trec(path: Path, head: bytes) -> bool:
@@ -163,7 +156,7 @@ FASTTEXT = Format(
 TREC = Format(
     "trec",
     (),
-    _read_trec,
+    lambda source: LabelFirstReader(source.stream, source.name),
     written_as="jsonl",
     title="TREC's format: the first word of a line is its label",
     recognise=_looks_like_trec,

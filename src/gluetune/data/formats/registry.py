@@ -1,7 +1,7 @@
 """The file formats that there are, and files of rows opened by their format.
 
-The end of a file's name says its format unless the user does; the end of a compression behind it
-says how the file is compressed: reviews.csv.gz.
+A file has the format of its name's ending unless the user states another; the ending of a
+compression may follow: reviews.csv.gz.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def labelled_endings() -> tuple[str, ...]:
 def format_of(file: Path | BinaryIO, stated: str | None = None) -> Format:
     """Return the format of a file; an open one holds plain lines, unless it is stated.
 
-    Raises ConfigurationError where neither the name nor the user says it.
+    Raises ConfigurationError where neither the name nor the user determines it.
     """
     if stated is not None:
         if (found := FORMATS.get(stated.lower())) is not None:
@@ -60,14 +60,14 @@ def format_of(file: Path | BinaryIO, stated: str | None = None) -> Format:
         return found
     endings = ", ".join(ending for one in FORMATS.values() for ending in one.endings)
     raise ConfigurationError(
-        f"{file}: its name does not say what it holds.",
+        f"{file}: its name has no known ending.",
         hint=f"Endings: {endings}, also with {' or '.join(COMPRESSIONS)}. "
         f"Or type --format {', '.join(FORMATS)}.",
     )
 
 
 def named_format(path: Path) -> Format | None:
-    """Return the format that the end of a name says, None where it says none."""
+    """Return the format of a name's ending, None where no format has it."""
     plain = Path(path.stem) if is_compressed(path) else path
     ending = plain.suffix.lower()
     return next((one for one in FORMATS.values() if ending in one.endings), None)
@@ -131,21 +131,21 @@ def writing_rows(
 ) -> Iterator[RowWriter]:
     """Open a file, or take an open one, for writing the rows of `reader` with more columns.
 
-    `sample` holds the new columns by name, each with a value of its type; `compression` is the end
-    of the name that says so. Raises ConfigurationError for a stream in a format that needs a file.
+    `sample` holds the new columns by name, each with a value of its type; `compression` is the
+    ending of one. Raises ConfigurationError for a stream in a format that needs a file.
     """
     assert fmt.write is not None, "rows are written as written_as says"
     with ExitStack() as stack:
         if fmt.needs_file:
             if not isinstance(file, Path):
                 raise no_stream_error(fmt)
-            target = Target(None, file, reader, sample)
+            target = Target(reader, sample, path=file)
         else:
             stream = file
             if isinstance(stream, Path):
                 raw = stack.enter_context(stream.open("wb"))
                 stream = stack.enter_context(compressed(raw, compression))
-            target = Target(stream, None, reader, sample)
+            target = Target(reader, sample, stream, dialect=fmt.dialect)
         yield stack.enter_context(closing(fmt.write(target)))
 
 

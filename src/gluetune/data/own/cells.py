@@ -1,4 +1,4 @@
-"""A label's cell as text, with what kind of value it was: nothing is converted, all is told apart.
+"""A label's cell as text, with the type of its value: nothing is converted, types stay distinct.
 
 "007", "NA" and "1e5" in a CSV file are text and stay so. In files with types, 1 and "1" are two.
 
@@ -20,6 +20,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gluetune.data.own.digests import digests
+from gluetune.kinds import REGRESSION, SINGLE_LABEL
+from gluetune.kinds.base import Kind
 
 CellType = Literal["text", "whole number", "number", "true or false", "list"]
 
@@ -67,7 +69,7 @@ def whole(text: str) -> str | None:
 
 
 def is_yes(value: Any) -> bool | None:
-    """Return what a cell of a column for one label says; None where it is neither yes nor no."""
+    """Return whether a cell of a column for one label means yes; None where it is neither."""
     if value is None:
         return None
     text = str(value).strip().lower()
@@ -148,7 +150,7 @@ class NumericLabels:
         """How many different labels there are, as they are written."""
         return len(np.unique(np.concatenate(self._keys)))
 
-    def kind(self) -> Literal["classes", "number"] | None:
+    def kind(self) -> Kind | None:
         """Return what the numbers are; None where they may be either.
 
         Ids of classes begin at 0 or 1, leave none out, and occur again. What is not so, and not a
@@ -156,15 +158,15 @@ class NumericLabels:
         """
         different = len(self._counts)
         if not self.are_whole or different > MOST_CLASSES:
-            return "number"
+            return REGRESSION
         if different <= _FEW:
-            return "classes"
+            return SINGLE_LABEL
         span = self.highest - self.lowest + 1
         if self.lowest in (0, 1) and span == different and min(self._counts.values()) > 1:
-            return "classes"
+            return SINGLE_LABEL
         are_scattered = span >= 2 * different
         mostly_once = different > self.rows / 2
-        return "number" if are_scattered and mostly_once else None
+        return REGRESSION if are_scattered and mostly_once else None
 
 
 def numeric_labels(batches: Iterable[pa.Array]) -> NumericLabels | None:
@@ -188,7 +190,7 @@ _ITEM = re.compile(
 _NUMBERS = re.compile(r"[+-]?\d+(\s+[+-]?\d+)+", re.ASCII)
 _SEPARATORS = (",", ";", "|", "\t", "/", "+", "&")
 _IN_NAMES = "/+&"
-"""Separators that stand in names too: "yes/no" beside "yes" and "no" is a third answer."""
+"""Separators that names contain too: "yes/no" next to "yes" and "no" is a third class."""
 _LOOKED_AT = 100_000
 """Different cells that are looked at."""
 
@@ -237,7 +239,7 @@ def _are_quoted(cells: Collection[str]) -> bool:
 
 
 def likely_separator(cells: Collection[str]) -> str | None:
-    """Return what stands between the labels of different cells, None where each is one label.
+    """Return the separator of the labels in different cells, None where each is one label.
 
     Labels occur again: in several of the cells, alone or in other company, and not always at the
     same place. The parts of a name that has such a sign in it do not.

@@ -1,4 +1,4 @@
-"""All that a training would say of a user's files before it loads a model, and nothing else."""
+"""Everything that training reports about a user's files before it loads a model."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class CheckedFiles:
     """What was found in the files of a task."""
 
     findings: tuple[Finding, ...]
-    """What a training would stop at; empty where it would not."""
+    """What would stop training; empty where nothing would."""
     remarks: tuple[str, ...]
-    """What is odd, and what was decided."""
+    """What is unusual, and what was decided."""
     left_out: Mapping[str, Mapping[str, int]]
     """Rows that cannot be used, by file and reason: with `skip` they are left out."""
     rows: Mapping[str, int] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class CheckedFiles:
 
     @property
     def are_good(self) -> bool:
-        """Whether a training would take the files."""
+        """Whether one can train on the files."""
         return not self.findings
 
 
@@ -63,7 +63,9 @@ def check_files(
         for name, file in zip(FILE_SETTINGS, files, strict=False)
     }
     problems = Problems()
-    config, found = _with_columns(make_config({**named, **settings}), problems)
+    config, found = _with_columns(
+        make_config({**named, **settings}, places={name: name for name in settings}), problems
+    )
     try:
         own = read_own(config, problems=problems)
     except DataError as error:
@@ -80,7 +82,7 @@ def check_files(
 
 
 def _with_columns(config: TrainConfig, problems: Problems) -> tuple[TrainConfig, Mapping[str, Any]]:
-    """Name the columns of text and label that the user does not, where the file makes it plain."""
+    """Name the columns of text and label that the user does not, where they are unambiguous."""
     assert config.train_file is not None, "files are checked"
     if config.text is not None and config.label is not None:
         return config, {}
@@ -88,7 +90,7 @@ def _with_columns(config: TrainConfig, problems: Problems) -> tuple[TrainConfig,
     try:
         first = FirstRows.of(path, detect(path, config.file_format))
     except GluetuneError:
-        return config, {}  # which reading it says again
+        return config, {}  # reading it reports the error again
     if config.file_format.header is None and row_in_place_of_names(first):
         return config, {}
     found = {
@@ -105,14 +107,10 @@ def _with_columns(config: TrainConfig, problems: Problems) -> tuple[TrainConfig,
 
 
 def _balance(own: OwnTask) -> dict[str, int]:
-    if own.task.is_regression:
+    if not own.task.labels:
         return {}
     counts = np.zeros(own.task.num_labels, dtype=np.int64)
     for batch in own.tables["train"].select([own.task.label_column]).to_batches():
         labels = label_array(pa.Table.from_batches([batch]), own.task)
-        counts += (
-            labels.sum(axis=0)
-            if own.task.multi_label
-            else np.bincount(labels, minlength=own.task.num_labels)
-        )
+        counts += own.task.kind.counts(labels, own.task.num_labels)
     return {name: int(count) for name, count in zip(own.task.labels, counts, strict=True)}

@@ -1,7 +1,7 @@
 """Which columns of a file hold text and label, and whether its first line names them at all.
 
-Names say it where they are usual ones; else the first rows, where one column is long and varied and
-one short and repeated. In doubt nothing is taken.
+Usual names decide; else the first rows, where one column is long and varied and one short and
+repeated. In doubt no column is chosen.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _TEXT_NAMES = frozenset(
 )
 """Without spaces and underscores, as are those below."""
 _NAMES_OF_SHORT_TEXTS = frozenset(("title", "headline", "description", "abstract", "question"))
-"""Beside a longer text these may be the lesser part."""
+"""Next to a longer text these may be the lesser part."""
 _LABEL_NAMES = frozenset(
     (
         *("label", "labels", "sentiment", "category", "class", "target", "stars", "rating"),
@@ -78,7 +78,7 @@ _LONG = 60
 
 @dataclass(frozen=True)
 class FoundColumns:
-    """The columns that hold text and label, as far as that is plain."""
+    """The columns that hold text and label, as far as that is unambiguous."""
 
     text: str | None = None
     text_pair: str | None = None
@@ -109,11 +109,11 @@ class FirstRows:
         return cls(names, rows)
 
     def values(self, column: str) -> list[Any]:
-        """Return what stands in a column."""
+        """Return the values of a column."""
         return [row.get(column) for row in self.rows]
 
     def is_yes_or_no(self, column: str) -> bool:
-        """Whether a column says of each row that it has a label, or not."""
+        """Whether a column has a yes or a no for each row: a label that the row has or has not."""
         return all(is_yes(value) is not None for value in self.values(column))
 
     def holds_objects(self, column: str) -> bool:
@@ -153,7 +153,7 @@ def _rows_further_on(
 
 
 def find_columns(first: FirstRows) -> FoundColumns:
-    """Return the columns that plainly hold text and label."""
+    """Return the columns that unambiguously hold text and label."""
     # Of a value inside an object its own name counts: the text of review.body is a body.
     named = {name: _usual_form(name.rpartition(".")[2]) for name in first.columns}
     once = {
@@ -218,13 +218,13 @@ def _label(first: FirstRows, columns: Mapping[str, str], texts: Sequence[str]) -
     others = {name: low for name, low in columns.items() if name not in texts}
     named = _one_named(others, _LABEL_NAMES, "label")
     if named is not None or any(low in _LABEL_NAMES for low in others.values()):
-        return named  # or several of these names: which one is for the user to say
+        return named  # or None: with several of these names the user has to choose
     return _only(name for name in others if _is_label(first.values(name)))
 
 
-def _one_named(columns: Mapping[str, str], usual: Collection[str], plainest: str) -> str | None:
+def _one_named(columns: Mapping[str, str], usual: Collection[str], preferred: str) -> str | None:
     found = [name for name, low in columns.items() if low in usual]
-    plain = [name for name in found if columns[name] == plainest]
+    plain = [name for name in found if columns[name] == preferred]
     return plain[0] if len(plain) == 1 else _only(found)
 
 
@@ -304,7 +304,7 @@ def row_in_place_of_names(first: FirstRows) -> FirstLine | None:
 
 
 def _recurring(first: FirstRows) -> str:
-    """Say which name is the label of rows too."""
+    """Return the reason where a name is the label of rows too; else nothing."""
     for name in first.columns:
         if not name.strip() or first.columns.count(name) > 1:
             continue
@@ -316,7 +316,7 @@ def _recurring(first: FirstRows) -> str:
 
 
 def _number(first: FirstRows) -> str:
-    """Say which name is a number above numbers, beside a sentence."""
+    """Return the reason where a name is a number above numbers, next to a sentence."""
     if not any(map(_is_sentence, first.columns)):
         return ""
     for name in first.columns:
@@ -333,7 +333,7 @@ def _is_sentence(name: str) -> bool:
 
 
 def names_to_give(first: FirstRows, text: str, label: str) -> tuple[str, ...]:
-    """Return names for the columns of a file without a header line: text and label if plain."""
+    """Return names for the columns of a file without a header line: text and label if found."""
     numbers = [str(number) for number in range(len(first.columns))]
     rows = [dict(zip(numbers, _cells(row, first.columns), strict=True)) for row in first.rows]
     found = find_columns(FirstRows(tuple(numbers), rows))

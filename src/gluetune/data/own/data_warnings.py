@@ -16,7 +16,7 @@ from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted
 
 _LEAK = 0.9
-"""Share of a class's texts that hold its name from which it is said to leak."""
+"""Share of a class's texts that contain its name from which it is reported as a leak."""
 _ROWS_FOR_A_REMARK = 20
 _FEW_ROWS = 10
 _FEW_OF_EVEN = 0.1
@@ -24,7 +24,7 @@ _FEW_OF_EVEN = 0.1
 this part of an even share, however many they are."""
 _LISTED = 5
 _LOOKED_AT = 100_000
-"""Rows in which leaks are looked for, and at most which repeats are held against each other."""
+"""Rows in which leaks are looked for, and at most which repeats are compared."""
 
 
 def look(
@@ -44,9 +44,9 @@ def look(
         if split != "train":
             _overlap(rows, split, known, problems)
     _text_columns(train, wanted, problems)
-    if labels.kind == "classes":
+    if labels.kind.cell == "name":
         _leaks(train, labels, problems)
-    if labels.kind != "number":
+    if labels.names:
         _rare_classes(label_totals(train, labels), labels, are_weighted, problems)
 
 
@@ -60,15 +60,15 @@ def _duplicates(rows: RawRows, keys: NDArray[np.uint64], problems: Problems) -> 
     problems.remark(f"{len(again):,} {repeat} an earlier text, first {where}.")
     if len(first) > _LOOKED_AT:
         return
-    said = rows.table["labels"].to_pylist()
-    other = [row for row in again if _plain(said[row]) != _plain(said[first[row]])]
+    labels = rows.table["labels"].to_pylist()
+    other = [row for row in again if _plain(labels[row]) != _plain(labels[first[row]])]
     if other:
         row = int(other[0])
         line = _short_place(rows, first[row])
         problems.remark(
             f"{len(other):,} of them {'has' if len(other) == 1 else 'have'} another label, "
             f"first {_place(rows, row)} "
-            f"({_shown(said[row])}; {line}: {_shown(said[first[row]])})."
+            f"({_shown(labels[row])}; {line}: {_shown(labels[first[row]])})."
         )
 
 
@@ -94,8 +94,8 @@ def _rare_classes(
         remedies.append("--metric f1_macro in the score")
     are, them = ("is", "it") if len(rare) == 1 else ("are", "them")
     problems.remark(
-        f"{len(rare):,} of {len(counts):,} {labels.kind} {are} rare in train: {listed}{more}. "
-        f"A model may never predict {them}{': ' if remedies else ''}{', '.join(remedies)}."
+        f"{len(rare):,} of {len(counts):,} {labels.kind.units} {are} rare in train: {listed}{more}."
+        f" A model may never predict {them}{': ' if remedies else ''}{', '.join(remedies)}."
     )
 
 
@@ -119,8 +119,8 @@ def _overlap(rows: RawRows, split: str, known: NDArray[np.uint64], problems: Pro
     hit = np.flatnonzero(stand_in(text_keys(rows.texts(), len(rows)), known))
     if len(hit):
         problems.remark(
-            f"{len(hit):,} of {len(rows):,} texts of {split} stand in train too, first "
-            f"{_place(rows, int(hit[0]))}: the score is too good by that."
+            f"{len(hit):,} of {len(rows):,} texts of {split} are also in train, first "
+            f"{_place(rows, int(hit[0]))}: the score is too high because of it."
         )
 
 
@@ -146,7 +146,7 @@ def _are_ids(rows: RawRows, column: str) -> bool:
 
 
 def _leaks(rows: RawRows, labels: Labels, problems: Problems) -> None:
-    """Remark on classes whose own name stands in nearly all of their texts and in few others."""
+    """Remark on classes whose own name is in nearly all of their texts and in few others."""
     part = rows.table.slice(0, _LOOKED_AT)
     if len(part) < _ROWS_FOR_A_REMARK:
         return
@@ -162,7 +162,7 @@ def _leaks(rows: RawRows, labels: Labels, problems: Problems) -> None:
             continue
         if not (~own).any() or inside[~own].mean() <= 1 - _LEAK:
             problems.remark(
-                f"The label '{name}' stands in {inside[own].mean():.0%} of its own texts and in "
+                f"The label '{name}' is in {inside[own].mean():.0%} of its own texts and in "
                 f"{inside[~own].mean() if (~own).any() else 0:.0%} of the others: it may leak."
             )
 

@@ -1,4 +1,4 @@
-"""Whether a file has the columns that are asked for, and what to type where it has not."""
+"""Whether a file has the columns that are requested, and what to type where it has not."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _no_objects_finding(reader: RowReader) -> Finding:
 
 
 def stated_wrongly(detected: Detected, reader: RowReader, stated: FileFormat) -> Finding | None:
-    """Return a finding where columns are missing because of what is said of the file's format."""
+    """Return a finding where columns are missing because of the stated format of the file."""
     if stated.format is not None and not reader.columns:
         return Finding(
             f"{reader.name} holds no row that can be read as --format {stated.format}.",
@@ -109,7 +109,7 @@ def first_line_finding(
 def _fixed_columns_finding(
     path: Path, detected: Detected, reader: RowReader, wanted: Wanted, missing: Sequence[str]
 ) -> Finding:
-    """Say that a file lacks columns that a run was trained on, which its reader cannot choose."""
+    """Return the finding for a file without the columns that a run was trained on."""
     hint = "Rename them in the file"
     if detected.dialect is not None:  # only delimited text has names that can be typed
         names = _renamed(path, detected, reader.columns, wanted, missing)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from gluetune.core.command_lines import options
 from gluetune.core.config import TrainConfig
+from gluetune.core.settings_files import typed_names
 from gluetune.core.tasks import ONE_CLASS
 from gluetune.core.text import nearest, normalized
 from gluetune.data.own.cells import (
@@ -29,22 +29,18 @@ from gluetune.data.own.cells import (
 )
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
+from gluetune.kinds import MULTI_LABEL, ORDINAL, REGRESSION, SINGLE_LABEL, get_kind
+from gluetune.kinds.base import Kind
 
-ResolvedKind = Literal["classes", "number", "labels"]
-
-_DEFAULT_METRICS: Mapping[ResolvedKind, tuple[str, ...]] = {
-    "classes": ("accuracy", "f1_macro", "matthews_correlation"),
-    "number": ("pearson", "spearman"),
-    "labels": ("f1_micro", "f1_macro", "exact_match"),
-}
-"""Metrics of a kind; the first is the score unless another is asked for."""
+_LISTED = 5
+"""Labels that a message lists."""
 
 
 @dataclass(frozen=True)
 class Labels:
     """What the labels of a task are."""
 
-    kind: ResolvedKind
+    kind: Kind
     names: tuple[str, ...]
     """Classes or labels by id; empty for numbers."""
     metric: str
@@ -62,8 +58,10 @@ def resolve_labels(config: TrainConfig, train: RawRows, problems: Problems) -> L
     kind = _kind(config, train, problems)
     if kind is None or not _types_agree(kind, train, problems):
         return None
-    names = () if kind == "number" else _names(config, kind, train)
-    are_labels = kind == "number" or _check_names(kind, names, train, problems)
+    names = _names(config, kind, train, problems) if kind.fewest_labels else ()
+    if names is None:
+        return None
+    are_labels = not kind.fewest_labels or _check_names(kind, names, train, problems)
     metrics = _metrics(config, kind, names, problems)
     if metrics is None or not are_labels:
         return None
@@ -103,50 +101,52 @@ def are_single(labels: pa.Array) -> NDArray[np.bool_]:
     return single
 
 
-def _kind(config: TrainConfig, train: RawRows, problems: Problems) -> ResolvedKind | None:
-    """Return the kind that is stated, or that the data say; None where they hold another."""
+def _kind(config: TrainConfig, train: RawRows, problems: Problems) -> Kind | None:
+    """Return the kind that is stated or inferred; None where the labels are of another."""
     if config.kind == "auto":
-        return _told(config, train, problems)
+        return _inferred(config, train, problems)
+    kind = get_kind(config.kind)
     column = ", ".join(config.label or ("label",))
-    if config.kind == "labels" and _note_several(column, "labels", train, problems):
+    if kind.cell == "names" and _note_several(column, "", train, problems):
         return None
-    return config.kind
+    return kind
 
 
-def _told(config: TrainConfig, train: RawRows, problems: Problems) -> ResolvedKind | None:
-    """Return the kind that the data say; None where it is unclear, which is noted."""
+def _inferred(config: TrainConfig, train: RawRows, problems: Problems) -> Kind | None:
+    """Return the kind of the data; None where it is unclear, which is noted."""
     column = ", ".join(config.label or ("label",))
     if "list" in train.types:
-        problems.remark(f"'{column}' holds several labels an example: kind labels.")
-        return "labels"
+        problems.remark(f"'{column}' holds several labels an example: kind {MULTI_LABEL}.")
+        return MULTI_LABEL
     numbers = None
     if train.class_names is None:
         numbers = numeric_labels(batch["labels"].flatten() for batch in train.batches("labels"))
     if numbers is None:
-        return None if _note_several(column, "classes", train, problems) else "classes"
+        as_classes = f"; or --kind {SINGLE_LABEL} for classes"
+        return None if _note_several(column, as_classes, train, problems) else SINGLE_LABEL
     kind, different = numbers.kind(), numbers.different
     between = f"{numbers.lowest:g} to {numbers.highest:g}"
     if kind is None:
         problems.add(
             f"'{column}' holds {different} different whole numbers, {between}: they may be ids of "
             "classes, or numbers to predict.",
-            "Type: --kind classes, or --kind number",
+            f"Type: --kind {SINGLE_LABEL}, or --kind {REGRESSION}",
         )
-    elif kind == "number":
-        problems.remark(
-            f"'{column}' holds {different} different numbers, {between}: kind number (--kind "
-            "classes for classes)."
-        )
-    else:
-        problems.remark(
-            f"'{column}' holds {different} different whole numbers: kind classes (--kind number "
-            "for regression)."
-        )
+        return None
+    what = f"{different} different whole numbers"
+    other = f"--kind {REGRESSION} for regression, --kind {ORDINAL} for ordered classes"
+    if kind.cell == "number":
+        what = f"{different} different numbers, {between}"
+        other = f"--kind {SINGLE_LABEL} for classes"
+    problems.remark(f"'{column}' holds {what}: kind {kind} ({other}).")
     return kind
 
 
-def _note_several(column: str, kind: ResolvedKind, train: RawRows, problems: Problems) -> bool:
-    """Note where cells of text hold several labels each, and what reads them; whether they do."""
+def _note_several(column: str, otherwise: str, train: RawRows, problems: Problems) -> bool:
+    """Note where cells of text hold several labels each, and what reads them; whether they do.
+
+    `otherwise` is what else the user may type.
+    """
     if set(train.types) != {"text"} or train.class_names is not None:
         return False
     cells = values_of(train)
@@ -154,37 +154,39 @@ def _note_several(column: str, kind: ResolvedKind, train: RawRows, problems: Pro
         problems.add(
             f"'{column}' holds numbers with a decimal comma, or two labels in a cell, such as "
             f"{next(cell for cell in cells if ',' in cell)!r:.60}.",
-            "Type: --kind number; or --kind labels --label-separator ,; or --kind classes",
+            f"Type: --kind {REGRESSION}; or --kind {MULTI_LABEL} --label-separator ,; or --kind "
+            f"{SINGLE_LABEL}",
         )
         return True
     if in_lists(cells):
-        typed, example = "--kind labels", max(cells, key=lambda cell: len(listed(cell) or ()))
+        typed = f"--kind {MULTI_LABEL}"
+        example = max(cells, key=lambda cell: len(listed(cell) or ()))
     elif (separator := likely_separator(cells)) is not None:
-        typed = f"{options(kind='labels', label_separator=separator)}"
+        typed = f"{options(kind=MULTI_LABEL.name, label_separator=separator)}"
         example = next(cell for cell in cells if separator in cell.strip())
     else:
         return False
     problems.add(
         f"'{column}' holds several labels in a cell, such as {example!r:.60}: as classes they "
         f"would be {len(cells):,}, one for each different cell.",
-        f"Type: {typed}" + ("; or --kind classes for classes" if kind == "classes" else ""),
+        f"Type: {typed}{otherwise}",
     )
     return True
 
 
-def _types_agree(kind: ResolvedKind, train: RawRows, problems: Problems) -> bool:
+def _types_agree(kind: Kind, train: RawRows, problems: Problems) -> bool:
     """Refuse columns in which 1 and "1" would be one class, and lists where one label belongs."""
     seen = dict(train.types)
-    if kind == "number":
+    if kind.cell == "number":
         seen = {name: line for name, line in seen.items() if name not in ("whole number", "number")}
         wrong: list[CellType] = [name for name in ("list", "true or false") if name in seen]
         for name in wrong:
             problems.add(f"{train.place(seen[name])}: the label is {name}, no number.")
         return not wrong
-    if kind == "classes" and "list" in seen:
+    if kind.cell == "name" and "list" in seen:
         problems.add(
-            f"{train.place(seen['list'])}: the label is a list, and --kind is classes.",
-            "Type: --kind labels",
+            f"{train.place(seen['list'])}: the label is a list, and --kind is {kind}.",
+            f"Type: --kind {MULTI_LABEL}",
         )
         return False
     both_numbers = set(seen) == {"whole number", "number"}
@@ -200,25 +202,51 @@ def _types_agree(kind: ResolvedKind, train: RawRows, problems: Problems) -> bool
     return True
 
 
-def _names(config: TrainConfig, kind: ResolvedKind, train: RawRows) -> tuple[str, ...]:
-    if kind == "labels" and config.label is not None and len(config.label) > 1:
+def _names(
+    config: TrainConfig, kind: Kind, train: RawRows, problems: Problems
+) -> tuple[str, ...] | None:
+    """Return the names of classes or labels by id; None where their order is not known."""
+    if kind.cell == "names" and config.label is not None and len(config.label) > 1:
         return config.label
     values = label_counts(train)
     declared = train.class_names
-    if declared is not None and kind == "classes":
+    if declared is not None and kind.cell == "name":
         return declared
     # Python reads no whole number of thousands of digits; as_number refuses it.
     numbers = {one: whole(one) if as_number(one) is not None else None for one in values}
     are_whole = None not in numbers.values()
+    if kind.label_order_names_classes:
+        if config.label_order is not None:
+            return _in_order(config.label_order, values, train, problems)
+        if not are_whole:
+            problems.add(
+                f"The labels of {train.name} are not all whole numbers, so their order is not "
+                f"known: {', '.join(sorted(values)[:_LISTED])}.",
+                f"Type: --kind {kind} --label-order LOWEST,…,HIGHEST",
+            )
+            return None
     return tuple(sorted(values, key=lambda one: (int(numbers[one] or 0) if are_whole else 0, one)))
 
 
-def _check_names(
-    kind: ResolvedKind, names: Sequence[str], train: RawRows, problems: Problems
-) -> bool:
+def _in_order(
+    order: tuple[str, ...], values: Mapping[str, int], train: RawRows, problems: Problems
+) -> tuple[str, ...] | None:
+    """Return the classes as `--label-order` has them; None where it lacks one of the rows'."""
+    missing = [name for name in values if name not in order]
+    if not missing:
+        return order
+    problems.add(
+        f"--label-order {typed_names(order)} lacks {len(missing)} of the labels of {train.name}: "
+        f"{', '.join(missing[:_LISTED])}.",
+        "Name every label once, from the lowest to the highest.",
+    )
+    return None
+
+
+def _check_names(kind: Kind, names: Sequence[str], train: RawRows, problems: Problems) -> bool:
     """Note what is wrong with names of classes or labels; whether rows can be held against them."""
     rows = len(train)
-    if len(names) < 2 - (kind == "labels"):
+    if len(names) < kind.fewest_labels:
         only = f"only '{names[0]}'" if names else "none"
         problems.add(f"{train.name} has {only} as a label: there is nothing to tell apart.")
     are_ids = len(names) > MOST_CLASSES or (rows >= 50 and len(names) > rows / 2)
@@ -242,31 +270,37 @@ def _check_names(
 
 
 def _metrics(
-    config: TrainConfig, kind: ResolvedKind, names: Sequence[str], problems: Problems
+    config: TrainConfig, kind: Kind, names: Sequence[str], problems: Problems
 ) -> tuple[str, ...] | None:
-    known = _DEFAULT_METRICS[kind]
-    if kind == "classes" and len(names) == 2:
-        known = (*known, ONE_CLASS)
+    known, default = kind.metrics_of(names), kind.default_metrics
     if config.metric == "score":
         problems.remark(
             f"The score is {known[0]}, the default of kind {kind} (`gluetune train` takes --metric "
             f"for another: {', '.join(known[1:])})."
         )
-        return _DEFAULT_METRICS[kind]
+        return default
     for name in known:
         if name == config.metric:
-            return (name, *(other for other in _DEFAULT_METRICS[kind] if other != name))
+            return (name, *(other for other in default if other != name))
     problems.add(
         f"--metric {config.metric}: a task of kind {kind} has no such metric.",
         f"{nearest(config.metric, known)}Metrics: {', '.join(known)}"
-        + ("." if kind != "classes" or len(names) == 2 else "; f1 is for two classes."),
+        + ("; f1 is for two classes." if _lacks_f1(kind, known) else "."),
     )
     return None
 
 
+_TWO = ("", "")
+
+
+def _lacks_f1(kind: Kind, known: Sequence[str]) -> bool:
+    """Whether F1 is missing among the metrics only for the number of classes."""
+    return ONE_CLASS in kind.metrics_of(_TWO) and ONE_CLASS not in known
+
+
 def _positive(
     config: TrainConfig,
-    kind: ResolvedKind,
+    kind: Kind,
     names: Sequence[str],
     metrics: Sequence[str],
     train: RawRows,
@@ -291,11 +325,11 @@ def _positive(
 
 
 def _no_positive(
-    config: TrainConfig, kind: ResolvedKind, names: Sequence[str], metric: str
+    config: TrainConfig, kind: Kind, names: Sequence[str], metric: str
 ) -> tuple[str, str]:
     """Return why --positive means nothing here, and what to type."""
     typed = f"{options(positive=str(config.positive))}"
-    if kind != "classes":
+    if ONE_CLASS not in kind.metrics_of(_TWO):
         return f"{typed}: a task of kind {kind} has no positive class.", "Leave --positive out."
     if len(names) != 2:
         reason = f"there are {len(names)} classes, and a positive one is one of two."

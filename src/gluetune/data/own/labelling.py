@@ -14,6 +14,7 @@ from gluetune.data.own.cells import as_number, whole, with_point
 from gluetune.data.own.kinds import Labels, are_single
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
+from gluetune.kinds.base import Cell
 
 
 def usable(rows: RawRows, labels: Labels, problems: Problems, *, known_from: str = "") -> RawRows:
@@ -22,7 +23,7 @@ def usable(rows: RawRows, labels: Labels, problems: Problems, *, known_from: str
     `known_from` says whose labels count where these rows are not the ones that they come from: a
     label that only they have is a mistake, and so is a class with one member where it is empty.
     """
-    finder = {"number": _not_numbers, "classes": _not_classes, "labels": _not_labels}[labels.kind]
+    finder = _FINDERS[labels.kind.cell]
     find = finder(rows, labels, known_from)
     fits = np.ones(len(rows), dtype=bool)
     start = 0
@@ -36,17 +37,13 @@ def usable(rows: RawRows, labels: Labels, problems: Problems, *, known_from: str
 
 def label_column(rows: RawRows, labels: Labels) -> pa.ChunkedArray:
     """Return the labels as a canonical table has them."""
-    if labels.kind == "classes":
-        chunks = (pa.array(ids.astype(np.int64)) for ids in class_ids(rows, labels))
-        return pa.chunked_array(chunks, pa.int64())
-    if labels.kind == "number":
-        numbers = (_numbers(batch["labels"]) for batch in rows.batches("labels"))
-        return pa.chunked_array(numbers, pa.float32())
-    parts = (
-        pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), len(labels.names))
-        for matrix in label_matrices(rows, labels)
-    )
-    return pa.chunked_array(parts, pa.list_(pa.int8(), len(labels.names)))
+    chunks = _COLUMNS[labels.kind.cell](rows, labels)
+    return pa.chunked_array(chunks, labels.kind.column_type(len(labels.names)))
+
+
+def label_arrays(rows: RawRows, labels: Labels) -> Iterator[NDArray[Any]]:
+    """Yield the labels of rows, a batch at a time, as `Kind.array` has them."""
+    return _ARRAYS[labels.kind.cell](rows, labels)
 
 
 def class_ids(rows: RawRows, labels: Labels) -> Iterator[NDArray[np.int32]]:
@@ -69,12 +66,9 @@ def label_matrices(rows: RawRows, labels: Labels) -> Iterator[NDArray[np.int8]]:
 def label_totals(rows: RawRows, labels: Labels) -> NDArray[np.int64]:
     """Return how many rows have each class or label."""
     totals = np.zeros(len(labels.names), dtype=np.int64)
-    if labels.kind == "labels":
-        for matrix in label_matrices(rows, labels):
-            totals += matrix.sum(axis=0, dtype=np.int64)
-    else:
-        for ids in class_ids(rows, labels):
-            totals += np.bincount(ids[ids >= 0], minlength=len(totals))
+    for part in label_arrays(rows, labels):
+        known = part[part >= 0] if part.ndim == 1 else part
+        totals += labels.kind.counts(known, len(totals))
     return totals
 
 
@@ -193,3 +187,25 @@ def _not_labels(rows: RawRows, labels: Labels, known_from: str) -> _Find:
 def _first(column: pa.Array, row: Any) -> str:
     label: str = column[int(row)][0].as_py()
     return label
+
+
+_FINDERS: Mapping[Cell, Callable[[RawRows, Labels, str], _Find]] = {
+    "number": _not_numbers,
+    "name": _not_classes,
+    "names": _not_labels,
+}
+_COLUMNS: Mapping[Cell, Callable[[RawRows, Labels], Iterator[pa.Array]]] = {
+    "number": lambda rows, labels: (_numbers(batch["labels"]) for batch in rows.batches("labels")),
+    "name": lambda rows, labels: (
+        pa.array(ids.astype(np.int64)) for ids in class_ids(rows, labels)
+    ),
+    "names": lambda rows, labels: (
+        pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), len(labels.names))
+        for matrix in label_matrices(rows, labels)
+    ),
+}
+_ARRAYS: Mapping[Cell, Callable[[RawRows, Labels], Iterator[NDArray[Any]]]] = {
+    "number": lambda rows, labels: iter((label_column(rows, labels).to_numpy(),)),
+    "name": class_ids,
+    "names": label_matrices,
+}

@@ -1,7 +1,7 @@
-"""What is wrong with a user's rows: every kind of mistake told, the first few with their lines.
+"""What is wrong with a user's rows: every fault reported, the first few rows with their lines.
 
-A row that cannot be used is a finding; with `skip` it is left out and counted instead. What is odd
-but can be used is a remark.
+A row that cannot be used is a finding; with `skip` it is left out and counted instead. What is
+unusual but can be used is a remark.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Problems:
         self._rows: dict[tuple[str, str], _Kind] = {}
         self._findings: list[Finding] = []
         self.remarks: list[str] = []
-        """What is odd and does not stop the work."""
+        """What is unusual and does not stop the work."""
 
     def add_row(self, name: str, place: str, kind: str, problem: str) -> None:
         """Note a row of file `name` that cannot be used; `kind` is what such rows have alike."""
@@ -58,11 +58,11 @@ class Problems:
             found.shown.append(f"{place} {problem}.")
 
     def add(self, message: str, hint: str = "") -> None:
-        """Note a mistake that no leaving out of rows mends."""
+        """Note a mistake that leaving out rows does not fix."""
         self._findings.append(Finding(message, hint))
 
     def remark(self, text: str) -> None:
-        """Note what is odd."""
+        """Note what is unusual."""
         self.remarks.append(text)
 
     @property
@@ -75,7 +75,7 @@ class Problems:
 
     @property
     def hard(self) -> tuple[Finding, ...]:
-        """What stands against using the files at all."""
+        """What makes the files unusable whatever rows are left out."""
         return tuple(self._findings)
 
     def findings(self) -> tuple[Finding, ...]:
@@ -83,7 +83,7 @@ class Problems:
         return (*self._row_findings(), *self._findings)
 
     def notes(self) -> list[str]:
-        """Return what the record says: rows left out, and remarks."""
+        """Return the notes of the record: rows left out, and remarks."""
         left_out = [
             f"{name}: {', '.join(counted(kind, count) for kind, count in kinds.items())}; left out."
             for name, kinds in self.skipped.items()

@@ -1,7 +1,7 @@
 """A user's file as an Arrow table on disk: line, texts, labels, group; bad rows noted.
 
-Rows pass through memory a few thousand at a time, and the table is mapped, so that a file may be
-larger than memory. Nothing is decided here about what the labels mean.
+A few thousand rows are in memory at a time, and the table is mapped, so that a file may be larger
+than memory. Nothing is decided here about what the labels mean.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Wanted:
     are_sets: bool = False
     """Whether a cell of text may be a list of labels."""
     file_format: FileFormat = UNSTATED
-    """What is said of how the files are written."""
+    """The stated format of the files."""
     are_fixed: bool = False
     """Whether a run was trained on these columns, so that no others can be typed."""
 
@@ -63,13 +63,13 @@ class Part:
     """Lines of the files before it. Its own are counted on from there."""
 
     def place(self, line: int) -> str:
-        """Return where a row stands."""
+        """Return the place of a row, for messages."""
         return f"{self.name}{self.separator}{line - self.before}"
 
 
 @dataclass(frozen=True)
 class RawRows:
-    """What stood in a file, or in several that are read as one."""
+    """The rows of a file, or of several that are read as one."""
 
     name: str
     """What they are called in messages."""
@@ -105,24 +105,24 @@ class RawRows:
         return line
 
     def place(self, line: int) -> str:
-        """Return where a row stands."""
+        """Return the place of a row, for messages."""
         after = bisect_left([part.before for part in self.parts], line)
         return self.parts[after - 1].place(line)
 
     def short_place(self, line: int) -> str:
-        """Return where a row stands, behind another that has been placed: "line 7", "row 7"."""
+        """Return the place of a row after another has been named: "line 7", "row 7"."""
         if len(self.parts) > 1:
             return self.place(line)
         return f"{self.parts[0].separator.strip(', ').replace(':', 'line')} {line}"
 
     def keep(self, mask: NDArray[np.bool_]) -> RawRows:
-        """Return the rows that `mask`, shape (rows,), says."""
+        """Return the rows that `mask`, shape (rows,), selects."""
         return replace(self, stored=self.stored.keep(mask))
 
 
 @dataclass
 class _Batch:
-    """Rows on their way to the disk."""
+    """Rows that are yet to be written to disk."""
 
     schema: pa.Schema
     columns: dict[str, list[Any]] = field(default_factory=dict)
@@ -155,7 +155,7 @@ def read_rows(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) 
     """Read a file, or several as one. What is wrong is added to `problems`.
 
     None where no row could be read, or not every file. Raises StorageError where the cache
-    takes no rows.
+    cannot be written.
     """
     paths = [paths] if isinstance(paths, Path) else paths
     name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
@@ -182,11 +182,11 @@ def read_rows(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) 
 
 
 class _MissingColumnsError(Exception):
-    """A file has not all columns, which has been told."""
+    """A file has not all columns, which has been reported."""
 
 
 class _Reading:
-    """Files on their way to the disk, and what is learnt of them."""
+    """Files that are being written to disk, and what is found out about them."""
 
     def __init__(self, wanted: Wanted, problems: Problems) -> None:
         self.wanted = wanted

@@ -1,6 +1,6 @@
 """A user's own labelled text as a source: the task that it makes, and its splits.
 
-The task is a TaskSpec like GLUE's. Whoever has the configuration has the data again, to the row:
+The task is a TaskSpec like GLUE's. The configuration alone reproduces the data to the row:
 the split depends on its own seed and on the file alone.
 
 A labelled data set of the Hub, downloaded as the files that it consists of.
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,11 +26,12 @@ from gluetune.data.formats.registry import labelled_endings
 from gluetune.data.own.data_warnings import look
 from gluetune.data.own.digests import digests, first_rows, text_keys
 from gluetune.data.own.kinds import Labels, label_counts, resolve_labels
-from gluetune.data.own.labelling import class_ids, label_column, label_matrices, usable
+from gluetune.data.own.labelling import label_arrays, label_column, usable
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted, from_multi_hot, read_rows
-from gluetune.data.own.splitting import held_out, other_share, rarest_labels, strata_of_numbers
+from gluetune.data.own.splitting import held_out, other_share
 from gluetune.data.tables import canonical_schema, require_split, with_notes
+from gluetune.kinds import get_kind
 
 TRAIN, VALIDATION, TEST, TUNING = "train", "validation", "test", "tuning"
 _TUNED_SHARE = 0.1
@@ -61,7 +61,7 @@ class OwnSource:
 
     @property
     def own(self) -> OwnTask:
-        """The task and its rows, read when they are first asked for. Raises DataError."""
+        """The task and its rows, read on first use. Raises DataError."""
         if self._own is None:
             self._own = read_own(self._config, known=self._known)
         return self._own
@@ -103,7 +103,7 @@ class OwnFile:
         self.name = str(path.resolve())
 
     def splits(self, task: TaskSpec) -> tuple[str, ...]:
-        """Return what the file stands for: the validation split."""
+        """Return the split that the file is read as: validation."""
         return task.validation_splits
 
     def read(self, task: TaskSpec, split: str) -> pa.Table:
@@ -131,8 +131,7 @@ def format_of_other(config: TrainConfig, path: Path, stated: FileFormat) -> File
 
 def labels_of(task: TaskSpec) -> Labels:
     """Return what the labels of a task that is known are."""
-    kind: Any = "number" if task.is_regression else "labels" if task.multi_label else "classes"
-    return Labels(kind, task.labels, task.metrics[0], task.beside, task.positive)
+    return Labels(task.kind, task.labels, task.metrics[0], task.beside, task.positive)
 
 
 def read_own(
@@ -182,7 +181,7 @@ def _without_single(
     config: TrainConfig, labels: Labels, train: RawRows, problems: Problems
 ) -> Labels:
     """Leave out classes of one row, where the user has such rows left out."""
-    if labels.kind != "classes" or config.on_bad_row != "skip" or train.class_names is not None:
+    if labels.kind.cell != "name" or config.on_bad_row != "skip" or train.class_names is not None:
         return labels
     counts = label_counts(train)
     names = tuple(name for name in labels.names if counts[name] > 1)
@@ -211,7 +210,9 @@ def _wanted(config: TrainConfig) -> Wanted:
         raise ConfigurationError(
             f"The column '{twice[0]}' is given twice.", hint="Give --text and --label one each."
         )
-    are_sets = config.kind == "labels" or config.label_separator is not None
+    is_stated = config.kind != "auto"
+    are_sets = is_stated and get_kind(config.kind).cell == "names"
+    are_sets = are_sets or config.label_separator is not None
     return Wanted(texts, labels, config.group, config.label_separator, are_sets, config.file_format)
 
 
@@ -251,7 +252,7 @@ def _usable_splits(
             VALIDATION: parts[1],
             **{k: v for k, v in found.items() if k != TRAIN},
         }
-    if labels.kind == "labels" and TRAIN in found and len(found[TRAIN]):
+    if labels.kind.has_thresholds and TRAIN in found and len(found[TRAIN]):
         found |= _tuning_part(config, labels, found[TRAIN])
     for split, rows in found.items():
         if not len(rows):
@@ -273,7 +274,7 @@ def _split(
 ) -> tuple[RawRows, RawRows]:
     fraction = config.validation_fraction
     strata = _strata(labels, rows, fraction)
-    are_bins = labels.kind == "number"
+    are_bins = labels.kind.strata_are_bins
     groups = _groups(rows)
     held = held_out(strata, groups, fraction, config.split_seed, are_bins=are_bins)
     if not held.any():
@@ -288,18 +289,9 @@ def _split(
 
 
 def _strata(labels: Labels, rows: RawRows, fraction: float) -> NDArray[np.int32]:
-    if labels.kind == "number":
-        values = label_column(rows, labels).to_numpy()
-        # No more strata than rows to hold out, or none would have a row to spare.
-        return strata_of_numbers(values, max(1, min(10, round(len(values) * fraction))))
-    if labels.kind == "classes":
-        found = np.empty(len(rows), dtype=np.int32)
-        start = 0
-        for ids in class_ids(rows, labels):
-            found[start : start + len(ids)] = ids
-            start += len(ids)
-        return found
-    return rarest_labels(lambda: label_matrices(rows, labels))
+    # No more strata than rows to hold out, or none would have a row to spare.
+    bins = max(1, min(10, round(len(rows) * fraction)))
+    return labels.kind.strata(lambda: label_arrays(rows, labels), bins)
 
 
 def _groups(rows: RawRows) -> NDArray[np.int32]:
@@ -326,23 +318,16 @@ def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskS
         metrics=(labels.metric,),
         beside=labels.beside,
         positive=labels.positive,
-        multi_label=labels.kind == "labels",
+        kind=labels.kind,
         validation_splits=(VALIDATION,),
         test_splits=(TEST,) if TEST in splits else (),
         label_column=label,
         index_column=index,
         rows={},
     )
+    what = labels.kind.described(labels.names)
     scored = f"scored by {task.metric_title(labels.metric)}"
-    return replace(task, title=f"{config.task}: own labelled text, {_said(labels)}, {scored}")
-
-
-def _said(labels: Labels) -> str:
-    return {
-        "classes": f"{len(labels.names)} classes",
-        "number": "a number",
-        "labels": f"{len(labels.names)} labels",
-    }[labels.kind]
+    return replace(task, title=f"{config.task}: own labelled text, {what}, {scored}")
 
 
 def _canonical(rows: RawRows, labels: Labels, task: TaskSpec) -> pa.Table:
@@ -356,7 +341,7 @@ def _canonical(rows: RawRows, labels: Labels, task: TaskSpec) -> pa.Table:
         ],
         schema=schema,
     )
-    rows.stored.let_go()  # Arrow has looked at where each batch begins and ends
+    rows.stored.release()  # Arrow has looked at where each batch begins and ends
     return table
 
 
@@ -366,14 +351,14 @@ _VALIDATION_NAMES = ("validation", "valid", "dev")
 
 
 def hub_files(config: TrainConfig) -> Mapping[str, Sequence[Path]]:
-    """Return the files of each split that the configuration asks for, in their order.
+    """Return the files of each split that the configuration names, in their order.
 
     Raises DataError for a split that there is not; and as
     `gluetune.hub.downloads.download_data_files` does.
     """
     from gluetune.hub.downloads import download_data_files
 
-    assert config.data_set is not None, "asked of a configuration that names a data set"
+    assert config.data_set is not None, "only a configuration with a data set has such files"
     repository, _, name = config.data_set.partition(":")
     if repository.count("/") != 1:
         raise ConfigurationError(

@@ -7,16 +7,13 @@ its share to the nearest group.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 _AT_ONCE = 2**18
 """Rows whose draws are in memory at once."""
 _OTHER_SHARE = 0.25
-"""Part by which what is held out may be more or less than what was asked for."""
+"""Part by which what is held out may be more or less than what was requested."""
 
 
 def held_out(
@@ -75,8 +72,8 @@ def other_share(
 
     `held` is which rows are, `groups` the first row of each row's group, `what` the split.
     """
-    count, asked = int(held.sum()), fraction * len(held)
-    if abs(count - asked) < 1 or abs(count - asked) <= _OTHER_SHARE * asked:
+    count, wanted = int(held.sum()), fraction * len(held)
+    if abs(count - wanted) < 1 or abs(count - wanted) <= _OTHER_SHARE * wanted:
         return ""
     why = "every class that is split gives at least one row"
     if groups is not None and len(np.unique(groups)) < len(groups):
@@ -127,27 +124,3 @@ def _taken(reached: NDArray[np.int64], wanted: float, count: int) -> int:
     taken = max(1, min(int(np.searchsorted(reached, wanted)), count - 1))
     short = wanted - reached[taken - 1]
     return taken + int(short > 0 and taken < count - 1 and reached[taken] - wanted < short)
-
-
-def rarest_labels(
-    matrices: Callable[[], Iterable[NDArray[Any]]],
-) -> NDArray[np.int32]:
-    """Return the rarest label that each row has; one more than the last for none.
-
-    `matrices` gives the rows from the beginning, some at a time: 0 and 1, shape (rows, labels).
-    Where rare labels keep their shares, common ones do by themselves.
-    """
-    counts = sum(matrix.sum(axis=0, dtype=np.int64) for matrix in matrices())
-    found = [np.zeros(0, dtype=np.int32)]
-    for matrix in matrices():
-        rarity = np.where(matrix > 0, counts, np.iinfo(np.int64).max)
-        rarest = np.where(matrix.any(axis=1), rarity.argmin(axis=1), matrix.shape[1])
-        found.append(rarest.astype(np.int32))
-    return np.concatenate(found)
-
-
-def strata_of_numbers(values: NDArray[Any], bins: int) -> NDArray[np.int32]:
-    """Return which of so many equally large parts each number lies in."""
-    edges = np.quantile(values.astype(np.float64), np.linspace(0, 1, bins + 1)[1:-1])
-    found: NDArray[np.int32] = np.searchsorted(edges, values, side="right").astype(np.int32)
-    return found

@@ -24,12 +24,12 @@ from gluetune.core.files import cache_part, disk_errors, sha256
 BATCH = 8192
 """Rows that are in memory at once."""
 _KEPT_PAGES = 16
-"""Batches after which a pass gives its pages back."""
+"""Batches after which a pass releases its pages."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A table whose batches lie on disk."""
+    """A table whose batches are on disk."""
 
     table: pa.Table
     """All rows, mapped."""
@@ -41,29 +41,33 @@ class Stored:
         for number, batch in enumerate(part.to_batches(), start=1):
             yield batch
             if number % _KEPT_PAGES == 0:
-                self.let_go()
-        self.let_go()
+                self.release()
+        self.release()
 
     def keep(self, mask: NDArray[np.bool_]) -> Stored:
-        """Return the rows that `mask`, shape (rows,), says, on disk of their own."""
-        return store(self._kept(mask), self.table.schema)
+        """Return the rows that `mask`, shape (rows,), selects, written to disk again."""
+        return store(kept_batches(self.batches(), mask), self.table.schema)
 
-    def _kept(self, mask: NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
-        start = 0
-        for batch in self.batches():
-            kept = mask[start : start + len(batch)]
-            start += len(batch)
-            if kept.any():
-                yield batch.filter(pa.array(kept))
-
-    def let_go(self) -> None:
-        """Unmap the pages; whoever still reads them gets them again from the file."""
+    def release(self) -> None:
+        """Unmap the pages; what is still read comes from the file again."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self.mapping.madvise(mmap.MADV_DONTNEED)
 
 
+def kept_batches(
+    batches: Iterable[pa.RecordBatch], mask: NDArray[np.bool_]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of batches that `mask`, shape (rows,), selects."""
+    start = 0
+    for batch in batches:
+        kept = mask[start : start + len(batch)]
+        start += len(batch)
+        if kept.any():
+            yield batch.filter(pa.array(kept))
+
+
 def store(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Stored:
-    """Write rows into gluetune's cache and map them. Raises StorageError where they cannot lie."""
+    """Write rows into gluetune's cache and map them. Raises StorageError where that fails."""
     folder = cache_part("rows")
     # Without a name where the system can do that: nothing is left behind, however the process ends.
     # The mapping outlives the file.
@@ -74,7 +78,7 @@ def store(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Stored:
         file.flush()
         mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     stored = Stored(pa.ipc.open_stream(pa.py_buffer(mapping)).read_all(), mapping)
-    stored.let_go()  # where each batch begins has been read
+    stored.release()  # where each batch begins has been read
     return stored
 
 

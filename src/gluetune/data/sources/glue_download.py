@@ -45,7 +45,7 @@ class ListedRows:
 
 @dataclass(frozen=True, kw_only=True)
 class TsvFile:
-    """One tab-separated file: where a split's texts and labels stand in it."""
+    """One tab-separated file: which of its columns hold a split's texts and labels."""
 
     name: str
     text: tuple[str, ...]
@@ -117,7 +117,7 @@ _MRPC = _folder(
         replace(
             _MRPC_RAW,
             note="All of msr_paraphrase_train.txt is training data: "
-            "no mrpc_dev_ids.tsv beside it says which rows are GLUE's validation split.",
+            "there is no mrpc_dev_ids.tsv with the rows of GLUE's validation split.",
         ),
     ),
     validation=(
@@ -173,7 +173,7 @@ GLUE_FOLDERS: Mapping[str, TaskFolder] = MappingProxyType(
 _NO_FOLDER = TaskFolder(name="", files={})
 
 EXPECTED = "<Task>/train.tsv, dev.tsv, test.tsv (CoLA/train.tsv), as download_glue_data.py writes"
-"""The layout in words, for the error about a folder that is in none."""
+"""The layout, for the error about a folder in no known layout."""
 
 
 class GlueDownload:
@@ -267,7 +267,7 @@ def _labels(
     if column is None:
         return [HIDDEN_LABEL] * len(table.lines)
     cells = table.columns[column]
-    if task.is_regression:
+    if not task.labels:
         return [_number(cell, table.locate(row), findings) for row, cell in enumerate(cells)]
     ids = {name: index for index, name in enumerate(task.labels)}
     ids |= {str(index): index for index in range(task.num_labels)}
@@ -299,7 +299,7 @@ def _list_of(folder: Path, rows: ListedRows) -> Path | None:
 def _chosen_rows(
     table: TsvColumns, folder: Path, chosen: ListedRows | None, findings: Findings
 ) -> list[int]:
-    """Return the positions of the rows that belong to the split: all, unless a list says which."""
+    """Return the positions of the rows of the split: all, unless a list selects some."""
     everything = range(len(table.lines))
     path = _list_of(folder, chosen) if chosen else None
     if chosen is None or path is None:
@@ -330,7 +330,7 @@ _ABSENT = -1
 
 @dataclass(frozen=True)
 class TsvColumns:
-    """The wanted columns of a file, and the line (from 1) that each row stands on."""
+    """The wanted columns of a file, and the line (from 1) of each row."""
 
     path: Path
     columns: dict[str, list[str]]

@@ -22,7 +22,7 @@ from gluetune.core.tasks import TASKS, TaskSpec
 from gluetune.data.tables import canonical_table, require_split
 
 EXPECTED = "<task>/<split>.parquet (cola/train.parquet), also in shards or in a folder a split"
-"""The layout in words, for the error about a folder that is in none."""
+"""The layout, for the error about a folder in no known layout."""
 
 _SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 
@@ -119,14 +119,14 @@ HUB_REPOSITORY = "nyu-mll/glue"
 
 
 class HubSource:
-    """`nyu-mll/glue`, downloaded a task at a time, when one of its splits is asked for."""
+    """`nyu-mll/glue`, downloaded a task at a time, when one of its splits is read."""
 
     def __init__(self) -> None:
         self.name = HUB_REPOSITORY
         self._downloaded: dict[str, dict[str, list[Path]]] = {}
 
     def splits(self, task: TaskSpec) -> tuple[str, ...]:
-        """Return the splits of `task` on the Hub. Raises HubError when it cannot be asked."""
+        """Return the splits of `task` on the Hub. Raises HubError when it cannot be reached."""
         files = self._files(task)
         return tuple(split for split in task.splits if split in files)
 
@@ -166,7 +166,7 @@ VALIDATION_FINGERPRINTS: Mapping[tuple[str, str], str] = MappingProxyType(
 
 
 def is_glue(data: DataRecord, task: TaskSpec) -> bool:
-    """Say whether a run was validated on GLUE itself: by where it was read from, or by its rows."""
+    """Whether a run was validated on GLUE itself: by where it was read from, or by its rows."""
     if data.source == HUB_REPOSITORY:
         return True
     return all(
@@ -178,7 +178,7 @@ def is_glue(data: DataRecord, task: TaskSpec) -> bool:
 # The sample: a small data set in GLUE's schema, shipped with the package and made by `tools/sample`
 
 SAMPLE = "sample"
-"""What the user types for it."""
+"""What the user types for the sample."""
 
 OFFICIAL_SAMPLE = "sample:official"
 """The same, with as many test rows as the leaderboard's: what a submission needs."""

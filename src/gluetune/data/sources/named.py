@@ -16,7 +16,7 @@ from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec
-from gluetune.core.text import nearest
+from gluetune.core.text import first_few, nearest
 from gluetune.data.own.digests import first_rows, text_keys
 from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.data.own.stored import BATCH
@@ -55,7 +55,7 @@ def open_source(data: str | None) -> Source:
 
     "sample:official" is the sample with the leaderboard's number of test rows.
 
-    None means what the environment variable GLUETUNE_DATA says, and the Hub when it says nothing.
+    None means the source that the environment variable GLUETUNE_DATA names, or else the Hub.
     A source's own `name` opens it again. Nothing is read yet, except the names in a folder.
 
     Raises ConfigurationError when there is no such source, and DataError when a folder is in
@@ -74,7 +74,7 @@ def source_of(
 ) -> Source:
     """Return the source of a configuration: GLUE's, or the user's own files.
 
-    `recorded` is the name under which a run's record has it, `task` what a run says its task is.
+    `recorded` is its name in a run's record, `task` the task in that record.
     """
     if config.is_own:
         return OwnSource(config, task=task)
@@ -125,7 +125,7 @@ def other_source(
 def _refuse_format(file_format: FileFormat) -> None:
     if file_format != UNSTATED:
         raise ConfigurationError(
-            "How a file is written is said, and no file of your own text is evaluated.",
+            "The format of a file is given, and no file of your own text is evaluated.",
             hint="Leave out --format, --delimiter, --quoting, --header and --columns; or for a "
             "run on your own text type: --data FILE",
         )
@@ -134,9 +134,9 @@ def _refuse_format(file_format: FileFormat) -> None:
 def asked_source(
     run: Run | None, task: TaskSpec, data: str | None, file_format: FileFormat = UNSTATED
 ) -> Source:
-    """Return where a model is asked: a run's own data, unless others are named or another task.
+    """Return the data to run a model on: a run's own, unless others or another task are named.
 
-    `file_format` says how a file that `data` names is written.
+    `file_format` is the stated format of a file that `data` names.
     """
     own = run is not None and run.task == task
     if data is not None and run and own:
@@ -151,7 +151,7 @@ def asked_source(
     return source_of(run.config, recorded=run.record.data.source, task=task)
 
 
-def _named(data: str, asked: str) -> Source:
+def _named(data: str, given: str) -> Source:
     if data in SAMPLES:
         return SampleSource(data)
     folder = Path(data).expanduser()
@@ -161,23 +161,23 @@ def _named(data: str, asked: str) -> Source:
         return HubSource()
     if folder.is_file():
         raise ConfigurationError(
-            f"{asked}: this is a file, and a folder of GLUE tasks is needed.",
+            f"{given}: this is a file, and a folder of GLUE tasks is needed.",
             hint="For your own labelled text: --train-file FILE --text COLUMN --label COLUMN",
         )
     raise ConfigurationError(
-        f"{asked}: there is no such folder, and no data of that name.",
+        f"{given}: there is no such folder, and no data of that name.",
         hint=f"{nearest(data, _candidates(folder))}"
         f"Type '{SAMPLE}', '{HUB_REPOSITORY}', or the path of a folder.",
     )
 
 
 def _candidates(folder: Path) -> list[str]:
-    """Return what could have been meant: the named sources, and the folders beside `folder`."""
+    """Return what could have been meant: the named sources, and the folders next to `folder`."""
     try:
-        beside = [str(path) for path in folder.parent.iterdir() if path.is_dir()]
+        folders = [str(path) for path in folder.parent.iterdir() if path.is_dir()]
     except OSError:
-        beside = []
-    return [*SAMPLES, HUB_REPOSITORY, *beside]
+        folders = []
+    return [*SAMPLES, HUB_REPOSITORY, *folders]
 
 
 def _folder_source(folder: Path) -> Source:
@@ -185,13 +185,9 @@ def _folder_source(folder: Path) -> Source:
         return glue_parquet.ParquetFolder(folder)
     if glue_download.is_glue_download(folder):
         return glue_download.GlueDownload(folder)
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    has = first_few(names) if names else "nothing"
     raise DataError(
-        f"{folder.resolve()} holds no GLUE task. It has: {_contents(folder)}.",
+        f"{folder.resolve()} holds no GLUE task. It has: {has}.",
         hint=f"Expected {glue_parquet.EXPECTED};\n  or {glue_download.EXPECTED}.",
     )
-
-
-def _contents(folder: Path, most: int = 8) -> str:
-    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(names[:most]) or "nothing") + more

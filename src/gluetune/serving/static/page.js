@@ -6,9 +6,9 @@ const part = (id) => document.getElementById(id);
 const fields = [part("text-1"), part("text-2")].filter(Boolean);
 const dial = part("dial");
 const keyField = part("key"); // only where the server wants a key; its value is stored nowhere
-const isNumber = document.body.dataset.problemType === "regression";
+const isNumber = document.body.dataset.widget === "dial";
 const thresholds = JSON.parse(document.body.dataset.thresholds); // of several labels; else empty
-const isSeveral = document.body.dataset.problemType === "multi_label_classification";
+const isSeveral = document.body.dataset.widget === "checks";
 let asking = null; // what stops the request that is on its way
 let picked = null; // the example that the fields were filled from
 

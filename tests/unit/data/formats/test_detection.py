@@ -322,7 +322,7 @@ def test_lines_of_text_are_texts_where_no_label_is_needed(tmp_path: Path) -> Non
         ("old.csv", b"\xd0\xcf\x11\xe0", "is an Excel workbook"),
         ("book.csv", b"PK\3\4", "is a ZIP archive or an Excel workbook"),
         ("rows.zip", b"PK\3\4", "is a ZIP archive"),
-        ("rows.what", b"some lines\nof text\n", "its name does not say what it holds"),
+        ("rows.what", b"some lines\nof text\n", "its name has no known ending"),
     ],
 )
 def test_what_is_no_file_of_rows_is_called_what_it_is(

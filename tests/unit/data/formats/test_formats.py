@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
@@ -21,9 +22,6 @@ from gluetune.data.formats.format import (
     Format,
     Line,
     Row,
-    RowReader,
-    Source,
-    Target,
     read_lines,
     rows_of_lines,
 )
@@ -82,21 +80,11 @@ class CardWriter:
         self._file.write(b"")
 
 
-def _read(source: Source) -> RowReader:
-    assert source.file is not None
-    return CardReader(source.file, source.name)
-
-
-def _write(target: Target) -> CardWriter:
-    assert target.file is not None
-    return CardWriter(target.file)
-
-
 CARDS = Format(
     "cards",
     (".card",),
-    _read,
-    _write,
+    lambda source: CardReader(source.stream, source.name),
+    lambda target: CardWriter(target.stream),
     title="cards",
     recognise=lambda path, head: head.startswith(b"label: "),
     certainty=2,
@@ -172,8 +160,10 @@ def test_a_format_that_is_added_is_predicted(
 
 # Nobody else compares names or endings ------------------------------------------------------------
 
-_WORDS = {"text", "json", ".json"}
-"""Also words for other things: a column, a way of dumping a record, a file of settings."""
+_WORDS = {"text", "json"}
+"""Also words for other things: a column, and a way of dumping a record."""
+_PATTERN = re.compile(r"\b(csv|tsv|jsonl|ndjson)\)?\|\(?|\|\(?(csv|tsv|jsonl|ndjson)\b")
+"""Formats as alternatives of a regular expression."""
 
 
 def _known_to_the_formats() -> set[str]:
@@ -203,6 +193,10 @@ def comparisons(source: str) -> list[int]:
             parts = list(node.args) if asks else []
         elif isinstance(node, ast.Dict):
             parts = [key for key in node.keys if key is not None]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            parts = []
+            if _PATTERN.search(node.value):
+                found.append(node.lineno)
         else:
             continue
         if any(map(holds, parts)):
@@ -215,6 +209,7 @@ def test_a_comparison_is_found() -> None:
     assert comparisons('x = kind in ("jsonl", "parquet")') == [1]
     assert comparisons('if path.suffix == ".gz":\n    pass\nx = path.endswith(".tsv")') == [1, 3]
     assert comparisons('x = {".csv": 1}[path.suffix]') == [1]
+    assert comparisons('x = re.compile(r"(csv|tsv)$")') == [1]
     assert comparisons('match kind:\n    case "arrow": pass') == [2]
     assert comparisons('name = f"{split}.parquet"; other = folder.glob("*.parquet")') == []
 

@@ -155,7 +155,7 @@ def test_a_packed_file_that_is_cut_off_is_told(tmp_path: Path, ending: str) -> N
         ('{"text": 1}', ":1 .*it is one object"),
         ('[{"text": "a"},\n{"text": "b"', ":2 .*is not closed"),
         ('[{"text": "a"}\n{"text": "b"}]', r"line=1, problem='is not JSON: Extra data"),
-        ('[{"text": "a"}]\n\n[1]', ":3 .*behind the list"),
+        ('[{"text": "a"}]\n\n[1]', ":3 .*after the list"),
         ('[{"text": "a"},\n\n{"text": "b}]', ":3 .*not closed"),
         ("[{}}]", ":1 .*not open"),
     ],

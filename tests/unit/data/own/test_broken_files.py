@@ -71,7 +71,7 @@ BROKEN = (
     Broken("many.csv", _csv(*[_LONG] * 9), ": 4 more rows with too few", total=6),
     Broken("unclosed.csv", _csv('"never,a', "b,a"), ":10 opens a quote that is not closed."),
     Broken("quote.csv", _csv('a "word",b'), ":10 has a quote inside field 1"),
-    Broken("behind.csv", _csv('"a" word,b'), ":10 has text behind the closing quote of field 1."),
+    Broken("behind.csv", _csv('"a" word,b'), ":10 has text after the closing quote of field 1."),
     Broken("header_quote.csv", '"text,label\n', ":1 opens a quote that is not closed."),
     Broken("blank.csv", _csv("", "a b,a"), ":10 is empty."),
     Broken("no_text.csv", _csv(",a"), ":10 has an empty 'text'."),
@@ -128,19 +128,19 @@ BROKEN = (
         "number.csv",
         _csv("a text,NA"),
         ":2 has the label 'a', no finite number.",
-        settings={"kind": "number"},
+        settings={"kind": "regression"},
         total=7,
     ),
     Broken(
         "infinite.csv",
         "text,label\n" + "".join(f"t {n},{n}.5\n" for n in range(8)) + "t 9,inf\n",
         ":10 has the label 'inf', no finite number.",
-        settings={"kind": "number"},
+        settings={"kind": "regression"},
     ),
     Broken(
         "metric.csv",
         GOOD,
-        "--metric pearson: a task of kind classes has no such metric.",
+        "--metric pearson: a task of kind single_label has no such metric.",
         "Metrics: accuracy",
         settings={"metric": "pearson"},
     ),
@@ -183,9 +183,9 @@ BROKEN = (
     Broken(
         "list.jsonl",
         _jsonl({"text": "x", "label": ["a"]}),
-        ":9: the label is a list, and --kind is classes.",
-        "--kind labels",
-        settings={"kind": "classes"},
+        ":9: the label is a list, and --kind is single_label.",
+        "--kind multi_label",
+        settings={"kind": "single_label"},
     ),
     Broken("object.json", '{"text": ["a"]}', ":1 is not JSON that can be read: it is one object"),
     Broken("open.json", '[{"text": "a", "label": "b"}', ":1 is not JSON that can be read"),
@@ -204,7 +204,7 @@ BROKEN = (
     Broken(
         "quote.tsv",
         'text\tlabel\n"a" b\tc\n',
-        ":2 has text behind the closing",
+        ":2 has text after the closing",
         settings={"quoting": "minimal"},
         total=2,
     ),
@@ -313,7 +313,7 @@ REMARKS = {
     "'cafe\u0301', 'caf\u00e9' differ": _csv(
         *(f"some {n},{name}" for n in range(4) for name in ("caf\u00e9", "cafe\u0301"))
     ),
-    "The label 'spam' stands in 100%": "text,label\n"
+    "The label 'spam' is in 100%": "text,label\n"
     + "".join(f"t{n} {'SPAM' * (n % 2)},{('fine', 'spam')[n % 2]}\n" for n in range(30)),
     "is one word that occurs once": "text,label\n"
     + "".join(f"id{n},{'ab'[n % 2]}\n" for n in range(30)),
@@ -353,13 +353,13 @@ def test_overlap_of_files_is_remarked_with_its_count(tmp_path: Path) -> None:
     paths[1].write_text("text,label\nTEXT  0 here,a\nnew,b\n")
     paths[2].write_text(GOOD)
     told = " ".join(check_files(*paths).remarks)
-    assert "1 of 2 texts of validation stand in train too" in told
-    assert "8 of 8 texts of test stand in train too" in told
+    assert "1 of 2 texts of validation are also in train" in told
+    assert "8 of 8 texts of test are also in train" in told
 
 
 def test_a_file_of_an_unknown_kind_is_told(tmp_path: Path) -> None:
     (finding,) = check_files(tmp_path / "rows.xlsx").findings
-    assert "its name does not say what it holds" in finding.message
+    assert "its name has no known ending" in finding.message
     (finding,) = check_files(tmp_path / "gone.csv").findings
     assert "No such file" in finding.message
     with pytest.raises(ConfigurationError, match="0 files are given"):

@@ -123,8 +123,8 @@ def expected_remarks(train: list[dict[str, Any]], validation: list[dict[str, Any
     stand = [n for n, row in enumerate(validation) if plain(row["text"]) in first]
     if stand:
         told.append(
-            f"{len(stand)} of {len(validation)} texts of validation stand in train too, first "
-            f"validation.jsonl:{stand[0] + 1}: the score is too good by that."
+            f"{len(stand)} of {len(validation)} texts of validation are also in train, first "
+            f"validation.jsonl:{stand[0] + 1}: the score is too high because of it."
         )
     return told
 
@@ -150,7 +150,7 @@ def test_repeated_and_shared_texts_are_those_of_a_dictionary(
     }
     paths = [write(folder / f"{side}.jsonl", one) for side, one in rows.items()]
     told = [remark.replace(f"{folder}/", "") for remark in check_files(*paths).remarks]
-    about_texts = [one for one in told if re.search("repeat|another label|too good", one)]
+    about_texts = [one for one in told if re.search("repeat|another label|too high", one)]
     assert about_texts == expected_remarks(rows["train"], rows["validation"])
 
 

@@ -69,7 +69,7 @@ def test_gapless_ids_that_repeat_are_classes(tmp_path: Path, labels: list[Any]) 
     found = checked(tmp_path, labels)
     assert found.are_good, found.findings
     assert len(found.labels) == len(set(labels))
-    assert any("--kind number for regression" in one for one in found.remarks)
+    assert any("--kind regression for regression" in one for one in found.remarks)
 
 
 @pytest.mark.parametrize("labels", NUMBERS.values(), ids=NUMBERS.keys())
@@ -77,17 +77,17 @@ def test_what_can_be_no_id_is_a_number(tmp_path: Path, labels: list[Any]) -> Non
     found = checked(tmp_path, labels)
     assert found.are_good, found.findings
     assert "a number" in found.title
-    assert any("kind number (--kind classes for classes)" in one for one in found.remarks)
+    assert any("kind regression (--kind single_label for classes)" in one for one in found.remarks)
 
 
 @pytest.mark.parametrize("labels", UNCLEAR.values(), ids=UNCLEAR.keys())
 def test_what_may_be_either_is_asked_for(tmp_path: Path, labels: list[Any]) -> None:
     (finding,) = checked(tmp_path, labels).findings
     assert f"'label' holds {len(set(labels))} different whole numbers" in finding.message
-    assert finding.hint == "Type: --kind classes, or --kind number"
-    assert checked(tmp_path, labels, kind="number").are_good
+    assert finding.hint == "Type: --kind single_label, or --kind regression"
+    assert checked(tmp_path, labels, kind="regression").are_good
     if min(map(labels.count, set(labels))) > 1:
-        assert checked(tmp_path, labels, kind="classes").are_good
+        assert checked(tmp_path, labels, kind="single_label").are_good
 
 
 def test_whole_numbers_are_ordered_as_numbers_also_with_a_point(tmp_path: Path) -> None:
@@ -97,18 +97,18 @@ def test_whole_numbers_are_ordered_as_numbers_also_with_a_point(tmp_path: Path) 
 
 
 CELLS = {
-    "numbers and commas": (["6,9,27", "6", "9", "27,6"], "--kind labels --label-separator ,"),
-    "pipes": (["a|b", "a", "b", "c|a"], "--kind labels --label-separator '|'"),
-    "one pipe": (["a", "b", "a|b"], "--kind labels --label-separator '|'"),
+    "numbers and commas": (["6,9,27", "6", "9", "27,6"], "--kind multi_label --label-separator ,"),
+    "pipes": (["a|b", "a", "b", "c|a"], "--kind multi_label --label-separator '|'"),
+    "one pipe": (["a", "b", "a|b"], "--kind multi_label --label-separator '|'"),
     "semicolons and spaces": (["x y; z", "z", "x y", "z; w; x y"], "--label-separator ';'"),
-    "always two": (["a,b", "b,c", "c,a"], "--kind labels --label-separator ,"),
+    "always two": (["a,b", "b,c", "c,a"], "--kind multi_label --label-separator ,"),
     "slashes": (["joy/fear", "fear", "joy/anger", "anger/fear"], "--label-separator /"),
-    "numbers and spaces": (["1 2", "2", "3 1", "3"], "--kind labels --label-separator ' '"),
-    "python's lists": (["['a', 'b']", "['b']", "[]", "['c']"], "Type: --kind labels"),
-    "json's lists": (['["a", "b"]', '["b"]', '["c", "a"]'], "Type: --kind labels"),
-    "numpy's lists": (["['a' 'b']", "['b']", "['c']"], "Type: --kind labels"),
-    "bare words in brackets": (["[a, b]", "[b]", "[c, d]"], "Type: --kind labels"),
-    "sets": (["{'a', 'b'}", "{'b'}", "{'c'}"], "Type: --kind labels"),
+    "numbers and spaces": (["1 2", "2", "3 1", "3"], "--kind multi_label --label-separator ' '"),
+    "python's lists": (["['a', 'b']", "['b']", "[]", "['c']"], "Type: --kind multi_label"),
+    "json's lists": (['["a", "b"]', '["b"]', '["c", "a"]'], "Type: --kind multi_label"),
+    "numpy's lists": (["['a' 'b']", "['b']", "['c']"], "Type: --kind multi_label"),
+    "bare words in brackets": (["[a, b]", "[b]", "[c, d]"], "Type: --kind multi_label"),
+    "sets": (["{'a', 'b'}", "{'b'}", "{'c'}"], "Type: --kind multi_label"),
 }
 CLASSES = {
     "names with a comma": ["Business, Finance", "Health, Fitness", "Sports"],
@@ -131,7 +131,7 @@ def test_several_labels_in_a_cell_are_recognised(
     assert "'label' holds several labels in a cell" in finding.message
     assert repr(next(one for one in values if len(one) > 2)) in finding.message
     assert hint in finding.hint
-    assert check_files(path, kind="classes").are_good, "unless they are said to be classes"
+    assert check_files(path, kind="single_label").are_good, "unless they are said to be classes"
 
 
 @pytest.mark.parametrize(("values", "hint"), CELLS.values(), ids=CELLS.keys())
@@ -164,7 +164,7 @@ def test_names_with_signs_are_classes(tmp_path: Path, values: list[str]) -> None
 
 
 def test_labels_without_the_separator_that_they_need_are_recognised(tmp_path: Path) -> None:
-    (finding,) = checked(tmp_path, ["a;b", "a", "b;c"] * 9, kind="labels").findings
+    (finding,) = checked(tmp_path, ["a;b", "a", "b;c"] * 9, kind="multi_label").findings
     assert "--label-separator ';'" in finding.hint
 
 
@@ -214,7 +214,7 @@ def test_another_number_is_another_label(tmp_path: Path, label: str) -> None:
         _ = OwnSource(own_config(train, validation_file=str(more))).own
 
 
-@pytest.mark.parametrize("more", [{"kind": "labels"}, {"label_separator": ","}], ids=str)
+@pytest.mark.parametrize("more", [{"kind": "multi_label"}, {"label_separator": ","}], ids=str)
 def test_a_list_in_a_cell_is_read_with_a_separator_too(tmp_path: Path, more: Any) -> None:
     found = checked(tmp_path, ["['a', 'b']", "['b, c']", "[]"] * 9, **more)
     assert set(found.labels) == {"a", "b", "b, c"}
@@ -338,7 +338,7 @@ def test_sets_of_ids_stay_sets(tmp_path: Path, rows: list[list[int]]) -> None:
 
 def test_multi_hot_cells_of_text_are_read_the_same_way(tmp_path: Path) -> None:
     cells = [str(row) for row in MULTI_HOT["whole numbers"]]
-    found = checked(tmp_path, cells, kind="labels")
+    found = checked(tmp_path, cells, kind="multi_label")
     assert found.are_good
     assert list(found.labels) == ["0", "1", "2", "3"]
 
@@ -346,16 +346,16 @@ def test_multi_hot_cells_of_text_are_read_the_same_way(tmp_path: Path) -> None:
 COMMAS = [f"{n % 6},{n % 10}" if n % 10 else str(n % 6) for n in range(80)]
 
 
-@pytest.mark.parametrize("kind", ["auto", "labels"])
+@pytest.mark.parametrize("kind", ["auto", "multi_label"])
 def test_decimal_commas_are_not_taken_for_two_labels(tmp_path: Path, kind: str) -> None:
     (finding,) = checked(tmp_path, COMMAS, kind=kind).findings
     assert "decimal comma" in finding.message
-    assert finding.hint.startswith("Type: --kind number;")
+    assert finding.hint.startswith("Type: --kind regression;")
 
 
 def test_numbers_with_decimal_commas_are_read(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", [*COMMAS, "-1,25", "0,125"])
-    own = OwnSource(own_config(path, kind="number")).own
+    own = OwnSource(own_config(path, kind="regression")).own
     texts = own.tables["train"][own.task.text_columns[0]].to_pylist()
     said = [*COMMAS, "-1,25", "0,125"]
     for text, number in zip(texts, label_array(own.tables["train"], own.task), strict=True):
@@ -363,11 +363,14 @@ def test_numbers_with_decimal_commas_are_read(tmp_path: Path) -> None:
 
 
 def test_what_may_be_thousands_is_no_number(tmp_path: Path) -> None:
-    found = checked(tmp_path, [*COMMAS, "1,234"], kind="number")
+    found = checked(tmp_path, [*COMMAS, "1,234"], kind="regression")
     assert "'1,234'" in found.findings[0].message
 
 
 def test_pairs_of_ids_that_go_up_stay_labels(tmp_path: Path) -> None:
     cells = [f"{n % 5},{n % 5 + 1 + n % 3}" if n % 4 else str(n % 8) for n in range(80)]
     (finding,) = checked(tmp_path, cells).findings
-    assert finding.hint == "Type: --kind labels --label-separator ,; or --kind classes for classes"
+    assert (
+        finding.hint
+        == "Type: --kind multi_label --label-separator ,; or --kind single_label for classes"
+    )

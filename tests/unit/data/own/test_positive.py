@@ -95,14 +95,14 @@ def test_f1_is_of_the_rarer_class_and_that_is_said(
         ),
         (
             {"1.5": 30, "2.5": 30},
-            {"positive": 1.5, "kind": "number", "metric": "pearson"},
-            "--positive 1.5: a task of kind number has no positive class.",
+            {"positive": 1.5, "kind": "regression", "metric": "pearson"},
+            "--positive 1.5: a task of kind regression has no positive class.",
             "Leave --positive out.",
         ),
         (
             {"a": 30, "b": 30},
-            {"positive": "a", "kind": "labels", "metric": "f1_micro"},
-            "--positive a: a task of kind labels has no positive class.",
+            {"positive": "a", "kind": "multi_label", "metric": "f1_micro"},
+            "--positive a: a task of kind multi_label has no positive class.",
             "Leave --positive out.",
         ),
     ],

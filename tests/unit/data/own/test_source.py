@@ -21,6 +21,7 @@ from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.data.own.splitting import held_out
 from gluetune.data.sources.named import without_held_out
 from gluetune.data.tables import fingerprint, label_array, notes_of
+from gluetune.kinds import MULTI_LABEL, REGRESSION
 
 
 def source_of(path: Path, **settings: Any) -> OwnSource:
@@ -88,19 +89,19 @@ def test_whole_numbers_and_text_are_told_apart_where_the_file_has_types(tmp_path
 @pytest.mark.parametrize(
     ("labels", "kind"),
     [
-        (["1", "2", "3", "4", "5"], "classes"),
-        (["0.5", "1", "2"], "number"),
-        ([str(n) for n in range(40)], "classes"),
-        ([f"{n}.5" for n in range(40)], "number"),
-        (["1e-3", "2e-3"], "number"),
-        (["x", "1.5"], "classes"),
+        (["1", "2", "3", "4", "5"], "single_label"),
+        (["0.5", "1", "2"], "regression"),
+        ([str(n) for n in range(40)], "single_label"),
+        ([f"{n}.5" for n in range(40)], "regression"),
+        (["1e-3", "2e-3"], "regression"),
+        (["x", "1.5"], "single_label"),
     ],
 )
 def test_what_labels_are_is_told_by_the_data_and_said(
     tmp_path: Path, labels: list[str], kind: str
 ) -> None:
     source = labelled(tmp_path / "a.csv", labels * 3)
-    assert source.own.labels.kind == kind
+    assert source.own.labels.kind.name == kind
     notes = " ".join(notes_of(source.read(source.task, "train")))
     assert f"default of kind {kind}" in notes
 
@@ -116,9 +117,9 @@ def test_digits_of_other_scripts_are_names(tmp_path: Path) -> None:
 
 def test_stars_are_either(tmp_path: Path) -> None:
     stars = ["1", "2", "3", "4", "5"] * 4
-    assert labelled(tmp_path / "a.csv", stars, kind="classes").task.num_labels == 5
-    task = labelled(tmp_path / "a.csv", stars, kind="number").task
-    assert task.is_regression
+    assert labelled(tmp_path / "a.csv", stars, kind="single_label").task.num_labels == 5
+    task = labelled(tmp_path / "a.csv", stars, kind="regression").task
+    assert task.kind is REGRESSION
     assert (task.metrics, task.beside) == (("pearson",), ("spearman",))
 
 
@@ -145,7 +146,7 @@ def test_several_labels_come_as_a_list_as_text_or_as_columns(tmp_path: Path) -> 
     ]
     for source in found:
         assert source.task.labels == ("a", "b")
-        assert source.task.multi_label
+        assert source.task.kind is MULTI_LABEL
         tables = source.own.tables.values()  # a tenth of train tunes the thresholds
         rows = {
             text: tuple(label)
@@ -345,7 +346,7 @@ def test_no_split_divides_a_text_that_is_written_in_two_ways(
     ]
     assert len(sides) == (4 if kind == "labels" else 3)
     assert sum(map(len, sides)) == len(set.union(*sides)) == 20
-    assert not [one for one in source.own.problems.remarks if "stand in train too" in one]
+    assert not [one for one in source.own.problems.remarks if "are also in train" in one]
     (repeats,) = [one for one in source.own.problems.remarks if "repeat" in one]
     assert f"{len(source.own.tables['train']) // 2} rows of train repeat" in repeats
 

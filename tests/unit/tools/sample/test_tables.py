@@ -11,6 +11,7 @@ from tools.sample.example import Example
 
 from gluetune.core.errors import DataError
 from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
+from gluetune.kinds import REGRESSION
 
 SPLITS = [(task, split) for task in TASKS.values() for split in task.splits]
 LABELLED = [(task, split) for task, split in SPLITS if split not in task.test_splits]
@@ -57,7 +58,7 @@ def test_every_task_and_split_is_looked_at() -> None:
 def test_has_the_schema_of_the_hub(task: TaskSpec, split: str) -> None:
     table = generate(task, split, rows=8)
     expected = [(column, pa.string()) for column in task.text_columns]
-    expected.append((task.label_column, pa.float32() if task.is_regression else pa.int64()))
+    expected.append((task.label_column, pa.float32() if task.kind is REGRESSION else pa.int64()))
     expected.append((task.index_column, pa.int32()))
     assert table.schema.equals(pa.schema(expected))
     assert table[task.index_column].to_pylist() == list(range(8))
@@ -144,7 +145,7 @@ def test_classes_are_balanced_as_in_glue(name: str, label: int, low: float, high
 
 def test_every_class_occurs_in_every_labelled_split() -> None:
     for task, split in LABELLED:
-        if not task.is_regression:
+        if task.kind is not REGRESSION:
             found = set(generate(task, split)[task.label_column].to_pylist())
             assert found == set(range(task.num_labels)), (task.name, split)
 
