@@ -163,7 +163,7 @@ def test_the_command_prints_calibration_and_the_worst_errors_with_their_text(run
     words = " ".join(told.output.split())
     assert "calibration (expected calibration error 0." in words
     assert told.output.count("worst errors") == 2
-    assert "the same logits, to the bit" in told.output
+    assert "the logits are bit-identical" in told.output
     parsed = json.loads(CliRunner().invoke(app, ["evaluate", str(run.path), "--json"]).output)
     split = parsed["splits"]["validation_matched"]
     assert sum(map(sum, split["confusion"])) == 12

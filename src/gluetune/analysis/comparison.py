@@ -118,7 +118,7 @@ def compare(*runs: str | Path | Run | Suite) -> Comparison:
 
     Suites of several tasks are compared by `compare_suites`.
 
-    Raises RunError, with every fault at once: what is no run, fewer than two runs, unfinished ones,
+    Raises RunError, with every fault together: what is no run, fewer than two runs, unfinished ones,
     other tasks, other validation data, a run given twice, a seed twice on one side.
     """
     opened = open_runs(runs)
@@ -174,7 +174,7 @@ def _sides(runs: Sequence[Run]) -> list[SideRuns]:
                 break
         else:
             groups.append((recipe, [run]))
-    if len(groups) == 1:  # nothing differs but the seed: each run stands for itself
+    if len(groups) == 1:  # nothing differs but the seed: each run is a side
         groups = [(groups[0][0], [run]) for run in runs]
     return [(_side(_name(n), members), members) for n, (_, members) in enumerate(groups)]
 

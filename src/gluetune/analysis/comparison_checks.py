@@ -50,7 +50,7 @@ def check_seeds(sides: Sequence[Side]) -> None:
 
 
 def check_runs(runs: Sequence[Run]) -> None:
-    """Raise RunError, with every fault at once, for runs that cannot be compared."""
+    """Raise RunError, with every fault together, for runs that cannot be compared."""
     findings = []
     if len(runs) < 2:
         findings.append(Finding("One run cannot be compared.", "Type: gluetune compare RUN RUN"))

@@ -1,4 +1,4 @@
-"""`gluetune.diagnose`: which phenomena of language an MNLI model has learnt.
+"""`gluetune.diagnose`: which phenomena of language an MNLI model has learned.
 
 GLUE's labelled diagnostic set: a user's own copy of `diagnostic-full.tsv`.
 
@@ -186,7 +186,7 @@ class Diagnostics:
     table: pa.Table
     """Canonical rows of `ax`, with their labels."""
     fine: Mapping[str, Mapping[str, NDArray[Any]]]
-    """Row numbers by coarse and fine category. A row may stand in several."""
+    """Row numbers by coarse and fine category. A row may be in several."""
 
 
 def read_diagnostics(path: Path) -> Diagnostics:

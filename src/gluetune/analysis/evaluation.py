@@ -220,7 +220,7 @@ def evaluate(
             of your own, another file with the same columns.
         file_format: How that file is written, where it is otherwise than the run's own files.
         precision, batch_size, threads, max_length: A run's own by default, so that its predictions
-            come out as in training, to the bit on the same machine.
+            are bit-identical to those of training, on the same machine.
         label_order: Class names of the model's outputs, by id, where it names none.
         revision: Branch, tag or commit on the Hub.
         trust_remote_code: Run Python code that the checkpoint brings.

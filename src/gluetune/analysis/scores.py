@@ -70,7 +70,7 @@ class Scores:
         return named_values(self.score)
 
     def table(self, title: str) -> Table:
-        """Return each metric with its interval beside the baselines."""
+        """Return each metric with its interval and the baselines."""
         baselines = [(one, named_values(one.score)) for one in self.baselines.values()]
         rows: list[tuple[Cell, ...]] = [
             (

@@ -31,7 +31,7 @@ def _agreement(split: SplitEvaluation, found: Agreement) -> str:
     task = split.task
     beside = f"{split.split}: compared with the predictions that the run keeps,"
     if not found.largest_difference:
-        return f"{split.split}: the same logits, to the bit, as those that the run keeps."
+        return f"{split.split}: the logits are bit-identical to those that the run keeps."
     if not task.labels:
         return f"{beside} numbers differ by at most {found.largest_difference:.2g}."
     margin = f" (none further than {found.widest_flip:.2g} from a tie)" if found.flips else ""

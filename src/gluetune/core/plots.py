@@ -1,6 +1,6 @@
 """A plot as a value: what is drawn, in the units of the data.
 
-Where it lies on a page is decided by `rendering/plots.py`.
+Its place on a page is decided by `rendering/plots.py`.
 """
 
 from __future__ import annotations

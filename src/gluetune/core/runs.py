@@ -1,4 +1,4 @@
-"""The run folder: where its parts lie, and a run opened for reading.
+"""The run folder: its parts, and a run opened for reading.
 
 ```
 runs/cola-all-minilm-l6-v2-s42-20260101-120000/
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class RunFolder:
-    """Names of what lies in a run folder. Nothing is read or made."""
+    """Paths of the parts of a run folder. Nothing is read or made."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -244,7 +244,7 @@ class Run:
         return kept if (kept.index == found.index).all() else None
 
     def kept(self, name: str, fingerprint: str) -> Predictions | None:
-        """Return the predictions kept as `name`, if they answer the data of this fingerprint.
+        """Return the predictions kept as `name`, if they are of the data with this fingerprint.
 
         Raises RunError when they are there and cannot be read.
         """
@@ -308,7 +308,7 @@ def claim_default_folder(task: str, model: str, seed: int) -> Path:
     while True:
         path = default_folder(task, model, seed)
         make_folder(path.parent)
-        with suppress(FileExistsError):  # another training was faster: the next name is free
+        with suppress(FileExistsError):  # another run was faster: the next name is free
             path.mkdir()
             return path
 

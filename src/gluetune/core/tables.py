@@ -57,9 +57,9 @@ class Column:
     key: str = ""
     """Name in records, JSON and pandas; made from the title unless given."""
     missing: str = ""
-    """What stands for None."""
+    """What is written for None."""
     align: Literal["", "left", "right"] = ""
-    """Everything but text is on the right unless it is said."""
+    """Everything but text is on the right by default."""
     shorten: bool = False
     """Whether a terminal may cut values in the middle rather than wrap them: for names."""
 
@@ -121,7 +121,7 @@ class Table:
     narrow: Table | None = None
     """What a terminal shows instead where this table does not fit its width."""
     bold: frozenset[int] = frozenset()
-    """Rows that stand out."""
+    """Rows that are emphasised."""
 
     @classmethod
     def of(

@@ -36,6 +36,8 @@ from gluetune.publishing.model_files import PublishedFile
 BEGIN, END = "<!-- gluetune:begin -->", "<!-- gluetune:end -->"
 _ADVICE = "<!-- `gluetune push` replaces what is between these marks: write before or behind. -->"
 
+_OUR_WARNINGS = ("> **Warning:**", "> **Mind:**")
+"""How a warning of ours begins, and how it did in the release before."""
 _MARK = rf"^[ \t]*(?:{re.escape(BEGIN)}|{re.escape(END)})[ \t]*\r?$"
 _MARKED = re.compile(
     rf"^[ \t]*{re.escape(BEGIN)}[ \t]*\r?\n"
@@ -179,7 +181,7 @@ def _owners_text(old: _Readme) -> tuple[str, str]:
 def _behind_title(block: list[str]) -> list[str]:
     """Return what an owner added below our title: all but the first sentence and our warnings."""
     paragraphs = [part.split("\n") for part in re.split(r"\n\s*\n", "\n".join(block[1:]).strip())]
-    added = [part for part in paragraphs[1:] if not part[0].startswith("> **Mind:**")]
+    added = [part for part in paragraphs[1:] if not part[0].startswith(_OUR_WARNINGS)]
     return [line for part in added for line in (*part, "")]
 
 

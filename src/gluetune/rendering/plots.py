@@ -1,4 +1,4 @@
-"""Where the parts of a plot lie; the template draws them as SVG, with text that stays text.
+"""Places of the parts of a plot; the template draws them as SVG, with text that stays text.
 
 Small templates rather than matplotlib: lines, dots and ticks need no plotting library, and a page
 that follows the reader's light or dark scheme needs colours from its own style sheet.

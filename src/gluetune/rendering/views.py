@@ -57,7 +57,7 @@ class RunView:
 
 @dataclass(frozen=True)
 class Overview:
-    """Several runs beside each other."""
+    """Several runs together."""
 
     runs: Table
     seeds: Table
