@@ -118,8 +118,11 @@ def compare(*runs: str | Path | Run | Suite) -> Comparison:
 
     Suites of several tasks are compared by `compare_suites`.
 
-    Raises RunError, with every fault together: what is no run, fewer than two runs, unfinished ones,
-    other tasks, other validation data, a run given twice, a seed twice on one side.
+    Each is a Run, a Suite, or its folder.
+
+    Raises:
+        RunError: with every fault together: what is no run, fewer than two runs, unfinished ones,
+            other tasks, other validation data, a run given twice, a seed twice on one side.
     """
     opened = open_runs(runs)
     check_runs(opened)
