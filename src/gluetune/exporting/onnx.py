@@ -23,6 +23,7 @@ from transformers import DataCollatorWithPadding
 from gluetune.core.errors import CheckpointError, ConfigurationError, Finding, require_extra
 from gluetune.core.exports import ExportFolder, ExportRecord, Variant
 from gluetune.core.files import check_writable, restore_folder, weights_digest, write_folder
+from gluetune.core.runs import find_run
 from gluetune.core.tasks import get_task, is_task
 from gluetune.data.sources.named import asked_source, place_of
 from gluetune.data.tables import fingerprint
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from gluetune.core.runs import Run, find_run
+    from gluetune.core.runs import Run
     from gluetune.core.tasks import TaskSpec
 
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
