@@ -22,7 +22,7 @@ from gluetune.analysis.comparison_checks import (
 from gluetune.analysis.comparison_pairs import Pair, Side, SideRuns, compare_pairs, predictions_of
 from gluetune.core.errors import RunError
 from gluetune.core.runs import Run, recipe_of
-from gluetune.core.suite_records import Suite
+from gluetune.core.suites import SuiteResult
 from gluetune.core.tables import Column, Table, plain, tables_html, to_frames
 
 
@@ -113,12 +113,12 @@ class Comparison:
         return tables_html(self.tables())
 
 
-def compare(*runs: str | Path | Run | Suite) -> Comparison:
+def compare(*runs: str | Path | Run | SuiteResult) -> Comparison:
     """Compare finished runs of one task on the same validation data; of a suite, all its runs.
 
     Suites of several tasks are compared by `compare_suites`.
 
-    Each is a Run, a Suite, or its folder.
+    Each is a Run, a SuiteResult, or its folder.
 
     Raises:
         RunError: with every fault together: what is no run, fewer than two runs, unfinished ones,
@@ -142,13 +142,13 @@ def compare(*runs: str | Path | Run | Suite) -> Comparison:
     )
 
 
-def compare_suites(*suites: str | Path | Suite) -> dict[str, Comparison | RunError]:
+def compare_suites(*suites: str | Path | SuiteResult) -> dict[str, Comparison | RunError]:
     """Compare suites task by task: on each, the runs of all of them, seed by seed.
 
     A task that cannot be compared has its reason instead; one that not all suites have finished is
     left out. Raises RunError where no task is left.
     """
-    opened = [Suite(suite) for suite in suites]
+    opened = [SuiteResult(suite) for suite in suites]
     shared = [
         task
         for task in opened[0].record.request.tasks

@@ -10,21 +10,21 @@ from gluetune.core.command_lines import command_line, options
 from gluetune.core.errors import Finding, RunError
 from gluetune.core.records import Status
 from gluetune.core.runs import Run, open_run
-from gluetune.core.suite_records import Suite, is_suite
-from gluetune.core.tasks import ONE_CLASS, TaskSpec
+from gluetune.core.suites import SuiteResult, is_suite
+from gluetune.core.tasks import TaskSpec
 
 if TYPE_CHECKING:
     from gluetune.analysis.comparison_pairs import Side
 
 
-def open_runs(runs: Sequence[str | Path | Run | Suite]) -> list[Run]:
+def open_runs(runs: Sequence[str | Path | Run | SuiteResult]) -> list[Run]:
     """Open runs, and all runs of suites. Raises RunError with every one that cannot be opened."""
     opened: list[Run] = []
     findings: list[Finding] = []
     for run in runs:
         try:
             is_folder = not isinstance(run, Run) and is_suite(run)
-            opened += Suite(run).runs if is_folder else [open_run(run)]
+            opened += SuiteResult(run).runs if is_folder else [open_run(run)]
         except RunError as error:
             findings += error.findings
     if findings:
@@ -95,7 +95,7 @@ def _shape(task: TaskSpec) -> tuple[Any, ...]:
 
 def scored_class(task: TaskSpec) -> str | None:
     """Return the class that the score is of, where F1 is a part of it."""
-    return task.positive_label if ONE_CLASS in task.metrics else None
+    return task.scored_label
 
 
 def _data_findings(runs: Sequence[Run]) -> list[Finding]:

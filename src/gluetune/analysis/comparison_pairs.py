@@ -15,6 +15,7 @@ from gluetune.core.runs import Run
 from gluetune.core.tables import Between
 from gluetune.statistics.paired_tests import (
     holm,
+    is_proportion,
     mcnemar,
     paired_difference,
     permutation_test,
@@ -84,7 +85,9 @@ def compare_pairs(task: TaskSpec, sides: Sequence[SideRuns], examples: int) -> t
     pairs = [_compare_pair(task, first, second) for first, second in combinations(sides, 2)]
     adjusted = holm([pair["p_value"] for pair in pairs])
     return tuple(
-        Pair(**pair, adjusted_p=p_value, verdict=_verdict(pair, p_value, examples, len(pairs)))
+        Pair(
+            **pair, adjusted_p=p_value, verdict=_verdict(task, pair, p_value, examples, len(pairs))
+        )
         for pair, p_value in zip(pairs, adjusted, strict=True)
     )
 
@@ -108,7 +111,7 @@ def _by_examples(
         "high": difference.high,
         "smallest_p": None,
     }
-    if set(task.metrics) != {"accuracy"}:
+    if not is_proportion(task):
         # 1.96 + 0.84 standard deviations: seen at 5% four times in five.
         visible = 2.8 * difference.spread
         return {
@@ -190,33 +193,47 @@ def _joined(found: Mapping[str, Predictions]) -> Predictions:
     )
 
 
-def _verdict(pair: dict[str, Any], p_value: float, examples: int, pairs: int) -> str:
+def _verdict(
+    task: TaskSpec, pair: dict[str, Any], p_value: float, examples: int, pairs: int
+) -> str:
     better, worse = pair["second"], pair["first"]
     difference, low, high = pair["difference"], pair["low"], pair["high"]
-    if difference < 0:
+    if task.sign * difference < 0:
         better, worse = worse, better
-        difference = -difference
+    if difference < 0 or (difference == 0 and not task.greater_is_better):
+        difference = abs(difference)
         low, high = (None, None) if low is None else (-high, -low)
-    interval = "" if low is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
-    size = f"{100 * difference:.1f} points{interval}"
+    more = "more" if task.greater_is_better else "less"
+    interval = "" if low is None else f" [{_amount(task, low)}, {_amount(task, high)}]"
+    size = f"{_amount(task, difference)}{_unit(task)}{interval}"
     corrected = f", corrected for {pairs} comparisons" if pairs > 1 else ""
     proof = f"p = {p_value:.2g}{corrected}, {pair['test']}"
     if p_value < _ALPHA:
         return f"{better} is better than {worse} by {size} ({proof})."
     if difference == 0:
         return f"{better} and {worse} score the same ({proof})."
-    return f"No difference is shown: {better} scores {size} more than {worse} ({proof})." + _limits(
-        pair, examples
+    return (
+        f"No difference is shown: {better} scores {size} {more} than {worse} ({proof})."
+        + _limits(task, pair, examples)
     )
 
 
-def _limits(pair: dict[str, Any], examples: int) -> str:
+def _amount(task: TaskSpec, value: float) -> str:
+    """Return a difference of scores as people read it: in points, or as it is."""
+    return f"{100 * value:.1f}" if task.in_points() else f"{value:.3f}"
+
+
+def _unit(task: TaskSpec) -> str:
+    return " points" if task.in_points() else ""
+
+
+def _limits(task: TaskSpec, pair: dict[str, Any], examples: int) -> str:
     """Say what the comparison could not have shown anyway."""
     if pair["smallest_p"] is not None and pair["smallest_p"] >= _ALPHA:
         return f" So few seeds cannot give a p below {pair['smallest_p']:.2g}: train more of them."
     if pair["visible"]:
         return (
-            f" With {examples:,} examples a difference below {100 * pair['visible']:.1f} points "
-            "would mostly go unseen."
+            f" With {examples:,} examples a difference below "
+            f"{_amount(task, pair['visible'])}{_unit(task)} would mostly go unseen."
         )
     return ""

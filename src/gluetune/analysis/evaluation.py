@@ -27,6 +27,7 @@ from gluetune.core.config import Precision
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.files import UnwritableError
+from gluetune.core.inference_settings import InferenceSettings
 from gluetune.core.plots import Plot
 from gluetune.core.predictions import Predictions, kept_name
 from gluetune.core.records import ScoreRecord, listed
@@ -38,11 +39,11 @@ from gluetune.data.sources.named import asked_source, place_of
 from gluetune.data.sources.scored import scored_rows
 from gluetune.data.tables import fingerprint
 from gluetune.inference.run_predictions import keep_run_predictions
-from gluetune.metrics.scores import majority_baseline
 from gluetune.statistics.agreement import Agreement
 from gluetune.statistics.baseline_test import WordTest, compare_with_words, words_of
 from gluetune.statistics.intervals import Interval, kept_intervals, score_intervals
 from gluetune.statistics.residuals import mean_absolute_error
+from gluetune.statistics.scores import majority_baseline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -231,9 +232,9 @@ def evaluate(
         GluetuneError: where there is no task, split, data or trained head, where the head's labels
             are not the task's, or where the split's labels are hidden.
     """
-    from gluetune.inference.loader import Settings, open_model
+    from gluetune.inference.loader import open_model
 
-    settings = Settings(
+    settings = InferenceSettings(
         precision=precision,
         batch_size=batch_size,
         threads=threads,
@@ -383,6 +384,7 @@ def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None
     """Say that a score this low is no accident: a wrong order of labels makes such scores."""
     if (
         not task.kind.can_be_misordered
+        or not task.greater_is_better
         or interval is None
         or majority is None
         or interval.high >= majority

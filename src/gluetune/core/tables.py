@@ -194,7 +194,7 @@ class Table:
         shown = self.excerpt(MOST_ROWS_OF_A_PAGE)
         rule = ["---:" if column.is_right else "---" for column in shown.columns]
         lines = [[markdown_text(column.title) for column in shown.columns], rule]
-        lines += [[markdown_text(cell) for cell in row] for row in shown.texts()]
+        lines += [[markdown_text(" ".join(cell.split())) for cell in row] for row in shown.texts()]
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
     def to_html(self, of: str = "") -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gluetune.parallel.pool import Outcome, Pool
+from gluetune.parallel.calls import Outcome
+from gluetune.parallel.pool import Pool
 
 _LOOK_SECONDS = 1.0
 

@@ -14,23 +14,10 @@ from typing import TYPE_CHECKING, Any
 from gluetune.core.records import DataRecord, Record, epoch_choice, shown
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
+from gluetune.metrics.registry import hub_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from gluetune.statistics.intervals import Interval
-
-HUB_METRICS: Mapping[str, str] = {
-    "accuracy": "accuracy",
-    "f1": "f1",
-    "f1_macro": "f1",
-    "f1_micro": "f1",
-    "exact_match": "exact_match",
-    "matthews_correlation": "matthews_correlation",
-    "pearson": "pearsonr",
-    "spearman": "spearmanr",
-}
-"""What the Hub calls each metric (https://huggingface.co/metrics)."""
 
 
 def protocol(record: Record) -> str:
@@ -46,7 +33,7 @@ def model_index(name: str, record: Record, task: TaskSpec) -> list[dict[str, Any
     for split, metrics in record.best.validation.metrics.items():
         values = [
             {
-                "type": HUB_METRICS.get(metric, metric),
+                "type": hub_name(metric),
                 "name": task.metric_title(metric),
                 "value": value,
             }

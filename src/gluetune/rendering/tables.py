@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from gluetune.core import tables as values
 from gluetune.core.plots import plot_letter
-from gluetune.core.tables import Column
+from gluetune.core.tables import Column, Table
 
 if TYPE_CHECKING:
     from gluetune.analysis.evaluation import Evaluation
@@ -17,31 +15,7 @@ if TYPE_CHECKING:
     from gluetune.core.runs import Run
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of text. The first cell of a row is its head."""
-
-    caption: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric: frozenset[int] = frozenset()
-    """Columns of numbers, which are set to the right."""
-
-    def to_html(self, of: str = "") -> str:
-        """Return the table as HTML."""
-        columns = (
-            Column(name, align="right" if place in self.numeric else "left")
-            for place, name in enumerate(self.head)
-        )
-        return values.Table.of(self.caption, columns, self.rows).to_html(of)
-
-
-def points(value: float | None) -> str:
-    """Return a score from 0 to 1 in points, 0 to 100."""
-    return "undefined" if value is None else f"{100 * value:.1f}"
-
-
-def time_table(record: Record) -> values.Table:
+def time_table(record: Record) -> Table:
     """Return where the time went, and how fast it was."""
     timing = record.timing
     rows = [
@@ -54,12 +28,10 @@ def time_table(record: Record) -> values.Table:
         rows.append(("real tokens per second", f"{timing.tokens_per_second:.0f}"))
     if record.compute is not None:
         rows.append(("execution path", record.compute.path))
-    return values.Table.of(
-        "Time, over all resumptions.", ("", Column("value", align="right")), rows
-    )
+    return Table.of("Time, over all resumptions.", ("", Column("value", align="right")), rows)
 
 
-def curve_table(curve: Sequence[tuple[int, float | None]]) -> values.Table:
+def curve_table(curve: Sequence[tuple[int, float | None]]) -> Table:
     """Return what parts of the training set scored, by their number of examples."""
     most = max((rows for rows, _ in curve), default=0)
     columns = (
@@ -68,22 +40,20 @@ def curve_table(curve: Sequence[tuple[int, float | None]]) -> values.Table:
         Column("score", "number", missing="undefined"),
     )
     rows = [(rows, rows / most, score) for rows, score in curve if most]
-    return values.Table.of("Would more data help?", columns, rows)
+    return Table.of("Would more data help?", columns, rows)
 
 
-def pairs_table(caption: str, head: tuple[str, str], pairs: Mapping[str, Any]) -> Table:
+def pairs_table(title: str, head: tuple[str, str], pairs: Mapping[str, Any]) -> Table:
     """Return a table of names and values."""
-    rows = tuple(
-        (str(name), _shown(value)) for name, value in pairs.items() if value not in ({}, [])
-    )
-    return Table(caption, head, rows)
+    rows = [(str(name), _shown(value)) for name, value in pairs.items() if value not in ({}, [])]
+    return Table.of(title, head, rows)
 
 
 def _shown(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def runs_table(runs: Sequence[tuple[str, Run, Evaluation | None]]) -> values.Table:
+def runs_table(runs: Sequence[tuple[str, Run, Evaluation | None]]) -> Table:
     """Return one row for each run: name, score with interval, majority, and what it was."""
     from gluetune.analysis.scores import between
 
@@ -104,7 +74,7 @@ def runs_table(runs: Sequence[tuple[str, Run, Evaluation | None]]) -> values.Tab
                 f"{record.timing.train_seconds:.0f}",
             )
         )
-    return values.Table.of(
+    return Table.of(
         "Runs",
         (
             "run",
@@ -121,9 +91,9 @@ def runs_table(runs: Sequence[tuple[str, Run, Evaluation | None]]) -> values.Tab
     )
 
 
-def seeds_table(groups: Sequence[tuple[str, str, Sequence[float]]]) -> values.Table:
+def seeds_table(groups: Sequence[tuple[str, str, Sequence[float]]]) -> Table:
     """Return mean and standard deviation over the seeds of each task and model."""
-    return values.Table.of(
+    return Table.of(
         "Mean and standard deviation over the seeds of one configuration.",
         (
             "",

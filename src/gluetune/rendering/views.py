@@ -8,10 +8,9 @@ from pathlib import Path
 
 from gluetune.analysis.evaluation import Evaluation, evaluation_of
 from gluetune.core.plots import Plot, line_plot, seeds_plot
-from gluetune.core.records import EpochRecord, ScoreRecord, Status, has_collapsed
+from gluetune.core.records import EpochRecord, Status, has_collapsed
 from gluetune.core.runs import Run, described_data, recipe_of
 from gluetune.core.tables import Table
-from gluetune.rendering import tables
 from gluetune.rendering.tables import (
     curve_table,
     pairs_table,
@@ -47,7 +46,7 @@ class RunView:
     plots: tuple[Plot, ...]
     splits: tuple[SplitView, ...]
     time: Table
-    details: tuple[tables.Table, ...]
+    details: tuple[Table, ...]
 
     @property
     def name(self) -> str:
@@ -184,10 +183,7 @@ def _warnings(run: Run, evaluation: Evaluation | None) -> tuple[str, ...]:
         found.append(f"It ended with {record.error.type}: {record.error.message}")
     if has_collapsed(record):
         found.append("The model gives every validation example the same class.")
-    if run.score is not None and _value(record.majority_baseline) > run.score:
+    baseline = record.majority_baseline.score if record.majority_baseline else None
+    if run.score is not None and baseline is not None and run.task.is_better(baseline, run.score):
         found.append("The score is below that of the majority baseline.")
     return (*found, *(evaluation.warnings if evaluation else ()))
-
-
-def _value(score: ScoreRecord | None) -> float:
-    return score.score if score is not None and score.score is not None else float("-inf")
