@@ -50,7 +50,11 @@ class Status(StrEnum):
 
 
 class _Part(BaseModel):
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid",
+        validate_assignment=True,
+        defer_build=True,  # most commands read no record
+    )
 
 
 def metric_title(split: str, name: str, *, several: bool) -> str:

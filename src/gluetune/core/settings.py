@@ -48,7 +48,11 @@ class Settings(BaseModel):
     """Base of the settings models."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="constants"
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        ser_json_inf_nan="constants",
+        defer_build=True,  # help reads the fields alone, and building validators takes long
     )
 
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
