@@ -119,10 +119,6 @@ class Kind(ABC):
 
     # Labels, in and out.
 
-    def metrics_of(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return the metrics that a task with these labels can be scored by."""
-        return self.default_metrics
-
     def described(self, names: Sequence[str]) -> str:
         """Return what an example's label is, in a few words."""
         return f"{len(names)} {self.units}"
