@@ -12,10 +12,10 @@ import pytest
 from tests.support.imports import SOURCE, imports, modules, reached, room
 
 MOST_FILES = 210
-MOST_LINES = 37739
+MOST_LINES = 39227
 """Of today. Lower them when the package shrinks."""
 
-CYCLES = {frozenset({"gluetune.metrics.label_sets", "gluetune.metrics.scores"})}
+CYCLES: set[frozenset[str]] = set()
 """Import cycles that are known."""
 
 _OPTIONS = "an option of the command line is a parameter, which declares its help"

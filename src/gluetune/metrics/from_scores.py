@@ -263,6 +263,7 @@ METRICS = (
         "ROC AUC",
         "ROC AUC",
         _both_kinds(_roc_auc, _mean_of_columns(_area, _area_without_one)),
+        balances_classes=True,
     ),
     _metric(
         "average_precision",
@@ -270,6 +271,7 @@ METRICS = (
         "AP",
         _both_kinds(_average_precision, _mean_of_columns(_precision, _precision_without_one)),
         of_one_class=True,
+        balances_classes=True,
     ),
     _metric(
         "log_loss",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from transformers import DataCollatorWithPadding, default_data_collator
 from transformers.training_args import OptimizerNames
 
-from gluetune.models.fast.fallback import UnsupportedError
+from gluetune.models.fast import UnsupportedError
 from gluetune.models.fast.vocabulary import is_worthwhile, look_up, word_embeddings
 
 if TYPE_CHECKING:

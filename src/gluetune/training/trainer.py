@@ -23,9 +23,9 @@ from gluetune.core.config import Compute, ComputePath
 from gluetune.core.errors import TrainingError
 from gluetune.kinds import kind_of_head
 from gluetune.kinds.base import IGNORED, Kind
+from gluetune.models.fast import attempt
 from gluetune.models.fast.batches import is_mixed, sample, split, split_by_length
 from gluetune.models.fast.dropout import DropoutMasks
-from gluetune.models.fast.fallback import attempt
 from gluetune.models.fast.paths import computing, disagreement, dropping, resolve_compute
 from gluetune.models.fast.vocabulary import CompactVocabulary, compact_vocabulary
 from gluetune.training.flow import Shares, share_batches

@@ -131,7 +131,7 @@ def format_of_other(config: TrainConfig, path: Path, stated: FileFormat) -> File
 
 def labels_of(task: TaskSpec) -> Labels:
     """Return what the labels of a task that is known are."""
-    return Labels(task.kind, task.labels, task.metrics[0], task.beside, task.positive)
+    return Labels(task.kind, task.labels, task.metrics, task.extra_metrics, task.positive)
 
 
 def read_own(
@@ -315,8 +315,8 @@ def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskS
         title="",
         text_columns=wanted.texts,
         labels=labels.names,
-        metrics=(labels.metric,),
-        beside=labels.beside,
+        metrics=labels.metrics,
+        extra_metrics=labels.extra_metrics,
         positive=labels.positive,
         kind=labels.kind,
         validation_splits=(VALIDATION,),
@@ -326,7 +326,7 @@ def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskS
         rows={},
     )
     what = labels.kind.described(labels.names)
-    scored = f"scored by {task.metric_title(labels.metric)}"
+    scored = f"scored by {' and '.join(map(task.metric_title, labels.metrics))}"
     return replace(task, title=f"{config.task}: own labelled text, {what}, {scored}")
 
 

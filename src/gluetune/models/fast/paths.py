@@ -22,9 +22,9 @@ import torch
 
 from gluetune.core.config import Compute, ComputePath
 from gluetune.core.errors import ConfigurationError
+from gluetune.models.fast import attempt
 from gluetune.models.fast.batches import count_examples, split_by_length
 from gluetune.models.fast.dropout import DropoutMasks, fast_dropout
-from gluetune.models.fast.fallback import attempt
 from gluetune.models.fast.unpadded import can_be_unpadded, computes_layers_twice, unpadded
 
 if TYPE_CHECKING:

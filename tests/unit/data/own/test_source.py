@@ -120,7 +120,7 @@ def test_stars_are_either(tmp_path: Path) -> None:
     assert labelled(tmp_path / "a.csv", stars, kind="single_label").task.num_labels == 5
     task = labelled(tmp_path / "a.csv", stars, kind="regression").task
     assert task.kind is REGRESSION
-    assert (task.metrics, task.beside) == (("pearson",), ("spearman",))
+    assert (task.metrics, task.extra_metrics) == (("pearson",), ("spearman",))
 
 
 def test_several_labels_come_as_a_list_as_text_or_as_columns(tmp_path: Path) -> None:
@@ -174,7 +174,10 @@ def test_class_names_that_datasets_declares_are_kept_in_their_order(tmp_path: Pa
 def test_a_metric_can_be_chosen_and_a_wrong_one_is_told(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", reviews())
     task = source_of(path, metric="f1_macro").task
-    assert (task.metrics, task.beside) == (("f1_macro",), ("accuracy", "matthews_correlation"))
+    assert (task.metrics, task.extra_metrics) == (
+        ("f1_macro",),
+        ("accuracy", "matthews_correlation"),
+    )
     with pytest.raises(DataError, match=r"--metric f1_marco.*\n.*Did you mean 'f1_macro'"):
         _ = source_of(path, metric="f1_marco").task
     three = write_csv(tmp_path / "b.csv", reviews(labels=("a", "b", "c")))
