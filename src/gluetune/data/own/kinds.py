@@ -1,4 +1,4 @@
-"""What a user's labels are: classes, numbers, or sets of labels; told by the data unless stated."""
+"""What a user's labels are, by kind of task: inferred from the data unless stated."""
 
 from __future__ import annotations
 
@@ -194,9 +194,9 @@ def _types_agree(kind: Kind, train: RawRows, problems: Problems) -> bool:
     if both_numbers and all(whole(value) is not None for value in values_of(train)):
         return True
     if len(seen) > 1:
-        told = " and ".join(f"{name} ({train.place(line)})" for name, line in seen.items())
+        types = " and ".join(f"{name} ({train.place(line)})" for name, line in seen.items())
         problems.add(
-            f"The labels of {train.name} are of several types: {told}.",
+            f"The labels of {train.name} are of several types: {types}.",
             "Write all of them as text, or all as numbers.",
         )
         return False
@@ -245,7 +245,7 @@ def _in_order(
 
 
 def _check_names(kind: Kind, names: Sequence[str], train: RawRows, problems: Problems) -> bool:
-    """Note what is wrong with names of classes or labels; whether rows can be held against them."""
+    """Note what is wrong with names of classes or labels; whether they can be used."""
     rows = len(train)
     if len(names) < kind.fewest_labels:
         only = f"only '{names[0]}'" if names else "none"
@@ -278,7 +278,7 @@ def _positive(
     train: RawRows,
     problems: Problems,
 ) -> str | None:
-    """Return the class that F1 is of: the one that is asked for, else the rarer one, and say so."""
+    """Return the class that F1 is of: the requested one, else the rarer one, with a note."""
     if not resolve_positive(config, kind, names, metrics, problems):
         return None
     return config.positive or _rarer(names, train, problems)
