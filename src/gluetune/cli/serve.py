@@ -1,4 +1,4 @@
-"""`gluetune serve`: a page and an API that ask a trained model."""
+"""`gluetune serve`: a page and an API for a trained model."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def serve(
         typer.Option("--auto-truncate", help="Cut long texts where a request does not say."),
     ] = False,
     allowed_host: Annotated[
-        list[str] | None, typer.Option(help="A name by which the server may be asked; repeatable.")
+        list[str] | None, typer.Option(help="Allowed Host header; repeatable.")
     ] = None,
     api_key_file: Annotated[
         Path | None,
         typer.Option(help="A file with a key; requests need Authorization: Bearer KEY."),
     ] = None,
     cors_origin: Annotated[
-        list[str] | None, typer.Option(help="An origin whose pages may ask; repeatable.")
+        list[str] | None, typer.Option(help="Allowed origin of other pages; repeatable.")
     ] = None,
     max_batch_tokens: Annotated[int, typer.Option(help="Tokens of one forward pass.")] = 4096,
     max_batch_requests: Annotated[
@@ -57,7 +57,7 @@ def serve(
     max_wait_ms: Annotated[
         float, typer.Option(help="How long a text waits for others, in milliseconds.")
     ] = 2.0,
-    max_queue: Annotated[int, typer.Option(help="Texts that are held; more get 429.")] = 512,
+    max_queue: Annotated[int, typer.Option(help="Queue size in texts; beyond it, 429.")] = 512,
     max_client_batch_size: Annotated[int, typer.Option(help="Texts of one request.")] = 32,
     max_characters: Annotated[int, typer.Option(help="Characters of one text.")] = 100_000,
     max_body_bytes: Annotated[int, typer.Option(help="Bytes of one body.")] = 2_000_000,

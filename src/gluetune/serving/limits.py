@@ -1,6 +1,6 @@
 """How much a server takes at once, and what it does not take.
 
-What a request is told when it gets no answer, in the shape of Text Embeddings Inference.
+The errors of requests that are refused, in the form of Text Embeddings Inference.
 
 `{"error": …, "error_type": …}`, with the types and statuses of its router (router/src/lib.rs,
 router/src/http/server.rs in huggingface/text-embeddings-inference).
@@ -27,7 +27,7 @@ class Limits:
     max_wait_ms: float = 2.0
     """How long the first text of a batch waits for company, in milliseconds."""
     max_queue: int = 512
-    """Texts that are held, waiting or being computed; more are told to come back (429)."""
+    """Queue size: texts waiting or being computed. Requests beyond it get 429."""
     max_client_batch_size: int = 32
     """Texts of one request."""
     max_characters: int = 100_000
@@ -35,7 +35,7 @@ class Limits:
     max_body_bytes: int = 2_000_000
     """Bytes of a request's body."""
     timeout: float = 30.0
-    """Seconds for a request: for its body to arrive, for its answer to be made, and to be read."""
+    """Seconds for a request's body to arrive, for its prediction, for the response to be read."""
     max_connections: int | None = None
     """Open connections; 1,000 by default, or as many as the process may have files open for."""
     header_timeout: float = 10.0
@@ -78,7 +78,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Refusal(Exception):  # noqa: N818  # most are the client's errors, none is the server's
-    """A request that gets no answer."""
+    """A request that is refused."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Refusal(Exception):  # noqa: N818  # most are the client's errors, none is
 
     @property
     def body(self) -> dict[str, str]:
-        """The JSON that is answered."""
+        """The JSON of the response."""
         return {"error": str(self), "error_type": self.error_type}
 
 

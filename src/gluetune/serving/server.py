@@ -1,4 +1,4 @@
-"""`gluetune.serve`: a socket, a server, and an end that answers what was asked before it."""
+"""`gluetune.serve`: a socket, a server, and a shutdown that completes the requests before it."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ def serve(
     limits: Limits | None = None,
     tell: Callable[[str], object] = lambda line: None,
 ) -> None:
-    """Answer over HTTP with a run or a checkpoint until Ctrl-C or SIGTERM.
+    """Serve a run or a checkpoint over HTTP until Ctrl-C or SIGTERM.
 
     Args:
         model: A run's folder, a checkpoint's folder, or a Hub id.
-        host: Address to listen on. Anybody who reaches another than 127.0.0.1 is answered.
+        host: Address to listen on. Whoever reaches an address other than 127.0.0.1 is served.
         port: 0 takes a free one.
         backend: `torch`, or what `gluetune export` made: `onnx`, `onnx-int8`.
         task, precision, threads, label_order, revision, trust_remote_code: As `gluetune.load` has
             them.
         auto_truncate: Cut texts that are too long, where a request does not say `truncate`.
-        allowed_hosts: Names, besides addresses and localhost, by which the server may be asked.
-        cors_origins: Origins whose pages may ask it, `*` for all; none by default.
+        allowed_hosts: Names, besides addresses and localhost, that a Host header may have.
+        cors_origins: Origins whose pages may send requests, `*` for all; none by default.
         api_key_file: File with a key, which requests then have to send as `Authorization: Bearer`.
         limits: How much it takes at once.
-        tell: Called with each line that is worth reading.
+        tell: Called with each line of progress.
 
     Raises:
         GluetuneError: before it listens: ConfigurationError for a port that is taken or a package
@@ -107,7 +107,7 @@ def serve(
 
 
 def make_server(app: Any, limits: Limits) -> uvicorn.Server:
-    """Return a server that logs no text, and ends when it has answered what has come in."""
+    """Return a server that logs no text, and stops when the requests that came in are completed."""
     import uvicorn
 
     from gluetune.serving.connections import ACCEPT_BATCH, Connection, ConnectionState
@@ -148,7 +148,7 @@ def make_server(app: Any, limits: Limits) -> uvicorn.Server:
 
 
 def _warm_up(predictor: Predictor) -> None:
-    """Answer once before anybody asks: first calls allocate, and a model that fails fails here."""
+    """Predict once before the first request: it allocates, and a broken model fails here."""
     predictor("One", "two") if predictor.texts_per_example == 2 else predictor("One")
 
 
@@ -167,7 +167,7 @@ def _family(host: str) -> socket.AddressFamily:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Open the socket before the model is loaded: a port that is taken is told at once."""
+    """Open the socket before the model is loaded: a port that is taken is reported at once."""
     try:
         listener = socket.create_server((host, port), family=_family(host), backlog=_BACKLOG)
     except (OSError, OverflowError, UnicodeError) as error:
@@ -176,7 +176,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             f"--host {host} --port {port} cannot be listened on: {reason}.",
             hint=_where_else(host),
         ) from error
-    # asyncio does this for sockets of its own making only. Without it, head and body of an answer
+    # asyncio does this for sockets of its own making only. Without it, head and body of a response
     # leave apart, and the second waits for the client to acknowledge the first: 40 ms on Linux.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listener:
@@ -235,7 +235,7 @@ def _wrong_names(hosts: Sequence[str], origins: Sequence[str]) -> list[Finding]:
 def _signals_end_it_well() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the server and then nothing else.
 
-    uvicorn raises a signal again once it has stopped; here the process goes on to its own end.
+    uvicorn raises a signal again once it has stopped; here the process continues to its own end.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
