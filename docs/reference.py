@@ -12,6 +12,7 @@ import gluetune
 from gluetune.cli.app import app
 from gluetune.cli.run_glue import FLAGS
 from gluetune.core.config import TrainConfig, flag_of
+from gluetune.metrics.registry import METRICS
 
 
 def api() -> str:
@@ -62,6 +63,19 @@ def run_glue_flags() -> str:
         for name, flag in FLAGS.items()
     ]
     return "\n".join(["| run_glue.py | gluetune | |", "|---|---|---|", *rows, ""])
+
+
+def metrics() -> str:
+    """Return every metric: name, kinds of task, direction, interval, name on the Hub."""
+    rows = [
+        f"| `{metric.name}` | {metric.title} | {', '.join(f'`{kind}`' for kind in metric.kinds)} | "
+        f"{'greater' if metric.greater_is_better else 'lower'} | "
+        f"{'Wilson' if metric.is_proportion else 'bootstrap'} | "
+        f"`{metric.hub_name or metric.name}` |"
+        for metric in METRICS.values()
+    ]
+    heading = ["name", "metric", "kinds", "better if", "interval", "name on the Hub"]
+    return "\n".join([f"| {' | '.join(heading)} |", "|---" * len(heading) + "|", *rows, ""])
 
 
 def _section(title: str, directive: str, names: list[str], *options: str) -> Iterator[str]:

@@ -26,7 +26,9 @@ class ReadKeywords(TypedDict, total=False):
     quoting: Literal["auto", "minimal", "single", "backslash", "none"]
     header: bool | None
     columns: str | Sequence[str] | None
-    kind: Literal["auto", "classes", "number", "labels"]
+    kind: Literal["auto", "single_label", "multi_label", "regression", "ordinal"]
+    metrics: str | Sequence[str] | None
+    extra_metrics: str | Sequence[str] | None
     positive: str | None
     label_separator: str | None
     validation_fraction: float
@@ -44,10 +46,70 @@ class CheckKeywords(ReadKeywords, total=False):
     max_length: int | None
 
 
-class SuiteKeywords(ReadKeywords, total=False):
-    """Settings of `gluetune.suite`."""
+class InferenceKeywords(TypedDict, total=False):
+    """Settings of everything that runs a model."""
+
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    batch_size: int | None
+    threads: int | None
+    max_length: int | None
+    label_order: str | Sequence[str] | None
+    revision: str | None
+    trust_remote_code: bool
+
+
+class LoadKeywords(InferenceKeywords, total=False):
+    """Settings of `gluetune.load`."""
+
+    task: str | None
+    backend: Literal["torch", "onnx", "onnx-int8"]
+
+
+class EvaluateKeywords(InferenceKeywords, total=False):
+    """Settings of `gluetune.evaluate`."""
+
+    task: str | None
+    split: str | None
+    data: str | PathLike[str] | None
+
+
+class PredictKeywords(LoadKeywords, total=False):
+    """Settings of `gluetune.predict`."""
+
+    text: str | None
+    text_pair: str | None
+    on_error: Literal["stop", "skip"]
+    prefix: str
+
+
+class ServeKeywords(LoadKeywords, total=False):
+    """Settings of `gluetune.serve`."""
+
+    host: str
+    port: int
+    auto_truncate: bool
+    allowed_hosts: Sequence[str]
+    api_key_file: str | PathLike[str] | None
+    cors_origins: Sequence[str]
+
+
+class ExportKeywords(TypedDict, total=False):
+    """Settings of `gluetune.export`."""
+
+    int8: bool
+    output: str | PathLike[str] | None
+    max_loss: float
+    task: str | None
+    data: str | PathLike[str] | None
+    threads: int | None
+    revision: str | None
+
+
+class AnyRunKeywords(ReadKeywords, total=False):
+    """Settings of every run, also of several tasks and seeds."""
 
     revision: str | None
+    data: str | PathLike[str] | None
     train_file: str | PathLike[str] | DataFrame | Dataset | Table | None
     validation_file: str | PathLike[str] | DataFrame | Dataset | Table | None
     test_file: str | PathLike[str] | DataFrame | Dataset | Table | None
@@ -80,16 +142,46 @@ class SuiteKeywords(ReadKeywords, total=False):
     training_args: Mapping[str, Any]
 
 
-class SearchKeywords(SuiteKeywords, total=False):
-    """Settings of `gluetune.search`."""
+class SuiteKeywords(AnyRunKeywords, total=False):
+    """Settings of `gluetune.suite`."""
+
+    fraction: float | None
+    seeds: int | str | Sequence[int]
+    tasks: str | Sequence[str] | None
+    recipe: str | None
+    mnli_init: bool
+    jobs: int | None
+    ray: str | None
+    cpus_per_job: float | str | None
+    gpus_per_job: float | str | None
+
+
+class RunKeywords(AnyRunKeywords, total=False):
+    """Settings of a run."""
 
     model: str | PathLike[str]
-    data: str | PathLike[str] | None
     fraction: float
     seed: int
 
 
-class TrainKeywords(SearchKeywords, total=False):
+class SearchKeywords(RunKeywords, total=False):
+    """Settings of `gluetune.search`."""
+
+    trials: int
+    timeout: float | str | None
+    direction: Literal["maximize", "minimize"] | None
+    sampler: str
+    pruner: str
+    tune_on: Literal["train", "validation"]
+    jobs: int
+    seeds: int
+    final: bool
+    ray: str | None
+    cpus_per_trial: float | str | None
+    gpus_per_trial: float | str | None
+
+
+class TrainKeywords(RunKeywords, total=False):
     """Settings of `gluetune.train`."""
 
     output: str | PathLike[str] | None

@@ -122,7 +122,7 @@ def test_whole_numbers_are_in_their_order(tmp_path: Path) -> None:
     task = labelled(tmp_path / "a.csv", ["10", "2", "-1", "3"] * 9).task
     assert task.labels == ("-1", "2", "3", "10")
     assert task.metrics == ("quadratic_weighted_kappa",)
-    assert task.beside == ("mae", "accuracy")
+    assert task.extra_metrics == ("mae", "accuracy")
 
 
 def test_other_classes_are_in_the_order_that_is_stated(tmp_path: Path) -> None:
