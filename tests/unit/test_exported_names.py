@@ -74,9 +74,8 @@ def test_the_package_alone_is_imported_at_first() -> None:
 
 
 def test_help_loads_settings_and_commands_and_no_other_room() -> None:
-    loaded = _loaded(
-        "from gluetune.cli.app import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass"
-    )
+    call = "try:\n    main(['--help'])\nexcept SystemExit:\n    pass"
+    loaded = _loaded(f"from gluetune.cli.app import main\n{call}")
     rooms = {name.split(".")[1] for name in loaded if name.startswith("gluetune.")}
     assert rooms <= {"cli", "core", "kinds", "metrics", "serving", "experiments"}
     packages = {name.split(".")[0] for name in loaded}
