@@ -1,4 +1,4 @@
-"""`gluetune`: the verbs together, and how mistakes are told.
+"""`gluetune`: the verbs, and how errors are printed.
 
 Only the verb that runs imports what it needs, so that `--help` is instant.
 
@@ -75,7 +75,7 @@ app.command()(env)
 @app.callback(invoke_without_command=True)
 def gluetune(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
     ] = False,
 ) -> None:
     """Fine-tune any Transformers checkpoint on GLUE, with honest scores."""

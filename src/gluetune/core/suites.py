@@ -21,8 +21,9 @@ from gluetune.core.suite_records import (
     TaskSummary,
     read_suite,
 )
-from gluetune.core.tables import Column, Table, markdown_text, tables_html
+from gluetune.core.tables import Column, Table, tables_html
 from gluetune.core.tasks import get_task
+from gluetune.core.text import markdown_text
 from gluetune.metrics.registry import short_label
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ class SuiteResult:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self.folder = SuiteFolder(self.path)
-        self.record = read_suite(self.folder)
+        self.path: Path = Path(path)
+        self.folder: SuiteFolder = SuiteFolder(self.path)
+        self.record: SuiteRecord = read_suite(self.folder)
 
     def __fspath__(self) -> str:
         return str(self.path)
