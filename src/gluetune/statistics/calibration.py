@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from gluetune.kinds.single_label import softmax
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from gluetune.core.predictions import Predictions

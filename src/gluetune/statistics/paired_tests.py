@@ -70,8 +70,9 @@ def _correct(found: Predictions) -> NDArray[np.bool_]:
     """Return which predictions are correct."""
     import numpy as np
 
-    same = found.predicted == found.labels
-    return same if same.ndim == 1 else np.all(same, axis=1)
+    same: NDArray[np.bool_] = np.asarray(found.predicted == found.labels)
+    whole: NDArray[np.bool_] = np.all(same.reshape(len(same), -1), axis=1)
+    return whole
 
 
 def is_proportion(task: TaskSpec) -> bool:
