@@ -167,7 +167,8 @@ def _warning(record: Record, test: WordTest | None) -> str:
     """Name a run that learnt nothing, or less than words alone show, and say what to try."""
     best, baseline, words = best_epoch(record), record.majority_baseline, record.text_baseline
     if best.collapsed:
-        found = "This run collapsed: it gives every example the same class."
+        same = record.spec.kind.unit_of_example
+        found = f"This run collapsed: it gives every example the same {same}."
     elif _is_beaten(record, baseline.score if baseline else None):
         found = "This run does not beat the majority class: it learnt nothing that shows."
     elif test is not None and test.is_worse:

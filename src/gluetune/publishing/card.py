@@ -146,7 +146,7 @@ def _warnings(record: Record) -> Iterator[str]:
     if best is None:
         return
     if has_collapsed(record):
-        yield "this model gives every validation example the same class."
+        yield f"this model gives every validation example the same {record.spec.kind.unit_of_example}."
     score, majority = best.validation.score, baseline.score if baseline else None
     if score is not None and majority is not None and not record.spec.is_better(score, majority):
         yield "this model does not beat the most frequent class: it learnt nothing that shows."

@@ -188,7 +188,7 @@ def _warnings(run: Run) -> tuple[str, ...]:
     if record.error is not None:
         told.append(f"It ended with {record.error.type}: {record.error.message}")
     if has_collapsed(record):
-        told.append("The model gives every validation example the same class.")
+        told.append(f"The model gives every validation example the same {run.task.kind.unit_of_example}.")
     baseline = record.majority_baseline.score if record.majority_baseline else None
     if run.score is not None and baseline is not None and run.task.is_better(baseline, run.score):
         told.append("The score is below that of the majority baseline.")
