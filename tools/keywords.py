@@ -26,6 +26,7 @@ from gluetune.core.inference_settings import (
     PredictSettings,
 )
 from gluetune.core.settings import Accepts, Settings
+from gluetune.experiments.settings import SearchSettings, SuiteSettings
 from gluetune.serving.settings import ServeSettings
 
 FILE = Path(__file__).parents[1] / "src" / "gluetune" / "core" / "keywords.py"
@@ -57,15 +58,6 @@ KEYWORDS = {
     "CheckKeywords": Keywords(
         "`gluetune.check_files`", _READ | {name: _TRAIN[name] for name in _CHECKED}, "ReadKeywords"
     ),
-    "SuiteKeywords": Keywords(
-        "`gluetune.suite`",
-        _of(TrainConfig, but=("task", "model", "data", "fraction", "seed", "output")),
-        "ReadKeywords",
-    ),
-    "SearchKeywords": Keywords(
-        "`gluetune.search`", _of(TrainConfig, but=("task", "output")), "SuiteKeywords"
-    ),
-    "TrainKeywords": Keywords("`gluetune.train`", _TRAIN, "SearchKeywords"),
     "InferenceKeywords": Keywords("everything that runs a model", _of(InferenceSettings)),
     "LoadKeywords": Keywords("`gluetune.load`", _of(LoadSettings), "InferenceKeywords"),
     "EvaluateKeywords": Keywords("`gluetune.evaluate`", _of(EvaluateSettings), "InferenceKeywords"),
@@ -74,6 +66,21 @@ KEYWORDS = {
     ),
     "ServeKeywords": Keywords("`gluetune.serve`", _of(LoadSettings, ServeSettings), "LoadKeywords"),
     "ExportKeywords": Keywords("`gluetune.export`", _of(ExportSettings)),
+    "AnyRunKeywords": Keywords(
+        "every run, also of several tasks and seeds",
+        _of(TrainConfig, but=("task", "model", "fraction", "seed", "output")),
+        "ReadKeywords",
+    ),
+    "SuiteKeywords": Keywords(
+        "`gluetune.suite`",
+        _of(TrainConfig, SuiteSettings, but=("task", "model", "seed", "output")),
+        "AnyRunKeywords",
+    ),
+    "RunKeywords": Keywords("a run", _of(TrainConfig, but=["task", "output"]), "AnyRunKeywords"),
+    "SearchKeywords": Keywords(
+        "`gluetune.search`", _of(TrainConfig, SearchSettings, but=["task", "output"]), "RunKeywords"
+    ),
+    "TrainKeywords": Keywords("`gluetune.train`", _TRAIN, "RunKeywords"),
 }
 """By the name of the TypedDict."""
 

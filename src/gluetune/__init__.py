@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from gluetune.core.records import Record
     from gluetune.core.references import Reference, published
     from gluetune.core.runs import Run
-    from gluetune.core.suite_records import Suite
+    from gluetune.core.suites import SuiteResult
     from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
     from gluetune.data.own.checking import CheckedFiles
     from gluetune.experiments.learning_curve import CurvePoint, learning_curve
-    from gluetune.experiments.search.outcomes import BestRun
+    from gluetune.experiments.search.result import SearchResult
     from gluetune.experiments.search.search import search
     from gluetune.experiments.suite.suite import suite
     from gluetune.exporting.onnx import export
@@ -56,11 +56,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_RENAMED = {"PredictedFile": "FilePredictions"}
+_RENAMED = {
+    "BestRun": "SearchResult",
+    "PredictedFile": "FilePredictions",
+    "Suite": "SuiteResult",
+}
 """Former names, which work for one release more."""
 _HOMES = {
     "Answer": "gluetune.kinds.base",
-    "BestRun": "gluetune.experiments.search.outcomes",
+    "SearchResult": "gluetune.experiments.search.result",
     "CheckpointError": "gluetune.core.errors",
     "CheckedFiles": "gluetune.data.own.checking",
     "Comparison": "gluetune.analysis.comparison",
@@ -85,7 +89,7 @@ _HOMES = {
     "RunError": "gluetune.core.errors",
     "StorageError": "gluetune.core.errors",
     "Submission": "gluetune.publishing.submission",
-    "Suite": "gluetune.core.suite_records",
+    "SuiteResult": "gluetune.core.suites",
     "TASKS": "gluetune.core.tasks",
     "TaskSpec": "gluetune.core.tasks",
     "TrainConfig": "gluetune.core.config",
@@ -118,7 +122,6 @@ __all__ = [
     "GLUE_TASKS",
     "TASKS",
     "Answer",
-    "BestRun",
     "CheckedFiles",
     "CheckpointError",
     "Comparison",
@@ -141,9 +144,10 @@ __all__ = [
     "Reference",
     "Run",
     "RunError",
+    "SearchResult",
     "StorageError",
     "Submission",
-    "Suite",
+    "SuiteResult",
     "TaskSpec",
     "TrainConfig",
     "Trainer",

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 import yaml
-from gluetune.experiments.search.studies import open_storage, open_study, trials_of
 from tests.support.processes import finish, start, wait_until
 from tests.support.trainings import Bench
 
@@ -25,8 +24,9 @@ from gluetune.cli.app import main
 from gluetune.core.config_checks import make_config
 from gluetune.core.files import locked
 from gluetune.core.runs import Run
-from gluetune.core.suite_records import Suite
+from gluetune.core.suites import SuiteResult
 from gluetune.experiments.search.objective import objective
+from gluetune.experiments.search.study import open_storage, open_study, trials_of
 from gluetune.parallel import orphans
 
 
@@ -156,8 +156,8 @@ def test_a_suite_kills_those_that_do_not_end(
     told = capfd.readouterr().err
     assert all(f"Process {pid} has not ended, and is killed." in told for pid in left.workers)
     folder = tmp_path / "suite"
-    assert Suite(folder).failed == []
-    assert Suite(folder).record.status.value == "finished"
+    assert SuiteResult(folder).failed == []
+    assert SuiteResult(folder).record.status.value == "finished"
     assert all(Run(run).record.resumed_from for run in _runs(folder))
 
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import optuna
 import pytest
-from gluetune.experiments.search.studies import JOURNAL, open_storage
 from tests.support.killed import SEARCH_MOMENTS, search_and_die
 from tests.support.processes import finish, start, wait_until
 from tests.support.trainings import Bench, outcome
 
 import gluetune
-from gluetune import BestRun
+from gluetune import SearchResult
 from gluetune.cli.app import main
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.runs import Run
+from gluetune.experiments.search.study import JOURNAL, open_storage
 
 SPACE = {
     "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
@@ -51,17 +51,17 @@ def _given(bench: Bench, **changed: Any) -> dict[str, Any]:
     }
 
 
-def _search(bench: Bench, **changed: Any) -> BestRun:
+def _search(bench: Bench, **changed: Any) -> SearchResult:
     return gluetune.search(**_given(bench, **changed), progress=False)
 
 
 @pytest.fixture(scope="module")
-def whole(bench: Bench) -> BestRun:
+def whole(bench: Bench) -> SearchResult:
     """The search that nothing interrupts."""
     return _search(bench, seeds=2)
 
 
-def _trials(best: BestRun) -> list[dict[str, Any]]:
+def _trials(best: SearchResult) -> list[dict[str, Any]]:
     return [
         {
             "number": row.number,
@@ -75,7 +75,7 @@ def _trials(best: BestRun) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_search_ends_with_its_best_trial_trained_on_all_of_train(whole: BestRun) -> None:
+def test_a_search_ends_with_its_best_trial_trained_on_all_of_train(whole: SearchResult) -> None:
     states = [row.state for row in whole.trials]
     assert len(states) == TRIALS
     assert {"finished", "pruned"} == set(states)
@@ -97,7 +97,7 @@ def test_a_search_ends_with_its_best_trial_trained_on_all_of_train(whole: BestRu
     assert whole.score == pytest.approx(sum(whole.scores) / 2)
 
 
-def test_only_the_best_trial_keeps_its_model_and_each_its_settings(whole: BestRun) -> None:
+def test_only_the_best_trial_keeps_its_model_and_each_its_settings(whole: SearchResult) -> None:
     with_model = [row.number for row in whole.trials if (row.run / "model").is_dir()]
     assert with_model == [whole.number]
     finished = [row for row in whole.trials if row.state == "finished"]
@@ -114,14 +114,14 @@ def test_only_the_best_trial_keeps_its_model_and_each_its_settings(whole: BestRu
         assert not run.folder.checkpoints.exists()
 
 
-def test_the_best_trial_alone_is_the_same_to_the_bit(bench: Bench, whole: BestRun) -> None:
+def test_the_best_trial_alone_is_the_same_to_the_bit(bench: Bench, whole: SearchResult) -> None:
     config = whole.run.folder.config
     alone = gluetune.train(config=config, output=bench.new_output(), progress=False)
     assert outcome(alone) == outcome(whole.run)
 
 
 def test_the_same_search_does_nothing_again_and_more_trials_go_on(
-    whole: BestRun, bench: Bench
+    whole: SearchResult, bench: Bench
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.folder.rglob("record.json")}
     assert len(before) == TRIALS + 2
@@ -132,7 +132,7 @@ def test_the_same_search_does_nothing_again_and_more_trials_go_on(
         _search(bench, output=whole.folder, pruner="none")
 
 
-def test_a_search_killed_again_and_again_is_the_same(bench: Bench, whole: BestRun) -> None:
+def test_a_search_killed_again_and_again_is_the_same(bench: Bench, whole: SearchResult) -> None:
     draw = random.Random(_SEED)
     given = _given(bench, final=False, checkpoint_minutes=1e-9)
     moments = [*SEARCH_MOMENTS, "state"]
@@ -147,7 +147,7 @@ def test_a_search_killed_again_and_again_is_the_same(bench: Bench, whole: BestRu
     assert done.finals == ()
 
 
-def test_optuna_and_its_dashboard_read_the_study(whole: BestRun) -> None:
+def test_optuna_and_its_dashboard_read_the_study(whole: SearchResult) -> None:
     from optuna_dashboard import wsgi
 
     study = optuna.load_study(study_name=None, storage=open_storage(whole.folder))
@@ -240,7 +240,7 @@ def test_ctrl_c_leaves_a_search_that_the_same_command_goes_on_with(
     code, _, err = finish(process)
     assert code == 130
     assert "Traceback" not in err
-    assert f"The same command goes on with {output}" in err
+    assert f"The same command resumes {output}" in err
     assert (output / JOURNAL).exists()
 
     with pytest.raises(SystemExit) as caught:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from gluetune.experiments.suite.progress import SilentProgress
 from tests.support.leaderboard import is_taken
 from tests.support.processes import start, wait_until
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
@@ -22,10 +21,11 @@ from typer.testing import CliRunner
 
 import gluetune
 from gluetune.cli.app import app, main
+from gluetune.core.events import Event, JobEvent, StepCompleted, Throttle
 from gluetune.core.runs import Run
-from gluetune.core.suite_records import JobState, Suite
+from gluetune.core.suite_records import JobState
+from gluetune.core.suites import SuiteResult
 from gluetune.core.tasks import GLUE_TASKS
-from gluetune.experiments.suite.jobs import Teller
 
 SETTINGS: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-3, "threads": 1, "precision": "fp32"}
 
@@ -38,7 +38,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return bench
 
 
-def suite_of(bench: Bench, output: Path, **changed: Any) -> Suite:
+def suite_of(bench: Bench, output: Path, **changed: Any) -> SuiteResult:
     settings: dict[str, Any] = {"data": str(bench.data), "seeds": 2, "output": output}
     return gluetune.suite(str(bench.model), progress=False, **(settings | SETTINGS | changed))
 
@@ -82,12 +82,12 @@ def test_killed_and_taken_up_nothing_finished_is_redone(
     process.kill()
     process.communicate()
 
-    finished = {run.path.name for run in Suite(suite).runs}
+    finished = {run.path.name for run in SuiteResult(suite).runs}
     before = _marks(suite)
     cut = [name for name in before if name not in finished]
     assert finished
     assert cut
-    assert Suite(suite).record.status.value == "running"
+    assert SuiteResult(suite).record.status.value == "running"
 
     with pytest.raises(SystemExit) as caught:
         main(words)
@@ -95,7 +95,7 @@ def test_killed_and_taken_up_nothing_finished_is_redone(
     assert "rte" in capsys.readouterr().out
     after = _marks(suite)
     assert {name: after[name] for name in finished} == {name: before[name] for name in finished}
-    done = Suite(suite)
+    done = SuiteResult(suite)
     assert {run.path.name for run in done.runs} == {
         f"{task}-s{seed}" for task in ("cola", "rte") for seed in (42, 43)
     }
@@ -122,15 +122,18 @@ def test_a_killed_worker_costs_its_job_which_goes_on_the_next_time(
 ) -> None:
     killed: set[int] = set()
 
-    def kill(self: SilentProgress, key: object, value: object) -> None:
+    def kill(event: Event) -> None:
         run = tmp_path / "cola-s42"
-        if key == run.name and not killed and _has_checkpoint(run):
+        if (
+            isinstance(event, JobEvent)
+            and event.job == run.name
+            and not killed
+            and _has_checkpoint(run)
+        ):
             killed.add(_holder(run))
             os.kill(_holder(run), signal.SIGKILL)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(SilentProgress, "told", kill)
-        suite = suite_of(bench, tmp_path, tasks=["cola"], epochs=6, jobs=2)
+    suite = suite_of(bench, tmp_path, tasks=["cola"], epochs=6, jobs=2, on_event=kill)
     assert killed
     assert os.getpid() not in killed
     (failed,) = suite.failed
@@ -153,17 +156,17 @@ def test_ctrl_c_leaves_a_suite_that_goes_on(
 ) -> None:
     steps = 0
 
-    def interrupted(self: Teller, done: int, rate: float) -> None:
+    def interrupted(self: Throttle, event: Event) -> None:
         nonlocal steps
-        steps += 1
+        steps += isinstance(event, StepCompleted)
         if steps == 4:  # of three for each job
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Teller, "advance", interrupted)
+        patch.setattr(Throttle, "__call__", interrupted)
         with pytest.raises(KeyboardInterrupt):
             suite_of(bench, tmp_path, tasks=["cola"])
-    stopped = Suite(tmp_path)
+    stopped = SuiteResult(tmp_path)
     assert stopped.record.status.value == "interrupted"
     assert [job.state.value for job in stopped.record.jobs] == ["finished", "waiting"]
     assert _status(tmp_path / "cola-s43") == "interrupted"
@@ -174,7 +177,7 @@ def test_ctrl_c_leaves_a_suite_that_goes_on(
     assert 0 < resumed < 3
     assert done.record.status.value == "finished"
 
-    with pytest.raises(gluetune.RunError, match="holds another suite: tasks cola there, rte asked"):
+    with pytest.raises(gluetune.RunError, match="holds another suite: tasks was cola and is rte"):
         suite_of(bench, tmp_path, tasks=["rte"])
 
 
@@ -203,7 +206,7 @@ def test_what_a_killed_process_left_before_its_record_is_swept(
 
 
 @pytest.fixture(scope="module")
-def nine(tmp_path_factory: pytest.TempPathFactory) -> Suite:
+def nine(tmp_path_factory: pytest.TempPathFactory) -> SuiteResult:
     """All nine tasks on a trace of the sample, three of them from MNLI's model."""
     folder = tmp_path_factory.mktemp("nine")
     model = write_tiny_checkpoint(folder / "tiny", "bert")
@@ -218,7 +221,7 @@ def nine(tmp_path_factory: pytest.TempPathFactory) -> Suite:
     )
 
 
-def test_nine_tasks_come_to_one_table(nine: Suite) -> None:
+def test_nine_tasks_come_to_one_table(nine: SuiteResult) -> None:
     assert nine.failed == []
     assert [one.task for one in nine.table.tasks] == list(GLUE_TASKS)
     assert all(run.path.joinpath("report.html").exists() for run in nine.runs)
@@ -229,7 +232,7 @@ def test_nine_tasks_come_to_one_table(nine: Suite) -> None:
     assert "(from MNLI)" in nine.folder.markdown.read_text(encoding="utf-8")
 
 
-def test_jobs_from_mnli_come_after_it_and_have_a_new_head(nine: Suite) -> None:
+def test_jobs_from_mnli_come_after_it_and_have_a_new_head(nine: SuiteResult) -> None:
     source = Run(nine.path / "mnli-s5")
     for task in ("rte", "mrpc", "stsb"):
         run = Run(nine.path / f"{task}-s5")
@@ -240,7 +243,7 @@ def test_jobs_from_mnli_come_after_it_and_have_a_new_head(nine: Suite) -> None:
     assert Run(nine.path / "cola-s5").config.model == str(nine.path.parent / "tiny")
 
 
-def test_ax_is_answered_by_the_mnli_run(nine: Suite) -> None:
+def test_ax_is_answered_by_the_mnli_run(nine: SuiteResult) -> None:
     table = pq.read_table(nine.path / "mnli-s5" / "predictions" / "ax.parquet")
     assert len(table) == 256
     assert set(np.unique(table["prediction"].to_numpy())) <= {0, 1, 2}
@@ -248,7 +251,7 @@ def test_ax_is_answered_by_the_mnli_run(nine: Suite) -> None:
 
 
 @pytest.fixture(scope="module")
-def pair(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> tuple[Suite, Suite]:
+def pair(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> tuple[SuiteResult, SuiteResult]:
     """Two suites of two seeds that differ in the learning rate."""
     folder = tmp_path_factory.mktemp("pair")
     settings = {"data": "sample:official", "fraction": 0.05, "tasks": ["wnli"], "seeds": [5, 6]}
@@ -257,7 +260,7 @@ def pair(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> tuple[Suite,
 
 
 def test_a_suite_is_submitted_by_one_seed_which_is_said(
-    pair: tuple[Suite, Suite], tmp_path: Path
+    pair: tuple[SuiteResult, SuiteResult], tmp_path: Path
 ) -> None:
     suite, said = pair[0].path, list[str]()
     settings: dict[str, Any] = {"fill_missing": True, "tell": said.append}
@@ -271,7 +274,7 @@ def test_a_suite_is_submitted_by_one_seed_which_is_said(
         gluetune.submit(suite / "wnli-s5", output=tmp_path / "u.zip", seed=6)
 
 
-def test_suites_are_compared_task_by_task(pair: tuple[Suite, Suite]) -> None:
+def test_suites_are_compared_task_by_task(pair: tuple[SuiteResult, SuiteResult]) -> None:
     first, second = pair
     found = gluetune.compare_suites(first.path, second.path)
     assert list(found) == ["wnli"]
@@ -301,7 +304,7 @@ def test_a_failed_job_is_named_and_the_rest_is_done(
     said = capsys.readouterr()
     assert "failed  rte-s7" in said.err
     assert "Jobs that are not finished." in said.out
-    suite = Suite(tmp_path / "s")
+    suite = SuiteResult(tmp_path / "s")
     assert [job.state for job in suite.record.jobs] == [JobState.FAILED, JobState.FINISHED]
     assert "cannot be read as parquet" in (suite.failed[0].error or "")
     assert suite.failed[0].hint
@@ -311,7 +314,7 @@ def test_a_failed_job_is_named_and_the_rest_is_done(
     with pytest.raises(SystemExit) as caught:
         main(words)
     assert caught.value.code == 0
-    assert Suite(tmp_path / "s").failed == []
+    assert SuiteResult(tmp_path / "s").failed == []
 
 
 def test_the_printed_command_is_the_suite_again(

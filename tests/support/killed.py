@@ -37,11 +37,11 @@ _FIRST_PLACES = {
 FIRST_MOMENTS = tuple(_FIRST_PLACES)
 """Where a training can be killed before it trains."""
 _SEARCH_PLACES = {
-    "proposal": "gluetune.experiments.search.driver.Driver._suggest",
-    "start": "gluetune.experiments.search.driver.run_trial",
-    "report": "gluetune.experiments.search.trials.tell",
-    "end": "gluetune.experiments.search.driver.Driver._end",
-    "told": "gluetune.experiments.search.driver.Driver.keep_best_model_only",
+    "proposal": "gluetune.experiments.search.scheduler.SearchScheduler._suggest",
+    "start": "gluetune.experiments.search.scheduler.run_trial",
+    "report": "gluetune.experiments.search.objective.emit",
+    "end": "gluetune.experiments.search.scheduler.SearchScheduler._end",
+    "told": "gluetune.experiments.search.scheduler.SearchScheduler.keep_best_model_only",
 }
 SEARCH_MOMENTS = tuple(_SEARCH_PLACES)
 """Where a search can be killed, besides."""

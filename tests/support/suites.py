@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gluetune.experiments.suite.planning import plan
-
 from gluetune.core.config_checks import make_config
 from gluetune.core.records import (
     BestRecord,
@@ -19,9 +17,11 @@ from gluetune.core.records import (
     TimingRecord,
     now,
 )
-from gluetune.core.suite_records import JobState, Suite, SuiteFolder, SuiteRecord, SuiteRequest
+from gluetune.core.suite_records import JobState, SuiteFolder, SuiteRecord, SuiteRequest
+from gluetune.core.suites import SuiteResult
 from gluetune.core.tasks import GLUE_TASKS, get_task
-from gluetune.rendering.suite_tables import summarize
+from gluetune.experiments.suite.plan import plan
+from gluetune.experiments.suite.summary import summarize
 
 SEEDS = (42, 43)
 
@@ -61,7 +61,7 @@ def write_suite(
     collapsed: Sequence[str] = (),
     note: str = "",
     **changed: Any,
-) -> Suite:
+) -> SuiteResult:
     """Write a suite with runs of these scores, seed by seed; a job beyond them has failed."""
     record = record_of(request(**{"tasks": tuple(scores), **changed}))
     place = SuiteFolder(folder)
@@ -79,9 +79,9 @@ def write_suite(
     whole = all(job.state is JobState.FINISHED for job in record.jobs)
     record.status = Status.FINISHED if whole else Status.FAILED
     record.save(place)
-    record.table = summarize(Suite(folder))
+    record.table = summarize(SuiteResult(folder))
     record.save(place)
-    return Suite(folder)
+    return SuiteResult(folder)
 
 
 def write_run(

@@ -19,7 +19,7 @@ from gluetune.core.errors import Finding, RunError
 from gluetune.core.predictions import Predictions
 from gluetune.core.records import Status
 from gluetune.core.runs import Run, recipe_of
-from gluetune.core.suite_records import Suite, is_suite
+from gluetune.core.suites import SuiteResult, is_suite
 from gluetune.statistics.paired_tests import (
     holm,
     is_proportion,
@@ -93,7 +93,7 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def compare(*runs: str | Path | Run | Suite) -> Comparison:
+def compare(*runs: str | Path | Run | SuiteResult) -> Comparison:
     """Compare finished runs of one task on the same validation data; of a suite, all its runs.
 
     Suites of several tasks are compared by `compare_suites`.
@@ -129,13 +129,13 @@ def compare(*runs: str | Path | Run | Suite) -> Comparison:
     )
 
 
-def compare_suites(*suites: str | Path | Suite) -> dict[str, Comparison | RunError]:
+def compare_suites(*suites: str | Path | SuiteResult) -> dict[str, Comparison | RunError]:
     """Compare suites task by task: on each, the runs of all of them, seed by seed.
 
     A task that cannot be compared has its reason instead; one that not all suites have finished is
     left out. Raises RunError where no task is left.
     """
-    opened = [Suite(suite) for suite in suites]
+    opened = [SuiteResult(suite) for suite in suites]
     shared = [
         task
         for task in opened[0].record.request.tasks
@@ -156,7 +156,7 @@ def compare_suites(*suites: str | Path | Suite) -> dict[str, Comparison | RunErr
 _Side = tuple[Side, list[Run]]
 
 
-def _open(runs: Sequence[str | Path | Run | Suite]) -> list[Run]:
+def _open(runs: Sequence[str | Path | Run | SuiteResult]) -> list[Run]:
     opened: list[Run] = []
     findings: list[Finding] = []
     for run in runs:
@@ -164,7 +164,7 @@ def _open(runs: Sequence[str | Path | Run | Suite]) -> list[Run]:
             if isinstance(run, Run):
                 opened.append(run)
             else:
-                opened += Suite(run).runs if is_suite(run) else [Run(run)]
+                opened += SuiteResult(run).runs if is_suite(run) else [Run(run)]
         except RunError as error:
             findings += error.findings
     if findings:

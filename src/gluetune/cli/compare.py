@@ -27,7 +27,7 @@ def compare(
     Suites are compared task by task.
     """
     from gluetune.analysis.comparison import compare as compare_runs
-    from gluetune.core.suite_records import is_suite
+    from gluetune.core.suites import is_suite
 
     if len(runs) > 1 and all(is_suite(path) for path in runs):
         _compare_suites(runs, as_json=as_json)

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from gluetune.core.errors import ConfigurationError
-from gluetune.core.suite_records import is_suite
+from gluetune.core.suites import is_suite
 from gluetune.core.terminal import Console, Table
 
 if TYPE_CHECKING:

@@ -18,7 +18,10 @@ class ReadKeywords(TypedDict, total=False):
     text: str | None
     text_pair: str | None
     label: str | Sequence[str] | None
-    format: Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "fasttext", "trec", "text"] | None
+    format: (
+        Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "fasttext", "trec", "text"]
+        | None
+    )
     delimiter: str | None
     quoting: Literal["auto", "minimal", "single", "backslash", "none"]
     header: bool | None
@@ -41,57 +44,6 @@ class CheckKeywords(ReadKeywords, total=False):
     revision: str | None
     trust_remote_code: bool
     max_length: int | None
-
-
-class SuiteKeywords(ReadKeywords, total=False):
-    """Settings of `gluetune.suite`."""
-
-    revision: str | None
-    train_file: str | PathLike[str] | DataFrame | Dataset | Table | None
-    validation_file: str | PathLike[str] | DataFrame | Dataset | Table | None
-    test_file: str | PathLike[str] | DataFrame | Dataset | Table | None
-    data_set: str | None
-    train_split: str | None
-    validation_split: str | None
-    holdout: float
-    sampling_seed: int | None
-    learning_rate: float
-    batch_size: int
-    micro_batch_size: int | None
-    eval_batch_size: int
-    epochs: float
-    weight_decay: float
-    warmup: float
-    class_weights: Literal["none", "balanced"]
-    label_smoothing: float
-    max_length: int | None
-    precision: Literal["auto", "fp32", "bf16", "fp16"]
-    compute: Literal["auto", "unpadded", "grouped", "padded"]
-    compact_vocabulary: bool
-    metric: str
-    early_stopping: int | None
-    new_head: bool
-    label_order: str | Sequence[str] | None
-    trust_remote_code: bool
-    checkpoint_minutes: float
-    threads: int | None
-    processes: int | None
-    training_args: Mapping[str, Any]
-
-
-class SearchKeywords(SuiteKeywords, total=False):
-    """Settings of `gluetune.search`."""
-
-    model: str | PathLike[str]
-    data: str | PathLike[str] | None
-    fraction: float
-    seed: int
-
-
-class TrainKeywords(SearchKeywords, total=False):
-    """Settings of `gluetune.train`."""
-
-    output: str | PathLike[str] | None
 
 
 class InferenceKeywords(TypedDict, total=False):
@@ -152,3 +104,84 @@ class ExportKeywords(TypedDict, total=False):
     threads: int | None
     revision: str | None
 
+
+class AnyRunKeywords(ReadKeywords, total=False):
+    """Settings of every run, also of several tasks and seeds."""
+
+    revision: str | None
+    data: str | PathLike[str] | None
+    train_file: str | PathLike[str] | DataFrame | Dataset | Table | None
+    validation_file: str | PathLike[str] | DataFrame | Dataset | Table | None
+    test_file: str | PathLike[str] | DataFrame | Dataset | Table | None
+    data_set: str | None
+    train_split: str | None
+    validation_split: str | None
+    holdout: float
+    sampling_seed: int | None
+    learning_rate: float
+    batch_size: int
+    micro_batch_size: int | None
+    eval_batch_size: int
+    epochs: float
+    weight_decay: float
+    warmup: float
+    class_weights: Literal["none", "balanced"]
+    label_smoothing: float
+    max_length: int | None
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    compute: Literal["auto", "unpadded", "grouped", "padded"]
+    compact_vocabulary: bool
+    metric: str
+    early_stopping: int | None
+    new_head: bool
+    label_order: str | Sequence[str] | None
+    trust_remote_code: bool
+    checkpoint_minutes: float
+    threads: int | None
+    processes: int | None
+    training_args: Mapping[str, Any]
+
+
+class SuiteKeywords(AnyRunKeywords, total=False):
+    """Settings of `gluetune.suite`."""
+
+    fraction: float | None
+    seeds: int | str | Sequence[int]
+    tasks: str | Sequence[str] | None
+    recipe: str | None
+    mnli_init: bool
+    jobs: int | None
+    ray: str | None
+    cpus_per_job: float | str | None
+    gpus_per_job: float | str | None
+
+
+class RunKeywords(AnyRunKeywords, total=False):
+    """Settings of a run."""
+
+    model: str | PathLike[str]
+    fraction: float
+    seed: int
+
+
+class SearchKeywords(RunKeywords, total=False):
+    """Settings of `gluetune.search`."""
+
+    trials: int
+    timeout: float | str | None
+    direction: Literal["maximize", "minimize"] | None
+    sampler: str
+    pruner: str
+    tune_on: Literal["train", "validation"]
+    jobs: int
+    seeds: int
+    final: bool
+    ray: str | None
+    cpus_per_trial: float | str | None
+    gpus_per_trial: float | str | None
+
+
+class TrainKeywords(RunKeywords, total=False):
+    """Settings of `gluetune.train`."""
+
+    output: str | PathLike[str] | None

@@ -1,8 +1,8 @@
-"""What a suite was asked to do and what came of it: `suite.json`, and how its folder is laid out.
+"""What was requested of a suite and what came of it: `suite.json`, and how its folder is laid out.
 
 ```
-suites/all-minilm-l6-v2-1a2b3c4d/      named by a hash of what was asked
-  suite.json       what was asked, every job's state, the table
+suites/all-minilm-l6-v2-1a2b3c4d/      named by a hash of what was requested
+  suite.json       what was requested, every job's state, the table
   suite.md         the table
   report.html      the table as a page
   cola-s42/ …      a run folder for each job
@@ -12,9 +12,7 @@ Scores are from 0 to 1 here; tables show points.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,18 +20,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gluetune.core.config import TrainConfig
-from gluetune.core.errors import RunError
+from gluetune.core.config_checks import make_config
 from gluetune.core.files import write_json
 from gluetune.core.recipes import recipe_fields
 from gluetune.core.records import Status, absent_folder, now, read_versioned
-from gluetune.core.runs import Run
 
 SUITE_VERSION = 1
 JobState = Status
 
 
 class SuiteFolder:
-    """Names of what lies in a suite's folder. Nothing is read or made."""
+    """Names of what is in a suite's folder. Nothing is read or made."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
@@ -46,7 +43,7 @@ class SuiteFolder:
         return self.path / job.name
 
     def traceback(self, job: JobRecord) -> Path:
-        """Return where the traceback of a job stands that failed in a way nobody foresaw."""
+        """Return the file of a job's traceback, where it failed with an unexpected error."""
         return self.path / f"{job.name}.traceback.txt"
 
 
@@ -61,7 +58,7 @@ def _by_new_names(settings: Any) -> Any:
 
 
 class SuiteRequest(_Part):
-    """What was asked, as far as it decides scores: the same request is the same suite.
+    """What was requested, as far as it decides scores: the same request is the same suite.
 
     Seeds may be added to a suite, so they do not tell one from another.
     """
@@ -73,38 +70,28 @@ class SuiteRequest(_Part):
     tasks: tuple[str, ...]
     seeds: tuple[int, ...]
     fraction: float
-    recipe: str | None
-    mnli_init: bool
+    recipe: str | None = None
+    mnli_init: bool = False
     settings: Annotated[dict[str, Any], BeforeValidator(_by_new_names)]
-    """Settings of every training that were given besides."""
+    """Settings of every run that were given besides."""
 
-    def identity(self) -> dict[str, Any]:
+    def requested(self) -> dict[str, Any]:
         """Return what is the same in all requests for one suite: all but the seeds, as JSON.
 
-        A setting that says what holds without it is no other request: a command line cannot say it.
+        Settings of an earlier release are returned as this one calls them. One that says what holds
+        without it is no other request.
         """
-        values = self.model_dump(mode="json", exclude={"seeds"})
-        settings = values["settings"]
-        former = {new: old for old, new in TrainConfig.former_names.items()}  # the hash has them
-        values["settings"] = {
-            former.get(name, name): settings[name] for name in settings if self._matters(name)
-        }
+        values = self.model_dump(mode="json", exclude={"seeds", "settings"})
+        config = make_config({**self.settings, "task": self.tasks[0]})
+        given = config.model_dump(mode="json", exclude={"task"}, exclude_unset=True)
+        values["settings"] = {name: given[name] for name in given if self._matters(name, given)}
         return values
 
-    def _matters(self, name: str) -> bool:
-        value, default = self.settings[name], TrainConfig.model_fields[name].default
+    def _matters(self, name: str, given: Mapping[str, Any]) -> bool:
         by_recipe = self.recipe is not None and name in recipe_fields(self.recipe)
-        return by_recipe or not (value == default and value in (None, False))
-
-    def digest(self) -> str:
-        """Return eight hexadecimal digits that only this suite has."""
-        text = json.dumps(self.identity(), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-    def default_folder(self, checkpoint: str) -> Path:
-        """Return `suites/CHECKPOINT-HASH`."""
-        name = re.sub(r"[^a-z0-9.]+", "-", Path(checkpoint).name.lower()).strip("-.") or "model"
-        return Path("suites") / f"{name}-{self.digest()}"
+        return by_recipe or given[name] != TrainConfig.model_fields[name].get_default(
+            call_default_factory=True
+        )
 
 
 class JobRecord(_Part):
@@ -211,73 +198,8 @@ class SuiteRecord(_Part):
         write_json(folder.record, self.model_dump(mode="json"))
 
 
-class Suite:
-    """A suite on disk. Whatever takes a suite's folder takes a Suite too.
-
-    Raises RunError when `path` holds none.
-    """
-
-    def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self.folder = SuiteFolder(self.path)
-        self.record = _read(self.folder)
-
-    def __fspath__(self) -> str:
-        return str(self.path)
-
-    def __repr__(self) -> str:
-        done = sum(job.state is JobState.FINISHED for job in self.record.jobs)
-        return f"Suite('{self.path}', {done} of {len(self.record.jobs)} jobs finished)"
-
-    @property
-    def table(self) -> SuiteTable:
-        """Mean and spread by task, and the average."""
-        return self.record.table
-
-    @property
-    def failed(self) -> list[JobRecord]:
-        """Jobs that failed, and those that could not start because of it."""
-        return [job for job in self.record.jobs if job.state in (JobState.FAILED, JobState.BLOCKED)]
-
-    @property
-    def runs(self) -> list[Run]:
-        """The finished runs, in the order of the request."""
-        return [
-            run
-            for job in self.record.jobs
-            if (run := finished_run(self.folder.run(job))) is not None
-        ]
-
-    def runs_of(self, seed: int | None = None) -> list[Run]:
-        """Return the finished runs of one seed: the first of the request where none is said.
-
-        Raises RunError for a seed that the suite does not have.
-        """
-        seeds = self.record.request.seeds
-        chosen = seeds[0] if seed is None else seed
-        if chosen not in seeds:
-            raise RunError(
-                f"{self.path} has no seed {chosen}.",
-                hint=f"Its seeds: {', '.join(map(str, seeds))}.",
-            )
-        return [run for run in self.runs if run.record.seed == chosen]
-
-
-def is_suite(path: str | PathLike[str]) -> bool:
-    """Whether a folder is a suite's."""
-    return SuiteFolder(path).record.exists()
-
-
-def finished_run(path: Path) -> Run | None:
-    """Return the run at `path`, None unless there is one and it is finished."""
-    try:
-        run = Run(path)
-    except RunError:
-        return None
-    return run if run.record.status is Status.FINISHED else None
-
-
-def _read(folder: SuiteFolder) -> SuiteRecord:
+def read_suite(folder: SuiteFolder) -> SuiteRecord:
+    """Return the record in a suite's folder. Raises RunError where there is none it can read."""
     printed = "`gluetune suite` printed, e.g. suites/…"
     return read_versioned(
         folder.record,

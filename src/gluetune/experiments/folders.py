@@ -39,9 +39,7 @@ def find_folder(named: Path, requested: Requested, read: Callable[[Path], Reques
     return next(_same(named, requested, read), named)
 
 
-def _same(
-    named: Path, requested: Requested, read: Callable[[Path], Requested]
-) -> Iterator[Path]:
+def _same(named: Path, requested: Requested, read: Callable[[Path], Requested]) -> Iterator[Path]:
     prefix = named.name.rpartition("-")[0]
     for path in sorted(named.parent.glob(f"{prefix}-????????")):
         try:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gluetune.parallel.pool import Outcome, Pool
+from gluetune.parallel.calls import Outcome
+from gluetune.parallel.pool import Pool
 
 _LOOK_SECONDS = 1.0
 
 
-def run_all(
-    pool: Pool, start_next: Callable[[], bool], end: Callable[[Outcome], None]
-) -> None:
+def run_all(pool: Pool, start_next: Callable[[], bool], end: Callable[[Outcome], None]) -> None:
     """Run calls until none is left to start and none is running.
 
     Args:

@@ -207,7 +207,7 @@ class Kind(ABC):
         smoothing: float,
         order: Sequence[int] = (),
     ) -> torch.Tensor:
-        """Return the sum of the loss over examples; see `gluetune.training.losses`.
+        """Return the sum of the loss over examples; see `gluetune.training.trainer`.
 
         Columns, class ids and weights are of the model's outputs; `order` is the output of each of
         the task's labels, by default the same.

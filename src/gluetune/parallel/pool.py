@@ -249,9 +249,10 @@ class ProcessPool:
     def _look(self, worker: _Worker) -> None:
         """Take what a process has sent, or notice its death.
 
-        The system says whether it is alive: a loader's process, forked from it, would keep its pipes open.
+        The system says whether it is alive: a loader's process, forked from it, would keep its
+        pipes open.
         """
-        alive = worker.process.is_alive()  # looked at first: what it sent before it died still counts
+        alive = worker.process.is_alive()  # first: what it sent before it died counts
         with suppress(EOFError, OSError):
             while worker.call and worker.connection.poll():
                 self._receive(worker, worker.call)

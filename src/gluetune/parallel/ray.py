@@ -34,7 +34,7 @@ _HELD_SECONDS = 120.0
 def open_ray_pool(
     cluster: Cluster, limit: int | None = None, *, restarts: int, on_event: OnValue | None = None
 ) -> Iterator[RayPool]:
-    """Give a pool of the cluster's workers: as many calls at a time as it has room for, and at most `limit`.
+    """Give a pool of the cluster's workers: as many as it has room for, and at most `limit`.
 
     A call whose worker dies is started again, up to `restarts` times. Whatever ends the block,
     calls that still run are stopped as by Ctrl-C and waited for; a second one kills them.

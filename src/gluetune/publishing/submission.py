@@ -18,7 +18,7 @@ from gluetune.core.errors import ConfigurationError, DataError, Finding, Gluetun
 from gluetune.core.files import write_atomically
 from gluetune.core.predictions import Predictions
 from gluetune.core.runs import Run
-from gluetune.core.suite_records import Suite, is_suite
+from gluetune.core.suites import SuiteResult, is_suite
 from gluetune.core.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task
 from gluetune.data.sources.glue_parquet import OFFICIAL_SAMPLE
 from gluetune.data.sources.named import Source, open_source
@@ -58,7 +58,7 @@ class Submission:
 
 
 def submit(
-    *runs: str | Path | Run | Suite,
+    *runs: str | Path | Run | SuiteResult,
     output: str | Path = "submission.zip",
     fill_missing: bool = False,
     data: str | None = None,
@@ -193,7 +193,7 @@ class _Writer:
 
 
 def _opened(
-    runs: Sequence[str | Path | Run | Suite], seed: int | None, tell: Callable[[str], object]
+    runs: Sequence[str | Path | Run | SuiteResult], seed: int | None, tell: Callable[[str], object]
 ) -> Iterator[Run]:
     """Open each run, and of each suite those of one seed."""
     suites = [run for run in runs if not isinstance(run, Run) and is_suite(run)]
@@ -205,7 +205,7 @@ def _opened(
         if isinstance(run, Run):
             yield run
         elif run in suites:
-            suite = Suite(run)
+            suite = SuiteResult(run)
             taken = suite.runs_of(seed)
             said = seed if seed is not None else suite.record.request.seeds[0]
             tell(f"{run}: seed {said} of {', '.join(map(str, suite.record.request.seeds))}")

@@ -20,7 +20,7 @@ from gluetune.core.errors import ConfigurationError, Finding, GluetuneError, Hub
 from gluetune.core.records import Record, Status, shown
 from gluetune.core.runs import Run
 from gluetune.core.settings_files import dump_yaml
-from gluetune.core.suite_records import Suite
+from gluetune.core.suites import SuiteResult
 from gluetune.hub.uploads import ModelRepository, RemoteBranch, collect, known_tokens, require_token
 from gluetune.publishing.card import make_card
 from gluetune.publishing.evaluation_results import results_file
@@ -336,7 +336,7 @@ def _again(run: Run, repo: str, private: bool, revision: str | None) -> str:
 
 
 def push_suite(
-    suite: str | Path | Suite,
+    suite: str | Path | SuiteResult,
     repo: str,
     *,
     seed: int | None = None,
@@ -364,7 +364,7 @@ def push_suite(
         GluetuneError: as `gluetune.push`; RunError for a seed that the suite does not have, or that
             finished no run.
     """
-    opened = suite if isinstance(suite, Suite) else Suite(suite)
+    opened = suite if isinstance(suite, SuiteResult) else SuiteResult(suite)
     runs = opened.runs_of(seed)
     if not runs:
         raise RunError(

@@ -13,7 +13,7 @@ from typing import Any
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.files import write_text
 from gluetune.core.runs import Run
-from gluetune.core.suite_records import Suite, is_suite
+from gluetune.core.suites import SuiteResult, is_suite
 from gluetune.core.text import visible
 from gluetune.rendering import plots
 from gluetune.rendering.suite_view import suite_view
@@ -42,7 +42,7 @@ def _finalize(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def report(*runs: str | Path | Run | Suite, output: str | Path | None = None) -> Path:
+def report(*runs: str | Path | Run | SuiteResult, output: str | Path | None = None) -> Path:
     """Write one self-contained HTML page about `runs` and return its path.
 
     Each is a run, its folder, or a folder that holds some; a suite alone gives the suite's table.
@@ -56,7 +56,7 @@ def report(*runs: str | Path | Run | Suite, output: str | Path | None = None) ->
     paths = [Path(each) for each in runs]
     if len(paths) == 1 and is_suite(paths[0]):
         target = paths[0] / "report.html" if output is None else Path(output)
-        write_text(target, render_suite(Suite(paths[0]), target))
+        write_text(target, render_suite(SuiteResult(paths[0]), target))
         return target
     folders = list(dict.fromkeys(found for path in paths for found in run_folders(path)))
     views = [view(Run(folder), number) for number, folder in enumerate(folders, start=1)]
@@ -76,7 +76,7 @@ def render(views: Sequence[RunView]) -> str:
     )
 
 
-def render_suite(suite: Suite, target: Path) -> str:
+def render_suite(suite: SuiteResult, target: Path) -> str:
     """Return the page of a suite, to be written to `target`: its links lead from there."""
     return str(
         html_environment("gluetune.rendering")

@@ -8,17 +8,19 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gluetune.core.records import Status
-from gluetune.core.suite_records import Suite, SuiteRecord, TaskSummary
-from gluetune.rendering.plots import Plot, seeds_plot
-from gluetune.rendering.suite_tables import (
+from gluetune.core.suite_records import SuiteRecord, TaskSummary
+from gluetune.core.suites import (
+    SuiteResult,
     counts,
     jobs_table,
+    seeds_table,
     suite_notes,
     suite_table,
     suite_title,
     suite_warnings,
 )
-from gluetune.rendering.tables import Table, pairs_table, points
+from gluetune.core.tables import Table
+from gluetune.rendering.plots import Plot, seeds_plot
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class SuiteView:
     settings: Table
 
 
-def suite_view(suite: Suite, target: Path) -> SuiteView:
+def suite_view(suite: SuiteResult, target: Path) -> SuiteView:
     """Return what the page of `suite` says; its links lead from `target`, the page's file."""
     record = suite.record
     return SuiteView(
@@ -55,21 +57,21 @@ def suite_view(suite: Suite, target: Path) -> SuiteView:
         notes=suite_notes(record),
         plots=_plots(record.table.tasks),
         unfinished=jobs_table(record),
-        seeds=_seeds_table(record),
+        seeds=seeds_table(record),
         runs=tuple(
             RunLink(run.path.name, _link(run.path / "report.html", target))
             for run in suite.runs
             if (run.path / "report.html").exists()
         ),
         command=record.command,
-        settings=pairs_table(
-            "What was asked.",
+        settings=Table.of(
+            "Settings.",
             ("setting", "value"),
-            {
-                name: value
+            [
+                (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
                 for name, value in record.request.model_dump(mode="json").items()
-                if value is not None
-            },
+                if value not in (None, {}, [])
+            ],
         ),
     )
 
@@ -101,28 +103,3 @@ def _plots(tasks: list[TaskSummary]) -> tuple[Plot, ...]:
         title = "Each seed's distance from its task's mean, in points"
         made.append(seeds_plot(title, distances, names=names, across_name="task"))
     return tuple(plot for plot in made if plot is not None)
-
-
-def _seeds_table(record: SuiteRecord) -> Table:
-    """Return the score of each task with each seed."""
-    seeds = record.request.seeds
-    rows = [
-        (
-            f"{one.task} (from MNLI)" if one.from_mnli else one.task,
-            *(_cell(one, seed) for seed in seeds),
-        )
-        for one in record.table.tasks
-    ]
-    return Table(
-        "Scores by seed, in points. The best of them is no result: a mean is.",
-        ("task", *(f"seed {seed}" for seed in seeds)),
-        tuple(rows),
-        frozenset(range(1, len(seeds) + 1)),
-    )
-
-
-def _cell(one: TaskSummary, seed: int) -> str:
-    if one.score is None or seed not in one.score.by_seed:
-        return "undefined" if seed in one.undefined else "none"
-    mark = ", collapsed" if seed in one.collapsed else ""
-    return points(one.score.by_seed[seed]) + mark

@@ -12,7 +12,9 @@ from tests.support.suites import write_suite
 from typer.testing import CliRunner
 
 from gluetune.cli.app import app, main
-from gluetune.core.suite_records import Suite
+from gluetune.core.settings import make_settings
+from gluetune.core.suites import SuiteResult
+from gluetune.experiments.settings import SuiteSettings
 
 WIDE = {"COLUMNS": "200"}
 
@@ -24,8 +26,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any
 
     calls: list[dict[str, Any]] = []
 
-    def pretended(**settings: Any) -> Suite:
-        calls.append(settings)
+    def pretended(model: str, **settings: Any) -> SuiteResult:
+        calls.append({"model": model, **settings})
         suite = write_suite(
             tmp_path / f"s{len(calls)}",
             {"cola": [0.5, 0.6], "rte": [0.55]},
@@ -45,36 +47,33 @@ def test_what_is_typed_is_asked(asked: list[dict[str, Any]]) -> None:
     assert asked == [
         {
             "model": "m",
-            "seeds": 3,
-            "tasks": ["cola", "rte"],
-            "jobs": 2,
+            "seeds": "3",
+            "tasks": "cola, rte",
+            "jobs": "2",
             "fraction": "0.1",
             "recipe": "stable",
             "mnli_init": True,
             "output": None,
-            "ray": None,
-            "cpus_per_job": None,
-            "gpus_per_job": None,
             "epochs": "2",
         }
     ]
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("5", 5), ("1,2,3", [1, 2, 3]), ("7,", [7]), ("0", 0), (",", [])]
+    ("typed", "meant"), [("5", 5), ("1,2,3", (1, 2, 3)), ("7,", (7,)), ("0", 0), (",", ())]
 )
-def test_seeds_are_a_number_or_a_list(
-    asked: list[dict[str, Any]], typed: str, meant: int | list[int]
-) -> None:
-    CliRunner().invoke(app, ["suite", "--seeds", typed])
-    assert asked[0]["seeds"] == meant
+def test_seeds_are_a_number_or_a_list(typed: str, meant: int | tuple[int, ...]) -> None:
+    assert make_settings(SuiteSettings, {"seeds": typed}).seeds == meant
 
 
 def test_seeds_that_are_neither_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["suite", "--seeds", "many"])
     assert caught.value.code == 2
-    assert "--seeds 5, or --seeds 1,2,3" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--seeds = 'many': this is no number of seeds, and no list of them" in said
+    assert "with commas: 1,2,3" in said
+    assert "Type: --seeds 5" in said
 
 
 def test_the_table_names_what_is_doubtful_and_what_failed(asked: list[dict[str, Any]]) -> None:
@@ -101,7 +100,7 @@ def test_json_and_markdown_are_the_folders(asked: list[dict[str, Any]]) -> None:
 def test_ctrl_c_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     from gluetune.experiments.suite import suite as run_suite
 
-    def stopped(**settings: Any) -> Suite:
+    def stopped(model: str, **settings: Any) -> SuiteResult:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run_suite, "suite", stopped)
@@ -119,4 +118,6 @@ def test_two_at_a_time_on_a_cpu_and_one_on_a_gpu(
     monkeypatch.setattr(run_suite, "cores", lambda: cores)
     CliRunner().invoke(app, ["suite"])
     CliRunner().invoke(app, ["suite", "--ray", "auto"])
-    assert [call["jobs"] for call in asked] == [jobs, 1], "of a cluster, all that it has room for"
+    first, on_cluster = asked
+    assert first["jobs"] == jobs
+    assert "jobs" not in on_cluster, "as many as it has room for"

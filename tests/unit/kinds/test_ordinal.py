@@ -16,7 +16,7 @@ from gluetune.core.errors import DataError
 from gluetune.data.own.source import OwnSource
 from gluetune.kinds import ORDINAL, SINGLE_LABEL
 from gluetune.kinds.base import IGNORED
-from gluetune.training.losses import ClassificationLoss
+from gluetune.training.trainer import ClassificationLoss
 
 GENERATOR = torch.Generator().manual_seed(3)
 LOGITS = torch.randn(8, 5, generator=GENERATOR, dtype=torch.float64)

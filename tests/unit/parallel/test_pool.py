@@ -118,9 +118,9 @@ def test_mistakes_are_handed_back_whole(either: Pool) -> None:
 
 def test_no_more_calls_than_workers(either: Pool) -> None:
     for number in range(either.free):
-        either.start(number, calls.double, number)
+        either.submit(number, calls.double, number)
     with pytest.raises(RuntimeError, match="No worker is free"):
-        either.start("one more", calls.double, 1)
+        either.submit("one more", calls.double, 1)
     while either.running:
         either.wait()
     assert either.wait() is None
@@ -150,7 +150,7 @@ def test_a_function_that_cannot_be_imported_there_is_a_failure_that_says_so(
 
 
 def test_waiting_has_an_end(two: Pool, tmp_path: Path) -> None:
-    two.start("long", time.sleep, 0.3)
+    two.submit("long", time.sleep, 0.3)
     assert two.wait(0.01) is None
     outcome = two.wait()
     assert outcome is not None
@@ -173,7 +173,7 @@ def test_one_worker_is_this_process() -> None:
 
 
 def test_a_process_that_alone_is_asked_to_stop_costs_its_call(two: Pool, tmp_path: Path) -> None:
-    two.start("asked", calls.work_until_asked, tmp_path, "asked")
+    two.submit("asked", calls.work_until_asked, tmp_path, "asked")
     os.kill(_started(tmp_path, "asked"), signal.SIGTERM)
     outcome = two.wait()
     assert outcome is not None

@@ -15,17 +15,16 @@ from tests.support.suites import write_suite
 
 import gluetune
 from gluetune.core.errors import RunError
-from gluetune.core.suite_records import Suite
+from gluetune.core.suites import SuiteResult, markdown, suite_notes, suite_table, suite_warnings
 from gluetune.core.tasks import GLUE_TASKS
 from gluetune.rendering.pages import report
-from gluetune.rendering.suite_tables import markdown, suite_notes, suite_table, suite_warnings
 
 ALL: dict[str, list[float | None]] = {
     task: [0.5 + number / 100, 0.52 + number / 100] for number, task in enumerate(GLUE_TASKS)
 }
 
 
-def text_of(suite: Suite) -> str:
+def text_of(suite: SuiteResult) -> str:
     return markdown(suite.record)
 
 
@@ -91,7 +90,7 @@ def test_published_results_stand_with_their_protocol(tmp_path: Path) -> None:
     notes = suite_notes(suite.record)
     assert any(text.startswith("Published (a): dev, single seeded run") for text in notes)
     two = write_suite(tmp_path / "m", {"rte": [0.8], "cola": [0.6]}, seeds=(1,), model="ModernBERT")
-    assert "published" not in suite_table(two.record).head
+    assert "published" not in [one.title for one in suite_table(two.record).columns]
     two = write_suite(
         tmp_path / "n", {"rte": [0.8], "cola": [0.6]}, model="answerdotai/ModernBERT-base"
     )
@@ -99,7 +98,7 @@ def test_published_results_stand_with_their_protocol(tmp_path: Path) -> None:
     assert published == ["87.4 accuracy (a)", "65.1 Matthews (b)"]
     assert any("from MNLI" in text for text in suite_notes(two.record))
     sample = write_suite(tmp_path / "s", {"mrpc": [0.85]}, data="sample")
-    assert "published" not in suite_table(sample.record).head
+    assert "published" not in [one.title for one in suite_table(sample.record).columns]
     assert any("say nothing about GLUE" in text for text in suite_notes(sample.record))
 
 
@@ -129,9 +128,9 @@ def test_seeds_scored_on_other_data_are_told(tmp_path: Path) -> None:
     suite = write_suite(tmp_path, {"cola": [0.5, 0.6]})
     path = tmp_path / "cola-s43" / "record.json"
     path.write_text(path.read_text().replace('"one"', '"other"'))
-    from gluetune.rendering.suite_tables import summarize
+    from gluetune.experiments.suite.summary import summarize
 
-    notes = summarize(Suite(suite.path)).notes
+    notes = summarize(SuiteResult(suite.path)).notes
     assert any("scored on different data" in text for text in notes)
 
 
@@ -173,7 +172,7 @@ def test_a_suite_is_taken_for_its_runs(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="several tasks: cola, rte"):
         gluetune.compare(suite.path)
     with pytest.raises(RunError, match="is not a suite"):
-        Suite(tmp_path)
+        SuiteResult(tmp_path)
 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
@@ -181,7 +180,7 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     text = suite.folder.record.read_text()
     suite.folder.record.write_text(text.replace('"fraction": 1.0', '"fraction": "all"'))
     with pytest.raises(RunError, match=r"damaged at 'request\.fraction'"):
-        Suite(tmp_path)
+        SuiteResult(tmp_path)
     suite.folder.record.write_text(text.replace('"version": 1', '"version": 9'))
     with pytest.raises(RunError, match="newer gluetune"):
-        Suite(tmp_path)
+        SuiteResult(tmp_path)

@@ -64,7 +64,11 @@ def _agree(names: Sequence[str], problems: Problems) -> bool:
 
 
 def resolve_positive(
-    config: TrainConfig, kind: Kind, names: Sequence[str], metrics: Sequence[str], problems: Problems
+    config: TrainConfig,
+    kind: Kind,
+    names: Sequence[str],
+    metrics: Sequence[str],
+    problems: Problems,
 ) -> bool | None:
     """Return whether a class is to be the positive one; None where it is asked for in vain.
 

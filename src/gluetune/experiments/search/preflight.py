@@ -1,31 +1,29 @@
-"""How a search is run: how long, by what, on how many workers, and what follows it.
-
-A definition of its own beside TrainConfig, checked in the same way: all mistakes at once.
-
-What a search would do, with every mistake that can be found before compute told at once.
-"""
+"""Everything about a search that can be found wrong before its first trial, reported together."""
 
 from __future__ import annotations
 
 import pickle
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from typing import TYPE_CHECKING, Any
 
 from gluetune.core.config import TrainConfig, flag_of
-from gluetune.core.deprecations import with_new_names
-from gluetune.core.errors import ConfigurationError, Finding, Findings, GluetuneError
+from gluetune.core.errors import ConfigurationError, Finding, Findings, GluetuneError, merged
 from gluetune.core.tasks import get_task
 from gluetune.data.own.source import OwnSource
 from gluetune.data.sources.named import source_of
-from gluetune.experiments.search.driver import check_callable_space
-from gluetune.experiments.search.settings import Direction, SearchSettings
-from gluetune.experiments.search.space import Choice, Space, default_space, parse_space, read_space
-from gluetune.experiments.search.studies import make_pruner, make_sampler
+from gluetune.experiments.search.request import SearchRequest
+from gluetune.experiments.search.space import (
+    Choice,
+    Space,
+    default_space,
+    parse_space,
+    read_space,
+    with_parameters,
+)
+from gluetune.experiments.search.study import Direction, make_pruner, make_sampler, quiet_optuna
+from gluetune.experiments.settings import SearchSettings, check_settings, split_settings
 from gluetune.inference.devices import cpu_threads
 from gluetune.metrics.registry import METRICS
 from gluetune.parallel.pool import threads_each
@@ -34,68 +32,6 @@ from gluetune.training.settings import merge_settings
 
 if TYPE_CHECKING:
     from gluetune.parallel.ray import Cluster
-
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def _seconds(value: object) -> object:
-    """Read `90`, `30m` and `1.5h` as seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(value).strip())
-    return float(match[1]) * _UNITS[match[2]] if match else value
-
-
-class SearchOptions(BaseModel):
-    """How a search is run. Of these, only what decides its trials is part of its identity."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    trials: int = Field(20, ge=1, description="Trials in all, those of earlier runs included.")
-    timeout: Annotated[float | None, BeforeValidator(_seconds)] = Field(
-        None, gt=0, description="Begin no trial after this time: seconds, or 30m, or 2h."
-    )
-    direction: Literal["maximize", "minimize"] | None = Field(
-        None,
-        description="maximize or minimize the objective. Default: that in "
-        "which the metric is better.",
-    )
-    sampler: str = Field(
-        "tpe", description="tpe, random, qmc, gp, …, or Optuna's own: 'TPESampler(NAME=VALUE)'."
-    )
-    pruner: str = Field(
-        "median", description="median, asha, hyperband, none, …, or Optuna's own name."
-    )
-    tune_on: Literal["train", "validation"] = Field(
-        "train",
-        description="What trials are scored on: a part of train that is held out, or validation.",
-    )
-    jobs: int = Field(1, ge=1, description="Trials at a time, each in a process of its own.")
-    seeds: int = Field(1, ge=1, description="Seeds that the best setting is trained with at last.")
-    final: bool = Field(True, description="Train the best setting on all of train at last.")
-
-
-def make_options(values: Mapping[str, Any]) -> SearchOptions:
-    """Check how a search shall be run. Raises ConfigurationError that lists every mistake."""
-    try:
-        return SearchOptions.model_validate(dict(values))
-    except ValidationError as error:
-        raise ConfigurationError.of([_finding(detail) for detail in error.errors()]) from error
-
-
-def option_flag(name: str) -> str:
-    """Return the command line's name of an option."""
-    return f"--{name.replace('_', '-')}"
-
-
-def _finding(detail: Any) -> Finding:
-    name = str(detail["loc"][0])
-    about = SearchOptions.model_fields[name]
-    problem = detail["msg"][0].lower() + detail["msg"][1:]
-    example = {"timeout": "30m", "direction": "maximize"}.get(name, about.default)
-    return Finding(
-        f"{option_flag(name)} {detail['input']}: {problem}.",
-        f"{about.description} Type: {option_flag(name)} {example}",
-    )
-
 
 Objective = Callable[[dict[str, float]], float]
 HpSpace = Callable[[Any], Mapping[str, Any]]
@@ -107,57 +43,51 @@ standard error of an accuracy is about one point; more would mostly cost time.""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A search that nothing is known to stand against."""
+class Checked:
+    """A search in which no mistake was found."""
 
+    request: SearchRequest
     settings: SearchSettings
-    options: SearchOptions
     found: Mapping[str, Any]
-    """What was found out: settings as resolved, and the data's fingerprints."""
+    """Settings as resolved, and the data's fingerprints."""
 
 
-def plan_search(
+def check(
     task: str | None,
     config: str | Path | TrainConfig | None,
-    given: Mapping[str, Any],
     space: str | Path | Mapping[str, Any] | HpSpace | None,
     objective: str | Objective | None,
-    options: Mapping[str, Any],
+    settings: Mapping[str, Any],
     cluster: Cluster | None = None,
-) -> Plan:
+) -> Checked:
     """Check what `gluetune.search` was given. Raises one GluetuneError that lists every mistake.
 
     On a `cluster`, a trial has as many threads as cores.
     """
-    found = Findings()
-    given = with_new_names(given, TrainConfig.former_names)
-    checked = found.attempt(lambda: make_options(options))
-    found.attempt(lambda: make_sampler(str(options["sampler"]), 0, 0))
-    found.attempt(lambda: make_pruner(str(options["pruner"])))
-    found.attempt(lambda: _check_together(given, objective, options))
-    parsed = found.attempt(lambda: _space(space, given))
-    base = found.attempt(lambda: merge_settings(task, config, None, given)[0])
+    contradictions, findings = Findings(), Findings()
+    own, given = split_settings(SearchSettings, settings, findings)
+    checked = check_settings(SearchSettings, own, findings)
+    findings.attempt(lambda: make_sampler(checked.sampler, 0, 0))
+    findings.attempt(lambda: make_pruner(checked.pruner))
+    contradictions.attempt(lambda: _check_together(given, objective, checked))
+    parsed = findings.attempt(lambda: _space(space, given))
+    base = findings.attempt(lambda: merge_settings(task, config, None, given)[0])
     if base is None:
-        raise found.error()
+        raise merged([*contradictions.errors, *findings.errors])
     base = _with_objective(base, objective)
-    if options["tune_on"] == "train" and not base.holdout:
+    if checked.tune_on == "train" and not base.holdout:
         base = base.model_copy(update={"holdout": _share_to_hold_out(base)})
-    jobs = checked.jobs if checked is not None else 1
-    threads = base.threads or (threads_each(jobs) if jobs > 1 else None)
+    threads = base.threads or (threads_each(checked.jobs) if checked.jobs > 1 else None)
     if cluster is not None:
         threads = base.threads or cluster.threads
-    prepared = found.attempt(lambda: _prepare(base, parsed, threads))
-    if found.errors or checked is None or prepared is None:
-        raise _as_typed(found.error(), objective)
-    settings = SearchSettings(
-        base=base.model_copy(
-            update={
-                "data": prepared.config.data,
-                "model": prepared.config.model,
-                "positive": prepared.config.positive,
-                "output": None,
-            }
-        ),
+    prepared = findings.attempt(lambda: _prepare(base, parsed, threads))
+    if contradictions.errors or findings.errors or prepared is None:
+        errors = [_as_typed(error, objective) for error in findings.errors]
+        raise merged([*contradictions.errors, *errors])
+    found = prepared.config
+    update = {"data": found.data, "model": found.model, "positive": found.positive, "output": None}
+    request = SearchRequest(
+        base=base.model_copy(update=update),
         space=parsed if parsed is not None else _default_space(prepared, given),
         compute_objective=objective if callable(objective) else None,
         task=prepared.task,
@@ -166,8 +96,29 @@ def plan_search(
         sampler=checked.sampler,
         pruner=checked.pruner,
     )
-    check_callable_space(settings)
-    return Plan(settings, checked, _found(prepared))
+    check_callable_space(request)
+    return Checked(request, checked, _found(prepared))
+
+
+def check_callable_space(request: SearchRequest) -> None:
+    """Call the user's `hp_space` once, with a study that nobody keeps, and check what it returns.
+
+    Raises ConfigurationError where it gives no parameters, or some that are none.
+    """
+    import optuna
+
+    space = request.space
+    if not callable(space):
+        return
+    with quiet_optuna():
+        trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+        parameters = space(trial)
+    if not isinstance(parameters, dict) or not parameters:
+        raise ConfigurationError(
+            f"hp_space(trial) returned {parameters!r}.",
+            hint='Return the settings by name: {"learning_rate": trial.suggest_float(…)}',
+        )
+    with_parameters(request.base, parameters)
 
 
 def _with_objective(base: TrainConfig, objective: str | Objective | None) -> TrainConfig:
@@ -183,7 +134,7 @@ def _share_to_hold_out(base: TrainConfig) -> float:
         task = source.task if isinstance(source, OwnSource) else get_task(base.task)
         table = source.read(task, task.train_split or "train")
     except GluetuneError:
-        return _HELD_OUT_SHARE  # the preflight tells what is wrong with the data
+        return _HELD_OUT_SHARE  # the preflight reports what is wrong with the data
     return min(_HELD_OUT_SHARE, round(_HELD_OUT_ROWS / len(table), 6))
 
 
@@ -264,18 +215,18 @@ def _set_names(given: Mapping[str, Any]) -> set[str]:
 
 
 def _check_together(
-    given: Mapping[str, Any], objective: str | Objective | None, options: Mapping[str, Any]
+    given: Mapping[str, Any], objective: str | Objective | None, checked: SearchSettings
 ) -> None:
     """Raise ConfigurationError for what is possible alone, and not together."""
     findings = []
     if objective is not None and "metric" in given and given["metric"] != objective:
         findings.append(
             Finding(
-                f"--metric {given['metric']} and --objective are two answers to one question.",
+                f"--metric {given['metric']} and --objective contradict each other.",
                 "Leave --metric out: an epoch is chosen by the objective.",
             )
         )
-    if options["tune_on"] == "validation" and "holdout" in given:
+    if checked.tune_on == "validation" and "holdout" in given:
         findings.append(
             Finding(
                 "--tune-on validation and --holdout contradict each other.",
@@ -284,15 +235,15 @@ def _check_together(
         )
     metric = str(objective or given.get("metric", "score"))
     right = _usual_direction(metric, objective, given.get("metrics"))
-    if not callable(objective) and options["direction"] in {"minimize", "maximize"} - {right}:
+    if not callable(objective) and checked.direction in {"minimize", "maximize"} - {right}:
         findings.append(
             Finding(
-                f"--direction {options['direction']}: {metric} is better when "
+                f"--direction {checked.direction}: {metric} is better when "
                 f"{'less' if right == 'minimize' else 'greater'}.",
                 "Leave --direction out.",
             )
         )
-    if callable(objective) and options["jobs"] not in (1, "1") and not _can_be_sent(objective):
+    if callable(objective) and checked.jobs > 1 and not _can_be_sent(objective):
         findings.append(
             Finding(
                 "The objective cannot be handed to another process, which --jobs needs.",

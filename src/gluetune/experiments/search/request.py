@@ -141,9 +141,9 @@ class SearchRequest:
             exclude_defaults=exclude_defaults,
         )
         # The last class is the positive one where none is chosen.
-        if self.task is not None and self.task.labels:
-            if fixed.get("positive") == self.task.labels[-1]:
-                del fixed["positive"]
+        labels = self.task.labels if self.task is not None else ()
+        if labels and fixed.get("positive") == labels[-1]:
+            del fixed["positive"]
         return fixed
 
 

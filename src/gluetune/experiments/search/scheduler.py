@@ -42,7 +42,7 @@ from gluetune.experiments.search.study import (
     trials_of,
     unfinished,
 )
-from gluetune.parallel.pool import Failure, Outcome
+from gluetune.parallel.calls import Failure, Outcome
 
 if TYPE_CHECKING:
     import optuna

@@ -186,8 +186,8 @@ def importances(study: optuna.Study, seed: int) -> Mapping[str, float]:
 
 def _is_of_one_search(there: str, name: str) -> bool:
     """Whether a study's name is `name`, or what another release calls the same search."""
-    prefix, _, _ = name.rpartition("-")
-    return there == name or bool(prefix and re.fullmatch(rf"{re.escape(prefix)}-[0-9a-f]{{8}}", there))
+    prefix = re.escape(name.rpartition("-")[0])
+    return there == name or bool(prefix and re.fullmatch(rf"{prefix}-[0-9a-f]{{8}}", there))
 
 
 @contextmanager

@@ -1,95 +1,49 @@
-"""One job of a suite, wherever it runs: trained, or taken up, and asked what only it can answer."""
+"""One job of a suite: a run, and the predictions for tasks that have no training set."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gluetune.core.events import OnEvent, Throttle, as_messages
 from gluetune.core.records import Status
 from gluetune.core.runs import Run, RunFolder
 from gluetune.core.tasks import TASKS
 from gluetune.data.sources.named import open_source
 from gluetune.inference.run_predictions import run_predictions
 from gluetune.models.classifiers import quiet_transformers
-from gluetune.parallel.calls import tell
+from gluetune.parallel.calls import emit
 from gluetune.parallel.orphans import wait_until_free
 from gluetune.training.run import train
 
-_TELL_SECONDS = 0.5
-"""Steps are told at most this often."""
 
-
-@dataclass(frozen=True)
-class Step:
-    """What a running job tells of its training."""
-
-    done: int
-    steps: int
-    rate: float
-    """Examples per second."""
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a running job says."""
-
-    text: str
-
-
-class Teller:
-    """A training's reporter that tells the process which started the job."""
-
-    def __init__(self) -> None:
-        self._steps = 0
-        self._told = 0.0
-
-    def say(self, text: str) -> None:
-        """Tell a line."""
-        tell(Said(text.strip()))
-
-    def begin(self, steps: int, done: int) -> None:
-        """Tell how many steps there are."""
-        self._steps = steps
-        tell(Step(done, steps, 0.0))
-
-    def advance(self, done: int, rate: float) -> None:
-        """Tell how many lie behind, now and then."""
-        if time.monotonic() - self._told >= _TELL_SECONDS:
-            self._told = time.monotonic()
-            tell(Step(done, self._steps, rate))
-
-    def end(self) -> None:
-        """Nothing to take away."""
-
-
-def run_job(training: Mapping[str, Any]) -> list[str]:
+def run_job(arguments: Mapping[str, Any]) -> list[str]:
     """Bring one job to its end, whatever was done of it before; return notes on it.
 
-    `training` holds the arguments of `train`, whose `output` says where. A finished run is left as
-    it is, an unfinished one goes on from its checkpoint. Tasks that are answered by a model of this
-    one (AX by MNLI's) are answered, and the answers kept in the run.
+    Args:
+        arguments: Those of `train`, whose `output` is the run folder. A finished run is left as it
+            is, an unfinished one resumes from its checkpoint. Tasks that a model of this one
+            predicts (AX by MNLI's) are predicted, and the predictions kept in the run.
     """
-    path = Path(training["output"])
+    path = Path(arguments["output"])
+    on_event = Throttle(emit)
     with quiet_transformers():
-        wait_until_free(path, Teller().say)
-        run = _trained(path, training)
-        return _answer_others(run)
+        wait_until_free(path, as_messages(on_event))
+        return _predict_others(_load_or_train(path, arguments, on_event))
 
 
-def _trained(path: Path, training: Mapping[str, Any]) -> Run:
+def _load_or_train(path: Path, arguments: Mapping[str, Any], on_event: OnEvent) -> Run:
     if not RunFolder(path).record.exists():
-        return train(**training, progress=Teller())
+        return train(**arguments, on_event=on_event, progress=False)
     run = Run(path)
     if run.record.status is Status.FINISHED:
         return run
-    return train(resume=path, progress=Teller())
+    return train(resume=path, on_event=on_event, progress=False)
 
 
-def _answer_others(run: Run) -> list[str]:
-    """Answer the tasks that are answered by a model of this run's task; say which are not there."""
+def _predict_others(run: Run) -> list[str]:
+    """Predict the tasks that a model of this run's task predicts; note which have no data."""
     notes = []
     for task in TASKS.values():
         if task.trained_as != run.task.name:
@@ -98,7 +52,7 @@ def _answer_others(run: Run) -> list[str]:
         source = open_source(run.record.data.source)
         there = [split for split in task.test_splits if split in source.splits(task)]
         if not there:
-            notes.append(f"{source.name} has no {task.name}: it is not answered.")
+            notes.append(f"{source.name} has no {task.name}: it is not predicted.")
             continue
         run_predictions(run, task, {split: source.read(task, split) for split in there})
     return notes

@@ -7,9 +7,11 @@ from typing import Any
 
 from gluetune.core.config import TrainConfig
 from gluetune.core.recipes import get_recipe
+from gluetune.core.runs import model_slug
 from gluetune.core.suite_records import JobRecord, JobState, SuiteFolder, SuiteRecord, SuiteRequest
 from gluetune.core.tasks import get_task
 from gluetune.data.sources.glue_parquet import SAMPLES, sample_rows
+from gluetune.experiments.folders import digest
 from gluetune.training.settings import over
 
 SOURCE_TASK = "mnli"
@@ -47,7 +49,7 @@ def plan(request: SuiteRequest) -> list[JobRecord]:
 
 
 def replan(record: SuiteRecord, request: SuiteRequest) -> None:
-    """Ask a suite for the seeds of `request`; finished jobs of its other seeds stay with it."""
+    """Give a suite the seeds of `request`; finished jobs of its other seeds stay with it."""
     known = {job.name: job for job in record.jobs}
     finished = {name for name, job in known.items() if job.state is JobState.FINISHED}
     wanted = {*request.seeds, *(known[name].seed for name in finished)}
@@ -59,6 +61,17 @@ def replan(record: SuiteRecord, request: SuiteRequest) -> None:
         for job in plan(every)
         if job.seed in request.seeds or job.name in finished
     ]
+
+
+def default_name(request: SuiteRequest, checkpoint: str) -> str:
+    """Return `CHECKPOINT-HASH`, the hash of the settings that are not the default."""
+    default: dict[str, Any] = {"recipe": None, "mnli_init": False, "settings": {}}
+    given = {
+        name: value
+        for name, value in request.requested().items()
+        if name not in default or value != default[name]
+    }
+    return f"{model_slug(checkpoint)}-{digest(given)}"
 
 
 def settings_of(request: SuiteRequest, task: str) -> dict[str, Any]:

@@ -1,16 +1,15 @@
-"""Everything about a suite that can be found wrong before its first job, told at once."""
+"""Everything about a suite that can be found wrong before its first job, reported together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from gluetune.core.command_lines import command_line, options
 from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
 from gluetune.core.config_checks import make_config
-from gluetune.core.deprecations import with_new_names
 from gluetune.core.errors import ConfigurationError, Finding, Findings, GluetuneError, HubError
 from gluetune.core.recipes import get_recipe
 from gluetune.core.suite_records import SuiteRequest
@@ -18,7 +17,8 @@ from gluetune.core.tasks import GLUE_TASKS, get_task
 from gluetune.data.sources.glue_parquet import SAMPLES
 from gluetune.data.sources.named import Source, open_source
 from gluetune.data.tables import require_split
-from gluetune.experiments.suite.planning import FROM_MNLI, SOURCE_TASK
+from gluetune.experiments.settings import SuiteSettings, check_settings, split_settings
+from gluetune.experiments.suite.plan import FROM_MNLI, SOURCE_TASK
 from gluetune.models.checkpoints import Checkpoint, find_checkpoint
 from gluetune.models.classifiers import check_heads
 from gluetune.training.arguments import check_set
@@ -38,84 +38,86 @@ _OWN = {
     "resume": "the same command again",
     "output": "--output",
 }
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A suite that nothing is known to stand against."""
+    """A suite in which no mistake was found."""
 
     request: SuiteRequest
     checkpoint: Checkpoint
+    settings: SuiteSettings
     machine: Mapping[str, Any]
-    """Settings that decide no score, and are not asked for: with others, a suite is the same."""
+    """Settings that decide no score: with others, a suite is the same."""
 
 
-def check(
-    *,
-    model: str,
-    seeds: int | Sequence[int],
-    tasks: Sequence[str] | None,
-    data: str | None,
-    fraction: float | None,
-    recipe: str | None,
-    mnli_init: bool,
-    jobs: int,
-    settings: Mapping[str, Any],
-) -> Checked:
-    """Check what was asked and return it resolved. Raises one GluetuneError with every finding.
+def check(model: str, settings: Mapping[str, Any]) -> Checked:
+    """Check the settings and return them resolved. Raises one GluetuneError with every finding.
 
     The rows of the data are read by the jobs: what is wrong with them costs those that need them.
     """
-    found = Findings()
-    chosen_seeds = found.attempt(lambda: _seeds(seeds))
-    names = found.attempt(lambda: _tasks(tasks)) or []
-    if jobs < 1:
-        found.add(f"--jobs {jobs}: there must be at least one.", "Type: --jobs 1")
-    settings = with_new_names(settings, TrainConfig.former_names)
+    findings = Findings()
     for name, instead in _OWN.items():
         if name in settings:
-            found.add(f"{name}: a suite has no such setting.", f"Give {instead}.")
-    known = {name: value for name, value in settings.items() if name not in _OWN}
+            message = f"{name}: a suite has no such setting."
+            findings.add(message, f"Give {instead}.")
+    given = {name: value for name, value in settings.items() if name not in _OWN}
+    own, known = split_settings(SuiteSettings, given, findings)
+    checked = check_settings(SuiteSettings, own, findings)
+    data = known.pop("data", None)
+    seeds = findings.attempt(lambda: _seeds(checked.seeds))
+    names = findings.attempt(lambda: _tasks(checked.tasks)) or []
     _check_is_glue(known)
-    if mnli_init and names:
-        found.attempt(lambda: _check_mnli_init(names))
-    given = {"model": model, **({} if fraction is None else {"fraction": fraction}), **known}
-    configs = [found.attempt(partial(_config, task, recipe, given)) for task in names]
-    found.attempt(lambda: check_set(known.get("training_args") or {}))
-    source = found.attempt(lambda: open_source(data))
+    if checked.mnli_init and names:
+        findings.attempt(lambda: _check_mnli_init(names))
+    fraction = {} if checked.fraction is None else {"fraction": checked.fraction}
+    run = {"model": model, **fraction, **known}
+    configs = [findings.attempt(partial(_config, task, checked.recipe, run)) for task in names]
+    findings.attempt(lambda: check_set(known.get("training_args") or {}))
+    source = findings.attempt(lambda: open_source(data))
     if source is not None:
-        found.attempt(lambda: _check_splits(source, names))
-    checkpoint = found.attempt(
-        lambda: find_checkpoint(
-            model,
-            revision=known.get("revision"),
-            trust_remote_code=known.get("trust_remote_code") is True,
-        )
-    )
+        findings.attempt(lambda: _check_splits(source, names))
+    checkpoint = findings.attempt(lambda: _checkpoint(model, known))
     if checkpoint is not None:
-        fresh = bool(known.get("new_head"))
-        heads = [name for name in names if not (mnli_init and name in FROM_MNLI)]
-        found.attempt(lambda: check_heads(checkpoint, heads, new_head=fresh, order=_order(known)))
-    found.raise_any()
+        heads = [name for name in names if not (checked.mnli_init and name in FROM_MNLI)]
+        findings.attempt(lambda: _check_heads(checkpoint, heads, known))
+    findings.raise_any()
     config = configs[0]
-    assert config is not None, "its absence is a finding"
-    assert source is not None, "its absence is a finding"
-    assert checkpoint is not None, "its absence is a finding"
+    assert config is not None, "its absence is an error"
+    assert source is not None, "its absence is an error"
+    assert checkpoint is not None, "its absence is an error"
     # As checked: what was typed as text is a number now.
     typed = config.model_dump(mode="json", include=set(known) - MACHINE_SETTINGS)
     request = SuiteRequest(
         model="minilm" if model == "minilm" and not checkpoint.commit else checkpoint.name,
         data=source.name,
         tasks=tuple(names),
-        seeds=tuple(chosen_seeds or ()),
-        fraction=default_fraction(source.name) if fraction is None else config.fraction,
-        recipe=recipe and get_recipe(recipe).name,
-        mnli_init=mnli_init,
+        seeds=tuple(seeds or ()),
+        fraction=checked.fraction or default_fraction(source.name),
+        recipe=checked.recipe and get_recipe(checked.recipe).name,
+        mnli_init=checked.mnli_init,
         settings=typed | {name: dict(known[name]) for name in ("training_args",) if name in known},
     )
     machine = config.model_dump(include=set(known) & MACHINE_SETTINGS)
-    return Checked(request, checkpoint, machine)
+    return Checked(request, checkpoint, checked, machine)
+
+
+def _checkpoint(model: str, settings: Mapping[str, Any]) -> Checkpoint:
+    return find_checkpoint(
+        model,
+        revision=settings.get("revision"),
+        trust_remote_code=settings.get("trust_remote_code") is True,
+    )
+
+
+def _check_heads(checkpoint: Checkpoint, names: Sequence[str], settings: Mapping[str, Any]) -> None:
+    order = settings.get("label_order")
+    check_heads(
+        checkpoint,
+        names,
+        new_head=bool(settings.get("new_head")),
+        order=tuple(order) if order else None,
+    )
 
 
 def default_fraction(data: str) -> float:
@@ -135,7 +137,7 @@ def _seeds(seeds: int | Sequence[int]) -> list[int]:
         raise ConfigurationError("--seeds names none.", hint="Type: --seeds 5, or --seeds 1,2,3")
     if twice := sorted({seed for seed in chosen if chosen.count(seed) > 1}):
         raise ConfigurationError(
-            f"--seeds: {', '.join(map(str, twice))} stands there twice; a repeat is no new seed.",
+            f"--seeds: {', '.join(map(str, twice))} is there twice; a repeat is no new seed.",
             hint="Name each seed once.",
         )
     wrong = [seed for seed in chosen if not 0 <= seed < 2**32]
@@ -162,7 +164,7 @@ def _tasks(tasks: Sequence[str] | None) -> list[str]:
             findings.append(
                 Finding(
                     f"--tasks {spec.name}: it has no training set; each run of {spec.trained_as} "
-                    "answers it.",
+                    "predicts it.",
                     f"Type: --tasks {spec.trained_as}",
                 )
             )
@@ -217,8 +219,3 @@ def _check_splits(source: Source, names: Sequence[str]) -> None:
             findings += error.findings
     if findings:
         raise ConfigurationError.of(findings)
-
-
-def _order(settings: Mapping[str, Any]) -> tuple[str, ...] | None:
-    order = settings.get("label_order")
-    return tuple(order) if order else None

@@ -1,101 +1,110 @@
-"""Jobs handed to workers in order, and what comes of each written down as it comes.
-
-Who the workers are (this process, others, a cluster) is not known here.
-"""
+"""Jobs given to a pool in order, and the outcome of each written down as it comes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
 
+from gluetune.core.events import Event, JobEnded, JobEvent, JobStarted, OnEvent, SuiteStarted
 from gluetune.core.files import write_text
 from gluetune.core.records import Status
-from gluetune.core.suite_records import (
-    JobRecord,
-    JobState,
-    Suite,
-    SuiteFolder,
-    SuiteRecord,
-    finished_run,
-)
+from gluetune.core.suite_records import JobRecord, JobState, SuiteFolder, SuiteRecord
+from gluetune.core.suites import SuiteResult, counts, finished_run
+from gluetune.experiments.scheduler import run_all
 from gluetune.experiments.suite.jobs import run_job
-from gluetune.experiments.suite.planning import block, costs, next_job, training_of
-from gluetune.experiments.suite.progress import SuiteProgress
-from gluetune.parallel.calls import Outcome
-from gluetune.parallel.pool import Workers
-from gluetune.rendering.suite_tables import summarize
+from gluetune.experiments.suite.plan import block, costs, next_job, training_of
+from gluetune.experiments.suite.summary import summarize
+from gluetune.parallel.calls import Failure, Outcome
+from gluetune.parallel.pool import Pool
 
 
-def run_jobs(
-    record: SuiteRecord,
-    folder: SuiteFolder,
-    workers: Workers,
-    progress: SuiteProgress,
-    machine: Mapping[str, Any],
-) -> None:
-    """Run every job that is not finished; `record` and its file say at any time how far it is.
+@dataclass
+class SuiteScheduler:
+    """One process's work on a suite whose folder it has locked.
 
-    `machine` holds settings that decide no score (threads, …), for each training that begins now.
-    A failed job stops only those that start from it.
+    `record` and its file say at any time how far it is. A failed job stops only those that start
+    from it.
     """
-    by_name = {job.name: job for job in record.jobs}
-    _take_up(record, folder)
-    guessed = costs(record.request)
-    while True:
-        while workers.free and (job := next_job(record.jobs, guessed)) is not None:
-            job.state = JobState.RUNNING
-            record.save(folder)
-            progress.started(job)
-            workers.start(job.name, run_job, training_of(record, job, folder, machine))
-        if not workers.running:
-            return
-        outcome = workers.wait()
-        if outcome is not None:
-            _end(by_name[str(outcome.key)], outcome, record, folder, progress)
 
+    record: SuiteRecord
+    folder: SuiteFolder
+    on_event: OnEvent
+    machine: Mapping[str, Any]
+    """Settings that decide no score (threads, …), for each run that starts now."""
+    _started: dict[str, float] = field(default_factory=dict)
 
-def close(record: SuiteRecord, folder: SuiteFolder, status: Status) -> None:
-    """Write the table of what is finished, and how the suite as a whole ended."""
-    record.status = status
-    for job in record.jobs:
-        if job.state is JobState.RUNNING:
-            job.state = JobState.WAITING
-    _save_table(record, folder)
+    def run_jobs(self, pool: Pool) -> None:
+        """Run every job that is not finished."""
+        for job in self.record.jobs:
+            is_finished = job.state is JobState.FINISHED
+            if not (is_finished and finished_run(self.folder.run(job)) is not None):
+                job.state, job.error, job.hint, job.notes = JobState.WAITING, None, "", []
+        by_name = {job.name: job for job in self.record.jobs}
+        cost_of = costs(self.record.request)
+        ended = frozenset(n for n, job in by_name.items() if job.state is JobState.FINISHED)
+        self.on_event(SuiteStarted({name: cost_of[name] for name in by_name}, ended))
 
+        def start_next() -> bool:
+            job = next_job(self.record.jobs, cost_of)
+            if job is not None:
+                self._start(pool, job)
+            return job is not None
 
-def _take_up(record: SuiteRecord, folder: SuiteFolder) -> None:
-    """Keep what is finished, and try all else again."""
-    for job in record.jobs:
-        if job.state is JobState.FINISHED and finished_run(folder.run(job)) is not None:
-            continue
-        job.state, job.error, job.hint, job.notes = JobState.WAITING, None, "", []
+        run_all(pool, start_next, lambda outcome: self._end(by_name[str(outcome.key)], outcome))
 
+    def close(self, status: Status) -> None:
+        """Write the table of what is finished, and how the suite as a whole ended."""
+        self.record.status = status
+        for job in self.record.jobs:
+            if job.state is JobState.RUNNING:
+                job.state = JobState.WAITING
+        self._save_table()
 
-def _end(
-    job: JobRecord,
-    outcome: Outcome,
-    record: SuiteRecord,
-    folder: SuiteFolder,
-    progress: SuiteProgress,
-) -> None:
-    failure = outcome.failure
-    if failure is None:
-        job.state, job.notes = JobState.FINISHED, list(outcome.value)
-        run = finished_run(folder.run(job))
-        progress.finished(job, run)
-    else:
+    def forward(self, key: Hashable, event: Event) -> None:
+        """Pass an event of a process of the pool on, under the name of its job."""
+        self.on_event(JobEvent(str(key), event))
+
+    def _start(self, pool: Pool, job: JobRecord) -> None:
+        job.state = JobState.RUNNING
+        self.record.save(self.folder)
+        self._started[job.name] = time.monotonic()
+        self.on_event(JobStarted(job.name))
+        pool.submit(job.name, run_job, training_of(self.record, job, self.folder, self.machine))
+
+    def _end(self, job: JobRecord, outcome: Outcome) -> None:
+        if outcome.failure is None:
+            job.state, job.notes = JobState.FINISHED, list(outcome.value)
+            self._emit_end(job)
+        else:
+            self._fail(job, outcome.failure)
+            for failed in (job, *block(self.record.jobs)):
+                self._emit_end(failed)
+        self._save_table()
+
+    def _fail(self, job: JobRecord, failure: Failure) -> None:
         job.state, job.error = JobState.FAILED, failure.message
         job.hint = " ".join(finding.hint for finding in failure.findings if finding.hint)
         if failure.traceback:
-            write_text(folder.traceback(job), failure.traceback)
-            job.hint = f"See {folder.traceback(job)}."
-        progress.failed(job)
-        for other in block(record.jobs):
-            progress.failed(other)
-    _save_table(record, folder)
+            write_text(self.folder.traceback(job), failure.traceback)
+            job.hint = f"See {self.folder.traceback(job)}."
 
+    def _emit_end(self, job: JobRecord) -> None:
+        run = finished_run(self.folder.run(job)) if job.state is JobState.FINISHED else None
+        since = self._started.get(job.name)
+        self.on_event(
+            JobEnded(
+                job.name,
+                cast(Literal["finished", "failed", "blocked"], job.state.value),
+                counts(self.record.jobs),
+                score=None if run is None else run.score,
+                error=job.error or "",
+                seconds=None if since is None else time.monotonic() - since,
+            )
+        )
 
-def _save_table(record: SuiteRecord, folder: SuiteFolder) -> None:
-    record.save(folder)
-    record.table = summarize(Suite(folder.path))
-    record.save(folder)
+    def _save_table(self) -> None:
+        self.record.save(self.folder)
+        self.record.table = summarize(SuiteResult(self.folder.path))
+        self.record.save(self.folder)

@@ -103,7 +103,7 @@ class Group:
         """Return which place may look at which: bool, shape (count or 1, 1, width, width).
 
         None where all may look at all. `window` is how many places off the furthest visible one is
-        not yet visible. Padding may look at everything: nothing reads its answer, and a row that
+        not yet visible. Padding may look at everything: nothing reads its output, and a row that
         sees nothing would be NaN.
         """
         key = (causal, window if window is not None and window < self.width else None)
@@ -238,8 +238,8 @@ def end_attending(token: Token[Any]) -> None:
 class UnsupportedAttentionError(UnsupportedError):
     """The model asks of attention what this function does not do."""
 
-    def __init__(self, asked: str) -> None:
-        super().__init__(f"its attention needs what this path does not do ({asked})")
+    def __init__(self, wanted: str) -> None:
+        super().__init__(f"its attention needs what this path does not do ({wanted})")
 
 
 @dataclass(frozen=True)
@@ -271,9 +271,9 @@ def unpadded_attention(
     for: capped scores, sinks, position biases.
     """
     attending = _now.get()
-    asked = [name for name in _UNSUPPORTED if kwargs.get(name) is not None]
-    if attending is None or attention_mask is not None or asked:
-        raise UnsupportedAttentionError(f"{type(module).__name__}: {', '.join(asked) or 'a mask'}")
+    wanted = [name for name in _UNSUPPORTED if kwargs.get(name) is not None]
+    if attending is None or attention_mask is not None or wanted:
+        raise UnsupportedAttentionError(f"{type(module).__name__}: {', '.join(wanted) or 'a mask'}")
     repeats = query.shape[1] // key.shape[1]
     if repeats > 1:
         key, value = (states.repeat_interleave(repeats, dim=1) for states in (key, value))
@@ -282,11 +282,11 @@ def unpadded_attention(
     states = [_by_token(each) for each in (query, key, value)]
     sizes = [group.tokens for group in attending.layout.groups]
     parts = zip(*(each.split(sizes) for each in states), strict=True)
-    answers = [
+    outputs = [
         _attend(part, group, rule, attending.masks)
         for part, group in zip(parts, attending.layout.groups, strict=True)
     ]
-    return torch.cat(answers)[None], None
+    return torch.cat(outputs)[None], None
 
 
 _UNSUPPORTED = ("softcap", "s_aux", "position_bias", "cache", "output_attentions")
@@ -315,10 +315,10 @@ def _attend(
     if composed:
         shape = torch.Size((group.count, query.shape[1], group.width, group.width))
         kept, scale = masks.draw(shape, rule.dropout) if masks and rule.dropout else (None, 1.0)
-        answer: torch.Tensor = _ComposedAttention.apply(
+        output: torch.Tensor = _ComposedAttention.apply(
             query, key, value, group, allowed, rule.scaling, kept, scale
         )
-        return answer
+        return output
     padded = functional.scaled_dot_product_attention(
         _pad(query, group),
         _pad(key, group),
@@ -380,8 +380,8 @@ class _ComposedAttention(torch.autograd.Function):  # type: ignore[misc]  # torc
         dropped = drop(probabilities, kept, scale).to(scores.dtype)
         ctx.save_for_backward(query, key, value, probabilities, dropped, kept)
         ctx.group, ctx.scaling, ctx.scale = group, scaling, scale
-        answer = torch.bmm(dropped.flatten(0, 1), value)
-        return _unpad(answer.view(*heads, -1), group)
+        output = torch.bmm(dropped.flatten(0, 1), value)
+        return _unpad(output.view(*heads, -1), group)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:

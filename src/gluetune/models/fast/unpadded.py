@@ -36,7 +36,7 @@ def can_be_unpadded(model: PreTrainedModel) -> bool:
         and config._attn_implementation in ("sdpa", "eager")
         and not computes_layers_twice(model)
         and not getattr(config, "layerdrop", 0)  # the last layer may be left out, and its hook
-        and not getattr(config, "attention_chunk_size", 0)  # of which only the mask tells
+        and not getattr(config, "attention_chunk_size", 0)  # which only the mask shows
         and _blocks(model)
     )
 
@@ -114,7 +114,7 @@ class _Pass:
         if mask is None or _wants_inner_states(self.config, kwargs):
             return None
         layout = Layout.of(mask)
-        # Without padding the plain way is taken, as it is before the path has been checked.
+        # Without padding the padded path is taken, as it is before the path has been checked.
         if layout is None or layout.is_full:
             return None
         self.layout = layout

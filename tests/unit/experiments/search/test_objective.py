@@ -163,7 +163,7 @@ def test_a_number_that_does_not_exist_is_named() -> None:
     def wanted(metrics: dict[str, float]) -> float:
         return metrics["eval_f1"]
 
-    with pytest.raises(ConfigurationError, match="'eval_f1', which no evaluation gives") as caught:
+    with pytest.raises(ConfigurationError, match="'eval_f1', which no evaluation has") as caught:
         Selector(wanted, True)({"accuracy": 0.5})
     assert "There are: accuracy" in str(caught.value)
 

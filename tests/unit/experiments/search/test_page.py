@@ -12,15 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.html_pages import HOSTILE, Page
 from tests.support.run_folders import write_run
+from tests.support.trials import trial
 from tests.unit.rendering.test_browser import CHROMIUM, console_of
 
 from gluetune.core.config_checks import make_config
+from gluetune.core.events import Trial
 from gluetune.core.runs import Run
-from gluetune.experiments.search.outcomes import trial_rows
-from gluetune.experiments.search.page import importances, write_page
-from gluetune.experiments.search.settings import SearchFolder, SearchSettings
+from gluetune.experiments.search.page import write_page
+from gluetune.experiments.search.request import SearchFolder, SearchRequest
+from gluetune.experiments.search.scheduler import read_trials
 from gluetune.experiments.search.space import parse_space
-from gluetune.experiments.search.studies import ERROR, PARAMETERS
+from gluetune.experiments.search.study import ERROR, PARAMETERS, importances
 from gluetune.rendering.search_plots import (
     BOTTOM,
     HEIGHT,
@@ -28,13 +30,12 @@ from gluetune.rendering.search_plots import (
     RIGHT,
     TOP,
     WIDTH,
-    Tried,
     history,
     importance_bars,
     parallel,
 )
 
-SETTINGS = SearchSettings(
+SETTINGS = SearchRequest(
     base=make_config({"task": "cola", "model": HOSTILE, "holdout": 0.2}),
     space=parse_space(
         {
@@ -51,20 +52,20 @@ def _study(trials: int = 10) -> optuna.Study:
     sampler = optuna.samplers.RandomSampler(seed=0)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for number in range(trials):
-        trial = study.ask()
-        rate = trial.suggest_float("learning_rate", 1e-5, 1e-3, log=True)
-        trial.suggest_categorical("batch_size", [16, 32])
-        trial.suggest_categorical("set.report_to", ["none", HOSTILE])
-        trial.set_user_attr(PARAMETERS, trial.params)
-        trial.report(rate * 500, 1)
-        trial.report(rate * 400, 2)
+        asked = study.ask()
+        rate = asked.suggest_float("learning_rate", 1e-5, 1e-3, log=True)
+        asked.suggest_categorical("batch_size", [16, 32])
+        asked.suggest_categorical("set.report_to", ["none", HOSTILE])
+        asked.set_user_attr(PARAMETERS, asked.params)
+        asked.report(rate * 500, 1)
+        asked.report(rate * 400, 2)
         if number == 3:
-            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            study.tell(asked, state=optuna.trial.TrialState.PRUNED)
         elif number == 4:
-            trial.set_user_attr(ERROR, f"ValueError: {HOSTILE}")
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            asked.set_user_attr(ERROR, f"ValueError: {HOSTILE}")
+            study.tell(asked, state=optuna.trial.TrialState.FAIL)
         elif number != 9:
-            study.tell(trial, rate * 500)
+            study.tell(asked, rate * 500)
     return study
 
 
@@ -72,7 +73,7 @@ def _page(path: Path, finals: int = 0) -> Path:
     folder = SearchFolder(path)
     study = _study()
     runs = [Run(write_run(path / f"f{seed}", seed=seed)) for seed in range(finals)]
-    write_page(folder, SETTINGS, study, trial_rows(study, folder), runs)
+    write_page(folder, SETTINGS, study, read_trials(study, folder), runs)
     return folder.page
 
 
@@ -97,7 +98,7 @@ def test_the_page_shows_all_trials_and_keeps_text_text(tmp_path: Path) -> None:
 
 def test_an_empty_search_has_a_page(tmp_path: Path) -> None:
     folder = SearchFolder(tmp_path)
-    settings = SearchSettings(base=make_config({"task": "cola"}), space=SETTINGS.space)
+    settings = SearchRequest(base=make_config({"task": "cola"}), space=SETTINGS.space)
     write_page(folder, settings, optuna.create_study(), (), ())
     page = Page(folder.page.read_text(encoding="utf-8"))
     assert "0 trials: none" in page.text
@@ -128,13 +129,17 @@ _PARAMETERS: st.SearchStrategy[Mapping[str, Any]] = st.fixed_dictionaries(
     },
     optional={"some": st.integers()},
 )
-_TRIED = st.lists(st.tuples(_VALUES, st.booleans(), _PARAMETERS), max_size=12).map(
-    lambda rows: [Tried(number, *row) for number, row in enumerate(rows)]
+_STATES = st.sampled_from(["finished", "pruned"])
+_TRIALS = st.lists(st.tuples(_VALUES, _STATES, _PARAMETERS), max_size=12).map(
+    lambda rows: [
+        trial(number, value=value, state=state, parameters=parameters)
+        for number, (value, state, parameters) in enumerate(rows)
+    ]
 )
 
 
-@given(_TRIED, st.booleans())
-def test_every_point_lies_between_the_axes(tried: list[Tried], maximize: bool) -> None:
+@given(_TRIALS, st.booleans())
+def test_every_point_lies_between_the_axes(tried: list[Trial], maximize: bool) -> None:
     shown = history(tried, maximize=maximize)
     across = parallel(tried, ["rate"], "score", maximize=maximize)
     points = []
@@ -143,14 +148,14 @@ def test_every_point_lies_between_the_axes(tried: list[Tried], maximize: bool) -
         assert len(shown.finished) + len(shown.pruned) == len(tried)
         heights = [point.y for point in shown.best]
         assert heights == sorted(heights, reverse=maximize)
-    finished = [one for one in tried if one.finished]
+    finished = [one for one in tried if one.state == "finished"]
     assert (across is None) == (len(finished) < 2)
     if across is not None:
         points += [point for trace in across.traces for point in trace.points]
         assert len(across.traces) == len(finished)
         assert {len(trace.points) for trace in across.traces} == {len(across.axes)}
-        best = (max if maximize else min)(one.value for one in finished)
-        assert f"{best:.4f}" in next(trace.said for trace in across.traces if trace.best)
+        best = (max if maximize else min)(one.value or 0.0 for one in finished)
+        assert f"{best:.4f}" in next(trace.label for trace in across.traces if trace.best)
     for point in points:
         assert LEFT <= point.x <= WIDTH - RIGHT
         assert TOP <= point.y <= HEIGHT - BOTTOM

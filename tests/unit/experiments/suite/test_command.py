@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from tests.unit.test_docs import parse, settings_of
 
-from gluetune.cli.suite import _seeds
+from gluetune.core.settings import make_settings
 from gluetune.core.suite_records import SuiteRequest
+from gluetune.experiments.settings import SuiteSettings
+from gluetune.experiments.suite.plan import default_name
 from gluetune.experiments.suite.suite import _command
 
 
@@ -28,24 +30,28 @@ def request(**changed: Any) -> SuiteRequest:
     return SuiteRequest(**(values | changed))
 
 
+def name(asked: SuiteRequest) -> str:
+    return default_name(asked, "tiny")
+
+
 def read_back(asked: SuiteRequest) -> SuiteRequest:
     """Return the request that the parser reads from the printed command."""
     words = shlex.split(_command(asked, Path("my suites/s")))
     assert words[:2] == ["gluetune", "suite"]
     read = parse(words[1:])
     assert read["output"] == Path("my suites/s")
-    own = ("model", "seed", "output", "fraction", "data")
+    own = ("model", "seed", "output", "fraction", "data", *SuiteSettings.model_fields)
     typed = {name: value for name, value in settings_of(read).items() if name not in own}
-    seeds = _seeds(read["seeds"])
-    assert isinstance(seeds, list)
+    seeds = make_settings(SuiteSettings, {"seeds": read["seeds"]}).seeds
+    assert isinstance(seeds, tuple)
     return request(
         model=read["model"],
         data=read["data"],
         tasks=tuple(read["tasks"].split(",")),
-        seeds=tuple(seeds),
+        seeds=seeds,
         fraction=float(read["fraction"]),
         recipe=read["recipe"],
-        mnli_init=read["mnli_init"],
+        mnli_init=bool(read["mnli_init"]),
         settings={name: _number(value) for name, value in typed.items()},
     )
 
@@ -70,7 +76,7 @@ def _number(value: Any) -> Any:
 )
 def test_the_printed_command_asks_for_the_same_suite(settings: dict[str, Any]) -> None:
     asked = request(settings=settings)
-    assert read_back(asked).identity() == asked.identity()
+    assert read_back(asked).requested() == asked.requested()
 
 
 @pytest.mark.parametrize("fraction", [1.0, 0.1, 0.1234567, 1e-05])
@@ -79,18 +85,18 @@ def test_fractions_and_seeds_are_printed_whole(fraction: float, seeds: tuple[int
     asked = request(fraction=fraction, seeds=seeds, recipe="stable", mnli_init=True)
     read = read_back(asked)
     assert read.seeds == seeds
-    assert read.identity() == asked.identity()
+    assert read.requested() == asked.requested()
 
 
 def test_what_holds_anyway_is_no_other_suite() -> None:
     """Python may say what no flag says; the command that goes on must find the same suite."""
     plain = request()
-    assert request(settings={"max_length": None, "new_head": False}).digest() == plain.digest()
-    assert request(settings={"max_length": 64}).digest() != plain.digest()
-    assert request(settings={"compact_vocabulary": False}).digest() != plain.digest()
+    assert name(request(settings={"max_length": None, "new_head": False})) == name(plain)
+    assert name(request(settings={"max_length": 64})) != name(plain)
+    assert name(request(settings={"compact_vocabulary": False})) != name(plain)
 
 
 def test_a_setting_that_a_recipe_has_matters_even_as_none() -> None:
     plain = request(recipe="run_glue")
-    assert request(recipe="run_glue", settings={"max_length": None}).digest() != plain.digest()
-    assert request(recipe="run_glue", settings={"new_head": False}).digest() == plain.digest()
+    assert name(request(recipe="run_glue", settings={"max_length": None})) != name(plain)
+    assert name(request(recipe="run_glue", settings={"new_head": False})) == name(plain)

@@ -23,18 +23,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def checked(model: str, **changed: Any) -> Checked:
-    given: dict[str, Any] = {
-        "model": model,
-        "seeds": 2,
-        "tasks": None,
-        "data": "sample",
-        "fraction": 1.0,
-        "recipe": None,
-        "mnli_init": False,
-        "jobs": 1,
-        "settings": {},
-    }
-    return check(**(given | changed))
+    settings = {"seeds": 2, "data": "sample", "fraction": 1.0}
+    own = changed.pop("settings", {})
+    return check(changed.pop("model", model), {**settings, **changed, **own})
 
 
 def faults(model: str, **changed: Any) -> list[str]:
@@ -59,7 +50,6 @@ def test_what_was_typed_as_text_is_the_same_request(model: str) -> None:
         settings={"epochs": 2, "training_args": {"adam_beta2": 0.9}},
     ).request
     assert typed == called
-    assert typed.digest() == called.digest()
     assert typed.tasks == ("cola", "stsb")
 
 
@@ -100,10 +90,10 @@ def test_all_mistakes_are_told_together(model: str) -> None:
     for part in (
         "--seeds 0",
         "no task 'colaa'",
-        "each run of mnli answers it",
+        "each run of mnli predicts it",
         "there is no such folder",
         "There is no checkpoint folder",
-        "--jobs 0",
+        "--jobs = 0",
         "no such field",
         "seed: a suite has no such setting",
     ):
@@ -119,7 +109,7 @@ def test_all_mistakes_are_told_together(model: str) -> None:
     ("changed", "part"),
     [
         ({"seeds": []}, "--seeds names none"),
-        ({"seeds": [1, 2, 1]}, "1 stands there twice"),
+        ({"seeds": [1, 2, 1]}, "1 is there twice"),
         ({"seeds": [-1]}, "-1 is no seed"),
         ({"tasks": []}, "--tasks names none"),
         ({"recipe": "modernbert"}, "no settings for wnli"),

@@ -11,10 +11,11 @@ import pytest
 from tests.support.suites import record_of, request, write_run
 
 from gluetune.core.errors import Finding
+from gluetune.core.events import ignore
 from gluetune.core.records import Status
-from gluetune.core.suite_records import JobState, Suite, SuiteFolder, SuiteRecord
-from gluetune.experiments.suite.progress import SilentProgress
-from gluetune.experiments.suite.scheduler import close, run_jobs
+from gluetune.core.suite_records import JobState, SuiteFolder, SuiteRecord
+from gluetune.core.suites import SuiteResult
+from gluetune.experiments.suite.scheduler import SuiteScheduler
 from gluetune.parallel.calls import Failure, Outcome
 
 
@@ -36,9 +37,9 @@ class Pretended:
     def running(self) -> tuple[Hashable, ...]:
         return tuple(key for key, _ in self._calls)
 
-    def start(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
+    def submit(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
         assert self.free > 0
-        job = next(job for job in Suite(self.folder.path).record.jobs if job.name == key)
+        job = next(job for job in SuiteResult(self.folder.path).record.jobs if job.name == key)
         assert job.state is JobState.RUNNING, "what runs is on disk before it runs"
         assert job.after is None or job.after in self.ended
         self.started.append(str(key))
@@ -61,6 +62,10 @@ def folder(tmp_path: Path) -> SuiteFolder:
     return SuiteFolder(tmp_path)
 
 
+def _run(record: SuiteRecord, folder: SuiteFolder, pool: Pretended) -> None:
+    SuiteScheduler(record, folder, ignore, {}).run_jobs(pool)
+
+
 def begin(folder: SuiteFolder, **changed: Any) -> SuiteRecord:
     record = record_of(request(**changed))
     record.save(folder)
@@ -70,10 +75,10 @@ def begin(folder: SuiteFolder, **changed: Any) -> SuiteRecord:
 def test_every_job_runs_once_and_is_written_down(folder: SuiteFolder) -> None:
     record = begin(folder, mnli_init=True)
     workers = Pretended(folder)
-    run_jobs(record, folder, workers, SilentProgress(), {})
+    _run(record, folder, workers)
     assert len(workers.started) == len(set(workers.started)) == 18
     assert workers.started[:2] == ["mnli-s42", "mnli-s43"]
-    on_disk = Suite(folder.path)
+    on_disk = SuiteResult(folder.path)
     assert all(job.state is JobState.FINISHED for job in on_disk.record.jobs)
     assert on_disk.table.average is not None
     assert "mnli-s42: a note" in on_disk.table.notes
@@ -82,8 +87,8 @@ def test_every_job_runs_once_and_is_written_down(folder: SuiteFolder) -> None:
 def test_a_failed_job_stops_only_what_starts_from_it(folder: SuiteFolder) -> None:
     record = begin(folder, mnli_init=True)
     workers = Pretended(folder, failing=("mnli-s42", "cola-s43"))
-    run_jobs(record, folder, workers, SilentProgress(), {})
-    suite = Suite(folder.path)
+    _run(record, folder, workers)
+    suite = SuiteResult(folder.path)
     states = {job.name: job.state.value for job in suite.failed}
     assert states == {
         "mnli-s42": "failed",
@@ -101,26 +106,26 @@ def test_a_failed_job_stops_only_what_starts_from_it(folder: SuiteFolder) -> Non
 
 def test_taken_up_only_what_is_missing_runs(folder: SuiteFolder) -> None:
     record = begin(folder, mnli_init=True)
-    run_jobs(record, folder, Pretended(folder, failing=("mnli-s42",)), SilentProgress(), {})
+    _run(record, folder, Pretended(folder, failing=("mnli-s42",)))
     again = Pretended(folder)
-    run_jobs(Suite(folder.path).record, folder, again, SilentProgress(), {})
+    _run(SuiteResult(folder.path).record, folder, again)
     assert set(again.started) == {"mnli-s42", "rte-s42", "mrpc-s42", "stsb-s42"}
-    assert Suite(folder.path).failed == []
+    assert SuiteResult(folder.path).failed == []
 
 
 def test_a_finished_job_whose_run_is_gone_runs_again(folder: SuiteFolder) -> None:
     record = begin(folder, tasks=("cola",))
-    run_jobs(record, folder, Pretended(folder), SilentProgress(), {})
+    _run(record, folder, Pretended(folder))
     (folder.path / "cola-s43" / "record.json").unlink()
     again = Pretended(folder)
-    run_jobs(Suite(folder.path).record, folder, again, SilentProgress(), {})
+    _run(SuiteResult(folder.path).record, folder, again)
     assert again.started == ["cola-s43"]
 
 
 def test_closing_says_what_was_running(folder: SuiteFolder) -> None:
     record = begin(folder, tasks=("cola",))
     record.jobs[0].state = JobState.RUNNING
-    close(record, folder, Status.INTERRUPTED)
+    SuiteScheduler(record, folder, ignore, {}).close(Status.INTERRUPTED)
     content = json.loads(folder.record.read_text())
     assert content["status"] == "interrupted"
     assert [job["state"] for job in content["jobs"]] == ["waiting", "waiting"]
@@ -137,8 +142,8 @@ def test_a_failure_that_nobody_foresaw_leaves_its_traceback(folder: SuiteFolder)
             )
 
     record = begin(folder, tasks=("cola",), seeds=(1,))
-    run_jobs(record, folder, Odd(folder), SilentProgress(), {})
-    (failed,) = Suite(folder.path).failed
+    _run(record, folder, Odd(folder))
+    (failed,) = SuiteResult(folder.path).failed
     assert failed.error == "ZeroDivisionError: by nothing"
     assert failed.hint == f"See {folder.path / 'cola-s1.traceback.txt'}."
     assert (folder.path / "cola-s1.traceback.txt").read_text() == "Traceback …"

@@ -1,0 +1,317 @@
+"""A suite opened for reading, and its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from string import ascii_lowercase
+from typing import TYPE_CHECKING, Any
+
+from gluetune.core.errors import RunError
+from gluetune.core.records import Status
+from gluetune.core.runs import Run
+from gluetune.core.suite_records import (
+    JobRecord,
+    JobState,
+    PublishedCell,
+    Spread,
+    SuiteFolder,
+    SuiteRecord,
+    SuiteTable,
+    TaskSummary,
+    read_suite,
+)
+from gluetune.core.tables import Column, Table, markdown_text, tables_html
+from gluetune.core.tasks import get_task
+from gluetune.metrics.registry import short_label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class SuiteResult:
+    """A suite on disk: its runs, and its scores over seeds. Whatever takes its folder takes it too.
+
+    Raises RunError when `path` holds none.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        self.folder = SuiteFolder(self.path)
+        self.record = read_suite(self.folder)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        done = sum(job.state is JobState.FINISHED for job in self.record.jobs)
+        average = self.table.average
+        score = "" if average is None else f", GLUE average {spread_text(average)}"
+        return f"SuiteResult('{self.path}', {done} of {len(self.record.jobs)} jobs finished{score})"
+
+    def _repr_html_(self) -> str:
+        return tables_html(self.tables)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The scores over seeds, the scores by seed, and the jobs that are not finished."""
+        return suite_table(self.record), seeds_table(self.record), jobs_table(self.record)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON has it: the request, the jobs and the scores."""
+        record: dict[str, Any] = {"path": str(self.path), **self.record.model_dump(mode="json")}
+        return record
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one row per task: mean, standard deviation and score of each seed, from 0 to 1."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "task": one.task,
+                "score": None if one.score is None else one.score.mean,
+                "sd": None if one.score is None else one.score.sd,
+                "n": 0 if one.score is None else one.score.n,
+                "majority": one.majority,
+                **{
+                    f"seed_{seed}": None if one.score is None else one.score.by_seed.get(seed)
+                    for seed in self.record.request.seeds
+                },
+                "seconds": one.seconds,
+                "examples_per_second": one.examples_per_second,
+            }
+            for one in self.table.tasks
+        )
+
+    @property
+    def table(self) -> SuiteTable:
+        """Mean and spread by task, and the average."""
+        return self.record.table
+
+    @property
+    def failed(self) -> list[JobRecord]:
+        """Jobs that failed, and those that could not start because of it."""
+        return [job for job in self.record.jobs if job.state in (JobState.FAILED, JobState.BLOCKED)]
+
+    @property
+    def runs(self) -> list[Run]:
+        """The finished runs, in the order of the request."""
+        return [
+            run
+            for job in self.record.jobs
+            if (run := finished_run(self.folder.run(job))) is not None
+        ]
+
+    def runs_of(self, seed: int | None = None) -> list[Run]:
+        """Return the finished runs of one seed: the first of the request where none is said.
+
+        Raises RunError for a seed that the suite does not have.
+        """
+        seeds = self.record.request.seeds
+        chosen = seeds[0] if seed is None else seed
+        if chosen not in seeds:
+            raise RunError(
+                f"{self.path} has no seed {chosen}.",
+                hint=f"Its seeds: {', '.join(map(str, seeds))}.",
+            )
+        return [run for run in self.runs if run.record.seed == chosen]
+
+
+def is_suite(path: str | PathLike[str]) -> bool:
+    """Whether a folder is a suite's."""
+    return SuiteFolder(path).record.exists()
+
+
+def finished_run(path: Path) -> Run | None:
+    """Return the run at `path`, None unless there is one and it is finished."""
+    try:
+        run = Run(path)
+    except RunError:
+        return None
+    return run if run.record.status is Status.FINISHED else None
+
+
+_PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
+
+
+def suite_title(record: SuiteRecord) -> str:
+    """Return one line on what was requested."""
+    request = record.request
+    count = len(request.seeds)
+    recipe = f", recipe {request.recipe}" if request.recipe else ""
+    part = f", {100 * request.fraction:g}% of train" if request.fraction < 1 else ""
+    seeds = f"{count} seed{'s' if count > 1 else ''}"
+    return f"{record.checkpoint} on {request.data}, {seeds}{part}{recipe}"
+
+
+def suite_table(record: SuiteRecord) -> Table:
+    """Return mean and spread of each task, with baselines and published results."""
+    legend = Legend()
+    tasks = record.table.tasks
+    has_published = any(one.published for one in tasks)
+    rows = [_row(one, legend, has_published) for one in tasks]
+    average = record.table.average
+    if average is not None:
+        empty = [""] * (4 + has_published)
+        rows.append(("GLUE average", spread_text(average), str(average.n), *empty))
+    return Table.of(
+        "Mean and standard deviation over seeds, on validation, in points, 0 to 100.",
+        (
+            "task",
+            *(Column(name, align="right") for name in ("score", "n", "majority")),
+            "by metric",
+            *(["published"] if has_published else []),
+            *(Column(name, align="right") for name in ("s per run", "examples/s")),
+        ),
+        rows,
+        bold=frozenset({len(tasks)} if average is not None else ()),
+    )
+
+
+def suite_warnings(record: SuiteRecord) -> tuple[str, ...]:
+    """Return what makes a mean doubtful: runs that collapsed, runs without a defined score."""
+    warnings = []
+    for one in record.table.tasks:
+        if one.collapsed:
+            seeds = ", ".join(map(str, one.collapsed))
+            warnings.append(
+                f"{one.task}: collapsed to one class with seed {seeds}; the mean counts this in."
+            )
+        if one.undefined:
+            seeds = ", ".join(map(str, one.undefined))
+            warnings.append(f"{one.task}: undefined with seed {seeds}; the mean leaves this out.")
+    return tuple(warnings)
+
+
+def suite_notes(record: SuiteRecord) -> tuple[str, ...]:
+    """Return every other reservation about the table, most important first."""
+    table = record.table
+    notes = []
+    if table.average_note:
+        notes.append(table.average_note)
+    if started := [one.task for one in table.tasks if one.from_mnli]:
+        notes.append(
+            f"{', '.join(started)} started from MNLI's model of the same seed, with a new head "
+            "(--mnli-init): not comparable with results that started from the checkpoint itself."
+        )
+    protocols = list(dict.fromkeys(one.protocol for one in table.tasks if one.protocol))
+    if protocols:
+        notes.append(f"Protocol of each run: {', or '.join(protocols)}, on validation.")
+    notes += _legend(table.tasks)
+    return (*notes, *table.notes)
+
+
+def jobs_table(record: SuiteRecord) -> Table:
+    """Return how each job that is not finished ended, and what to do."""
+    rows = [
+        (job.name, job.state.value, job.error or "", job.hint)
+        for job in record.jobs
+        if job.state is not JobState.FINISHED
+    ]
+    return Table.of("Jobs that are not finished.", ("job", "state", "why", "what to do"), rows)
+
+
+def seeds_table(record: SuiteRecord) -> Table:
+    """Return the score of each task with each seed."""
+    seeds = record.request.seeds
+    return Table.of(
+        "Scores by seed, in points. The best of them is no result: a mean is.",
+        ("task", *(Column(f"seed {seed}", align="right") for seed in seeds)),
+        [
+            (_task_name(one), *(_seed_cell(one, seed) for seed in seeds))
+            for one in record.table.tasks
+        ],
+    )
+
+
+def markdown(record: SuiteRecord) -> str:
+    """Return the whole suite as Markdown."""
+    lines = [f"# {markdown_text(suite_title(record))}", "", suite_table(record).to_markdown(), ""]
+    lines += [
+        f"- {markdown_text(note)}" for note in (*suite_warnings(record), *suite_notes(record))
+    ]
+    unfinished = jobs_table(record)
+    if unfinished.rows:
+        lines += ["", unfinished.title, "", unfinished.to_markdown()]
+    return "\n".join([*lines, "", f"Made by `{markdown_text(record.command)}`.", ""])
+
+
+def spread_text(value: Spread | None) -> str:
+    """Return `mean ± sd` in points."""
+    if value is None:
+        return "none"
+    return _points(value.mean) + (
+        f" {_PLUS_MINUS} {_points(value.sd)}" if value.sd is not None else ""
+    )
+
+
+def counts(jobs: Sequence[JobRecord]) -> str:
+    """Return how many jobs stand where: `4 of 18 finished, 1 failed`."""
+    finished = sum(job.state is JobState.FINISHED for job in jobs)
+    failed = sum(job.state in (JobState.FAILED, JobState.BLOCKED) for job in jobs)
+    return f"{finished} of {len(jobs)} finished" + (f", {failed} failed" if failed else "")
+
+
+class Legend:
+    """Letters for protocols, in the order of their first use."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def letter(self, cell: PublishedCell) -> str:
+        """Return the letter of a cell's protocol."""
+        text = f"{cell.split}, {cell.protocol}; {cell.source}"
+        number = len(self.texts)
+        return self.texts.setdefault(text, ascii_lowercase[number % 26] * (1 + number // 26))
+
+
+def _legend(tasks: Sequence[TaskSummary]) -> list[str]:
+    legend = Legend()
+    for task in tasks:
+        for cell in task.published:
+            legend.letter(cell)
+    lines = [f"Published ({letter}): {text}." for text, letter in legend.texts.items()]
+    return [*lines, "Unlike protocols are not ranked against each other."] if lines else []
+
+
+def _row(one: TaskSummary, legend: Legend, has_published: bool) -> tuple[str, ...]:
+    several = len(one.metrics) > 1
+    metrics = ", ".join(
+        get_task(one.task).metric_title(name, short=True)
+        + (f" {spread_text(value)}" if several else "")
+        for name, value in one.metrics.items()
+    )
+    published = [_published(cell, legend) for cell in one.published]
+    return (
+        _task_name(one),
+        spread_text(one.score),
+        str(one.score.n if one.score else 0),
+        _points(one.majority) if one.protocol else "",
+        metrics,
+        *(["; ".join(published)] if has_published else []),
+        "" if one.seconds is None else f"{one.seconds:.0f}",
+        "" if one.examples_per_second is None else f"{one.examples_per_second:.0f}",
+    )
+
+
+def _published(cell: PublishedCell, legend: Legend) -> str:
+    metric = " ".join(
+        part for part in (cell.subset, short_label(cell.metric or "metric unstated")) if part
+    )
+    return f"{cell.value:.1f} {metric} ({legend.letter(cell)})"
+
+
+def _task_name(one: TaskSummary) -> str:
+    return f"{one.task} (from MNLI)" if one.from_mnli else one.task
+
+
+def _seed_cell(one: TaskSummary, seed: int) -> str:
+    if one.score is None or seed not in one.score.by_seed:
+        return "undefined" if seed in one.undefined else "none"
+    mark = ", collapsed" if seed in one.collapsed else ""
+    return _points(one.score.by_seed[seed]) + mark
+
+
+def _points(value: float | None) -> str:
+    return "undefined" if value is None else f"{100 * value:.1f}"
