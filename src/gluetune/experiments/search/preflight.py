@@ -234,7 +234,7 @@ def _check_together(
             )
         )
     metric = str(objective or given.get("metric", "score"))
-    right = _usual_direction(metric, objective, given.get("metrics"))
+    right = _usual_direction(metric, objective, _named(given.get("metrics")))
     if not callable(objective) and checked.direction in {"minimize", "maximize"} - {right}:
         findings.append(
             Finding(
@@ -252,6 +252,13 @@ def _check_together(
         )
     if findings:
         raise ConfigurationError.of(findings)
+
+
+def _named(metrics: object) -> Sequence[str]:
+    """Return the names of metrics as they are given, a text or several."""
+    if isinstance(metrics, str):
+        return split_names(metrics)
+    return [str(name) for name in metrics] if isinstance(metrics, list | tuple) else []
 
 
 def _usual_direction(
