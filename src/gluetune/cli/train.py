@@ -174,8 +174,9 @@ def _warning(record: Record, test: WordTest | None) -> str:
     elif test is not None and test.is_worse:
         found = f"{test.sentence} That costs next to nothing."
     elif test is None and words and _is_better(record, words.score, best.validation.score):
+        less = "less" if record.spec.greater_is_better else "more"
         found = (
-            "This run scores worse than the bag of words; whether by more than chance is not "
+            f"This run scores {less} than the bag of words; whether by more than chance is not "
             "known, since not all predictions are kept."
         )
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.core.config import TrainConfig, flag_of
 from gluetune.core.errors import ConfigurationError, Finding, Findings, GluetuneError, merged
+from gluetune.core.settings_files import split_names
 from gluetune.core.tasks import get_task
 from gluetune.data.own.source import OwnSource
 from gluetune.data.sources.named import source_of
