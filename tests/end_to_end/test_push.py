@@ -238,6 +238,11 @@ def test_a_branch_and_a_private_repository(writable: Hub, run: Run) -> None:
     assert (branch.status, branch.revision) == ("uploaded", "seed-42")
     assert (writable.models[REPO] / "config.json").read_text() == "{}"
     assert gluetune.load(REPO, revision="seed-42").labels == ("unacceptable", "acceptable")
+    assert gluetune.load(f"{REPO}@seed-42").labels == ("unacceptable", "acceptable")
+    with pytest.raises(gluetune.CheckpointError, match="are two revisions"):
+        gluetune.load(f"{REPO}@seed-42", revision="main")
+    with pytest.raises(gluetune.RunError, match=f"There is no run {REPO}"):
+        gluetune.compare(run, REPO)
     assert "revision='seed-42'" in branch.card
 
 

@@ -13,6 +13,7 @@ import sys
 import pytest
 
 import gluetune
+from gluetune.core.deprecations import RenamedWarning
 
 HEAVY = (
     *("torch", "transformers", "datasets", "sklearn", "scipy", "numpy", "pyarrow"),
@@ -45,6 +46,18 @@ def test_type_checkers_see_the_same_names() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         _ = gluetune.trian
+
+
+@pytest.mark.parametrize("old", gluetune._RENAMED)
+def test_a_former_name_works_with_one_warning(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = gluetune._RENAMED[old]
+    monkeypatch.delitem(vars(gluetune), old, raising=False)
+    with pytest.warns(RenamedWarning, match=f"gluetune.{old} is now called gluetune.{new}") as seen:
+        values = [getattr(gluetune, old), getattr(gluetune, old)]
+    assert values == [getattr(gluetune, new)] * 2
+    assert len(seen) == 1
+    monkeypatch.delitem(vars(gluetune), old)
+    assert old not in gluetune.__all__
 
 
 def test_no_module_takes_the_place_of_a_public_name() -> None:

@@ -268,7 +268,7 @@ def _formatted(node: ast.JoinedStr) -> str:
     )
 
 
-FORMER_NAMES_LEFT: set[str] = {"Answer", "Measured", "PredictedFile", "Pushed"}
+FORMER_NAMES_LEFT: set[str] = set()
 HELP_LIMIT = 35
 MESSAGE_LIMIT = 160
 DOCSTRING_LIMIT = 590

@@ -20,7 +20,7 @@ from gluetune.core.text import visible
 if TYPE_CHECKING:
     from gluetune.inference.file_predictions import FilePredictions
     from gluetune.inference.predictor import Predictor
-    from gluetune.kinds.base import Answer
+    from gluetune.kinds.base import Prediction
 
 _FIRST_LINE_AFTER = 10.0
 """Seconds after which, and as often, a long file's progress is told."""
@@ -138,7 +138,7 @@ def _limit(threshold: float, given: bool) -> str:
     return f"  ({'predicted: above' if given else 'not above'} {threshold:.4f})"
 
 
-def _plain(found: Answer) -> dict[str, Any]:
+def _plain(found: Prediction) -> dict[str, Any]:
     if found.label is None:
         return {"score": found.score}
     if found.labels is not None:

@@ -13,7 +13,7 @@ from gluetune.core.suites import is_suite
 from gluetune.core.terminal import Console, Table
 
 if TYPE_CHECKING:
-    from gluetune.publishing.upload import Pushed
+    from gluetune.publishing.upload import PushResult
 
 
 def push(
@@ -68,7 +68,7 @@ def publish_and_tell(run: Path, repo: str, **options: Any) -> None:
     render_pushed(Console(), pushed)
 
 
-def render_pushed(console: Console, pushed: Pushed) -> None:
+def render_pushed(console: Console, pushed: PushResult) -> None:
     """Print what was published, or what would be."""
     if pushed.status == "dry run":
         console.print(Text(pushed.card), soft_wrap=True)
@@ -82,7 +82,7 @@ def render_pushed(console: Console, pushed: Pushed) -> None:
         console.print(Text(line), soft_wrap=True)
 
 
-def _files(pushed: Pushed) -> Table:
+def _files(pushed: PushResult) -> Table:
     table = Table(title=f"{pushed.repo}, branch {pushed.revision}", title_justify="left")
     table.add_column("file")
     table.add_column("bytes", justify="right")
@@ -91,7 +91,7 @@ def _files(pushed: Pushed) -> Table:
     return table
 
 
-def _told(pushed: Pushed) -> list[str]:
+def _told(pushed: PushResult) -> list[str]:
     lines = [f"model    {pushed.url}" + (" (private)" if pushed.private else "")]
     what = "nothing to do: all of it was there" if pushed.status == "unchanged" else "uploaded"
     lines.append(f"commit   {(pushed.commit or '')[:12]} on {pushed.revision} ({what})")

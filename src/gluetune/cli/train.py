@@ -14,12 +14,13 @@ from gluetune.core.command_lines import command_line, typed
 from gluetune.core.config import TrainConfig
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError
 from gluetune.core.recipes import RECIPES
-from gluetune.core.records import best_epoch, shown
-from gluetune.core.terminal import Console, Table
+from gluetune.core.records import best_epoch
+from gluetune.core.tables import Column, Table
+from gluetune.core.terminal import Console
 from gluetune.core.text import visible_lines
 
 if TYPE_CHECKING:
-    from gluetune.core.records import EpochRecord, Record
+    from gluetune.core.records import Record
     from gluetune.core.runs import Run
     from gluetune.statistics.baseline_test import WordTest
 
@@ -109,12 +110,14 @@ def _print_curve(console: Console, run: Run) -> None:
     """Train on parts of the training set, and print what each scored."""
     from gluetune.experiments.learning_curve import learning_curve
 
-    table = Table(title="Would more data help?", title_justify="left")
-    for name in ("of train", "examples", "score"):
-        table.add_column(name, justify="right")
-    for point in learning_curve(run, progress=True):
-        table.add_row(f"{point.share:.0%}", f"{point.rows:,}", shown(point.score))
-    console.print(table)
+    columns = (
+        Column("of train", "percent"),
+        Column("examples", "count"),
+        Column("score", "number", missing="undefined"),
+    )
+    points = learning_curve(run, progress=True)
+    rows = [(point.share, point.rows, point.score) for point in points]
+    console.show(Table.of("Would more data help?", columns, rows))
 
 
 def _check_push(repo: str | None, private: bool) -> None:
@@ -146,16 +149,16 @@ def _push(run: Run, repo: str, private: bool) -> None:
 
 
 def render_run(console: Console, run: Run) -> None:
-    """Print what came of a run: scores by epoch, what to hold them against, what to type next."""
-    from gluetune.rendering.evaluation_tables import held_against
-    from gluetune.statistics.baseline_test import word_test
+    """Print what came of a run: scores by epoch, baselines, what to type next."""
+    from gluetune.analysis.evaluation import evaluation_of
 
-    record = run.record
-    console.print(_epochs(record))
-    console.print(held_against(record))
+    record, found = run.record, evaluation_of(run)
+    assert found is not None, "a finished run has scored"
+    console.show(_epochs(record))
+    console.show(found.scores.baseline_table())
     for note in record.notes:
         console.print(Text(f"note: {visible_lines(note)}"))
-    test = word_test(run)
+    test = found.baseline_test
     if warning := _warning(record, test):
         console.print(Text(warning, style="yellow"))
     elif test is not None and not test.is_shown:
@@ -197,30 +200,31 @@ def _is_better(record: Record, score: float | None, other: float | None) -> bool
 
 
 def _epochs(record: Record) -> Table:
-    from gluetune.rendering.evaluation_tables import metric_heading
-    from gluetune.rendering.tables import scored_on
+    from gluetune.analysis.scores import scored_on
 
-    title = f"{record.task}: {scored_on(record)} by epoch"
-    table = Table(title=title, title_justify="left")
-    table.add_column("epoch", justify="right")
-    table.add_column("train loss", justify="right")
-    names = _metric_names(record.epochs[0])
-    of_user = record.epochs[0].extra
-    for name in names:
-        heading = Text(name) if name in of_user else metric_heading(record.spec, name)
-        table.add_column(heading, justify="right", min_width=6)
-    table.add_column("")
-    for epoch in record.epochs:
-        best = record.best is not None and epoch.step == record.best.step
-        values = {**epoch.validation.flat(), **epoch.extra}
-        table.add_row(
-            f"{epoch.epoch:.3g}",
-            shown(epoch.train_loss),
-            *(shown(values.get(name)) for name in names),
-            "best" if best else "",
-            style="bold" if best else None,
-        )
-    return table
+    first = record.epochs[0]
+    names = [*first.validation.flat(), *first.extra]
+    titles = [name if name in first.extra else record.spec.metric_title(name) for name in names]
+    best = [record.best is not None and epoch.step == record.best.step for epoch in record.epochs]
+    return Table.of(
+        f"{record.task}: {scored_on(record)} by epoch",
+        (
+            Column("epoch", align="right"),
+            Column("train loss", "number", missing="undefined"),
+            *(Column(title, "number", missing="undefined") for title in titles),
+            Column("", key="best"),
+        ),
+        [
+            (
+                f"{epoch.epoch:.3g}",
+                epoch.train_loss,
+                *map({**epoch.validation.flat(), **epoch.extra}.get, names),
+                "best" if is_best else "",
+            )
+            for epoch, is_best in zip(record.epochs, best, strict=True)
+        ],
+        bold=frozenset(row for row, is_best in enumerate(best) if is_best),
+    )
 
 
 def _next_steps(run: Run) -> Text:
@@ -260,7 +264,3 @@ def _looking(run: Run) -> list[str]:
         return [command_line("report", run.path)]
     data = record.data.source if record.data else None
     return [command_line("show", record.task, data=data)]
-
-
-def _metric_names(epoch: EpochRecord) -> list[str]:
-    return [*epoch.validation.flat(), *epoch.extra]

@@ -257,6 +257,12 @@ def best_epoch(record: Record) -> EpochRecord:
     return next(epoch for epoch in record.epochs if epoch.step == record.best.step)
 
 
+def epoch_choice(record: Record) -> str:
+    """Return how the epoch that is scored was chosen."""
+    count = len(record.epochs)
+    return "one epoch" if count == 1 else f"best of {count} epochs"
+
+
 def has_collapsed(record: Record) -> bool:
     """Return whether the model that a run keeps gives every validation row the same class."""
     best = record.best

@@ -22,8 +22,9 @@ from gluetune.core.suite_records import (
     TaskSummary,
     read_suite,
 )
-from gluetune.core.tables import Column, Table, markdown_text, tables_html
+from gluetune.core.tables import Column, Table, tables_html
 from gluetune.core.tasks import get_task
+from gluetune.core.text import markdown_text
 from gluetune.metrics.registry import short_label
 
 if TYPE_CHECKING:
