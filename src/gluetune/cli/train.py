@@ -200,11 +200,15 @@ def _is_better(record: Record, score: float | None, other: float | None) -> bool
 
 
 def _epochs(record: Record) -> Table:
-    from gluetune.analysis.scores import scored_on
+    from gluetune.analysis.scores import MOST_FULL_NAMES, scored_on
 
     first = record.epochs[0]
     names = [*first.validation.flat(), *first.extra]
-    titles = [name if name in first.extra else record.spec.metric_title(name) for name in names]
+    short = len(names) > MOST_FULL_NAMES
+    titles = [
+        name if name in first.extra else record.spec.metric_title(name, short=short)
+        for name in names
+    ]
     best = [record.best is not None and epoch.step == record.best.step for epoch in record.epochs]
     return Table.of(
         f"{record.task}: {scored_on(record)} by epoch",
