@@ -136,7 +136,8 @@ def _warnings(record: Record) -> Iterator[str]:
     if best is None:
         return
     if has_collapsed(record):
-        yield "this model gives every validation example the same class."
+        same = record.spec.kind.unit_of_example
+        yield f"this model gives every validation example the same {same}."
     score, majority = best.validation.score, baseline.score if baseline else None
     if score is not None and majority is not None and not record.spec.is_better(score, majority):
         constant = record.spec.kind.constant_name
