@@ -20,7 +20,7 @@ from gluetune.core.deprecations import RenamedWarning
 from gluetune.core.records import Record
 from gluetune.core.tasks import get_task
 from gluetune.kinds import FORMER_NAMES, KINDS, MULTI_LABEL, REGRESSION, Kind, KindName, get_kind
-from gluetune.training.losses import ClassificationLoss
+from gluetune.training.trainer import ClassificationLoss
 
 OWN = replace(get_task("mrpc"), rows={})
 
