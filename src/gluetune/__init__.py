@@ -37,13 +37,12 @@ if TYPE_CHECKING:
     from gluetune.core.runs import Run
     from gluetune.core.suites import SuiteResult
     from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
-    from gluetune.data.own.checking import CheckedFiles
     from gluetune.experiments.learning_curve import CurvePoint, learning_curve
     from gluetune.experiments.search.result import SearchResult
     from gluetune.experiments.search.search import search
     from gluetune.experiments.suite.suite import suite
     from gluetune.exporting.onnx import export
-    from gluetune.inference.file_checks import check_files
+    from gluetune.inference.file_checks import CheckedFiles, check_files
     from gluetune.inference.file_predictions import FilePredictions, predict
     from gluetune.inference.predictor import Predictor, load
     from gluetune.kinds.base import Prediction
@@ -61,7 +60,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "SearchResult": "gluetune.experiments.search.result",
     "CheckpointError": "gluetune.core.errors",
-    "CheckedFiles": "gluetune.data.own.checking",
+    "CheckedFiles": "gluetune.inference.file_checks",
     "Comparison": "gluetune.analysis.comparison",
     "ConfigurationError": "gluetune.core.errors",
     "CurvePoint": "gluetune.experiments.learning_curve",
