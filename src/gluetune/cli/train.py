@@ -173,7 +173,8 @@ def _warning(record: Record, test: WordTest | None) -> str:
         same = record.spec.kind.unit_of_example
         found = f"This run collapsed: it gives every example the same {same}."
     elif _is_beaten(record, baseline.score if baseline else None):
-        found = "This run does not beat the majority class: it learnt nothing that shows."
+        constant = record.spec.kind.constant_name
+        found = f"This run does not beat the {constant}: it learnt nothing that shows."
     elif test is not None and test.is_worse:
         found = f"{test.sentence} That costs next to nothing."
     elif test is None and words and _is_better(record, words.score, best.validation.score):

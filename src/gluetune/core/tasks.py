@@ -51,7 +51,7 @@ class TaskSpec:
     labels: tuple[str, ...]
     """Class names by id; empty for regression."""
     kind: Kind = SINGLE_LABEL
-    """What everything that depends on the kind of task is asked of."""
+    """The kind of task, with everything that depends on it."""
     metrics: tuple[str, ...]
     """The official metrics. The task's score is their mean, over all validation splits."""
     extra_metrics: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gluetune.core.command_lines import options
 from gluetune.core.text import nearest
-from gluetune.metrics.registry import METRICS, get_metric, is_of_one_class, metrics_of
+from gluetune.metrics.registry import get_metric, is_of_one_class, metrics_of
 
 if TYPE_CHECKING:
     from gluetune.core.config import TrainConfig
@@ -29,7 +29,7 @@ def resolve_metrics(
     unknown = [(flag, name) for name in asked if name not in known]
     unknown += [("extra_metrics", name) for name in config.extra_metrics or () if name not in known]
     for setting, name in unknown:
-        is_for_two = name in METRICS and kind.name in METRICS[name].kinds
+        is_for_two = name in metrics_of(kind.name, labels=2)
         problems.add(
             f"{options(**{setting: name})}: a task of kind {kind} has no such metric.",
             f"{nearest(name, known)}Metrics: {', '.join(known)}"
@@ -96,7 +96,7 @@ def _no_positive(
     """Return why --positive means nothing here, and what to type."""
     typed = f"{options(positive=str(config.positive))}"
     of_one = [name for name in metrics_of(kind.name) if is_of_one_class(name, 2)]
-    if not of_one or kind.name == "multi_label":
+    if not of_one or kind.cell == "names":
         return f"{typed}: a task of kind {kind} has no positive class.", "Leave --positive out."
     if len(names) != 2:
         reason = f"there are {len(names)} classes, and a positive one is one of two."
