@@ -71,15 +71,15 @@ def run_glue_flags() -> str:
 
 
 def metrics() -> str:
-    """Return every metric: name, kinds of task, direction, interval, name on the Hub."""
+    """Return every metric: name, kinds of task, direction, interval, other name on the Hub."""
     rows = [
         f"| `{metric.name}` | {metric.title} | {', '.join(f'`{kind}`' for kind in metric.kinds)} | "
         f"{'greater' if metric.greater_is_better else 'lower'} | "
         f"{'Wilson' if metric.is_proportion else 'bootstrap'} | "
-        f"`{metric.hub_name or metric.name}` |"
+        f"{f'`{metric.hub_name}`' if metric.hub_name else ''} |"
         for metric in METRICS.values()
     ]
-    heading = ["name", "metric", "kinds", "better if", "interval", "name on the Hub"]
+    heading = ["name", "metric", "kinds", "better if", "interval", "on the Hub"]
     return "\n".join([f"| {' | '.join(heading)} |", "|---" * len(heading) + "|", *rows, ""])
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAJORITY, WORDS = "majority", "bag_of_words"
 """Keys of the two baselines."""
 
+MOST_FULL_NAMES = 4
+"""Metrics whose full names are the heads of columns; of more, their short labels."""
+
 _ERROR = "mean absolute error"
 
 
@@ -113,7 +116,10 @@ class Scores:
             self._row(one.name, one.score, one.mean_absolute_error, one.protocol)
             for one in self.baselines.values()
         ]
-        columns = [Column(self.task.metric_title(name), "number", key=name) for name in names]
+        short = len(names) > MOST_FULL_NAMES
+        columns = [
+            Column(self.task.metric_title(name, short=short), "number", key=name) for name in names
+        ]
         if has_error:
             columns.append(Column(_ERROR, "number"))
         return Table.of(

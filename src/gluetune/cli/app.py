@@ -127,7 +127,7 @@ def _plain_warnings() -> Iterator[None]:
 
 def _leave(error: GluetuneError, words: Sequence[str], *, silent: bool) -> NoReturn:
     """Tell an error, unless another process of this training does, and exit with its code."""
-    if silent if error.told is None else error.told:
+    if silent if error.reported_elsewhere is None else error.reported_elsewhere:
         time.sleep(_GRACE)
     else:
         tell(error, words[0] if words else "")

@@ -15,7 +15,7 @@ from gluetune.core.terminal import Console, Table
 from gluetune.core.text import from_here, visible
 
 if TYPE_CHECKING:
-    from gluetune.data.own.checking import CheckedFiles
+    from gluetune.inference.file_checks import CheckedFiles
 
 _SHOWN = 30
 """Classes that are printed."""

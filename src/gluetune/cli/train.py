@@ -166,14 +166,17 @@ def _warning(record: Record, test: WordTest | None) -> str:
     """Name a run that learnt nothing, or less than words alone show, and say what to try."""
     best, baseline, words = best_epoch(record), record.majority_baseline, record.text_baseline
     if best.collapsed:
-        found = "This run collapsed: it gives every example the same class."
+        same = record.spec.kind.unit_of_example
+        found = f"This run collapsed: it gives every example the same {same}."
     elif _is_beaten(record, baseline.score if baseline else None):
-        found = "This run does not beat the majority class: it learnt nothing that shows."
+        constant = record.spec.kind.constant_name
+        found = f"This run does not beat the {constant}: it learnt nothing that shows."
     elif test is not None and test.is_worse:
         found = f"{test.sentence} That costs next to nothing."
     elif test is None and words and _is_better(record, words.score, best.validation.score):
+        less = "less" if record.spec.greater_is_better else "more"
         found = (
-            "This run scores worse than the bag of words; whether by more than chance is not "
+            f"This run scores {less} than the bag of words; whether by more than chance is not "
             "known, since not all predictions are kept."
         )
     else:
@@ -194,11 +197,15 @@ def _is_better(record: Record, score: float | None, other: float | None) -> bool
 
 
 def _epochs(record: Record) -> Table:
-    from gluetune.analysis.scores import scored_on
+    from gluetune.analysis.scores import MOST_FULL_NAMES, scored_on
 
     first = record.epochs[0]
     names = [*first.validation.flat(), *first.extra]
-    titles = [name if name in first.extra else record.spec.metric_title(name) for name in names]
+    short = len(names) > MOST_FULL_NAMES
+    titles = [
+        name if name in first.extra else record.spec.metric_title(name, short=short)
+        for name in names
+    ]
     best = [record.best is not None and epoch.step == record.best.step for epoch in record.epochs]
     return Table.of(
         f"{record.task}: {scored_on(record)} by epoch",

@@ -99,7 +99,7 @@ class EpochRecord(_Part):
     extra: Mapping[str, float | None] = Field(default_factory=dict)
     """What the user's own compute_metrics returned; null where that was not finite."""
     collapsed: bool = False
-    """Whether every validation example got the same class."""
+    """Whether every validation example got the same class, or set of labels."""
     train_seconds: float
     evaluation_seconds: float
 

@@ -136,10 +136,12 @@ def _warnings(record: Record) -> Iterator[str]:
     if best is None:
         return
     if has_collapsed(record):
-        yield "this model gives every validation example the same class."
+        same = record.spec.kind.unit_of_example
+        yield f"this model gives every validation example the same {same}."
     score, majority = best.validation.score, baseline.score if baseline else None
     if score is not None and majority is not None and not record.spec.is_better(score, majority):
-        yield "this model does not beat the most frequent class: it learnt nothing that shows."
+        constant = record.spec.kind.constant_name
+        yield f"this model does not beat the {constant}: it learnt nothing that shows."
     if best.agrees is False:
         yield "read back from disk, the model did not score what it scored in training."
 

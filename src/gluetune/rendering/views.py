@@ -182,7 +182,8 @@ def _warnings(run: Run, evaluation: Evaluation | None) -> tuple[str, ...]:
     if record.error is not None:
         found.append(f"It ended with {record.error.type}: {record.error.message}")
     if has_collapsed(record):
-        found.append("The model gives every validation example the same class.")
+        same = run.task.kind.unit_of_example
+        found.append(f"The model gives every validation example the same {same}.")
     baseline = record.majority_baseline.score if record.majority_baseline else None
     if run.score is not None and baseline is not None and run.task.is_better(baseline, run.score):
         found.append("The score is below that of the majority baseline.")

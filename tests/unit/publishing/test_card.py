@@ -99,7 +99,7 @@ def test_a_run_that_learnt_nothing_is_named(changed: Callable[..., Run], run: Ru
     baseline = {"score": 1.0, "metrics": {"validation": {"accuracy": 1.0, "f1": 1.0}}}
     text = card_of(changed(epochs=epochs, majority_baseline=baseline))
     assert "gives every validation example the same class" in text
-    assert "does not beat the most frequent class" in text
+    assert "does not beat the majority class" in text
 
 
 def test_nothing_of_the_machine_is_on_the_card(
