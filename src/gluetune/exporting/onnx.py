@@ -77,17 +77,7 @@ def export(
     findings += _target_findings(target)
     if how is None or findings:
         raise ConfigurationError.of(findings)
-    spec = get_task(how.task) if how.task else None
-    fixed = InferenceSettings(precision="fp32", threads=how.threads, revision=how.revision)
-    opened = open_model(model, spec, fixed)
-    if opened.task is None:
-        raise ConfigurationError(
-            f"{model} is no run, so nothing says on which data it is to be checked.",
-            hint="Type for instance: --task mnli",
-        )
-    known = opened.task
-    opened = replace(opened, device=torch.device("cpu"))
-    opened.classifier.model.to(opened.device)
+    opened, known = _opened(model, how)
     source = asked_source(opened.run, known, how.data)
     tables = {name: source.read(known, name) for name in known.validation_splits}
     rows, origin = ValidationSet(known, tables, opened), place_of(source, tables)
@@ -117,6 +107,21 @@ def export(
         )
         record.save(folder.record)
     return record
+
+
+def _opened(model: str | Path | Run, how: ExportSettings) -> tuple[OpenedModel, TaskSpec]:
+    """Load the model in fp32 on the CPU, and return the task whose validation set checks it."""
+    spec = get_task(how.task) if how.task else None
+    fixed = InferenceSettings(precision="fp32", threads=how.threads, revision=how.revision)
+    opened = open_model(model, spec, fixed)
+    if opened.task is None:
+        raise ConfigurationError(
+            f"{model} is no run, so nothing says on which data it is to be checked.",
+            hint="Type for instance: --task mnli",
+        )
+    on_cpu = replace(opened, device=torch.device("cpu"))
+    on_cpu.classifier.model.to(on_cpu.device)
+    return on_cpu, opened.task
 
 
 def _origin(opened: OpenedModel, task: TaskSpec, tables: Mapping[str, pa.Table]) -> dict[str, Any]:
