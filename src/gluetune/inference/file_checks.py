@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -13,12 +14,17 @@ import pyarrow as pa
 from gluetune.core.config import DEFAULT_COLUMNS, FILE_SETTINGS, TrainConfig, flag_of
 from gluetune.core.config_checks import make_config
 from gluetune.core.errors import ConfigurationError, DataError, Finding, GluetuneError
+from gluetune.core.keywords import CheckKeywords
 from gluetune.data.formats.detection import detect
 from gluetune.data.own.columns import FirstRows, find_columns, row_in_place_of_names
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.source import OwnTask, read_own
 from gluetune.data.own.stored import as_file
 from gluetune.data.tables import label_array
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,9 @@ class CheckedFiles:
         return not self.findings
 
 
-def check_files(*files: Any, **settings: Any) -> CheckedFiles:
+def check_files(
+    *files: str | PathLike[str] | DataFrame | Dataset | pa.Table, **settings: Unpack[CheckKeywords]
+) -> CheckedFiles:
     """Check labelled text as `train` does, before any model is loaded.
 
     Args:
@@ -72,10 +80,7 @@ def check_files(*files: Any, **settings: Any) -> CheckedFiles:
             "to test on.",
             hint="Type: gluetune check train.csv [validation.csv [test.csv]]",
         )
-    named = {
-        name: as_file(str(file) if isinstance(file, Path) else file, name)
-        for name, file in zip(FILE_SETTINGS, files, strict=False)
-    }
+    named = {name: as_file(file, name) for name, file in zip(FILE_SETTINGS, files, strict=False)}
     problems = Problems()
     config, found = _with_columns(
         make_config({**named, **settings}, places={name: name for name in settings}), problems
