@@ -29,6 +29,9 @@ gluetune.export(run, int8=True, max_loss=0.02)
 gluetune.serve(run, port=8080, allowed_hosts=["a.example"], limits=gluetune.Limits(max_queue=8))
 gluetune.push(run, "me/cola", private=True)
 gluetune.compare(run, "runs/other")
+gluetune.search("cola", space={"learning_rate": [1e-5, 3e-5]}, trials=4, epochs=2, jobs=2)
+gluetune.suite("minilm", tasks=["cola", "rte"], seeds=3, epochs=1, mnli_init=True)
+run.evaluate(split="validation")
 good: bool = gluetune.check_files("a.csv").are_good
 """
 
@@ -54,6 +57,11 @@ gluetune.export(run, int8="yes")
 gluetune.serve(run, port="80")
 gluetune.Limits(max_queues=3)
 gluetune.push(run)
+gluetune.search("cola", trial=4)
+gluetune.search("cola", trials="many")
+gluetune.suite("minilm", seed=3)
+gluetune.suite("minilm", mnli_init="yes")
+run.evaluate(splits="validation")
 run.scores
 predictor(3)
 """
