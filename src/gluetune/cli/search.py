@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import given_settings, options_of
+from gluetune.cli.options import Task, given_settings, options_of
 from gluetune.core.command_lines import command_line, typed
 from gluetune.core.config import TrainConfig
 from gluetune.core.events import TrialState
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 @options_of(TrainConfig, but=("task",))
 @options_of(SearchSettings)
 def search(
-    task: Annotated[
-        str | None, typer.Argument(help="A GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, …")
-    ] = None,
+    task: Task = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file of settings that are the same for all trials.")
     ] = None,
