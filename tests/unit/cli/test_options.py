@@ -70,6 +70,8 @@ OWN_VALUES = {
     "quoting": ("none", "none"),
     "columns": ('label,"a, b"', ("label", "a, b")),
     "kind": ("regression", "regression"),
+    "metrics": ("balanced_accuracy, roc_auc", ("balanced_accuracy", "roc_auc")),
+    "extra_metrics": ("log_loss,f1", ("log_loss", "f1")),
     "positive": (" -1", " -1"),
     "label_separator": (";", ";"),
     "validation_fraction": ("0.2", 0.2),
