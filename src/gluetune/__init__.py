@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         Finding,
         GluetuneError,
         HubError,
+        LockedError,
+        ProcessLostError,
         Pruned,
         RunError,
         StorageError,
@@ -35,13 +37,12 @@ if TYPE_CHECKING:
     from gluetune.core.runs import Run
     from gluetune.core.suites import SuiteResult
     from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
-    from gluetune.data.own.checking import CheckedFiles
     from gluetune.experiments.learning_curve import CurvePoint, learning_curve
     from gluetune.experiments.search.result import SearchResult
     from gluetune.experiments.search.search import search
     from gluetune.experiments.suite.suite import suite
     from gluetune.exporting.onnx import export
-    from gluetune.inference.file_checks import check_files
+    from gluetune.inference.file_checks import CheckedFiles, check_files
     from gluetune.inference.file_predictions import FilePredictions, predict
     from gluetune.inference.predictor import Predictor, load
     from gluetune.kinds.base import Prediction
@@ -59,7 +60,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "SearchResult": "gluetune.experiments.search.result",
     "CheckpointError": "gluetune.core.errors",
-    "CheckedFiles": "gluetune.data.own.checking",
+    "CheckedFiles": "gluetune.inference.file_checks",
     "Comparison": "gluetune.analysis.comparison",
     "ConfigurationError": "gluetune.core.errors",
     "CurvePoint": "gluetune.experiments.learning_curve",
@@ -71,10 +72,12 @@ _HOMES = {
     "GluetuneError": "gluetune.core.errors",
     "HubError": "gluetune.core.errors",
     "Limits": "gluetune.serving.settings",
+    "LockedError": "gluetune.core.errors",
     "Evaluation": "gluetune.analysis.evaluation",
     "FilePredictions": "gluetune.inference.file_predictions",
     "Prediction": "gluetune.kinds.base",
     "Predictor": "gluetune.inference.predictor",
+    "ProcessLostError": "gluetune.core.errors",
     "Pruned": "gluetune.core.errors",
     "PushResult": "gluetune.publishing.upload",
     "Record": "gluetune.core.records",
@@ -130,8 +133,10 @@ __all__ = [
     "GluetuneError",
     "HubError",
     "Limits",
+    "LockedError",
     "Prediction",
     "Predictor",
+    "ProcessLostError",
     "Pruned",
     "PushResult",
     "Record",

@@ -112,7 +112,7 @@ def test_a_page_of_classes_shows_what_it_should(browser: Browser, pages: dict[st
             "per class",
             "Calibration: accuracy by probability",
             "Examples by length",
-            "accuracy by length",
+            "accuracy and loss by length",
             "worst errors",
             "examples per second",
             "What repeats it",

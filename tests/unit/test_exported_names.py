@@ -74,6 +74,27 @@ def test_no_module_takes_the_place_of_a_public_name() -> None:
     assert not {module.split(".")[1] for module in modules} & set(gluetune.__all__)
 
 
+def test_the_package_alone_is_imported_at_first() -> None:
+    loaded = _loaded("import gluetune")
+    assert [name for name in loaded if name.split(".")[0] == "gluetune"] == ["gluetune"]
+    assert not {name.split(".")[0] for name in loaded} & {
+        *HEAVY,
+        "pydantic",
+        "typer",
+        "rich",
+        "yaml",
+    }
+
+
+def test_help_loads_settings_and_commands_and_no_other_room() -> None:
+    call = "try:\n    main(['--help'])\nexcept SystemExit:\n    pass"
+    loaded = _loaded(f"from gluetune.cli.app import main\n{call}")
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("gluetune.")}
+    assert rooms <= {"cli", "core", "kinds", "metrics", "serving", "experiments"}
+    packages = {name.split(".")[0] for name in loaded}
+    assert not packages & {*HEAVY, "pandas", "optuna", "huggingface_hub", "jinja2", "accelerate"}
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -85,8 +106,13 @@ def test_no_module_takes_the_place_of_a_public_name() -> None:
     ],
 )
 def test_help_loads_nothing_heavy(statement: str) -> None:
-    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    loaded = {*_loaded(statement)}
     assert "gluetune" in loaded
     assert not loaded & set(HEAVY)
+
+
+def _loaded(statement: str) -> list[str]:
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return loaded

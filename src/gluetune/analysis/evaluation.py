@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from gluetune.analysis.scores import (
     MAJORITY,
@@ -23,15 +23,16 @@ from gluetune.analysis.scores import (
 )
 from gluetune.analysis.splits import SplitEvaluation
 from gluetune.core.command_lines import command_line
-from gluetune.core.config import Precision
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.files import UnwritableError
-from gluetune.core.inference_settings import InferenceSettings
+from gluetune.core.inference_settings import EvaluateSettings
+from gluetune.core.keywords import EvaluateKeywords
 from gluetune.core.plots import Plot
 from gluetune.core.predictions import Predictions, kept_name
 from gluetune.core.records import ScoreRecord, listed
 from gluetune.core.runs import Run
+from gluetune.core.settings import make_settings
 from gluetune.core.tables import Table, chosen_frame, plain, tables_html
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.core.text import from_here
@@ -199,32 +200,18 @@ def _joined(first: pd.DataFrame | None, second: pd.DataFrame) -> pd.DataFrame:
 def evaluate(
     model: str | Path | Run,
     *,
-    task: str | None = None,
-    split: str | None = None,
-    data: str | None = None,
     file_format: FileFormat = UNSTATED,
-    precision: Precision = "auto",
-    batch_size: int | None = None,
-    threads: int | None = None,
-    max_length: int | None = None,
-    label_order: tuple[str, ...] | None = None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
+    **settings: Unpack[EvaluateKeywords],
 ) -> Evaluation:
     """Score a run, a checkpoint folder, or a checkpoint of the Hub.
 
     Args:
         model: A run or its folder, a folder that save_pretrained wrote, or a Hub id.
-        task: The task to score; by default a run's own, or what a checkpoint's config.json states.
-        split: One split; all validation splits by default (MNLI has two).
-        data: Where the data are; a run's own by default, else as in training. For a run on text
-            of your own, another file with the same columns.
-        file_format: How that file is written, where it is otherwise than the run's own files.
-        precision, batch_size, threads, max_length: A run's own by default, so that its predictions
-            are bit-identical to those of training, on the same machine.
-        label_order: Class names of the model's outputs, by id, where it names none.
-        revision: Branch, tag or commit on the Hub.
-        trust_remote_code: Run Python code that the checkpoint brings.
+        file_format: Format of the file that `data` names, where it differs from the run's own.
+        settings: Fields of `EvaluateSettings`: `task`, `split`, `data`, and `precision`,
+            `batch_size`, `threads`, `max_length`, `label_order`, `revision`, `trust_remote_code`.
+            A run's own by default: its predictions are then bit-identical to those of training, on
+            the same machine.
 
     Predictions of a run, with its own settings and data, are kept in its folder.
 
@@ -234,30 +221,22 @@ def evaluate(
     """
     from gluetune.inference.loader import open_model
 
-    settings = InferenceSettings(
-        precision=precision,
-        batch_size=batch_size,
-        threads=threads,
-        max_length=max_length,
-        label_order=label_order,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-    )
-    spec = get_task(task) if task is not None else None
-    opened = open_model(model, spec, settings)
+    how = make_settings(EvaluateSettings, settings)
+    spec = get_task(how.task) if how.task is not None else None
+    opened = open_model(model, spec, how)
     if opened.task is None:
         raise ConfigurationError(
             f"{model} is no run, and its config.json names no GLUE task whose classes it has.",
             hint=_run_around(model) or "Type for instance: --task mnli",
         )
     spec = opened.task
-    source = asked_source(opened.run, spec, data, file_format)
-    names = (split,) if split is not None else spec.validation_splits
+    source = asked_source(opened.run, spec, how.data, file_format)
+    names = (how.split,) if how.split is not None else spec.validation_splits
     tables = {name: source.read(spec, name) for name in names}
     found = opened.predict(spec, tables)
     prints = {name: fingerprint(table) for name, table in tables.items()} if opened.run else {}
     evaluation = _evaluation(opened, spec, place_of(source, names), tables, found, prints)
-    if opened.run is not None and settings.are_default and data is None:
+    if opened.run is not None and how.are_default and how.data is None:
         _keep(opened.run, spec, found, prints)
     return evaluation
 

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gluetune.cli.options import (
-    AskedPrecision,
-    BatchSize,
-    LabelOrder,
-    MaxLength,
-    Model,
-    Revision,
-    Threads,
-    TrustRemoteCode,
-    file_options,
-    names_in_order,
-    one_of,
-    typed_format,
-)
-from gluetune.core.config import Precision
+from gluetune.cli.options import Model, file_options, given_settings, options_of, typed_format
 from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.files import write_text
+from gluetune.core.inference_settings import EvaluateSettings, InferenceSettings
 from gluetune.core.terminal import Console, json_text
 
 if TYPE_CHECKING:
@@ -33,14 +21,10 @@ if TYPE_CHECKING:
     from gluetune.analysis.evaluation import Evaluation
 
 
+@options_of(EvaluateSettings)
 @file_options
 def evaluate(
     model: Model,
-    task: Annotated[str | None, typer.Option(help="The task. Default: the run's own.")] = None,
-    split: Annotated[str | None, typer.Option(help="One split. Default: all validation.")] = None,
-    data: Annotated[
-        str | None, typer.Option(help="As in training. Default: the run's own.")
-    ] = None,
     diagnostics: Annotated[
         Path | None,
         typer.Option(help="GLUE's labelled diagnostic-full.tsv: score an MNLI model on that."),
@@ -49,48 +33,34 @@ def evaluate(
         int, typer.Option(min=0, help="How many of the worst errors are shown, with their text.")
     ] = 5,
     hardest: Annotated[int | None, typer.Option(min=0, hidden=True)] = None,
-    precision: AskedPrecision = "auto",
-    batch_size: BatchSize = None,
-    threads: Threads = None,
-    max_length: MaxLength = None,
-    label_order: LabelOrder = None,
-    revision: Revision = None,
-    trust_remote_code: TrustRemoteCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write the JSON to this file too.")] = None,
     **options: Any,
 ) -> None:
     """Score a model on labelled splits: intervals, errors by class, calibration, worst errors."""
-    settings: dict[str, Any] = {
-        "precision": one_of(precision, Precision, "--precision"),
-        "batch_size": batch_size,
-        "threads": threads,
-        "max_length": max_length,
-        "label_order": names_in_order(label_order),
-        "revision": revision,
-        "trust_remote_code": trust_remote_code,
-    }
     stated = typed_format(options)
     if hardest is not None:
         warn_renamed("--hardest", "--worst-errors")
         worst_errors = hardest
     if diagnostics is not None:
-        _check_alone(task, split, data)
+        _check_alone(options)
         from gluetune.analysis.diagnostics import diagnose
 
+        settings = given_settings(options, InferenceSettings)
         _print(diagnose(model, diagnostics, **settings), as_json, output)
         return
     from gluetune.analysis.evaluation import evaluate as score
 
-    found = score(model, task=task, split=split, data=data, file_format=stated, **settings)
+    settings = given_settings(options, EvaluateSettings)
+    found = score(model, file_format=stated, **settings)
     _print(found.with_worst(worst_errors), as_json, output)
 
 
-def _check_alone(task: str | None, split: str | None, data: str | None) -> None:
+def _check_alone(options: Mapping[str, Any]) -> None:
     given = [
-        f"--{name} {value}"
-        for name, value in (("task", task), ("split", split), ("data", data))
-        if value is not None
+        f"--{name} {options[name]}"
+        for name in ("task", "split", "data")
+        if options[name] is not None
     ]
     if given:
         raise ConfigurationError(

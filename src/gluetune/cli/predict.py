@@ -1,4 +1,4 @@
-"""`gluetune predict`: what a trained model says of text, typed or in files."""
+"""`gluetune predict`: predictions for text, typed or in files."""
 
 from __future__ import annotations
 
@@ -37,16 +37,19 @@ def predict(
     file: Annotated[
         Path | None,
         typer.Option(
-            help="CSV, TSV, JSON, Parquet, Arrow, text, also packed. Default: standard input."
+            help="CSV, TSV, JSON, Parquet, Arrow or text, also compressed. Default: standard input."
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The same with the answers. Default: standard output.")
+        Path | None,
+        typer.Option(help="File to write the predictions to. Default: standard output."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer typed text in JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print predictions of typed text as JSON.")
+    ] = False,
     **options: Any,
 ) -> None:
-    """Ask a trained model about text: typed here, in a file, or on standard input."""
+    """Predict with a trained model: text typed here, in a file, or on standard input."""
     _check_inputs(texts, file, output)
     stated = typed_format(options)
     from gluetune.inference.predictor import load

@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 
 def push(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or of a suite.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run or a suite.")],
     repo: Annotated[
         str,
-        typer.Argument(help="The model's name on the Hub: owner/name. A suite's: owner/name-TASK."),
+        typer.Argument(help="Repository on the Hub: owner/name; for a suite owner/name-TASK."),
     ],
     private: Annotated[
-        bool, typer.Option("--private", help="Make the repository a private one.")
+        bool, typer.Option("--private", help="Create a private repository.")
     ] = False,
     revision: Annotated[str | None, typer.Option(help="Branch to write to. Default: main.")] = None,
-    message: Annotated[str | None, typer.Option(help="Message of the commit.")] = None,
+    message: Annotated[str | None, typer.Option(help="Commit message.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the card and the files; touch no network.")
+        bool, typer.Option("--dry-run", help="Show the model card and the files; send nothing.")
     ] = False,
     seed: Annotated[
-        int | None, typer.Option(help="Of a suite: whose runs. Default: the first seed's.")
+        int | None, typer.Option(help="For a suite: seed of the runs to push. Default: the first.")
     ] = None,
     collection: Annotated[
-        str | None, typer.Option(help="Of a suite: title of a collection that lists its models.")
+        str | None, typer.Option(help="For a suite: title of a collection for its models.")
     ] = None,
 ) -> None:
     """Publish a run's best model on the Hugging Face Hub, with a card made from its record."""

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import CLUSTER_PANEL, given_settings, options_of
+from gluetune.cli.options import CLUSTER_PANEL, Recipe, Task, given_settings, options_of
 from gluetune.core.command_lines import command_line, typed
 from gluetune.core.config import TrainConfig
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError
-from gluetune.core.recipes import RECIPES
 from gluetune.core.records import best_epoch
 from gluetune.core.tables import Column, Table
 from gluetune.core.terminal import Console
@@ -33,19 +32,14 @@ class PushError(GluetuneError):
 
 @options_of(TrainConfig, but=("task",))
 def train(
-    task: Annotated[
-        str | None, typer.Argument(help="A GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, …")
-    ] = None,
+    task: Task = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file of settings, such as a run's config.yaml.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Take up an unfinished run where it stopped.")
+        Path | None, typer.Option(help="Resume an unfinished run from its last checkpoint.")
     ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(help=f"A published recipe; flags win over it: {', '.join(RECIPES)}."),
-    ] = None,
+    recipe: Recipe = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -57,13 +51,15 @@ def train(
     cpus_per_process: Annotated[
         str | None,
         typer.Option(
-            help="Cores of a process. Default: 1.", metavar="NUMBER", rich_help_panel=CLUSTER_PANEL
+            help="CPU cores per process. Default: 1.",
+            metavar="NUMBER",
+            rich_help_panel=CLUSTER_PANEL,
         ),
     ] = None,
     gpus_per_process: Annotated[
         str | None,
         typer.Option(
-            help="GPUs of a process. Default: 0.", metavar="NUMBER", rich_help_panel=CLUSTER_PANEL
+            help="GPUs per process. Default: 0.", metavar="NUMBER", rich_help_panel=CLUSTER_PANEL
         ),
     ] = None,
     push: Annotated[
@@ -74,7 +70,7 @@ def train(
     ] = False,
     learning_curve: Annotated[
         bool,
-        typer.Option("--learning-curve", help="Then train on 10, 25 and 50% too: would more help?"),
+        typer.Option("--learning-curve", help="Afterwards also train on 10, 25 and 50% of train."),
     ] = False,
     **options: Any,
 ) -> None:

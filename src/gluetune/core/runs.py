@@ -22,7 +22,7 @@ import time
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
@@ -41,6 +41,13 @@ if TYPE_CHECKING:
     from gluetune.analysis.comparison import Comparison
     from gluetune.analysis.evaluation import Evaluation
     from gluetune.core.exports import ExportRecord
+    from gluetune.core.keywords import (
+        EvaluateKeywords,
+        ExportKeywords,
+        LoadKeywords,
+        PredictKeywords,
+        ServeKeywords,
+    )
     from gluetune.inference.file_predictions import FilePredictions
     from gluetune.inference.predictor import Predictor
     from gluetune.publishing.upload import PushResult
@@ -51,15 +58,15 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config = path / "config.yaml"
-        self.record = path / "record.json"
-        self.model = path / "model"
-        self.predictions = path / "predictions"
-        self.intervals = path / "intervals.json"
-        self.baseline = path / "baseline"
-        self.checkpoints = path / "checkpoints"
-        self.onnx = path / "onnx"
-        self.curve = path / "curve"
+        self.config: Path = path / "config.yaml"
+        self.record: Path = path / "record.json"
+        self.model: Path = path / "model"
+        self.predictions: Path = path / "predictions"
+        self.intervals: Path = path / "intervals.json"
+        self.baseline: Path = path / "baseline"
+        self.checkpoints: Path = path / "checkpoints"
+        self.onnx: Path = path / "onnx"
+        self.curve: Path = path / "curve"
 
     def predictions_on(self, split: str) -> Path:
         """Return the file of the predictions on a split."""
@@ -73,8 +80,8 @@ class Run:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self.folder = RunFolder(self.path)
+        self.path: Path = Path(path)
+        self.folder: RunFolder = RunFolder(self.path)
         for replaced in (self.folder.model, self.folder.onnx):
             restore_folder(replaced)
         if names_hub_model(path):
@@ -105,18 +112,22 @@ class Run:
         columns = (Column(""), Column("value", "number", align="left", missing="undefined"))
         return Table.of(str(self.path), columns, list(values.items())).to_html()
 
-    def load(self, **options: Any) -> Predictor:
+    def load(self, **options: Unpack[LoadKeywords]) -> Predictor:
         """Load the best model, to be called with text: `gluetune.load` of this run."""
         loaded: Predictor = _verb("load")(self, **options)
         return loaded
 
-    def evaluate(self, **options: Any) -> Evaluation:
+    def evaluate(self, **options: Unpack[EvaluateKeywords]) -> Evaluation:
         """Score the run on labelled splits: `gluetune.evaluate` of this run."""
         found: Evaluation = _verb("evaluate")(self, **options)
         return found
 
     def predict(
-        self, file: str | PathLike[str], *, output: str | PathLike[str], **options: Any
+        self,
+        file: str | PathLike[str],
+        *,
+        output: str | PathLike[str],
+        **options: Unpack[PredictKeywords],
     ) -> FilePredictions:
         """Predict every row of a file: `gluetune.predict` with this run."""
         found: FilePredictions = _verb("predict")(self, file, output=output, **options)
@@ -132,7 +143,7 @@ class Run:
         found: Comparison = _verb("compare")(self, *others)
         return found
 
-    def export(self, **options: Any) -> ExportRecord:
+    def export(self, **options: Unpack[ExportKeywords]) -> ExportRecord:
         """Export the model to ONNX: `gluetune.export` of this run."""
         exported: ExportRecord = _verb("export")(self, **options)
         return exported
@@ -142,7 +153,7 @@ class Run:
         pushed: PushResult = _verb("push")(self, repo, **options)
         return pushed
 
-    def serve(self, **options: Any) -> None:
+    def serve(self, **options: Unpack[ServeKeywords]) -> None:
         """Serve the model over HTTP until Ctrl-C: `gluetune.serve` of this run."""
         _verb("serve")(self, **options)
 

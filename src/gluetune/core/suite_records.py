@@ -26,7 +26,6 @@ from gluetune.core.recipes import recipe_fields
 from gluetune.core.records import Status, absent_folder, now, read_versioned
 
 SUITE_VERSION = 1
-JobState = Status
 
 
 class SuiteFolder:
@@ -101,7 +100,7 @@ class JobRecord(_Part):
     seed: int
     after: str | None = None
     """Name of the job whose model it starts from."""
-    state: JobState = JobState.WAITING
+    state: Status = Status.WAITING
     error: str | None = None
     hint: str = ""
     notes: list[str] = Field(default_factory=list)

@@ -46,7 +46,7 @@ class ExportedModel:
     max_length: int | None
     batch_size: int
     session: Any
-    """An onnxruntime.InferenceSession, which may be asked from several threads."""
+    """An onnxruntime.InferenceSession, which several threads may call."""
 
     @property
     def limit(self) -> int | None:

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from gluetune.core.config import TrainConfig
     from gluetune.core.predictions import Predictions
 
-Settings = InferenceSettings
-
 BATCH_SIZE = 32
 """Examples per forward pass, where neither a run nor the user says."""
 

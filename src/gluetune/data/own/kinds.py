@@ -1,4 +1,4 @@
-"""What a user's labels are: classes, numbers, or sets of labels; told by the data unless stated."""
+"""What a user's labels are, by kind of task: inferred from the data unless stated."""
 
 from __future__ import annotations
 
@@ -195,9 +195,9 @@ def _types_agree(kind: Kind, train: RawRows, problems: Problems) -> bool:
     if both_numbers and all(whole(value) is not None for value in values_of(train)):
         return True
     if len(seen) > 1:
-        told = " and ".join(f"{name} ({train.place(line)})" for name, line in seen.items())
+        types = " and ".join(f"{name} ({train.place(line)})" for name, line in seen.items())
         problems.add(
-            f"The labels of {train.name} are of several types: {told}.",
+            f"The labels of {train.name} are of several types: {types}.",
             "Write all of them as text, or all as numbers.",
         )
         return False
@@ -246,7 +246,7 @@ def _in_order(
 
 
 def _check_names(kind: Kind, names: Sequence[str], train: RawRows, problems: Problems) -> bool:
-    """Note what is wrong with names of classes or labels; whether rows can be held against them."""
+    """Note what is wrong with names of classes or labels; whether they can be used."""
     rows = len(train)
     if len(names) < kind.fewest_labels:
         only = f"only '{names[0]}'" if names else "none"
@@ -279,7 +279,7 @@ def _positive(
     train: RawRows,
     problems: Problems,
 ) -> str | None:
-    """Return the positive class: the requested one, else the rarer one, which is remarked."""
+    """Return the positive class: the requested one, else the rarer one, with a note."""
     if not resolve_positive(config, kind, names, metrics, problems):
         return None
     of_one = [get_metric(name) for name in metrics if is_of_one_class(name, len(names))]

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 from gluetune.core.events import Event, JobEnded, JobEvent, JobStarted, OnEvent, SuiteStarted
 from gluetune.core.files import write_text
 from gluetune.core.records import Status
-from gluetune.core.suite_records import JobRecord, JobState, SuiteFolder, SuiteRecord
+from gluetune.core.suite_records import JobRecord, SuiteFolder, SuiteRecord
 from gluetune.core.suites import SuiteResult, counts, finished_run
 from gluetune.experiments.scheduler import run_all
 from gluetune.experiments.suite.jobs import run_job
@@ -38,12 +38,12 @@ class SuiteScheduler:
     def run_jobs(self, pool: Pool) -> None:
         """Run every job that is not finished."""
         for job in self.record.jobs:
-            is_finished = job.state is JobState.FINISHED
+            is_finished = job.state is Status.FINISHED
             if not (is_finished and finished_run(self.folder.run(job)) is not None):
-                job.state, job.error, job.hint, job.notes = JobState.WAITING, None, "", []
+                job.state, job.error, job.hint, job.notes = Status.WAITING, None, "", []
         by_name = {job.name: job for job in self.record.jobs}
         cost_of = costs(self.record.request)
-        ended = frozenset(n for n, job in by_name.items() if job.state is JobState.FINISHED)
+        ended = frozenset(n for n, job in by_name.items() if job.state is Status.FINISHED)
         self.on_event(SuiteStarted({name: cost_of[name] for name in by_name}, ended))
 
         def start_next() -> bool:
@@ -58,8 +58,8 @@ class SuiteScheduler:
         """Write the table of what is finished, and how the suite as a whole ended."""
         self.record.status = status
         for job in self.record.jobs:
-            if job.state is JobState.RUNNING:
-                job.state = JobState.WAITING
+            if job.state is Status.RUNNING:
+                job.state = Status.WAITING
         self._save_table()
 
     def forward(self, key: Hashable, event: Event) -> None:
@@ -67,7 +67,7 @@ class SuiteScheduler:
         self.on_event(JobEvent(str(key), event))
 
     def _start(self, pool: Pool, job: JobRecord) -> None:
-        job.state = JobState.RUNNING
+        job.state = Status.RUNNING
         self.record.save(self.folder)
         self._started[job.name] = time.monotonic()
         self.on_event(JobStarted(job.name))
@@ -75,7 +75,7 @@ class SuiteScheduler:
 
     def _end(self, job: JobRecord, outcome: Outcome) -> None:
         if outcome.failure is None:
-            job.state, job.notes = JobState.FINISHED, list(outcome.value)
+            job.state, job.notes = Status.FINISHED, list(outcome.value)
             self._emit_end(job)
         else:
             self._fail(job, outcome.failure)
@@ -84,14 +84,14 @@ class SuiteScheduler:
         self._save_table()
 
     def _fail(self, job: JobRecord, failure: Failure) -> None:
-        job.state, job.error = JobState.FAILED, failure.message
+        job.state, job.error = Status.FAILED, failure.message
         job.hint = " ".join(finding.hint for finding in failure.findings if finding.hint)
         if failure.traceback:
             write_text(self.folder.traceback(job), failure.traceback)
             job.hint = f"See {self.folder.traceback(job)}."
 
     def _emit_end(self, job: JobRecord) -> None:
-        run = finished_run(self.folder.run(job)) if job.state is JobState.FINISHED else None
+        run = finished_run(self.folder.run(job)) if job.state is Status.FINISHED else None
         since = self._started.get(job.name)
         self.on_event(
             JobEnded(
