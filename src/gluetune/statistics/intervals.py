@@ -107,13 +107,10 @@ def score_intervals(
 
 def wilson(successes: float, count: int, level: float) -> tuple[float, float]:
     """Return Wilson's score interval for a proportion of `count` (Wilson 1927)."""
-    from scipy.stats import norm
+    from scipy.stats import binomtest
 
-    z = float(norm.ppf((1 + level) / 2))
-    share = successes / count
-    center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * (share * (1 - share) / count + z**2 / (4 * count**2)) ** 0.5
-    return max(0.0, center - half), min(1.0, center + half)
+    low, high = binomtest(round(successes), count).proportion_ci(level, method="wilson")
+    return float(low), float(high)
 
 
 def _interval(parts: Sequence[Resampled], level: float, method: Method, doubt: str) -> Interval:

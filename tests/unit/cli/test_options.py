@@ -70,6 +70,8 @@ OWN_VALUES = {
     "quoting": ("none", "none"),
     "columns": ('label,"a, b"', ("label", "a, b")),
     "kind": ("regression", "regression"),
+    "metrics": ("balanced_accuracy, roc_auc", ("balanced_accuracy", "roc_auc")),
+    "extra_metrics": ("log_loss,f1", ("log_loss", "f1")),
     "positive": (" -1", " -1"),
     "metrics": ("accuracy,f1", ("accuracy", "f1")),
     "extra_metrics": ("f1_macro", ("f1_macro",)),
