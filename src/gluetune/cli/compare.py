@@ -27,19 +27,16 @@ def compare(
     if len(runs) > 1 and all(is_suite(path) for path in runs):
         _compare_suites(runs, as_json=as_json)
         return
-    from gluetune.rendering.terminal import show
-
     found = compare_runs(*runs)
     if as_json:
         typer.echo(json_text(found.to_dict(), indent=2))
     else:
-        show(Console(), found)
+        Console().show_result(found)
 
 
 def _compare_suites(suites: list[Path], *, as_json: bool) -> None:
     from gluetune.analysis.comparison import compare_suites
     from gluetune.core.errors import RunError
-    from gluetune.rendering.terminal import show
 
     found = compare_suites(*suites)
     if as_json:
@@ -55,4 +52,4 @@ def _compare_suites(suites: list[Path], *, as_json: bool) -> None:
             for finding in one.findings:
                 console.print(Text(f"{task}: {finding.message}", style="yellow"), soft_wrap=True)
         else:
-            show(console, one)
+            console.show_result(one)

@@ -70,12 +70,10 @@ def _check_alone(options: Mapping[str, Any]) -> None:
 
 
 def _print(found: Evaluation | Diagnosis, as_json: bool, output: Path | None) -> None:
-    from gluetune.rendering.terminal import show
-
     if output is not None:
         text = json.dumps(found.to_dict(), indent=2, ensure_ascii=False)
         write_text(output, text + "\n")
     if as_json:
         typer.echo(json_text(found.to_dict(), indent=2))
     else:
-        show(Console(), found)
+        Console().show_result(found)

@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import IO, Any, cast
+from typing import IO, Any, Protocol, cast
 
 import rich.console
 import rich.table
@@ -56,6 +56,21 @@ _WIDEST_WHOLE = 24
 """Cells up to which the names of rows and the heads of numbers are never wrapped."""
 
 
+class Tabulated(Protocol):
+    """A result that is shown as tables, with notes and warnings."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes the result doubtful."""
+
+    def tables(self) -> Iterable[tables.Table]:
+        """Return the tables, the main one first."""
+
+
 class Console(rich.console.Console):
     """rich's console, for which a string is text: no markup, no emoji codes, no control codes."""
 
@@ -70,6 +85,17 @@ class Console(rich.console.Console):
         if isinstance(renderable, Text):
             renderable = _encodable(_made_visible(renderable), self.encoding)
         return super().render(renderable, options)
+
+    def show_result(self, result: Tabulated) -> None:
+        """Print a result: its main table, notes and warnings, then the other tables."""
+        main, *others = result.tables()
+        self.show(main)
+        for note in result.notes:
+            self.print(Text(note), soft_wrap=True)
+        for warning in result.warnings:
+            self.print(Text(warning, style="yellow"), soft_wrap=True)
+        for table in others:
+            self.show(table)
 
     def show(self, table: tables.Table) -> None:
         """Print a table value in the console's width, and its notes under it."""

@@ -30,7 +30,6 @@ from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.core.terminal import Console
 from gluetune.kinds import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from gluetune.rendering.pages import report
-from gluetune.rendering.terminal import show
 from gluetune.statistics.baseline_test import WordTest
 from gluetune.statistics.intervals import Interval, score_intervals
 
@@ -61,7 +60,7 @@ def of(task: TaskSpec, labels: Any, logits: Any) -> Evaluation:
 
 def printed(found: Evaluation, *, width: int = 80) -> str:
     out = StringIO()
-    show(Console(file=out, width=width), found)
+    Console(file=out, width=width).show_result(found)
     return out.getvalue()
 
 

@@ -171,7 +171,7 @@ def test_a_run_that_words_alone_beat_is_named(tmp_path: Path) -> None:
     epoch = _epoch(1, _score(accuracy=0.8, f1=0.85))
     words = _score(accuracy=0.9, f1=0.9)
     told = _shown(tmp_path, epoch, text_baseline=words)
-    assert "scores worse than the bag of words" in told
+    assert "scores less than the bag of words" in told
     assert "--learning-rate" in " ".join(told.split())
     assert "scores less" not in _shown(tmp_path, epoch, text_baseline=epoch.validation)
 

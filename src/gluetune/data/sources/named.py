@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gluetune.core.config import TrainConfig
-from gluetune.core.errors import ConfigurationError, DataError
+from gluetune.core.errors import ConfigurationError, DataError, GluetuneError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.runs import Run
-from gluetune.core.tasks import TaskSpec
+from gluetune.core.tasks import HELD_OUT, TaskSpec
 from gluetune.core.text import first_few, nearest
 from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.data.own.stored import BATCH, first_rows, text_keys
@@ -28,6 +28,7 @@ from gluetune.data.sources.glue_parquet import (
     HubSource,
     SampleSource,
 )
+from gluetune.data.tables import fingerprint
 
 DATA_VARIABLE = "GLUETUNE_DATA"
 """Environment variable that names the source when `--data` does not."""
@@ -190,3 +191,26 @@ def _folder_source(folder: Path) -> Source:
         f"{folder.resolve()} holds no GLUE task. It has: {has}.",
         hint=f"Expected {glue_parquet.EXPECTED};\n  or {glue_download.EXPECTED}.",
     )
+
+
+def scored_rows(run: Run, task: TaskSpec, split: str) -> pa.Table | str:
+    """Return the rows that the run was scored on, or the reason why they cannot be shown."""
+    data = run.record.data
+    if data is None:
+        return "The texts are not shown: the record does not say where they are."
+    try:
+        table = _read_scored(run, data.source, task, split)
+    except GluetuneError as error:
+        return f"The texts are not shown: {error.findings[0].message}"
+    if fingerprint(table) != data.fingerprints.get(split):
+        place = run.config.file_of(split) or data.source
+        return f"The texts are not shown: {place} has changed since the run."
+    return table
+
+
+def _read_scored(run: Run, name: str, task: TaskSpec, split: str) -> pa.Table:
+    source = source_of(run.config, recorded=name, task=task)
+    if split != HELD_OUT:
+        return source.read(task, split)
+    train = source.read(task, task.train_split or "train")
+    return without_held_out(source, train, task, run.config)[1]
