@@ -60,7 +60,7 @@ def _by_new_names(settings: Any) -> Any:
 class SuiteRequest(_Part):
     """What was requested, as far as it decides scores: the same request is the same suite.
 
-    Seeds may be added to a suite, so they do not tell one from another.
+    Seeds may be added to a suite, so they do not distinguish suites.
     """
 
     model: str
@@ -183,7 +183,7 @@ class SuiteRecord(_Part):
     started: str
     updated: str
     command: str
-    """What begins or takes up this suite."""
+    """The command that starts or resumes this suite."""
     request: SuiteRequest
     checkpoint: str
     """The checkpoint's name: a Hub id, or a folder's absolute path."""

@@ -103,7 +103,7 @@ class SuiteResult:
         ]
 
     def runs_of(self, seed: int | None = None) -> list[Run]:
-        """Return the finished runs of one seed: the first of the request where none is said.
+        """Return the finished runs of one seed: the first of the request by default.
 
         Raises RunError for a seed that the suite does not have.
         """
@@ -246,7 +246,7 @@ def spread_text(value: Spread | None) -> str:
 
 
 def counts(jobs: Sequence[JobRecord]) -> str:
-    """Return how many jobs stand where: `4 of 18 finished, 1 failed`."""
+    """Return how many jobs are in which state: `4 of 18 finished, 1 failed`."""
     finished = sum(job.state is JobState.FINISHED for job in jobs)
     failed = sum(job.state in (JobState.FAILED, JobState.BLOCKED) for job in jobs)
     return f"{finished} of {len(jobs)} finished" + (f", {failed} failed" if failed else "")

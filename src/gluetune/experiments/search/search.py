@@ -47,7 +47,7 @@ def search(
     Args:
         task: Name of a GLUE task, e.g. "cola".
         config: A TrainConfig, or a YAML file of settings that are the same for all trials.
-        space: A YAML file, what would stand in one, or a function of an Optuna trial that returns
+        space: A YAML file, the content of one, or a function of an Optuna trial that returns
             settings (Trainer's `hp_space`). Default: learning rate, batch size, epochs, warmup and
             weight decay, by the model's size, but for those that `settings` give.
         objective: A metric ("score" is the task's own; "loss"), or a function of an evaluation's

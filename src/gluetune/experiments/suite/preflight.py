@@ -121,7 +121,7 @@ def _check_heads(checkpoint: Checkpoint, names: Sequence[str], settings: Mapping
 
 
 def default_fraction(data: str) -> float:
-    """Return the part of each training set that a suite takes when none is asked for."""
+    """Return the part of each training set that a suite takes by default."""
     return SAMPLE_FRACTION if data in SAMPLES else 1.0
 
 
@@ -177,7 +177,7 @@ def _tasks(tasks: Sequence[str] | None) -> list[str]:
 
 
 def _check_is_glue(settings: Mapping[str, Any]) -> None:
-    """Refuse text of the user's own at once: each task would say that it is not of these data."""
+    """Refuse text of the user's own first: each task would report that it is not of these data."""
     own = {name: settings[name] for name in ("train_file", "data_set") if settings.get(name)}
     if own:
         raise ConfigurationError(
