@@ -11,7 +11,9 @@ import typer
 import gluetune
 from gluetune.cli.app import app
 from gluetune.cli.run_glue import FLAGS
-from gluetune.core.config import TrainConfig, flag_of
+from gluetune.core.config import TrainConfig
+from gluetune.core.settings import Settings, flag_for
+from gluetune.experiments.settings import SearchSettings, SuiteSettings
 
 
 def api() -> str:
@@ -46,12 +48,21 @@ def command_line() -> str:
 
 
 def settings() -> str:
-    """Return every field of TrainConfig: flag, default, meaning."""
-    rows = [
-        f"| `{name}` | `{flag_of(name)}` | {_default(field)} | {_cell(field.description)} |"
-        for name, field in TrainConfig.model_fields.items()
-    ]
-    return "\n".join(["| Python, YAML | command | default | |", "|---|---|---|---|", *rows, ""])
+    """Return every setting of runs, searches and suites: flag, default, meaning."""
+    models = {
+        "Runs": TrainConfig,
+        "Searches": SearchSettings,
+        "Suites": SuiteSettings,
+    }
+    return "\n".join(line for title in models for line in _settings(title, models[title]))
+
+
+def _settings(title: str, model: type[Settings]) -> Iterator[str]:
+    yield from (f"## {title}", "", "| Python, YAML | command | default | |", "|---|---|---|---|")
+    for name, field in model.model_fields.items():
+        flag = "`TASK`" if name == "task" else f"`{flag_for(model, name)}`"
+        yield f"| `{name}` | {flag} | {_default(field)} | {_cell(field.description)} |"
+    yield ""
 
 
 def run_glue_flags() -> str:
