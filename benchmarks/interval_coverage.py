@@ -69,7 +69,7 @@ def _heading(options: argparse.Namespace) -> list[str]:
         "",
         f"{options.sets:,} simulated test sets a row, {options.draws:,} bootstrap samples each, "
         "level 95%. `default` is what gluetune gives (Wilson's interval for accuracy); `marked` is "
-        "how often it says that the interval cannot be relied on.",
+        "how often it marks the interval as unreliable.",
         "",
     ]
 
@@ -191,9 +191,9 @@ def _alarms(sets: int) -> list[str]:
     rows = [
         "# McNemar's exact test",
         "",
-        "`false alarms`: how often two equally good models are told apart at 5% (an exact test "
-        "stays below). `seen`: how often the difference is found that the power formula says is "
-        "found 80 times in 100; `theory` is the exact test's own power.",
+        "`false alarms`: how often a difference between two equally good models is shown at 5% "
+        "(an exact test stays below). `seen`: how often the difference is found that the power "
+        "formula says is found 80 times in 100; `theory` is the exact test's own power.",
         "",
         "| n | disagreement | false alarms | theory | difference | seen | theory |",
         "|---|---|---|---|---|---|---|",

@@ -96,7 +96,9 @@ def _predictions(case: Case) -> tuple[TaskSpec, Predictions]:
         numbers = labels + random.standard_normal(case.rows)
         return get_task("stsb"), Predictions(np.arange(case.rows), labels, numbers, none)
     names = tuple(f"class {number}" for number in range(case.classes))
-    task = replace(get_task("rte"), labels=names, metrics=("f1_macro",), beside=("accuracy",))
+    task = replace(
+        get_task("rte"), labels=names, metrics=("f1_macro",), extra_metrics=("accuracy",)
+    )
     ids = random.integers(0, case.classes, (2, case.rows))
     answers = np.where(random.random(case.rows) < case.right, ids[0], ids[1])
     return task, Predictions(np.arange(case.rows), ids[0], answers, none)

@@ -248,7 +248,7 @@ def tables(rates: Mapping[str, Any]) -> str:
         "",
         f"## A search: {TRIALS} trials on MNLI, a tenth of train",
         "",
-        "| devices | time | devices busy | trials whose sampler had learnt |",
+        "| devices | time | devices busy | trials whose sampler had learned |",
         "|---|---|---|---|",
         *(_search_row(search_jobs(rates, "mnli", 0.1), count) for count in DEVICES),
         "",

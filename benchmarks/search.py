@@ -1,4 +1,4 @@
-"""gluetune's search beside Trainer's hyperparameter_search: the same trials, time and final score.
+"""gluetune's search and Trainer's hyperparameter_search: the same trials, time and final score.
 
 gluetune searches first; its proposals (random ones, TPE's start) are then given to the plain
 Trainer, which trains the same trials on the same rows with the same seed, in a process of its own

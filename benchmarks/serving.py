@@ -271,11 +271,11 @@ def report_idle(found: tuple[list[Idle], int], options: argparse.Namespace) -> s
     """Return the table of what clients got beside idle connections, as Markdown."""
     rows, logged = found
     lines = [
-        "# Serving beside idle connections",
+        "# Serving with idle connections",
         "",
         f"What {IDLE_CLIENTS} clients got of `gluetune serve`, which may have {OPEN_FILES:,} files "
-        f"open, beside {options.idle:,} connections that do not go on: requests a second; in "
-        "parentheses the milliseconds within which half and 99% of them were answered. Then the "
+        f"open, with {options.idle:,} connections that do not continue: requests a second; in "
+        "parentheses the milliseconds within which half and 99% of them were completed. Then the "
         "share of one core that the server used while only those connections were there, and when "
         "it had closed the last of them.",
         "",
@@ -343,7 +343,7 @@ def report(found: Mapping[tuple[str, int], Load], long: Held, options: argparse.
         "# Serving",
         "",
         "Requests of one text each, a second; in parentheses the milliseconds within which half "
-        "and 99% of them were answered.",
+        "and 99% of them were completed.",
         "",
         "| | " + " | ".join(plural(count, "client") for count in options.clients) + " |",
         "|---" * (1 + len(options.clients)) + "|",
@@ -362,7 +362,7 @@ def report(found: Mapping[tuple[str, int], Load], long: Held, options: argparse.
         f"`gluetune serve` with {options.many} clients for {options.long:g} s: "
         f"{long.load.per_second:,.0f} requests/s, half within "
         f"{1000 * long.load.percentile(0.5):,.0f} ms, 95% within "
-        f"{1000 * long.load.percentile(0.95):,.0f} ms; answers: {told}; memory: {memory}.",
+        f"{1000 * long.load.percentile(0.95):,.0f} ms; responses: {told}; memory: {memory}.",
         "",
         f"all-MiniLM-L6-v2 with two classes, float32, {device_name(device())}, {options.threads} "
         f"threads; the clients run on the same processor. {options.rounds} rounds of "

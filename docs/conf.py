@@ -58,6 +58,7 @@ def _append(app: Sphinx, name: str, source: list[str]) -> None:
         "docs/reference/python-api": reference.api,
         "docs/reference/command-line": reference.command_line,
         "docs/reference/from-run-glue": reference.run_glue_flags,
+        "docs/reference/metrics": reference.metrics,
         "docs/reference/settings": reference.settings,
     }
     if name in written:

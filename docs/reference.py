@@ -14,6 +14,7 @@ from gluetune.cli.run_glue import FLAGS
 from gluetune.core.config import TrainConfig
 from gluetune.core.settings import Settings, flag_for
 from gluetune.experiments.settings import SearchSettings, SuiteSettings
+from gluetune.metrics.registry import METRICS
 
 
 def api() -> str:
@@ -73,6 +74,19 @@ def run_glue_flags() -> str:
         for name, flag in FLAGS.items()
     ]
     return "\n".join(["| run_glue.py | gluetune | |", "|---|---|---|", *rows, ""])
+
+
+def metrics() -> str:
+    """Return every metric: name, kinds of task, direction, interval, name on the Hub."""
+    rows = [
+        f"| `{metric.name}` | {metric.title} | {', '.join(f'`{kind}`' for kind in metric.kinds)} | "
+        f"{'greater' if metric.greater_is_better else 'lower'} | "
+        f"{'Wilson' if metric.is_proportion else 'bootstrap'} | "
+        f"`{metric.hub_name or metric.name}` |"
+        for metric in METRICS.values()
+    ]
+    heading = ["name", "metric", "kinds", "better if", "interval", "name on the Hub"]
+    return "\n".join([f"| {' | '.join(heading)} |", "|---" * len(heading) + "|", *rows, ""])
 
 
 def _section(title: str, directive: str, names: list[str], *options: str) -> Iterator[str]:

@@ -1,10 +1,10 @@
-"""The notebook "Text classification on GLUE" as a script: train, judge, compare, ask, publish."""
+"""The notebook "Text classification on GLUE" as a script: train, evaluate, predict, publish."""
 
 from pathlib import Path
 
 import gluetune
 
-TASK, MODEL, DATA = "sst2", "minilm", "sample"  # with no network; see the notebook for GLUE's own
+TASK, MODEL, DATA = "sst2", "minilm", "sample"  # no network needed; see the notebook for GLUE's
 SETTINGS = {"data": DATA, "learning_rate": 2e-4, "progress": False}
 
 if __name__ == "__main__":

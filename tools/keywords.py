@@ -18,8 +18,16 @@ from typing import Annotated, Any
 from pydantic.fields import FieldInfo
 
 from gluetune.core.config import FILE_SETTINGS, OWN_SETTINGS, TrainConfig
+from gluetune.core.inference_settings import (
+    EvaluateSettings,
+    ExportSettings,
+    InferenceSettings,
+    LoadSettings,
+    PredictSettings,
+)
 from gluetune.core.settings import Accepts, Settings
 from gluetune.experiments.settings import SearchSettings, SuiteSettings
+from gluetune.serving.settings import ServeSettings
 
 FILE = Path(__file__).parents[1] / "src" / "gluetune" / "core" / "keywords.py"
 
@@ -37,11 +45,11 @@ class Keywords:
 def _of(*models: type[Settings], but: Iterable[str] = ()) -> dict[str, FieldInfo]:
     """Return the fields of models, but for those that a function has as parameters of its own."""
     every = {name: field for model in models for name, field in model.model_fields.items()}
-    return {name: field for name, field in every.items() if name not in {"task", *but}}
+    return {name: field for name, field in every.items() if name not in but}
 
 
 _FILES = {*FILE_SETTINGS, "train_split", "validation_split"}
-_TRAIN = _of(TrainConfig)
+_TRAIN = _of(TrainConfig, but=["task"])
 _READ = {name: _TRAIN[name] for name in OWN_SETTINGS if name not in _FILES}
 _CHECKED = ("model", "revision", "trust_remote_code", "max_length")
 
@@ -50,19 +58,27 @@ KEYWORDS = {
     "CheckKeywords": Keywords(
         "`gluetune.check_files`", _READ | {name: _TRAIN[name] for name in _CHECKED}, "ReadKeywords"
     ),
+    "InferenceKeywords": Keywords("everything that runs a model", _of(InferenceSettings)),
+    "LoadKeywords": Keywords("`gluetune.load`", _of(LoadSettings), "InferenceKeywords"),
+    "EvaluateKeywords": Keywords("`gluetune.evaluate`", _of(EvaluateSettings), "InferenceKeywords"),
+    "PredictKeywords": Keywords(
+        "`gluetune.predict`", _of(LoadSettings, PredictSettings), "LoadKeywords"
+    ),
+    "ServeKeywords": Keywords("`gluetune.serve`", _of(LoadSettings, ServeSettings), "LoadKeywords"),
+    "ExportKeywords": Keywords("`gluetune.export`", _of(ExportSettings)),
     "AnyRunKeywords": Keywords(
         "every run, also of several tasks and seeds",
-        _of(TrainConfig, but=("model", "fraction", "seed", "output")),
+        _of(TrainConfig, but=("task", "model", "fraction", "seed", "output")),
         "ReadKeywords",
     ),
     "SuiteKeywords": Keywords(
         "`gluetune.suite`",
-        _of(TrainConfig, SuiteSettings, but=("model", "seed", "output")),
+        _of(TrainConfig, SuiteSettings, but=("task", "model", "seed", "output")),
         "AnyRunKeywords",
     ),
-    "RunKeywords": Keywords("a run", _of(TrainConfig, but=["output"]), "AnyRunKeywords"),
+    "RunKeywords": Keywords("a run", _of(TrainConfig, but=["task", "output"]), "AnyRunKeywords"),
     "SearchKeywords": Keywords(
-        "`gluetune.search`", _of(TrainConfig, SearchSettings, but=["output"]), "RunKeywords"
+        "`gluetune.search`", _of(TrainConfig, SearchSettings, but=["task", "output"]), "RunKeywords"
     ),
     "TrainKeywords": Keywords("`gluetune.train`", _TRAIN, "RunKeywords"),
 }

@@ -23,7 +23,7 @@ import gluetune
 PICTURES = Path(__file__).parents[1] / "docs" / "_static"
 TEXT = "Tourists praises the purse."
 _WIDTH = 1000
-_REPORT_HEIGHT = 1100
+_REPORT_HEIGHT = 1160
 _MARGIN = 12
 _ADDRESS = re.compile(r"http://\S+")
 

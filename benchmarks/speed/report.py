@@ -30,7 +30,7 @@ def report(contest: Contest) -> str:
     present = {turn.contestant for turn in contest.turns}
     baseline = _BASELINE if _BASELINE in present else contest.turns[0].contestant
     parts = [
-        "# Speed, gluetune beside its peers",
+        "# Speed of gluetune and other libraries",
         _introduction(contest),
         *_summary("training", training, baseline),
         *_summary("evaluation", evaluation, baseline),

@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from gluetune.publishing.upload import Pushed, push, push_suite
     from gluetune.publishing.verification import Verification
     from gluetune.rendering.pages import report
-    from gluetune.serving.limits import Limits
     from gluetune.serving.server import serve
+    from gluetune.serving.settings import Limits
     from gluetune.training.run import train
     from gluetune.training.trainer import Trainer
 
@@ -77,7 +77,7 @@ _HOMES = {
     "GLUE_TASKS": "gluetune.core.tasks",
     "GluetuneError": "gluetune.core.errors",
     "HubError": "gluetune.core.errors",
-    "Limits": "gluetune.serving.limits",
+    "Limits": "gluetune.serving.settings",
     "Measured": "gluetune.analysis.evaluate",
     "FilePredictions": "gluetune.inference.file_predictions",
     "Predictor": "gluetune.inference.predictor",

@@ -121,7 +121,7 @@ def verb(check: Callable[[Trained], None]) -> Callable[[Trained], None]:
 def check(trained: Trained) -> None:
     kind = trained.kind
     words = [word for word in trained.flags() if word not in ("--train-file", str(trained.file))]
-    known = {"--text", "--text-pair", "--kind"}
+    known = {"--text", "--text-pair", "--kind", "--label-order"}
     pairs = zip(words[::2], words[1::2], strict=True)
     given = [word for flag, value in pairs if flag in known for word in (flag, value)]
     said = trained.typed("check", trained.file, *given).output

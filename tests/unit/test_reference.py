@@ -12,6 +12,7 @@ from tests.support.pages import ROOT
 import gluetune
 from gluetune.cli.app import app
 from gluetune.core.config import TrainConfig, flag_of
+from gluetune.metrics.registry import METRICS
 
 
 def reference() -> ModuleType:
@@ -41,6 +42,13 @@ def test_every_verb_and_each_of_its_options_is_there() -> None:
         for parameter in command.params:
             if parameter.param_type_name == "option":
                 assert all(f"`{option}`" in section for option in parameter.opts), parameter.opts
+
+
+def test_every_metric_is_there() -> None:
+    lines = reference().metrics().splitlines()
+    assert len(METRICS) >= 10
+    for name in METRICS:
+        assert sum(line.startswith(f"| `{name}` |") for line in lines) == 1
 
 
 def test_every_setting_is_there_with_its_flag() -> None:

@@ -11,17 +11,22 @@ from pathlib import Path
 import pytest
 from tests.support.imports import SOURCE, imports, modules, reached, room
 
-MOST_FILES = 210
-MOST_LINES = 37739
+MOST_FILES = 208
+MOST_LINES = 39205
 """Of today. Lower them when the package shrinks."""
 
-CYCLES = {frozenset({"gluetune.metrics.label_sets", "gluetune.metrics.scores"})}
+_KINDS = ("multi_label", "ordinal", "regression", "single_label")
+CYCLES = {
+    # A kind is pickled by its name, which only the registry, their package, knows.
+    frozenset(f"gluetune.kinds{end}" for end in ("", ".base", *(f".{kind}" for kind in _KINDS)))
+}
 """Import cycles that are known."""
 
 _OPTIONS = "an option of the command line is a parameter, which declares its help"
 LONG = {
     f"cli/{name}.py:{name}": _OPTIONS for name in ("predict", "search", "serve", "suite", "train")
 }
+LONG["experiments/suite/preflight.py:check"] = "what `suite` was given, checked one after another"
 """Functions over 60 lines without their docstring, and why."""
 
 _ATTENTION = "the signature that transformers calls an attention function with"

@@ -20,9 +20,9 @@ from gluetune.core.predictions import Predictions
 from gluetune.core.records import Status
 from gluetune.core.runs import Run, recipe_of
 from gluetune.core.suites import SuiteResult, is_suite
-from gluetune.core.tasks import ONE_CLASS
 from gluetune.statistics.paired_tests import (
     holm,
+    is_proportion,
     mcnemar,
     paired_difference,
     permutation_test,
@@ -117,7 +117,11 @@ def compare(*runs: str | Path | Run | SuiteResult) -> Comparison:
         examples=examples,
         sides=tuple(side for side, _ in sides),
         pairs=tuple(
-            Pair(**pair, adjusted_p=p_value, verdict=_verdict(pair, p_value, examples, len(pairs)))
+            Pair(
+                **pair,
+                adjusted_p=p_value,
+                verdict=_verdict(task, pair, p_value, examples, len(pairs)),
+            )
             for pair, p_value in zip(pairs, adjusted, strict=True)
         ),
         differing=_differing(sides),
@@ -230,7 +234,7 @@ def _shape(task: TaskSpec) -> tuple[Any, ...]:
 
 def _scored_class(task: TaskSpec) -> str | None:
     """Return the class that the score is of, where F1 is a part of it."""
-    return task.positive_label if ONE_CLASS in task.metrics else None
+    return task.scored_label
 
 
 def _data_findings(runs: Sequence[Run]) -> list[Finding]:
@@ -321,7 +325,7 @@ def _by_examples(
         "high": difference.high,
         "smallest_p": None,
     }
-    if set(task.metrics) != {"accuracy"}:
+    if not is_proportion(task):
         # 1.96 + 0.84 standard deviations: seen at 5% four times in five.
         visible = 2.8 * difference.spread
         return {
@@ -403,34 +407,48 @@ def _joined(answers: Mapping[str, Predictions]) -> Predictions:
     )
 
 
-def _verdict(pair: dict[str, Any], p_value: float, examples: int, pairs: int) -> str:
+def _verdict(
+    task: TaskSpec, pair: dict[str, Any], p_value: float, examples: int, pairs: int
+) -> str:
     better, worse = pair["second"], pair["first"]
     difference, low, high = pair["difference"], pair["low"], pair["high"]
-    if difference < 0:
+    if task.sign * difference < 0:
         better, worse = worse, better
-        difference = -difference
+    if difference < 0 or (difference == 0 and not task.greater_is_better):
+        difference = abs(difference)
         low, high = (None, None) if low is None else (-high, -low)
-    interval = "" if low is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
-    size = f"{100 * difference:.1f} points{interval}"
+    more = "more" if task.greater_is_better else "less"
+    interval = "" if low is None else f" [{_amount(task, low)}, {_amount(task, high)}]"
+    size = f"{_amount(task, difference)}{_unit(task)}{interval}"
     corrected = f", corrected for {pairs} comparisons" if pairs > 1 else ""
     proof = f"p = {p_value:.2g}{corrected}, {pair['test']}"
     if p_value < _ALPHA:
         return f"{better} is better than {worse} by {size} ({proof})."
     if difference == 0:
         return f"{better} and {worse} score the same ({proof})."
-    return f"No difference is shown: {better} scores {size} more than {worse} ({proof})." + _limits(
-        pair, examples
+    return (
+        f"No difference is shown: {better} scores {size} {more} than {worse} ({proof})."
+        + _limits(task, pair, examples)
     )
 
 
-def _limits(pair: dict[str, Any], examples: int) -> str:
+def _amount(task: TaskSpec, value: float) -> str:
+    """Return a difference of scores as people read it: in points, or as it is."""
+    return f"{100 * value:.1f}" if task.in_points() else f"{value:.3f}"
+
+
+def _unit(task: TaskSpec) -> str:
+    return " points" if task.in_points() else ""
+
+
+def _limits(task: TaskSpec, pair: dict[str, Any], examples: int) -> str:
     """Say what the comparison could not have shown anyway."""
     if pair["smallest_p"] is not None and pair["smallest_p"] >= _ALPHA:
         return f" So few seeds cannot give a p below {pair['smallest_p']:.2g}: train more of them."
     if pair["visible"]:
         return (
-            f" With {examples:,} examples a difference below {100 * pair['visible']:.1f} points "
-            "would mostly go unseen."
+            f" With {examples:,} examples a difference below "
+            f"{_amount(task, pair['visible'])}{_unit(task)} would mostly go unseen."
         )
     return ""
 

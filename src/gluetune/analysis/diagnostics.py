@@ -12,17 +12,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pyarrow as pa
 
-from gluetune.core.config import Precision
 from gluetune.core.errors import Findings
+from gluetune.core.inference_settings import InferenceSettings
+from gluetune.core.keywords import InferenceKeywords
+from gluetune.core.settings import make_settings
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.data.sources.glue_download import TsvColumns, read_tsv
 from gluetune.data.tables import canonical_table, table_findings
-from gluetune.inference.loader import Settings, open_model
+from gluetune.inference.loader import open_model
 from gluetune.inference.scoring import score_predictions
 from gluetune.statistics.intervals import Interval, score_intervals
 
@@ -62,40 +64,21 @@ class Diagnosis:
 
 
 def diagnose(
-    model: str | Path | Run,
-    file: str | Path,
-    *,
-    precision: Precision = "auto",
-    batch_size: int | None = None,
-    threads: int | None = None,
-    max_length: int | None = None,
-    label_order: tuple[str, ...] | None = None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
+    model: str | Path | Run, file: str | Path, **settings: Unpack[InferenceKeywords]
 ) -> Diagnosis:
     """Score an MNLI model on a labelled copy of GLUE's diagnostics, by category.
 
     Args:
         model: A run's folder, a folder that save_pretrained wrote, or a Hub id.
         file: The authors' `diagnostic-full.tsv`.
-        precision, batch_size, threads, max_length, label_order, revision, trust_remote_code: As in
-            `gluetune.evaluate`.
+        settings: Fields of `InferenceSettings`, as in `gluetune.evaluate`.
 
     Raises:
         GluetuneError: for a file that is not the diagnostics, and for a model whose classes are not
             MNLI's.
     """
     diagnostics, task = read_diagnostics(Path(file)), get_task("ax")
-    settings = Settings(
-        precision=precision,
-        batch_size=batch_size,
-        threads=threads,
-        max_length=max_length,
-        label_order=label_order,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-    )
-    opened = open_model(model, task, settings)
+    opened = open_model(model, task, make_settings(InferenceSettings, settings))
     answers = opened.predict(task, {_SPLIT: diagnostics.table})[_SPLIT]
     return Diagnosis(opened.name, Path(file), tuple(_categories(task, diagnostics, answers)))
 

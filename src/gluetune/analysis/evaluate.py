@@ -22,11 +22,11 @@ from gluetune.data.tables import fingerprint
 from gluetune.inference.loader import OpenedModel, Settings, open_model
 from gluetune.inference.run_predictions import keep_run_predictions
 from gluetune.inference.scoring import score_predictions, score_record
-from gluetune.metrics.scores import majority_baseline
 from gluetune.statistics.agreement import Agreement, agreement
 from gluetune.statistics.baseline_test import WordTest, compare_with_words, words_of
 from gluetune.statistics.intervals import Interval, kept_intervals, score_intervals
 from gluetune.statistics.residuals import mean_absolute_error
+from gluetune.statistics.scores import majority_baseline
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -207,6 +207,7 @@ def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None
         not task.kind.can_be_misordered
         or interval is None
         or majority is None
+        or not task.greater_is_better
         or interval.high >= majority
     ):
         return ""

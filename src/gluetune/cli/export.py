@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
+from gluetune.cli.options import Model, given_settings, options_of
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError
+from gluetune.core.inference_settings import ExportSettings
 from gluetune.core.records import plural, shown
 from gluetune.core.terminal import Console, Table
 from gluetune.core.text import from_here, visible
@@ -18,26 +19,11 @@ if TYPE_CHECKING:
     from gluetune.core.exports import ExportRecord
 
 
+@options_of(ExportSettings)
 def export(
-    model: Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")],
+    model: Model,
     onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX.")] = False,
-    int8: Annotated[
-        bool, typer.Option("--int8", help="Also with 8-bit weights, quantised dynamically.")
-    ] = False,
-    output: Annotated[
-        Path | None, typer.Option(help="The folder to write. Default: onnx in the run's folder.")
-    ] = None,
-    max_loss: Annotated[
-        float, typer.Option(help="What int8 may lose of the score: 0.01 is one point.")
-    ] = 0.01,
-    task: Annotated[str | None, typer.Option(help="The task. Default: the run's own.")] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Where the validation set is. Default: the run's own.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads. Default: the run's own.")
-    ] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
+    **options: Any,
 ) -> None:
     """Export a model to ONNX, and check its answers on the whole validation set."""
     if not onnx:
@@ -50,14 +36,8 @@ def export(
     told = Console(stderr=True)
     record = write_export(
         model,
-        int8=int8,
-        output=output,
-        max_loss=max_loss,
-        task=task,
-        data=data,
-        threads=threads,
-        revision=revision,
         tell=lambda line: told.print(Text(from_here(line), style="dim"), soft_wrap=True),
+        **given_settings(options),
     )
     _render(Console(), record)
     if not record.is_good:

@@ -28,6 +28,7 @@ from gluetune.core.settings import (
     option_of,
 )
 from gluetune.core.settings_files import parse_assignment, split_names
+from gluetune.core.tasks import GLUE_TASKS
 
 CLUSTER_PANEL = "A cluster"
 
@@ -71,9 +72,14 @@ def options_of(
     return with_options
 
 
-def given_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was typed, by field: an option that was left out is left out."""
-    settings = {name: value for name, value in options.items() if value not in (None, [])}
+def given_settings(options: Mapping[str, Any], *models: type[Settings]) -> dict[str, Any]:
+    """Return what was typed, by field: of `models` alone, where any are named."""
+    fields = {name for model in models for name in model.model_fields}
+    settings = {
+        name: value
+        for name, value in options.items()
+        if value not in (None, []) and (not models or name in fields)
+    }
     if "training_args" in settings:
         settings["training_args"] = _assignments(settings["training_args"])
     if "label_order" in settings:
@@ -158,10 +164,14 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
     return values
 
 
-Model = Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")]
-Backend = Annotated[
-    str, typer.Option(help="torch, or what `gluetune export` made: onnx, onnx-int8.")
+Task = Annotated[
+    str | None,
+    typer.Argument(
+        help=f"A GLUE task: {', '.join(GLUE_TASKS)}.",
+        autocompletion=suggest(GLUE_TASKS),
+    ),
 ]
+Model = Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")]
 AskedPrecision = Annotated[
     str, typer.Option("--precision", help="auto (a run's own), fp32, bf16 or fp16.")
 ]

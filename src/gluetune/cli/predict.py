@@ -9,24 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import (
-    AskedPrecision,
-    Backend,
-    BatchSize,
-    LabelOrder,
-    MaxLength,
-    Model,
-    Revision,
-    Threads,
-    TrustRemoteCode,
-    file_options,
-    names_in_order,
-    one_of,
-    typed_format,
-)
-from gluetune.core.command_lines import command_line, options
-from gluetune.core.config import Precision
+from gluetune.cli.options import Model, file_options, given_settings, options_of, typed_format
+from gluetune.core.command_lines import command_line
+from gluetune.core.command_lines import options as typed_options
 from gluetune.core.errors import ConfigurationError
+from gluetune.core.inference_settings import LoadSettings, PredictSettings
 from gluetune.core.terminal import Console, json_text
 from gluetune.core.text import visible
 
@@ -39,6 +26,8 @@ _FIRST_LINE_AFTER = 10.0
 """Seconds after which, and as often, a long file's progress is told."""
 
 
+@options_of(LoadSettings)
+@options_of(PredictSettings)
 @file_options
 def predict(
     model: Model,
@@ -54,58 +43,21 @@ def predict(
     output: Annotated[
         Path | None, typer.Option(help="The same with the answers. Default: standard output.")
     ] = None,
-    text: Annotated[
-        str | None, typer.Option(help="Column of the text. Default: the task's, or 'text'.")
-    ] = None,
-    text_pair: Annotated[str | None, typer.Option(help="Column of a pair's second text.")] = None,
-    on_error: Annotated[
-        str, typer.Option(help="What a row that cannot be used does: stop, or skip (and be told).")
-    ] = "stop",
-    prefix: Annotated[str, typer.Option(help="Stands before the names of the new columns.")] = "",
-    task: Annotated[
-        str | None, typer.Option(help="The task. Default: the run's own, or none.")
-    ] = None,
-    precision: AskedPrecision = "auto",
-    batch_size: BatchSize = None,
-    threads: Threads = None,
-    max_length: MaxLength = None,
-    label_order: LabelOrder = None,
-    revision: Revision = None,
-    trust_remote_code: TrustRemoteCode = False,
-    backend: Backend = "torch",
     as_json: Annotated[bool, typer.Option("--json", help="Answer typed text in JSON.")] = False,
     **options: Any,
 ) -> None:
     """Ask a trained model about text: typed here, in a file, or on standard input."""
     _check_inputs(texts, file, output)
     stated = typed_format(options)
-    from gluetune.inference.backends import BackendName
     from gluetune.inference.predictor import load
 
-    predictor = load(
-        model,
-        task=task,
-        precision=one_of(precision, Precision, "--precision"),
-        batch_size=batch_size,
-        threads=threads,
-        max_length=max_length,
-        label_order=names_in_order(label_order),
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-        backend=one_of(backend, BackendName, "--backend"),
-    )
+    predictor = load(model, **given_settings(options, LoadSettings))
     if texts:
         _check_count(predictor, texts, model)
         _answer(Console(), predictor, texts, as_json)
         return
-    how = {
-        "text": text,
-        "text_pair": text_pair,
-        "file_format": stated,
-        "on_error": on_error,
-        "prefix": prefix,
-    }
-    _answer_file(predictor, file, output, how)
+    how = given_settings(options, PredictSettings)
+    _answer_file(predictor, file, output, {**how, "file_format": stated})
 
 
 def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | None) -> None:
@@ -137,7 +89,7 @@ def _refuse_file(text: str) -> None:
     if is_file:
         raise ConfigurationError(
             f"'{text}' is a file, and a text is expected.",
-            hint=f"Type: {options(file=text)}; a text that is called so goes to standard input.",
+            hint=f"Type: {typed_options(file=text)}; such a text is read from standard input.",
         )
 
 

@@ -168,26 +168,30 @@ def _warning(record: Record, test: WordTest | None) -> str:
     best, baseline, words = best_epoch(record), record.majority_baseline, record.text_baseline
     if best.collapsed:
         found = "This run collapsed: it gives every example the same class."
-    elif _is_beaten(best.validation.score, baseline.score if baseline else None):
+    elif _is_beaten(record, baseline.score if baseline else None):
         found = "This run does not beat the majority class: it learnt nothing that shows."
     elif test is not None and test.is_worse:
         found = f"{test.sentence} That costs next to nothing."
-    elif test is None and _is_below(best.validation.score, words.score if words else None):
+    elif test is None and words and _is_better(record, words.score, best.validation.score):
         found = (
-            "This run scores less than the bag of words; whether by more than chance is not known, "
-            "since not all predictions are kept."
+            "This run scores worse than the bag of words; whether by more than chance is not "
+            "known, since not all predictions are kept."
         )
     else:
         return ""
     return f"{found} Try another --seed, more --epochs, --warmup 0.1, or another --learning-rate."
 
 
-def _is_beaten(score: float | None, baseline: float | None) -> bool:
-    return score is not None and baseline is not None and score <= baseline
+def _is_beaten(record: Record, baseline: float | None) -> bool:
+    """Whether the run is no better than a baseline that has a score."""
+    score = best_epoch(record).validation.score
+    if score is None or baseline is None:
+        return False
+    return not record.spec.is_better(score, baseline)
 
 
-def _is_below(score: float | None, words: float | None) -> bool:
-    return score is not None and words is not None and score < words
+def _is_better(record: Record, score: float | None, other: float | None) -> bool:
+    return score is not None and other is not None and record.spec.is_better(score, other)
 
 
 def _epochs(record: Record) -> Table:

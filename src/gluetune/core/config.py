@@ -29,6 +29,7 @@ from gluetune.core.settings import Accepts, Option, Settings, flag_for
 from gluetune.core.settings_files import dump_yaml, split_names
 from gluetune.core.tasks import GLUE_TASKS, is_task
 from gluetune.kinds import FORMER_NAMES, KindName
+from gluetune.metrics.registry import METRICS, metrics_of
 
 
 def _path_text(value: Any) -> Any:
@@ -77,6 +78,12 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 """Names, also as the text "a, b"."""
 
 
+def _metric_names() -> str:
+    """Return which metrics each kind of task may have, for the help."""
+    kinds = dict.fromkeys(kind for metric in METRICS.values() for kind in metric.kinds)
+    return " ".join(f"{kind}: {', '.join(metrics_of(kind))}." for kind in kinds)
+
+
 def _lowered(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
@@ -119,6 +126,8 @@ OWN_SETTINGS = (
     "label",
     *FORMAT_SETTINGS,
     "kind",
+    "metrics",
+    "extra_metrics",
     "positive",
     "label_separator",
     "validation_fraction",
@@ -187,195 +196,222 @@ class TrainConfig(Settings):
     )
     model: Annotated[Source, Option(aliases=("model_name_or_path",), suggestions=("minilm",))] = (
         Field(
-            "minilm",
+            default="minilm",
             description="Checkpoint: a Hub id, a folder, or `minilm` (all-MiniLM-L6-v2, offline).",
         )
     )
     revision: Annotated[Name | None, Option(aliases=("model_revision",))] = Field(
-        None, description="Branch, tag or commit of the checkpoint on the Hub."
+        default=None, description="Branch, tag or commit of the checkpoint on the Hub."
     )
     data: Source | None = Field(
-        None,
+        default=None,
         description="`sample`, a folder of GLUE files, or nothing: GLUETUNE_DATA, else the Hub.",
     )
     train_file: File | None = Field(
-        None,
+        default=None,
         description="Your own labelled text: CSV, TSV, JSON, JSON lines, Parquet or Arrow, also "
         "with .gz or .zst.",
     )
     validation_file: File | None = Field(
-        None, description="Labelled text to validate on. Default: a part of the training file."
+        default=None,
+        description="Labelled text to validate on. Default: a part of the training file.",
     )
     test_file: File | None = Field(
-        None, description="Labelled text kept apart, for `gluetune evaluate RUN --split test`."
+        default=None,
+        description="Labelled text kept apart, for `gluetune evaluate RUN --split test`.",
     )
     data_set: Annotated[Name | None, Option(aliases=("dataset_name",))] = Field(
-        None, description="A data set on the Hub in place of files: user/name, or user/name:config."
+        default=None,
+        description="A data set on the Hub in place of files: user/name, or user/name:config.",
     )
     train_split: Name | None = Field(
-        None, description="Split of the Hub's data set to train on. Default: train."
+        default=None, description="Split of the Hub's data set to train on. Default: train."
     )
     validation_split: Name | None = Field(
-        None,
+        default=None,
         description="Split of the Hub's data set to validate on. Default: validation, else a part "
         "of the training split.",
     )
     text: Annotated[Column | None, Option(aliases=("text_column_name",))] = Field(
-        None, description="Column of the text. Default: text."
+        default=None, description="Column of the text. Default: text."
     )
-    text_pair: Column | None = Field(None, description="Column of a second text.")
+    text_pair: Column | None = Field(default=None, description="Column of a second text.")
     label: Annotated[Columns | None, Option(aliases=("label_column_name",))] = Field(
-        None,
+        default=None,
         description="Column of the label; for several labels an example also one column for each: "
         'a,b,c. A name with a comma is quoted: "a, b". Default: label.',
     )
     format: Annotated[FormatName | None, BeforeValidator(_lowered)] = Field(
-        None,
+        default=None,
         description="Format of the files: csv, tsv, jsonl, json, parquet, arrow, fasttext, trec, "
         "text. Default: what their names and content say.",
     )
     delimiter: Delimiter | None = Field(
-        None,
+        default=None,
         description="The character between columns of CSV and TSV, or tab, semicolon, pipe. "
         "Default: found by looking.",
     )
     quoting: Quoting = Field(
-        "auto",
+        default="auto",
         description="What quotes in CSV and TSV are: minimal (around fields, doubled inside), "
         "single (the same with single quotes), backslash (around fields, a backslash before those "
         "inside), none (characters). auto is found by looking at the whole file, and said.",
     )
     header: bool | None = Field(
-        None,
+        default=None,
         description="Whether the first line of CSV and TSV names the columns. Default: it does, "
         "unless `columns` names them.",
     )
     columns: Columns | None = Field(
-        None,
+        default=None,
         description="Names of the columns of a file without a header line, in order: label,text. "
         'A name with a comma is quoted: label,"a, b".',
     )
     kind: Kind = Field(
-        "auto",
+        default="auto",
         description="Kind of task: single_label (one of several classes), multi_label (any number "
         "of labels), regression (a number), ordinal (ordered classes). auto is inferred from the "
         "data, and logged.",
     )
     positive: Label | None = Field(
-        None,
-        description="Of two classes the one that --metric f1 is of. Default: the rarer one of the "
-        "training file.",
+        default=None,
+        description="Of two classes the one that f1 and average_precision are of. Default: the "
+        "rarer one of the training file.",
+    )
+    metrics: Names | None = Field(
+        default=None,
+        description="Metrics whose mean is the score of your own text. "
+        f"{_metric_names()} Default: the first one that `kind` has.",
+    )
+    extra_metrics: Names | None = Field(
+        default=None,
+        description="Metrics that are also reported, and do not count towards the score. Default: "
+        "a few that suit `kind`.",
     )
     label_separator: Column | None = Field(
-        None, description="What stands between the labels of one example, e.g. ';'."
+        default=None, description="What stands between the labels of one example, e.g. ';'."
     )
     validation_fraction: float = Field(
-        0.1,
+        default=0.1,
         gt=0,
         lt=1,
         description="Share of the training file to validate on, stratified by label. Without "
         "--group, the same text, case and spaces aside, is never on both sides.",
     )
     split_seed: int = Field(
-        42,
+        default=42,
         ge=0,
         lt=2**32,
         description="Seed of that split alone, so that other seeds are scored on the same rows.",
     )
     group: Column | None = Field(
-        None, description="Column whose rows of one value are never split, e.g. user_id."
+        default=None, description="Column whose rows of one value are never split, e.g. user_id."
     )
     on_bad_row: OnBadRow = Field(
-        "stop", description="A row that cannot be used stops the work, or is left out and counted."
+        default="stop",
+        description="A row that cannot be used stops the work, or is left out and counted.",
     )
     fraction: float = Field(
-        1.0, gt=0, le=1, description="Share of the training set to use, stratified by label."
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of the training set to use, stratified by label.",
     )
     holdout: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         lt=1,
         description="Share of the training set to hold out, stratified, and to score in place of "
         "the validation set, which is then not read. `fraction` is of the rest.",
     )
     sampling_seed: int | None = Field(
-        None,
+        default=None,
         ge=0,
         lt=2**32,
         description="Seed of the rows that fraction and holdout draw. Default: the seed.",
     )
-    learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate of AdamW.")
+    learning_rate: float = Field(default=2e-5, gt=0, description="Peak learning rate of AdamW.")
     batch_size: Annotated[int, Option(aliases=("per_device_train_batch_size",))] = Field(
-        16, ge=1, description="Examples per optimiser step."
+        default=16, ge=1, description="Examples per optimiser step."
     )
     micro_batch_size: int | None = Field(
-        None,
+        default=None,
         ge=1,
         description="Examples per forward pass. The step stays the same; memory falls. "
         "Found by itself when memory runs out.",
     )
     eval_batch_size: Annotated[int, Option(aliases=("per_device_eval_batch_size",))] = Field(
-        32, ge=1, description="Examples per forward pass in evaluation."
+        default=32, ge=1, description="Examples per forward pass in evaluation."
     )
     epochs: Annotated[float, Option(aliases=("num_train_epochs",))] = Field(
-        5.0, gt=0, description="Passes over the training set."
+        default=5.0, gt=0, description="Passes over the training set."
     )
-    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay of AdamW.")
+    weight_decay: float = Field(default=0.01, ge=0, description="Decoupled weight decay of AdamW.")
     warmup: Annotated[float, Option(aliases=("warmup_steps", "warmup_ratio"))] = Field(
-        0.0, ge=0, description="Warmup: a share of all steps below 1, a number of steps from 1 on."
+        default=0.0,
+        ge=0,
+        description="Warmup: a share of all steps below 1, a number of steps from 1 on.",
     )
     class_weights: ClassWeights = Field(
-        "none",
+        default="none",
         description="Weigh the loss of an example by its class: balanced gives every class the "
         "same weight in sum.",
     )
     label_smoothing: Annotated[float, Option(aliases=("label_smoothing_factor",))] = Field(
-        0.0, ge=0, lt=1, description="Share of the target spread evenly over all classes."
+        default=0.0, ge=0, lt=1, description="Share of the target spread evenly over all classes."
     )
     max_length: Annotated[int | None, Option(aliases=("max_seq_length",))] = Field(
-        None, ge=3, description="Tokens per example; longer ones are cut. Default: what fits."
+        default=None,
+        ge=3,
+        description="Tokens per example; longer ones are cut. Default: what fits.",
     )
     seed: int = Field(
-        42, ge=0, lt=2**32, description="Seed of the head, the order and the dropout."
+        default=42, ge=0, lt=2**32, description="Seed of the head, the order and the dropout."
     )
     precision: Precision = Field(
-        "auto", description="auto takes bf16 where the hardware multiplies it natively, else fp32."
+        default="auto",
+        description="auto takes bf16 where the hardware multiplies it natively, else fp32.",
     )
     compute: Compute = Field(
-        "auto",
+        default="auto",
         description="How padding is avoided: unpadded (the encoder sees real tokens only), grouped "
         "(parts of like length), padded (not at all). auto takes what the model allows.",
     )
     compact_vocabulary: bool = Field(
-        True, description="Train only the rows of the word embeddings that occur in the data."
+        default=True,
+        description="Train only the rows of the word embeddings that occur in the data.",
     )
     metric: Annotated[Name, Option(aliases=("metric_for_best_model",))] = Field(
-        "score",
+        default="score",
         description="What chooses the best epoch: `score` (the task's own), one of its metrics, "
-        "`loss` (the lowest), or one that your compute_metrics returns. Of your own text it is the "
-        "score: accuracy, f1, f1_macro, matthews_correlation; pearson, spearman; f1_micro, "
-        "f1_macro, exact_match.",
+        "`loss` (the lowest), or one that your compute_metrics returns. Of your own text it is "
+        "also the score, unless `metrics` names others.",
     )
     early_stopping: int | None = Field(
-        None, ge=1, description="Stop after so many epochs without a better one."
+        default=None, ge=1, description="Stop after so many epochs without a better one."
     )
     new_head: bool = Field(
-        False, description="Start a fresh output layer even if the checkpoint brings one."
+        default=False, description="Start a fresh output layer even if the checkpoint brings one."
     )
     label_order: Names | None = Field(
-        None,
+        default=None,
         description="Class names of the checkpoint's own head, by id, where it names none. Of kind "
         "ordinal the classes, from the lowest to the highest.",
     )
     trust_remote_code: bool = Field(
-        False, description="Run Python code that the checkpoint brings. Read that code first."
+        default=False,
+        description="Run Python code that the checkpoint brings. Read that code first.",
     )
     checkpoint_minutes: float = Field(
-        10.0, gt=0, description="Save a resumable state this often, besides every epoch's end."
+        default=10.0,
+        gt=0,
+        description="Save a resumable state this often, besides every epoch's end.",
     )
-    threads: int | None = Field(None, ge=1, description="CPU threads. Default: PyTorch's choice.")
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads. Default: PyTorch's choice."
+    )
     processes: int | None = Field(
-        None,
+        default=None,
         ge=1,
         description="Processes that share every step, as torchrun started them; it stops where "
         "another number runs. Default: as many as run.",
@@ -387,7 +423,7 @@ class TrainConfig(Settings):
         description="Any other field of TrainingArguments (transformers), as name=value.",
     )
     output: Annotated[Path | None, Option(aliases=("output_dir",))] = Field(
-        None, description="Folder of the run. Default: runs/TASK-MODEL-sSEED-TIME."
+        default=None, description="Folder of the run. Default: runs/TASK-MODEL-sSEED-TIME."
     )
 
     @property

@@ -27,6 +27,8 @@ class ReadKeywords(TypedDict, total=False):
     header: bool | None
     columns: str | Sequence[str] | None
     kind: Literal["auto", "single_label", "multi_label", "regression", "ordinal"]
+    metrics: str | Sequence[str] | None
+    extra_metrics: str | Sequence[str] | None
     positive: str | None
     label_separator: str | None
     validation_fraction: float
@@ -42,6 +44,65 @@ class CheckKeywords(ReadKeywords, total=False):
     revision: str | None
     trust_remote_code: bool
     max_length: int | None
+
+
+class InferenceKeywords(TypedDict, total=False):
+    """Settings of everything that runs a model."""
+
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    batch_size: int | None
+    threads: int | None
+    max_length: int | None
+    label_order: str | Sequence[str] | None
+    revision: str | None
+    trust_remote_code: bool
+
+
+class LoadKeywords(InferenceKeywords, total=False):
+    """Settings of `gluetune.load`."""
+
+    task: str | None
+    backend: Literal["torch", "onnx", "onnx-int8"]
+
+
+class EvaluateKeywords(InferenceKeywords, total=False):
+    """Settings of `gluetune.evaluate`."""
+
+    task: str | None
+    split: str | None
+    data: str | PathLike[str] | None
+
+
+class PredictKeywords(LoadKeywords, total=False):
+    """Settings of `gluetune.predict`."""
+
+    text: str | None
+    text_pair: str | None
+    on_error: Literal["stop", "skip"]
+    prefix: str
+
+
+class ServeKeywords(LoadKeywords, total=False):
+    """Settings of `gluetune.serve`."""
+
+    host: str
+    port: int
+    auto_truncate: bool
+    allowed_hosts: Sequence[str]
+    api_key_file: str | PathLike[str] | None
+    cors_origins: Sequence[str]
+
+
+class ExportKeywords(TypedDict, total=False):
+    """Settings of `gluetune.export`."""
+
+    int8: bool
+    output: str | PathLike[str] | None
+    max_loss: float
+    task: str | None
+    data: str | PathLike[str] | None
+    threads: int | None
+    revision: str | None
 
 
 class AnyRunKeywords(ReadKeywords, total=False):

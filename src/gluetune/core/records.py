@@ -185,16 +185,20 @@ class ErrorRecord(_Part):
     step: int | None = None
 
 
-def _with_kind(own_task: Any) -> Any:
-    """Name the kind of a task in a record that has `multi_label` in its place."""
-    if not isinstance(own_task, dict) or "kind" in own_task:
+def _with_new_names(own_task: Any) -> Any:
+    """Name the kind and the extra metrics of a task in a record that calls them otherwise."""
+    if not isinstance(own_task, dict):
         return own_task
-    known = {**own_task, "kind": kind_of_record(own_task)}
-    known.pop("multi_label", None)
+    known = {**own_task}
+    if "beside" in known:
+        known.setdefault("extra_metrics", known.pop("beside"))
+    if "kind" not in known:
+        known["kind"] = kind_of_record(own_task)
+        known.pop("multi_label", None)
     return known
 
 
-OwnTask = Annotated[TaskSpec, BeforeValidator(_with_kind)]
+OwnTask = Annotated[TaskSpec, BeforeValidator(_with_new_names)]
 """A task of the user's own, as records have it."""
 
 

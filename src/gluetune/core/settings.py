@@ -8,11 +8,11 @@ give, the typed keyword arguments of the Python function (`core/keywords.py`, ge
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
 from pydantic.fields import FieldInfo
 
 from gluetune.core.errors import ConfigurationError, Finding
@@ -56,6 +56,27 @@ class Settings(BaseModel):
     former_names: ClassVar[Mapping[str, str]] = {}
     """Names of before that are still read: old -> new."""
 
+    @classmethod
+    def contradictions(cls, values: Mapping[str, Any]) -> Iterable[Finding]:
+        """Return what is wrong with values as given that no single field can know."""
+        return ()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _report(cls, values: Any, handler: Callable[[Any], Self], info: ValidationInfo) -> Self:
+        """Report every mistake as one ConfigurationError; `info.context` has the places."""
+        findings: list[Finding] = []
+        made = None
+        try:
+            made = handler(values)
+        except ValidationError as error:
+            findings += [_finding(cls, detail, info.context or {}) for detail in error.errors()]
+        if isinstance(values, Mapping):
+            findings += cls.contradictions(values)
+        if made is None or findings:
+            raise ConfigurationError.of(findings)
+        return made
+
     @model_validator(mode="before")
     @classmethod
     def _read_former_names(cls, values: Any) -> Any:
@@ -75,10 +96,20 @@ def make_settings(
     model: type[AnySettings], values: Mapping[str, Any], places: Mapping[str, str] | None = None
 ) -> AnySettings:
     """Return `values` as `model`. Raises ConfigurationError that lists every mistake."""
-    made, findings = validated(model, values, places)
-    if made is None:
-        raise ConfigurationError.of(findings)
-    return made
+    return model.model_validate(dict(values), context=places)
+
+
+def split_settings(
+    models: Sequence[type[Settings]], values: Mapping[str, Any]
+) -> tuple[dict[str, Any], ...]:
+    """Return the settings of each model. Raises ConfigurationError listing those of none."""
+    known = {name for model in models for name in model.model_fields}
+    if unknown := [unknown_setting(name, models) for name in values if name not in known]:
+        raise ConfigurationError.of(unknown)
+    return tuple(
+        {name: value for name, value in values.items() if name in model.model_fields}
+        for model in models
+    )
 
 
 def validated(
@@ -92,9 +123,9 @@ def validated(
         places: Where a value comes from, by field ("--epochs", "recipe.yaml").
     """
     try:
-        return model.model_validate(dict(values)), []
-    except ValidationError as error:
-        return None, [_finding(model, detail, places or {}) for detail in error.errors()]
+        return model.model_validate(dict(values), context=places), []
+    except ConfigurationError as error:
+        return None, list(error.findings)
 
 
 def option_of(field: FieldInfo) -> Option:

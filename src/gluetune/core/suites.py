@@ -24,6 +24,7 @@ from gluetune.core.suite_records import (
 )
 from gluetune.core.tables import Column, Table, markdown_text, tables_html
 from gluetune.core.tasks import get_task
+from gluetune.metrics.registry import short_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -277,7 +278,7 @@ def _legend(tasks: Sequence[TaskSummary]) -> list[str]:
 def _row(one: TaskSummary, legend: Legend, has_published: bool) -> tuple[str, ...]:
     several = len(one.metrics) > 1
     metrics = ", ".join(
-        _title(get_task(one.task).metric_title(name))
+        get_task(one.task).metric_title(name, short=True)
         + (f" {spread_text(value)}" if several else "")
         for name, value in one.metrics.items()
     )
@@ -296,14 +297,9 @@ def _row(one: TaskSummary, legend: Legend, has_published: bool) -> tuple[str, ..
 
 def _published(cell: PublishedCell, legend: Legend) -> str:
     metric = " ".join(
-        part for part in (cell.subset, _title(cell.metric or "metric unstated")) if part
+        part for part in (cell.subset, short_label(cell.metric or "metric unstated")) if part
     )
     return f"{cell.value:.1f} {metric} ({legend.letter(cell)})"
-
-
-def _title(metric: str) -> str:
-    """Return a metric's name as a narrow column shows it."""
-    return metric.replace("matthews_correlation", "Matthews").replace("f1", "F1")
 
 
 def _task_name(one: TaskSummary) -> str:

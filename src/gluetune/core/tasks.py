@@ -19,12 +19,10 @@ from gluetune.core.errors import ConfigurationError
 from gluetune.core.text import visible
 from gluetune.kinds import REGRESSION, SINGLE_LABEL
 from gluetune.kinds.base import Kind
+from gluetune.metrics.registry import METRICS, is_of_one_class, short_label
 
 HELD_OUT = "holdout"
 """Name of the part of a training set that is held out and scored in validation's place."""
-
-ONE_CLASS: str = "f1"
-"""The metric that is of one of two classes, the positive one."""
 
 _LONGEST_LABEL = 40
 """Characters of a class's name in the title of a metric."""
@@ -56,8 +54,8 @@ class TaskSpec:
     """What everything that depends on the kind of task is asked of."""
     metrics: tuple[str, ...]
     """The official metrics. The task's score is their mean, over all validation splits."""
-    beside: tuple[str, ...] = ()
-    """Metrics that are told beside the official ones and do not count towards the score."""
+    extra_metrics: tuple[str, ...] = ()
+    """Metrics that are also reported and do not count towards the score."""
     positive: str | None = None
     """Of two classes the one that F1 is of; None for the last, as GLUE's own tasks have it."""
     thresholds: tuple[float, ...] = ()
@@ -97,7 +95,7 @@ class TaskSpec:
     @property
     def all_metrics(self) -> tuple[str, ...]:
         """The metrics that are computed: those of the score first."""
-        return (*self.metrics, *self.beside)
+        return (*self.metrics, *self.extra_metrics)
 
     @property
     def positive_id(self) -> int:
@@ -107,7 +105,34 @@ class TaskSpec:
     @property
     def positive_label(self) -> str | None:
         """The name of the class that F1 is of; None where the task has no metric of one class."""
-        return self.labels[self.positive_id] if ONE_CLASS in self.all_metrics else None
+        is_named = any(is_of_one_class(name, self.num_labels) for name in self.all_metrics)
+        return self.labels[self.positive_id] if is_named and self.kind.label_axes == 1 else None
+
+    @property
+    def scored_label(self) -> str | None:
+        """The name of the class that the score is of; None where it is of all classes."""
+        is_named = any(is_of_one_class(name, self.num_labels) for name in self.metrics)
+        return self.positive_label if is_named else None
+
+    @property
+    def greater_is_better(self) -> bool:
+        """Whether a greater score is a better one; the metrics of a score agree in it."""
+        return all(METRICS[name].greater_is_better for name in self.metrics if name in METRICS)
+
+    def is_better(self, score: float, other: float) -> bool:
+        """Whether one score is better than another."""
+        return self.sign * score > self.sign * other
+
+    def in_points(self, name: str = "score") -> bool:
+        """Whether tables show a metric, with a split before it or not, or the score times 100."""
+        last = name.rpartition(" ")[2]
+        names = self.metrics if last == "score" else (last,)
+        return all(METRICS[one].in_points for one in names if one in METRICS)
+
+    @property
+    def sign(self) -> int:
+        """What a score is multiplied by so that a greater one is better."""
+        return 1 if self.greater_is_better else -1
 
     @property
     def positive_note(self) -> str:
@@ -119,13 +144,18 @@ class TaskSpec:
             "last one, as F1 always was before --positive."
         )
 
-    def metric_title(self, name: str) -> str:
-        """Return a metric's name, with a split before it or not, and the class that it is of."""
-        if self.positive_label is None or name.rpartition(" ")[2] != ONE_CLASS:
-            return name
+    def metric_title(self, name: str, *, short: bool = False) -> str:
+        """Return a metric's name, with a split before it or not, and the class that it is of.
+
+        `short` is for narrow columns.
+        """
+        title = short_label(name) if short else name
+        is_named = is_of_one_class(name.rpartition(" ")[2], self.num_labels)
+        if self.positive_label is None or not is_named:
+            return title
         label = visible(self.positive_label)
-        short = label if len(label) <= _LONGEST_LABEL else f"{label[:_LONGEST_LABEL]}…"
-        return f"{name} of '{short}'"
+        shown = label if len(label) <= _LONGEST_LABEL else f"{label[:_LONGEST_LABEL]}…"
+        return f"{title} of '{shown}'"
 
     def label_text(self, label: Any) -> str:
         """Return a label or a prediction as text: a number, a class's name, or names of labels."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 from torch import nn
@@ -23,13 +23,16 @@ from transformers import DataCollatorWithPadding
 from gluetune.core.errors import CheckpointError, ConfigurationError, Finding, require_extra
 from gluetune.core.exports import ExportFolder, ExportRecord, Variant
 from gluetune.core.files import check_writable, restore_folder, weights_digest, write_folder
+from gluetune.core.inference_settings import ExportSettings, InferenceSettings
+from gluetune.core.keywords import ExportKeywords
+from gluetune.core.settings import validated
 from gluetune.core.tasks import get_task, is_task
 from gluetune.data.sources.named import asked_source, place_of
 from gluetune.data.tables import fingerprint
 from gluetune.exporting.checks import ValidationSet, check
 from gluetune.inference.devices import device_name
 from gluetune.inference.exported import ExportedModel, open_session
-from gluetune.inference.loader import OpenedModel, Settings, open_model, open_run
+from gluetune.inference.loader import OpenedModel, open_model, open_run
 from gluetune.models.checkpoints import check_folder_name, find_checkpoint
 from gluetune.models.classifiers import quiet_transformers, write_output_names
 from gluetune.training.environment import versions
@@ -47,14 +50,8 @@ _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 def export(
     model: str | Path | Run,
     *,
-    int8: bool = False,
-    output: str | Path | None = None,
-    task: str | None = None,
-    data: str | None = None,
-    max_loss: float = 0.01,
-    threads: int | None = None,
-    revision: str | None = None,
     tell: Callable[[str], object] = lambda line: None,
+    **settings: Unpack[ExportKeywords],
 ) -> ExportRecord:
     """Export a run, a checkpoint folder or a checkpoint of the Hub to ONNX, and check it.
 
@@ -64,13 +61,9 @@ def export(
 
     Args:
         model: A run's folder, a checkpoint's folder, or a Hub id.
-        int8: Also write 8-bit weights (ONNX Runtime's dynamic quantisation).
-        output: The folder to write; `onnx` in the run's folder by default.
-        task: The task, where the model is no run.
-        data: Where the validation set is; the run's own source by default.
-        max_loss: What int8 may lose of the score (0.01 is one point).
-        threads: CPU threads of both sides; a run's own, else PyTorch's choice.
         tell: Called with a line before each part of the work.
+        settings: Fields of `ExportSettings`: `int8`, `output`, `max_loss`, `task`, `data`,
+            `threads`, `revision`.
 
     Raises:
         GluetuneError: ConfigurationError where there is no task or the folder holds something
@@ -78,10 +71,14 @@ def export(
             where the validation set cannot be read.
     """
     require_extra("onnx", "gluetune export", "onnx", "onnxscript", "onnxruntime")
-    target = _target(model, output, revision)
-    _check_target(target, max_loss)
-    spec = get_task(task) if task else None
-    opened = open_model(model, spec, Settings(precision="fp32", threads=threads, revision=revision))
+    how, findings = validated(ExportSettings, settings)
+    target = _target(model, settings.get("output"), settings.get("revision"))
+    findings += _target_findings(target)
+    if how is None or findings:
+        raise ConfigurationError.of(findings)
+    spec = get_task(how.task) if how.task else None
+    fixed = InferenceSettings(precision="fp32", threads=how.threads, revision=how.revision)
+    opened = open_model(model, spec, fixed)
     if opened.task is None:
         raise ConfigurationError(
             f"{model} is no run, so nothing says on which data it is to be checked.",
@@ -90,7 +87,7 @@ def export(
     known = opened.task
     opened = replace(opened, device=torch.device("cpu"))
     opened.classifier.model.to(opened.device)
-    source = asked_source(opened.run, known, data)
+    source = asked_source(opened.run, known, how.data)
     tables = {name: source.read(known, name) for name in known.validation_splits}
     rows, origin = ValidationSet(known, tables, opened), place_of(source, tables)
     # From here on no other process writes there: what takes long is not done for nothing.
@@ -99,21 +96,21 @@ def export(
         tell(f"PyTorch predicts {rows.count:,} rows of {origin} …")
         reference = rows.ask(opened)
         tell("torch.onnx traces the model …")
-        inputs = _write(opened, known, folder, int8=int8)
+        inputs = _write(opened, known, folder, int8=how.int8)
         checked = []
-        for variant in _variants(int8=int8):
-            file = folder.model(variant)
-            tell(f"ONNX Runtime predicts them from {file.name} …")
+        for variant in _variants(int8=how.int8):
+            tell(f"ONNX Runtime predicts them from {folder.model(variant).name} …")
             found = rows.ask(_exported(opened, known, folder, variant, inputs))
-            checked.append(check(variant, file, reference, found, max_loss, task=known))
+            file = folder.model(variant)
+            checked.append(check(variant, file, reference, found, how.max_loss, task=known))
         record = ExportRecord(
             model=opened.name,
-            weights_sha256=_weights_digest(model, revision),
+            weights_sha256=_weights_digest(model, how.revision),
             inputs=list(inputs),
             data=origin,
             score=reference.score,
             rows_per_second=round(reference.rows_per_second, 1),
-            max_loss=max_loss,
+            max_loss=how.max_loss,
             checked=checked,
             **_origin(opened, known, tables),
         )
@@ -182,7 +179,7 @@ def _exported(
 
 
 def _target(
-    model: str | Path | Run, output: str | Path | None, revision: str | None
+    model: str | Path | Run, output: str | os.PathLike[str] | None, revision: str | None
 ) -> ExportFolder:
     if output is not None:
         return ExportFolder(Path(output))
@@ -198,22 +195,14 @@ def _target(
     return ExportFolder(run.folder.onnx)
 
 
-def _check_target(target: ExportFolder, max_loss: float) -> None:
-    """Refuse to replace what is no export, and a loss that is no part of a score."""
-    findings = []
+def _target_findings(target: ExportFolder) -> list[Finding]:
+    """Refuse to replace what is no export."""
     place = target.path
     restore_folder(place)
     check_writable(place)
     if place.exists() and not target.record.exists() and (place.is_file() or any(place.iterdir())):
-        findings.append(
-            Finding(f"--output {place}: it holds something else.", "Choose another folder.")
-        )
-    if not 0 <= max_loss <= 1:
-        findings.append(
-            Finding(f"--max-loss {max_loss:g}: it is a part of the score, from 0 to 1.")
-        )
-    if findings:
-        raise ConfigurationError.of(findings)
+        return [Finding(f"--output {place}: it holds something else.", "Choose another folder.")]
+    return []
 
 
 _EXAMPLES = ("The first text.", "The second of the texts is longer than the first.")

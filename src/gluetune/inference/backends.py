@@ -5,19 +5,18 @@ Text is encoded before and answers are named after, the same for either.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerBase
 
+    from gluetune.core.inference_settings import BackendName
     from gluetune.core.runs import Run
     from gluetune.core.tasks import TaskSpec
     from gluetune.data.encoding import Encoded
     from gluetune.kinds.base import Kind
-
-BackendName = Literal["torch", "onnx", "onnx-int8"]
 
 
 class Backend(Protocol):

@@ -17,10 +17,11 @@ from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError, Finding, RunError, require_extra
 from gluetune.core.exports import ExportFolder, ExportRecord, Variant, read_export
 from gluetune.core.files import restore_folder, weights_digest
+from gluetune.core.inference_settings import InferenceSettings
 from gluetune.core.runs import Run, RunFolder
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.encoding import Encoded
-from gluetune.inference.loader import BATCH_SIZE, Settings, check_finite, open_run
+from gluetune.inference.loader import BATCH_SIZE, check_finite, open_run
 from gluetune.kinds.base import Kind
 from gluetune.models.checkpoints import Checkpoint, check_folder_name
 from gluetune.models.tokenizers import load_config, load_tokenizer
@@ -95,7 +96,7 @@ def open_exported(
     model: str | Path | Run,
     variant: Variant,
     task: TaskSpec | None = None,
-    settings: Settings | None = None,
+    settings: InferenceSettings | None = None,
 ) -> ExportedModel:
     """Open what was exported from a run, or the folder of an export.
 
@@ -104,7 +105,7 @@ def open_exported(
     check did not pass.
     """
     require_extra("onnx", f"--backend {variant}", "onnxruntime")
-    settings = settings or Settings()
+    settings = settings or InferenceSettings()
     check_folder_name(os.fspath(model))
     folder = find_export(model)
     record = read_export(folder.record)
@@ -150,7 +151,9 @@ def find_export(model: str | Path | Run) -> ExportFolder:
     return ExportFolder(path if ExportFolder(path).record.exists() else inside)
 
 
-def _check_settings(record: ExportRecord, task: TaskSpec | None, settings: Settings) -> None:
+def _check_settings(
+    record: ExportRecord, task: TaskSpec | None, settings: InferenceSettings
+) -> None:
     fixed: Sequence[tuple[str, object, bool]] = (
         ("--precision", settings.precision, settings.precision not in ("auto", "fp32")),
         ("--max-length", settings.max_length, settings.max_length not in (None, record.max_length)),

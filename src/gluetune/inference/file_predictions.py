@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, Unpack, cast
 
 import numpy as np
 
@@ -19,8 +19,11 @@ from gluetune.core.command_lines import options
 from gluetune.core.errors import ConfigurationError, DataError, Finding
 from gluetune.core.file_formats import UNSTATED, FileFormat, FormatName
 from gluetune.core.files import write_atomically
+from gluetune.core.inference_settings import LoadSettings, PredictSettings
+from gluetune.core.keywords import PredictKeywords
 from gluetune.core.records import plural
 from gluetune.core.runs import Run
+from gluetune.core.settings import make_settings, split_settings
 from gluetune.core.text import nearest
 from gluetune.data.formats.detection import detect, detect_stream
 from gluetune.data.formats.format import (
@@ -100,13 +103,9 @@ def predict(
     file: str | Path | BinaryIO,
     *,
     output: str | Path | BinaryIO,
-    text: str | None = None,
-    text_pair: str | None = None,
     file_format: str | FileFormat | None = None,
-    on_error: OnError = "stop",
-    prefix: str = "",
     progress: Callable[[FilePredictions], object] | None = None,
-    **settings: Any,
+    **settings: Unpack[PredictKeywords],
 ) -> FilePredictions:
     """Predict every row of a CSV, JSON lines, Parquet or text file, in constant memory.
 
@@ -120,22 +119,19 @@ def predict(
         file: CSV (RFC 4180, with a header line, UTF-8), JSON lines, Parquet, or plain lines of
             text, a tab between the two of a pair. An open file, such as standard input, too.
         output: A file, which is whole or absent; or an open one, but for Parquet.
-        text: Column of the text, or of the first of two. By default the task's, or `text`.
-        text_pair: Column of the second text. By default the task's, or `text_pair`.
         file_format: `csv`, `tsv`, `jsonl`, `json`, `parquet`, `arrow`, `fasttext`, `trec` or
             `text`, where the file's name has another ending; or a FileFormat, for files with other
             delimiters, quotes or no header line. Output of the same delimiter has a header line.
-        on_error: Whether a row that cannot be used stops the work, or is reported and left out.
-        prefix: Put before the names of the new columns.
         progress: Called after every window with what was done so far.
-        settings: What `gluetune.load` takes.
+        settings: Fields of `PredictSettings` (`text`, `text_pair`, `on_error`, `prefix`) and of
+            `LoadSettings`, as `gluetune.load` takes them.
 
     Raises:
         ConfigurationError: for a column that is not there, or a name that is taken.
         DataError: for a file that cannot be read, and with `stop` for its first bad rows.
     """
-    if on_error not in ("stop", "skip"):
-        raise ConfigurationError(f"--on-error {on_error}: there are stop and skip.")
+    loading, reading = split_settings((LoadSettings, PredictSettings), settings)
+    how = make_settings(PredictSettings, reading)
     source = Path(file) if isinstance(file, str | Path) else file
     target = Path(output) if isinstance(output, str | Path) else output
     stated = _stated(file_format)
@@ -144,22 +140,22 @@ def predict(
     else:
         found = detect_stream(source, stated)
     _check_output(source, target, written_as(found.format))
-    predictor = model if isinstance(model, Predictor) else load(model, **settings)
+    predictor = model if isinstance(model, Predictor) else load(model, **loading)
     if isinstance(source, Path):
         as_run = _as_run(predictor, source, stated)
         if as_run != stated:
             found = detect(source, as_run, labelled=False)
-        _check_first_line(source, found, predictor, text, stated)
+        _check_first_line(source, found, predictor, how.text, stated)
     with open_rows(source, found.format, _line_columns(predictor), dialect=found.dialect) as reader:
         if repeated := repeated_columns(reader, reader.columns):
             raise DataError.of(repeated)  # rows are written by the names of their columns
         if not reader.columns and (wrong := stated_wrongly(found, reader, stated)):
             raise DataError.of([wrong])
-        columns = _text_columns(predictor, reader, text, text_pair)
-        answering = _Columns(predictor, written_as(found.format), prefix)
+        columns = _text_columns(predictor, reader, how.text, how.text_pair)
+        answering = _Columns(predictor, written_as(found.format), how.prefix)
         new = tuple(answering.sample)
-        _check_free(reader, new, prefix)
-        rows = _Rows(reader, columns, new, on_error)
+        _check_free(reader, new, how.prefix)
+        rows = _Rows(reader, columns, new, how.on_error)
         return _write(rows, answering, target, progress, found.notes)
 
 

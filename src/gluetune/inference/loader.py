@@ -19,12 +19,12 @@ import torch
 from numpy.typing import NDArray
 from transformers import DataCollatorWithPadding
 
-from gluetune.core.config import ComputePath, Precision
+from gluetune.core.config import ComputePath
 from gluetune.core.errors import ConfigurationError, TrainingError
+from gluetune.core.inference_settings import BackendName, InferenceSettings
 from gluetune.core.runs import Run, RunFolder
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.encoding import Encoded
-from gluetune.inference.backends import BackendName
 from gluetune.inference.devices import cpu_threads, device, resolve_precision
 from gluetune.inference.logits import ResolvedPrecision, compute_logits
 from gluetune.inference.scoring import encoded_splits, predict_splits
@@ -47,26 +47,10 @@ if TYPE_CHECKING:
     from gluetune.core.config import TrainConfig
     from gluetune.core.predictions import Predictions
 
+Settings = InferenceSettings
+
 BATCH_SIZE = 32
 """Examples per forward pass, where neither a run nor the user says."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How a model is to be asked. What is None or `auto` is a run's own, or found out."""
-
-    precision: Precision = "auto"
-    batch_size: int | None = None
-    threads: int | None = None
-    max_length: int | None = None
-    label_order: tuple[str, ...] | None = None
-    revision: str | None = None
-    trust_remote_code: bool = False
-
-    @property
-    def are_default(self) -> bool:
-        """Whether a run is asked with its own settings."""
-        return self == Settings(trust_remote_code=self.trust_remote_code)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +69,7 @@ class OpenedModel:
     batch_size: int
     threads: int
     max_length: int | None
-    settings: Settings
+    settings: InferenceSettings
     lock: AbstractContextManager[Any] = field(default_factory=Lock, repr=False, compare=False)
     """For the thread that computes: a path is a matter of the whole model."""
 
@@ -169,7 +153,7 @@ class OpenedModel:
 
 
 def open_model(
-    model: str | Path | Run, task: TaskSpec | None = None, settings: Settings | None = None
+    model: str | Path | Run, task: TaskSpec | None = None, settings: InferenceSettings | None = None
 ) -> OpenedModel:
     """Load the model of a run, a folder, or a checkpoint of the Hub, with its trained head.
 
@@ -177,7 +161,7 @@ def open_model(
     checkpoint the GLUE task that its config.json states, and its own classes where it states none.
     Raises RunError, CheckpointError, HubError, ConfigurationError.
     """
-    settings = settings or Settings()
+    settings = settings or InferenceSettings()
     run = open_run(model)
     if run is not None and task is None:
         task = run.task
@@ -224,7 +208,7 @@ def open_run(model: str | Path | Run) -> Run | None:
 
 
 def _precision(
-    settings: Settings, config: TrainConfig | None, where: torch.device
+    settings: InferenceSettings, config: TrainConfig | None, where: torch.device
 ) -> ResolvedPrecision:
     asked = settings.precision
     if asked == "auto" and config is not None:
@@ -233,7 +217,10 @@ def _precision(
 
 
 def _checkpoint(
-    model: str | Path | Run, run: Run | None, config: TrainConfig | None, settings: Settings
+    model: str | Path | Run,
+    run: Run | None,
+    config: TrainConfig | None,
+    settings: InferenceSettings,
 ) -> Checkpoint:
     if run is not None:
         _ = run.model_path  # says what to type while there is no model yet
@@ -242,7 +229,10 @@ def _checkpoint(
 
 
 def _max_length(
-    settings: Settings, config: TrainConfig | None, classifier: Classifier, checkpoint: Checkpoint
+    settings: InferenceSettings,
+    config: TrainConfig | None,
+    classifier: Classifier,
+    checkpoint: Checkpoint,
 ) -> int | None:
     limit = classifier.limit
     if settings.max_length and limit and settings.max_length > limit:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gluetune.core.config import Precision
 from gluetune.core.errors import ConfigurationError
+from gluetune.core.inference_settings import LoadSettings
+from gluetune.core.keywords import LoadKeywords
 from gluetune.core.records import listed
 from gluetune.core.runs import Run
+from gluetune.core.settings import make_settings
 from gluetune.core.tasks import get_task
 from gluetune.data.encoding import Encoded, cut_rows, tokenize
-from gluetune.inference.backends import Backend, BackendName
+from gluetune.inference.backends import Backend
 from gluetune.inference.exported import open_exported
-from gluetune.inference.loader import Settings, open_model
+from gluetune.inference.loader import open_model
 from gluetune.kinds.base import Answer
 
 Text = str | tuple[str, str]
@@ -138,50 +140,22 @@ class Predictor:
         return [[text[0] for text in texts], [text[1] for text in texts]]
 
 
-def load(
-    model: str | Path | Run,
-    *,
-    task: str | None = None,
-    precision: Precision = "auto",
-    batch_size: int | None = None,
-    threads: int | None = None,
-    max_length: int | None = None,
-    label_order: Sequence[str] | None = None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    backend: BackendName = "torch",
-) -> Predictor:
+def load(model: str | Path | Run, **settings: Unpack[LoadKeywords]) -> Predictor:
     """Load a run or a checkpoint with a trained head, to be called with text.
 
     Args:
         model: A run's folder, a checkpoint's folder, or a Hub id.
-        task: GLUE task whose classes the answers are to be. Unless given, a run's own, or what a
-            checkpoint's config.json states; without either it answers with its own classes.
-        precision: `auto` is a run's own, else bf16 where the hardware multiplies it natively.
-        batch_size: Examples per forward pass; a run's own, else 32.
-        threads: CPU threads; a run's own, else PyTorch's choice.
-        max_length: Tokens per example; longer ones are cut. A run's own, else what fits.
-        label_order: Class names of the head by id, where it names none.
-        revision: Branch, tag or commit on the Hub.
-        trust_remote_code: Run Python code that the checkpoint brings.
-        backend: `torch`, or what `gluetune export` made: `onnx`, `onnx-int8`.
+        settings: Fields of `LoadSettings`: `task`, `backend`, `precision`, `batch_size`, `threads`,
+            `max_length`, `label_order`, `revision`, `trust_remote_code`.
 
     Raises:
         GluetuneError: RunError, CheckpointError, HubError or ConfigurationError.
     """
-    settings = Settings(
-        precision=precision,
-        batch_size=batch_size,
-        threads=threads,
-        max_length=max_length,
-        label_order=tuple(label_order) if label_order else None,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-    )
-    spec = get_task(task) if task else None
-    if backend != "torch":
-        return Predictor(open_exported(model, backend, spec, settings))
-    return Predictor(open_model(model, spec, settings))
+    how = make_settings(LoadSettings, settings)
+    spec = get_task(how.task) if how.task else None
+    if how.backend != "torch":
+        return Predictor(open_exported(model, how.backend, spec, how))
+    return Predictor(open_model(model, spec, how))
 
 
 def _readable(count: int | None) -> str:

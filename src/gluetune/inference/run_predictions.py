@@ -41,11 +41,12 @@ def run_predictions(
     missing = {split: table for split, table in tables.items() if split not in kept}
     if not missing:
         return kept
-    from gluetune.inference.loader import Settings, open_model
+    from gluetune.core.inference_settings import InferenceSettings
+    from gluetune.inference.loader import open_model
 
     rows = sum(len(table) for table in missing.values())
     say(f"{run.path} predicts {rows:,} rows of {task.name} ({', '.join(missing)})")
-    opened = open_model(run.path, task, Settings(precision=precision))
+    opened = open_model(run.path, task, InferenceSettings(precision=precision))
     made = opened.predict(task, missing)
     if opened.settings.are_default:
         try:

@@ -16,9 +16,9 @@ from gluetune.core.tasks import TaskSpec
 from gluetune.data.encoding import Encoded, encode
 from gluetune.data.tables import label_array
 from gluetune.inference.logits import Collator, ResolvedPrecision, compute_logits
-from gluetune.metrics.scores import TaskScore, collapsed
 from gluetune.parallel.collectives import ALONE, Processes
-from gluetune.statistics import calibration
+from gluetune.statistics import scores
+from gluetune.statistics.scores import TaskScore, collapsed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -157,7 +157,7 @@ def predictions_of(split: ScoredSplit, logits: NDArray[np.float32], task: TaskSp
 
 def score_predictions(task: TaskSpec, predictions: Mapping[str, Predictions]) -> ScoreRecord:
     """Return the task's score on the given splits. Raises DataError for hidden labels."""
-    return score_record(calibration.score_predictions(task, predictions))
+    return score_record(scores.score_predictions(task, predictions))
 
 
 def _evaluation(task: TaskSpec, predictions: Mapping[str, Predictions]) -> Evaluation:

@@ -67,8 +67,6 @@ class Kind(ABC):
     """Labels that a task needs."""
     default_metrics: ClassVar[tuple[str, ...]]
     """The first is the score unless another is asked for."""
-    further_metrics: ClassVar[tuple[str, ...]] = ()
-    """Metrics that can be asked for, and are not reported otherwise."""
     label_order_names_classes: ClassVar[bool] = False
     """Whether `--label-order` gives the order of the classes, rather than that of a head's
     outputs."""
@@ -120,10 +118,6 @@ class Kind(ABC):
         )
 
     # Labels, in and out.
-
-    def metrics_of(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return the metrics that a task with these labels can be scored by."""
-        return (*self.default_metrics, *self.further_metrics)
 
     def described(self, names: Sequence[str]) -> str:
         """Return what an example's label is, in a few words."""
@@ -213,7 +207,7 @@ class Kind(ABC):
         smoothing: float,
         order: Sequence[int] = (),
     ) -> torch.Tensor:
-        """Return the sum of the loss over examples; see `gluetune.training.losses`.
+        """Return the sum of the loss over examples; see `gluetune.training.trainer`.
 
         Columns, class ids and weights are of the model's outputs; `order` is the output of each of
         the task's labels, by default the same.

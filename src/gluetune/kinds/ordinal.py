@@ -37,10 +37,6 @@ class Ordinal(SingleLabel):
     constant_name = "median class"
     constant_description = "median label of train"
 
-    def metrics_of(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return the metrics of which more is better."""
-        return ("quadratic_weighted_kappa", "accuracy", "f1_macro", "matthews_correlation")
-
     def constant(self, labels: NDArray[Any], size: int) -> Any:
         """Return the median class, which has the lowest mean absolute error: the lower of two."""
         import numpy as np

@@ -24,10 +24,6 @@ class SingleLabel(Kind):
     can_be_misordered = True
     sections = ("confusion", "classes", "calibration")
 
-    def metrics_of(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return the metrics: F1 is of one of two classes."""
-        return (*self.default_metrics, "f1") if len(names) == 2 else self.default_metrics
-
     def strata(self, parts: Callable[[], Iterable[NDArray[Any]]], bins: int) -> NDArray[Any]:
         """Return the class of each example."""
         import numpy as np

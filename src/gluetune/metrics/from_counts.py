@@ -304,6 +304,7 @@ METRICS = (
         title="balanced accuracy",
         label="bal. accuracy",
         formulas=_of_classes(_balanced_accuracy, _balanced_accuracy_of),
+        balances_classes=True,
     ),
     Metric(
         name="f1",
@@ -318,6 +319,7 @@ METRICS = (
         title="macro F1",
         label="F1_macro",
         formulas=_of_classes(_f1_macro, _f1_macro_of) | {MULTI_LABEL: _of_sets(_f1_macro_of_sets)},
+        balances_classes=True,
         hub_name="f1",
     ),
     Metric(

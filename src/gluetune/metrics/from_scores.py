@@ -8,7 +8,6 @@ not (scikit-learn refuses the others).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -72,79 +71,95 @@ def _average_precision(inputs: Inputs) -> Measure:
     return _ranking(average_precision_score, inputs)
 
 
-@dataclass(frozen=True)
 class _Ranked:
-    """Examples in the order of a score; those of one score are a group."""
+    """Examples from the lowest score to the highest; those of one score are a group.
 
-    rows: NDArray[np.int64]
-    """Examples, in order."""
-    true: NDArray[np.bool_]
-    """Which of them are positive, in order."""
-    starts: NDArray[np.int64]
-    """Where each group starts."""
-    has_ties: bool
+    Sums of a sample's weights are kept in arrays that are written again for each sample.
+    """
 
-    @classmethod
-    def of(cls, true: NDArray[np.bool_], scores: Floats) -> _Ranked:
-        """Return examples from the lowest score to the highest."""
+    def __init__(self, true: NDArray[np.bool_], scores: Floats) -> None:
         import numpy as np
 
-        rows = np.argsort(scores, kind="stable")
-        is_new = np.concatenate([[True], np.diff(scores[rows]) != 0])
-        starts = np.flatnonzero(is_new)
-        return cls(rows, true[rows], starts, len(starts) < len(rows))
+        self.rows = np.argsort(scores, kind="stable")
+        """Examples, in order."""
+        self.true = true
+        is_new = np.concatenate([[True], np.diff(scores[self.rows]) != 0])
+        self.starts = np.flatnonzero(is_new)
+        """Where each group starts, in the order."""
+        places = np.flatnonzero(true[self.rows])
+        group = (np.cumsum(is_new) - 1)[places]
+        bounds = np.append(self.starts, len(true))
+        self._positive = self.rows[places]
+        self._start, self._end = bounds[group], bounds[group + 1]
+        self._first = np.searchsorted(group, group)
+        self._drawn = np.empty(len(true), dtype=np.int64)
+        self._below = np.zeros(len(true) + 1, dtype=np.int64)
+        self._positive_below = np.zeros(len(places) + 1, dtype=np.int64)
 
-    def grouped(self, weights: Numbers) -> tuple[Floats, Floats]:
-        """Return the weight of the positive and of all examples of each group."""
+    def _weigh(self, weights: Numbers) -> tuple[Numbers, int, int]:
+        """Sum up a sample's weights; return those of the positive examples, their sum and all's."""
         import numpy as np
 
-        every = weights.take(self.rows).astype(np.float64)
-        positive = every * self.true
-        if self.has_ties:
-            return np.add.reduceat(positive, self.starts), np.add.reduceat(every, self.starts)
-        return positive, every
+        # All indices are valid; only with "clip" does NumPy write to `out` itself.
+        whole = weights.astype(np.int64, copy=False)
+        np.cumsum(whole.take(self.rows, out=self._drawn, mode="clip"), out=self._below[1:])
+        positive = whole.take(self._positive)
+        np.cumsum(positive, out=self._positive_below[1:])
+        return positive, int(self._positive_below[-1]), int(self._below[-1])
+
+    def area(self, weights: Numbers) -> float:
+        """Return the area under the ROC curve of a sample, from its positive examples' mean ranks.
+
+        NaN where all or none are positive.
+        """
+        positive, count, total = self._weigh(weights)
+        pairs = count * (total - count)
+        ranks = (self._below[self._start] + self._below[self._end]) / 2
+        return (float(positive @ ranks) - count**2 / 2) / pairs if pairs else float("nan")
+
+    def precision(self, weights: Numbers) -> float:
+        """Return the average precision of a sample; NaN where all or none are positive."""
+        import numpy as np
+
+        positive, count, total = self._weigh(weights)
+        if count in (0, total):
+            return float("nan")
+        found = np.maximum(total - self._below[self._start], 1)  # 0 where nothing was drawn
+        hits = count - self._positive_below[self._first]
+        return float(positive @ (hits / found)) / count
+
+    def grouped(self) -> tuple[Floats, Floats]:
+        """Return how many positive and how many examples each group has."""
+        import numpy as np
+
+        every = np.ones(len(self.rows))
+        parts = (self.true[self.rows] * every, every)
+        positive, found = (np.add.reduceat(part, self.starts) for part in parts)
+        return positive, found
 
     def by_example(self, values: Floats) -> Floats:
-        """Return for each example, in the order of the rows, the value of its group."""
+        """Return for each example the value of its group."""
         import numpy as np
 
-        sizes = np.diff([*self.starts.tolist(), len(self.rows)])
+        sizes = np.diff(np.append(self.starts, len(self.rows)))
         found = np.empty(len(self.rows))
         found[self.rows] = np.repeat(values, sizes)
         return found
 
 
-def _area(positive: Floats, every: Floats) -> float:
-    """Return the area under the ROC curve, from the weights of groups in rising order."""
-    negative = every - positive
-    below = negative.cumsum()
-    pairs = positive.sum() * below[-1]
-    return float(positive @ (below - negative / 2) / pairs) if pairs else float("nan")
-
-
 def _area_without_one(ranked: _Ranked) -> Floats:
     import numpy as np
 
-    positive, every = ranked.grouped(np.ones(len(ranked.rows)))
+    positive, every = ranked.grouped()
     negative = every - positive
     below = negative.cumsum() - negative / 2
     above = positive.sum() - positive.cumsum() + positive / 2
     count, others = positive.sum(), negative.sum()
     pairs = positive @ below
-    true = np.empty(len(ranked.rows), dtype=bool)
-    true[ranked.rows] = ranked.true
+    true = ranked.true
     fewer = np.where(true, ranked.by_example(below), ranked.by_example(above))
     left = np.where(true, (count - 1) * others, count * (others - 1))
     return _defined(pairs - fewer, left)
-
-
-def _precision(positive: Floats, every: Floats) -> float:
-    """Return the average precision, from the weights of groups in rising order."""
-    hits, found = positive[::-1].cumsum(), every[::-1].cumsum()
-    total = hits[-1]
-    if total in (0, found[-1]):
-        return float("nan")
-    return float(positive[::-1] @ _defined(hits, found, empty=0.0) / total)
 
 
 def _precision_without_one(ranked: _Ranked) -> Floats:
@@ -154,7 +169,7 @@ def _precision_without_one(ranked: _Ranked) -> Floats:
     """
     import numpy as np
 
-    positive, every = ranked.grouped(np.ones(len(ranked.rows)))
+    positive, every = ranked.grouped()
     hits, found = positive[::-1].cumsum()[::-1], every[::-1].cumsum()[::-1]
     kept = positive * hits / found
     above = kept[::-1].cumsum()[::-1] - kept
@@ -163,8 +178,7 @@ def _precision_without_one(ranked: _Ranked) -> Floats:
         precision = _defined(hits - is_true, found - 1, empty=0.0)
         below = (positive * precision).cumsum() - is_true * precision
         parts.append(ranked.by_example(above + below))
-    true = np.empty(len(ranked.rows), dtype=bool)
-    true[ranked.rows] = ranked.true
+    true = ranked.true
     left = np.where(found[0] - 1 - (hits[0] - true) > 0, hits[0] - true, 0)
     return _defined(np.where(true, parts[1], parts[0]), left)
 
@@ -179,17 +193,17 @@ def _defined(numerator: Floats, denominator: Floats, empty: float = float("nan")
 
 
 def _mean_of_columns(
-    value: Callable[[Floats, Floats], float], without_one: Callable[[_Ranked], Floats]
+    value: Callable[[_Ranked, Numbers], float], without_one: Callable[[_Ranked], Floats]
 ) -> OfWeights:
     """Return the bootstrap of the mean over the columns in which a ranking is defined."""
 
     def prepare(inputs: Inputs) -> OfSamples:
         import numpy as np
 
-        columns = [_Ranked.of(*column) for column in _columns(inputs)]
+        columns = [_Ranked(*column) for column in _columns(inputs)]
 
         def of_samples(weights: Numbers) -> Floats:
-            values = [[value(*one.grouped(row)) for one in columns] for row in weights]
+            values = [[value(one, row) for one in columns] for row in weights]
             return _mean_of_defined(np.array(values))
 
         return of_samples
@@ -197,7 +211,7 @@ def _mean_of_columns(
     def leaving_one_out(inputs: Inputs) -> Floats:
         import numpy as np
 
-        found = [without_one(_Ranked.of(*column)) for column in _columns(inputs)]
+        found = [without_one(_Ranked(*column)) for column in _columns(inputs)]
         return _mean_of_defined(np.stack(found, axis=1))
 
     return OfWeights(prepare, leaving_one_out)
@@ -262,14 +276,18 @@ METRICS = (
         "roc_auc",
         "ROC AUC",
         "ROC AUC",
-        _both_kinds(_roc_auc, _mean_of_columns(_area, _area_without_one)),
+        _both_kinds(_roc_auc, _mean_of_columns(_Ranked.area, _area_without_one)),
+        balances_classes=True,
     ),
     _metric(
         "average_precision",
         "average precision",
         "AP",
-        _both_kinds(_average_precision, _mean_of_columns(_precision, _precision_without_one)),
+        _both_kinds(
+            _average_precision, _mean_of_columns(_Ranked.precision, _precision_without_one)
+        ),
         of_one_class=True,
+        balances_classes=True,
     ),
     _metric(
         "log_loss",

@@ -103,6 +103,8 @@ class Metric:
     of_one_class: bool = False
     """Whether it is of one of two classes, the positive one."""
     two_classes_only: bool = False
+    balances_classes: bool = False
+    """Whether rare classes count as much as frequent ones."""
     greater_is_better: bool = True
     in_points: bool = True
     """Whether tables show it times 100."""

@@ -1,4 +1,4 @@
-"""The metrics by name, and what follows of a task's metrics from what they are."""
+"""The metrics by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gluetune.core.errors import ConfigurationError
 from gluetune.metrics import correlations, from_counts, from_scores, from_values
 from gluetune.metrics.metric import Metric
 
@@ -20,14 +19,13 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 
 
 def get_metric(name: str) -> Metric:
-    """Return the metric called `name`. Raises ConfigurationError with the nearest name."""
-    if name in METRICS:
-        return METRICS[name]
+    """Return the metric called `name`. Raises ValueError with the nearest name."""
+    metric = METRICS.get(name)
+    if metric is not None:
+        return metric
     near = difflib.get_close_matches(name, METRICS, n=1)
-    hint = f"Did you mean '{near[0]}'? " if near else ""
-    raise ConfigurationError(
-        f"There is no metric '{name}'.", hint=f"{hint}Metrics: {', '.join(METRICS)}."
-    )
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    raise ValueError(f"There is no metric '{name}'.{hint} Metrics: {', '.join(METRICS)}.")
 
 
 def metrics_of(kind: str, *, labels: int = 2) -> tuple[str, ...]:
@@ -37,3 +35,21 @@ def metrics_of(kind: str, *, labels: int = 2) -> tuple[str, ...]:
         for metric in METRICS.values()
         if kind in metric.kinds and (labels == 2 or not metric.two_classes_only)
     )
+
+
+def hub_name(name: str) -> str:
+    """Return what the Hub calls a metric; what is none of these keeps its name."""
+    metric = METRICS.get(name)
+    return (metric.hub_name if metric else "") or name
+
+
+def short_label(name: str) -> str:
+    """Return a metric's name as a narrow column shows it; what is none of these keeps its name."""
+    metric = METRICS.get(name)
+    return metric.label if metric else name
+
+
+def is_of_one_class(name: str, classes: int) -> bool:
+    """Whether a metric of so many classes is of one of them, the positive one."""
+    metric = METRICS.get(name)
+    return metric is not None and metric.of_one_class and classes == 2

@@ -1,17 +1,21 @@
-"""Tokenizers made fit for batches: a pad token, the padding side, and the length a model takes."""
+"""A checkpoint's configuration, and its tokenizer prepared for batches.
+
+That is a pad token, the padding side, and the longest input that the model accepts.
+"""
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoConfig, AutoTokenizer
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from gluetune.core.errors import CheckpointError, ConfigurationError
 from gluetune.models.checkpoints import Checkpoint
-from gluetune.models.heads import skeleton
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 # transformers writes int(1e30) where a tokenizer states no limit.
 _NO_LIMIT = 1_000_000
@@ -25,6 +29,29 @@ def load_config(checkpoint: Checkpoint) -> PretrainedConfig:
         )
     except (OSError, ValueError, KeyError) as error:
         raise _unreadable(checkpoint, "config", error) from error
+
+
+def skeleton(
+    config: PretrainedConfig, *, trust_remote_code: bool, num_labels: int | None = None
+) -> PreTrainedModel:
+    """Build the classifier that `config` describes without memory for its weights.
+
+    Raises CheckpointError where the architecture has none.
+    """
+    config = copy.deepcopy(config)
+    if num_labels is not None:
+        config.num_labels = num_labels
+    try:
+        with torch.device("meta"):
+            return AutoModelForSequenceClassification.from_config(
+                config, trust_remote_code=trust_remote_code
+            )
+    except (OSError, ValueError, ImportError) as error:
+        raise CheckpointError(
+            f"{config.name_or_path} cannot be loaded for classification: "
+            f"{str(error).strip().splitlines()[0]}",
+            hint="Choose an encoder or decoder that AutoModelForSequenceClassification knows.",
+        ) from error
 
 
 def load_tokenizer(

@@ -24,7 +24,8 @@ from gluetune.core.records import Record, has_collapsed, listed, plural, shown
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
-from gluetune.publishing.evaluation_results import HUB_METRICS, model_index, protocol
+from gluetune.metrics.registry import hub_name
+from gluetune.publishing.evaluation_results import model_index, protocol
 from gluetune.publishing.private_text import LocalPaths, base_name, is_local
 from gluetune.publishing.readme import Markdown, environment, escape, front_matter
 from gluetune.statistics.baseline_test import word_test
@@ -121,7 +122,7 @@ def metadata(record: Record, task: TaskSpec, repo: str) -> dict[str, Any]:
         values["base_model"] = model.name
     if data is not None and is_glue(data, task):
         values["datasets"] = ["nyu-mll/glue"]
-    values["metrics"] = [HUB_METRICS[metric] for metric in task.metrics]
+    values["metrics"] = [hub_name(metric) for metric in task.metrics]
     values["tags"] = ["gluetune", "generated_from_trainer"]
     index = model_index(repo.partition("/")[2], record, task)
     return values | ({"model-index": index} if index else {})
@@ -147,7 +148,7 @@ def _warnings(record: Record) -> Iterator[str]:
     if has_collapsed(record):
         yield "this model gives every validation example the same class."
     score, majority = best.validation.score, baseline.score if baseline else None
-    if score is not None and majority is not None and score <= majority:
+    if score is not None and majority is not None and not record.spec.is_better(score, majority):
         yield "this model does not beat the most frequent class: it learnt nothing that shows."
     if best.agrees is False:
         yield "read back from disk, the model did not score what it scored in training."

@@ -14,24 +14,11 @@ from typing import TYPE_CHECKING, Any
 from gluetune.core.records import DataRecord, Record, shown
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
+from gluetune.metrics.registry import hub_name
 from gluetune.rendering.tables import epoch_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from gluetune.statistics.intervals import Interval
-
-HUB_METRICS: Mapping[str, str] = {
-    "accuracy": "accuracy",
-    "f1": "f1",
-    "f1_macro": "f1",
-    "f1_micro": "f1",
-    "exact_match": "exact_match",
-    "matthews_correlation": "matthews_correlation",
-    "pearson": "pearsonr",
-    "spearman": "spearmanr",
-}
-"""What the Hub calls each metric (https://huggingface.co/metrics)."""
 
 
 def protocol(record: Record) -> str:
@@ -47,7 +34,7 @@ def model_index(name: str, record: Record, task: TaskSpec) -> list[dict[str, Any
     for split, metrics in record.best.validation.metrics.items():
         values = [
             {
-                "type": HUB_METRICS.get(metric, metric),
+                "type": hub_name(metric),
                 "name": task.metric_title(metric),
                 "value": value,
             }

@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gluetune.core.settings_files import read_yaml
 from gluetune.core.text import visible, visible_lines
 from gluetune.data.sources.glue_parquet import HUB_REPOSITORY
-from gluetune.publishing.evaluation_results import HUB_METRICS
+from gluetune.metrics.registry import METRICS, hub_name
 from gluetune.publishing.model_files import PublishedFile
 
 BEGIN, END = "<!-- gluetune:begin -->", "<!-- gluetune:end -->"
@@ -204,7 +204,7 @@ def _written_before(old: _Readme) -> dict[str, Any]:
         "model-index": old.metadata.get("model-index"),
         "language": ["en"],
         "datasets": [HUB_REPOSITORY],
-        "metrics": list(HUB_METRICS.values()),
+        "metrics": list(map(hub_name, METRICS)),
         "tags": [_TAG, "generated_from_trainer"],
     }
 

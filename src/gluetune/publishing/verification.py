@@ -90,10 +90,11 @@ def _compared(
 ) -> Verification:
     import numpy as np
 
-    from gluetune.inference.loader import Settings, open_model
+    from gluetune.core.inference_settings import InferenceSettings
+    from gluetune.inference.loader import open_model
 
     config = run.config
-    settings = Settings(
+    settings = InferenceSettings(
         precision=config.precision,
         batch_size=config.eval_batch_size,
         threads=config.threads,

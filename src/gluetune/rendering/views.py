@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gluetune.core.errors import RunError
 from gluetune.core.predictions import Predictions
-from gluetune.core.records import EpochRecord, ScoreRecord, Status, has_collapsed
+from gluetune.core.records import EpochRecord, Status, has_collapsed
 from gluetune.core.runs import Run, described_data, recipe_of
 from gluetune.core.tasks import TaskSpec
 from gluetune.rendering.examples import AnswersView, answers_view
@@ -189,13 +189,10 @@ def _warnings(run: Run) -> tuple[str, ...]:
         told.append(f"It ended with {record.error.type}: {record.error.message}")
     if has_collapsed(record):
         told.append("The model gives every validation example the same class.")
-    if run.score is not None and _value(record.majority_baseline) > run.score:
+    baseline = record.majority_baseline.score if record.majority_baseline else None
+    if run.score is not None and baseline is not None and run.task.is_better(baseline, run.score):
         told.append("The score is below that of the majority baseline.")
     test = word_test(run)
     if test is not None and test.is_worse:
         told.append(test.sentence)
     return tuple(told)
-
-
-def _value(score: ScoreRecord | None) -> float:
-    return score.score if score is not None and score.score is not None else float("-inf")

@@ -14,8 +14,8 @@ from starlette.exceptions import HTTPException
 
 from gluetune.serving.batching import Answered, Batcher
 from gluetune.serving.guards import SECURITY_HEADERS, Guard, KeyCheck
-from gluetune.serving.limits import Refusal, malformed
 from gluetune.serving.page import MEDIA_TYPES, STATIC, render_docs, render_page
+from gluetune.serving.refusals import Refusal, malformed
 from gluetune.serving.requests import (
     Asked,
     ErrorResponse,
@@ -27,8 +27,8 @@ from gluetune.serving.requests import (
 
 if TYPE_CHECKING:
     from gluetune.inference.predictor import Predictor
-    from gluetune.serving.limits import Limits
     from gluetune.serving.page import Example
+    from gluetune.serving.settings import Limits
 
 _TIMES = ("x-total-time", "x-tokenization-time", "x-queue-time", "x-inference-time")
 

@@ -27,12 +27,12 @@ from gluetune.core.errors import ConfigurationError
 from gluetune.data.encoding import Encoded
 from gluetune.inference.logits import keep_cast_weights
 from gluetune.models.fast.batches import cheapest_parts
-from gluetune.serving.limits import Refusal, malformed, overloaded, too_large
 from gluetune.serving.logs import without_message
+from gluetune.serving.refusals import Refusal, malformed, overloaded, too_large
 
 if TYPE_CHECKING:
     from gluetune.inference.predictor import Predictor, Text
-    from gluetune.serving.limits import Limits
+    from gluetune.serving.settings import Limits
 
 _LOG = logging.getLogger(__name__)
 

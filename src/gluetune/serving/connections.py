@@ -19,10 +19,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from gluetune.core.errors import ConfigurationError
-from gluetune.serving.limits import Refusal, malformed
+from gluetune.serving.refusals import Refusal, malformed
 
 if TYPE_CHECKING:
-    from gluetune.serving.limits import Limits
+    from gluetune.serving.settings import Limits
 
 ACCEPT_BATCH = 8
 """Connections that the event loop accepts in one turn, before it looks at any of them."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gluetune.core.errors import ConfigurationError
-from gluetune.serving.limits import Refusal, malformed
+from gluetune.serving.refusals import Refusal, malformed
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gluetune.core.tasks import TaskSpec
     from gluetune.inference.backends import Backend
     from gluetune.inference.predictor import Predictor
-    from gluetune.serving.limits import Limits
+    from gluetune.serving.settings import Limits
 
 _COUNT = 6
 _SHORT = 300

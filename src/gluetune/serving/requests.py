@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import ClientDisconnect
 
-from gluetune.serving.limits import Refusal, malformed, too_large
+from gluetune.serving.refusals import Refusal, malformed, too_large
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from gluetune.inference.predictor import Text
-    from gluetune.serving.limits import Limits
+    from gluetune.serving.settings import Limits
 
 _SHAPES = "a text, a pair [text, text], or a batch [[text], [text, text], …]"
 

@@ -10,18 +10,19 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from gluetune.core.config import Precision
 from gluetune.core.errors import ConfigurationError, Finding, require_extra
+from gluetune.core.inference_settings import LoadSettings
+from gluetune.core.keywords import ServeKeywords
+from gluetune.core.settings import make_settings, split_settings
 from gluetune.serving.guards import is_host, read_key
-from gluetune.serving.limits import Limits
+from gluetune.serving.settings import Limits, ServeSettings
 
 if TYPE_CHECKING:
     import uvicorn
 
     from gluetune.core.runs import Run
-    from gluetune.inference.backends import BackendName
     from gluetune.inference.predictor import Predictor
 
 _BACKLOG = 2048
@@ -30,37 +31,18 @@ _BACKLOG = 2048
 def serve(
     model: str | Path | Run,
     *,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    backend: BackendName = "torch",
-    task: str | None = None,
-    precision: Precision = "auto",
-    threads: int | None = None,
-    label_order: Sequence[str] | None = None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    auto_truncate: bool = False,
-    allowed_hosts: Sequence[str] = (),
-    cors_origins: Sequence[str] = (),
-    api_key_file: str | Path | None = None,
     limits: Limits | None = None,
     tell: Callable[[str], object] = lambda line: None,
+    **settings: Unpack[ServeKeywords],
 ) -> None:
-    """Answer over HTTP with a run or a checkpoint until Ctrl-C or SIGTERM.
+    """Serve predictions of a run or a checkpoint over HTTP until Ctrl-C or SIGTERM.
 
     Args:
         model: A run's folder, a checkpoint's folder, or a Hub id.
-        host: Address to listen on. Anybody who reaches another than 127.0.0.1 is answered.
-        port: 0 takes a free one.
-        backend: `torch`, or what `gluetune export` made: `onnx`, `onnx-int8`.
-        task, precision, threads, label_order, revision, trust_remote_code: As `gluetune.load` has
-            them.
-        auto_truncate: Cut texts that are too long, where a request does not say `truncate`.
-        allowed_hosts: Names, besides addresses and localhost, by which the server may be asked.
-        cors_origins: Origins whose pages may ask it, `*` for all; none by default.
-        api_key_file: File with a key, which requests then have to send as `Authorization: Bearer`.
         limits: How much it takes at once.
         tell: Called with each line that is worth reading.
+        settings: Fields of `ServeSettings` (`host`, `port`, `auto_truncate`, `allowed_hosts`,
+            `cors_origins`, `api_key_file`) and of `LoadSettings`, as `gluetune.load` takes them.
 
     Raises:
         GluetuneError: before it listens: ConfigurationError for a port that is taken or a package
@@ -68,33 +50,27 @@ def serve(
     """
     require_extra("serve", "gluetune serve", "fastapi", "uvicorn", "prometheus_client")
     limits = limits or Limits()
-    api_key, warning = _check_options(limits, allowed_hosts, cors_origins, api_key_file)
+    loading, serving = split_settings((LoadSettings, ServeSettings), settings)
+    how = make_settings(ServeSettings, serving)
+    make_settings(LoadSettings, loading)  # reported before the port is taken
+    api_key, warning = _check_options(limits, how)
     if warning:
         tell(warning)
-    with _listening(host, port) as listener:
+    with _listening(how.host, how.port) as listener:
         from gluetune.inference.predictor import load
         from gluetune.serving.app import make_app
         from gluetune.serving.page import find_examples
 
-        predictor = load(
-            model,
-            task=task,
-            precision=precision,
-            threads=threads,
-            label_order=label_order,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-            backend=backend,
-        )
+        predictor = load(model, **loading)
         examples, note = find_examples(predictor.opened)
         app = make_app(
             predictor,
             limits,
             examples=examples,
             note=note,
-            allowed_hosts=[host, *allowed_hosts],
-            cors_origins=cors_origins,
-            auto_truncate=auto_truncate,
+            allowed_hosts=[how.host, *how.allowed_hosts],
+            cors_origins=how.cors_origins,
+            auto_truncate=how.auto_truncate,
             api_key=api_key,
         )
         _warm_up(predictor)
@@ -188,23 +164,18 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _check_options(
-    limits: Limits,
-    hosts: Sequence[str],
-    origins: Sequence[str],
-    api_key_file: str | Path | None,
-) -> tuple[str | None, str]:
+def _check_options(limits: Limits, how: ServeSettings) -> tuple[str | None, str]:
     """Return the API key and a warning about its file. Raises all that is wrong as one error."""
     from gluetune.serving.connections import check_connections
 
-    wrong = _wrong_names(hosts, origins)
+    wrong = _wrong_names(how.allowed_hosts, how.cors_origins)
     key, warning = None, ""
     try:
         check_connections(limits)
     except ConfigurationError as error:
         wrong += error.findings
     try:
-        key, warning = read_key(Path(api_key_file)) if api_key_file else (None, "")
+        key, warning = read_key(Path(how.api_key_file)) if how.api_key_file else (None, "")
     except ConfigurationError as error:
         wrong += error.findings
     if wrong:

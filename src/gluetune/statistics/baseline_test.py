@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gluetune.core.errors import RunError
 from gluetune.core.predictions import Predictions
-from gluetune.statistics.paired_tests import mcnemar, paired_difference
+from gluetune.statistics.paired_tests import is_proportion, mcnemar, paired_difference
 
 if TYPE_CHECKING:
     from gluetune.core.runs import Run
@@ -25,6 +25,7 @@ class WordTest:
     difference: float
     p_value: float
     test: str
+    greater_is_better: bool = True
 
     @property
     def is_shown(self) -> bool:
@@ -34,7 +35,7 @@ class WordTest:
     @property
     def is_worse(self) -> bool:
         """Whether the model is shown to be worse."""
-        return self.is_shown and self.difference < 0
+        return self.is_shown and (self.difference < 0) == self.greater_is_better
 
     @property
     def sentence(self) -> str:
@@ -42,8 +43,9 @@ class WordTest:
         by = f"({self.test}, p = {self.p_value:.2g})"
         if not self.is_shown:
             return f"No difference from the bag of words is shown {by}."
-        more = "less" if self.is_worse else "more"
-        return f"This run scores {more} than the bag of words {by}."
+        more = "less" if self.difference < 0 else "more"
+        meaning = "" if self.greater_is_better else ", where less is better"
+        return f"This run scores {more} than the bag of words{meaning} {by}."
 
 
 def word_test(run: Run) -> WordTest | None:
@@ -76,8 +78,9 @@ def compare_with_words(
     difference = paired_difference(task, dict(words), dict(found))
     if not math.isfinite(difference.value):
         return None
-    if set(task.metrics) != {"accuracy"}:
-        return WordTest(difference.value, difference.p_value, "paired bootstrap")
+    if not is_proportion(task):
+        better = task.greater_is_better
+        return WordTest(difference.value, difference.p_value, "paired bootstrap", better)
     p_value = mcnemar(_joined(words), _joined(found)).p_value
     return WordTest(difference.value, p_value, "McNemar's exact test")
 

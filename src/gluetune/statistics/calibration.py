@@ -13,17 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gluetune.kinds.single_label import softmax
-from gluetune.metrics.registry import get_metric
-from gluetune.metrics.scores import TaskScore, score_task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
     from numpy.typing import NDArray
 
     from gluetune.core.predictions import Predictions
-    from gluetune.core.tasks import TaskSpec
 
 
 @dataclass(frozen=True)
@@ -46,24 +40,6 @@ class Calibration:
     bins: tuple[CalibrationBin, ...]
 
 
-def task_probabilities(task: TaskSpec, found: Predictions) -> NDArray[np.float64] | None:
-    """Return predictions' probabilities; None where no metric of the task needs them."""
-    if not any(get_metric(name).needs_probabilities for name in task.all_metrics):
-        return None
-    if found.logits.shape[1] != task.num_labels:
-        return None
-    return task.kind.probabilities(found.logits)
-
-
-def score_predictions(task: TaskSpec, predictions: Mapping[str, Predictions]) -> TaskScore:
-    """Return the task's score on the given splits. Raises DataError for hidden labels."""
-    likely = {split: task_probabilities(task, found) for split, found in predictions.items()}
-    return score_task(
-        task,
-        {split: found.predicted for split, found in predictions.items()},
-        {split: found.labels for split, found in predictions.items()},
-        {split: found for split, found in likely.items() if found is not None},
-    )
 
 
 def calibration(predictions: Predictions, bins: int = 15) -> Calibration:

@@ -31,8 +31,8 @@ from gluetune.core.errors import ConfigurationError, StorageError
 from gluetune.core.files import write_json
 from gluetune.core.records import metric_title
 from gluetune.metrics.registry import get_metric
-from gluetune.statistics.calibration import score_predictions
 from gluetune.statistics.resampling import Resampled, resample
+from gluetune.statistics.scores import needs_probabilities, score_predictions
 
 if TYPE_CHECKING:
     from gluetune.core.predictions import Predictions
@@ -227,7 +227,7 @@ def _key(task: TaskSpec, predictions: Mapping[str, Predictions]) -> str:
     # Thresholds are known to the predictions, and to a task only once it has been trained.
     digest.update(f"{_VERSION} {dataclasses.replace(task, thresholds=())!r}".encode())
     for split, found in predictions.items():
-        needed = any(get_metric(name).needs_probabilities for name in task.all_metrics)
+        needed = needs_probabilities(task)
         for side in (found.labels, found.predicted, *([found.logits] if needed else [])):
             digest.update(f"{split} {side.dtype.str} {side.shape}".encode())
             digest.update(side.tobytes())

@@ -15,9 +15,13 @@ from itertools import combinations
 from math import comb
 from typing import TYPE_CHECKING
 
+from gluetune.metrics.registry import get_metric
 from gluetune.statistics.resampling import resample_pair
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from gluetune.core.predictions import Predictions
     from gluetune.core.tasks import TaskSpec
 
@@ -48,15 +52,32 @@ class Difference:
 
 
 def mcnemar(first: Predictions, second: Predictions) -> McNemar:
-    """Test two classifiers' answers to the same examples, two-sided and exact."""
+    """Test two models' predictions of the same examples, two-sided and exact.
+
+    Of several labels a prediction is correct where it is so to the last label.
+    """
     from scipy.stats import binomtest
 
-    rights = first.predicted == first.labels, second.predicted == second.labels
+    rights = [_correct(first), _correct(second)]
     only_first = int((rights[0] & ~rights[1]).sum())
     only_second = int((rights[1] & ~rights[0]).sum())
     total = only_first + only_second
     p_value = float(binomtest(only_first, total, 0.5).pvalue) if total else 1.0
     return McNemar(only_first, only_second, p_value)
+
+
+def _correct(found: Predictions) -> NDArray[np.bool_]:
+    """Return which predictions are correct."""
+    import numpy as np
+
+    same: NDArray[np.bool_] = np.asarray(found.predicted == found.labels)
+    whole: NDArray[np.bool_] = np.all(same.reshape(len(same), -1), axis=1)
+    return whole
+
+
+def is_proportion(task: TaskSpec) -> bool:
+    """Whether the score is the proportion of correct predictions, as McNemar's test takes it."""
+    return len(task.metrics) == 1 and get_metric(task.metrics[0]).is_proportion
 
 
 def paired_difference(

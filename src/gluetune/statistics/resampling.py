@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gluetune.metrics.from_counts import counts_of
 from gluetune.metrics.metric import Inputs, Metric, OfCounts, OfWeights
 from gluetune.metrics.registry import get_metric
-from gluetune.statistics.calibration import task_probabilities
+from gluetune.statistics.scores import task_probabilities
 
 if TYPE_CHECKING:
     import numpy as np
@@ -251,15 +251,23 @@ def _prepared(metrics: Sequence[Metric], kind: str, inputs: Inputs) -> Callable[
     """Return the function from weights of examples to each metric, for one thread."""
     import numpy as np
 
-    functions = []
+    functions: list[Callable[[Any], Floats]] = []
     for metric in metrics:
         bootstrap = metric.formulas[kind].bootstrap
+        if _is_missing(metric, inputs):
+            functions.append(lambda weights: np.full(len(weights), np.nan))
+            continue
         functions.append(
             bootstrap.prepare(inputs)
             if isinstance(bootstrap, OfWeights)
             else _each_example(metric, kind, inputs)
         )
     return lambda weights: np.stack([np.reshape(each(weights), -1) for each in functions])
+
+
+def _is_missing(metric: Metric, inputs: Inputs) -> bool:
+    """Whether there are no probabilities for a metric that needs them."""
+    return metric.needs_probabilities and inputs.probabilities is None
 
 
 def _each_example(metric: Metric, kind: str, inputs: Inputs) -> _Counted:
@@ -285,7 +293,9 @@ def _resample_weights(
     for metric, values, value in zip(metrics, drawn, map(float, whole), strict=True):
         bootstrap = metric.formulas[kind].bootstrap
         smoothed = bool(np.isfinite(value) and not varies(values))
-        if isinstance(bootstrap, OfWeights):
+        if _is_missing(metric, inputs):
+            without = np.zeros(count)
+        elif isinstance(bootstrap, OfWeights):
             without = bootstrap.leaving_one_out(inputs)
             if smoothed and bootstrap.smoothed is not None:
                 values = bootstrap.smoothed(value, count, random, draws)

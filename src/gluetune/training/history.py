@@ -21,8 +21,8 @@ from gluetune.core.records import (
 from gluetune.core.runs import RunFolder
 from gluetune.data.tables import label_array
 from gluetune.inference.scoring import score_predictions, score_record
-from gluetune.metrics.scores import majority_baseline
 from gluetune.statistics.residuals import mean_absolute_error
+from gluetune.statistics.scores import majority_baseline
 from gluetune.training.environment import describe
 from gluetune.training.preflight import Prepared
 from gluetune.training.text_baseline import kept_baseline, predict_by_words

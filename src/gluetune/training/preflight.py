@@ -312,6 +312,8 @@ def _resolved_data(config: TrainConfig, tables: _Tables | None) -> dict[str, Any
     if not isinstance(tables.source, OwnSource):
         return {"data": tables.source.name}
     own = tables.source.own
+    # One metric is known by `metric` alone, as it always was.
+    scored_by = {} if config.metrics else {"metric": own.labels.metrics[0]}
     files = {
         name: str(Path(given).expanduser().resolve())
         for name in ("train_file", "validation_file", "test_file")
@@ -322,7 +324,7 @@ def _resolved_data(config: TrainConfig, tables: _Tables | None) -> dict[str, Any
         "text": own.task.text_columns[0],
         "label": config.label or (own.task.label_column,),  # as it is called by default
         "kind": own.labels.kind.name,
-        "metric": own.labels.metric,
+        **scored_by,
         "positive": own.labels.positive,
     }
 

@@ -25,6 +25,7 @@ from gluetune.inference.scoring import (
     evaluate_task,
     predict_splits,
 )
+from gluetune.metrics.registry import get_metric
 from gluetune.models.fast.paths import computing, resolve_compute
 from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.statistics.calibration import best_thresholds
@@ -314,7 +315,9 @@ def _shortened(example: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _selection(epoch: EpochRecord, how: Validation) -> float | None:
-    """Return the value that chooses the best epoch; a metric's mean over the splits.
+    """Return the value that chooses the best epoch: of a metric the mean over splits, signed.
+
+    Greater is better.
 
     The user's own metrics win over the task's of the same name. Raises ConfigurationError when
     there is no such metric.
@@ -323,7 +326,8 @@ def _selection(epoch: EpochRecord, how: Validation) -> float | None:
         return _mean([how.select(_flat(epoch))])
     metric, extra, splits = how.metric, epoch.extra, epoch.validation.metrics
     if metric == "score":
-        return epoch.validation.score
+        score = epoch.validation.score
+        return None if score is None else how.task.sign * score
     if metric in extra:
         return _mean([extra[metric]])
     own = [extra[f"{split}_{metric}"] for split in splits if f"{split}_{metric}" in extra]
@@ -337,7 +341,8 @@ def _selection(epoch: EpochRecord, how: Validation) -> float | None:
             f"--metric {metric}: neither the task nor compute_metrics gives it.",
             hint=f"Metrics: {', '.join(known)}.",
         )
-    return _mean([found[metric] for found in splits.values()])
+    value = _mean([found[metric] for found in splits.values()])
+    return value if value is None or get_metric(metric).greater_is_better else -value
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

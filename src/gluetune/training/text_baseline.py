@@ -33,7 +33,7 @@ from gluetune.core.files import cache_part, write_atomically
 from gluetune.data.sampling import take_fraction
 from gluetune.data.tables import label_array
 from gluetune.kinds.linear_models import FEW_CLASSES
-from gluetune.metrics.scores import TaskScore, score_task
+from gluetune.statistics.scores import TaskScore, score_task
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -229,7 +229,7 @@ def kept_baseline(
 
 
 def _key(task: TaskSpec, fingerprints: Mapping[str, str], balanced: bool) -> str:
-    same = replace(task, name="", title="", thresholds=(), metrics=(), beside=())
+    same = replace(task, name="", title="", thresholds=(), metrics=(), extra_metrics=())
     parts = (_VERSION, version("scikit-learn"), same, balanced, sorted(fingerprints.items()))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 

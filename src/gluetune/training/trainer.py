@@ -21,23 +21,70 @@ from torch.nn.utils import clip_grads_with_norm_
 
 from gluetune.core.config import Compute, ComputePath
 from gluetune.core.errors import TrainingError
-from gluetune.kinds import kind_of_head
+from gluetune.kinds import SINGLE_LABEL, kind_of_head
 from gluetune.kinds.base import IGNORED, Kind
+from gluetune.models.fast import attempt
 from gluetune.models.fast.batches import is_mixed, sample, split, split_by_length
 from gluetune.models.fast.dropout import DropoutMasks
-from gluetune.models.fast.fallback import attempt
 from gluetune.models.fast.paths import computing, disagreement, dropping, resolve_compute
-from gluetune.models.fast.vocabulary import CompactVocabulary, compact_vocabulary
+from gluetune.models.fast.vocabulary import CompactVocabulary, compact_vocabulary, occurring_rows
 from gluetune.training.flow import Shares, share_batches
-from gluetune.training.losses import ClassificationLoss
-from gluetune.training.rows import occurring_rows
 
 if TYPE_CHECKING:
     from torch import nn
 
+
+class ClassificationLoss:
+    """The loss of a kind of task: cross-entropy, squared error, binary cross-entropy, …
+
+    They are transformers' own losses, rightly averaged. `label_smoothing` is TrainingArguments'
+    `label_smoothing_factor`: that share of the target is spread over all classes; of several labels
+    0 and 1 become half of it and 1 less half of it.
+
+    `weights` are those of the outputs, shape (outputs,), or for several labels (2, outputs): of a
+    label that is not given, and of one that is. The weighted sum is divided by the number of
+    examples, not by the sum of their weights as torch's mean does: what an example weighs must not
+    depend on whom it shares a batch with.
+    """
+
+    def __init__(
+        self,
+        kind: Kind = SINGLE_LABEL,
+        *,
+        label_smoothing: float = 0.0,
+        weights: torch.Tensor | None = None,
+        order: Sequence[int] = (),
+    ) -> None:
+        self.kind = kind
+        self.label_smoothing = label_smoothing
+        self.weights = weights
+        self.order = tuple(order)
+
+    def __call__(
+        self,
+        outputs: Any,
+        labels: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """Return the sum over these examples, divided by the number of examples in the step.
+
+        Of several labels an example both are counted over all labels, as Trainer counts. What has
+        no label adds nothing to either.
+        """
+        logits = outputs["logits"]
+        if logits.dtype is not torch.float64:
+            logits = logits.float()
+        if num_items_in_batch is None:
+            num_items_in_batch = self.kind.is_labelled(labels).sum().clamp(min=1)
+        weights = None if self.weights is None else self.weights.to(logits)
+        smoothing, order = self.label_smoothing, self.order
+        total = self.kind.loss(logits, labels, weights=weights, smoothing=smoothing, order=order)
+        return total / num_items_in_batch
+
+
 _VOCABULARY = "vocabulary.json"
 _CHECKED = 8
-"""Examples of a batch that are computed both ways, from its shortest to its longest."""
+"""Examples of a batch that are computed by both paths, from its shortest to its longest."""
 
 
 class Trainer(transformers.Trainer):
@@ -45,8 +92,9 @@ class Trainer(transformers.Trainer):
 
     It takes everything that transformers' Trainer takes, and besides:
 
-    - `compute`: how padding is avoided. `auto` takes what the model allows; the first batch with
-      padding is computed both ways, and where the logits differ the next slower way is taken.
+    - `compute`: how padding is avoided. `auto` takes the fastest path that the model allows. The
+      first batch with padding is computed padded too, and where the logits differ the next slower
+      path is taken.
     - `compact_vocabulary`: whether to train only the word embeddings that occur in the data. It is
       for AdamW and for data that can be scanned, and otherwise does nothing.
     - `micro_batch_size`: how many examples pass through the model at once; the optimiser's step
@@ -91,10 +139,10 @@ class Trainer(transformers.Trainer):
         self._losses_unchecked: torch.Tensor | None = None
         self._vocabulary: CompactVocabulary | None = None
         self._masks = DropoutMasks() if self.args.device.type == "cpu" else None
-        self._way = ExitStack()
+        self._path_context = ExitStack()
         self._path: ComputePath = "padded"
         self._is_checked = False
-        self._held: tuple[weakref.ref[nn.Module], ComputePath] | None = None
+        self._agreed: tuple[weakref.ref[nn.Module], ComputePath] | None = None
         self._weights: int | None = None
         self._shares: Shares | None = None
         self._filler: Any = None
@@ -264,15 +312,15 @@ class Trainer(transformers.Trainer):
 
     @contextmanager
     def _on_path(self) -> Iterator[None]:
-        self._take(resolve_compute(self.compute, self.model))
+        self._set_path(resolve_compute(self.compute, self.model))
         try:
             yield
         finally:
-            self._take("padded")
+            self._set_path("padded")
 
     @contextmanager
     def _compact(self) -> Iterator[None]:
-        """Hold only the word embeddings that occur, where that changes nothing else."""
+        """Train only the word embeddings that occur, where that changes nothing else."""
         found, problem = None, ""
         if self.compact_vocabulary:
             found, problem = attempt(lambda: occurring_rows(self, self.data_to_scan()))
@@ -302,41 +350,44 @@ class Trainer(transformers.Trainer):
         if path.exists() != (self._vocabulary is not None):
             raise TrainingError(
                 f"{path.parent} was saved {'with' if path.exists() else 'without'} a compact "
-                "vocabulary, and this training goes on the other way.",
+                "vocabulary, and this run resumes with the opposite.",
                 hint="Resume with the settings and the data that it began with.",
             )
         if self._vocabulary is not None:
             self._vocabulary.load_state(json.loads(path.read_text(encoding="utf-8")))
 
-    def _take(self, path: ComputePath) -> None:
+    def _set_path(self, path: ComputePath) -> None:
         """Take `path` from now on, or rather from the first batch that has padding: see below."""
-        self._way.close()
+        self._path_context.close()
         self._path, self._is_checked = path, path == "padded"
-        self._way.enter_context(dropping(self.model, path, self._masks))
+        self._path_context.enter_context(dropping(self.model, path, self._masks))
 
     def _check_path(self, inputs: Mapping[str, Any]) -> None:
-        """Hold the fast logits against the padded ones once, and fall back where they differ."""
+        """Compare the path's logits with the padded ones once; fall back where they differ."""
         while not self._is_checked and is_mixed(inputs):
             problem = self._problem(inputs)
             if not problem:
                 self._is_checked = True
-                self._way.enter_context(computing(self.model, self._path, self._masks))
+                self._path_context.enter_context(computing(self.model, self._path, self._masks))
                 return
             slower: ComputePath = "grouped" if self._path == "unpadded" else "padded"
             name = type(self.model).__name__
             note = f"{name} is not computed {self._path} but {slower}: {problem}."
             self.compute = slower
-            self._take(slower)
+            self._set_path(slower)
             self.on_fallback(slower, note)
 
     def _problem(self, inputs: Mapping[str, Any]) -> str:
-        """Say how the logits by this path differ; what the model has passed is not asked again."""
-        if self._held is not None and (self._held[0](), self._held[1]) == (self.model, self._path):
+        """Say how the logits by this path differ; a check that was passed is not repeated."""
+        if self._agreed is not None and (self._agreed[0](), self._agreed[1]) == (
+            self.model,
+            self._path,
+        ):
             return ""
         some = sample(inputs, min(_CHECKED, max(2, self.micro_batch_size)))
         problem = disagreement(self.model, self._prepare_inputs(some), self._path)
         if not problem:
-            self._held = weakref.ref(self.model), self._path
+            self._agreed = weakref.ref(self.model), self._path
         return problem
 
     def _accumulate(
@@ -392,6 +443,6 @@ class Trainer(transformers.Trainer):
 
 
 def _norm(gradients: list[torch.Tensor]) -> torch.Tensor:
-    """Return the length of all gradients together; a dot product is torch's fastest way to it."""
+    """Return the length of all gradients together; a dot product is torch's fastest."""
     squares = [torch.dot(flat, flat) for flat in (each.flatten() for each in gradients)]
     return torch.stack(squares).sum().sqrt()

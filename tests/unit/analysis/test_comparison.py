@@ -22,7 +22,7 @@ from gluetune.core.predictions import Predictions
 from gluetune.core.records import BestRecord, DataRecord, Record, ScoreRecord, Status, now
 from gluetune.core.runs import Run
 from gluetune.core.tasks import get_task
-from gluetune.metrics.scores import score_task
+from gluetune.statistics.scores import score_task
 
 
 def write_run(

@@ -141,7 +141,11 @@ def test_the_class_of_f1_leaves_room_for_the_protocol(
 ) -> None:
     names: tuple[str, ...] = ("f1", "accuracy", "f1_macro", "matthews_correlation")
     task = replace(
-        get_task("sst2"), labels=("a", label), metrics=names[:1], beside=names[1:], submission=()
+        get_task("sst2"),
+        labels=("a", label),
+        metrics=names[:1],
+        extra_metrics=names[1:],
+        submission=(),
     )
     score = _score(**dict.fromkeys(names, 0.5))
     _shown(tmp_path, _epoch(1, score), majority_baseline=score)

@@ -212,7 +212,7 @@ def test_a_wrong_option_would_be_found() -> None:
     [
         ("predict", "Add --trust-remote-code.", ""),
         ("show", "Add --trust-remote-code.", "`gluetune show` has no --trust-remote-code: "),
-        ("serve", "Cut examples with --max-length.", "`gluetune serve` has no --max-length: "),
+        ("serve", "Name one with --split.", "`gluetune serve` has no --split: "),
         ("serve", "Type: gluetune train --resume runs/x", ""),
         ("report", "Type: pip install --upgrade gluetune", ""),
         ("", "Add --trust-remote-code.", ""),

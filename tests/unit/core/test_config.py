@@ -322,6 +322,8 @@ _OWN = {
     "text_pair": st.none() | _TEXT | _WORDLIKE,
     "label": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
     "kind": st.sampled_from(["auto", *KINDS]),
+    "metrics": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
+    "extra_metrics": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
     "positive": st.none() | _TEXT | _WORDLIKE,
     "label_separator": st.none() | st.sampled_from([";", " ", "\t", ","]),
     "validation_fraction": st.floats(0.01, 0.99),

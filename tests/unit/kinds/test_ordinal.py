@@ -16,7 +16,7 @@ from gluetune.core.errors import DataError
 from gluetune.data.own.source import OwnSource
 from gluetune.kinds import ORDINAL, SINGLE_LABEL
 from gluetune.kinds.base import IGNORED
-from gluetune.training.losses import ClassificationLoss
+from gluetune.training.trainer import ClassificationLoss
 
 GENERATOR = torch.Generator().manual_seed(3)
 LOGITS = torch.randn(8, 5, generator=GENERATOR, dtype=torch.float64)
@@ -122,7 +122,7 @@ def test_whole_numbers_are_in_their_order(tmp_path: Path) -> None:
     task = labelled(tmp_path / "a.csv", ["10", "2", "-1", "3"] * 9).task
     assert task.labels == ("-1", "2", "3", "10")
     assert task.metrics == ("quadratic_weighted_kappa",)
-    assert task.beside == ("mae", "accuracy")
+    assert task.extra_metrics == ("mae", "accuracy")
 
 
 def test_other_classes_are_in_the_order_that_is_stated(tmp_path: Path) -> None:

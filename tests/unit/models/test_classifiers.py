@@ -18,10 +18,10 @@ from gluetune.models.classifiers import (
     Classifier,
     load_classifier,
     load_trained,
+    output_weights,
     reload_classifier,
     write_output_names,
 )
-from gluetune.models.heads import output_weights
 
 MNLI = get_task("mnli")
 ORDER = ("contradiction", "entailment", "neutral")

@@ -11,7 +11,8 @@ from transformers import AutoConfig, ViTConfig
 from gluetune.core.errors import CheckpointError
 from gluetune.core.settings_files import split_names, typed_names
 from gluetune.core.tasks import TaskSpec, get_task
-from gluetune.models.heads import match_labels, output_weights, skeleton
+from gluetune.models.classifiers import match_labels, output_weights
+from gluetune.models.tokenizers import skeleton
 
 MNLI, RTE, STSB = get_task("mnli"), get_task("rte"), get_task("stsb")
 

@@ -18,7 +18,7 @@ from tests.support.trainings import Bench
 
 from gluetune.core.runs import Run
 from gluetune.inference.predictor import Predictor, load
-from gluetune.serving.limits import Limits
+from gluetune.serving.settings import Limits
 
 LONG = "a " * 100
 

@@ -18,7 +18,8 @@ from tests.support.servers import watched
 from gluetune.data.encoding import Encoded
 from gluetune.inference.predictor import Predictor, Text
 from gluetune.serving.batching import Answered, Batcher
-from gluetune.serving.limits import Limits, Refusal
+from gluetune.serving.refusals import Refusal
+from gluetune.serving.settings import Limits
 
 _WORDS = ("a", "quick", "brown", "fox", "jumps", "over", "it")
 TEXTS = [" ".join(_WORDS[: 1 + number % 7]) for number in range(20)]

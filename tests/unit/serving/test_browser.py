@@ -16,8 +16,8 @@ from tests.support.servers import Served, serving, watched
 
 from gluetune.core.runs import Run
 from gluetune.inference.predictor import Predictor, load
-from gluetune.serving.limits import Limits
 from gluetune.serving.page import Example, find_examples
+from gluetune.serving.settings import Limits
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")

@@ -26,8 +26,8 @@ from tests.support.servers import Served, serving, watched
 from gluetune.core.errors import ConfigurationError
 from gluetune.inference.predictor import Predictor
 from gluetune.serving.connections import check_connections
-from gluetune.serving.limits import Limits
 from gluetune.serving.logs import Bounded
+from gluetune.serving.settings import Limits
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 PATIENCE = 60
@@ -295,5 +295,5 @@ def test_more_connections_than_the_process_may_open_are_refused_before_the_start
 @pytest.mark.parametrize("name", ["header_timeout", "keep_alive", "max_connections"])
 def test_every_limit_is_more_than_zero(name: str) -> None:
     values: dict[str, Any] = {name: 0}
-    with pytest.raises(ConfigurationError, match=f"--{name.replace('_', '-')} 0"):
+    with pytest.raises(ConfigurationError, match=f"{name} = 0: .*greater than 0"):
         Limits(**values)

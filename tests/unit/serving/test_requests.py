@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gluetune.core.errors import ConfigurationError
-from gluetune.serving.limits import Limits, Refusal
+from gluetune.serving.refusals import Refusal
 from gluetune.serving.requests import parse
+from gluetune.serving.settings import Limits
 
 LIMITS = Limits(max_client_batch_size=3, max_characters=20)
 
@@ -97,4 +98,4 @@ def test_wrong_limits_are_told_together() -> None:
         Limits(max_queue=4, timeout=-1, max_wait_ms=-1)
     told = " ".join(finding.message for finding in raised.value.findings)
     assert len(raised.value.findings) == 3
-    assert all(name in told for name in ("--max-queue 4", "--timeout -1", "--max-wait-ms -1"))
+    assert all(name in told for name in ("max_queue = 4", "timeout = -1", "max_wait_ms = -1"))

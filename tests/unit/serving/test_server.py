@@ -15,8 +15,8 @@ from tests.support.processes import finish, start
 
 from gluetune.core.errors import CheckpointError, ConfigurationError
 from gluetune.inference.predictor import Predictor
-from gluetune.serving.limits import Limits
 from gluetune.serving.server import _listening, serve
+from gluetune.serving.settings import Limits
 
 
 def test_it_answers_until_a_signal_and_leaves_with_0(emotions: Predictor) -> None:

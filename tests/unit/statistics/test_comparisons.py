@@ -16,7 +16,6 @@ from tests.support.answers import classified, estimated, random_classified, rand
 from gluetune.core.predictions import Predictions
 from gluetune.core.tasks import get_task
 from gluetune.kinds import MULTI_LABEL, REGRESSION
-from gluetune.metrics.scores import score_task
 from gluetune.statistics.baseline_test import compare_with_words
 from gluetune.statistics.paired_tests import (
     holm,
@@ -25,6 +24,7 @@ from gluetune.statistics.paired_tests import (
     permutation_test,
     smallest_visible,
 )
+from gluetune.statistics.scores import score_task
 
 
 def _pair(only_first: int, only_second: int, both: int = 20) -> tuple[Any, Any]:

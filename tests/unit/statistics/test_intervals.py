@@ -21,10 +21,10 @@ from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.kinds import REGRESSION
 from gluetune.metrics.metric import Inputs, OfWeights
 from gluetune.metrics.registry import get_metric
-from gluetune.metrics.scores import score_task
 from gluetune.statistics import resampling
 from gluetune.statistics.intervals import score_intervals, wilson
 from gluetune.statistics.paired_tests import paired_difference
+from gluetune.statistics.scores import score_task
 
 
 @settings(max_examples=40, deadline=None)
@@ -334,7 +334,9 @@ def _many_classes(classes: int, count: int, *, right: float) -> tuple[TaskSpec, 
     labels = random.integers(0, classes, count)
     answers = np.where(random.random(count) < right, labels, random.integers(0, classes, count))
     names = tuple(f"class {number}" for number in range(classes))
-    spec = replace(get_task("rte"), labels=names, metrics=("f1_macro",), beside=("accuracy",))
+    spec = replace(
+        get_task("rte"), labels=names, metrics=("f1_macro",), extra_metrics=("accuracy",)
+    )
     return spec, Predictions(np.arange(count), labels, answers, np.zeros((count, 1), np.float32))
 
 

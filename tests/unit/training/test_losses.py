@@ -12,7 +12,7 @@ from torch import nn
 
 from gluetune.kinds import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Kind
 from gluetune.kinds.base import IGNORED
-from gluetune.training.losses import ClassificationLoss
+from gluetune.training.trainer import ClassificationLoss
 
 GENERATOR = torch.Generator().manual_seed(5)
 LOGITS = torch.randn(12, 3, generator=GENERATOR, dtype=torch.float64)

@@ -22,7 +22,7 @@ from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from gluetune.kinds import SINGLE_LABEL
 from gluetune.kinds.base import IGNORED
 from gluetune.training.flow import Shares, uses_all_weights
-from gluetune.training.losses import ClassificationLoss
+from gluetune.training.trainer import ClassificationLoss
 
 ROOT = Path(__file__).parents[3]
 

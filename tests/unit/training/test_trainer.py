@@ -20,8 +20,7 @@ from gluetune.core.tasks import get_task
 from gluetune.models.checkpoints import Checkpoint
 from gluetune.models.classifiers import Classifier, load_classifier
 from gluetune.models.fast.batches import split
-from gluetune.training.losses import ClassificationLoss
-from gluetune.training.trainer import Trainer
+from gluetune.training.trainer import ClassificationLoss, Trainer
 
 ARCHITECTURES = (
     "bert",

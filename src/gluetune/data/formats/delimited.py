@@ -46,7 +46,7 @@ _NEVER = 10**12
 
 
 @dataclass(frozen=True)
-class Survey:
+class _Survey:
     """What came of reading a file, or its beginning, in a dialect."""
 
     dialect: Dialect
@@ -73,7 +73,7 @@ class Survey:
         return self.faults / max(1, self.rows + self.faults)
 
 
-def survey(file: BinaryIO, dialect: Dialect) -> Survey:
+def _survey_file(file: BinaryIO, dialect: Dialect) -> _Survey:
     """Read a file in a dialect and count what does not fit.
 
     A quote in the middle of a field, or around lines each of which is a row, does not: no program
@@ -87,7 +87,7 @@ def survey(file: BinaryIO, dialect: Dialect) -> Survey:
             file, "", replace(dialect, joins_rows=dialect.delimiter != TAB), pedantic=True
         )
     except DataError:
-        return Survey(dialect, 0, 0, _NEVER)
+        return _Survey(dialect, 0, 0, _NEVER)
     rows = faults = first = 0
     for row in reader:
         if not isinstance(row, BadRow):
@@ -95,10 +95,10 @@ def survey(file: BinaryIO, dialect: Dialect) -> Survey:
         elif row.fault is not Fault.EMPTY_LINE:
             faults += 1
             first = first or row.line
-    return Survey(dialect, len(reader.columns), rows, faults, first)
+    return _Survey(dialect, len(reader.columns), rows, faults, first)
 
 
-def _survey_plain(file: BinaryIO, dialect: Dialect) -> Survey:
+def _survey_plain(file: BinaryIO, dialect: Dialect) -> _Survey:
     fields = _QuotedFields(dialect.delimiter)
     rows = faults = first = width = 0
     for line in lines_of_table(file):
@@ -108,7 +108,7 @@ def _survey_plain(file: BinaryIO, dialect: Dialect) -> Survey:
         if width == 0:
             cells = text.split(dialect.delimiter)
             if dialect.header and any(re.fullmatch('"[^"]+"', cell) for cell in cells):
-                return Survey(dialect, len(cells), 0, _NEVER, line.number)
+                return _Survey(dialect, len(cells), 0, _NEVER, line.number)
             width = len(cells) + (dialect.unnamed if dialect.header else 0)
             if dialect.header:
                 continue
@@ -119,7 +119,7 @@ def _survey_plain(file: BinaryIO, dialect: Dialect) -> Survey:
             faults += 1
             first = first or line.number
     needless, where = fields.needless(rows + faults)
-    return Survey(dialect, width, rows, faults, first, needless, where)
+    return _Survey(dialect, width, rows, faults, first, needless, where)
 
 
 class _QuotedFields:
@@ -157,7 +157,7 @@ class _QuotedFields:
         return count, min((self._first[column] for column in columns), default=0)
 
 
-def quotings(opening: Opening, dialect: Dialect) -> Iterator[Dialect]:
+def _quotings(opening: Opening, dialect: Dialect) -> Iterator[Dialect]:
     """Yield the dialects of this delimiter that may fit the file, the likeliest first.
 
     Where no field begins with a quote, one inside a field is a character, but between commas:
@@ -177,7 +177,7 @@ def quotings(opening: Opening, dialect: Dialect) -> Iterator[Dialect]:
         yield replace(dialect, quoting="single")
 
 
-def compared(surveys: Iterable[Survey]) -> list[Survey]:
+def _compared(surveys: Iterable[_Survey]) -> list[_Survey]:
     """Return the surveys of one file, with what one knows that concerns the others.
 
     Programs that quote fields do it where they must, or in all of a column. A field with quotes
@@ -199,7 +199,7 @@ def compared(surveys: Iterable[Survey]) -> list[Survey]:
     ]
 
 
-def best(surveys: Iterable[Survey]) -> Survey:
+def _best(surveys: Iterable[_Survey]) -> _Survey:
     """Return the survey with the fewest faults, of several the first."""
     return min(surveys, key=lambda each: each.faults)
 
@@ -267,14 +267,14 @@ def _opening_of(head: bytes) -> Opening:
     return opening
 
 
-def _survey(opening: Opening, dialect: Dialect) -> Survey:
+def _survey(opening: Opening, dialect: Dialect) -> _Survey:
     with opening() as file:
-        return survey(file, dialect)
+        return _survey_file(file, dialect)
 
 
-def _fitting(opening: Opening, dialect: Dialect) -> Survey:
+def _fitting(opening: Opening, dialect: Dialect) -> _Survey:
     """Return the survey of the quoting that fits best, and of a field more if every row has it."""
-    found = best(compared(_survey(opening, each) for each in quotings(opening, dialect)))
+    found = _best(_compared(_survey(opening, each) for each in _quotings(opening, dialect)))
     if not dialect.header or found.rows or found.begins_wrong:
         return found
     for count in range(1, _MOST_SURPLUS + 1):
@@ -318,7 +318,7 @@ def _surplus_is_empty(opening: Opening, dialect: Dialect, count: int) -> bool:
     return all(len(row) == width and not any(row[-count:]) for row in cells)
 
 
-def _table(head: bytes) -> Survey | None:
+def _table(head: bytes) -> _Survey | None:
     """Return the dialect of a table by its beginning, None where it is none."""
     opening = _opening_of(head)
     delimiters = (*_DELIMITERS, " ") if _are_quoted_lines(head) else _DELIMITERS
@@ -387,18 +387,18 @@ def _quoting(path: Path, dialect: Dialect, stated: FileFormat) -> tuple[Dialect,
     if stated.quoting != "auto":
         return replace(dialect, quoting=stated.quoting), ()
 
-    candidates = list(quotings(lambda: opened(path), dialect))
+    candidates = list(_quotings(lambda: opened(path), dialect))
     if len(candidates) == 1:
         return replace(candidates[0], joins_rows=dialect.delimiter != TAB), ()
-    surveys = compared(_survey(lambda: opened(path), each) for each in candidates)
-    chosen = best(surveys)
+    surveys = _compared(_survey(lambda: opened(path), each) for each in candidates)
+    chosen = _best(surveys)
     note = _quoting_note(path, chosen, surveys)
     if chosen.dialect.quoting == "minimal":
         return replace(chosen.dialect, joins_rows=dialect.delimiter != TAB), note
     return chosen.dialect, note
 
 
-def _quoting_note(path: Path, chosen: Survey, surveys: list[Survey]) -> tuple[str, ...]:
+def _quoting_note(path: Path, chosen: _Survey, surveys: list[_Survey]) -> tuple[str, ...]:
     quoting, first = chosen.dialect.quoting, surveys[0]
     if quoting == "minimal":
         could_be_plain = any(one.dialect.quoting == "none" for one in surveys)

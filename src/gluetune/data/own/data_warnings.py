@@ -14,6 +14,7 @@ from gluetune.data.own.kinds import Labels
 from gluetune.data.own.labelling import label_totals
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted
+from gluetune.metrics.registry import get_metric
 
 _LEAK = 0.9
 """Share of a class's texts that contain its name from which it is reported as a leak."""
@@ -90,7 +91,7 @@ def _rare_classes(
     remedies = []
     if not are_weighted:
         remedies.append("--class-weights balanced weights all equally in training")
-    if labels.metric != "f1_macro":
+    if not any(get_metric(name).balances_classes for name in labels.metrics):
         remedies.append("--metric f1_macro in the score")
     are, them = ("is", "it") if len(rare) == 1 else ("are", "them")
     problems.remark(

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from gluetune.core.command_lines import options
 from gluetune.core.config import TrainConfig
 from gluetune.core.settings_files import typed_names
-from gluetune.core.tasks import ONE_CLASS
-from gluetune.core.text import nearest, normalized
+from gluetune.core.text import normalized
 from gluetune.data.own.cells import (
     MOST_CLASSES,
     CellType,
@@ -27,6 +26,7 @@ from gluetune.data.own.cells import (
     numeric_labels,
     whole,
 )
+from gluetune.data.own.metrics import resolve_metrics, resolve_positive
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
 from gluetune.kinds import MULTI_LABEL, ORDINAL, REGRESSION, SINGLE_LABEL, get_kind
@@ -43,10 +43,10 @@ class Labels:
     kind: Kind
     names: tuple[str, ...]
     """Classes or labels by id; empty for numbers."""
-    metric: str
-    beside: tuple[str, ...]
+    metrics: tuple[str, ...]
+    extra_metrics: tuple[str, ...]
     positive: str | None = None
-    """The class that the metric is of, where it is of one."""
+    """The class that metrics of one class are of."""
 
 
 def resolve_labels(config: TrainConfig, train: RawRows, problems: Problems) -> Labels | None:
@@ -62,11 +62,12 @@ def resolve_labels(config: TrainConfig, train: RawRows, problems: Problems) -> L
     if names is None:
         return None
     are_labels = not kind.fewest_labels or _check_names(kind, names, train, problems)
-    metrics = _metrics(config, kind, names, problems)
-    if metrics is None or not are_labels:
+    found = resolve_metrics(config, kind, names, problems)
+    if found is None or not are_labels:
         return None
-    positive = _positive(config, kind, names, metrics, train, problems)
-    return Labels(kind, names, metrics[0], metrics[1:], positive)
+    metrics, extra = found
+    positive = _positive(config, kind, names, (*metrics, *extra), train, problems)
+    return Labels(kind, names, metrics, extra, positive)
 
 
 def values_of(rows: RawRows) -> dict[str, int]:
@@ -269,35 +270,6 @@ def _check_names(kind: Kind, names: Sequence[str], train: RawRows, problems: Pro
     return bool(names) and not are_ids
 
 
-def _metrics(
-    config: TrainConfig, kind: Kind, names: Sequence[str], problems: Problems
-) -> tuple[str, ...] | None:
-    known, default = kind.metrics_of(names), kind.default_metrics
-    if config.metric == "score":
-        problems.remark(
-            f"The score is {known[0]}, the default of kind {kind} (`gluetune train` takes --metric "
-            f"for another: {', '.join(known[1:])})."
-        )
-        return default
-    for name in known:
-        if name == config.metric:
-            return (name, *(other for other in default if other != name))
-    problems.add(
-        f"--metric {config.metric}: a task of kind {kind} has no such metric.",
-        f"{nearest(config.metric, known)}Metrics: {', '.join(known)}"
-        + ("; f1 is for two classes." if _lacks_f1(kind, known) else "."),
-    )
-    return None
-
-
-_TWO = ("", "")
-
-
-def _lacks_f1(kind: Kind, known: Sequence[str]) -> bool:
-    """Whether F1 is missing among the metrics only for the number of classes."""
-    return ONE_CLASS in kind.metrics_of(_TWO) and ONE_CLASS not in known
-
-
 def _positive(
     config: TrainConfig,
     kind: Kind,
@@ -307,38 +279,9 @@ def _positive(
     problems: Problems,
 ) -> str | None:
     """Return the class that F1 is of: the one that is asked for, else the rarer one, and say so."""
-    asked = config.positive
-    if ONE_CLASS not in metrics:
-        if asked is not None:
-            problems.add(*_no_positive(config, kind, names, metrics[0]))
+    if not resolve_positive(config, kind, names, metrics, problems):
         return None
-    if asked is None:
-        return _rarer(names, train, problems)
-    if asked not in names:
-        quotes = " In YAML write it in quotes." if asked in ("true", "false") else ""
-        problems.add(
-            f"{options(positive=asked)}: there is no such class.",
-            f"{nearest(asked, names)}Classes: {', '.join(names)}.{quotes}",
-        )
-        return None
-    return asked
-
-
-def _no_positive(
-    config: TrainConfig, kind: Kind, names: Sequence[str], metric: str
-) -> tuple[str, str]:
-    """Return why --positive means nothing here, and what to type."""
-    typed = f"{options(positive=str(config.positive))}"
-    if ONE_CLASS not in kind.metrics_of(_TWO):
-        return f"{typed}: a task of kind {kind} has no positive class.", "Leave --positive out."
-    if len(names) != 2:
-        reason = f"there are {len(names)} classes, and a positive one is one of two."
-        return f"{typed}: {reason}", "Leave --positive out."
-    default = ", the default score," if config.metric == "score" else ""
-    return (
-        f"{typed}: {metric}{default} is of both classes, and f1 is of one.",
-        f"Type: --metric f1 {typed}, or leave --positive out.",
-    )
+    return config.positive or _rarer(names, train, problems)
 
 
 def _rarer(names: Sequence[str], train: RawRows, problems: Problems) -> str:

@@ -97,15 +97,10 @@ class Problems:
             raise DataError.of(findings)
 
     def _row_findings(self) -> Iterator[Finding]:
-        last: Finding | None = None
+        messages: list[str] = []
         for (name, kind), found in self._rows.items():
-            for text in found.shown:
-                if last is not None:
-                    yield last
-                last = Finding(text)
-            if found.total > len(found.shown):
-                hidden = found.total - len(found.shown)
-                yield from [last] if last is not None else []
-                last = Finding(f"{name}: {hidden:,} more {kind}, {found.total:,} in all.")
-        if last is not None:
-            yield Finding(last.message, self._row_hint)
+            messages += found.shown
+            if (hidden := found.total - len(found.shown)) > 0:
+                messages.append(f"{name}: {hidden:,} more {kind}, {found.total:,} in all.")
+        yield from map(Finding, messages[:-1])
+        yield from (Finding(last, self._row_hint) for last in messages[-1:])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,37 +120,6 @@ class RawRows:
         return replace(self, stored=self.stored.keep(mask))
 
 
-@dataclass
-class _Batch:
-    """Rows that are yet to be written to disk."""
-
-    schema: pa.Schema
-    columns: dict[str, list[Any]] = field(default_factory=dict)
-    characters: int = 0
-
-    def __post_init__(self) -> None:
-        self.clear()
-
-    @property
-    def is_full(self) -> bool:
-        return len(self.columns["line"]) == BATCH or self.characters > _LARGE
-
-    def add(self, values: Sequence[Any]) -> None:
-        for name, value in zip(self.columns, values, strict=True):
-            self.columns[name].append(value)
-            self.characters += len(value) if isinstance(value, str) else 0
-
-    def clear(self) -> None:
-        self.columns = {name: [] for name in self.schema.names}
-        self.characters = 0
-
-    def record(self) -> pa.RecordBatch:
-        return pa.record_batch(
-            [pa.array(self.columns[name.name], name.type) for name in self.schema],
-            schema=self.schema,
-        )
-
-
 def read_rows(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) -> RawRows | None:
     """Read a file, or several as one. What is wrong is added to `problems`.
 
@@ -206,29 +175,37 @@ class _Reading:
 
     def batches(self, paths: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Yield the rows that can be used. Raises GluetuneError and _MissingColumnsError."""
-        batch = _Batch(self.schema)
+        rows: list[tuple[Any, ...]] = []
+        characters = 0
         for path in paths:
-            self.path = path
-            found = detect(path, self.wanted.file_format)
-            for note in found.notes:
-                self.problems.remark(note)
-            with open_rows(
-                path, found.format, wanted=self.wanted.all, dialect=found.dialect
-            ) as reader:
-                if wrong := column_findings(path, found, reader, self.wanted):
-                    for finding in wrong:
-                        self.problems.add(finding.message, finding.hint)
-                    raise _MissingColumnsError
-                self._take_names(reader)
-                part = Part(reader.name, reader.separator, self._lines)
-                self.parts.append(part)
-                for values in self._rows(reader, part):
-                    batch.add(values)
-                    if batch.is_full:
-                        yield batch.record()
-                        batch.clear()
-        if batch.columns["line"]:
-            yield batch.record()
+            for row in self._read(path):
+                rows.append(row)
+                characters += sum(len(value) for value in row if isinstance(value, str))
+                if len(rows) == BATCH or characters > _LARGE:
+                    yield self._batch(rows)
+                    rows, characters = [], 0
+        if rows:
+            yield self._batch(rows)
+
+    def _batch(self, rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
+        columns = zip(zip(*rows, strict=True), self.schema.types, strict=True)
+        return pa.record_batch([pa.array(*column) for column in columns], schema=self.schema)
+
+    def _read(self, path: Path) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a file that can be used."""
+        self.path = path
+        found = detect(path, self.wanted.file_format)
+        for note in found.notes:
+            self.problems.remark(note)
+        with open_rows(path, found.format, wanted=self.wanted.all, dialect=found.dialect) as reader:
+            if wrong := column_findings(path, found, reader, self.wanted):
+                for finding in wrong:
+                    self.problems.add(finding.message, finding.hint)
+                raise _MissingColumnsError
+            self._take_names(reader)
+            part = Part(reader.name, reader.separator, self._lines)
+            self.parts.append(part)
+            yield from self._rows(reader, part)
 
     def _rows(self, reader: RowReader, part: Part) -> Iterator[tuple[Any, ...]]:
         has_wrong_quotes = False

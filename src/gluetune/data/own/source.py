@@ -29,7 +29,7 @@ from gluetune.data.own.kinds import Labels, label_counts, resolve_labels
 from gluetune.data.own.labelling import label_arrays, label_column, usable
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted, from_multi_hot, read_rows
-from gluetune.data.own.splitting import held_out, other_share
+from gluetune.data.sampling import held_out, other_share
 from gluetune.data.tables import canonical_schema, require_split, with_notes
 from gluetune.kinds import get_kind
 
@@ -131,7 +131,7 @@ def format_of_other(config: TrainConfig, path: Path, stated: FileFormat) -> File
 
 def labels_of(task: TaskSpec) -> Labels:
     """Return what the labels of a task that is known are."""
-    return Labels(task.kind, task.labels, task.metrics[0], task.beside, task.positive)
+    return Labels(task.kind, task.labels, task.metrics, task.extra_metrics, task.positive)
 
 
 def read_own(
@@ -315,8 +315,8 @@ def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskS
         title="",
         text_columns=wanted.texts,
         labels=labels.names,
-        metrics=(labels.metric,),
-        beside=labels.beside,
+        metrics=labels.metrics,
+        extra_metrics=labels.extra_metrics,
         positive=labels.positive,
         kind=labels.kind,
         validation_splits=(VALIDATION,),
@@ -326,7 +326,7 @@ def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskS
         rows={},
     )
     what = labels.kind.described(labels.names)
-    scored = f"scored by {task.metric_title(labels.metric)}"
+    scored = f"scored by {' and '.join(map(task.metric_title, labels.metrics))}"
     return replace(task, title=f"{config.task}: own labelled text, {what}, {scored}")
 
 

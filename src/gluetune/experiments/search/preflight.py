@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from gluetune.experiments.search.space import (
 from gluetune.experiments.search.study import Direction, make_pruner, make_sampler, quiet_optuna
 from gluetune.experiments.settings import SearchSettings, check_settings, split_settings
 from gluetune.inference.devices import cpu_threads
+from gluetune.metrics.registry import METRICS
 from gluetune.parallel.pool import threads_each
 from gluetune.training.preflight import Prepared, prepare
 from gluetune.training.settings import merge_settings
@@ -90,7 +91,8 @@ def check(
         space=parsed if parsed is not None else _default_space(prepared, given),
         compute_objective=objective if callable(objective) else None,
         task=prepared.task,
-        direction=checked.direction or _usual_direction(base.metric, objective),
+        direction=checked.direction
+        or _usual_direction(base.metric, objective, prepared.task.metrics),
         sampler=checked.sampler,
         pruner=checked.pruner,
     )
@@ -232,7 +234,7 @@ def _check_together(
             )
         )
     metric = str(objective or given.get("metric", "score"))
-    right = _usual_direction(metric, objective)
+    right = _usual_direction(metric, objective, given.get("metrics"))
     if not callable(objective) and checked.direction in {"minimize", "maximize"} - {right}:
         findings.append(
             Finding(
@@ -252,8 +254,15 @@ def _check_together(
         raise ConfigurationError.of(findings)
 
 
-def _usual_direction(metric: str, objective: str | Objective | None) -> Direction:
-    return "minimize" if metric == "loss" and not callable(objective) else "maximize"
+def _usual_direction(
+    metric: str, objective: str | Objective | None, scored_by: Sequence[str] | None
+) -> Direction:
+    """Return the better direction of a metric; that of the score by the metrics of the task."""
+    if callable(objective):
+        return "maximize"
+    names = (scored_by or ()) if metric == "score" else (metric,)
+    known = [METRICS[name].greater_is_better for name in names if name in METRICS]
+    return "minimize" if metric == "loss" or not all(known) else "maximize"
 
 
 def _can_be_sent(function: Objective) -> bool:

@@ -22,8 +22,8 @@ from gluetune.core.suite_records import (
 from gluetune.core.suites import SuiteResult
 from gluetune.core.tasks import GLUE_TASKS, get_task
 from gluetune.data.sources.glue_parquet import SAMPLES
-from gluetune.metrics.scores import glue_average
 from gluetune.rendering.tables import epoch_choice
+from gluetune.statistics.scores import glue_average
 
 
 def summarize(suite: SuiteResult) -> SuiteTable:

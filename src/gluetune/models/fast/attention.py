@@ -1,23 +1,210 @@
-"""Attention among the tokens of each sequence, where the sequences of a batch stand in one row.
+"""Attention among the real tokens of a padded batch, each sequence's tokens for themselves.
 
-The function is registered with transformers' AttentionInterface, so every architecture that calls
-attention through it can use it. Which tokens belong together is said by the layout that
+A layout says which tokens are real and which sequences have similar lengths. It is made once per
+batch. The encoder then works on the real tokens alone, in one row, the shortest sequence first;
+attention works on groups of neighbours with similar lengths, so that hardly anything is padded
+there either. Everything is computed on the CPU and then sent, so that the accelerator is waited for
+once a batch, when its mask is read.
+
+The attention function is registered with transformers' AttentionInterface, so every architecture
+that calls attention through it can use it. Which tokens belong together is said by the layout that
 `begin_attending` sets for the time of one forward pass.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch.nn import functional
 from transformers import AttentionInterface
 
+from gluetune.models.fast import UnsupportedError
 from gluetune.models.fast.dropout import DropoutMasks, at_least_single, drop
-from gluetune.models.fast.fallback import UnsupportedError
-from gluetune.models.fast.layouts import Group, Layout
+
+_CLOSE = 0.75
+"""A group's shortest sequence is at least this part of its longest …"""
+_SHORT = 24
+"""… unless all are this short: then one product for all is cheaper than several."""
+_VECTOR = 16
+"""Numbers from which on torch's softmax on a CPU is vectorised."""
+_SLOW = range(8, _VECTOR)
+"""Over so many it takes longer than over 16, up to six times."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neighbours in a layout, of like length, padded to the longest of them for attention."""
+
+    start: int
+    """First token of the group in the layout's order."""
+    lengths: tuple[int, ...]
+    device: torch.device
+
+    @property
+    def count(self) -> int:
+        """How many sequences there are."""
+        return len(self.lengths)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence."""
+        return self.lengths[-1]
+
+    @property
+    def width(self) -> int:
+        """Places for each sequence: the longest's tokens, or more where that is faster."""
+        return _VECTOR if self.longest in _SLOW and self.device.type == "cpu" else self.longest
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens in the group."""
+        return sum(self.lengths)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether every sequence fills its places, so that nothing is padded."""
+        return self.lengths[0] == self.width
+
+    @cached_property
+    def real(self) -> torch.Tensor:
+        """Which of the padded places are tokens: shape (count, width), true for tokens."""
+        return self._send(self._real)
+
+    @cached_property
+    def sources(self) -> torch.Tensor:
+        """The token in each padded place, counted within the group: shape (count * width,).
+
+        Padding repeats the sequence's last token; attention never looks at it.
+        """
+        lengths = torch.tensor(self.lengths)
+        starts = lengths.cumsum(0) - lengths
+        places = torch.arange(self.width)
+        return self._send((starts[:, None] + torch.minimum(places, lengths[:, None] - 1)).flatten())
+
+    @cached_property
+    def places(self) -> torch.Tensor:
+        """The padded place of each of the group's tokens: shape (tokens,)."""
+        return self._send(self._real.flatten().nonzero().squeeze(1))
+
+    @cached_property
+    def _real(self) -> torch.Tensor:
+        return torch.arange(self.width) < torch.tensor(self.lengths)[:, None]
+
+    @cached_property
+    def _allowed(self) -> dict[tuple[bool, int | None], torch.Tensor | None]:
+        return {}
+
+    def allowed(self, *, causal: bool, window: int | None) -> torch.Tensor | None:
+        """Return which place may look at which: bool, shape (count or 1, 1, width, width).
+
+        None where all may look at all. `window` is how many places off the furthest visible one is
+        not yet visible. Padding may look at everything: nothing reads its output, and a row that
+        sees nothing would be NaN.
+        """
+        key = (causal, window if window is not None and window < self.width else None)
+        if key not in self._allowed:
+            made = self._make_allowed(*key)
+            self._allowed[key] = None if made is None else self._send(made)
+        return self._allowed[key]
+
+    def _make_allowed(self, causal: bool, window: int | None) -> torch.Tensor | None:
+        if self.is_even and not causal and window is None:
+            return None
+        places = torch.arange(self.width)
+        offset = places[:, None] - places
+        near = offset.abs() < window if window is not None else torch.ones_like(offset).bool()
+        if causal:
+            near = near & (offset >= 0)
+        if self.is_even:
+            return near[None, None]
+        real = self._real[:, None, :]
+        return ((near & real) | ~real.transpose(1, 2))[:, None]
+
+    def _send(self, made: torch.Tensor) -> torch.Tensor:
+        return made.to(self.device, non_blocking=True)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The real tokens of a batch of shape (rows, width), sequences in order of length."""
+
+    rows: int
+    width: int
+    tokens: torch.Tensor
+    """Where each real token stands in the flattened batch: shape (tokens,), int64."""
+    groups: tuple[Group, ...]
+
+    @classmethod
+    def of(cls, mask: torch.Tensor) -> Layout | None:
+        """Read an attention mask of shape (rows, width), 1 for tokens and 0 for padding.
+
+        None where a sequence is empty or has holes: distances in it are not those of its tokens.
+        """
+        if mask.dim() != 2:
+            return None
+        real = mask.cpu() != 0
+        lengths = real.sum(dim=1)
+        order = torch.argsort(lengths, stable=True)
+        lengths = lengths[order]
+        found, columns = real[order].nonzero(as_tuple=True)
+        sizes = lengths.tolist()
+        if not sizes or sizes[0] == 0 or _has_holes(columns, lengths):
+            return None
+        tokens = order[found] * mask.shape[1] + columns
+        sent = tokens.to(mask.device, non_blocking=True)
+        return cls(mask.shape[0], mask.shape[1], sent, _groups(sizes, mask.device))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every place is a token, so that there is no padding to drop."""
+        return len(self.tokens) == self.rows * self.width
+
+    def holds(self, value: torch.Tensor) -> bool:
+        """Return whether a tensor has a place for every token: shape (rows or 1, width, …)."""
+        return (
+            value.dim() >= 2 and value.shape[1] == self.width and value.shape[0] in (1, self.rows)
+        )
+
+    def drop_padding(self, value: torch.Tensor) -> torch.Tensor:
+        """Take the real tokens of a tensor that holds them; shape (1, tokens, …)."""
+        shared = value.shape[0] == 1 and self.rows > 1
+        index = self.tokens % self.width if shared else self.tokens
+        return value.flatten(0, 1).index_select(0, index)[None]
+
+    def restore_padding(self, value: torch.Tensor) -> torch.Tensor:
+        """Put tokens of shape (1, tokens, …) back into (rows, width, …); padding becomes 0."""
+        padded = value.new_zeros(self.rows * self.width, *value.shape[2:])
+        return padded.index_copy(0, self.tokens, value[0]).unflatten(0, (self.rows, self.width))
+
+
+def _has_holes(columns: torch.Tensor, lengths: torch.Tensor) -> bool:
+    """Return whether a sequence's last token is further from its first than its length says."""
+    ends = lengths.cumsum(0) - 1
+    spans = columns[ends] - columns[ends - lengths + 1] + 1
+    return bool((spans != lengths).any())
+
+
+def _groups(lengths: Sequence[int], device: torch.device) -> tuple[Group, ...]:
+    """Cut ascending lengths into groups of close ones."""
+    groups: list[Group] = []
+    last, start = len(lengths), sum(lengths)
+    while last:
+        longest = lengths[last - 1]
+        close = 1 if longest <= _SHORT else _CLOSE * longest
+        first = last - 1
+        while first and lengths[first - 1] >= close:
+            first -= 1
+        members = tuple(lengths[first:last])
+        start -= sum(members)
+        groups.append(Group(start, members, device))
+        last = first
+    return tuple(reversed(groups))
+
 
 NAME = "gluetune_unpadded"
 """What the function is called in transformers' AttentionInterface."""
@@ -51,8 +238,8 @@ def end_attending(token: Token[Any]) -> None:
 class UnsupportedAttentionError(UnsupportedError):
     """The model asks of attention what this function does not do."""
 
-    def __init__(self, asked: str) -> None:
-        super().__init__(f"its attention needs what this path does not do ({asked})")
+    def __init__(self, wanted: str) -> None:
+        super().__init__(f"its attention needs what this path does not do ({wanted})")
 
 
 @dataclass(frozen=True)
@@ -84,9 +271,9 @@ def unpadded_attention(
     for: capped scores, sinks, position biases.
     """
     attending = _now.get()
-    asked = [name for name in _UNSUPPORTED if kwargs.get(name) is not None]
-    if attending is None or attention_mask is not None or asked:
-        raise UnsupportedAttentionError(f"{type(module).__name__}: {', '.join(asked) or 'a mask'}")
+    wanted = [name for name in _UNSUPPORTED if kwargs.get(name) is not None]
+    if attending is None or attention_mask is not None or wanted:
+        raise UnsupportedAttentionError(f"{type(module).__name__}: {', '.join(wanted) or 'a mask'}")
     repeats = query.shape[1] // key.shape[1]
     if repeats > 1:
         key, value = (states.repeat_interleave(repeats, dim=1) for states in (key, value))
@@ -95,11 +282,11 @@ def unpadded_attention(
     states = [_by_token(each) for each in (query, key, value)]
     sizes = [group.tokens for group in attending.layout.groups]
     parts = zip(*(each.split(sizes) for each in states), strict=True)
-    answers = [
+    outputs = [
         _attend(part, group, rule, attending.masks)
         for part, group in zip(parts, attending.layout.groups, strict=True)
     ]
-    return torch.cat(answers)[None], None
+    return torch.cat(outputs)[None], None
 
 
 _UNSUPPORTED = ("softcap", "s_aux", "position_bias", "cache", "output_attentions")
@@ -128,10 +315,10 @@ def _attend(
     if composed:
         shape = torch.Size((group.count, query.shape[1], group.width, group.width))
         kept, scale = masks.draw(shape, rule.dropout) if masks and rule.dropout else (None, 1.0)
-        answer: torch.Tensor = _ComposedAttention.apply(
+        output: torch.Tensor = _ComposedAttention.apply(
             query, key, value, group, allowed, rule.scaling, kept, scale
         )
-        return answer
+        return output
     padded = functional.scaled_dot_product_attention(
         _pad(query, group),
         _pad(key, group),
@@ -193,8 +380,8 @@ class _ComposedAttention(torch.autograd.Function):  # type: ignore[misc]  # torc
         dropped = drop(probabilities, kept, scale).to(scores.dtype)
         ctx.save_for_backward(query, key, value, probabilities, dropped, kept)
         ctx.group, ctx.scaling, ctx.scale = group, scaling, scale
-        answer = torch.bmm(dropped.flatten(0, 1), value)
-        return _unpad(answer.view(*heads, -1), group)
+        output = torch.bmm(dropped.flatten(0, 1), value)
+        return _unpad(output.view(*heads, -1), group)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:

@@ -1,4 +1,4 @@
-"""Which way a batch takes through a model: without padding, in groups of like length, or padded.
+"""The execution path of a batch through a model: unpadded, in groups of similar length, or padded.
 
 All three compute the same function; they differ in how much of the arithmetic is spent on padding.
 
@@ -22,9 +22,9 @@ import torch
 
 from gluetune.core.config import Compute, ComputePath
 from gluetune.core.errors import ConfigurationError
+from gluetune.models.fast import attempt
 from gluetune.models.fast.batches import count_examples, split_by_length
 from gluetune.models.fast.dropout import DropoutMasks, fast_dropout
-from gluetune.models.fast.fallback import attempt
 from gluetune.models.fast.unpadded import can_be_unpadded, computes_layers_twice, unpadded
 
 if TYPE_CHECKING:
@@ -36,26 +36,26 @@ _TOLERANCE = 0.05
 """The same in half precision."""
 
 
-def resolve_compute(asked: Compute, model: PreTrainedModel) -> ComputePath:
+def resolve_compute(compute: Compute, model: PreTrainedModel) -> ComputePath:
     """Return the path that `auto` means for a model, by its own flags.
 
-    Raises ConfigurationError where the model cannot take the path that is asked for.
+    Raises ConfigurationError where the model does not support the path.
     """
     able = can_be_unpadded(model)
-    if asked == "auto":
+    if compute == "auto":
         return "unpadded" if able else "grouped"
-    if asked == "unpadded" and not able:
+    if compute == "unpadded" and not able:
         raise ConfigurationError(
             f"--compute unpadded: the attention of {type(model).__name__} cannot be replaced.",
             hint="Type: --compute auto",
         )
-    return asked
+    return compute
 
 
 def computing(
     model: PreTrainedModel, path: ComputePath, masks: DropoutMasks | None = None
 ) -> AbstractContextManager[None]:
-    """Let batches take `path` through `model`; groups are cut by whoever calls the model.
+    """Let batches take `path` through `model`; the caller splits the batch into groups.
 
     `masks` draws attention's dropout in training on a CPU. There, unless `path` is `padded`, the
     process keeps from now on what a pass frees, for the next.
@@ -126,13 +126,13 @@ def _in_own_precision(model: PreTrainedModel) -> Iterator[None]:
 
 def _logits(model: PreTrainedModel, inputs: Mapping[str, Any], path: ComputePath) -> torch.Tensor:
     if path != "grouped":
-        logits: torch.Tensor = model(**inputs)["logits"]
-        return logits
+        whole: torch.Tensor = model(**inputs)["logits"]
+        return whole
     rows = torch.arange(count_examples(inputs))
     parts = list(split_by_length({**inputs, "row": rows}, len(rows)))
     order = torch.cat([part.pop("row") for part in parts])  # type: ignore[attr-defined]  # dicts
-    answers = torch.cat([model(**part)["logits"] for part in parts])
-    return answers[torch.argsort(order)]
+    logits = torch.cat([model(**part)["logits"] for part in parts])
+    return logits[torch.argsort(order)]
 
 
 # Of malloc.h. The threshold of mmap may not be higher than this on 64 bits.

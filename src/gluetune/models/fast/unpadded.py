@@ -16,10 +16,9 @@ import torch
 from torch import nn
 from transformers.utils import ModelOutput
 
-from gluetune.models.fast.attention import NAME, begin_attending, end_attending
+from gluetune.models.fast import UnsupportedError
+from gluetune.models.fast.attention import NAME, Layout, begin_attending, end_attending
 from gluetune.models.fast.dropout import DropoutMasks
-from gluetune.models.fast.fallback import UnsupportedError
-from gluetune.models.fast.layouts import Layout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -37,7 +36,7 @@ def can_be_unpadded(model: PreTrainedModel) -> bool:
         and config._attn_implementation in ("sdpa", "eager")
         and not computes_layers_twice(model)
         and not getattr(config, "layerdrop", 0)  # the last layer may be left out, and its hook
-        and not getattr(config, "attention_chunk_size", 0)  # of which only the mask tells
+        and not getattr(config, "attention_chunk_size", 0)  # which only the mask shows
         and _blocks(model)
     )
 
@@ -115,7 +114,7 @@ class _Pass:
         if mask is None or _wants_inner_states(self.config, kwargs):
             return None
         layout = Layout.of(mask)
-        # Without padding the plain way is taken, as it is before the path has been checked.
+        # Without padding the padded path is taken, as it is before the path has been checked.
         if layout is None or layout.is_full:
             return None
         self.layout = layout

@@ -151,11 +151,11 @@ def test_a_long_or_odd_name_stays_readable_in_a_title() -> None:
             text_columns=("text",),
             labels=labels,
             metrics=("f1",),
-            beside=("accuracy", "f1_macro"),
+            extra_metrics=("accuracy", "f1_macro"),
             positive=positive,
         )
         assert task.metric_title("f1") == f"f1 of '{shown}'"
-        assert [task.metric_title(name) for name in task.beside] == ["accuracy", "f1_macro"]
+        assert [task.metric_title(name) for name in task.extra_metrics] == ["accuracy", "f1_macro"]
 
 
 def test_a_class_that_is_left_alone_is_nothing_to_tell_apart(tmp_path: Path) -> None:

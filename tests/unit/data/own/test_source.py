@@ -18,7 +18,7 @@ from tests.support.own_files import own_config, reviews, write_csv
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.data.own.digests import first_rows
 from gluetune.data.own.source import OwnFile, OwnSource
-from gluetune.data.own.splitting import held_out
+from gluetune.data.sampling import held_out
 from gluetune.data.sources.named import without_held_out
 from gluetune.data.tables import fingerprint, label_array, notes_of
 from gluetune.kinds import MULTI_LABEL, REGRESSION
@@ -120,7 +120,7 @@ def test_stars_are_either(tmp_path: Path) -> None:
     assert labelled(tmp_path / "a.csv", stars, kind="single_label").task.num_labels == 5
     task = labelled(tmp_path / "a.csv", stars, kind="regression").task
     assert task.kind is REGRESSION
-    assert (task.metrics, task.beside) == (("pearson",), ("spearman",))
+    assert (task.metrics, task.extra_metrics) == (("pearson",), ("spearman",))
 
 
 def test_several_labels_come_as_a_list_as_text_or_as_columns(tmp_path: Path) -> None:
@@ -174,7 +174,10 @@ def test_class_names_that_datasets_declares_are_kept_in_their_order(tmp_path: Pa
 def test_a_metric_can_be_chosen_and_a_wrong_one_is_told(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", reviews())
     task = source_of(path, metric="f1_macro").task
-    assert (task.metrics, task.beside) == (("f1_macro",), ("accuracy", "matthews_correlation"))
+    assert (task.metrics, task.extra_metrics) == (
+        ("f1_macro",),
+        ("accuracy", "matthews_correlation"),
+    )
     with pytest.raises(DataError, match=r"--metric f1_marco.*\n.*Did you mean 'f1_macro'"):
         _ = source_of(path, metric="f1_marco").task
     three = write_csv(tmp_path / "b.csv", reviews(labels=("a", "b", "c")))
@@ -256,7 +259,7 @@ def test_a_split_is_that_of_all_draws_in_order(
             count = 1 + int(np.abs(reached[:-1] - fraction * reached[-1]).argmin())
             expected.update(order[:count])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gluetune.data.own.splitting._AT_ONCE", 7)
+        patch.setattr("gluetune.data.sampling._AT_ONCE", 7)
         held = held_out(strata, groups, fraction, seed)
     assert set(groups[held].tolist()) == expected
     assert held.tolist() == [row in expected for row in groups.tolist()]

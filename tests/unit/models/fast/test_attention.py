@@ -8,8 +8,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from gluetune.models.fast.attention import _LONG, begin_attending, end_attending, unpadded_attention
-from gluetune.models.fast.layouts import Layout
+from gluetune.models.fast.attention import (
+    _LONG,
+    Layout,
+    begin_attending,
+    end_attending,
+    unpadded_attention,
+)
 
 
 def _attend(lengths: list[int], dtype: torch.dtype, **asked: Any) -> tuple[torch.Tensor, ...]:

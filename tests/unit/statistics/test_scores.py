@@ -16,7 +16,7 @@ from sklearn.metrics import f1_score
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.tasks import GLUE_TASKS, TASKS, get_task
 from gluetune.metrics.metric import Measure
-from gluetune.metrics.scores import (
+from gluetune.statistics.scores import (
     collapsed,
     compute_metric,
     glue_average,
@@ -373,7 +373,7 @@ def test_collapsed_is_one_class_for_all() -> None:
 
 def test_importing_metrics_and_references_costs_no_heavy_library() -> None:
     code = (
-        "import sys, gluetune.metrics.scores, gluetune.core.references;"
+        "import sys, gluetune.statistics.scores, gluetune.core.references;"
         "print({'numpy', 'scipy', 'sklearn', 'torch', 'pyarrow'} & set(sys.modules))"
     )
     result = subprocess.run(

@@ -14,13 +14,13 @@ from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.predictions import Predictions
 from gluetune.core.tasks import TaskSpec
 from gluetune.kinds import MULTI_LABEL
-from gluetune.metrics.scores import compute_metric, majority_baseline, score_task
 from gluetune.statistics.agreement import agreement
 from gluetune.statistics.calibration import FEWEST, best_thresholds
 from gluetune.statistics.confusion import class_table
 from gluetune.statistics.intervals import score_intervals
 from gluetune.statistics.paired_tests import paired_difference
 from gluetune.statistics.residuals import hardest
+from gluetune.statistics.scores import compute_metric, majority_baseline, score_task
 
 TASK = TaskSpec(
     name="tags",
@@ -28,7 +28,7 @@ TASK = TaskSpec(
     text_columns=("text",),
     labels=("a", "b", "c"),
     metrics=("f1_micro",),
-    beside=("f1_macro", "exact_match"),
+    extra_metrics=("f1_macro", "exact_match"),
     kind=MULTI_LABEL,
 )
 _SETS = st.lists(st.tuples(*[st.tuples(st.booleans(), st.booleans())] * 3), min_size=1, max_size=20)

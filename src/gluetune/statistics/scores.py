@@ -20,7 +20,8 @@ from gluetune.metrics.metric import Inputs, Measure, Metric
 from gluetune.metrics.registry import get_metric
 
 if TYPE_CHECKING:
-    from gluetune.metrics.metric import Numbers
+    from gluetune.core.predictions import Predictions
+    from gluetune.metrics.metric import Floats, Numbers
 
 HIDDEN_LABEL = -1
 """What GLUE writes in place of a test label."""
@@ -73,7 +74,10 @@ def compute_metric(
     """
     import numpy as np
 
-    metric = get_metric(name)
+    try:
+        metric = get_metric(name)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
     predictions, labels = np.asarray(predictions), np.asarray(labels)
     if kind is None:
         fitting = [name for name in metric.kinds if KINDS[name].label_axes == labels.ndim]
@@ -158,6 +162,31 @@ def score_task(
         for split, predicted in predictions.items()
     }
     return TaskScore(_mean_over_splits(task, by_split), by_split)
+
+
+def needs_probabilities(task: TaskSpec) -> bool:
+    """Whether a metric of the task is computed from probabilities."""
+    return any(get_metric(name).needs_probabilities for name in task.all_metrics)
+
+
+def task_probabilities(task: TaskSpec, found: Predictions) -> Floats | None:
+    """Return predictions' probabilities; None where no metric of the task needs them."""
+    if not needs_probabilities(task):
+        return None
+    if found.logits.shape[1] != task.num_labels:
+        return None
+    return task.kind.probabilities(found.logits)
+
+
+def score_predictions(task: TaskSpec, predictions: Mapping[str, Predictions]) -> TaskScore:
+    """Return the task's score on the given splits. Raises DataError for hidden labels."""
+    likely = {split: task_probabilities(task, found) for split, found in predictions.items()}
+    return score_task(
+        task,
+        {split: found.predicted for split, found in predictions.items()},
+        {split: found.labels for split, found in predictions.items()},
+        {split: found for split, found in likely.items() if found is not None},
+    )
 
 
 def glue_average(scores: Mapping[str, float | None]) -> Measure:

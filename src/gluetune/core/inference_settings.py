@@ -1,0 +1,148 @@
+"""Settings of the verbs that run a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from gluetune.core.config import Column, Name, Names, OnBadRow, Precision, Source
+from gluetune.core.settings import Option, Settings
+from gluetune.core.tasks import TASKS
+
+BackendName = Literal["torch", "onnx", "onnx-int8"]
+
+
+class InferenceSettings(Settings):
+    """How a model is run. What is None or `auto` is a run's own, or found out."""
+
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Inference": (
+            "backend",
+            "precision",
+            "batch_size",
+            "threads",
+            "max_length",
+            "label_order",
+            "revision",
+            "trust_remote_code",
+        )
+    }
+
+    precision: Precision = Field(
+        default="auto",
+        description="auto is the run's own, else bf16 where the hardware multiplies it natively.",
+    )
+    batch_size: int | None = Field(
+        default=None, ge=1, description="Examples per forward pass. Default: the run's own, or 32."
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads. Default: the run's own, or PyTorch's choice."
+    )
+    max_length: int | None = Field(
+        default=None,
+        ge=3,
+        description="Tokens per example; longer ones are cut. Default: the run's own, or the most "
+        "that fit.",
+    )
+    label_order: Names | None = Field(
+        default=None,
+        description="Class names of the model's outputs, by id, where it names none: NAME,NAME,…",
+    )
+    revision: Name | None = Field(
+        default=None, description="Branch, tag or commit of the checkpoint on the Hub."
+    )
+    trust_remote_code: bool = Field(
+        default=False, description="Run Python code of the checkpoint. Read that code first."
+    )
+
+    @property
+    def are_default(self) -> bool:
+        """Whether a run is run with its own settings."""
+        fields = InferenceSettings.model_fields.items()
+        return all(
+            getattr(self, name) == field.default
+            for name, field in fields
+            if name != "trust_remote_code"
+        )
+
+
+Task = Annotated[Name | None, Option(suggestions=tuple(TASKS))]
+
+
+class LoadSettings(InferenceSettings):
+    """Settings of `load`, and of what loads a model to predict."""
+
+    task: Task = Field(
+        default=None,
+        description="GLUE task whose classes are predicted. Default: the run's own, or what the "
+        "checkpoint's config.json names; else the classes of the checkpoint.",
+    )
+    backend: BackendName = Field(
+        default="torch", description="What runs the model: torch, or an export, onnx or onnx-int8."
+    )
+
+
+class EvaluateSettings(InferenceSettings):
+    """Settings of `evaluate`."""
+
+    task: Task = Field(
+        default=None,
+        description="GLUE task to score. Default: the run's own, or what the checkpoint's "
+        "config.json names.",
+    )
+    split: Name | None = Field(
+        default=None, description="Split to score. Default: all validation splits of the task."
+    )
+    data: Source | None = Field(
+        default=None,
+        description="Where the data are, as in training; for a run on your own text, another file "
+        "with the same columns. Default: the run's own.",
+    )
+
+
+class PredictSettings(Settings):
+    """Settings of predictions for a file."""
+
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Files": ("text", "text_pair", "on_error", "prefix")
+    }
+
+    text: Column | None = Field(
+        default=None, description="Column of the text. Default: the task's, or text."
+    )
+    text_pair: Column | None = Field(
+        default=None, description="Column of a second text. Default: the task's, or text_pair."
+    )
+    on_error: OnBadRow = Field(
+        default="stop",
+        description="What a row that cannot be read does: stop, or skip (reported and left out).",
+    )
+    prefix: str = Field(default="", description="Prefix of the names of the new columns.")
+
+
+class ExportSettings(Settings):
+    """Settings of `export`."""
+
+    int8: bool = Field(default=False, description="Also with 8-bit weights (dynamic quantisation).")
+    output: Path | None = Field(
+        default=None, description="Folder to write. Default: onnx in the run's folder."
+    )
+    max_loss: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="How much of the score int8 may lose: 0.01 is one point.",
+    )
+    task: Task = Field(default=None, description="GLUE task. Default: the run's own.")
+    data: Source | None = Field(
+        default=None, description="Where the validation set is. Default: the run's own."
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads. Default: the run's own, or PyTorch's choice."
+    )
+    revision: Name | None = Field(
+        default=None, description="Branch, tag or commit of the checkpoint on the Hub."
+    )

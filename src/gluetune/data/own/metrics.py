@@ -1,0 +1,108 @@
+"""By which metrics a task of the user's own is scored, and which class is the positive one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gluetune.core.command_lines import options
+from gluetune.core.text import nearest
+from gluetune.metrics.registry import METRICS, get_metric, is_of_one_class, metrics_of
+
+if TYPE_CHECKING:
+    from gluetune.core.config import TrainConfig
+    from gluetune.data.own.problems import Problems
+    from gluetune.kinds.base import Kind
+
+
+def resolve_metrics(
+    config: TrainConfig, kind: Kind, names: Sequence[str], problems: Problems
+) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Return the metrics that the score is the mean of, and those that are also reported.
+
+    None where `problems` say why not. Of the kind's default metrics the first is the score, and the
+    others are also reported, unless others are asked for.
+    """
+    known, default = metrics_of(kind.name, labels=len(names)), kind.default_metrics
+    asked = config.metrics or (() if config.metric == "score" else (config.metric,))
+    flag = "metrics" if config.metrics else "metric"
+    unknown = [(flag, name) for name in asked if name not in known]
+    unknown += [("extra_metrics", name) for name in config.extra_metrics or () if name not in known]
+    for setting, name in unknown:
+        is_for_two = name in METRICS and kind.name in METRICS[name].kinds
+        problems.add(
+            f"{options(**{setting: name})}: a task of kind {kind} has no such metric.",
+            f"{nearest(name, known)}Metrics: {', '.join(known)}"
+            + (f"; {name} is for two classes." if is_for_two else "."),
+        )
+    if unknown or not _agree(asked, problems):
+        return None
+    scored = asked or default[:1]
+    if not asked:
+        problems.remark(
+            f"The score is {scored[0]}, the default of kind {kind} (`gluetune train` takes "
+            f"--metrics for others: {', '.join(name for name in known if name not in scored)})."
+        )
+    extra = default if config.extra_metrics is None else config.extra_metrics
+    return scored, tuple(dict.fromkeys(name for name in extra if name not in scored))
+
+
+def _agree(names: Sequence[str], problems: Problems) -> bool:
+    """Refuse a mean of metrics of which one is better when greater and another when less."""
+    sides = {(get_metric(name).greater_is_better, get_metric(name).in_points) for name in names}
+    if len(sides) < 2 and len(set(names)) == len(names):
+        return True
+    if len(sides) < 2:
+        problems.add(f"--metrics {','.join(names)}: a metric is named twice.", "Name each once.")
+        return False
+    problems.add(
+        f"--metrics {','.join(names)}: the score is their mean, and not all are better when "
+        "greater, on one scale.",
+        f"Type: --metrics {names[0]} --extra-metrics {','.join(names[1:])}",
+    )
+    return False
+
+
+def resolve_positive(
+    config: TrainConfig,
+    kind: Kind,
+    names: Sequence[str],
+    metrics: Sequence[str],
+    problems: Problems,
+) -> bool | None:
+    """Return whether a class is to be the positive one; None where it is asked for in vain.
+
+    `metrics` are all that are reported.
+    """
+    asked = config.positive
+    if not any(is_of_one_class(name, len(names)) for name in metrics):
+        if asked is None:
+            return False
+        problems.add(*_no_positive(config, kind, names, metrics[0]))
+        return None
+    if asked is None or asked in names:
+        return True
+    quotes = " In YAML write it in quotes." if asked in ("true", "false") else ""
+    problems.add(
+        f"{options(positive=asked)}: there is no such class.",
+        f"{nearest(asked, names)}Classes: {', '.join(names)}.{quotes}",
+    )
+    return None
+
+
+def _no_positive(
+    config: TrainConfig, kind: Kind, names: Sequence[str], metric: str
+) -> tuple[str, str]:
+    """Return why --positive means nothing here, and what to type."""
+    typed = f"{options(positive=str(config.positive))}"
+    of_one = [name for name in metrics_of(kind.name) if is_of_one_class(name, 2)]
+    if not of_one or kind.name == "multi_label":
+        return f"{typed}: a task of kind {kind} has no positive class.", "Leave --positive out."
+    if len(names) != 2:
+        reason = f"there are {len(names)} classes, and a positive one is one of two."
+        return f"{typed}: {reason}", "Leave --positive out."
+    default = ", the default score," if not config.metrics and config.metric == "score" else ""
+    return (
+        f"{typed}: {metric}{default} is of both classes, and {of_one[0]} is of one.",
+        f"Type: --metric {of_one[0]} {typed}, or leave --positive out.",
+    )
