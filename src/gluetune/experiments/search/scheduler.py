@@ -42,11 +42,11 @@ from gluetune.experiments.search.study import (
     unfinished,
 )
 from gluetune.parallel.calls import Failure, Outcome
+from gluetune.parallel.pool import Pool, run_all
 
 if TYPE_CHECKING:
     import optuna
 
-    from gluetune.parallel.pool import Pool, run_all
 
 _DEATHS = 3
 """A trial whose process dies so often has failed: it needs more memory than there is, for one."""
