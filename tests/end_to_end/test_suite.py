@@ -23,8 +23,7 @@ import gluetune
 from gluetune.cli.app import app, main
 from gluetune.core.events import Event, JobEvent, StepCompleted, Throttle
 from gluetune.core.runs import Run
-from gluetune.core.suite_records import JobState
-from gluetune.core.suites import SuiteResult
+from gluetune.core.suites import JobState, SuiteResult
 from gluetune.core.tasks import GLUE_TASKS
 
 SETTINGS: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-3, "threads": 1, "precision": "fp32"}

@@ -8,9 +8,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gluetune.core.records import Status
-from gluetune.core.suite_records import SuiteRecord, TaskSummary
 from gluetune.core.suites import (
+    SuiteRecord,
     SuiteResult,
+    TaskSummary,
     counts,
     jobs_table,
     seeds_table,

@@ -14,10 +14,9 @@ from gluetune.core.events import ExperimentEnded, OnEvent
 from gluetune.core.files import check_writable, locked, make_folder
 from gluetune.core.keywords import SearchKeywords
 from gluetune.core.runs import Run
-from gluetune.experiments.search.page import write_page
 from gluetune.experiments.search.preflight import Checked, HpSpace, Objective, check
 from gluetune.experiments.search.request import SearchFolder, check_folder, load_or_create
-from gluetune.experiments.search.result import SearchResult
+from gluetune.experiments.search.result import SearchResult, write_page
 from gluetune.experiments.search.scheduler import SearchScheduler
 from gluetune.experiments.search.study import open_study
 from gluetune.parallel.orphans import end_orphans

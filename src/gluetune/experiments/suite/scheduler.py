@@ -21,8 +21,15 @@ from gluetune.core.events import (
 from gluetune.core.files import write_text
 from gluetune.core.records import Status
 from gluetune.core.runs import Run, RunFolder
-from gluetune.core.suite_records import JobRecord, JobState, SuiteFolder, SuiteRecord
-from gluetune.core.suites import SuiteResult, counts, finished_run
+from gluetune.core.suites import (
+    JobRecord,
+    JobState,
+    SuiteFolder,
+    SuiteRecord,
+    SuiteResult,
+    counts,
+    finished_run,
+)
 from gluetune.core.tasks import TASKS
 from gluetune.data.sources.named import open_source
 from gluetune.experiments.suite.plan import block, costs, next_job, training_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.support.suites import record_of, request
 
-from gluetune.core.suite_records import JobState, SuiteFolder
+from gluetune.core.suites import JobState, SuiteFolder
 from gluetune.core.tasks import GLUE_TASKS
 from gluetune.experiments.suite.plan import (
     block,
