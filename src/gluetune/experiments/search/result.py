@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.core.errors import RunError
 from gluetune.core.events import Trial, TrialState, best_trial
+from gluetune.core.files import write_text
 from gluetune.core.runs import Run, RunFolder
 from gluetune.core.tables import Column, Table, plain, tables_html
 from gluetune.core.tasks import HELD_OUT
