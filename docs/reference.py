@@ -12,9 +12,16 @@ import gluetune
 from gluetune.cli.app import app
 from gluetune.cli.run_glue import FLAGS
 from gluetune.core.config import TrainConfig
-from gluetune.core.settings import Settings, flag_for
+from gluetune.core.inference_settings import (
+    EvaluateSettings,
+    ExportSettings,
+    LoadSettings,
+    PredictSettings,
+)
+from gluetune.core.settings import Settings, flag_for, meaning
 from gluetune.experiments.settings import SearchSettings, SuiteSettings
 from gluetune.metrics.registry import METRICS
+from gluetune.serving.settings import Limits, ServeSettings
 
 
 def api() -> str:
@@ -49,21 +56,8 @@ def command_line() -> str:
 
 
 def settings() -> str:
-    """Return every setting of runs, searches and suites: flag, default, meaning."""
-    models = {
-        "Runs": TrainConfig,
-        "Searches": SearchSettings,
-        "Suites": SuiteSettings,
-    }
-    return "\n".join(line for title in models for line in _settings(title, models[title]))
-
-
-def _settings(title: str, model: type[Settings]) -> Iterator[str]:
-    yield from (f"## {title}", "", "| Python, YAML | command | default | |", "|---|---|---|---|")
-    for name, field in model.model_fields.items():
-        flag = "`TASK`" if name == "task" else f"`{flag_for(model, name)}`"
-        yield f"| `{name}` | {flag} | {_default(field)} | {_cell(field.description)} |"
-    yield ""
+    """Return every settings model by verb, each field with its flag, choices, default, meaning."""
+    return "\n".join(line for title, model in _MODELS.items() for line in _model(title, model))
 
 
 def run_glue_flags() -> str:
@@ -77,16 +71,39 @@ def run_glue_flags() -> str:
 
 
 def metrics() -> str:
-    """Return every metric: name, kinds of task, direction, interval, name on the Hub."""
+    """Return every metric: name, kinds of task, direction, interval, other name on the Hub."""
     rows = [
         f"| `{metric.name}` | {metric.title} | {', '.join(f'`{kind}`' for kind in metric.kinds)} | "
         f"{'greater' if metric.greater_is_better else 'lower'} | "
         f"{'Wilson' if metric.is_proportion else 'bootstrap'} | "
-        f"`{metric.hub_name or metric.name}` |"
+        f"{f'`{metric.hub_name}`' if metric.hub_name else ''} |"
         for metric in METRICS.values()
     ]
-    heading = ["name", "metric", "kinds", "better if", "interval", "name on the Hub"]
+    heading = ["name", "metric", "kinds", "better if", "interval", "on the Hub"]
     return "\n".join([f"| {' | '.join(heading)} |", "|---" * len(heading) + "|", *rows, ""])
+
+
+_MODELS: dict[str, type[Settings]] = {
+    "train": TrainConfig,
+    "search": SearchSettings,
+    "suite": SuiteSettings,
+    "load": LoadSettings,
+    "evaluate": EvaluateSettings,
+    "predict": PredictSettings,
+    "serve": ServeSettings,
+    "serve: limits": Limits,
+    "export": ExportSettings,
+}
+
+
+def _model(title: str, model: type[Settings]) -> Iterator[str]:
+    yield f"\n## {title}\n"
+    yield "| Python, YAML | command | default | |"
+    yield "|---|---|---|---|"
+    for name, field in model.model_fields.items():
+        flag = "TASK" if model is TrainConfig and name == "task" else flag_for(model, name)
+        yield f"| `{name}` | `{flag}` | {_default(field)} | {_cell(meaning(field))} |"
+    yield ""
 
 
 def _section(title: str, directive: str, names: list[str], *options: str) -> Iterator[str]:
@@ -115,7 +132,7 @@ def _command(name: str, group: Any) -> Iterator[str]:
 
 def _default(field: Any) -> str:
     value = field.get_default(call_default_factory=True)
-    return "" if field.is_required() or value in (None, {}) else f"`{value}`"
+    return "" if field.is_required() or value in (None, "", {}, ()) else f"`{value}`"
 
 
 def _cell(text: str | None) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gluetune.analysis.comparison import Comparison, compare, compare_suites
     from gluetune.analysis.diagnostics import Diagnosis, diagnose
-    from gluetune.analysis.evaluate import Measured, evaluate
+    from gluetune.analysis.evaluation import Evaluation, evaluate
     from gluetune.core.config import TrainConfig
     from gluetune.core.errors import (
         CheckpointError,
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         Finding,
         GluetuneError,
         HubError,
+        LockedError,
+        ProcessLostError,
         Pruned,
         RunError,
         StorageError,
@@ -35,18 +37,17 @@ if TYPE_CHECKING:
     from gluetune.core.runs import Run
     from gluetune.core.suites import SuiteResult
     from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
-    from gluetune.data.own.checking import CheckedFiles
     from gluetune.experiments.learning_curve import CurvePoint, learning_curve
     from gluetune.experiments.search.result import SearchResult
     from gluetune.experiments.search.search import search
     from gluetune.experiments.suite.suite import suite
     from gluetune.exporting.onnx import export
-    from gluetune.inference.file_checks import check_files
+    from gluetune.inference.file_checks import CheckedFiles, check_files
     from gluetune.inference.file_predictions import FilePredictions, predict
     from gluetune.inference.predictor import Predictor, load
-    from gluetune.kinds.base import Answer
+    from gluetune.kinds.base import Prediction
     from gluetune.publishing.submission import Submission, submit
-    from gluetune.publishing.upload import Pushed, push, push_suite
+    from gluetune.publishing.upload import PushResult, push, push_suite
     from gluetune.publishing.verification import Verification
     from gluetune.rendering.pages import report
     from gluetune.serving.server import serve
@@ -56,17 +57,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_RENAMED = {
-    "BestRun": "SearchResult",
-    "PredictedFile": "FilePredictions",
-    "Suite": "SuiteResult",
-}
-"""Former names, which work for one release more."""
 _HOMES = {
-    "Answer": "gluetune.kinds.base",
     "SearchResult": "gluetune.experiments.search.result",
     "CheckpointError": "gluetune.core.errors",
-    "CheckedFiles": "gluetune.data.own.checking",
+    "CheckedFiles": "gluetune.inference.file_checks",
     "Comparison": "gluetune.analysis.comparison",
     "ConfigurationError": "gluetune.core.errors",
     "CurvePoint": "gluetune.experiments.learning_curve",
@@ -78,11 +72,14 @@ _HOMES = {
     "GluetuneError": "gluetune.core.errors",
     "HubError": "gluetune.core.errors",
     "Limits": "gluetune.serving.settings",
-    "Measured": "gluetune.analysis.evaluate",
+    "LockedError": "gluetune.core.errors",
+    "Evaluation": "gluetune.analysis.evaluation",
     "FilePredictions": "gluetune.inference.file_predictions",
+    "Prediction": "gluetune.kinds.base",
     "Predictor": "gluetune.inference.predictor",
+    "ProcessLostError": "gluetune.core.errors",
     "Pruned": "gluetune.core.errors",
-    "Pushed": "gluetune.publishing.upload",
+    "PushResult": "gluetune.publishing.upload",
     "Record": "gluetune.core.records",
     "Reference": "gluetune.core.references",
     "Run": "gluetune.core.runs",
@@ -101,7 +98,7 @@ _HOMES = {
     "compare": "gluetune.analysis.comparison",
     "compare_suites": "gluetune.analysis.comparison",
     "diagnose": "gluetune.analysis.diagnostics",
-    "evaluate": "gluetune.analysis.evaluate",
+    "evaluate": "gluetune.analysis.evaluation",
     "export": "gluetune.exporting.onnx",
     "get_task": "gluetune.core.tasks",
     "learning_curve": "gluetune.experiments.learning_curve",
@@ -121,7 +118,6 @@ _HOMES = {
 __all__ = [
     "GLUE_TASKS",
     "TASKS",
-    "Answer",
     "CheckedFiles",
     "CheckpointError",
     "Comparison",
@@ -129,6 +125,7 @@ __all__ = [
     "CurvePoint",
     "DataError",
     "Diagnosis",
+    "Evaluation",
     "ExportRecord",
     "FileFormat",
     "FilePredictions",
@@ -136,10 +133,12 @@ __all__ = [
     "GluetuneError",
     "HubError",
     "Limits",
-    "Measured",
+    "LockedError",
+    "Prediction",
     "Predictor",
+    "ProcessLostError",
     "Pruned",
-    "Pushed",
+    "PushResult",
     "Record",
     "Reference",
     "Run",
@@ -176,6 +175,17 @@ __all__ = [
 ]
 
 
+_RENAMED = {
+    "Answer": "Prediction",
+    "Measured": "Evaluation",
+    "PredictedFile": "FilePredictions",
+    "Pushed": "PushResult",
+    "BestRun": "SearchResult",
+    "Suite": "SuiteResult",
+}
+"""Former names, which work for this release with one warning."""
+
+
 def __getattr__(name: str) -> Any:
     import importlib
 
@@ -183,7 +193,8 @@ def __getattr__(name: str) -> Any:
         from gluetune.core.deprecations import warn_renamed
 
         warn_renamed(f"gluetune.{name}", f"gluetune.{_RENAMED[name]}")
-        name = _RENAMED[name]
+        value = globals()[name] = getattr(importlib.import_module(__name__), _RENAMED[name])
+        return value
     if name not in _HOMES:
         raise AttributeError(f"module 'gluetune' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import gluetune
 from gluetune.cli.app import app
+from gluetune.core.deprecations import RenamedWarning
 from gluetune.core.errors import CheckpointError, ConfigurationError, DataError
 from gluetune.core.runs import Run
 from gluetune.core.tasks import get_task
@@ -142,49 +143,60 @@ def test_the_command_prints_tables_or_json(run: Run, tmp_path: Path) -> None:
         app, ["evaluate", str(run.path), "--output", str(file)], env={"COLUMNS": "160"}
     )
     assert told.exit_code == 0, told.output
-    for words in ("matched accuracy", "95% interval", "true class by answer", "only 12 examples"):
+    for words in (
+        "matched accuracy",
+        "95% interval",
+        "true class by predicted",
+        "only 12 examples",
+    ):
         assert words in told.output
     parsed = json.loads(runner.invoke(app, ["evaluate", str(run.path), "--json"]).output)
     assert parsed == json.loads(file.read_text())
     assert parsed["score"]["score"] == run.score
 
 
-def test_the_command_tells_calibration_and_the_worst_answers_with_their_text(run: Run) -> None:
+def test_the_command_prints_calibration_and_the_worst_errors_with_their_text(run: Run) -> None:
     told = CliRunner().invoke(
-        app, ["evaluate", str(run.path), "--hardest", "2"], env={"COLUMNS": "160"}
+        app, ["evaluate", str(run.path), "--worst-errors", "2"], env={"COLUMNS": "160"}
     )
     assert told.exit_code == 0, told.output
     words = " ".join(told.output.split())
-    assert "is it right as often as it says? (expected error 0." in words
-    assert told.output.count("furthest from the truth") == 2
-    assert "the same logits, to the bit" in told.output
+    assert "calibration (expected calibration error 0." in words
+    assert told.output.count("worst errors") == 2
+    assert "the logits are bit-identical" in told.output
     parsed = json.loads(CliRunner().invoke(app, ["evaluate", str(run.path), "--json"]).output)
-    answers = parsed["answers"]["validation_matched"]
-    assert sum(map(sum, answers["confusion"])) == 12
-    assert sum(one["count"] for one in answers["calibration"]["bins"]) == 12
-    assert len(answers["hardest_idx"]) <= 5
+    split = parsed["splits"]["validation_matched"]
+    assert sum(map(sum, split["confusion"])) == 12
+    assert sum(one["count"] for one in split["calibration"]["bins"]) == 12
+    assert len(split["worst_errors"]) <= 5
+
+
+def test_the_former_name_of_the_option_works_with_a_warning(run: Run) -> None:
+    with pytest.warns(RenamedWarning, match="--hardest is now called --worst-errors"):
+        told = CliRunner().invoke(app, ["evaluate", str(run.path), "--hardest", "1", "--json"])
+    splits = json.loads(told.output)["splits"].values()
+    assert [len(one["worst_errors"]) for one in splits] == [1, 1]
 
 
 def test_numbers_have_residuals(bench: Bench) -> None:
     scored = bench.train("stsb", epochs=1)
     told = CliRunner().invoke(app, ["evaluate", str(scored.path)], env={"COLUMNS": "160"})
-    assert "answers less labels" in told.output, told.output
+    assert "residuals, prediction less label" in told.output, told.output
     parsed = json.loads(CliRunner().invoke(app, ["evaluate", str(scored.path), "--json"]).output)
-    assert parsed["answers"]["validation"]["residuals"]["mean_absolute"] > 0
+    assert parsed["splits"]["validation"]["residuals"]["mean_absolute"] > 0
 
 
 def test_another_precision_counts_the_answers_that_it_changes(run: Run) -> None:
     told = CliRunner().invoke(app, ["evaluate", str(run.path), "--precision", "bf16", "--json"])
     parsed = json.loads(told.output)
     assert parsed["settings"]["precision"] == "bf16"
-    for one in parsed["agreement"].values():
+    for one in (split["agreement"] for split in parsed["splits"].values()):
         assert one["examples"] == 12
         assert 0 < one["largest_difference"] < 0.5
         assert one["widest_flip"] <= 2 * one["largest_difference"]
     kept = CliRunner().invoke(app, ["evaluate", str(run.path), "--json"])
-    assert {one["largest_difference"] for one in json.loads(kept.output)["agreement"].values()} == {
-        0.0
-    }
+    splits = json.loads(kept.output)["splits"].values()
+    assert {one["agreement"]["largest_difference"] for one in splits} == {0.0}
 
 
 def write_diagnostics(path: Path) -> Path:

@@ -29,7 +29,7 @@ from gluetune.cli.app import app
 from gluetune.core.exports import read_export
 from gluetune.core.runs import Run
 from gluetune.core.text import visible
-from gluetune.kinds.base import Answer
+from gluetune.kinds.base import Prediction
 
 _WIDE = {"COLUMNS": "300", "NO_COLOR": "1"}
 
@@ -94,7 +94,7 @@ class Trained:
         return [row if self.kind.pairs else row[0] for row in rows]
 
     @cached_property
-    def answers(self) -> list[Answer]:
+    def answers(self) -> list[Prediction]:
         """What the run's model says of `texts`, from Python."""
         return gluetune.load(self.run.path)(self.texts())
 
@@ -192,7 +192,7 @@ def evaluate(trained: Trained) -> None:
     assert all(label in said for label in trained.kind.shown_labels)
     found = json.loads(trained.typed("evaluate", run.path, "--json").output)
     assert found["score"]["score"] == pytest.approx(run.score)
-    assert found["agreement"]["validation"]["largest_difference"] < 1e-5
+    assert found["splits"]["validation"]["agreement"]["largest_difference"] < 1e-5
     again = trained.typed("evaluate", run.path, "--data", trained.file, "--json").output
     assert json.loads(again)["rows"] == {"validation": trained.kind.rows}
 

@@ -34,7 +34,7 @@ def test_the_notebooks_story_as_a_script(tmp_path: Path) -> None:
     assert "McNemar's exact test" in lines[2]
     assert Path(lines[3]).name == "report.html"
     assert (tmp_path / lines[3]).exists()
-    assert "Answer(label=" in lines[4]
+    assert "Prediction(label=" in lines[4]
     assert "'model.safetensors'" in lines[-1]
     assert (tmp_path / "answered.jsonl").read_text().count('"label"') == 1
 

@@ -24,8 +24,8 @@ import gluetune
 from gluetune.cli.app import app, main
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.runs import Run
+from gluetune.data.sources.scored import scored_rows
 from gluetune.exporting.onnx import export
-from gluetune.rendering.examples import read_texts
 
 
 class Own:
@@ -197,10 +197,10 @@ def test_a_search_scores_its_trials_on_whole_groups_of_train(own: Own) -> None:
     assert found.parameters["learning_rate"] == final.config.learning_rate
     assert held.record.data is not None
     assert set(held.record.data.rows) == {"train", "holdout"}
-    texts = read_texts(held, held.task, "holdout")
+    texts = scored_rows(held, held.task, "holdout")
     assert not isinstance(texts, str), texts
     kept = {users[text] for text in texts["review"].to_pylist()}
-    validation = read_texts(final, final.task, "validation")
+    validation = scored_rows(final, final.task, "validation")
     assert not isinstance(validation, str), validation
     assert kept.isdisjoint(users[text] for text in validation["review"].to_pylist())
     assert sum(user in kept for user in users.values()) == len(texts), "whole groups"
@@ -329,6 +329,6 @@ def test_rows_are_said_to_be_of_the_file_that_has_them(
     assert gluetune.evaluate(run.path, data=str(own.file)).data == str(own.file)
     assert export(run.path, output=own.folder / "onnx").data == str(more)
     more.write_text(more.read_text().replace("film 0", "movie 0"))
-    reason = read_texts(run, run.task, "validation")
+    reason = scored_rows(run, run.task, "validation")
     assert isinstance(reason, str)
     assert f"{more} has changed" in reason

@@ -43,7 +43,7 @@ def whole(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Run:
     first, second = run_together(folder, command, *words(bench, output))
     assert (first.code, second.code) == (0, 0), first.said + second.said
     assert "2 processes of 1 thread" in first.said
-    assert first.said.count("Held against") == 1
+    assert first.said.count("Baselines") == 1
     assert "torchrun --nproc-per-node 2 -m gluetune train --config" in first.said
     assert second.said == ""
     return Run(output)

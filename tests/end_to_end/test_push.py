@@ -238,6 +238,11 @@ def test_a_branch_and_a_private_repository(writable: Hub, run: Run) -> None:
     assert (branch.status, branch.revision) == ("uploaded", "seed-42")
     assert (writable.models[REPO] / "config.json").read_text() == "{}"
     assert gluetune.load(REPO, revision="seed-42").labels == ("unacceptable", "acceptable")
+    assert gluetune.load(f"{REPO}@seed-42").labels == ("unacceptable", "acceptable")
+    with pytest.raises(gluetune.CheckpointError, match="are two revisions"):
+        gluetune.load(f"{REPO}@seed-42", revision="main")
+    with pytest.raises(gluetune.RunError, match=f"There is no run {REPO}"):
+        gluetune.compare(run, REPO)
     assert "revision='seed-42'" in branch.card
 
 
@@ -428,10 +433,10 @@ def test_without_a_token_and_without_a_network_it_is_said_what_to_type(
 def test_a_name_of_somebody_else_and_a_token_of_nobody(
     writable: Hub, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(gluetune.HubError, match=r"may not write .*\(403\)"):
+    with pytest.raises(gluetune.HubError, match=r"no write access to .*\(403\)"):
         gluetune.push(run, "somebody/else")
     monkeypatch.setenv("HF_TOKEN", "hf_" + "x" * 34)
-    with pytest.raises(gluetune.HubError, match=r"does not take the token .*\(401\)"):
+    with pytest.raises(gluetune.HubError, match=r"rejected the token .*\(401\)"):
         gluetune.push(run, REPO)
 
 
@@ -530,7 +535,7 @@ def test_train_pushes_at_its_end_and_a_failed_push_leaves_the_run_finished(
     assert typed(*words, "--output", str(output), "--push", REPO) == 1
     assert Run(output).status == "finished"
     said = capsys.readouterr().err
-    assert "may not write" in said
+    assert "no write access" in said
     assert f"gluetune push {output} {REPO}" in said
     writable.heal()
     assert typed("push", str(output), REPO) == 0

@@ -80,7 +80,7 @@ def test_hostile_text_stays_text(browser: Browser, pages: dict[str, Path], name:
         assert page.locator("h1").count() == 1
         assert page.locator("script, img, link:not([rel=icon])").count() == 0
         body = page.inner_text("body")
-        assert sum(text in body for text in HOSTILE[:5]) >= 3, "the hardest examples have texts"
+        assert sum(text in body for text in HOSTILE[:5]) >= 3, "the worst errors have texts"
         assert "\x1b" not in page.content()
         assert "\u202e" not in page.content()
 
@@ -95,7 +95,7 @@ def test_hostile_class_names_stay_text(
         assert seen.page.locator("h1").count() == 1
         assert seen.page.locator("script, img").count() == 0
         body = seen.page.inner_text("body")
-        assert all(f"answered {name}" in body for name in HOSTILE[:3])
+        assert all(body.count(name) >= 2 for name in HOSTILE[:3]), "at the head and at the side"
         assert seen.console == []
 
 
@@ -106,13 +106,14 @@ def test_a_page_of_classes_shows_what_it_should(browser: Browser, pages: dict[st
             "Loss by epoch",
             "Score by epoch",
             "Learning rate",
-            "Majority, score",
-            "Human, matched accuracy",
-            "Confusion",
-            "Calibration",
+            "majority class",
+            "Human",
+            "confusion matrix",
+            "per class",
+            "Calibration: accuracy by probability",
             "Examples by length",
-            "Accuracy by length",
-            "The hardest examples",
+            "accuracy and loss by length",
+            "worst errors",
             "examples per second",
             "What repeats it",
         ):

@@ -45,6 +45,12 @@ def test_it_is_evaluated_loaded_asked_reported_and_published(
     assert gluetune.push(run, "me/model", dry_run=True).status == "dry run"
     other = bench.train(epochs=1, seed=43)
     assert gluetune.compare(run, other) == gluetune.compare(run.path, other.path)
+    assert run.evaluate().to_dict()["score"] == found.to_dict()["score"]
+    assert run.compare(other) == gluetune.compare(run, other)
+    assert run.load()("rain walks") == gluetune.load(run)("rain walks")
+    assert run.predict(rows, output=tmp_path / "more.csv", text="text").rows == 2
+    assert run.report() == page
+    assert run.push("me/model", dry_run=True).status == "dry run"
     points = gluetune.learning_curve(run, shares=[0.5])
     assert [point.share for point in points] == [0.5, 1.0]
     started = bench.train(model=run, epochs=1)
@@ -60,6 +66,8 @@ def test_it_is_evaluated_loaded_asked_reported_and_published(
     with pytest.raises(KeyboardInterrupt):
         gluetune.serve(run, port=0, tell=told.append)
     assert f"Serving {run.path} on" in told[-1]
+    with pytest.raises(KeyboardInterrupt):
+        run.serve(port=0)
 
 
 def test_it_is_resumed(bench: Bench, run: Run) -> None:

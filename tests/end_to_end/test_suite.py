@@ -22,8 +22,9 @@ from typer.testing import CliRunner
 import gluetune
 from gluetune.cli.app import app, main
 from gluetune.core.events import Event, JobEvent, StepCompleted, Throttle
+from gluetune.core.records import Status
 from gluetune.core.runs import Run
-from gluetune.core.suites import JobState, SuiteResult
+from gluetune.core.suites import SuiteResult
 from gluetune.core.tasks import GLUE_TASKS
 
 SETTINGS: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-3, "threads": 1, "precision": "fp32"}
@@ -305,7 +306,7 @@ def test_a_failed_job_is_named_and_the_rest_is_done(
     assert "failed  rte-s7" in said.err
     assert "Jobs that are not finished." in said.out
     suite = SuiteResult(tmp_path / "s")
-    assert [job.state for job in suite.record.jobs] == [JobState.FAILED, JobState.FINISHED]
+    assert [job.state for job in suite.record.jobs] == [Status.FAILED, Status.FINISHED]
     assert "cannot be read as parquet" in (suite.failed[0].error or "")
     assert suite.failed[0].hint
     assert suite.record.request.seeds == (7,)

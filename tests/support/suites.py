@@ -17,7 +17,7 @@ from gluetune.core.records import (
     TimingRecord,
     now,
 )
-from gluetune.core.suites import JobState, SuiteFolder, SuiteRecord, SuiteRequest, SuiteResult
+from gluetune.core.suites import SuiteFolder, SuiteRecord, SuiteRequest, SuiteResult
 from gluetune.core.tasks import GLUE_TASKS, get_task
 from gluetune.experiments.suite.plan import plan
 from gluetune.experiments.suite.summary import summarize
@@ -69,13 +69,13 @@ def write_suite(
         row = scores[job.task]
         number = record.request.seeds.index(job.seed)
         if number >= len(row):
-            job.state, job.error, job.hint = JobState.FAILED, f"It broke.{note}", "Mend it."
+            job.state, job.error, job.hint = Status.FAILED, f"It broke.{note}", "Mend it."
             continue
-        job.state = JobState.FINISHED
+        job.state = Status.FINISHED
         if note:
             job.notes = [note]
         write_run(place.run(job), job.task, job.seed, row[number], job.name in collapsed)
-    whole = all(job.state is JobState.FINISHED for job in record.jobs)
+    whole = all(job.state is Status.FINISHED for job in record.jobs)
     record.status = Status.FINISHED if whole else Status.FAILED
     record.save(place)
     record.table = summarize(SuiteResult(folder))

@@ -107,6 +107,14 @@ OTHER_PROGRAMS = {"--rates", "--from-runs"}
 """Options of scripts in benchmarks/ that pages mention without the script's name."""
 
 
+ELSEWHERE = {
+    *("site/", "data/", "model/", "predictions/", "onnx/", "checkpoints/", "runs/"),
+    *("RUN/baseline/", "RUN/curve/"),
+    "examples/pytorch/text-classification/run_glue.py",
+}
+"""Folders of runs and of what is built, and a file of transformers."""
+
+
 def named(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
@@ -191,6 +199,23 @@ def leads_somewhere(page: Path, link: str) -> bool:
 @pytest.mark.parametrize("link", ["nothing.md", "index.md#nothing", "#nothing"])
 def test_a_broken_link_would_be_found(link: str) -> None:
     assert not leads_somewhere(DOCS / "index.md", link)
+
+
+def test_every_file_that_the_pages_name_exists() -> None:
+    roots = (ROOT, ROOT / "src", ROOT / "src" / "gluetune")
+    named_files = {
+        (named(page), span)
+        for page in PAGES
+        for span in inline_code(page)
+        if re.fullmatch(r"[\w-]+(/[\w-]+)*(/|/[\w-]+\.py)", span)
+    }
+    missing = [
+        f"{page}: {file}"
+        for page, file in sorted(named_files)
+        if not any((root / file).exists() for root in roots) and file not in ELSEWHERE
+    ]
+    assert not missing, "\n".join(missing)
+    assert len(named_files) >= 25
 
 
 def test_every_page_that_messages_and_comments_name_exists() -> None:

@@ -13,6 +13,7 @@ import sys
 import pytest
 
 import gluetune
+from gluetune.core.deprecations import RenamedWarning
 
 HEAVY = (
     *("torch", "transformers", "datasets", "sklearn", "scipy", "numpy", "pyarrow"),
@@ -47,6 +48,18 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = gluetune.trian
 
 
+@pytest.mark.parametrize("old", gluetune._RENAMED)
+def test_a_former_name_works_with_one_warning(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = gluetune._RENAMED[old]
+    monkeypatch.delitem(vars(gluetune), old, raising=False)
+    with pytest.warns(RenamedWarning, match=f"gluetune.{old} is now called gluetune.{new}") as seen:
+        values = [getattr(gluetune, old), getattr(gluetune, old)]
+    assert values == [getattr(gluetune, new)] * 2
+    assert len(seen) == 1
+    monkeypatch.delitem(vars(gluetune), old)
+    assert old not in gluetune.__all__
+
+
 def test_no_module_takes_the_place_of_a_public_name() -> None:
     """`import gluetune.x` sets the package's attribute `x`: no public name may be called so."""
     modules = [module.name for module in pkgutil.walk_packages(gluetune.__path__, "gluetune.")]
@@ -61,6 +74,27 @@ def test_no_module_takes_the_place_of_a_public_name() -> None:
     assert not {module.split(".")[1] for module in modules} & set(gluetune.__all__)
 
 
+def test_the_package_alone_is_imported_at_first() -> None:
+    loaded = _loaded("import gluetune")
+    assert [name for name in loaded if name.split(".")[0] == "gluetune"] == ["gluetune"]
+    assert not {name.split(".")[0] for name in loaded} & {
+        *HEAVY,
+        "pydantic",
+        "typer",
+        "rich",
+        "yaml",
+    }
+
+
+def test_help_loads_settings_and_commands_and_no_other_room() -> None:
+    call = "try:\n    main(['--help'])\nexcept SystemExit:\n    pass"
+    loaded = _loaded(f"from gluetune.cli.app import main\n{call}")
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("gluetune.")}
+    assert rooms <= {"cli", "core", "kinds", "metrics", "serving", "experiments"}
+    packages = {name.split(".")[0] for name in loaded}
+    assert not packages & {*HEAVY, "pandas", "optuna", "huggingface_hub", "jinja2", "accelerate"}
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -72,8 +106,13 @@ def test_no_module_takes_the_place_of_a_public_name() -> None:
     ],
 )
 def test_help_loads_nothing_heavy(statement: str) -> None:
-    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    loaded = {*_loaded(statement)}
     assert "gluetune" in loaded
     assert not loaded & set(HEAVY)
+
+
+def _loaded(statement: str) -> list[str]:
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return loaded

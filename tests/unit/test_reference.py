@@ -12,6 +12,7 @@ from tests.support.pages import ROOT
 import gluetune
 from gluetune.cli.app import app
 from gluetune.core.config import TrainConfig, flag_of
+from gluetune.core.settings import flag_for
 from gluetune.metrics.registry import METRICS
 
 
@@ -52,6 +53,27 @@ def test_every_metric_is_there() -> None:
 
 
 def test_every_setting_is_there_with_its_flag() -> None:
-    text = reference().settings()
+    module = reference()
+    text = module.settings()
     for name in TrainConfig.model_fields:
         assert f"| `{name}` | `{flag_of(name)}` |" in text
+    for title, model in module._MODELS.items():
+        section = text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+        rows = [line.split("`")[1] for line in section.splitlines() if line.startswith("| `")]
+        assert rows == list(model.model_fields), title
+
+
+def test_the_page_of_settings_has_every_option_that_comes_from_a_model() -> None:
+    text = reference().settings()
+    group: Any = typer.main.get_command(app)
+    known = {
+        option for each in group.commands.values() for one in each.params for option in one.opts
+    }
+    flags = {
+        flag_for(model, name)
+        for model in reference()._MODELS.values()
+        for name in model.model_fields
+        if name != "task"
+    }
+    assert flags <= known
+    assert all(f"`{flag}`" in text for flag in flags)

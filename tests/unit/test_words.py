@@ -133,7 +133,8 @@ def test_results_and_the_notebook_have_none_of_the_avoided_words() -> None:
 def test_the_unreleased_changes_have_none_of_the_avoided_words() -> None:
     unreleased = (ROOT / "CHANGELOG.md").read_text("utf-8").partition("## Unreleased")[2]
     assert len(unreleased) > 1000
-    found = [hit for line in unreleased.split("\n- ") for hit in hits(line, "CHANGELOG.md")]
+    text = re.sub(r"`[^`]*`", "…", unreleased)  # former names are in code
+    found = [hit for line in text.split("\n- ") for hit in hits(line, "CHANGELOG.md")]
     assert not found, report(found)
 
 
@@ -268,7 +269,7 @@ def _formatted(node: ast.JoinedStr) -> str:
     )
 
 
-FORMER_NAMES_LEFT: set[str] = {"Answer", "Measured", "PredictedFile", "Pushed"}
-HELP_LIMIT = 35
-MESSAGE_LIMIT = 160
-DOCSTRING_LIMIT = 590
+FORMER_NAMES_LEFT: set[str] = set()
+HELP_LIMIT = 22
+MESSAGE_LIMIT = 115
+DOCSTRING_LIMIT = 415

@@ -1,4 +1,4 @@
-"""`gluetune.diagnose`: which phenomena of language an MNLI model has learnt.
+"""`gluetune.diagnose`: which phenomena of language an MNLI model has learned.
 
 GLUE's labelled diagnostic set: a user's own copy of `diagnostic-full.tsv`.
 
@@ -17,24 +17,28 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import pyarrow as pa
 
+from gluetune.analysis.scores import between
 from gluetune.core.errors import Findings
 from gluetune.core.inference_settings import InferenceSettings
 from gluetune.core.keywords import InferenceKeywords
 from gluetune.core.settings import make_settings
+from gluetune.core.tables import Column, Table, plain, tables_html
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.data.sources.glue_download import TsvColumns, read_tsv
 from gluetune.data.tables import canonical_table, table_findings
-from gluetune.inference.loader import open_model
-from gluetune.inference.scoring import score_predictions
 from gluetune.statistics.intervals import Interval, score_intervals
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from gluetune.core.predictions import Predictions
     from gluetune.core.runs import Run
 
 _SPLIT = "test"
+_UNRELIABLE = (
+    "* unreliable: too few examples, or too few of a class, or of correct or wrong predictions."
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,48 @@ class Diagnosis:
     file: Path
     categories: tuple[Category, ...]
     """The whole set first, then each coarse category before its fine ones."""
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the table of the categories."""
+        doubts = any(one.interval and not one.interval.reliable for one in self.categories)
+        yield Table.of(
+            f"R3 (Matthews over three classes) on {self.file}",
+            (
+                Column("category"),
+                Column("examples", "count"),
+                Column("accuracy", "number"),
+                Column("R3", "number", missing="undefined"),
+                Column("95% interval", "interval", key="interval"),
+            ),
+            [
+                (
+                    f"  {one.fine}" if one.fine else one.coarse or "all",
+                    *(one.examples, one.accuracy, one.r3, between(one.interval)),
+                )
+                for one in self.categories
+            ],
+            notes=[_UNRELIABLE] if doubts else [],
+            name="categories",
+            bold=frozenset(n for n, one in enumerate(self.categories) if not one.fine),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the diagnosis as JSON has it."""
+        return {
+            "model": self.model,
+            "file": str(self.file),
+            "categories": plain(self.categories),
+        }
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the categories as a data frame."""
+        (table,) = self.tables()
+        return table.to_pandas()
+
+    def _repr_html_(self) -> str:
+        return tables_html(self.tables())
 
 
 def diagnose(
@@ -77,6 +123,8 @@ def diagnose(
         GluetuneError: for a file that is not the diagnostics, and for a model whose classes are not
             MNLI's.
     """
+    from gluetune.inference.loader import open_model
+
     diagnostics, task = read_diagnostics(Path(file)), get_task("ax")
     opened = open_model(model, task, make_settings(InferenceSettings, settings))
     answers = opened.predict(task, {_SPLIT: diagnostics.table})[_SPLIT]
@@ -98,6 +146,8 @@ def _categories(
 def _category(
     task: TaskSpec, answers: Predictions, coarse: str, fine: str, rows: NDArray[Any]
 ) -> Category:
+    from gluetune.inference.scoring import score_predictions
+
     part = {_SPLIT: answers.rows(rows)}
     return Category(
         coarse=coarse,
@@ -119,7 +169,7 @@ class Diagnostics:
     table: pa.Table
     """Canonical rows of `ax`, with their labels."""
     fine: Mapping[str, Mapping[str, NDArray[Any]]]
-    """Row numbers by coarse and fine category. A row may stand in several."""
+    """Row numbers by coarse and fine category. A row may be in several."""
 
 
 def read_diagnostics(path: Path) -> Diagnostics:

@@ -1,4 +1,4 @@
-"""`gluetune`: the verbs together, and how mistakes are told.
+"""`gluetune`: the verbs, and how errors are printed.
 
 Only the verb that runs imports what it needs, so that `--help` is instant.
 
@@ -75,7 +75,7 @@ app.command()(env)
 @app.callback(invoke_without_command=True)
 def gluetune(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
     ] = False,
 ) -> None:
     """Fine-tune any Transformers checkpoint on GLUE, with honest scores."""
@@ -127,7 +127,7 @@ def _plain_warnings() -> Iterator[None]:
 
 def _leave(error: GluetuneError, words: Sequence[str], *, silent: bool) -> NoReturn:
     """Tell an error, unless another process of this training does, and exit with its code."""
-    if silent if error.told is None else error.told:
+    if silent if error.reported_elsewhere is None else error.reported_elsewhere:
         time.sleep(_GRACE)
     else:
         tell(error, words[0] if words else "")

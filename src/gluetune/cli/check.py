@@ -15,7 +15,7 @@ from gluetune.core.terminal import Console, Table
 from gluetune.core.text import from_here, visible
 
 if TYPE_CHECKING:
-    from gluetune.data.own.checking import CheckedFiles
+    from gluetune.inference.file_checks import CheckedFiles
 
 _SHOWN = 30
 """Classes that are printed."""
@@ -38,17 +38,17 @@ _SHOWN = 30
 def check(
     files: Annotated[
         list[Path],
-        typer.Argument(help="The file to train on; then those to validate and to test on."),
+        typer.Argument(help="Training file; then optionally a validation and a test file."),
     ],
     model: Annotated[
-        str | None, typer.Option(help="Also count texts that are too long for this checkpoint.")
+        str | None, typer.Option(help="Checkpoint: also count texts longer than it takes.")
     ] = None,
     max_length: Annotated[
-        int | None, typer.Option(help="Tokens that count as too long. Default: what it takes.")
+        int | None, typer.Option(help="Maximum length in tokens. Default: the checkpoint's limit.")
     ] = None,
     **options: Any,
 ) -> None:
-    """Check files of labelled text as `gluetune train` would, and train nothing."""
+    """Check files of labelled text as `gluetune train` does, without training."""
     from gluetune.inference.file_checks import check_files
 
     said = given_settings({**options, "model": model, "max_length": max_length})

@@ -1,4 +1,4 @@
-"""`gluetune env`: what a report of a problem should say about the machine."""
+"""`gluetune env`: facts about the machine, for bug reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gluetune.core.terminal import Console, Table
 
 
 def env() -> None:
-    """Print versions, devices, native bf16, and whether the Hub can be reached."""
+    """Print versions, devices, native bf16, and whether the Hub is reachable."""
     console = Console()
     table = Table.grid(padding=(0, 2))
     for name, value in _facts().items():

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 @options_of(ExportSettings)
 def export(
     model: Model,
-    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX.")] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Export to ONNX (required).")] = False,
     **options: Any,
 ) -> None:
-    """Export a model to ONNX, and check its answers on the whole validation set."""
+    """Export a model to ONNX, and compare its predictions on the whole validation set."""
     if not onnx:
         raise ConfigurationError(
             "Nothing says what to export to.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 from pydantic.fields import FieldInfo
@@ -19,6 +19,7 @@ from gluetune.core.config import FORMAT_SETTINGS, TrainConfig
 from gluetune.core.config_checks import make_file_format
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.file_formats import FileFormat
+from gluetune.core.recipes import RECIPES
 from gluetune.core.settings import (
     Settings,
     choices_of,
@@ -112,8 +113,9 @@ def metavar(field: FieldInfo) -> str:
 
 def _by_group(model: type[Settings]) -> list[str]:
     """Return the fields of a model in the order of its help: those without a group first."""
-    grouped = [name for names in model.groups.values() for name in names]
-    return [*(name for name in model.model_fields if name not in grouped), *grouped]
+    fields = model.model_fields
+    grouped = [name for names in model.groups.values() for name in names if name in fields]
+    return [*(name for name in fields if name not in grouped), *grouped]
 
 
 def _parameter(model: type[Settings], name: str, group: str | None) -> inspect.Parameter:
@@ -139,14 +141,21 @@ def _typer_option(model: type[Settings], name: str, group: str | None) -> Any:
     flag = flag_for(model, name)
     can_be_denied = is_switch and field.default is not False
     words = choices_of(field) or option_of(field).suggestions
+    shown = metavar(field)
     return typer.Option(
         f"{flag}/--no-{flag.removeprefix('--')}" if can_be_denied else flag,
-        help=" ".join(filter(None, (meaning(field), default_words(field)))),
-        metavar=None if is_switch else metavar(field),
+        help=_help(field, shown),
+        metavar=None if is_switch else shown,
         autocompletion=suggest(words) if words else None,
         show_default=False,  # the parser's own is none: what is left out is left to the model
         rich_help_panel=group,
     )
+
+
+def _help(field: FieldInfo, shown: str) -> str:
+    """Return the description of a field with its default, and its choices unless `shown`."""
+    text = field.description if "|" in shown else meaning(field)
+    return " ".join(filter(None, (text, default_words(field))))
 
 
 def _assignments(texts: list[str]) -> dict[str, Any]:
@@ -164,48 +173,22 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
     return values
 
 
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Published recipe; flags win over it. One of: {', '.join(RECIPES)}.",
+        metavar="NAME",
+        autocompletion=suggest(RECIPES),
+    ),
+]
 Task = Annotated[
     str | None,
     typer.Argument(
-        help=f"A GLUE task: {', '.join(GLUE_TASKS)}.",
+        help=f"GLUE task: {', '.join(GLUE_TASKS)}. For your own text: a name for it.",
         autocompletion=suggest(GLUE_TASKS),
     ),
 ]
 Model = Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")]
-AskedPrecision = Annotated[
-    str, typer.Option("--precision", help="auto (a run's own), fp32, bf16 or fp16.")
-]
-BatchSize = Annotated[
-    int | None, typer.Option(min=1, help="Examples per forward pass. Default: the run's own.")
-]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: the run's own.")]
-MaxLength = Annotated[
-    int | None, typer.Option(min=3, help="Tokens per example. Default: the run's own.")
-]
-LabelOrder = Annotated[
-    str | None, typer.Option(help="Class names of the model's outputs, by id: NAME,NAME,…")
-]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")]
-TrustRemoteCode = Annotated[
-    bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
-]
-
-
-def names_in_order(text: str | None) -> tuple[str, ...] | None:
-    """Return what `--label-order` says: the names in `NAME,NAME,…`."""
-    return split_names(text) if text else None
-
-
-def one_of(word: str, choices: Any, option: str) -> Any:
-    """Return `word` if the Literal `choices` has it. Raises ConfigurationError that lists them."""
-    known = get_args(choices)
-    if word not in known:
-        raise ConfigurationError(
-            f"{option} {word}: there is no such {option.removeprefix('--')}.",
-            hint=f"Type one of: {', '.join(known)}.",
-        )
-    return word
-
 
 file_options = options_of(TrainConfig, only=FORMAT_SETTINGS, group="How the file is written")
 """Gives a command the options that say how the file that it reads is written."""

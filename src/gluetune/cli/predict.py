@@ -1,4 +1,4 @@
-"""`gluetune predict`: what a trained model says of text, typed or in files."""
+"""`gluetune predict`: predictions for text, typed or in files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gluetune.core.text import visible
 if TYPE_CHECKING:
     from gluetune.inference.file_predictions import FilePredictions
     from gluetune.inference.predictor import Predictor
-    from gluetune.kinds.base import Answer
+    from gluetune.kinds.base import Prediction
 
 _FIRST_LINE_AFTER = 10.0
 """Seconds after which, and as often, a long file's progress is told."""
@@ -37,16 +37,19 @@ def predict(
     file: Annotated[
         Path | None,
         typer.Option(
-            help="CSV, TSV, JSON, Parquet, Arrow, text, also packed. Default: standard input."
+            help="CSV, TSV, JSON, Parquet, Arrow or text, also compressed. Default: standard input."
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The same with the answers. Default: standard output.")
+        Path | None,
+        typer.Option(help="File to write the predictions to. Default: standard output."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer typed text in JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print predictions of typed text as JSON.")
+    ] = False,
     **options: Any,
 ) -> None:
-    """Ask a trained model about text: typed here, in a file, or on standard input."""
+    """Predict with a trained model: text typed here, in a file, or on standard input."""
     _check_inputs(texts, file, output)
     stated = typed_format(options)
     from gluetune.inference.predictor import load
@@ -138,7 +141,7 @@ def _limit(threshold: float, given: bool) -> str:
     return f"  ({'predicted: above' if given else 'not above'} {threshold:.4f})"
 
 
-def _plain(found: Answer) -> dict[str, Any]:
+def _plain(found: Prediction) -> dict[str, Any]:
     if found.label is None:
         return {"score": found.score}
     if found.labels is not None:

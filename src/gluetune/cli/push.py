@@ -13,28 +13,28 @@ from gluetune.core.suites import is_suite
 from gluetune.core.terminal import Console, Table
 
 if TYPE_CHECKING:
-    from gluetune.publishing.upload import Pushed
+    from gluetune.publishing.upload import PushResult
 
 
 def push(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or of a suite.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run or a suite.")],
     repo: Annotated[
         str,
-        typer.Argument(help="The model's name on the Hub: owner/name. A suite's: owner/name-TASK."),
+        typer.Argument(help="Repository on the Hub: owner/name; for a suite owner/name-TASK."),
     ],
     private: Annotated[
-        bool, typer.Option("--private", help="Make the repository a private one.")
+        bool, typer.Option("--private", help="Create a private repository.")
     ] = False,
     revision: Annotated[str | None, typer.Option(help="Branch to write to. Default: main.")] = None,
-    message: Annotated[str | None, typer.Option(help="Message of the commit.")] = None,
+    message: Annotated[str | None, typer.Option(help="Commit message.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the card and the files; touch no network.")
+        bool, typer.Option("--dry-run", help="Show the model card and the files; send nothing.")
     ] = False,
     seed: Annotated[
-        int | None, typer.Option(help="Of a suite: whose runs. Default: the first seed's.")
+        int | None, typer.Option(help="For a suite: seed of the runs to push. Default: the first.")
     ] = None,
     collection: Annotated[
-        str | None, typer.Option(help="Of a suite: title of a collection that lists its models.")
+        str | None, typer.Option(help="For a suite: title of a collection for its models.")
     ] = None,
 ) -> None:
     """Publish a run's best model on the Hugging Face Hub, with a card made from its record."""
@@ -68,7 +68,7 @@ def publish_and_tell(run: Path, repo: str, **options: Any) -> None:
     render_pushed(Console(), pushed)
 
 
-def render_pushed(console: Console, pushed: Pushed) -> None:
+def render_pushed(console: Console, pushed: PushResult) -> None:
     """Print what was published, or what would be."""
     if pushed.status == "dry run":
         console.print(Text(pushed.card), soft_wrap=True)
@@ -82,7 +82,7 @@ def render_pushed(console: Console, pushed: Pushed) -> None:
         console.print(Text(line), soft_wrap=True)
 
 
-def _files(pushed: Pushed) -> Table:
+def _files(pushed: PushResult) -> Table:
     table = Table(title=f"{pushed.repo}, branch {pushed.revision}", title_justify="left")
     table.add_column("file")
     table.add_column("bytes", justify="right")
@@ -91,7 +91,7 @@ def _files(pushed: Pushed) -> Table:
     return table
 
 
-def _told(pushed: Pushed) -> list[str]:
+def _told(pushed: PushResult) -> list[str]:
     lines = [f"model    {pushed.url}" + (" (private)" if pushed.private else "")]
     what = "nothing to do: all of it was there" if pushed.status == "unchanged" else "uploaded"
     lines.append(f"commit   {(pushed.commit or '')[:12]} on {pushed.revision} ({what})")

@@ -19,25 +19,23 @@ if TYPE_CHECKING:
 def submit(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Run folders, one per task (MNLI's answers AX too), or a suite's."),
+        typer.Argument(help="Run folders, one per task (MNLI's predicts AX too), or a suite."),
     ] = None,
     output: Annotated[Path, typer.Option(help="The zip to write.")] = Path("submission.zip"),
     fill_missing: Annotated[
         bool,
-        typer.Option("--fill-missing", help="Answer tasks without a run by the majority class."),
+        typer.Option("--fill-missing", help="Predict the majority class for tasks without a run."),
     ] = False,
     data: Annotated[
         str | None,
-        typer.Option(help="Where the test sets are. Default: where each run was trained from."),
+        typer.Option(help="Source of the test sets. Default: each run's own."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Of a suite, whose runs to take. Default: its first seed.")
+        int | None, typer.Option(help="For a suite: seed of the runs to take. Default: the first.")
     ] = None,
-    check: Annotated[
-        Path | None, typer.Option(help="Only check this zip, whoever wrote it.")
-    ] = None,
+    check: Annotated[Path | None, typer.Option(help="Only check this zip file.")] = None,
 ) -> None:
-    """Write the GLUE leaderboard's zip from runs, or check one."""
+    """Write a submission to the GLUE leaderboard from runs, or check one."""
     console = Console()
     if check is not None:
         if runs:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import CLUSTER_PANEL, given_settings, options_of
+from gluetune.cli.options import CLUSTER_PANEL, Recipe, Task, given_settings, options_of
 from gluetune.core.command_lines import command_line, typed
 from gluetune.core.config import TrainConfig
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError
-from gluetune.core.recipes import RECIPES
-from gluetune.core.records import best_epoch, shown
-from gluetune.core.terminal import Console, Table
+from gluetune.core.records import best_epoch
+from gluetune.core.tables import Column, Table
+from gluetune.core.terminal import Console
 from gluetune.core.text import visible_lines
 
 if TYPE_CHECKING:
-    from gluetune.core.records import EpochRecord, Record
+    from gluetune.core.records import Record
     from gluetune.core.runs import Run
     from gluetune.statistics.baseline_test import WordTest
 
@@ -32,19 +32,14 @@ class PushError(GluetuneError):
 
 @options_of(TrainConfig, but=("task",))
 def train(
-    task: Annotated[
-        str | None, typer.Argument(help="A GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, …")
-    ] = None,
+    task: Task = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file of settings, such as a run's config.yaml.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Take up an unfinished run where it stopped.")
+        Path | None, typer.Option(help="Resume an unfinished run from its last checkpoint.")
     ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(help=f"A published recipe; flags win over it: {', '.join(RECIPES)}."),
-    ] = None,
+    recipe: Recipe = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -56,13 +51,15 @@ def train(
     cpus_per_process: Annotated[
         str | None,
         typer.Option(
-            help="Cores of a process. Default: 1.", metavar="NUMBER", rich_help_panel=CLUSTER_PANEL
+            help="CPU cores per process. Default: 1.",
+            metavar="NUMBER",
+            rich_help_panel=CLUSTER_PANEL,
         ),
     ] = None,
     gpus_per_process: Annotated[
         str | None,
         typer.Option(
-            help="GPUs of a process. Default: 0.", metavar="NUMBER", rich_help_panel=CLUSTER_PANEL
+            help="GPUs per process. Default: 0.", metavar="NUMBER", rich_help_panel=CLUSTER_PANEL
         ),
     ] = None,
     push: Annotated[
@@ -73,7 +70,7 @@ def train(
     ] = False,
     learning_curve: Annotated[
         bool,
-        typer.Option("--learning-curve", help="Then train on 10, 25 and 50% too: would more help?"),
+        typer.Option("--learning-curve", help="Afterwards also train on 10, 25 and 50% of train."),
     ] = False,
     **options: Any,
 ) -> None:
@@ -109,12 +106,14 @@ def _print_curve(console: Console, run: Run) -> None:
     """Train on parts of the training set, and print what each scored."""
     from gluetune.experiments.learning_curve import learning_curve
 
-    table = Table(title="Would more data help?", title_justify="left")
-    for name in ("of train", "examples", "score"):
-        table.add_column(name, justify="right")
-    for point in learning_curve(run, progress=True):
-        table.add_row(f"{point.share:.0%}", f"{point.rows:,}", shown(point.score))
-    console.print(table)
+    columns = (
+        Column("of train", "percent"),
+        Column("examples", "count"),
+        Column("score", "number", missing="undefined"),
+    )
+    points = learning_curve(run, progress=True)
+    rows = [(point.share, point.rows, point.score) for point in points]
+    console.show(Table.of("Would more data help?", columns, rows))
 
 
 def _check_push(repo: str | None, private: bool) -> None:
@@ -146,16 +145,16 @@ def _push(run: Run, repo: str, private: bool) -> None:
 
 
 def render_run(console: Console, run: Run) -> None:
-    """Print what came of a run: scores by epoch, what to hold them against, what to type next."""
-    from gluetune.rendering.evaluation_tables import held_against
-    from gluetune.statistics.baseline_test import word_test
+    """Print what came of a run: scores by epoch, baselines, what to type next."""
+    from gluetune.analysis.evaluation import evaluation_of
 
-    record = run.record
-    console.print(_epochs(record))
-    console.print(held_against(record))
+    record, found = run.record, evaluation_of(run)
+    assert found is not None, "a finished run has scored"
+    console.show(_epochs(record))
+    console.show(found.scores.baseline_table())
     for note in record.notes:
         console.print(Text(f"note: {visible_lines(note)}"))
-    test = word_test(run)
+    test = found.baseline_test
     if warning := _warning(record, test):
         console.print(Text(warning, style="yellow"))
     elif test is not None and not test.is_shown:
@@ -167,14 +166,17 @@ def _warning(record: Record, test: WordTest | None) -> str:
     """Name a run that learnt nothing, or less than words alone show, and say what to try."""
     best, baseline, words = best_epoch(record), record.majority_baseline, record.text_baseline
     if best.collapsed:
-        found = "This run collapsed: it gives every example the same class."
+        same = record.spec.kind.unit_of_example
+        found = f"This run collapsed: it gives every example the same {same}."
     elif _is_beaten(record, baseline.score if baseline else None):
-        found = "This run does not beat the majority class: it learnt nothing that shows."
+        constant = record.spec.kind.constant_name
+        found = f"This run does not beat the {constant}: it learnt nothing that shows."
     elif test is not None and test.is_worse:
         found = f"{test.sentence} That costs next to nothing."
     elif test is None and words and _is_better(record, words.score, best.validation.score):
+        less = "less" if record.spec.greater_is_better else "more"
         found = (
-            "This run scores worse than the bag of words; whether by more than chance is not "
+            f"This run scores {less} than the bag of words; whether by more than chance is not "
             "known, since not all predictions are kept."
         )
     else:
@@ -195,30 +197,35 @@ def _is_better(record: Record, score: float | None, other: float | None) -> bool
 
 
 def _epochs(record: Record) -> Table:
-    from gluetune.rendering.evaluation_tables import metric_heading
-    from gluetune.rendering.tables import scored_on
+    from gluetune.analysis.scores import MOST_FULL_NAMES, scored_on
 
-    title = f"{record.task}: {scored_on(record)} by epoch"
-    table = Table(title=title, title_justify="left")
-    table.add_column("epoch", justify="right")
-    table.add_column("train loss", justify="right")
-    names = _metric_names(record.epochs[0])
-    of_user = record.epochs[0].extra
-    for name in names:
-        heading = Text(name) if name in of_user else metric_heading(record.spec, name)
-        table.add_column(heading, justify="right", min_width=6)
-    table.add_column("")
-    for epoch in record.epochs:
-        best = record.best is not None and epoch.step == record.best.step
-        values = {**epoch.validation.flat(), **epoch.extra}
-        table.add_row(
-            f"{epoch.epoch:.3g}",
-            shown(epoch.train_loss),
-            *(shown(values.get(name)) for name in names),
-            "best" if best else "",
-            style="bold" if best else None,
-        )
-    return table
+    first = record.epochs[0]
+    names = [*first.validation.flat(), *first.extra]
+    short = len(names) > MOST_FULL_NAMES
+    titles = [
+        name if name in first.extra else record.spec.metric_title(name, short=short)
+        for name in names
+    ]
+    best = [record.best is not None and epoch.step == record.best.step for epoch in record.epochs]
+    return Table.of(
+        f"{record.task}: {scored_on(record)} by epoch",
+        (
+            Column("epoch", align="right"),
+            Column("train loss", "number", missing="undefined"),
+            *(Column(title, "number", missing="undefined") for title in titles),
+            Column("", key="best"),
+        ),
+        [
+            (
+                f"{epoch.epoch:.3g}",
+                epoch.train_loss,
+                *map({**epoch.validation.flat(), **epoch.extra}.get, names),
+                "best" if is_best else "",
+            )
+            for epoch, is_best in zip(record.epochs, best, strict=True)
+        ],
+        bold=frozenset(row for row, is_best in enumerate(best) if is_best),
+    )
 
 
 def _next_steps(run: Run) -> Text:
@@ -258,7 +265,3 @@ def _looking(run: Run) -> list[str]:
         return [command_line("report", run.path)]
     data = record.data.source if record.data else None
     return [command_line("show", record.task, data=data)]
-
-
-def _metric_names(epoch: EpochRecord) -> list[str]:
-    return [*epoch.validation.flat(), *epoch.extra]

@@ -1,8 +1,8 @@
-"""What a training is asked to do: one documented definition.
+"""Settings of a run: one documented definition.
 
 The Python API, `--help`, YAML files and the saved run all come from `TrainConfig`. Defaults are
-those of Hugging Face's "Text classification on GLUE" notebook. What is checked beyond single fields
-is in `config_checks.py`.
+those of Hugging Face's "Text classification on GLUE" notebook. Settings that contradict each other
+are checked in `config_checks.py`.
 """
 
 from __future__ import annotations
@@ -104,17 +104,17 @@ Label = Annotated[str, StringConstraints(min_length=1), BeforeValidator(_written
 MACHINE_SETTINGS = frozenset(
     {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes"}
 )
-"""Settings that decide no more of a score than its last bits: they are no part of a recipe."""
+"""Settings that change no more of a score than its last bits: recipes have none of them."""
 
 
 FILE_SETTINGS = ("train_file", "validation_file", "test_file")
 """Settings that name a file of the user's own text."""
 
 FORMAT_SETTINGS = ("format", "delimiter", "quoting", "header", "columns")
-"""Settings that say how those files are written."""
+"""Settings of the format of those files."""
 
 DEFAULT_COLUMNS = {"text": "text", "label": "label"}
-"""What columns are called where the user does not say it, by setting."""
+"""Default column names, by setting."""
 
 OWN_SETTINGS = (
     "validation_file",
@@ -135,11 +135,11 @@ OWN_SETTINGS = (
     "group",
     "on_bad_row",
 )
-"""Settings that mean something for the user's own text only."""
+"""Settings that apply to the user's own text only."""
 
 
 class TrainConfig(Settings):
-    """Everything that decides a training. A field left at `auto` or null is resolved when it runs.
+    """All settings of a run. Fields left at `auto` or null are resolved when it starts.
 
     `config.yaml` in a run folder is this record with every such field resolved, so that it repeats
     the run to the bit on the same machine.
@@ -191,8 +191,8 @@ class TrainConfig(Settings):
             example="gluetune train cola, or --train-file FILE, or --config FILE.",
         ),
     ] = Field(
-        description="GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli. "
-        "Of your own text: a name for it."
+        description="GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli. For your own "
+        "text: a name for the task."
     )
     model: Annotated[Source, Option(aliases=("model_name_or_path",), suggestions=("minilm",))] = (
         Field(
@@ -205,12 +205,13 @@ class TrainConfig(Settings):
     )
     data: Source | None = Field(
         default=None,
-        description="`sample`, a folder of GLUE files, or nothing: GLUETUNE_DATA, else the Hub.",
+        description="Source of GLUE: `sample`, or a folder of its files. Default: GLUETUNE_DATA, "
+        "else the Hub.",
     )
     train_file: File | None = Field(
         default=None,
         description="Your own labelled text: CSV, TSV, JSON, JSON lines, Parquet or Arrow, also "
-        "with .gz or .zst.",
+        "compressed (.gz, .zst).",
     )
     validation_file: File | None = Field(
         default=None,
@@ -218,11 +219,11 @@ class TrainConfig(Settings):
     )
     test_file: File | None = Field(
         default=None,
-        description="Labelled text kept apart, for `gluetune evaluate RUN --split test`.",
+        description="Labelled test set, for `gluetune evaluate RUN --split test`.",
     )
     data_set: Annotated[Name | None, Option(aliases=("dataset_name",))] = Field(
         default=None,
-        description="A data set on the Hub in place of files: user/name, or user/name:config.",
+        description="Data set on the Hub instead of files: user/name, or user/name:config.",
     )
     train_split: Name | None = Field(
         default=None, description="Split of the Hub's data set to train on. Default: train."
@@ -238,34 +239,34 @@ class TrainConfig(Settings):
     text_pair: Column | None = Field(default=None, description="Column of a second text.")
     label: Annotated[Columns | None, Option(aliases=("label_column_name",))] = Field(
         default=None,
-        description="Column of the label; for several labels an example also one column for each: "
-        'a,b,c. A name with a comma is quoted: "a, b". Default: label.',
+        description="Column of the label; for multi-label data also one column per label: a,b,c. A "
+        'name with a comma is quoted: "a, b". Default: label.',
     )
     format: Annotated[FormatName | None, BeforeValidator(_lowered)] = Field(
         default=None,
-        description="Format of the files: csv, tsv, jsonl, json, parquet, arrow, fasttext, trec, "
-        "text. Default: what their names and content say.",
+        description="File format. Default: inferred from name and content.",
     )
     delimiter: Delimiter | None = Field(
         default=None,
-        description="The character between columns of CSV and TSV, or tab, semicolon, pipe. "
-        "Default: found by looking.",
+        description="Delimiter of CSV and TSV: one character, or tab, semicolon, pipe. Default: "
+        "inferred from the content.",
     )
     quoting: Quoting = Field(
         default="auto",
-        description="What quotes in CSV and TSV are: minimal (around fields, doubled inside), "
-        "single (the same with single quotes), backslash (around fields, a backslash before those "
-        "inside), none (characters). auto is found by looking at the whole file, and said.",
+        description="Quoting in CSV and TSV: minimal (double quotes, doubled inside), single "
+        "(single quotes, doubled inside), backslash (double quotes, escaped by a "
+        "backslash), none (quotes are text). auto is inferred from the whole file and "
+        "logged.",
     )
     header: bool | None = Field(
         default=None,
-        description="Whether the first line of CSV and TSV names the columns. Default: it does, "
-        "unless `columns` names them.",
+        description="Whether the first line of CSV and TSV is a header. Default: it is, unless "
+        "`columns` names the columns.",
     )
     columns: Columns | None = Field(
         default=None,
-        description="Names of the columns of a file without a header line, in order: label,text. "
-        'A name with a comma is quoted: label,"a, b".',
+        description="Column names of a file without a header, in order: label,text. A name with a "
+        'comma is quoted: label,"a, b".',
     )
     kind: Kind = Field(
         default="auto",
@@ -275,73 +276,76 @@ class TrainConfig(Settings):
     )
     positive: Label | None = Field(
         default=None,
-        description="Of two classes the one that f1 and average_precision are of. Default: the "
-        "rarer one of the training file.",
+        description="Positive class of binary metrics such as F1. Default: the rarer class of the "
+        "training file.",
     )
-    metrics: Names | None = Field(
+    metrics: Annotated[Names | None, Option(suggestions=tuple(METRICS))] = Field(
         default=None,
         description="Metrics whose mean is the score of your own text. "
         f"{_metric_names()} Default: the first one that `kind` has.",
     )
-    extra_metrics: Names | None = Field(
+    extra_metrics: Annotated[Names | None, Option(suggestions=tuple(METRICS))] = Field(
         default=None,
         description="Metrics that are also reported, and do not count towards the score. Default: "
         "a few that suit `kind`.",
     )
     label_separator: Column | None = Field(
-        default=None, description="What stands between the labels of one example, e.g. ';'."
+        default=None, description="Separator of the labels in one cell, e.g. ';'."
     )
     validation_fraction: float = Field(
         default=0.1,
         gt=0,
         lt=1,
-        description="Share of the training file to validate on, stratified by label. Without "
-        "--group, the same text, case and spaces aside, is never on both sides.",
+        description="Fraction of the training file to validate on, stratified by label. Without "
+        "--group, texts that differ only in case and spaces stay on one side.",
     )
     split_seed: int = Field(
         default=42,
         ge=0,
         lt=2**32,
-        description="Seed of that split alone, so that other seeds are scored on the same rows.",
+        description="Seed of that split alone: runs with other seeds are scored on the same rows.",
     )
     group: Column | None = Field(
-        default=None, description="Column whose rows of one value are never split, e.g. user_id."
+        default=None,
+        description="Group column, e.g. user_id: rows with the same value stay on one side of a "
+        "split.",
     )
     on_bad_row: OnBadRow = Field(
         default="stop",
-        description="A row that cannot be used stops the work, or is left out and counted.",
+        description="What a row that cannot be read does: stop, or skip (left out and counted).",
     )
     fraction: float = Field(
         default=1.0,
         gt=0,
         le=1,
-        description="Share of the training set to use, stratified by label.",
+        description="Fraction of the training set to use, stratified by label.",
     )
     holdout: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="Share of the training set to hold out, stratified, and to score in place of "
-        "the validation set, which is then not read. `fraction` is of the rest.",
+        description="Fraction of the training set to hold out, stratified, and to validate on "
+        "instead of the validation set, which is not read. `fraction` applies to the "
+        "rest.",
     )
     sampling_seed: int | None = Field(
         default=None,
         ge=0,
         lt=2**32,
-        description="Seed of the rows that fraction and holdout draw. Default: the seed.",
+        description="Seed of the rows drawn for `fraction` and `holdout`. Default: the seed.",
     )
     learning_rate: float = Field(default=2e-5, gt=0, description="Peak learning rate of AdamW.")
     batch_size: Annotated[int, Option(aliases=("per_device_train_batch_size",))] = Field(
-        default=16, ge=1, description="Examples per optimiser step."
+        default=16, ge=1, description="Batch size: examples per optimiser step."
     )
     micro_batch_size: int | None = Field(
         default=None,
         ge=1,
-        description="Examples per forward pass. The step stays the same; memory falls. "
-        "Found by itself when memory runs out.",
+        description="Examples per forward pass of a step: less memory, the same gradient. Default: "
+        "the batch size, halved when memory runs out.",
     )
     eval_batch_size: Annotated[int, Option(aliases=("per_device_eval_batch_size",))] = Field(
-        default=32, ge=1, description="Examples per forward pass in evaluation."
+        default=32, ge=1, description="Batch size in evaluation."
     )
     epochs: Annotated[float, Option(aliases=("num_train_epochs",))] = Field(
         default=5.0, gt=0, description="Passes over the training set."
@@ -350,62 +354,75 @@ class TrainConfig(Settings):
     warmup: Annotated[float, Option(aliases=("warmup_steps", "warmup_ratio"))] = Field(
         default=0.0,
         ge=0,
-        description="Warmup: a share of all steps below 1, a number of steps from 1 on.",
+        description="Warmup: below 1 a fraction of all steps, from 1 on a number of steps.",
     )
     class_weights: ClassWeights = Field(
         default="none",
-        description="Weigh the loss of an example by its class: balanced gives every class the "
-        "same weight in sum.",
+        description="Weights of the classes in the loss: none, or balanced (every class has the "
+        "same total weight).",
     )
     label_smoothing: Annotated[float, Option(aliases=("label_smoothing_factor",))] = Field(
-        default=0.0, ge=0, lt=1, description="Share of the target spread evenly over all classes."
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Label smoothing: fraction of the target spread evenly over all classes.",
     )
     max_length: Annotated[int | None, Option(aliases=("max_seq_length",))] = Field(
         default=None,
         ge=3,
-        description="Tokens per example; longer ones are cut. Default: what fits.",
+        description="Maximum length in tokens; longer examples are truncated. Default: the model's "
+        "limit.",
     )
     seed: int = Field(
-        default=42, ge=0, lt=2**32, description="Seed of the head, the order and the dropout."
+        default=42,
+        ge=0,
+        lt=2**32,
+        description="Seed of the new head, the order of the examples and dropout.",
     )
     precision: Precision = Field(
         default="auto",
-        description="auto takes bf16 where the hardware multiplies it natively, else fp32.",
+        description="Floating-point precision: auto is bf16 where the hardware multiplies it "
+        "natively, else fp32.",
     )
     compute: Compute = Field(
         default="auto",
-        description="How padding is avoided: unpadded (the encoder sees real tokens only), grouped "
-        "(parts of like length), padded (not at all). auto takes what the model allows.",
+        description="Execution path: unpadded (the encoder sees no padding), grouped (batches "
+        "split by length), padded. auto takes the fastest that the model allows.",
     )
     compact_vocabulary: bool = Field(
         default=True,
         description="Train only the rows of the word embeddings that occur in the data.",
     )
-    metric: Annotated[Name, Option(aliases=("metric_for_best_model",))] = Field(
+    metric: Annotated[
+        Name,
+        Option(aliases=("metric_for_best_model",), suggestions=("score", "loss", *METRICS)),
+    ] = Field(
         default="score",
-        description="What chooses the best epoch: `score` (the task's own), one of its metrics, "
-        "`loss` (the lowest), or one that your compute_metrics returns. Of your own text it is "
-        "also the score, unless `metrics` names others.",
+        description="Metric that chooses the best epoch: `score` (the task's own), another metric "
+        "of the task, `loss` (the lowest), or one that your compute_metrics returns. For your own "
+        "text it is also the score, unless `metrics` names others.",
     )
     early_stopping: int | None = Field(
-        default=None, ge=1, description="Stop after so many epochs without a better one."
+        default=None,
+        ge=1,
+        description="Early stopping: stop after this many epochs without a better one.",
     )
     new_head: bool = Field(
-        default=False, description="Start a fresh output layer even if the checkpoint brings one."
+        default=False, description="Initialise a new output layer even if the checkpoint has one."
     )
     label_order: Names | None = Field(
         default=None,
-        description="Class names of the checkpoint's own head, by id, where it names none. Of kind "
-        "ordinal the classes, from the lowest to the highest.",
+        description="Class names of the checkpoint's head, by id, where it names none. Of kind "
+        "ordinal: the classes from the lowest to the highest.",
     )
     trust_remote_code: bool = Field(
         default=False,
-        description="Run Python code that the checkpoint brings. Read that code first.",
+        description="Run Python code of the checkpoint. Read that code first.",
     )
     checkpoint_minutes: float = Field(
         default=10.0,
         gt=0,
-        description="Save a resumable state this often, besides every epoch's end.",
+        description="Minutes between resumable checkpoints, besides the one at every epoch's end.",
     )
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads. Default: PyTorch's choice."
@@ -413,14 +430,14 @@ class TrainConfig(Settings):
     processes: int | None = Field(
         default=None,
         ge=1,
-        description="Processes that share every step, as torchrun started them; it stops where "
-        "another number runs. Default: as many as run.",
+        description="Number of processes started by torchrun that share every step; any other "
+        "number is refused. Default: as many as were started.",
     )
     training_args: Annotated[
         dict[str, Any], Option(flag="--set", metavar="NAME=VALUE", repeated=True)
     ] = Field(
         default_factory=dict,
-        description="Any other field of TrainingArguments (transformers), as name=value.",
+        description="Any other field of transformers' TrainingArguments, as name=value.",
     )
     output: Annotated[Path | None, Option(aliases=("output_dir",))] = Field(
         default=None, description="Folder of the run. Default: runs/TASK-MODEL-sSEED-TIME."
@@ -433,7 +450,7 @@ class TrainConfig(Settings):
         return self.training_args
 
     def command_with(self, **settings: object) -> str:
-        """Return what starts a training in as many processes, here all on one machine."""
+        """Return the command that starts a run in as many processes, all on one machine."""
         return in_processes(self.processes, command_line("train", **settings))
 
     @property
@@ -444,7 +461,7 @@ class TrainConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _name_own_task(cls, values: Any) -> Any:
-        """Call a task of the user's own after its file, unless the user has a name for it."""
+        """Name a task of the user's own after its file, unless it has a name."""
         if not isinstance(values, Mapping) or values.get("task") is not None:
             return values
         source = values.get("train_file") or values.get("data_set")
@@ -452,12 +469,12 @@ class TrainConfig(Settings):
 
     @property
     def file_format(self) -> FileFormat:
-        """What is said of how the files are written."""
+        """The settings of the file format."""
         return FileFormat(self.format, self.delimiter, self.quoting, self.header, self.columns)
 
     @property
     def is_own(self) -> bool:
-        """Whether it trains on the user's own labelled text."""
+        """Whether the run trains on the user's own labelled text."""
         return self.train_file is not None or self.data_set is not None
 
     def file_of(self, split: str) -> str | None:
@@ -488,10 +505,10 @@ def own_name(source: str) -> str:
 
 
 def typed_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings under the names of the options that say them, for `command_line`.
+    """Return settings by the names of their options, for `command_line`.
 
-    A switch that is off, and is not so by default, is said by another option, `--no-…`; one that
-    is off by default, and a setting that is None, are said by leaving them out.
+    A switch that is on by default is turned off by `--no-…`; switches that are off by default and
+    settings that are None are left out.
     """
     typed: dict[str, Any] = {}
     for name, value in values.items():

@@ -57,7 +57,7 @@ def _(event: events.Message) -> str:
 def _(event: events.EvaluationCompleted) -> str:
     metrics = ", ".join(f"{name} {shown(value)}" for name, value in event.metrics.items())
     loss = "" if event.train_loss is None else f", loss {event.train_loss:.4f}"
-    flags = ", one class for everything" if event.is_collapsed else ""
+    flags = ", the same for every example" if event.is_collapsed else ""
     return f"epoch {event.epoch:.3g}: {metrics}{loss}{flags}{', best' if event.is_best else ''}"
 
 

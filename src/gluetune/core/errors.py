@@ -47,8 +47,8 @@ class GluetuneError(Exception):
     exit_code = 2
     """What the command line exits with: 2 is the user's to fix, 1 is a failure of the work."""
 
-    told: bool | None = None
-    """Of several processes of one training: whether another one tells it. None: nobody decided."""
+    reported_elsewhere: bool | None = None
+    """Whether another process of the same run reports the error; None while that is undecided."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         self.findings: tuple[Finding, ...] = (Finding(message, hint),)

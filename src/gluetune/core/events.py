@@ -48,7 +48,7 @@ class EvaluationCompleted:
     """By the name that people read; None where undefined."""
     train_loss: float | None = None
     is_collapsed: bool = False
-    """Whether the model predicts one class for everything."""
+    """Whether the model predicts the same for every example."""
     is_best: bool = False
 
 

@@ -12,7 +12,7 @@ RUN/onnx/
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -35,7 +35,7 @@ class ExportFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.record = path / "export.json"
+        self.record: Path = path / "export.json"
 
     def model(self, variant: Variant) -> Path:
         """Return the model's file."""
@@ -43,7 +43,7 @@ class ExportFolder:
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
 
 class Checked(_Part):

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import islice
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,22 @@ def runs_near(path: Path, files: Sequence[str] = ("record.json", "config.json"))
         newest = max(inside, key=_changed, default=None)
         return [] if newest is None else [str(newest.parent)]
     return [str(folder) for folder in _similar(path.name, _nearby(path, files))]
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether it has the form of an id: no path's beginning or end, and at most one slash."""
+    return re.fullmatch(r"[^./~\\][^/\\]*(/[^/\\]+)?", name) is not None
+
+
+def names_hub_model(path: str | PathLike[str]) -> bool:
+    """Whether a path, where there is nothing, is `owner/name` of a model on the Hub.
+
+    It is a folder's where there is a folder `owner`, or gluetune itself makes such ones.
+    """
+    name = os.fspath(path)
+    owner, slash, _ = name.partition("/")
+    is_here = owner in RUNS_FOLDERS or Path(owner).is_dir()
+    return is_hub_id(name) and bool(slash) and not is_here
 
 
 def hint_of_runs(path: Path, files: Sequence[str] = ("record.json", "config.json")) -> str:

@@ -71,7 +71,7 @@ def get_recipe(name: str) -> Recipe:
     if found is not None:
         return found
     raise ConfigurationError(
-        f"--recipe {name}: there is no such recipe.",
+        f"--recipe {name}: unknown recipe.",
         hint=f"{nearest(name, RECIPES)}Recipes: {', '.join(RECIPES)}.",
     )
 

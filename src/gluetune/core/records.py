@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -50,7 +50,7 @@ class Status(StrEnum):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", validate_assignment=True)
 
 
 def metric_title(split: str, name: str, *, several: bool) -> str:
@@ -95,7 +95,7 @@ class EpochRecord(_Part):
     extra: Mapping[str, float | None] = Field(default_factory=dict)
     """What the user's own compute_metrics returned; null where that was not finite."""
     collapsed: bool = False
-    """Whether every validation example got the same class."""
+    """Whether every validation example got the same class, or set of labels."""
     train_seconds: float
     evaluation_seconds: float
 
@@ -255,6 +255,12 @@ def best_epoch(record: Record) -> EpochRecord:
     """Return the epoch whose model the run keeps. The run must have scored."""
     assert record.best is not None, "a run that has scored has a best epoch"
     return next(epoch for epoch in record.epochs if epoch.step == record.best.step)
+
+
+def epoch_choice(record: Record) -> str:
+    """Return how the epoch that is scored was chosen."""
+    count = len(record.epochs)
+    return "one epoch" if count == 1 else f"best of {count} epochs"
 
 
 def has_collapsed(record: Record) -> bool:

@@ -1,4 +1,4 @@
-"""The run folder: where its parts lie, and a run opened for reading.
+"""The run folder: its parts, and a run opened for reading.
 
 ```
 runs/cola-all-minilm-l6-v2-s42-20260101-120000/
@@ -17,40 +17,56 @@ runs/cola-all-minilm-l6-v2-s42-20260101-120000/
 from __future__ import annotations
 
 import re
+import sys
 import time
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
 from gluetune.core.config_checks import make_config
 from gluetune.core.errors import RunError
-from gluetune.core.files import make_folder, restore_folder
+from gluetune.core.files import hint_of_runs, make_folder, names_hub_model, restore_folder
 from gluetune.core.predictions import Predictions, kept_fingerprint
 from gluetune.core.records import DataRecord, Record, Status, read_record
 from gluetune.core.settings_files import read_settings
+from gluetune.core.tables import Column, Table
 from gluetune.core.tasks import TaskSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from gluetune.analysis.comparison import Comparison
+    from gluetune.analysis.evaluation import Evaluation
+    from gluetune.core.exports import ExportRecord
+    from gluetune.core.keywords import (
+        EvaluateKeywords,
+        ExportKeywords,
+        LoadKeywords,
+        PredictKeywords,
+        ServeKeywords,
+    )
+    from gluetune.inference.file_predictions import FilePredictions
+    from gluetune.inference.predictor import Predictor
+    from gluetune.publishing.upload import PushResult
+
 
 class RunFolder:
-    """Names of what lies in a run folder. Nothing is read or made."""
+    """Paths of the parts of a run folder. Nothing is read or made."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config = path / "config.yaml"
-        self.record = path / "record.json"
-        self.model = path / "model"
-        self.predictions = path / "predictions"
-        self.intervals = path / "intervals.json"
-        self.baseline = path / "baseline"
-        self.checkpoints = path / "checkpoints"
-        self.onnx = path / "onnx"
-        self.curve = path / "curve"
+        self.config: Path = path / "config.yaml"
+        self.record: Path = path / "record.json"
+        self.model: Path = path / "model"
+        self.predictions: Path = path / "predictions"
+        self.intervals: Path = path / "intervals.json"
+        self.baseline: Path = path / "baseline"
+        self.checkpoints: Path = path / "checkpoints"
+        self.onnx: Path = path / "onnx"
+        self.curve: Path = path / "curve"
 
     def predictions_on(self, split: str) -> Path:
         """Return the file of the predictions on a split."""
@@ -64,10 +80,19 @@ class Run:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self.folder = RunFolder(self.path)
+        self.path: Path = Path(path)
+        self.folder: RunFolder = RunFolder(self.path)
         for replaced in (self.folder.model, self.folder.onnx):
             restore_folder(replaced)
+        if names_hub_model(path):
+            model_alone = (
+                "For a model on the Hub, which has no record, settings or kept predictions: "
+            )
+            raise RunError(
+                f"There is no run {path}.",
+                hint=hint_of_runs(self.path, ["record.json"])
+                or model_alone + command_line("evaluate", path),
+            )
         self._record = read_record(self.folder.record)
 
     def __fspath__(self) -> str:
@@ -75,6 +100,62 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run('{self.path}', {self.status}, score={self.score})"
+
+    def _repr_html_(self) -> str:
+        record = self._record
+        values = {
+            "task": self.task.title,
+            "model": record.model.name if record.model else "unknown",
+            "status": self.status,
+            **(record.best.validation.flat() if record.best else {}),
+        }
+        columns = (Column(""), Column("value", "number", align="left", missing="undefined"))
+        return Table.of(str(self.path), columns, list(values.items())).to_html()
+
+    def load(self, **options: Unpack[LoadKeywords]) -> Predictor:
+        """Load the best model, to be called with text: `gluetune.load` of this run."""
+        loaded: Predictor = _verb("load")(self, **options)
+        return loaded
+
+    def evaluate(self, **options: Unpack[EvaluateKeywords]) -> Evaluation:
+        """Score the run on labelled splits: `gluetune.evaluate` of this run."""
+        found: Evaluation = _verb("evaluate")(self, **options)
+        return found
+
+    def predict(
+        self,
+        file: str | PathLike[str],
+        *,
+        output: str | PathLike[str],
+        **options: Unpack[PredictKeywords],
+    ) -> FilePredictions:
+        """Predict every row of a file: `gluetune.predict` with this run."""
+        found: FilePredictions = _verb("predict")(self, file, output=output, **options)
+        return found
+
+    def report(self, output: str | PathLike[str] | None = None) -> Path:
+        """Write the run's page and return its path: `gluetune.report` of this run."""
+        page: Path = _verb("report")(self, output=output)
+        return page
+
+    def compare(self, *others: str | Path | Run) -> Comparison:
+        """Compare the run with others: `gluetune.compare`, this run first."""
+        found: Comparison = _verb("compare")(self, *others)
+        return found
+
+    def export(self, **options: Unpack[ExportKeywords]) -> ExportRecord:
+        """Export the model to ONNX: `gluetune.export` of this run."""
+        exported: ExportRecord = _verb("export")(self, **options)
+        return exported
+
+    def push(self, repo: str, **options: Any) -> PushResult:
+        """Publish the model on the Hub: `gluetune.push` of this run."""
+        pushed: PushResult = _verb("push")(self, repo, **options)
+        return pushed
+
+    def serve(self, **options: Unpack[ServeKeywords]) -> None:
+        """Serve the model over HTTP until Ctrl-C: `gluetune.serve` of this run."""
+        _verb("serve")(self, **options)
 
     @property
     def record(self) -> Record:
@@ -174,7 +255,7 @@ class Run:
         return kept if (kept.index == found.index).all() else None
 
     def kept(self, name: str, fingerprint: str) -> Predictions | None:
-        """Return the predictions kept as `name`, if they answer the data of this fingerprint.
+        """Return the predictions kept as `name`, if they are of the data with this fingerprint.
 
         Raises RunError when they are there and cannot be read.
         """
@@ -183,6 +264,25 @@ class Run:
         table = self.predictions(name)
         same = kept_fingerprint(table) == fingerprint
         return Predictions.of_table(table) if same else None
+
+
+def _verb(name: str) -> Any:
+    """Return a public function of the package, whose rooms are above this one.
+
+    `gluetune` itself is always imported before its modules, and finds the function by its name: so
+    a run has the verbs as methods, and nothing here imports what is above.
+    """
+    return getattr(sys.modules["gluetune"], name)
+
+
+def open_run(run: str | PathLike[str] | Run) -> Run:
+    """Return a run, opened where it is given as its folder. Raises RunError where there is none."""
+    return run if isinstance(run, Run) else Run(run)
+
+
+def find_run(model: str | PathLike[str] | Run) -> Run | None:
+    """Return the run that `model` is or names, None where it is no run's folder."""
+    return open_run(model) if RunFolder(Path(model)).record.exists() else None
 
 
 def recipe_of(run: Run, *, machine: bool = False) -> dict[str, Any]:
@@ -219,7 +319,7 @@ def claim_default_folder(task: str, model: str, seed: int) -> Path:
     while True:
         path = default_folder(task, model, seed)
         make_folder(path.parent)
-        with suppress(FileExistsError):  # another training was faster: the next name is free
+        with suppress(FileExistsError):  # another run was faster: the next name is free
             path.mkdir()
             return path
 

@@ -47,7 +47,7 @@ class Accepts:
 class Settings(BaseModel):
     """Base of the settings models."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="constants"
     )
 

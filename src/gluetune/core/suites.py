@@ -27,8 +27,9 @@ from gluetune.core.files import write_json
 from gluetune.core.recipes import recipe_fields
 from gluetune.core.records import Status, absent_folder, now, read_versioned
 from gluetune.core.runs import Run
-from gluetune.core.tables import Column, Table, markdown_text, tables_html
+from gluetune.core.tables import Column, Table, tables_html
 from gluetune.core.tasks import get_task
+from gluetune.core.text import markdown_text
 from gluetune.metrics.registry import short_label
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 
 SUITE_VERSION = 1
-JobState = Status
 
 
 class SuiteFolder:
@@ -111,7 +111,7 @@ class JobRecord(_Part):
     seed: int
     after: str | None = None
     """Name of the job whose model it starts from."""
-    state: JobState = JobState.WAITING
+    state: Status = Status.WAITING
     error: str | None = None
     hint: str = ""
     notes: list[str] = Field(default_factory=list)
@@ -226,15 +226,15 @@ class SuiteResult:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self.folder = SuiteFolder(self.path)
-        self.record = read_suite(self.folder)
+        self.path: Path = Path(path)
+        self.folder: SuiteFolder = SuiteFolder(self.path)
+        self.record: SuiteRecord = read_suite(self.folder)
 
     def __fspath__(self) -> str:
         return str(self.path)
 
     def __repr__(self) -> str:
-        done = sum(job.state is JobState.FINISHED for job in self.record.jobs)
+        done = sum(job.state is Status.FINISHED for job in self.record.jobs)
         average = self.table.average
         score = "" if average is None else f", GLUE average {spread_text(average)}"
         return f"SuiteResult('{self.path}', {done} of {len(self.record.jobs)} jobs finished{score})"
@@ -281,7 +281,7 @@ class SuiteResult:
     @property
     def failed(self) -> list[JobRecord]:
         """Jobs that failed, and those that could not start because of it."""
-        return [job for job in self.record.jobs if job.state in (JobState.FAILED, JobState.BLOCKED)]
+        return [job for job in self.record.jobs if job.state in (Status.FAILED, Status.BLOCKED)]
 
     @property
     def runs(self) -> list[Run]:
@@ -396,7 +396,7 @@ def jobs_table(record: SuiteRecord) -> Table:
     rows = [
         (job.name, job.state.value, job.error or "", job.hint)
         for job in record.jobs
-        if job.state is not JobState.FINISHED
+        if job.state is not Status.FINISHED
     ]
     return Table.of("Jobs that are not finished.", ("job", "state", "why", "what to do"), rows)
 
@@ -437,8 +437,8 @@ def spread_text(value: Spread | None) -> str:
 
 def counts(jobs: Sequence[JobRecord]) -> str:
     """Return how many jobs are in which state: `4 of 18 finished, 1 failed`."""
-    finished = sum(job.state is JobState.FINISHED for job in jobs)
-    failed = sum(job.state in (JobState.FAILED, JobState.BLOCKED) for job in jobs)
+    finished = sum(job.state is Status.FINISHED for job in jobs)
+    failed = sum(job.state in (Status.FAILED, Status.BLOCKED) for job in jobs)
     return f"{finished} of {len(jobs)} finished" + (f", {failed} failed" if failed else "")
 
 

@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
-from gluetune.core.text import visible, visible_lines
+from gluetune.core.errors import ConfigurationError
+from gluetune.core.text import markdown_text, visible_lines
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Format = Literal["text", "count", "number", "score", "interval", "percent", "points", "seconds"]
-"""How a column's values are written:
+Format = Literal["text", "count", "number", "interval", "percent", "points", "tenths"]
+"""How a column's values are written, on every surface alike:
 
 - `text`: as they are;
 - `count`: whole numbers, 12,345;
-- `number`: four decimals;
-- `score`: a value from 0 to 1, as 0.1234 in a terminal and as 12.3 (points) on a page;
-- `interval`: a `Between` of scores, "0.1000 to 0.2000";
+- `number`: four decimals; scores too, which are fractions from 0 to 1 wherever they are shown;
+- `interval`: a `Between`, "0.1000 to 0.2000";
 - `percent`: a share from 0 to 1, as 12.3%;
-- `points`: a score in points on every surface;
-- `seconds`: one decimal.
+- `points`: a score times 100, one decimal;
+- `tenths`: one decimal, as of seconds.
 """
 
 MOST_ROWS_OF_A_PAGE = 50
@@ -57,9 +57,9 @@ class Column:
     key: str = ""
     """Name in records, JSON and pandas; made from the title unless given."""
     missing: str = ""
-    """What stands for None."""
+    """What is written for None."""
     align: Literal["", "left", "right"] = ""
-    """Everything but text is on the right unless it is said."""
+    """Everything but text is on the right by default."""
     shorten: bool = False
     """Whether a terminal may cut values in the middle rather than wrap them: for names."""
 
@@ -73,31 +73,25 @@ class Column:
         """The name in records."""
         return self.key or re.sub(r"\W+", "_", self.title.lower()).strip("_") or "name"
 
-    def text(self, value: Cell, *, points: bool = False) -> str:
-        """Return a value as text; scores in `points` rather than as fractions."""
+    def text(self, value: Cell) -> str:
+        """Return a value as text."""
         if value is None:
             return self.missing
         if isinstance(value, str):
             return value
         if isinstance(value, Between):
-            low, high = (_score(end, points=points) for end in (value.low, value.high))
-            return f"{low} to {high}{'' if value.reliable else ' *'}"
-        return _FORMATS[self.format](value, points)
+            return f"{value.low:.4f} to {value.high:.4f}{'' if value.reliable else ' *'}"
+        return _FORMATS[self.format](value)
 
 
-def _score(value: float, *, points: bool) -> str:
-    return f"{100 * value:.1f}" if points else f"{value:.4f}"
-
-
-_FORMATS = {
-    "text": lambda value, points: str(value),
-    "count": lambda value, points: f"{value:,}",
-    "number": lambda value, points: f"{value:.4f}",
-    "score": lambda value, points: _score(value, points=points),
-    "interval": lambda value, points: str(value),
-    "percent": lambda value, points: f"{value:.1%}",
-    "points": lambda value, points: _score(value, points=True),
-    "seconds": lambda value, points: f"{value:.1f}",
+_FORMATS: Mapping[Format, Callable[[float], str]] = {
+    "text": str,
+    "count": "{:,}".format,
+    "number": "{:.4f}".format,
+    "interval": str,
+    "percent": "{:.1%}".format,
+    "points": lambda value: f"{100 * value:.1f}",
+    "tenths": "{:.1f}".format,
 }
 
 
@@ -127,7 +121,7 @@ class Table:
     narrow: Table | None = None
     """What a terminal shows instead where this table does not fit its width."""
     bold: frozenset[int] = frozenset()
-    """Rows that stand out."""
+    """Rows that are emphasised."""
 
     @classmethod
     def of(
@@ -143,13 +137,10 @@ class Table:
         heads = tuple(Column(one) if isinstance(one, str) else one for one in columns)
         return cls(title, heads, tuple(map(tuple, rows)), tuple(notes), **more)
 
-    def texts(self, *, points: bool = False) -> list[list[str]]:
+    def texts(self) -> list[list[str]]:
         """Return the rows as text."""
         return [
-            [
-                column.text(cell, points=points)
-                for column, cell in zip(self.columns, row, strict=True)
-            ]
+            [column.text(cell) for column, cell in zip(self.columns, row, strict=True)]
             for row in self.rows
         ]
 
@@ -203,18 +194,19 @@ class Table:
         shown = self.excerpt(MOST_ROWS_OF_A_PAGE)
         rule = ["---:" if column.is_right else "---" for column in shown.columns]
         lines = [[markdown_text(column.title) for column in shown.columns], rule]
-        lines += [[markdown_text(cell) for cell in row] for row in shown.texts()]
+        lines += [[markdown_text(" ".join(cell.split())) for cell in row] for row in shown.texts()]
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
-    def to_html(self, of: str = "", *, points: bool = True) -> str:
+    def to_html(self, of: str = "") -> str:
         """Return the table as HTML, its title as the caption; every value is escaped.
 
         `of` completes the title for screen readers where a page has several tables of one title.
-        Nothing is returned for a table without rows.
+        Of a table without rows only the notes are returned.
         """
-        if not self.rows:
-            return ""
         shown = self.excerpt(MOST_ROWS_OF_A_PAGE)
+        notes = [f'<p class="soft"><bdi>{_html(note)}</bdi></p>' for note in shown.notes]
+        if not self.rows:
+            return "\n".join(notes)
         label = " ".join(part for part in (shown.title, of) if part)
         heads = [
             f'<th scope="col"{_class(column)}>{_html(column.title)}</th>'
@@ -222,8 +214,7 @@ class Table:
             else "<td></td>"
             for column in shown.columns
         ]
-        rows = [_html_row(shown.columns, row) for row in shown.texts(points=points)]
-        notes = [f'<p class="soft"><bdi>{_html(note)}</bdi></p>' for note in shown.notes]
+        rows = [_html_row(shown.columns, row) for row in shown.texts()]
         return "\n".join(
             (
                 f'<div class="box" role="region" tabindex="0" aria-label="{_html(label)}">',
@@ -237,20 +228,28 @@ class Table:
         )
 
     def _repr_html_(self) -> str:
-        return self.to_html(points=False)
-
-
-def markdown_text(text: str) -> str:
-    """Return text on one line, in which Markdown and HTML find nothing of theirs."""
-    flat = visible(" ".join(text.split()))
-    for sign in ("\\", "`", "<", "[", "*", "|"):
-        flat = flat.replace(sign, f"\\{sign}")
-    return flat
+        return self.to_html()
 
 
 def tables_html(tables: Iterable[Table]) -> str:
     """Return tables as a notebook shows them."""
-    return "\n".join(table.to_html(points=False) for table in tables)
+    return "\n".join(table.to_html() for table in tables)
+
+
+def to_frames(tables: Iterable[Table], name: str | None) -> Any:
+    """Return tables as data frames by their names, or the one called `name`."""
+    return chosen_frame({table.name: table.to_pandas() for table in tables if table.name}, name)
+
+
+def chosen_frame(frames: dict[str, pd.DataFrame], name: str | None) -> Any:
+    """Return all frames, or the one called `name`. Raises ConfigurationError where none is."""
+    if name is None:
+        return frames
+    if name not in frames:
+        raise ConfigurationError(
+            f"There is no table '{name}'.", hint=f"Tables: {', '.join(frames)}."
+        )
+    return frames[name]
 
 
 def plain(value: Any) -> Any:

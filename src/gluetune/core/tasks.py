@@ -51,7 +51,7 @@ class TaskSpec:
     labels: tuple[str, ...]
     """Class names by id; empty for regression."""
     kind: Kind = SINGLE_LABEL
-    """What everything that depends on the kind of task is asked of."""
+    """The kind of task, with everything that depends on it."""
     metrics: tuple[str, ...]
     """The official metrics. The task's score is their mean, over all validation splits."""
     extra_metrics: tuple[str, ...] = ()
@@ -149,8 +149,9 @@ class TaskSpec:
 
         `short` is for narrow columns.
         """
-        title = short_label(name) if short else name
-        is_named = is_of_one_class(name.rpartition(" ")[2], self.num_labels)
+        split, space, last = name.rpartition(" ")
+        title = f"{split}{space}{short_label(last)}" if short else name
+        is_named = is_of_one_class(last, self.num_labels)
         if self.positive_label is None or not is_named:
             return title
         label = visible(self.positive_label)

@@ -47,9 +47,13 @@ _ERRORS = "gluetune.readable"
 _MANY_ROWS = 40
 """Rows up to which a terminal shows all of a table that has a ranking."""
 _ROWS_OF_MANY = 20
-_LONG_HEAD = 12
+_LONG_HEAD = 8
 """Cells of the head of a column of numbers that are kept on one line where room is scarce."""
 _SHORTEST_NAME = 8
+_FOLDED = 14
+"""Cells that each column of text needs before heads of numbers are broken to give it room."""
+_WIDEST_WHOLE = 24
+"""Cells up to which the names of rows and the heads of numbers are never wrapped."""
 
 
 class Console(rich.console.Console):
@@ -144,23 +148,27 @@ def _rich(table: tables.Table, width: int) -> Table:
     """Return rich's table: numbers whole, names cut in the middle, and text wrapped to fit."""
     widths, columns = _widths(table), table.columns
     heads = [column.title for column in columns]
-    if sum(widths) + _frame(table) > width:
+    folded = [place for place, column in enumerate(columns) if place and not column.is_right]
+    needed = sum(wide for place, wide in enumerate(widths) if place not in folded)
+    if needed + _FOLDED * len(folded) + _frame(table) > width:
         heads = [_broken(column) for column in columns]
         widths = _widths(table, heads)
     names = [column.shorten for column in columns]
     room = width - _frame(table) - sum(w for w, name in zip(widths, names, strict=True) if not name)
     longest = max(_SHORTEST_NAME, room // max(1, sum(names)))
     shown = Table()
-    for head, column in zip(heads, columns, strict=True):
-        is_whole = column.shorten or (
-            column.is_right and max(map(cell_len, head.split("\n"))) <= 20
+    for place, (head, column) in enumerate(zip(heads, columns, strict=True)):
+        is_whole = (
+            column.shorten
+            or (place == 0 and widths[0] <= _WIDEST_WHOLE)
+            or (column.is_right and max(map(cell_len, head.split("\n"))) <= _WIDEST_WHOLE)
         )
         shown.add_column(
             Text(visible_lines(head), overflow="fold"),
             justify="right" if column.is_right else "left",
             no_wrap=is_whole,
             overflow="fold",
-            min_width=6 if column.format in ("score", "number") else None,
+            min_width=6 if column.format == "number" else None,
         )
     for number, row in enumerate(table.texts()):
         cells = [

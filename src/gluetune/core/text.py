@@ -23,6 +23,16 @@ def visible_lines(text: str) -> str:
     return "\n".join(visible(line) for line in text.split("\n"))
 
 
+# Line openers (#, -, 1.) need no escape: no value is at the beginning of a line.
+# Nor does an underscore inside a word.
+_MARKUP = re.compile(r"[\\`*\[\]<>|~$&@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=[wW]{3})\.")
+
+
+def markdown_text(text: str) -> str:
+    """Return Markdown that reads as `text`, in a paragraph or in a cell of a table."""
+    return _MARKUP.sub(r"\\\g<0>", visible(text))
+
+
 def from_here(text: str) -> str:
     """Return `text` with paths inside the working folder as one types them there."""
     here = re.escape(f"{Path.cwd()}/".replace("//", "/"))

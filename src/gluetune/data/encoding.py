@@ -129,8 +129,8 @@ def unknown_note(found: Encoded, split: str, model: str) -> str:
 def processes_that_pay(rows: int, threads: int) -> int:
     """Return in how many processes so many rows are worth being tokenized, with `threads` cores.
 
-    One, where this process is a worker of a search or a suite, beside which others work; and where
-    a process cannot be forked: another start would run the user's script again.
+    One, where this process is one of several workers of a search or a suite; and where a process
+    cannot be forked: another start would run the user's script again.
     """
     chosen = multiprocessing.get_start_method(allow_none=True)
     forks = (chosen or multiprocessing.get_all_start_methods()[0]) == "fork"
@@ -159,9 +159,9 @@ def _rows_for(processes: int, texts: pa.Table, folder: Path) -> Iterator[Dataset
 
 @contextmanager
 def _same_environment() -> Iterator[None]:
-    """Undo what `datasets` does before it forks: a copy stands in for os.environ from then on.
+    """Undo what `datasets` does before it forks: a copy replaces os.environ from then on.
 
-    Whoever had the first (rich, for one) would see no change any more.
+    Code that keeps the first (rich, for one) would see no change any more.
     """
     environment, known = os.environ, dict(os.environ)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.records import Status
-from gluetune.core.runs import Run, RunFolder
+from gluetune.core.runs import Run, RunFolder, open_run
 from gluetune.rendering.pages import report
 from gluetune.training.run import train
 
@@ -43,7 +43,7 @@ def learning_curve(
         ConfigurationError: for a share that is not above 0 and below 1, and for a run in several
             processes.
     """
-    opened = run if isinstance(run, Run) else Run(run)
+    opened = open_run(run)
     if opened.record.status is not Status.FINISHED:
         raise RunError(
             f"{opened.path} is {opened.status}: a learning curve begins with a finished run.",

@@ -25,6 +25,7 @@ from gluetune.core.exports import ExportFolder, ExportRecord, Variant
 from gluetune.core.files import check_writable, restore_folder, weights_digest, write_folder
 from gluetune.core.inference_settings import ExportSettings, InferenceSettings
 from gluetune.core.keywords import ExportKeywords
+from gluetune.core.runs import find_run
 from gluetune.core.settings import validated
 from gluetune.core.tasks import get_task, is_task
 from gluetune.data.sources.named import asked_source, place_of
@@ -32,7 +33,7 @@ from gluetune.data.tables import fingerprint
 from gluetune.exporting.checks import ValidationSet, check
 from gluetune.inference.devices import device_name
 from gluetune.inference.exported import ExportedModel, open_session
-from gluetune.inference.loader import OpenedModel, open_model, open_run
+from gluetune.inference.loader import OpenedModel, open_model
 from gluetune.models.checkpoints import check_folder_name, find_checkpoint
 from gluetune.models.classifiers import quiet_transformers, write_output_names
 from gluetune.training.environment import versions
@@ -183,7 +184,7 @@ def _target(
 ) -> ExportFolder:
     if output is not None:
         return ExportFolder(Path(output))
-    run = open_run(model)
+    run = find_run(model)
     if run is None:
         check_folder_name(os.fspath(model), revision)
         if Path(model).is_dir():

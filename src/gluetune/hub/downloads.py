@@ -2,7 +2,7 @@
 
 `huggingface_hub` does the work. This module decides which files may come in (never a pickle), how
 long a failing Hub is waited for, and turns every failure into one of gluetune's errors, which says
-what was asked of which host, and what to type next. HF_ENDPOINT, HF_HOME, HF_TOKEN and
+what was requested from which host, and what to type next. HF_ENDPOINT, HF_HOME, HF_TOKEN and
 HF_HUB_OFFLINE mean what they mean to `huggingface_hub`, which reads them when it is first imported.
 """
 
@@ -21,7 +21,7 @@ from gluetune.core.errors import CheckpointError, DataError, GluetuneError, HubE
 from gluetune.core.text import first_few
 from gluetune.hub.failures import (
     TRY_AGAIN,
-    Asked,
+    HubRequest,
     UnreachableError,
     explained,
     host,
@@ -69,10 +69,12 @@ def download_checkpoint(
     there is no such model, revision, configuration or safetensors file, HubError when the Hub
     refuses, fails or cannot be reached, and StorageError when the disk does not take the files.
     """
-    asked = Asked("model", repo, revision, fallback)
+    request = HubRequest("model", repo, revision, fallback)
     patterns = [*CHECKPOINT_FILES, "*.py"] if allow_code else list(CHECKPOINT_FILES)
-    folder = _snapshot(asked, patterns, ["*/*"], lambda names: _require_safetensors(asked, names))
-    _require_shards(asked, folder)
+    folder = _snapshot(
+        request, patterns, ["*/*"], lambda names: _require_safetensors(request, names)
+    )
+    _require_shards(request, folder)
     return folder
 
 
@@ -95,10 +97,10 @@ def download_data_files(
     Raises DataError when there is no such data set, revision, folder or shard, HubError when the
     Hub refuses, fails or cannot be reached, and StorageError when the disk does not take the files.
     """
-    asked = Asked("dataset", repo, revision, fallback)
+    request = HubRequest("dataset", repo, revision, fallback)
     for folder in folders:
         try:
-            return _data_files(asked, folder, endings, ("", *compressions))
+            return _data_files(request, folder, endings, ("", *compressions))
         except (_NoDataFilesError, _NoneCachedError):
             if folder == folders[-1]:
                 raise
@@ -114,16 +116,16 @@ class _NoneCachedError(HubError):
 
 
 def _data_files(
-    asked: Asked, folder: str, endings: Sequence[str], compressions: Sequence[str]
+    request: HubRequest, folder: str, endings: Sequence[str], compressions: Sequence[str]
 ) -> dict[str, list[Path]]:
     inside = f"{folder}/" if folder else ""
     snapshot = _snapshot(
-        asked,
+        request,
         [f"{inside}*{ending}{packed}" for ending in endings for packed in compressions],
         [f"{inside}*/*"],
-        lambda names: _shards(asked, folder, endings, compressions, names),
+        lambda names: _shards(request, folder, endings, compressions, names),
     )
-    shards = _shards(asked, folder, endings, compressions, _names_under(snapshot))
+    shards = _shards(request, folder, endings, compressions, _names_under(snapshot))
     return {split: [snapshot / name for name in names] for split, names in shards.items()}
 
 
@@ -141,7 +143,7 @@ def reachable(timeout: float = 3.0) -> str | None:
 
 
 def _snapshot(
-    asked: Asked,
+    request: HubRequest,
     patterns: list[str],
     ignored: list[str],
     check: Callable[[Sequence[str]], object],
@@ -152,9 +154,9 @@ def _snapshot(
     def download(**options: Any) -> Path:
         return Path(
             snapshot_download(
-                asked.repo,
-                repo_type=asked.kind,
-                revision=asked.revision,
+                request.repo,
+                repo_type=request.kind,
+                revision=request.revision,
                 allow_patterns=patterns,
                 ignore_patterns=ignored,
                 **options,
@@ -163,11 +165,11 @@ def _snapshot(
 
     try:
         with bounded_retries(_PATIENCE):
-            check(_names_on_hub(asked))
+            check(_names_on_hub(request))
             return download()
     # ValueError: a name that no repository can have. RuntimeError: what hf_xet raises.
     except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:  # type: ignore[attr-defined]  # httpx's or httpx2's
-        failure = explained(error, asked)
+        failure = explained(error, request)
         if not isinstance(failure, UnreachableError):
             raise failure from error
         try:
@@ -188,12 +190,12 @@ def _without_cache(failure: UnreachableError, problem: Exception) -> HubError:
     return kind(f"{message} The copy in the local cache is not whole.", hint=hint)
 
 
-def _names_on_hub(asked: Asked) -> list[str]:
+def _names_on_hub(request: HubRequest) -> list[str]:
     from huggingface_hub import HfApi
 
-    describe = HfApi().model_info if asked.kind == "model" else HfApi().dataset_info
+    describe = HfApi().model_info if request.kind == "model" else HfApi().dataset_info
     try:
-        info = describe(asked.repo, revision=asked.revision, timeout=_LISTING_TIMEOUT)
+        info = describe(request.repo, revision=request.revision, timeout=_LISTING_TIMEOUT)
     except (json.JSONDecodeError, KeyError, TypeError):
         # A proxy's page, or another server altogether.
         raise ConnectionError("the answer is not one that the Hub gives") from None
@@ -206,24 +208,24 @@ def _names_under(folder: Path) -> list[str]:
     )
 
 
-def _require_safetensors(asked: Asked, names: Sequence[str]) -> None:
+def _require_safetensors(request: HubRequest, names: Sequence[str]) -> None:
     top = [name for name in names if "/" not in name]
     if not any(name.endswith(".safetensors") for name in top):
         raise CheckpointError(
-            f"There are no safetensors in {asked.place}, and gluetune loads nothing else, since"
+            f"There are no safetensors in {request.place}, and gluetune loads nothing else, since"
             f" other weight files can run code when they are opened. It has: {first_few(top)}.",
             hint="Convert it where you trust it: `model = AutoModel.from_pretrained("
-            f"'{asked.repo}'); model.save_pretrained('DIR')`, the same for AutoTokenizer, then"
+            f"'{request.repo}'); model.save_pretrained('DIR')`, the same for AutoTokenizer, then"
             " `--model DIR`. Or look for a revision that has them.",
         )
     if "config.json" not in top:
         raise CheckpointError(
-            f"There is no config.json in {asked.place}. It has: {first_few(top)}.",
+            f"There is no config.json in {request.place}. It has: {first_few(top)}.",
             hint="Name a repository in the layout that save_pretrained writes.",
         )
 
 
-def _require_shards(asked: Asked, folder: Path) -> None:
+def _require_shards(request: HubRequest, folder: Path) -> None:
     index = folder / "model.safetensors.index.json"
     if not index.is_file() or (folder / "model.safetensors").is_file():
         return  # transformers looks for the one file first
@@ -231,14 +233,14 @@ def _require_shards(asked: Asked, folder: Path) -> None:
     missing = sorted(name for name in named if not (folder / name).is_file())
     if missing:
         raise CheckpointError(
-            f"The weights of {asked.place} are not whole: {index} names {first_few(missing)}, which"
-            " is not there.",
-            hint=f"Try again when the Hub can be reached, or {asked.fallback}.",
+            f"The weights of {request.place} are incomplete: {index} names "
+            f"{first_few(missing)}, which does not exist.",
+            hint=f"Try again when the Hub can be reached, or {request.fallback}.",
         )
 
 
 def _shards(
-    asked: Asked,
+    request: HubRequest,
     folder: str,
     endings: Sequence[str],
     compressions: Sequence[str],
@@ -262,15 +264,15 @@ def _shards(
     shards = next((by_ending[ending] for ending in endings if ending in by_ending), None)
     if shards is None:
         raise _NoDataFilesError(
-            f"There are no data files in folder '{folder or '.'}' of {asked.place}.",
+            f"There are no data files in folder '{folder or '.'}' of {request.place}.",
             hint=f"Folders with data files: {first_few(sorted(folders))}.",
         )
     short = [split for split in shards if len(shards[split]) != counts[split]]
     if short:
         raise DataError(
-            f"Split '{short[0]}' in folder '{folder or '.'}' of {asked.place} has "
+            f"Split '{short[0]}' in folder '{folder or '.'}' of {request.place} has "
             f"{len(shards[short[0]])} of its {counts[short[0]]} files.",
-            hint=f"Try another revision, or {asked.fallback}.",
+            hint=f"Try another revision, or {request.fallback}.",
         )
     return shards
 
@@ -305,7 +307,7 @@ def bounded_retries(patience: float) -> Iterator[None]:
 
 
 def _wait_asked_for(headers: Any) -> int:
-    """Return the seconds after which the server wants to be asked again, 0 when it says nothing."""
+    """Return the seconds until the server accepts the next request, 0 when it does not say."""
     from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]  # not in its __all__
 
     limit = parse_ratelimit_headers(headers)

@@ -1,7 +1,7 @@
 """What a failure of the Hub means: `huggingface_hub`'s exceptions as gluetune's errors.
 
-Every message says what was asked of which host, and every hint what to type next. Tokens are in no
-message: request headers are never read here.
+Every message says what was requested from which host, and every hint what to type next. Tokens are
+in no message: request headers are never read here.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What was asked of the Hub, as every message about it says it."""
+class HubRequest:
+    """What was requested from the Hub, as every message about it names it."""
 
     kind: Literal["model", "dataset"]
     repo: str
@@ -45,108 +45,109 @@ class Asked:
 
 
 class UnreachableError(HubError):
-    """The Hub gave no useful answer, so that a whole copy in the local cache is the better one."""
+    """The Hub cannot be reached, so that a complete copy in the local cache is used instead."""
 
 
-def explained(error: Exception, asked: Asked) -> GluetuneError:
-    """Return the gluetune error that says what `error` means for what was asked."""
+def explained(error: Exception, request: HubRequest) -> GluetuneError:
+    """Return the gluetune error that says what `error` means for the request."""
     from huggingface_hub.errors import HFValidationError
 
     chain = list(_chain(error))
     if any(_is_about_storage(link) for link in chain):
-        return _storage_error(chain, asked)
+        return _storage_error(chain, request)
     if isinstance(error, HFValidationError):
-        return asked.absent(
-            f"'{asked.repo}' cannot be the name of a {asked.noun} on the Hub.",
-            hint=f"A name is `owner/name`. Check the spelling, or {asked.fallback}.",
+        return request.absent(
+            f"'{request.repo}' cannot be the name of a {request.noun} on the Hub.",
+            hint=f"A name is `owner/name`. Check the spelling, or {request.fallback}.",
         )
     response = next((link.response for link in chain if hasattr(link, "response")), None)
     if response is not None:
-        return _refusal(response, asked)
+        return _refusal(response, request)
     if "Consistency check failed" in str(error):
         return HubError(
-            f"A file of {asked.place} arrived truncated: {str(error).splitlines()[0]} It was not"
+            f"A file of {request.place} arrived truncated: {str(error).splitlines()[0]} It was not"
             " kept.",
             hint=f"Try again. If it stays so, a proxy on the way is the likely cause; or"
-            f" {asked.fallback}.",
+            f" {request.fallback}.",
         )
     return UnreachableError(
-        f"The Hub cannot be reached for {asked.place}: {why_unreachable(error)}.",
-        hint=f"Check the network and HF_ENDPOINT, or {asked.fallback}.",
+        f"The Hub cannot be reached for {request.place}: {why_unreachable(error)}.",
+        hint=f"Check the network and HF_ENDPOINT, or {request.fallback}.",
     )
 
 
-def explained_upload(error: Exception, asked: Asked) -> GluetuneError:
+def explained_upload(error: Exception, request: HubRequest) -> GluetuneError:
     """Return the gluetune error that says what `error` means for what was to be written."""
     response = next((link.response for link in _chain(error) if hasattr(link, "response")), None)
     if response is None:
         if "metadata in README.md" in str(error):
             return HubError(
-                f"The Hub does not take the card of {asked.place}: {_in_one_line(error)}.",
-                hint="Tell the makers of gluetune: the card is theirs.",
+                f"The Hub rejects the model card of {request.place}: {_in_one_line(error)}.",
+                hint="Please report this bug: gluetune wrote the card.",
             )
-        return explained(error, asked)
+        return explained(error, request)
     status = response.status_code
     if status == 401:
         return HubError(
-            f"The Hub does not take the token that was sent (401), to write {asked.place}.",
-            hint="Make a token that may write at https://huggingface.co/settings/tokens, then type:"
-            f" hf auth login. Then {asked.fallback}.",
+            f"The Hub rejected the token (401), so gluetune cannot write {request.place}.",
+            hint="Create a token with write access at https://huggingface.co/settings/tokens, then"
+            f" type: hf auth login. Then {request.fallback}.",
         )
     if status == 403:
         return HubError(
-            f"The token may not write {asked.place} (403).",
-            hint="Take a name under your own account, or a token that may write there.",
+            f"The token has no write access to {request.place} (403).",
+            hint="Choose a name under your own account, or use a token with write access.",
         )
     if status in (409, 412):
         return HubError(
-            f"Somebody else changed {asked.place} meanwhile ({status}); you changed nothing.",
-            hint=f"{asked.fallback[0].upper()}{asked.fallback[1:]}.",
+            f"{request.place} was changed by another upload meanwhile ({status}); this one changed "
+            "nothing.",
+            hint=f"{request.fallback[0].upper()}{request.fallback[1:]}.",
         )
-    return explained(error, asked)
+    return explained(error, request)
 
 
 def _in_one_line(error: Exception) -> str:
     return " ".join(str(error).split()).rstrip(".")
 
 
-def _refusal(response: Any, asked: Asked) -> GluetuneError:
+def _refusal(response: Any, request: HubRequest) -> GluetuneError:
     """Return the error for an answer of the Hub that is not a success."""
     status, code = response.status_code, response.headers.get("X-Error-Code")
     if code == "GatedRepo":
         return HubError(
-            f"Access to {asked.place} is gated.",
+            f"Access to {request.place} is gated.",
             hint="Accept its terms on its page, set HF_TOKEN to a token of that account, or"
-            f" {asked.fallback}.",
+            f" {request.fallback}.",
         )
     if code == "RevisionNotFound":
-        return asked.absent(
-            f"There is no such revision: {asked.place}.",
+        return request.absent(
+            f"There is no such revision: {request.place}.",
             hint="Check the branch, tag or commit on its page, or leave the revision out.",
         )
     if "Invalid credentials" in response.headers.get("X-Error-Message", ""):
         return HubError(
-            f"The Hub does not take the token that was sent for {asked.place}.",
+            f"The Hub rejected the token that was sent for {request.place}.",
             hint="Set HF_TOKEN to a valid token, or unset it for what is public.",
         )
     if status in (401, 404):
-        return asked.absent(
-            f"There is no {asked.place}, or it is private.",
-            hint=f"Check the name. If it is private, set HF_TOKEN. Or {asked.fallback}.",
+        return request.absent(
+            f"There is no {request.place}, or it is private.",
+            hint=f"Check the name. If it is private, set HF_TOKEN. Or {request.fallback}.",
         )
     if status == 429:
         return UnreachableError(
-            f"The Hub refuses more requests for now (429), asked for {asked.place}.",
-            hint=f"Try later, set HF_TOKEN for a higher limit, or {asked.fallback}.",
+            f"The Hub refuses more requests for now (429), for {request.place}.",
+            hint=f"Try later, set HF_TOKEN for a higher limit, or {request.fallback}.",
         )
     if status in TRY_AGAIN or status >= 500:
         return UnreachableError(
-            f"The Hub failed with status {status}, asked for {asked.place}.",
-            hint=f"Try later, or {asked.fallback}.",
+            f"The Hub failed with status {status} for {request.place}.",
+            hint=f"Try later, or {request.fallback}.",
         )
     return HubError(
-        f"The Hub refused with status {status}, asked for {asked.place}.",
-        hint=f"Check what the token in HF_TOKEN may read, or {asked.fallback}.",
+        f"The Hub refused with status {status} for {request.place}.",
+        hint=f"Check what the token in HF_TOKEN may read, or {request.fallback}.",
     )
 
 
@@ -158,18 +159,18 @@ def _is_about_storage(error: BaseException) -> bool:
     return on_file or error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def _storage_error(chain: Sequence[BaseException], asked: Asked) -> StorageError:
+def _storage_error(chain: Sequence[BaseException], request: HubRequest) -> StorageError:
     from huggingface_hub import constants
 
     reason = next(str(link) for link in chain if _is_about_storage(link))
     return StorageError(
-        f"The cache {constants.HF_HUB_CACHE} does not take {asked.place}: {reason}.",
+        f"The cache {constants.HF_HUB_CACHE} does not take {request.place}: {reason}.",
         hint="Free some space there, or set HF_HOME to a folder on another disk.",
     )
 
 
 def why_unreachable(error: BaseException) -> str:
-    """Return in one line what kept `error`'s request from an answer."""
+    """Return in one line why `error`'s request got no response."""
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     chain = list(_chain(error))

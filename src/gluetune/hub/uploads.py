@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.core.errors import ConfigurationError, HubError
 from gluetune.hub.downloads import bounded_retries
-from gluetune.hub.failures import Asked, explained_upload, host
+from gluetune.hub.failures import HubRequest, explained_upload, host
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -63,7 +63,7 @@ class ModelRepository:
     def __init__(self, repo: str, branch: str | None, again: str) -> None:
         self.repo = repo
         self.branch = branch or "main"
-        self._asked = Asked("model", repo, branch, again)
+        self._request = HubRequest("model", repo, branch, again)
 
     @property
     def url(self) -> str:
@@ -76,11 +76,11 @@ class ModelRepository:
         """Return the branch and whether the repository was made for it, as a private one or not.
 
         A repository or branch that is not there is made. Raises ConfigurationError when a private
-        one is asked for and there is a public one, HubError when the Hub refuses or fails.
+        one is requested and there is a public one, HubError when the Hub refuses or fails.
         """
         from huggingface_hub import errors
 
-        with _explained(self._asked):
+        with _explained(self._request):
             api = _api()
             try:
                 api.model_info(self.repo)
@@ -116,7 +116,7 @@ class ModelRepository:
             for name, content in files.items()
         ]
         operations += [CommitOperationDelete(path_in_repo=name) for name in deleted]
-        with _explained(self._asked):
+        with _explained(self._request):
             info = _api().create_commit(
                 self.repo,
                 operations,
@@ -130,7 +130,7 @@ class ModelRepository:
         """Download `names` as of `commit` below `folder`, past every cache, and return where."""
         from huggingface_hub import snapshot_download
 
-        with _explained(self._asked):
+        with _explained(self._request):
             return Path(
                 snapshot_download(
                     self.repo, revision=commit, allow_patterns=list(names), cache_dir=folder
@@ -172,8 +172,8 @@ def collect(owner: str, title: str, repos: Sequence[str], private: bool) -> str:
 
     Raises HubError.
     """
-    asked = Asked("model", repos[0], None, "type it again, which adds only what is missing")
-    with _explained(asked):
+    request = HubRequest("model", repos[0], None, "type it again, which adds only what is missing")
+    with _explained(request):
         api = _api()
         made = api.create_collection(title, namespace=owner, private=private, exists_ok=True)
         for repo in repos:
@@ -182,7 +182,7 @@ def collect(owner: str, title: str, repos: Sequence[str], private: bool) -> str:
 
 
 @contextmanager
-def _explained(asked: Asked) -> Iterator[None]:
+def _explained(request: HubRequest) -> Iterator[None]:
     """Bound the retries, and turn what fails into gluetune's errors."""
     from huggingface_hub import errors
 
@@ -192,10 +192,10 @@ def _explained(asked: Asked) -> Iterator[None]:
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         # A proxy's page, an answer that was cut short, or another server altogether.
         broken = ConnectionError("the answer is not one that the Hub gives")
-        raise explained_upload(broken, asked) from error
+        raise explained_upload(broken, request) from error
     # ValueError: an answer that lacks something. RuntimeError: a file that did not arrive.
     except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:  # type: ignore[attr-defined]  # httpx's or httpx2's
-        raise explained_upload(error, asked) from error
+        raise explained_upload(error, request) from error
 
 
 def _api() -> Any:

@@ -18,10 +18,10 @@ from gluetune.core.errors import ConfigurationError, Finding, RunError, require_
 from gluetune.core.exports import ExportFolder, ExportRecord, Variant, read_export
 from gluetune.core.files import restore_folder, weights_digest
 from gluetune.core.inference_settings import InferenceSettings
-from gluetune.core.runs import Run, RunFolder
+from gluetune.core.runs import Run, RunFolder, find_run
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.encoding import Encoded
-from gluetune.inference.loader import BATCH_SIZE, check_finite, open_run
+from gluetune.inference.loader import BATCH_SIZE, check_finite
 from gluetune.kinds.base import Kind
 from gluetune.models.checkpoints import Checkpoint, check_folder_name
 from gluetune.models.tokenizers import load_config, load_tokenizer
@@ -46,7 +46,7 @@ class ExportedModel:
     max_length: int | None
     batch_size: int
     session: Any
-    """An onnxruntime.InferenceSession, which may be asked from several threads."""
+    """An onnxruntime.InferenceSession, which several threads may call."""
 
     @property
     def limit(self) -> int | None:
@@ -110,7 +110,7 @@ def open_exported(
     folder = find_export(model)
     record = read_export(folder.record)
     _check_settings(record, task, settings)
-    run = open_run(model)
+    run = find_run(model)
     _check_made(record, folder, variant, run)
     trusted = settings.trust_remote_code or bool(run and run.config.trust_remote_code)
     checkpoint = Checkpoint(str(folder.path), folder.path, trust_remote_code=trusted)

@@ -48,7 +48,7 @@ from gluetune.data.own.headers import first_line_finding, stated_wrongly
 from gluetune.data.own.source import format_of_other
 from gluetune.data.tables import SHOWN
 from gluetune.inference.predictor import WINDOW, Predictor, Text, load
-from gluetune.kinds.base import Answer
+from gluetune.kinds.base import Prediction
 
 OnError = Literal["stop", "skip"]
 
@@ -219,7 +219,7 @@ class _Columns:
         answers = self._predictor.answers(self._predictor.opened.logits(encoded))
         return (self._values(answer) for answer in answers)
 
-    def _values(self, answer: Answer) -> Mapping[str, Any]:
+    def _values(self, answer: Prediction) -> Mapping[str, Any]:
         score = {f"{self._prefix}score": round(answer.score, _DECIMALS)}
         if answer.label is None:
             return score

@@ -22,7 +22,7 @@ from transformers import DataCollatorWithPadding
 from gluetune.core.config import ComputePath
 from gluetune.core.errors import ConfigurationError, TrainingError
 from gluetune.core.inference_settings import BackendName, InferenceSettings
-from gluetune.core.runs import Run, RunFolder
+from gluetune.core.runs import Run, find_run
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.encoding import Encoded
 from gluetune.inference.devices import cpu_threads, device, resolve_precision
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
     from gluetune.core.config import TrainConfig
     from gluetune.core.predictions import Predictions
-
-Settings = InferenceSettings
 
 BATCH_SIZE = 32
 """Examples per forward pass, where neither a run nor the user says."""
@@ -162,7 +160,7 @@ def open_model(
     Raises RunError, CheckpointError, HubError, ConfigurationError.
     """
     settings = settings or InferenceSettings()
-    run = open_run(model)
+    run = find_run(model)
     if run is not None and task is None:
         task = run.task
     if settings.label_order and task is None:
@@ -200,11 +198,6 @@ def check_finite(logits: NDArray[np.float32], name: str) -> None:
             f"{name} answers with values that are not finite.",
             hint="Take --precision fp32, or train it again with a lower --learning-rate.",
         )
-
-
-def open_run(model: str | Path | Run) -> Run | None:
-    """Return the run that `model` names, None where it is no run's folder."""
-    return Run(model) if RunFolder(Path(model)).record.exists() else None
 
 
 def _precision(

@@ -20,7 +20,7 @@ from gluetune.data.encoding import Encoded, cut_rows, tokenize
 from gluetune.inference.backends import Backend
 from gluetune.inference.exported import open_exported
 from gluetune.inference.loader import open_model
-from gluetune.kinds.base import Answer
+from gluetune.kinds.base import Prediction
 
 Text = str | tuple[str, str]
 """One text, or a pair of texts."""
@@ -56,14 +56,14 @@ class Predictor:
         return f"Predictor('{self.opened.name}', {classes})"
 
     @overload
-    def __call__(self, texts: Text, pair: str | None = None) -> Answer: ...
+    def __call__(self, texts: Text, pair: str | None = None) -> Prediction: ...
 
     @overload
-    def __call__(self, texts: list[str] | list[tuple[str, str]]) -> list[Answer]: ...
+    def __call__(self, texts: list[str] | list[tuple[str, str]]) -> list[Prediction]: ...
 
     def __call__(
         self, texts: Text | Sequence[Text], pair: str | None = None
-    ) -> Answer | list[Answer]:
+    ) -> Prediction | list[Prediction]:
         """Return the answer to a text, or to each of a list of texts.
 
         A pair is `predictor(first, second)` or a tuple of two. Raises ConfigurationError for one
@@ -86,7 +86,7 @@ class Predictor:
         ]
         return np.concatenate(parts) if parts else np.empty((0, width), dtype=np.float32)
 
-    def answers(self, logits: NDArray[np.float32]) -> list[Answer]:
+    def answers(self, logits: NDArray[np.float32]) -> list[Prediction]:
         """Return what logits mean."""
         return self.kind.answers(self.labels, logits, self.opened.thresholds)
 

@@ -66,7 +66,7 @@ class Evaluation:
     loss: float
     """Mean over the examples, as `Kind.losses` has it: cross-entropy, squared error, …"""
     collapsed: bool
-    """Whether every row of every split got the same class."""
+    """Whether every row of every split got the same class, or set of labels."""
     thresholds: tuple[float, ...] = ()
     """Logit above which each label was given, where those were tuned."""
 

@@ -35,7 +35,7 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """What a model says of one text or pair."""
 
     label: str | None
@@ -234,7 +234,7 @@ class Kind(ABC):
     @abstractmethod
     def answers(
         self, names: Sequence[str], logits: NDArray[Any], thresholds: Sequence[float] = ()
-    ) -> list[Answer]:
+    ) -> list[Prediction]:
         """Return what logits mean, one by one."""
 
     def probability_thresholds(
@@ -325,7 +325,7 @@ class Kind(ABC):
     logits_suffix: ClassVar[str] = ""
     """Python after `logits = …` that makes probabilities of them, where it is not the softmax."""
     answer_attribute: ClassVar[str] = ""
-    """The attribute of an `Answer` that is the prediction, on a model card."""
+    """The attribute of a `Prediction` that is the prediction, on a model card."""
 
 
 def round_robin(groups: dict[str, list[int]], texts: Sequence[str], count: int) -> Iterable[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gluetune.kinds.base import Answer, Kind, round_robin
+from gluetune.kinds.base import Kind, Prediction, round_robin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -156,7 +156,7 @@ class MultiLabel(Kind):
 
     def answers(
         self, names: Sequence[str], logits: NDArray[Any], thresholds: Sequence[float] = ()
-    ) -> list[Answer]:
+    ) -> list[Prediction]:
         """Return the labels that are predicted, with the probabilities of all."""
         found = []
         limits = _limits(thresholds, len(names))
@@ -166,7 +166,7 @@ class MultiLabel(Kind):
             )
             best = int(chances.argmax())
             shares = dict(zip(names, chances.tolist(), strict=True))
-            found.append(Answer(names[best], float(chances[best]), shares, given))
+            found.append(Prediction(names[best], float(chances[best]), shares, given))
         return found
 
     def probability_thresholds(

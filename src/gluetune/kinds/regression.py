@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gluetune.kinds.base import Answer, Kind
+from gluetune.kinds.base import Kind, Prediction
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,9 +143,9 @@ class Regression(Kind):
 
     def answers(
         self, names: Sequence[str], logits: NDArray[Any], thresholds: Sequence[float] = ()
-    ) -> list[Answer]:
+    ) -> list[Prediction]:
         """Return the numbers."""
-        return [Answer(None, float(value)) for value in logits[:, 0]]
+        return [Prediction(None, float(value)) for value in logits[:, 0]]
 
     def margins(
         self, logits: NDArray[Any], thresholds: Sequence[float] = ()

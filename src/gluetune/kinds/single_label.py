@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gluetune.kinds.base import IGNORED, Answer, Kind
+from gluetune.kinds.base import IGNORED, Kind, Prediction
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,11 +87,13 @@ class SingleLabel(Kind):
 
     def answers(
         self, names: Sequence[str], logits: NDArray[Any], thresholds: Sequence[float] = ()
-    ) -> list[Answer]:
+    ) -> list[Prediction]:
         """Return the likeliest class of each, with the probabilities of all."""
         rows = self.probabilities(logits)
         return [
-            Answer(names[choice], float(row[choice]), dict(zip(names, row.tolist(), strict=True)))
+            Prediction(
+                names[choice], float(row[choice]), dict(zip(names, row.tolist(), strict=True))
+            )
             for choice, row in zip(self.decode(rows), rows, strict=True)
         ]
 

@@ -1,8 +1,8 @@
 """What a metric is: its names, how it is computed, and how its bootstrap is drawn.
 
 A metric is one record, in the file of what it is computed from (`from_counts.py`, `from_scores.py`,
-`from_values.py`, `correlations.py`); `registry.py` finds it by name. Nothing outside this package
-knows a metric by its name, except tasks, settings and published results, which hold names as data.
+`from_values.py`); `registry.py` finds it by name. Nothing outside this package compares a metric's
+name; tasks, kinds, settings and published results hold names as data.
 
 NumPy, SciPy and scikit-learn are imported inside the functions: they cost half a second.
 """

@@ -6,13 +6,13 @@ import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gluetune.metrics import correlations, from_counts, from_scores, from_values
+from gluetune.metrics import from_counts, from_scores, from_values
 from gluetune.metrics.metric import Metric
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         metric.name: metric
-        for module in (from_counts, from_scores, correlations, from_values)
+        for module in (from_counts, from_scores, from_values)
         for metric in module.METRICS
     }
 )

@@ -6,12 +6,18 @@ Only safetensors are ever loaded, and code that a checkpoint brings runs only wh
 from __future__ import annotations
 
 import importlib.util
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from gluetune.core.errors import CheckpointError
-from gluetune.core.files import RUNS_FOLDERS, hint_of_runs, restore_folder, runs_near, sha256
+from gluetune.core.files import (
+    RUNS_FOLDERS,
+    hint_of_runs,
+    is_hub_id,
+    restore_folder,
+    runs_near,
+    sha256,
+)
 from gluetune.hub import downloads as hub
 
 MINILM_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
@@ -36,7 +42,8 @@ def find_checkpoint(
 ) -> Checkpoint:
     """Return the checkpoint called `name`, downloaded if need be.
 
-    `name` is `minilm`, a folder, a run's folder, or a Hub id; a `revision` is always the Hub's.
+    `name` is `minilm`, a folder, a run's folder, or a Hub id, `owner/name` or
+    `owner/name@revision`; a `revision` is always the Hub's.
     Raises CheckpointError or HubError.
     """
     if name == "minilm":
@@ -54,6 +61,7 @@ def find_checkpoint(
         inside = folder / "model" if (folder / "record.json").exists() else folder
         restore_folder(inside)
         return _checked(Checkpoint(str(inside.resolve()), inside, None, trust_remote_code))
+    name, revision = hub_reference(name, revision)
     check_folder_name(name, revision)
     near = next(iter(runs_near(folder)), "")
     folder = hub.download_checkpoint(
@@ -64,6 +72,21 @@ def find_checkpoint(
     )
     # The Hub's cache keeps each commit in a folder of its name.
     return _checked(Checkpoint(name, folder, folder.name, trust_remote_code))
+
+
+def hub_reference(name: str, revision: str | None) -> tuple[str, str | None]:
+    """Return the id and the revision of `owner/name@revision`, or of an id and its revision apart.
+
+    Raises CheckpointError where both are given and differ.
+    """
+    repo, at, stated = name.partition("@")
+    if not at or not stated or not is_hub_id(repo):
+        return name, revision
+    if revision not in (None, stated):
+        raise CheckpointError(
+            f"{name} and --revision {revision} are two revisions.", hint="Leave one of them out."
+        )
+    return repo, stated
 
 
 def check_folder_name(name: str, revision: str | None = None) -> None:
@@ -77,22 +100,17 @@ def check_folder_name(name: str, revision: str | None = None) -> None:
         return
     near = hint_of_runs(path)
     advice = near or "Give a folder with config.json and model.safetensors, a Hub id, or `minilm`."
-    if _is_hub_name(name) and name.partition("/")[0] not in RUNS_FOLDERS:
+    if is_hub_id(name) and name.partition("/")[0] not in RUNS_FOLDERS:
         advice += " If you mean a model of the Hub, type besides: --revision main"
     raise CheckpointError(f"There is no checkpoint folder {name}, and no run.", hint=advice)
 
 
 def _is_folder_name(name: str, revision: str | None) -> bool:
-    if not _is_hub_name(name) or Path(name).exists():
+    if not is_hub_id(name) or Path(name).exists():
         return True
     owner, slash, _ = name.partition("/")
     is_here = owner in RUNS_FOLDERS or Path(owner).is_dir()
     return revision is None and bool(slash) and is_here
-
-
-def _is_hub_name(name: str) -> bool:
-    """Whether it has the form of an id: no path's beginning or end, and at most one slash."""
-    return re.fullmatch(r"[^./~\\][^/\\]*(/[^/\\]+)?", name) is not None
 
 
 def display_name(name: str) -> str:

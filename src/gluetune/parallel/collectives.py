@@ -119,13 +119,15 @@ class Processes:
         try:
             yield
         except Exception as error:
-            if self._group is None or (isinstance(error, GluetuneError) and error.told is not None):
+            if self._group is None or (
+                isinstance(error, GluetuneError) and error.reported_elsewhere is not None
+            ):
                 raise
             mine = self.own_failure(error)
             word = _leave_word(_describe(mine, self.index))
             if word["process"] == self.index:
                 if isinstance(mine, GluetuneError):
-                    mine.told = False
+                    mine.reported_elsewhere = False
                 if mine is error:
                     raise
                 raise mine from error
@@ -141,7 +143,7 @@ class Processes:
         )
 
     def _as_heard(self, error: GluetuneError) -> GluetuneError:
-        error.told = not self.is_first
+        error.reported_elsewhere = not self.is_first
         return error
 
 
@@ -211,7 +213,7 @@ def _describe(error: Exception, process: int) -> dict[str, Any]:
 def _heard(word: dict[str, Any]) -> GluetuneError:
     kind = getattr(errors, word["kind"], TrainingError)
     error: GluetuneError = kind.of([Finding(*finding) for finding in word["findings"]])
-    error.told = True
+    error.reported_elsewhere = True
     return error
 
 

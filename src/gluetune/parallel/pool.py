@@ -322,7 +322,7 @@ class ProcessPool:
 def _death(exit_code: int | None) -> Failure:
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
-        memory = " Was there enough memory?" if -exit_code == signal.SIGKILL else ""
+        memory = " Was there enough memory?" if name == "SIGKILL" else ""
         return Failure("died", name, (Finding(f"Its process was killed by {name}.{memory}"),))
     return Failure("died", "exit", (Finding(f"Its process ended with exit code {exit_code}."),))
 
@@ -333,14 +333,21 @@ def _spawn(environment: Mapping[str, str], folder: Path | None) -> tuple[BasePro
     # The tracker takes the mask away when it starts, so it starts first.
     resource_tracker.ensure_running()
     # Masked until it is in a group of its own: a Ctrl-C in between would end it in a traceback.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    _mask_interrupt(blocked=True)
     try:
         with _environment(environment):
             process.start()
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        _mask_interrupt(blocked=False)
     theirs.close()
     return process, ours
+
+
+def _mask_interrupt(*, blocked: bool) -> None:
+    """Hold back Ctrl-C, or let it through, where the system can mask signals (not on Windows)."""
+    if hasattr(signal, "pthread_sigmask"):
+        how = signal.SIG_BLOCK if blocked else signal.SIG_UNBLOCK
+        signal.pthread_sigmask(how, {signal.SIGINT})
 
 
 @contextmanager
@@ -364,7 +371,8 @@ def _serve(connection: Connection, folder: Path | None = None) -> None:
     It registers first and then looks whether its parent is there: whoever finds nobody registered
     may be sure that no orphan begins to work later.
     """
-    os.setpgrp()
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # forgets one that came while it was masked
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with registered(folder) if folder is not None else nullcontext():
@@ -372,7 +380,7 @@ def _serve(connection: Connection, folder: Path | None = None) -> None:
             return
         threading.Thread(target=_exit_with_parent, daemon=True).start()
         with suppress(EOFError, OSError, KeyboardInterrupt):
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            _mask_interrupt(blocked=False)
             while True:
                 key, content = connection.recv()
                 connection.send(("begun", None))

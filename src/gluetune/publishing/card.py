@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gluetune.analysis.evaluation import Evaluation, evaluation_of
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import FILE_SETTINGS, OWN_SETTINGS, TrainConfig, typed_settings
-from gluetune.core.errors import RunError
-from gluetune.core.predictions import Predictions
-from gluetune.core.records import Record, has_collapsed, listed, plural, shown
+from gluetune.core.records import Record, has_collapsed, listed, plural
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
@@ -28,11 +27,10 @@ from gluetune.metrics.registry import hub_name
 from gluetune.publishing.evaluation_results import model_index, protocol
 from gluetune.publishing.private_text import LocalPaths, base_name, is_local
 from gluetune.publishing.readme import Markdown, environment, escape, front_matter
-from gluetune.statistics.baseline_test import word_test
-from gluetune.statistics.intervals import Interval, kept_intervals
 
 if TYPE_CHECKING:
     from gluetune.core.runs import Run
+    from gluetune.statistics.intervals import Interval
 
 _NOT_SETTINGS = frozenset({"task", "model", "revision", "data", "output", "checkpoint_minutes"})
 
@@ -49,34 +47,24 @@ class Card:
 
 def make_card(run: Run, repo: str, revision: str | None, paths: LocalPaths) -> Card:
     """Return the card of a finished run that is to be `repo`, `owner/name`, on the Hub."""
-    task = run.task
-    found = run_intervals(run, task)
-    values = _values(run, task, repo, revision, found, paths)
+    found = evaluation_of(run)
+    values = _values(run, found, repo, revision, paths)
     text = environment().get_template("card.md").render(**values)
-    return Card(text, found)
-
-
-def run_intervals(run: Run, task: TaskSpec) -> dict[str, Interval | None]:
-    """Return the intervals of a run's scores, from its kept predictions; none without them."""
-    try:
-        kept = {
-            split: Predictions.of_table(run.predictions(split)) for split in task.validation_splits
-        }
-    except RunError:
-        return {}
-    return kept_intervals(run.folder.intervals, task, kept)
+    return Card(text, found.intervals if found else {})
 
 
 def _values(
     run: Run,
-    task: TaskSpec,
+    found: Evaluation | None,
     repo: str,
     revision: str | None,
-    found: Mapping[str, Interval | None],
     paths: LocalPaths,
 ) -> dict[str, Any]:
     """Return what the template shows: text that it escapes, and Markdown that it does not."""
-    record, config = run.record, run.config
+    record, config, task = run.record, run.config, run.task
+    scores = found.scores.table("") if found else None
+    test = found.baseline_test if found else None
+    intervals = [one for one in found.intervals.values() if one] if found else []
     best = record.best
     command = repeat_command(run, paths)
     unsaid = _NOT_SETTINGS if config.is_own else _NOT_SETTINGS | {*OWN_SETTINGS}
@@ -86,13 +74,15 @@ def _values(
         "base": _base(record),
         "task": task,
         "warnings": list(_warnings(record)),
-        "scores": list(_score_rows(record, task, found)),
-        "constant": task.kind.constant_description,
-        "has_words": record.text_baseline is not None,
-        "word_test": test.sentence if (test := word_test(run)) else "",
+        "scores": Markdown(scores.to_markdown()) if scores else "",
+        "score_notes": scores.notes if scores else (),
+        "baselines": [
+            f"{one.name.capitalize()}: {one.protocol}."
+            for one in (found.scores.baselines.values() if found else ())
+        ],
+        "baseline_test": test.sentence if test else "",
         "protocol": protocol(record),
-        "methods": ", ".join(dict.fromkeys(one.method for one in found.values() if one)),
-        "doubts": _doubts(found),
+        "methods": ", ".join(dict.fromkeys(one.method for one in intervals)),
         "undefined": best.validation.undefined if best else {},
         "data": _data(record, task, paths),
         "limits": list(_limits(run, task)),
@@ -146,56 +136,14 @@ def _warnings(record: Record) -> Iterator[str]:
     if best is None:
         return
     if has_collapsed(record):
-        yield "this model gives every validation example the same class."
+        same = record.spec.kind.unit_of_example
+        yield f"this model gives every validation example the same {same}."
     score, majority = best.validation.score, baseline.score if baseline else None
     if score is not None and majority is not None and not record.spec.is_better(score, majority):
-        yield "this model does not beat the most frequent class: it learnt nothing that shows."
+        constant = record.spec.kind.constant_name
+        yield f"this model does not beat the {constant}: it learnt nothing that shows."
     if best.agrees is False:
         yield "read back from disk, the model did not score what it scored in training."
-
-
-def _score_rows(
-    record: Record, task: TaskSpec, found: Mapping[str, Interval | None]
-) -> Iterator[dict[str, str | Markdown]]:
-    if record.best is None:
-        return
-    score, baseline = record.best.validation, record.majority_baseline
-    metrics = score.flat()
-    majority: dict[str, float | None] = baseline.flat() if baseline else {}
-    if len(metrics) > 1:
-        metrics = {"score": score.score, **metrics}
-        majority = {"score": baseline.score, **majority} if baseline else {}
-    words = record.text_baseline
-    of_words = {"score": words.score, **words.flat()} if words else {}
-    for name, value in metrics.items():
-        interval = found.get(name)
-        doubt = "" if interval is None or interval.reliable else " (not to be relied on)"
-        yield {
-            "name": task.metric_title(name),
-            "value": shown(value),
-            "interval": f"{shown(interval.low)} to {shown(interval.high)}{doubt}"
-            if interval
-            else "not known",
-            "majority": shown(majority[name]) if name in majority else "not known",
-            "words": shown(of_words[name]) if name in of_words else "not known",
-        }
-    if errors := record.mean_absolute_error:
-        run, mean, words_error = (
-            shown(errors[side]) if side in errors else "not known"
-            for side in ("run", "mean", "words")
-        )
-        yield {
-            "name": "mean absolute error",
-            "value": run,
-            "interval": "not known",
-            "majority": mean,
-            "words": words_error,
-        }
-
-
-def _doubts(found: Mapping[str, Interval | None]) -> list[str]:
-    reasons = dict.fromkeys(one.reason for one in found.values() if one and not one.reliable)
-    return [f"An interval is not to be relied on: {reason}." for reason in reasons]
 
 
 def _data(record: Record, task: TaskSpec, paths: LocalPaths) -> dict[str, Any]:

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gluetune.core.records import DataRecord, Record, shown
+from gluetune.core.records import DataRecord, Record, epoch_choice, shown
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.metrics.registry import hub_name
-from gluetune.rendering.tables import epoch_choice
 
 if TYPE_CHECKING:
     from gluetune.statistics.intervals import Interval

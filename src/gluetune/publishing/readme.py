@@ -22,13 +22,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gluetune.core.settings_files import read_yaml
-from gluetune.core.text import visible, visible_lines
+from gluetune.core.text import markdown_text, visible_lines
 from gluetune.data.sources.glue_parquet import HUB_REPOSITORY
 from gluetune.metrics.registry import METRICS, hub_name
 from gluetune.publishing.model_files import PublishedFile
@@ -36,6 +36,8 @@ from gluetune.publishing.model_files import PublishedFile
 BEGIN, END = "<!-- gluetune:begin -->", "<!-- gluetune:end -->"
 _ADVICE = "<!-- `gluetune push` replaces what is between these marks: write before or behind. -->"
 
+_OUR_WARNINGS = ("> **Warning:**", "> **Mind:**")
+"""How a warning of ours begins, and how it did in the release before."""
 _MARK = rf"^[ \t]*(?:{re.escape(BEGIN)}|{re.escape(END)})[ \t]*\r?$"
 _MARKED = re.compile(
     rf"^[ \t]*{re.escape(BEGIN)}[ \t]*\r?\n"
@@ -179,7 +181,7 @@ def _owners_text(old: _Readme) -> tuple[str, str]:
 def _behind_title(block: list[str]) -> list[str]:
     """Return what an owner added below our title: all but the first sentence and our warnings."""
     paragraphs = [part.split("\n") for part in re.split(r"\n\s*\n", "\n".join(block[1:]).strip())]
-    added = [part for part in paragraphs[1:] if not part[0].startswith("> **Mind:**")]
+    added = [part for part in paragraphs[1:] if not part[0].startswith(_OUR_WARNINGS)]
     return [line for part in added for line in (*part, "")]
 
 
@@ -229,11 +231,6 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
     yield heading, block
 
 
-# Line openers (#, -, 1.) need no escape: no value stands at the beginning of a line.
-# Nor does an underscore inside a word.
-_MARKUP = re.compile(r"[\\`*\[\]<>|~$&@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=[wW]{3})\.")
-
-
 class Markdown(str):
     """Text that is Markdown already, and is not escaped again."""
 
@@ -242,7 +239,7 @@ class Markdown(str):
 
 def escape(text: str) -> Markdown:
     """Return Markdown that reads as `text`, in a paragraph or in a cell of a table."""
-    return Markdown(_MARKUP.sub(r"\\\g<0>", visible(text)))
+    return Markdown(markdown_text(text))
 
 
 def fenced(text: str, language: str = "") -> Markdown:
@@ -305,7 +302,7 @@ _VERSION = 1
 class _File(BaseModel):
     """How the Hub knows a file: large ones by the one digest, small ones by the other."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     sha256: str
     git_blob: str

@@ -18,7 +18,7 @@ from typing import Literal
 from gluetune.core.command_lines import command_line, typed
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError, HubError, RunError
 from gluetune.core.records import Record, Status, shown
-from gluetune.core.runs import Run
+from gluetune.core.runs import Run, open_run
 from gluetune.core.settings_files import dump_yaml
 from gluetune.core.suites import SuiteResult
 from gluetune.hub.uploads import ModelRepository, RemoteBranch, collect, known_tokens, require_token
@@ -49,7 +49,7 @@ _RESULTS = re.compile(r"\.eval_results/glue-[^/]+\.yaml")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pushed:
+class PushResult:
     """What became of a push."""
 
     status: Literal["uploaded", "unchanged", "dry run"]
@@ -84,7 +84,7 @@ def push(
     message: str | None = None,
     dry_run: bool = False,
     tell: Callable[[str], object] | None = None,
-) -> Pushed:
+) -> PushResult:
     """Publish a finished run's best model on the Hugging Face Hub as `repo`, `owner/name`.
 
     Safetensors, tokenizer and configuration go up with a card made from the record and the scores
@@ -111,7 +111,7 @@ def push(
         HubError: when there is no token, the Hub refuses, fails or cannot be reached, or what it
             gives back is not what was sent.
     """
-    run = run if isinstance(run, Run) else Run(run)
+    run = open_run(run)
     findings = [*name_findings(repo, revision), *run_findings(run)]
     if findings:
         raise ConfigurationError.of(findings)
@@ -119,7 +119,7 @@ def push(
     card, model = _package(run, repo, revision)
     files = _whole(card, model, _There())
     branch = ModelRepository(repo, revision, _again(run, repo, private, revision))
-    planned = Pushed(
+    planned = PushResult(
         status="dry run",
         repo=repo,
         url=branch.url,
@@ -244,10 +244,10 @@ def _send(
     branch: ModelRepository,
     card: str,
     model: Sequence[PublishedFile],
-    planned: Pushed,
+    planned: PushResult,
     message: str,
     say: Callable[[str], object],
-) -> tuple[Pushed, list[PublishedFile]]:
+) -> tuple[PushResult, list[PublishedFile]]:
     """Bring the branch to hold the model, by one commit, or by none where it does.
 
     Returns what was done, and every file that is there now by this push.
@@ -286,7 +286,7 @@ def _is_there(file: PublishedFile, there: RemoteBranch) -> bool:
 
 
 def _read_back(
-    run: Run, branch: ModelRepository, files: Sequence[PublishedFile], sent: Pushed
+    run: Run, branch: ModelRepository, files: Sequence[PublishedFile], sent: PushResult
 ) -> Verification:
     """Download what was pushed, with what a loader reads besides, and compare both with the run."""
     with tempfile.TemporaryDirectory(prefix="gluetune-push-") as folder:
@@ -313,7 +313,7 @@ def _look_at_kept(branch: ModelRepository, kept: Sequence[str]) -> str:
     )
 
 
-def _not_verified(sent: Pushed, error: GluetuneError, branch: ModelRepository) -> HubError:
+def _not_verified(sent: PushResult, error: GluetuneError, branch: ModelRepository) -> HubError:
     """Return the error of a commit that stands, and could not be read back as it should be."""
     first = error.findings[0]
     return HubError(
@@ -346,7 +346,7 @@ def push_suite(
     message: str | None = None,
     dry_run: bool = False,
     tell: Callable[[str], object] | None = None,
-) -> list[Pushed]:
+) -> list[PushResult]:
     """Publish the runs of one seed of a suite, each as `repo` with its task's name behind it.
 
     Args:

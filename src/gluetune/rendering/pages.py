@@ -25,7 +25,7 @@ def html_environment(package: str) -> Any:
     """Return Jinja's environment for a package's templates, which are compiled once."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
@@ -33,6 +33,14 @@ def html_environment(package: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["html"] = _table_html
+    return environment
+
+
+def _table_html(table: Any, of: str) -> Any:
+    from markupsafe import Markup
+
+    return Markup(table.to_html(of))  # every value in it is escaped
 
 
 def _finalize(value: Any) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from gluetune.core.plots import Plot, seeds_plot
 from gluetune.core.records import Status
 from gluetune.core.suites import (
     SuiteRecord,
@@ -21,7 +22,6 @@ from gluetune.core.suites import (
     suite_warnings,
 )
 from gluetune.core.tables import Table
-from gluetune.rendering.plots import Plot, seeds_plot
 
 
 @dataclass(frozen=True)

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gluetune.core.errors import RunError
-from gluetune.core.predictions import Predictions
+from gluetune.analysis.evaluation import Evaluation, evaluation_of
+from gluetune.core.plots import Plot, line_plot, seeds_plot
 from gluetune.core.records import EpochRecord, Status, has_collapsed
 from gluetune.core.runs import Run, described_data, recipe_of
-from gluetune.core.tasks import TaskSpec
-from gluetune.rendering.examples import AnswersView, answers_view
-from gluetune.rendering.plots import Plot, line_plot, seeds_plot
+from gluetune.core.tables import Table
 from gluetune.rendering.tables import (
-    Table,
     curve_table,
     pairs_table,
     runs_table,
-    scores_table,
     seeds_table,
     time_table,
 )
-from gluetune.statistics.baseline_test import word_test
-from gluetune.statistics.intervals import Interval, kept_intervals
+
+
+@dataclass(frozen=True)
+class SplitView:
+    """What is measured of one split, ready for the page."""
+
+    split: str
+    tables: tuple[Table, ...]
+    plots: tuple[Plot, ...]
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,13 @@ class RunView:
     title: str
     summary: str
     warnings: tuple[str, ...]
-    intervals: Mapping[str, Interval | None]
-    scores: Table
+    notes: tuple[str, ...]
+    evaluation: Evaluation | None
+    scores: tuple[Table, ...]
     curve: Table
     """Scores by size of the training set; without rows where no learning curve was trained."""
     plots: tuple[Plot, ...]
-    answers: tuple[AnswersView, ...]
+    splits: tuple[SplitView, ...]
     time: Table
     details: tuple[Table, ...]
 
@@ -52,7 +56,7 @@ class RunView:
 
 @dataclass(frozen=True)
 class Overview:
-    """Several runs beside each other."""
+    """Several runs together."""
 
     runs: Table
     seeds: Table
@@ -62,26 +66,26 @@ class Overview:
 def view(run: Run, number: int) -> RunView:
     """Return what the page says of `run`, the `number`th on it."""
     record, config = run.record, run.config
-    task = run.task
-    found = _predictions(run, task)
-    intervals = kept_intervals(run.folder.intervals, task, found) if found else {}
+    evaluation = evaluation_of(run)
     curve = _curve(run)
     settings = config.model_dump(mode="json", exclude_none=True)
     versions = record.environment.versions if record.environment else {}
+    best = record.best.epoch if record.best else None
     return RunView(
         run=run,
         anchor=f"run-{number}",
-        title=task.title,
+        title=run.task.title,
         summary=_summary(run),
-        warnings=_warnings(run),
-        intervals=intervals,
-        scores=scores_table(run, intervals),
+        warnings=_warnings(run, evaluation),
+        notes=evaluation.notes if evaluation else (),
+        evaluation=evaluation,
+        scores=tuple(evaluation.score_tables()) if evaluation else (),
         curve=curve_table(curve),
-        plots=(
-            *_plots(record.epochs, record.best.epoch if record.best else None),
-            *_curve_plots(curve),
+        plots=(*_plots(record.epochs, best), *_curve_plots(curve)),
+        splits=tuple(
+            SplitView(name, tuple(split.tables()), tuple(split.plots()))
+            for name, split in (evaluation.splits.items() if evaluation else ())
         ),
-        answers=tuple(answers_view(run, task, split, one) for split, one in found.items()),
         time=time_table(record),
         details=(
             pairs_table("Configuration.", ("setting", "value"), settings),
@@ -105,7 +109,7 @@ def overview(views: Sequence[RunView]) -> Overview:
         if any(one.run.score is not None for one in members)
     ]
     return Overview(
-        runs=runs_table([(each.name, each.run, each.intervals) for each in views]),
+        runs=runs_table([(each.name, each.run, each.evaluation) for each in views]),
         seeds=seeds_table(scored),
         plot=seeds_plot("Scores of the seeds, by configuration", [one[2] for one in scored]),
     )
@@ -119,16 +123,6 @@ def run_folders(path: Path) -> list[Path]:
         record.parent for depth in ("*", "*/*") for record in path.glob(f"{depth}/record.json")
     }
     return sorted(found) or [path]
-
-
-def _predictions(run: Run, task: TaskSpec) -> dict[str, Predictions]:
-    """Return the answers on every split that was scored; none while one of them is missing."""
-    best = run.record.best
-    splits = task.validation_splits if best is None else tuple(best.validation.metrics)
-    try:
-        return {split: Predictions.of_table(run.predictions(split)) for split in splits}
-    except RunError:
-        return {}
 
 
 def _summary(run: Run) -> str:
@@ -180,19 +174,17 @@ def _curve_plots(curve: Sequence[tuple[int, float | None]]) -> tuple[Plot, ...]:
     return () if made is None else (made,)
 
 
-def _warnings(run: Run) -> tuple[str, ...]:
+def _warnings(run: Run, evaluation: Evaluation | None) -> tuple[str, ...]:
     record = run.record
-    told = [run.task.positive_note] if run.task.positive_note else []
+    found = []
     if record.status.value != "finished":
-        told.append(f"This run is not finished: its record says '{record.status.value}'.")
+        found.append(f"This run is not finished: its record says '{record.status.value}'.")
     if record.error is not None:
-        told.append(f"It ended with {record.error.type}: {record.error.message}")
+        found.append(f"It ended with {record.error.type}: {record.error.message}")
     if has_collapsed(record):
-        told.append("The model gives every validation example the same class.")
+        same = run.task.kind.unit_of_example
+        found.append(f"The model gives every validation example the same {same}.")
     baseline = record.majority_baseline.score if record.majority_baseline else None
     if run.score is not None and baseline is not None and run.task.is_better(baseline, run.score):
-        told.append("The score is below that of the majority baseline.")
-    test = word_test(run)
-    if test is not None and test.is_worse:
-        told.append(test.sentence)
-    return tuple(told)
+        found.append("The score is below that of the majority baseline.")
+    return (*found, *(evaluation.warnings if evaluation else ()))

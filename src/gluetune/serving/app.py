@@ -12,13 +12,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
-from gluetune.serving.batching import Answered, Batcher
+from gluetune.serving.batching import Batcher, RequestLogits
 from gluetune.serving.guards import SECURITY_HEADERS, Guard, KeyCheck
 from gluetune.serving.page import MEDIA_TYPES, STATIC, render_docs, render_page
 from gluetune.serving.refusals import Refusal, malformed
 from gluetune.serving.requests import (
-    Asked,
     ErrorResponse,
+    ParsedRequest,
     Prediction,
     PredictRequest,
     parse,
@@ -58,7 +58,7 @@ def make_app(
 
     app = FastAPI(
         title=f"gluetune serve: {predictor.opened.name}",
-        description="Answers of a text classifier, as Text Embeddings Inference gives them.",
+        description="Predictions of a text classifier, with the API of Text Embeddings Inference.",
         version=version("gluetune"),
         docs_url=None,  # FastAPI's own pages load their scripts from elsewhere
         redoc_url=None,
@@ -102,12 +102,12 @@ def _add_prediction(
             422: "Inputs of another shape than the model reads",
             424: "The model failed",
             429: "More waits than the queue holds; Retry-After says when to come again",
-            503: "No answer in time, or too many connections",
+            503: "Timeout, or too many connections",
         }.items()
     }
     schema = PredictRequest.model_json_schema()
 
-    # Text Embeddings Inference answers a classifier's requests there too.
+    # Text Embeddings Inference serves classifiers there too.
     @app.post("/", include_in_schema=False)
     @app.post("/invocations", include_in_schema=False)
     @app.post(
@@ -123,9 +123,9 @@ def _add_prediction(
         begin = time.perf_counter()
         outcome = "cancelled"
         try:
-            asked = parse(await read_body(request, limits), limits)
-            truncate = auto_truncate if asked.truncate is None else asked.truncate
-            answered = await batcher.answer(asked.texts, truncate=truncate)
+            parsed = parse(await read_body(request, limits), limits)
+            truncate = auto_truncate if parsed.truncate is None else parsed.truncate
+            output = await batcher.predict(parsed.texts, truncate=truncate)
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.error_type.lower()
@@ -133,9 +133,9 @@ def _add_prediction(
         finally:
             batcher.meters.requests.labels(outcome).inc()
             batcher.meters.request.observe(time.perf_counter() - begin)
-        rows = _predictions(predictor, answered, raw_scores=asked.raw_scores)
-        headers = _headers(asked, answered, time.perf_counter() - begin)
-        return JSONResponse(rows if asked.is_batch else rows[0], headers=headers)
+        rows = _predictions(predictor, output, raw_scores=parsed.raw_scores)
+        headers = _headers(parsed, output, time.perf_counter() - begin)
+        return JSONResponse(rows if parsed.is_batch else rows[0], headers=headers)
 
 
 def _add_state(app: FastAPI, batcher: Batcher, info: dict[str, Any]) -> None:
@@ -143,7 +143,7 @@ def _add_state(app: FastAPI, batcher: Batcher, info: dict[str, Any]) -> None:
     async def tell_info() -> dict[str, Any]:
         return info
 
-    @app.get("/health", summary="200 while requests are answered", response_class=Response)
+    @app.get("/health", summary="200 while requests are served", response_class=Response)
     async def tell_health() -> Response:
         if not batcher.is_healthy:
             raise Refusal(503, "Unhealthy", "unhealthy")
@@ -178,25 +178,25 @@ async def _refuse(request: Request, refusal: Exception) -> Response:
 
 
 async def _refuse_route(request: Request, error: Exception) -> Response:
-    """Tell of a path or a method that there is not as of every other error."""
+    """Report an unknown path or method in the form of every other error."""
     assert isinstance(error, HTTPException), "the handler is registered for HTTPException"
     refusal = malformed(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
     return JSONResponse(refusal.body, refusal.status, headers=error.headers)
 
 
 async def _fail(request: Request, error: Exception) -> Response:
-    """Tell of an error that nobody foresaw by its type: its message may quote a text."""
+    """Report an unexpected error by its type alone: its message may quote a text."""
     refusal = Refusal(500, "Backend", f"the server failed ({type(error).__name__}); see its log")
     headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
-    # This handler answers from outside of every middleware, so nobody else adds the headers.
+    # This handler responds outside of every middleware, so no other code adds the headers.
     return JSONResponse(refusal.body, refusal.status, headers=headers)
 
 
 def _predictions(
-    predictor: Predictor, answered: Answered, *, raw_scores: bool
+    predictor: Predictor, output: RequestLogits, *, raw_scores: bool
 ) -> list[list[dict[str, Any]]]:
     """Return each text's classes or labels, the likeliest first; for regression the number."""
-    logits = answered.logits
+    logits = output.logits
     labels = predictor.labels or ("score",)
     scores = logits if raw_scores else predictor.scores(logits)
     return [
@@ -211,14 +211,14 @@ def _predictions(
     ]
 
 
-def _headers(asked: Asked, answered: Answered, seconds: float) -> dict[str, str]:
+def _headers(parsed: ParsedRequest, output: RequestLogits, seconds: float) -> dict[str, str]:
     """Return where the time went, in milliseconds: TEI's headers, here with a decimal."""
-    spent = (seconds, answered.tokenization, answered.queue, answered.inference)
+    spent = (seconds, output.tokenization, output.queue, output.inference)
     return {
         **{name: f"{1000 * each:.1f}" for name, each in zip(_TIMES, spent, strict=True)},
-        "x-compute-characters": str(asked.characters),
-        "x-compute-tokens": str(answered.tokens),
-        "x-truncated-inputs": str(answered.truncated),
+        "x-compute-characters": str(parsed.characters),
+        "x-compute-tokens": str(output.tokens),
+        "x-truncated-inputs": str(output.truncated),
     }
 
 

@@ -1,9 +1,9 @@
-"""Texts of many requests, answered together: as many as wait, sorted by length, in few passes.
+"""Dynamic batching: the waiting texts of many requests, sorted by length, in few forward passes.
 
 One thread makes tokens and one runs the model; the event loop only hands over. A text that is
-admitted is answered, unless its request gives up before its batch begins.
+admitted is predicted, unless its request is cancelled before its batch begins.
 
-What Prometheus is told. Numbers only: no text, no label that a client could choose.
+Metrics for Prometheus. Numbers only: no text, no label that a client could choose.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Answered:
+class RequestLogits:
     """The logits of a request's texts, and where its time went, in seconds."""
 
     logits: NDArray[np.float32]
@@ -53,7 +53,7 @@ class Answered:
 
 @dataclass(eq=False)
 class _Item:
-    """A text on its way."""
+    """A text in the queue."""
 
     example: dict[str, Any]
     length: int
@@ -72,17 +72,17 @@ class Batcher:
         self.most_texts = limits.max_batch_requests or predictor.opened.batch_size
         self._waiting: deque[_Item] = deque()
         self._arrival = asyncio.Event()
-        self._held = 0
+        self._queued = 0
         self._rate = 0.0
         """Texts per second, of late."""
-        self.meters = Meters(lambda: self._held)
+        self.meters = Meters(lambda: self._queued)
         self._tokenizing = ThreadPoolExecutor(1, "gluetune-tokenizer")
         self._computing = ThreadPoolExecutor(1, "gluetune-model", keep_cast_weights)
         self._work: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to answer."""
-        self._work = asyncio.get_running_loop().create_task(self._answer_forever())
+        """Start computing."""
+        self._work = asyncio.get_running_loop().create_task(self._run_forever())
 
     async def close(self) -> None:
         """Stop; a batch that is being computed is waited for."""
@@ -94,38 +94,38 @@ class Batcher:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether what is asked now would be answered."""
+        """Whether a request that arrives now would be served."""
         return self._work is not None and not self._work.done()
 
-    async def answer(self, texts: Sequence[Text], *, truncate: bool) -> Answered:
+    async def predict(self, texts: Sequence[Text], *, truncate: bool) -> RequestLogits:
         """Return the logits of `texts`, in their order.
 
         Raises Refusal: 429 beyond the bounded queue, 413 for a text that is too long and not to be
         truncated, 422 for the wrong number of texts per example, 424 where the model fails, 503
-        where the answer is not there in time.
+        where the timeout is exceeded.
         """
-        if self._held + len(texts) > self._limits.max_queue:
+        if self._queued + len(texts) > self._limits.max_queue:
             raise overloaded(self._seconds_to_wait())
-        self._held += len(texts)
+        self._queued += len(texts)
         items: list[_Item] = []
         try:
             async with asyncio.timeout(self._limits.timeout):
-                return await self._answer_admitted(texts, truncate, items)
+                return await self._predict_admitted(texts, truncate, items)
         except TimeoutError:
             raise Refusal(
                 503,
                 "Overloaded",
-                f"no answer within {self._limits.timeout:g} s",
+                f"no result within {self._limits.timeout:g} s",
                 {"Retry-After": str(self._seconds_to_wait())},
             ) from None
         finally:
             for item in items:
                 item.result.cancel()  # nothing where it is done; else its turn is passed over
-            self._held -= len(texts)
+            self._queued -= len(texts)
 
-    async def _answer_admitted(
+    async def _predict_admitted(
         self, texts: Sequence[Text], truncate: bool, items: list[_Item]
-    ) -> Answered:
+    ) -> RequestLogits:
         loop = asyncio.get_running_loop()
         begin = time.perf_counter()
         work = partial(self._encode, texts, truncate)
@@ -147,7 +147,7 @@ class Batcher:
         self.meters.texts.inc(len(texts))
         self.meters.tokens.inc(sum(lengths))
         self.meters.truncated.inc(truncated)
-        return Answered(
+        return RequestLogits(
             logits=np.stack([logits for logits, _, _ in found]),
             tokens=sum(lengths),
             truncated=truncated,
@@ -171,7 +171,7 @@ class Batcher:
                 if not truncate:
                     raise too_large(
                         f"`inputs` must have at most {limit} tokens. Given: {length}. "
-                        "Ask with `truncate: true` to have it cut"
+                        "Send `truncate: true` to have it cut"
                     )
                 encoded = self._encoded(text, cut=True)
                 truncated += 1
@@ -186,7 +186,7 @@ class Batcher:
             forms = _forms(self._predictor.texts_per_example)
             raise malformed(422, f"{error.findings[0].message} `inputs` is {forms}") from None
 
-    async def _answer_forever(self) -> None:
+    async def _run_forever(self) -> None:
         while True:
             await self._arrival.wait()
             await self._wait_for_company()
@@ -254,8 +254,8 @@ class Batcher:
             self.meters.queued.observe(begin - item.arrived)
 
     def _seconds_to_wait(self) -> int:
-        """Guess when there will be room again, from how fast texts were answered of late."""
-        return min(60, max(1, math.ceil(self._held / self._rate))) if self._rate else 1
+        """Guess when there will be room again, from the recent rate of texts."""
+        return min(60, max(1, math.ceil(self._queued / self._rate))) if self._rate else 1
 
 
 def _forms(texts_per_example: int | None) -> str:
@@ -272,8 +272,8 @@ _POWERS = tuple(float(2**power) for power in range(15))
 class Meters:
     """The numbers of one server."""
 
-    def __init__(self, held: Callable[[], int]) -> None:
-        """`held` says how many texts are waiting or being computed."""
+    def __init__(self, queued: Callable[[], int]) -> None:
+        """`held` returns how many texts are waiting or being computed."""
         self.registry = CollectorRegistry()
 
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
@@ -286,7 +286,7 @@ class Meters:
             registry=self.registry,
         )
         self.texts = Counter(
-            "gluetune_texts", "Texts and pairs that were answered.", registry=self.registry
+            "gluetune_texts", "Texts and pairs that were predicted.", registry=self.registry
         )
         self.tokens = Counter(
             "gluetune_tokens", "Tokens of the texts, padding not counted.", registry=self.registry
@@ -297,8 +297,8 @@ class Meters:
         queue = Gauge(
             "gluetune_queue_texts", "Texts waiting or being computed.", registry=self.registry
         )
-        queue.set_function(held)
-        self.request = histogram("request_seconds", "From body to answer.", _SECONDS)
+        queue.set_function(queued)
+        self.request = histogram("request_seconds", "From body to response.", _SECONDS)
         self.tokenization = histogram("tokenization_seconds", "Of a request's texts.", _SECONDS)
         self.queued = histogram("queue_seconds", "A text's wait for its batch.", _SECONDS)
         self.inference = histogram("inference_seconds", "Of one batch.", _SECONDS)

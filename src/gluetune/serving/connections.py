@@ -2,8 +2,8 @@
 
 A connection that waits for its client (for a request's head, for its body, or for the next request)
 is closed after a while, and at once where its place is needed: at the limit a new connection takes
-the place of the one that has waited longest. Where every connection is being answered, a new one
-gets 503. So idle connections, however many, keep no client out.
+the place of the one that has waited longest. Where every connection has a request in progress, a
+new one gets 503. So idle connections, however many, keep no client out.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Connections:
             self._waiting[connection] = None
 
     def works(self, connection: Connection) -> None:
-        """Note that a connection's request is being answered."""
+        """Note that a connection's request is in progress."""
         self._waiting.pop(connection, None)
 
     def forget(self, connection: Connection) -> None:
@@ -97,7 +97,7 @@ class Connection(H11Protocol):
         self._write_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Take a place, or answer 503 and close."""
+        """Register, or respond with 503 and close."""
         self._is_admitted = self._places.admit(self)
         if not self._is_admitted:
             problem = Refusal(
@@ -145,13 +145,13 @@ class Connection(H11Protocol):
         self._write_deadline = self.loop.call_later(self._limits.timeout, self.drop)
 
     def resume_writing(self) -> None:
-        """Go on: the client reads."""
+        """Continue: the client reads."""
         super().resume_writing()
         _cancel(self._write_deadline)
         self._note_progress()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP in the form of every other error."""
+        """Respond to what is not HTTP in the form of every other error."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(raw_response(malformed(400, msg)))
         if self._request is not None:
@@ -206,7 +206,7 @@ def raw_response(problem: Refusal) -> bytes:
 
 
 def check_connections(limits: Limits) -> None:
-    """Raise ConfigurationError where the process may not open the files that the limits ask for."""
+    """Raise ConfigurationError where the process may not open as many files as the limits need."""
     room = _room()
     if room is None:
         return
@@ -225,7 +225,7 @@ def check_connections(limits: Limits) -> None:
 
 
 def most_connections(limits: Limits) -> int:
-    """Return how many connections may be open: what is asked for, within what the process may."""
+    """Return how many connections may be open: as the limits say, within those of the process."""
     most = limits.max_connections or _DEFAULT_MOST
     room = _room()
     return most if room is None else max(1, min(most, room))

@@ -1,8 +1,8 @@
-"""What stands before every route: the Host check, the API key, the headers that isolate the page.
+"""Middleware before every route: the Host check, the API key, the headers that isolate the page.
 
-A page of another site can make a browser ask 127.0.0.1, and by rebinding its own name to that
-address can even read the answers; but then the Host header still says its name. An address cannot
-be rebound, so a Host that is one is always taken.
+A page of another site can make a browser send requests to 127.0.0.1, and by rebinding its own name
+to that address can even read the responses; but then the Host header still has its name. An address
+cannot be rebound, so a Host that is one is always taken.
 
 The API key: read from a file, since an argument is seen by everybody on the machine.
 """
@@ -95,7 +95,7 @@ class Guard:
         self._names = [host_name(name) for name in names]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or hand on."""
+        """Refuse the request, or pass it on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -118,14 +118,15 @@ class Guard:
 
 
 class KeyCheck:
-    """ASGI middleware: without the API key there is the page, which asks for it, and /health."""
+    """ASGI middleware: without the API key only the page (with a field for it) and /health are
+    served."""
 
     def __init__(self, app: ASGIApp, key: str) -> None:
         self._app = app
         self._key = key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on, or answer 401."""
+        """Pass the request on, or respond with 401."""
         if scope["type"] != "http" or _is_open(scope) or self._is_given(scope):
             await self._app(scope, receive, send)
             return
@@ -145,7 +146,7 @@ class KeyCheck:
         if len(given) != 1:
             return False
         scheme, _, key = given[0].strip().partition(" ")
-        # In constant time: how long a comparison takes would tell a key letter by letter.
+        # In constant time: the time of a comparison would reveal a key letter by letter.
         is_right = hmac.compare_digest(key.strip().encode(), self._key)
         return scheme.lower() == "bearer" and is_right
 

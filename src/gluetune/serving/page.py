@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gluetune.rendering.examples import read_texts
+from gluetune.data.sources.scored import scored_rows
 from gluetune.rendering.pages import html_environment
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def find_examples(backend: Backend) -> tuple[list[Example], str]:
     task, run = backend.task, backend.run
     if run is None or task is None or not task.validation_splits:
         return [], "A checkpoint that is no run names no data to take examples from."
-    table = read_texts(run, task, task.validation_splits[0])
+    table = scored_rows(run, task, task.validation_splits[0])
     if isinstance(table, str):
         return [], table.replace("The texts are not shown", "No examples are shown")
     rows = _candidates(task, table)

@@ -1,4 +1,4 @@
-"""Refusals: what a request gets that is not served, in the shape of Text Embeddings Inference.
+"""Errors of requests that are refused, in the form of Text Embeddings Inference.
 
 `{"error": …, "error_type": …}`, with the types and statuses of its router (router/src/lib.rs,
 router/src/http/server.rs in huggingface/text-embeddings-inference).
@@ -16,7 +16,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Refusal(Exception):  # noqa: N818  # most are the client's errors, none is the server's
-    """A request that gets no answer."""
+    """A request that is refused."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Refusal(Exception):  # noqa: N818  # most are the client's errors, none is
 
     @property
     def body(self) -> dict[str, str]:
-        """The JSON that is answered."""
+        """The JSON of the response."""
         return {"error": str(self), "error_type": self.error_type}
 
 

@@ -48,15 +48,15 @@ class Prediction(BaseModel):
 
 
 class ErrorResponse(BaseModel):
-    """Why there is no answer."""
+    """Why a request failed."""
 
     error: str
     error_type: str
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request, its inputs brought into one form."""
+class ParsedRequest:
+    """A request with its inputs as a list of texts and pairs."""
 
     texts: list[Text]
     is_batch: bool
@@ -94,35 +94,35 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     return bytes(body)
 
 
-def parse(body: bytes, limits: Limits) -> Asked:
-    """Return what a body asks. Raises Refusal, which repeats nothing of the texts."""
+def parse(body: bytes, limits: Limits) -> ParsedRequest:
+    """Return the request in a body. Raises Refusal, which repeats nothing of the texts."""
     try:
         request = PredictRequest.model_validate_json(body)
     except ValidationError as error:
         raise _explained(error) from None
-    asked = _brought_into_one_form(request)
-    count = len(asked.texts)
+    parsed = _normalised(request)
+    count = len(parsed.texts)
     if not count:
         raise Refusal(400, "Empty", "`inputs` cannot be empty")
     if count > limits.max_client_batch_size:
         most = limits.max_client_batch_size
         raise too_large(f"batch size {count} > maximum allowed batch size {most}")
-    if any(_is_empty(text) for text in asked.texts):
+    if any(_is_empty(text) for text in parsed.texts):
         raise Refusal(400, "Empty", "`inputs` cannot be empty")
-    longest = max(map(_characters, asked.texts))
+    longest = max(map(_characters, parsed.texts))
     if longest > limits.max_characters:
         raise too_large(
             f"`inputs` must have less than {limits.max_characters} characters. Given: {longest}"
         )
-    return asked
+    return parsed
 
 
-def _brought_into_one_form(request: PredictRequest) -> Asked:
+def _normalised(request: PredictRequest) -> ParsedRequest:
     inputs = request.inputs
     alone = [inputs] if isinstance(inputs, str) else [x for x in inputs if isinstance(x, str)]
     lists = [] if isinstance(inputs, str) else [x for x in inputs if isinstance(x, list)]
     texts = [_text(alone)] if alone else [_text(each) for each in lists]
-    return Asked(texts, not alone, request.truncate, request.raw_scores)
+    return ParsedRequest(texts, not alone, request.truncate, request.raw_scores)
 
 
 def _text(sequence: list[str]) -> Text:

@@ -1,4 +1,4 @@
-"""`gluetune.serve`: a socket, a server, and an end that answers what was asked before it."""
+"""`gluetune.serve`: a socket, a server, and a shutdown that completes the requests before it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def serve(
     Args:
         model: A run's folder, a checkpoint's folder, or a Hub id.
         limits: How much it takes at once.
-        tell: Called with each line that is worth reading.
+        tell: Called with each line of progress.
         settings: Fields of `ServeSettings` (`host`, `port`, `auto_truncate`, `allowed_hosts`,
             `cors_origins`, `api_key_file`) and of `LoadSettings`, as `gluetune.load` takes them.
 
@@ -83,7 +83,7 @@ def serve(
 
 
 def make_server(app: Any, limits: Limits) -> uvicorn.Server:
-    """Return a server that logs no text, and ends when it has answered what has come in."""
+    """Return a server that logs no text, and stops when the requests that came in are completed."""
     import uvicorn
 
     from gluetune.serving.connections import ACCEPT_BATCH, Connection, ConnectionState
@@ -124,7 +124,7 @@ def make_server(app: Any, limits: Limits) -> uvicorn.Server:
 
 
 def _warm_up(predictor: Predictor) -> None:
-    """Answer once before anybody asks: first calls allocate, and a model that fails fails here."""
+    """Predict once before the first request: it allocates, and a broken model fails here."""
     predictor("One", "two") if predictor.texts_per_example == 2 else predictor("One")
 
 
@@ -143,7 +143,7 @@ def _family(host: str) -> socket.AddressFamily:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Open the socket before the model is loaded: a port that is taken is told at once."""
+    """Open the socket before the model is loaded: a port that is taken is reported at once."""
     try:
         listener = socket.create_server((host, port), family=_family(host), backlog=_BACKLOG)
     except (OSError, OverflowError, UnicodeError) as error:
@@ -152,7 +152,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             f"--host {host} --port {port} cannot be listened on: {reason}.",
             hint=_where_else(host),
         ) from error
-    # asyncio does this for sockets of its own making only. Without it, head and body of an answer
+    # asyncio does this for sockets of its own making only. Without it, head and body of a response
     # leave apart, and the second waits for the client to acknowledge the first: 40 ms on Linux.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listener:
@@ -206,7 +206,7 @@ def _wrong_names(hosts: Sequence[str], origins: Sequence[str]) -> list[Finding]:
 def _signals_end_it_well() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the server and then nothing else.
 
-    uvicorn raises a signal again once it has stopped; here the process goes on to its own end.
+    uvicorn raises a signal again once it has stopped; here the process continues to its own end.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

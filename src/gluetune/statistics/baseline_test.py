@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gluetune.core.errors import RunError
 from gluetune.core.predictions import Predictions
 from gluetune.statistics.paired_tests import is_proportion, mcnemar, paired_difference
 
@@ -46,20 +45,6 @@ class WordTest:
         more = "less" if self.difference < 0 else "more"
         meaning = "" if self.greater_is_better else ", where less is better"
         return f"This run scores {more} than the bag of words{meaning} {by}."
-
-
-def word_test(run: Run) -> WordTest | None:
-    """Test a run's kept predictions; None where those of either side are not kept."""
-    best = run.record.best
-    if best is None or run.record.text_baseline is None:
-        return None
-    try:
-        found = {
-            split: Predictions.of_table(run.predictions(split)) for split in best.validation.metrics
-        }
-    except RunError:
-        return None
-    return compare_with_words(run.task, found, words_of(run, found))
 
 
 def words_of(run: Run, found: Mapping[str, Predictions]) -> dict[str, Predictions]:

@@ -40,8 +40,6 @@ class Calibration:
     bins: tuple[CalibrationBin, ...]
 
 
-
-
 def calibration(predictions: Predictions, bins: int = 15) -> Calibration:
     """Return the calibration of a classifier's answers, in equally wide bins.
 

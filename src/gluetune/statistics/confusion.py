@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,17 +88,6 @@ def class_table(task: TaskSpec, predictions: Predictions) -> list[ClassRow]:
             )
         )
     return rows
-
-
-def worst_classes(rows: Sequence[ClassRow], most: int) -> list[ClassRow]:
-    """Return all rows in their order; of more than `most`, those of the lowest F1, the worst first.
-
-    Among equals the rarest come first. Classes that neither labels nor predictions hold come last.
-    """
-    if len(rows) <= most:
-        return list(rows)
-
-    return sorted(rows, key=lambda row: (2.0 if row.f1 is None else row.f1, row.support))[:most]
 
 
 def _counts(task: TaskSpec, predictions: Predictions) -> list[tuple[str, int, int, int]]:

@@ -85,7 +85,7 @@ def train_on_cluster(
 
 def tell_failure(path: Path, error: GluetuneError) -> None:
     """Leave word of an error of gluetune's own, of which one process tells, for `raise_told`."""
-    if not error.told:
+    if not error.reported_elsewhere:
         findings = [[finding.message, finding.hint] for finding in error.findings]
         write_json(path, {"kind": type(error).__name__, "findings": findings})
 

@@ -44,7 +44,8 @@ class ClassificationLoss:
     `weights` are those of the outputs, shape (outputs,), or for several labels (2, outputs): of a
     label that is not given, and of one that is. The weighted sum is divided by the number of
     examples, not by the sum of their weights as torch's mean does: what an example weighs must not
-    depend on whom it shares a batch with.
+    depend on whom it shares a batch with. `order` is the output of each of the task's labels, for a
+    kind whose labels have an order.
     """
 
     def __init__(
@@ -100,6 +101,8 @@ class Trainer(transformers.Trainer):
     - `micro_batch_size`: how many examples pass through the model at once; the optimiser's step
       keeps its size. When memory runs out it is halved, and the step is done again.
     - `class_weights`: weights of the outputs in the loss; see `ClassificationLoss`.
+    - `kind`, `outputs`: the kind of task, and the model's output for each label; by default what
+      the model's config states, in its order.
     - `label_smoothing`: in place of the arguments' own, which transformers refuses for several
       labels an example.
     """

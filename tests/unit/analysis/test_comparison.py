@@ -217,7 +217,7 @@ def test_answers_are_paired_by_index_whatever_the_order_of_their_rows(tmp_path: 
     pq.write_table(table.take(list(range(len(table)))[::-1]), path)
     assert compare(one, two).pairs[0].verdict.startswith("B and A score the same")
     pq.write_table(table.slice(1), path)
-    with pytest.raises(RunError, match="answer other examples of 'validation'"):
+    with pytest.raises(RunError, match="predict other examples of 'validation'"):
         compare(one, two)
 
 
@@ -261,3 +261,19 @@ def test_the_command_prints_the_verdict_or_json(tmp_path: Path) -> None:
     parsed = json.loads(runner.invoke(app, ["compare", "--json", *paths]).output)
     expected = dataclasses.asdict(gluetune.compare(*paths))
     assert parsed["pairs"][0]["verdict"] == expected["pairs"][0]["verdict"]
+
+
+def test_a_comparison_is_a_value_that_shows_itself(tmp_path: Path) -> None:
+    labels = random_classified(277).labels
+    one = write_run(tmp_path / "one", classified(labels, labels))
+    two = write_run(tmp_path / "two", classified(labels, 1 - labels), epochs=2)
+    found = compare(one, two)
+    assert repr(found).startswith("Comparison(rte: A=1.0000, B=0.0000; A is better than B by 100.0")
+    plain = json.loads(json.dumps(found.to_dict()))
+    assert plain["pairs"][0]["verdict"] == found.verdicts[0]
+    assert plain["sides"][0]["runs"] == [str(one)]
+    frames = found.to_pandas()
+    assert frames["sides"]["score"].tolist() == [1.0, 0.0]
+    assert found.to_pandas("differing")["setting"].tolist() == ["epochs"]
+    assert found.to_pandas("pairs")["interval_high"][0] == found.pairs[0].high
+    assert "A is better than B" in found._repr_html_()

@@ -6,13 +6,13 @@ import pytest
 from typer.testing import CliRunner
 
 from gluetune.cli.app import app
-from gluetune.cli.options import one_of
-from gluetune.core.config import Precision
 from gluetune.core.errors import ConfigurationError
+from gluetune.core.inference_settings import LoadSettings
+from gluetune.core.settings import make_settings
 
 
 def test_a_known_word_is_given_back() -> None:
-    assert one_of("bf16", Precision, "--precision") == "bf16"
+    assert make_settings(LoadSettings, {"precision": "bf16"}).precision == "bf16"
 
 
 @pytest.mark.parametrize(

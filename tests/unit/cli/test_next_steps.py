@@ -11,7 +11,7 @@ import typer.main
 from tests.support.own_files import own_config, reviews, write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
-from gluetune.analysis.evaluate import evaluate
+from gluetune.analysis.evaluation import evaluate
 from gluetune.cli.app import app, main
 from gluetune.cli.predict import _refuse_file
 from gluetune.cli.run_glue import translate
@@ -39,7 +39,8 @@ def test_no_name_of_an_option_is_cut_in_80_columns(
     shown = capsys.readouterr().out
     words = set(re.findall(r"--[a-z0-9-]+", shown))
     command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]
-    names = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+    shown_ones = [each for each in command.params if not getattr(each, "hidden", False)]
+    names = {name for each in shown_ones for name in (*each.opts, *each.secondary_opts)}
     assert {name for name in names if name.startswith("--")} <= words
     assert not re.search(r"--[a-z0-9-]*…", shown)
     assert max(map(len, shown.splitlines())) <= 80

@@ -71,6 +71,8 @@ OWN_VALUES = {
     "columns": ('label,"a, b"', ("label", "a, b")),
     "kind": ("regression", "regression"),
     "positive": (" -1", " -1"),
+    "metrics": ("accuracy,f1", ("accuracy", "f1")),
+    "extra_metrics": ("f1_macro", ("f1_macro",)),
     "label_separator": (";", ";"),
     "validation_fraction": ("0.2", 0.2),
     "split_seed": ("7", 7),

@@ -38,7 +38,7 @@ def test_one_checkpoint_can_be_asked_for() -> None:
     rows = json.loads(told("--model", "distilbert-base-uncased", "--json"))
     assert rows
     assert {row["task"] for row in rows} >= {"cola", "rte"}
-    assert "Nothing published" in told("--model", "nobody/nothing")
+    assert "No published results" in told("--model", "nobody/nothing")
 
 
 def test_a_task_that_does_not_exist_is_the_users_mistake(

@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from tests.support.answers import classified
 from tests.unit.test_docs import parse
 
+from gluetune.analysis.scores import Scores
 from gluetune.cli.train import render_run
 from gluetune.core.config_checks import make_config
 from gluetune.core.predictions import keep_predictions
@@ -32,7 +33,6 @@ from gluetune.core.records import (
 from gluetune.core.runs import Run, RunFolder
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.core.terminal import Console
-from gluetune.rendering.evaluation_tables import held_against
 
 TWO_SPLITS = ("validation_matched", "validation_mismatched")
 
@@ -104,13 +104,13 @@ def _model(name: str) -> ModelRecord:
 def test_the_protocol_is_readable_beside_four_metrics(tmp_path: Path) -> None:
     score = _score(f1=0.5, accuracy=0.7, f1_macro=0.6, matthews_correlation=0.2)
     shown = _shown(tmp_path, _epoch(1, score), width=80, majority_baseline=score)
-    table = shown[shown.index("Held against") :]
+    table = shown[shown.index("Baselines") :]
     assert "…" not in table
     assert "frequent" in table
     assert "correlation" in table
 
 
-def test_the_best_epoch_is_marked_and_held_against_the_majority(tmp_path: Path) -> None:
+def test_the_best_epoch_is_marked_and_compared_with_the_majority(tmp_path: Path) -> None:
     shown = _shown(
         tmp_path,
         _epoch(1, _score(accuracy=0.7, f1=0.8)),
@@ -129,9 +129,9 @@ def test_the_best_epoch_is_marked_and_held_against_the_majority(tmp_path: Path) 
 
 def test_the_names_of_metrics_are_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
     score = _score(accuracy=0.8, f1_macro=0.85, matthews_correlation=0.7)
-    held = _shown(tmp_path, _epoch(1, score), width=80).partition("Held against")[2]
-    assert "matthews_correlation" in held
-    assert all(len(line) <= 80 and line[-1] in "┓┃┩│┘" for line in held.splitlines()[1:7])
+    baselines = _shown(tmp_path, _epoch(1, score), width=80).partition("Baselines")[2]
+    assert "matthews_correlation" in baselines
+    assert all(len(line) <= 80 and line[-1] in "┓┃┩│┘" for line in baselines.splitlines()[1:7])
 
 
 @pytest.mark.parametrize("label", ["spam", "\u4e0d\u662f\u5783\u573e\u90ae\u4ef6" * 4, "x" * 200])
@@ -151,7 +151,7 @@ def test_the_class_of_f1_leaves_room_for_the_protocol(
     _shown(tmp_path, _epoch(1, score), majority_baseline=score)
     record = Run(tmp_path).record.model_copy(update={"own_task": task})
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    Console(file=stream, width=80).print(held_against(record))
+    Console(file=stream, width=80).show(Scores.of_record(record).baseline_table())
     stream.seek(0)
     lines = stream.read().splitlines()
     assert all(cell_len(line) <= 80 for line in lines)
@@ -171,7 +171,7 @@ def test_a_run_that_words_alone_beat_is_named(tmp_path: Path) -> None:
     epoch = _epoch(1, _score(accuracy=0.8, f1=0.85))
     words = _score(accuracy=0.9, f1=0.9)
     told = _shown(tmp_path, epoch, text_baseline=words)
-    assert "scores less than the bag of words" in told
+    assert "scores worse than the bag of words" in told
     assert "--learning-rate" in " ".join(told.split())
     assert "scores less" not in _shown(tmp_path, epoch, text_baseline=epoch.validation)
 

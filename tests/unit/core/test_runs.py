@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import gluetune
 from gluetune.core.config_checks import make_config
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.records import BestRecord, EpochRecord, Record, ScoreRecord, Status, now
@@ -132,3 +133,52 @@ def test_a_default_folder_is_named_after_what_was_asked(
     first.mkdir(parents=True)
     second = default_folder("cola", model, 7)
     assert second.name == f"{first.name}-2"
+
+
+def test_every_verb_that_takes_a_run_is_a_method(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, tuple[object, ...], dict[str, object]]] = []
+    run = Run(folder)
+    for name in ("load", "evaluate", "predict", "report", "compare", "export", "push", "serve"):
+        monkeypatch.setattr(
+            gluetune,
+            name,
+            lambda *given, verb=name, **options: calls.append((verb, given, options)),
+            raising=False,
+        )
+    run.load(backend="onnx")
+    run.evaluate(split="train")
+    run.predict("rows.csv", output="out.csv", text="a")
+    run.report("page.html")
+    run.compare("other")
+    run.export(int8=True)
+    run.push("me/model", private=True)
+    run.serve(port=1)
+    assert calls == [
+        ("load", (run,), {"backend": "onnx"}),
+        ("evaluate", (run,), {"split": "train"}),
+        ("predict", (run, "rows.csv"), {"output": "out.csv", "text": "a"}),
+        ("report", (run,), {"output": "page.html"}),
+        ("compare", (run, "other"), {}),
+        ("export", (run,), {"int8": True}),
+        ("push", (run, "me/model"), {"private": True}),
+        ("serve", (run,), {"port": 1}),
+    ]
+
+
+def test_a_run_shows_itself_in_a_notebook(folder: Path) -> None:
+    shown = Run(folder)._repr_html_()
+    assert "0.5000" in shown
+    assert "finished" in shown
+
+
+def test_a_model_on_the_hub_is_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("me/model", "me/model@main"):
+        with pytest.raises(RunError, match=f"There is no run {name}") as caught:
+            gluetune.report(name)
+        assert f"gluetune evaluate {name}" in str(caught.value)
+    with pytest.raises(RunError) as caught:
+        Run("runs/cola-1")
+    assert "Hub" not in str(caught.value)

@@ -17,7 +17,7 @@ SCORES = Table.of(
     "Scores",
     (
         "metric",
-        Column("value", "score", missing="undefined"),
+        Column("value", "number", missing="undefined"),
         Column("95% interval", "interval", key="interval"),
         Column("examples", "count"),
     ),
@@ -35,7 +35,7 @@ def printed(table: Table, width: int = 80) -> str:
     return out.getvalue()
 
 
-def test_a_terminal_shows_fractions_and_notes() -> None:
+def test_a_terminal_shows_values_and_notes() -> None:
     told = printed(SCORES)
     line = next(line for line in told.splitlines() if "accuracy" in line)
     cells = [cell.strip() for cell in line.strip("│").split("│")]
@@ -45,9 +45,11 @@ def test_a_terminal_shows_fractions_and_notes() -> None:
     assert told.endswith("* unreliable: few examples\n")
 
 
-def test_a_page_shows_points_and_markdown_fractions() -> None:
+def test_a_page_and_markdown_show_the_same_values() -> None:
     page = SCORES.to_html("run 1")
-    assert '<th scope="row"><bdi>accuracy</bdi></th><td class="number"><bdi>50.0</bdi></td>' in page
+    assert (
+        '<th scope="row"><bdi>accuracy</bdi></th><td class="number"><bdi>0.5000</bdi></td>' in page
+    )
     assert 'aria-label="Scores run 1"' in page
     assert SCORES.to_markdown().splitlines() == [
         "| metric | value | 95% interval | examples |",
@@ -91,7 +93,7 @@ def test_a_long_ranked_table_shows_the_first_of_its_ranking() -> None:
     order = tuple(reversed(range(60)))
     table = Table.of(
         "Classes",
-        ("class", Column("F1", "score")),
+        ("class", Column("F1", "number")),
         rows,
         ranking=Ranking("with the lowest F1", order),
     )
@@ -132,7 +134,7 @@ def test_a_shortened_name_keeps_both_ends() -> None:
 
 def test_heads_of_numbers_break_before_anything_is_cut() -> None:
     heads = ("", "matthews_correlation", "f1 of 'a rather long label'", "protocol")
-    columns = (heads[0], Column(heads[1], "score"), Column(heads[2], "score"), heads[3])
+    columns = (heads[0], Column(heads[1], "number"), Column(heads[2], "number"), heads[3])
     told = printed(Table.of("x", columns, [("run", 0.5, 0.25, "words " * 20)]))
     assert "matthews_" in told
     assert "correlation" in told

@@ -109,7 +109,7 @@ def test_a_missing_shard_is_named(served: Hub) -> None:
     folder = served.models["me/model"]
     (folder / "model.safetensors").rename(folder / "model-1.safetensors")
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(CheckpointError, match=r"names model-2\.safetensors, which is not there"):
+    with pytest.raises(CheckpointError, match=r"names model-2\.safetensors, which does not exist"):
         download_checkpoint("me/model")
 
 
@@ -181,7 +181,7 @@ REFUSALS = {
     "token": (
         401,
         {"X-Error-Message": "Invalid credentials in Authorization header"},
-        ("does not take the token", "HF_TOKEN"),
+        ("rejected the token", "HF_TOKEN"),
     ),
     "forbidden": (403, {}, ("refused with status 403", "HF_TOKEN")),
     "rate limit": (429, {}, ("429", "Try later, set HF_TOKEN")),

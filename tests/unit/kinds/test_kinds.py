@@ -11,7 +11,6 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from gluetune.training.losses import ClassificationLoss
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from gluetune.core.deprecations import RenamedWarning
 from gluetune.core.records import Record
 from gluetune.core.tasks import get_task
 from gluetune.kinds import FORMER_NAMES, KINDS, MULTI_LABEL, REGRESSION, Kind, KindName, get_kind
+from gluetune.training.trainer import ClassificationLoss
 
 OWN = replace(get_task("mrpc"), rows={})
 

@@ -26,7 +26,7 @@ def compared(tree: ast.AST) -> Iterator[str]:
             parts = [node.value]
         elif isinstance(node, ast.Subscript):
             parts = [node.slice]
-        elif isinstance(node, ast.Dict):
+        elif isinstance(node, ast.Dict) and len(node.keys) > 1:  # one alone names what it holds
             parts = list(node.keys)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             parts = list(node.args) if node.func.attr in ("get", "replace", "endswith") else []
@@ -42,7 +42,7 @@ def test_a_comparison_with_a_metrics_name_is_found() -> None:
         "if name == 'f1': pass",
         "set(task.metrics) != {'accuracy'}",
         "name in ('pearson', 'spearman')",
-        "{'accuracy': 1}[name]",
+        "{'accuracy': 1, 'f1': 2}[name]",
         "scores['rmse']",
         "name.replace('f1', 'F1')",
         "match name:\n    case 'mae': pass",

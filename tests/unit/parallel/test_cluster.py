@@ -84,7 +84,7 @@ def test_an_error_of_one_process_reaches_the_driver(tmp_path: Path) -> None:
     path = tmp_path / "failure.json"
     raise_told(path)
     told: Any = DataError("line 3 is ragged", hint="Mend it.")
-    told.told = True
+    told.reported_elsewhere = True
     tell_failure(path, told)
     raise_told(path)
     tell_failure(path, DataError("line 3 is ragged", hint="Mend it."))

@@ -30,7 +30,7 @@ def test_one_process_agrees_with_itself(monkeypatch: pytest.MonkeyPatch) -> None
         with pytest.raises(DataError) as caught, ALONE.failing_as_one():
             share(fail)
         assert caught.value is error
-        assert error.told is None
+        assert error.reported_elsewhere is None
 
 
 def test_what_all_processes_find_is_said_once_and_the_rest_with_its_place() -> None:

@@ -17,7 +17,7 @@ from tests.support.servers import watched
 
 from gluetune.data.encoding import Encoded
 from gluetune.inference.predictor import Predictor, Text
-from gluetune.serving.batching import Answered, Batcher
+from gluetune.serving.batching import Batcher, RequestLogits
 from gluetune.serving.refusals import Refusal
 from gluetune.serving.settings import Limits
 
@@ -54,15 +54,15 @@ class Gate:
         assert await asyncio.to_thread(self.reached.wait, 30)
 
 
-async def ask(batcher: Batcher, *typed: Text, texts: Sequence[Text] = ()) -> Answered:
-    return await batcher.answer(typed or texts, truncate=False)
+async def ask(batcher: Batcher, *typed: Text, texts: Sequence[Text] = ()) -> RequestLogits:
+    return await batcher.predict(typed or texts, truncate=False)
 
 
 def test_requests_that_wait_are_answered_together_each_its_own(emotions: Predictor) -> None:
     gate = Gate()
     predictor = watched(emotions, gate)
 
-    async def work(batcher: Batcher) -> list[Answered]:
+    async def work(batcher: Batcher) -> list[RequestLogits]:
         first = asyncio.create_task(ask(batcher, TEXTS[0]))
         await gate.is_reached()
         others = [asyncio.create_task(ask(batcher, text)) for text in TEXTS[1:]]
@@ -98,7 +98,7 @@ def test_weights_are_cast_once_for_all_requests(emotions: Predictor) -> None:
     fields = {field.name: getattr(opened, field.name) for field in dataclasses.fields(opened)}
     halves = Predictor(Counted(**{**fields, "precision": "bf16"}))
 
-    async def one_after_the_other(batcher: Batcher) -> list[Answered]:
+    async def one_after_the_other(batcher: Batcher) -> list[RequestLogits]:
         return [await ask(batcher, text) for text in ("I am glad.", "Rain again.", "No.")]
 
     run(halves, one_after_the_other)
@@ -154,7 +154,7 @@ def test_a_request_that_takes_too_long_gives_up_and_leaves_the_queue(emotions: P
     async def work(batcher: Batcher) -> None:
         first = asyncio.create_task(ask(batcher, "a"))
         await gate.is_reached()
-        with pytest.raises(Refusal, match="no answer within") as raised:
+        with pytest.raises(Refusal, match="no result within") as raised:
             await ask(batcher, "never computed")
         assert raised.value.status == 503
         with pytest.raises(Refusal):  # the first was in the model for as long
@@ -194,11 +194,11 @@ def test_a_failure_is_told_without_the_text_and_the_next_request_is_answered(
 def test_texts_that_are_too_long_are_refused_or_cut(emotions: Predictor) -> None:
     long = "a " * 100
 
-    async def work(batcher: Batcher) -> Answered:
+    async def work(batcher: Batcher) -> RequestLogits:
         with pytest.raises(Refusal, match=r"at most 32 tokens. Given: 10\d") as raised:
             await ask(batcher, "a", long)
         assert raised.value.status == 413
-        return await batcher.answer(["a", long], truncate=True)
+        return await batcher.predict(["a", long], truncate=True)
 
     answered = run(emotions, work)
     assert answered.truncated == 1

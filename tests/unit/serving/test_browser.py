@@ -52,7 +52,7 @@ class Opened:
 
     def answer(self) -> str:
         """Wait for an answer, and return what a screen reader is told."""
-        expect(self.page.locator("#answer")).to_be_visible()
+        expect(self.page.locator("#prediction")).to_be_visible()
         return self.page.locator("#status").inner_text()
 
     def bars(self) -> dict[str, str]:
@@ -110,7 +110,7 @@ def test_typed_texts_give_the_bars_that_predict_gives(
     assert page.bars() == expected
     assert list(page.bars()) == list(expected)
     first = next(iter(expected))
-    assert said == f"Answer: {first}, {expected[first]}"
+    assert said == f"Prediction: {first}, {expected[first]}"
     assert "ms" in page.page.locator("#time").inner_text()
     width = page.page.locator(".bar span").first.evaluate("bar => bar.style.width")
     assert width == expected[first]
@@ -125,11 +125,11 @@ def test_an_example_fills_the_fields_and_says_its_label(
     assert page.page.get_by_label("Sentence 1").input_value() == example.texts[0]
     assert page.page.get_by_label("Sentence 2").input_value() == example.texts[1]
     assert page.bars() == bars_of(pair_predictor, *example.texts)
-    expect(page.page.locator("#gold")).to_have_text(f"The data say: {example.label}")
+    expect(page.page.locator("#gold")).to_have_text(f"Gold label: {example.label}")
     page.page.get_by_label("Sentence 2").type("more")
     expect(page.page.locator("#gold")).to_be_hidden()
     page.page.get_by_role("button", name="Clear").click()
-    expect(page.page.locator("#answer")).to_be_hidden()
+    expect(page.page.locator("#prediction")).to_be_hidden()
     expect(page.page.get_by_label("Sentence 1")).to_be_focused()
 
 
@@ -138,7 +138,7 @@ def test_hostile_text_stays_text(page: Opened, pair_predictor: Predictor) -> Non
     page.answer()
     assert page.page.get_by_label("Sentence 1").input_value() == HOSTILE
     assert page.page.get_by_label("Sentence 2").input_value() == "line one\nline two"
-    expect(page.page.locator("#gold")).to_have_text(f"The data say: {HOSTILE}")
+    expect(page.page.locator("#gold")).to_have_text(f"Gold label: {HOSTILE}")
     assert page.page.locator("img").count() == 0
     assert page.page.locator("script").count() == 1
     assert "broken in" not in page.page.title()
@@ -187,7 +187,7 @@ def test_a_number_is_shown_on_a_dial(browser: Browser, numbers: Run) -> None:
         opened.page.get_by_label("Sentence 2").fill("c d")
         opened.page.keyboard.press("Control+Enter")
         value = predictor("a b", "c d").score
-        assert opened.answer() == f"Answer: {value:.2f}"
+        assert opened.answer() == f"Prediction: {value:.2f}"
         expect(opened.page.locator("#number")).to_have_text(f"{value:.2f}")
         arc = str(opened.page.locator("#arc").get_attribute("stroke-dasharray"))
         assert float(arc.split()[0]) == pytest.approx(100 * value / 5, rel=1e-6)
@@ -206,7 +206,7 @@ def test_a_model_of_one_text_or_two_and_no_examples(browser: Browser, emotions: 
         assert "the end was cut" in opened.page.locator("#time").inner_text()
         opened.page.get_by_label("Second text").fill("over it")
         opened.page.get_by_label("Text", exact=True).fill("a quick fox")
-        opened.page.get_by_role("button", name="Answer").click()
+        opened.page.get_by_role("button", name="Predict").click()
         expect(opened.page.locator(".share").first).to_have_text(
             next(iter(bars_of(emotions, "a quick fox", "over it").values()))
         )
@@ -230,7 +230,7 @@ def test_the_page_asks_for_the_key_and_stores_it_nowhere(
         opened.page.keyboard.press("Control+Enter")
         expect(opened.page.get_by_role("alert")).to_contain_text("does not accept this API key")
         field.fill(key)
-        opened.page.get_by_role("button", name="Answer").click()
+        opened.page.get_by_role("button", name="Predict").click()
         opened.answer()
         assert opened.bars() == bars_of(emotions, "a quick fox")
         opened.page.locator("summary").click()
@@ -255,7 +255,7 @@ def test_a_server_that_is_gone_is_said(browser: Browser, emotions: Predictor) ->
         expect(opened.page.get_by_role("alert")).to_contain_text("inference failed (RuntimeError)")
         served.stop()
         opened.page.keyboard.press("Control+Enter")
-        expect(opened.page.get_by_role("alert")).to_contain_text("does not answer")
+        expect(opened.page.get_by_role("alert")).to_contain_text("No response from the server")
         opened.page.close()
 
 
@@ -270,16 +270,16 @@ def test_labels_that_are_predicted_are_marked(browser: Browser, several: Run) ->
             named = ", ".join(sorted(answer.labels, key=lambda name: -answer.probabilities[name]))
             # The answer before stays until the next one comes, and may bear the same words.
             opened.page.get_by_role("button", name="Clear").click()
-            expect(opened.page.locator("#answer")).to_be_hidden()
+            expect(opened.page.locator("#prediction")).to_be_hidden()
             opened.page.locator(".example").nth(number).click()
             expect(opened.page.locator("#predicted")).to_have_text(
                 f"Predicted: {named or 'none of the labels'}"
             )
-            assert opened.answer() == f"Answer: {named or 'none of the labels'}"
+            assert opened.answer() == f"Prediction: {named or 'none of the labels'}"
             marked = opened.page.locator("#bars li.predicted span:first-child").all_inner_texts()
             assert [text for text in marked if text] == named.split(", ") * bool(named)
             assert opened.bars() == bars_of(predictor, *example.texts)
-            expect(opened.page.locator("#gold")).to_have_text(f"The data say: {example.label}")
+            expect(opened.page.locator("#gold")).to_have_text(f"Gold label: {example.label}")
         found = Axe().run(opened.page)
         assert [violation["id"] for violation in found["violations"]] == []
         opened.close()

@@ -123,3 +123,11 @@ def test_models_are_compared_by_metrics_of_probabilities(name: str) -> None:
     assert found.low < found.value < found.high
     same = paired_difference(task, {"v": first}, {"v": first}, draws=DRAWS)
     assert (same.value, same.low) == (0, None)
+
+
+@pytest.mark.parametrize(("name", "sign"), [("log_loss", -1), ("accuracy", 1)])
+def test_a_score_knows_in_which_direction_it_is_better(name: str, sign: int) -> None:
+    task = task_of(name, "single_label")
+    assert task.sign == sign
+    assert task.is_better(0.3, 0.2) == (sign > 0)
+    assert task.in_points() == (sign > 0)

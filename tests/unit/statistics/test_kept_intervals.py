@@ -10,10 +10,10 @@ import pytest
 from tests.support.answers import random_classified, random_estimated
 from tests.support.run_folders import write_run
 
+from gluetune.analysis.evaluation import evaluation_of
 from gluetune.core.predictions import Predictions, keep_predictions
 from gluetune.core.runs import Run
 from gluetune.core.tasks import get_task
-from gluetune.publishing.card import run_intervals
 from gluetune.rendering.pages import report
 from gluetune.statistics import intervals as module
 from gluetune.statistics.intervals import kept_intervals, score_intervals
@@ -93,5 +93,6 @@ def test_the_report_and_the_card_share_them(
     keep_predictions(run.folder.predictions_on("validation"), found, "print")
     report(run.path)
     monkeypatch.setattr(module, "score_intervals", _refuse)
-    intervals = run_intervals(run, run.task)
-    assert intervals == score_intervals(run.task, {"validation": found})
+    evaluation = evaluation_of(run)
+    assert evaluation is not None
+    assert evaluation.intervals == score_intervals(run.task, {"validation": found})

@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gluetune.data.own.cells import whole
-from gluetune.data.own.digests import digests, first_rows, stand_in, text_keys
 from gluetune.data.own.kinds import Labels
 from gluetune.data.own.labelling import label_totals
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted
+from gluetune.data.own.stored import digests, first_rows, stand_in, text_keys
 from gluetune.metrics.registry import get_metric
 
 _LEAK = 0.9

@@ -1,4 +1,4 @@
-"""What a user's labels are: classes, numbers, or sets of labels; told by the data unless stated."""
+"""What a user's labels are, by kind of task: inferred from the data unless stated."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows
 from gluetune.kinds import MULTI_LABEL, ORDINAL, REGRESSION, SINGLE_LABEL, get_kind
 from gluetune.kinds.base import Kind
+from gluetune.metrics.registry import get_metric, is_of_one_class
 
 _LISTED = 5
 """Labels that a message lists."""
@@ -194,9 +195,9 @@ def _types_agree(kind: Kind, train: RawRows, problems: Problems) -> bool:
     if both_numbers and all(whole(value) is not None for value in values_of(train)):
         return True
     if len(seen) > 1:
-        told = " and ".join(f"{name} ({train.place(line)})" for name, line in seen.items())
+        types = " and ".join(f"{name} ({train.place(line)})" for name, line in seen.items())
         problems.add(
-            f"The labels of {train.name} are of several types: {told}.",
+            f"The labels of {train.name} are of several types: {types}.",
             "Write all of them as text, or all as numbers.",
         )
         return False
@@ -245,7 +246,7 @@ def _in_order(
 
 
 def _check_names(kind: Kind, names: Sequence[str], train: RawRows, problems: Problems) -> bool:
-    """Note what is wrong with names of classes or labels; whether rows can be held against them."""
+    """Note what is wrong with names of classes or labels; whether they can be used."""
     rows = len(train)
     if len(names) < kind.fewest_labels:
         only = f"only '{names[0]}'" if names else "none"
@@ -278,13 +279,16 @@ def _positive(
     train: RawRows,
     problems: Problems,
 ) -> str | None:
-    """Return the class that F1 is of: the one that is asked for, else the rarer one, and say so."""
+    """Return the positive class: the requested one, else the rarer one, with a note."""
     if not resolve_positive(config, kind, names, metrics, problems):
         return None
-    return config.positive or _rarer(names, train, problems)
+    of_one = [get_metric(name) for name in metrics if is_of_one_class(name, len(names))]
+    what = " and ".join(metric.title for metric in of_one)
+    what = f"{what[0].upper()}{what[1:]} {'is' if len(of_one) == 1 else 'are'}"
+    return config.positive or _rarer(what, names, train, problems)
 
 
-def _rarer(names: Sequence[str], train: RawRows, problems: Problems) -> str:
+def _rarer(what: str, names: Sequence[str], train: RawRows, problems: Problems) -> str:
     """Return the rarer of two classes, the last where they are equally frequent."""
     found = values_of(train)
     # A file that declares its classes has their numbers.
@@ -295,7 +299,7 @@ def _rarer(names: Sequence[str], train: RawRows, problems: Problems) -> str:
         "the rarer class" if counts[0] != counts[1] else "the last of two equally frequent classes"
     )
     problems.remark(
-        f"F1 is of '{names[rarer]}', {why} ({counts[rarer]:,} of {sum(counts):,} rows). For the "
+        f"{what} of '{names[rarer]}', {why} ({counts[rarer]:,} of {sum(counts):,} rows). For the "
         f"other: {options(positive=names[1 - rarer])}"
     )
     return names[rarer]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gluetune.core.command_lines import options
 from gluetune.core.text import nearest
-from gluetune.metrics.registry import METRICS, get_metric, is_of_one_class, metrics_of
+from gluetune.metrics.registry import get_metric, is_of_one_class, metrics_of
 
 if TYPE_CHECKING:
     from gluetune.core.config import TrainConfig
@@ -21,24 +21,24 @@ def resolve_metrics(
     """Return the metrics that the score is the mean of, and those that are also reported.
 
     None where `problems` say why not. Of the kind's default metrics the first is the score, and the
-    others are also reported, unless others are asked for.
+    others are also reported, unless others are requested.
     """
     known, default = metrics_of(kind.name, labels=len(names)), kind.default_metrics
-    asked = config.metrics or (() if config.metric == "score" else (config.metric,))
+    requested = config.metrics or (() if config.metric == "score" else (config.metric,))
     flag = "metrics" if config.metrics else "metric"
-    unknown = [(flag, name) for name in asked if name not in known]
+    unknown = [(flag, name) for name in requested if name not in known]
     unknown += [("extra_metrics", name) for name in config.extra_metrics or () if name not in known]
     for setting, name in unknown:
-        is_for_two = name in METRICS and kind.name in METRICS[name].kinds
+        is_for_two = name in metrics_of(kind.name, labels=2)
         problems.add(
             f"{options(**{setting: name})}: a task of kind {kind} has no such metric.",
             f"{nearest(name, known)}Metrics: {', '.join(known)}"
             + (f"; {name} is for two classes." if is_for_two else "."),
         )
-    if unknown or not _agree(asked, problems):
+    if unknown or not _agree(requested, problems):
         return None
-    scored = asked or default[:1]
-    if not asked:
+    scored = requested or default[:1]
+    if not requested:
         problems.remark(
             f"The score is {scored[0]}, the default of kind {kind} (`gluetune train` takes "
             f"--metrics for others: {', '.join(name for name in known if name not in scored)})."
@@ -70,22 +70,22 @@ def resolve_positive(
     metrics: Sequence[str],
     problems: Problems,
 ) -> bool | None:
-    """Return whether a class is to be the positive one; None where it is asked for in vain.
+    """Return whether a class is to be the positive one; None where none can be.
 
     `metrics` are all that are reported.
     """
-    asked = config.positive
+    requested = config.positive
     if not any(is_of_one_class(name, len(names)) for name in metrics):
-        if asked is None:
+        if requested is None:
             return False
         problems.add(*_no_positive(config, kind, names, metrics[0]))
         return None
-    if asked is None or asked in names:
+    if requested is None or requested in names:
         return True
-    quotes = " In YAML write it in quotes." if asked in ("true", "false") else ""
+    quotes = " In YAML write it in quotes." if requested in ("true", "false") else ""
     problems.add(
-        f"{options(positive=asked)}: there is no such class.",
-        f"{nearest(asked, names)}Classes: {', '.join(names)}.{quotes}",
+        f"{options(positive=requested)}: there is no such class.",
+        f"{nearest(requested, names)}Classes: {', '.join(names)}.{quotes}",
     )
     return None
 
@@ -96,7 +96,7 @@ def _no_positive(
     """Return why --positive means nothing here, and what to type."""
     typed = f"{options(positive=str(config.positive))}"
     of_one = [name for name in metrics_of(kind.name) if is_of_one_class(name, 2)]
-    if not of_one or kind.name == "multi_label":
+    if not of_one or kind.cell == "names":
         return f"{typed}: a task of kind {kind} has no positive class.", "Leave --positive out."
     if len(names) != 2:
         reason = f"there are {len(names)} classes, and a positive one is one of two."

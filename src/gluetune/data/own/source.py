@@ -24,11 +24,11 @@ from gluetune.core.text import nearest
 from gluetune.data.formats.compression import COMPRESSIONS
 from gluetune.data.formats.registry import labelled_endings
 from gluetune.data.own.data_warnings import look
-from gluetune.data.own.digests import digests, first_rows, text_keys
 from gluetune.data.own.kinds import Labels, label_counts, resolve_labels
 from gluetune.data.own.labelling import label_arrays, label_column, usable
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted, from_multi_hot, read_rows
+from gluetune.data.own.stored import digests, first_rows, text_keys
 from gluetune.data.sampling import held_out, other_share
 from gluetune.data.tables import canonical_schema, require_split, with_notes
 from gluetune.kinds import get_kind

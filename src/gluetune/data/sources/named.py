@@ -17,9 +17,8 @@ from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec
 from gluetune.core.text import first_few, nearest
-from gluetune.data.own.digests import first_rows, text_keys
 from gluetune.data.own.source import OwnFile, OwnSource
-from gluetune.data.own.stored import BATCH
+from gluetune.data.own.stored import BATCH, first_rows, text_keys
 from gluetune.data.sampling import hold_out
 from gluetune.data.sources import glue_download, glue_parquet
 from gluetune.data.sources.glue_parquet import (

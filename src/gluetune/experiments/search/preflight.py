@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.core.config import TrainConfig, flag_of
 from gluetune.core.errors import ConfigurationError, Finding, Findings, GluetuneError, merged
+from gluetune.core.settings_files import split_names
 from gluetune.core.tasks import get_task
 from gluetune.data.own.source import OwnSource
 from gluetune.data.sources.named import source_of
@@ -234,7 +235,7 @@ def _check_together(
             )
         )
     metric = str(objective or given.get("metric", "score"))
-    right = _usual_direction(metric, objective, given.get("metrics"))
+    right = _usual_direction(metric, objective, _named(given.get("metrics")))
     if not callable(objective) and checked.direction in {"minimize", "maximize"} - {right}:
         findings.append(
             Finding(
@@ -252,6 +253,13 @@ def _check_together(
         )
     if findings:
         raise ConfigurationError.of(findings)
+
+
+def _named(metrics: object) -> Sequence[str]:
+    """Return the names of metrics as they are given, a text or several."""
+    if isinstance(metrics, str):
+        return split_names(metrics)
+    return [str(name) for name in metrics] if isinstance(metrics, list | tuple) else []
 
 
 def _usual_direction(

@@ -7,8 +7,9 @@ from typing import Any
 
 from gluetune.core.config import TrainConfig
 from gluetune.core.recipes import get_recipe
+from gluetune.core.records import Status
 from gluetune.core.runs import model_slug
-from gluetune.core.suites import JobRecord, JobState, SuiteFolder, SuiteRecord, SuiteRequest
+from gluetune.core.suites import JobRecord, SuiteFolder, SuiteRecord, SuiteRequest
 from gluetune.core.tasks import get_task
 from gluetune.data.sources.glue_parquet import SAMPLES, sample_rows
 from gluetune.experiments.folders import digest
@@ -51,7 +52,7 @@ def plan(request: SuiteRequest) -> list[JobRecord]:
 def replan(record: SuiteRecord, request: SuiteRequest) -> None:
     """Give a suite the seeds of `request`; finished jobs of its other seeds stay with it."""
     known = {job.name: job for job in record.jobs}
-    finished = {name for name, job in known.items() if job.state is JobState.FINISHED}
+    finished = {name for name, job in known.items() if job.state is Status.FINISHED}
     wanted = {*request.seeds, *(known[name].seed for name in finished)}
     seeds = dict.fromkeys((*record.request.seeds, *request.seeds))
     every = request.model_copy(update={"seeds": tuple(seed for seed in seeds if seed in wanted)})
@@ -116,7 +117,7 @@ def next_job(jobs: Sequence[JobRecord], costs: Mapping[str, float]) -> JobRecord
     end, when the other workers have nothing to do.
     """
     by_name = {job.name: job for job in jobs}
-    ready = [job for job in jobs if job.state is JobState.WAITING and _may_start(job, by_name)]
+    ready = [job for job in jobs if job.state is Status.WAITING and _may_start(job, by_name)]
     return max(ready, key=lambda job: _chain(job, jobs, costs), default=None)
 
 
@@ -126,12 +127,12 @@ def block(jobs: Sequence[JobRecord]) -> list[JobRecord]:
     blocked = [
         job
         for job in jobs
-        if job.state is JobState.WAITING
+        if job.state is Status.WAITING
         and job.after is not None
-        and by_name[job.after].state in (JobState.FAILED, JobState.BLOCKED)
+        and by_name[job.after].state in (Status.FAILED, Status.BLOCKED)
     ]
     for job in blocked:
-        job.state = JobState.BLOCKED
+        job.state = Status.BLOCKED
         job.error = f"It starts from the model of {job.after}, which failed."
         job.hint = "The same command tries both again."
     return blocked
@@ -160,7 +161,7 @@ def _rows(data: str, task: str) -> Mapping[str, int]:
 
 
 def _may_start(job: JobRecord, by_name: Mapping[str, JobRecord]) -> bool:
-    return job.after is None or by_name[job.after].state is JobState.FINISHED
+    return job.after is None or by_name[job.after].state is Status.FINISHED
 
 
 def _chain(job: JobRecord, jobs: Sequence[JobRecord], costs: Mapping[str, float]) -> float:

@@ -23,7 +23,6 @@ from gluetune.core.records import Status
 from gluetune.core.runs import Run, RunFolder
 from gluetune.core.suites import (
     JobRecord,
-    JobState,
     SuiteFolder,
     SuiteRecord,
     SuiteResult,
@@ -60,12 +59,12 @@ class SuiteScheduler:
     def run_jobs(self, pool: Pool) -> None:
         """Run every job that is not finished."""
         for job in self.record.jobs:
-            is_finished = job.state is JobState.FINISHED
+            is_finished = job.state is Status.FINISHED
             if not (is_finished and finished_run(self.folder.run(job)) is not None):
-                job.state, job.error, job.hint, job.notes = JobState.WAITING, None, "", []
+                job.state, job.error, job.hint, job.notes = Status.WAITING, None, "", []
         by_name = {job.name: job for job in self.record.jobs}
         cost_of = costs(self.record.request)
-        ended = frozenset(n for n, job in by_name.items() if job.state is JobState.FINISHED)
+        ended = frozenset(n for n, job in by_name.items() if job.state is Status.FINISHED)
         self.on_event(SuiteStarted({name: cost_of[name] for name in by_name}, ended))
 
         def start_next() -> bool:
@@ -80,8 +79,8 @@ class SuiteScheduler:
         """Write the table of what is finished, and how the suite as a whole ended."""
         self.record.status = status
         for job in self.record.jobs:
-            if job.state is JobState.RUNNING:
-                job.state = JobState.WAITING
+            if job.state is Status.RUNNING:
+                job.state = Status.WAITING
         self._save_table()
 
     def forward(self, key: Hashable, event: Event) -> None:
@@ -89,7 +88,7 @@ class SuiteScheduler:
         self.on_event(JobEvent(str(key), event))
 
     def _start(self, pool: Pool, job: JobRecord) -> None:
-        job.state = JobState.RUNNING
+        job.state = Status.RUNNING
         self.record.save(self.folder)
         self._started[job.name] = time.monotonic()
         self.on_event(JobStarted(job.name))
@@ -97,7 +96,7 @@ class SuiteScheduler:
 
     def _end(self, job: JobRecord, outcome: Outcome) -> None:
         if outcome.failure is None:
-            job.state, job.notes = JobState.FINISHED, list(outcome.value)
+            job.state, job.notes = Status.FINISHED, list(outcome.value)
             self._emit_end(job)
         else:
             self._fail(job, outcome.failure)
@@ -106,14 +105,14 @@ class SuiteScheduler:
         self._save_table()
 
     def _fail(self, job: JobRecord, failure: Failure) -> None:
-        job.state, job.error = JobState.FAILED, failure.message
+        job.state, job.error = Status.FAILED, failure.message
         job.hint = " ".join(finding.hint for finding in failure.findings if finding.hint)
         if failure.traceback:
             write_text(self.folder.traceback(job), failure.traceback)
             job.hint = f"See {self.folder.traceback(job)}."
 
     def _emit_end(self, job: JobRecord) -> None:
-        run = finished_run(self.folder.run(job)) if job.state is JobState.FINISHED else None
+        run = finished_run(self.folder.run(job)) if job.state is Status.FINISHED else None
         since = self._started.get(job.name)
         self.on_event(
             JobEnded(

@@ -20,7 +20,6 @@ from gluetune.core.recipes import get_recipe
 from gluetune.core.records import Status, now
 from gluetune.core.runs import Run
 from gluetune.core.suites import (
-    JobState,
     SuiteFolder,
     SuiteRecord,
     SuiteRequest,
@@ -136,7 +135,7 @@ def _run(
         display.say(f"Stopped, {counts(record.jobs)}. To resume: {record.command}")
         display.emit(ExperimentEnded(completed=False))
         raise
-    done = all(job.state is JobState.FINISHED for job in record.jobs)
+    done = all(job.state is Status.FINISHED for job in record.jobs)
     scheduler.close(Status.FINISHED if done else Status.FAILED)
     display.emit(ExperimentEnded(completed=True))
 

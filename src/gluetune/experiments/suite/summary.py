@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
-from gluetune.core.records import Record, has_collapsed
+from gluetune.core.records import Record, epoch_choice, has_collapsed
 from gluetune.core.references import published
 from gluetune.core.runs import Run
 from gluetune.core.suites import (
@@ -22,7 +22,6 @@ from gluetune.core.suites import (
 )
 from gluetune.core.tasks import GLUE_TASKS, get_task
 from gluetune.data.sources.glue_parquet import SAMPLES
-from gluetune.rendering.tables import epoch_choice
 from gluetune.statistics.scores import glue_average
 
 

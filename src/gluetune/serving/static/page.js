@@ -1,4 +1,4 @@
-// The page asks /predict and shows the answer. Every text goes in as text, never as markup.
+// The page sends requests to /predict and shows the predictions. Every text goes in as text, never as markup.
 "use strict";
 
 const MOST_BARS = 20;
@@ -9,7 +9,7 @@ const keyField = part("key"); // only where the server wants a key; its value is
 const isNumber = document.body.dataset.widget === "dial";
 const thresholds = JSON.parse(document.body.dataset.thresholds); // of several labels; else empty
 const isSeveral = document.body.dataset.widget === "checks";
-let asking = null; // what stops the request that is on its way
+let running = null; // what aborts the request in progress
 let picked = null; // the example that the fields were filled from
 
 function typed() {
@@ -99,22 +99,22 @@ function showTime(headers) {
     (cut ? " · longer than the model reads: the end was cut" : "");
 }
 
-function showAnswer(found, headers) {
+function showPrediction(found, headers) {
   if (dial) showNumber(found[0].score);
   else if (isNumber) part("bars").replaceChildren(said(found));
   else showBars(found);
   show("predicted", isSeveral ? `Predicted: ${predictedLabels(found)}` : "");
-  show("gold", picked ? `The data say: ${picked.dataset.label}` : "");
+  show("gold", picked ? `Gold label: ${picked.dataset.label}` : "");
   showTime(headers);
   show("error", "");
   part("empty").hidden = true;
-  part("answer").hidden = false;
-  part("status").textContent = `Answer: ${said(found)}`;
+  part("prediction").hidden = false;
+  part("status").textContent = `Prediction: ${said(found)}`;
 }
 
 function showProblem(text) {
   show("error", text);
-  part("answer").hidden = true;
+  part("prediction").hidden = true;
   part("empty").hidden = true;
   part("status").textContent = "";
 }
@@ -130,10 +130,10 @@ function showWrongKey() {
   if (keyField) keyField.focus();
 }
 
-async function ask() {
-  if (asking) asking.abort();
+async function predict() {
+  if (running) running.abort();
   const mine = new AbortController();
-  asking = mine;
+  running = mine;
   document.body.classList.add("is-waiting");
   try {
     const response = await fetch("predict", {
@@ -143,15 +143,15 @@ async function ask() {
       signal: mine.signal,
     });
     const found = await response.json();
-    if (response.ok) showAnswer(found, response.headers);
+    if (response.ok) showPrediction(found, response.headers);
     else if (response.status === 401) showWrongKey();
     else if (response.status === 429) showProblem("The model is busy. Try again in a moment.");
     else showProblem(found.error);
   } catch (error) {
-    if (error.name !== "AbortError") showProblem("The server does not answer. Is it running?");
+    if (error.name !== "AbortError") showProblem("No response from the server. Is it running?");
   } finally {
-    if (asking === mine) {
-      asking = null;
+    if (running === mine) {
+      running = null;
       document.body.classList.remove("is-waiting");
     }
   }
@@ -165,13 +165,13 @@ function pick(button) {
 
 part("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  ask();
+  predict();
 });
 part("form").addEventListener("reset", () => {
-  if (asking) asking.abort();
+  if (running) running.abort();
   pick(null);
   for (const id of ["gold", "error"]) show(id, "");
-  part("answer").hidden = true;
+  part("prediction").hidden = true;
   part("empty").hidden = false;
   part("status").textContent = "";
   fields[0].focus();
@@ -202,7 +202,7 @@ for (const button of document.querySelectorAll(".example")) {
     if (fields[1]) fields[1].value = button.dataset.second ?? "";
     pick(button);
     showCommand();
-    ask();
+    predict();
   });
 }
 showCommand();

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gluetune.core.errors import ConfigurationError, StorageError
-from gluetune.data.own.checking import CheckedFiles, check_files
+from gluetune.inference.file_checks import CheckedFiles, check_files
 
 GOOD = "text,label\n" + "".join(f"text {n} here,{'ab'[n % 2]}\n" for n in range(8))
 

@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from tests.support.own_files import own_config, write_csv
 from tests.unit.data.own.test_broken_files import BROKEN, check
 
-from gluetune.data.own.checking import check_files
-from gluetune.data.own.digests import digests, first_rows, stand_in
 from gluetune.data.own.source import OwnSource
+from gluetune.data.own.stored import digests, first_rows, stand_in
 from gluetune.data.sampling import take_fraction
 from gluetune.data.sources.named import without_held_out
 from gluetune.data.tables import fingerprint
+from gluetune.inference.file_checks import check_files
 
 TEXTS = ("one", "One ", " one  two", "one two", "ONE\ttwo", "third", "Élan 😀", "élan 😀", "i3")
 KINDS: dict[str, Callable[[random.Random], Any]] = {
@@ -60,7 +60,7 @@ def cut_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let rows pass through memory three at a time."""
     monkeypatch.setattr("gluetune.data.own.reading.BATCH", 3)
     monkeypatch.setattr("gluetune.data.own.stored._KEPT_PAGES", 2)
-    monkeypatch.setattr("gluetune.data.own.digests._AT_ONCE", 2)
+    monkeypatch.setattr("gluetune.data.own.stored._AT_ONCE", 2)
     monkeypatch.setattr("gluetune.data.tables._HASHED_AT_ONCE", 2)
 
 

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from gluetune.cli.app import app
 from gluetune.core.errors import DataError
-from gluetune.data.own.checking import CheckedFiles, check_files
 from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.data.tables import label_array
+from gluetune.inference.file_checks import CheckedFiles, check_files
 
 
 def write(path: Path, labels: Sequence[Any]) -> Path:

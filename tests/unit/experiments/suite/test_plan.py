@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.support.suites import record_of, request
 
-from gluetune.core.suites import JobState, SuiteFolder
+from gluetune.core.records import Status
+from gluetune.core.suites import SuiteFolder
 from gluetune.core.tasks import GLUE_TASKS
 from gluetune.experiments.suite.plan import (
     block,
@@ -43,7 +44,7 @@ def test_the_longest_is_next_and_mnli_with_what_waits_for_it() -> None:
     order = []
     while (job := next_job(record.jobs, guessed)) is not None:
         order.append(job.task)
-        job.state = JobState.FINISHED
+        job.state = Status.FINISHED
     assert order[:3] == ["mnli", "qqp", "qnli"]
     assert order[-1] == "wnli"
     assert set(order) == set(GLUE_TASKS)
@@ -53,14 +54,14 @@ def test_what_waits_does_not_start_early_and_never_after_a_failure() -> None:
     record = record_of(request(mnli_init=True, seeds=(42,)))
     guessed = costs(record.request)
     by_task = {job.task: job for job in record.jobs}
-    by_task["mnli"].state = JobState.RUNNING
+    by_task["mnli"].state = Status.RUNNING
     started = []
     while (job := next_job(record.jobs, guessed)) is not None:
         started.append(job.task)
-        job.state = JobState.FINISHED
+        job.state = Status.FINISHED
     assert set(started) == set(GLUE_TASKS) - {"mnli", "rte", "mrpc", "stsb"}
     assert block(record.jobs) == []
-    by_task["mnli"].state = JobState.FAILED
+    by_task["mnli"].state = Status.FAILED
     assert {job.task for job in block(record.jobs)} == {"rte", "mrpc", "stsb"}
     assert "mnli-s42, which failed" in (by_task["rte"].error or "")
     assert next_job(record.jobs, guessed) is None
@@ -119,7 +120,7 @@ def test_the_same_request_has_the_same_folder_and_another_one_another() -> None:
 def test_other_seeds_join_what_has_finished_and_replace_what_has_not() -> None:
     record = record_of(request(tasks=("mnli", "rte"), seeds=(42, 43), mnli_init=True))
     done, failed = record.jobs[0], record.jobs[1]
-    done.state, failed.state = JobState.FINISHED, JobState.FAILED
+    done.state, failed.state = Status.FINISHED, Status.FAILED
     replan(record, request(tasks=("mnli", "rte"), seeds=(44,), mnli_init=True))
     assert [job.name for job in record.jobs] == ["mnli-s42", "mnli-s44", "rte-s44"]
     assert record.jobs[0] is done

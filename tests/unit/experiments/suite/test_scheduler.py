@@ -13,7 +13,7 @@ from tests.support.suites import record_of, request, write_run
 from gluetune.core.errors import Finding
 from gluetune.core.events import ignore
 from gluetune.core.records import Status
-from gluetune.core.suites import JobState, SuiteFolder, SuiteRecord, SuiteResult
+from gluetune.core.suites import SuiteFolder, SuiteRecord, SuiteResult
 from gluetune.experiments.suite.scheduler import SuiteScheduler
 from gluetune.parallel.calls import Failure, Outcome
 
@@ -39,7 +39,7 @@ class Pretended:
     def submit(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
         assert self.free > 0
         job = next(job for job in SuiteResult(self.folder.path).record.jobs if job.name == key)
-        assert job.state is JobState.RUNNING, "what runs is on disk before it runs"
+        assert job.state is Status.RUNNING, "what runs is on disk before it runs"
         assert job.after is None or job.after in self.ended
         self.started.append(str(key))
         self._calls.append((str(key), arguments[0]))
@@ -78,7 +78,7 @@ def test_every_job_runs_once_and_is_written_down(folder: SuiteFolder) -> None:
     assert len(workers.started) == len(set(workers.started)) == 18
     assert workers.started[:2] == ["mnli-s42", "mnli-s43"]
     on_disk = SuiteResult(folder.path)
-    assert all(job.state is JobState.FINISHED for job in on_disk.record.jobs)
+    assert all(job.state is Status.FINISHED for job in on_disk.record.jobs)
     assert on_disk.table.average is not None
     assert "mnli-s42: a note" in on_disk.table.notes
 
@@ -123,7 +123,7 @@ def test_a_finished_job_whose_run_is_gone_runs_again(folder: SuiteFolder) -> Non
 
 def test_closing_says_what_was_running(folder: SuiteFolder) -> None:
     record = begin(folder, tasks=("cola",))
-    record.jobs[0].state = JobState.RUNNING
+    record.jobs[0].state = Status.RUNNING
     SuiteScheduler(record, folder, ignore, {}).close(Status.INTERRUPTED)
     content = json.loads(folder.record.read_text())
     assert content["status"] == "interrupted"

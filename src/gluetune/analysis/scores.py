@@ -1,0 +1,228 @@
+"""A model's scores and what they are compared with: baselines, and published results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from gluetune.core.records import Record, ScoreRecord, epoch_choice
+from gluetune.core.references import Reference, human, published
+from gluetune.core.tables import Between, Cell, Column, Table, plain
+from gluetune.core.tasks import HELD_OUT, TaskSpec
+from gluetune.data.sources.glue_parquet import SAMPLES
+
+if TYPE_CHECKING:
+    from gluetune.statistics.intervals import Interval
+
+MAJORITY, WORDS = "majority", "bag_of_words"
+"""Keys of the two baselines."""
+
+MOST_FULL_NAMES = 4
+"""Metrics whose full names are the heads of columns; of more, their short labels."""
+
+_ERROR = "mean absolute error"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a much simpler model scores on the same rows."""
+
+    name: str
+    protocol: str
+    score: ScoreRecord
+    mean_absolute_error: float | None = None
+    """Of a regression, in units of its labels."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A model's scores, with intervals, baselines and what was published."""
+
+    task: TaskSpec
+    score: ScoreRecord
+    intervals: Mapping[str, Interval | None] = field(default_factory=dict)
+    """95% intervals over the examples, of `score` and of each metric."""
+    mean_absolute_error: float | None = None
+    """Of a regression, in units of its labels."""
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    """By `majority` and `bag_of_words`."""
+    published: tuple[Reference, ...] = ()
+    protocol: str = ""
+    """How the score came about."""
+
+    @classmethod
+    def of_record(
+        cls, record: Record, intervals: Mapping[str, Interval | None] | None = None
+    ) -> Scores:
+        """Return the scores of a run's record. The run must have scored."""
+        assert record.best is not None, "the run has scored"
+        return cls(
+            task=record.spec,
+            score=record.best.validation,
+            intervals=intervals or {},
+            mean_absolute_error=record.mean_absolute_error.get("run"),
+            baselines=recorded_baselines(record),
+            published=published_results(record),
+            protocol=f"{scored_on(record)}, {epoch_choice(record)}, one seed ({record.seed})",
+        )
+
+    def values(self) -> dict[str, float | None]:
+        """Return the score and each metric by name; a single metric is the score."""
+        return named_values(self.score)
+
+    def table(self, title: str) -> Table:
+        """Return each metric with its interval and the baselines."""
+        baselines = [(one, named_values(one.score)) for one in self.baselines.values()]
+        rows: list[tuple[Cell, ...]] = [
+            (
+                self.task.metric_title(name),
+                value,
+                between(self.intervals.get(name)),
+                *(values.get(name) for _, values in baselines),
+            )
+            for name, value in self.values().items()
+        ]
+        if self.mean_absolute_error is not None:
+            errors = (one.mean_absolute_error for one, _ in baselines)
+            rows.append((_ERROR, self.mean_absolute_error, None, *errors))
+        reasons = {one.reason for one in self.intervals.values() if one and one.reason}
+        return Table.of(
+            title,
+            (
+                Column("metric"),
+                Column("value", "number", missing="undefined"),
+                Column("95% interval", "interval", key="interval"),
+                *(
+                    Column(one.name, "number", key=key, missing="undefined")
+                    for key, one in self.baselines.items()
+                ),
+            ),
+            rows,
+            notes=[f"* unreliable: {'; '.join(sorted(reasons))}."] if reasons else [],
+            name="scores",
+        )
+
+    def baseline_table(self) -> Table:
+        """Return the model's row above the baselines and what is published of its checkpoint.
+
+        A published value is in its own metric's column only.
+        """
+        names = list(self.score.flat())
+        has_error = self.mean_absolute_error is not None
+        own = self._row("this run", self.score, self.mean_absolute_error, self.protocol)
+        others = [
+            self._row(one.name, one.score, one.mean_absolute_error, one.protocol)
+            for one in self.baselines.values()
+        ]
+        short = len(names) > MOST_FULL_NAMES
+        columns = [
+            Column(self.task.metric_title(name, short=short), "number", key=name) for name in names
+        ]
+        if has_error:
+            columns.append(Column(_ERROR, "number"))
+        return Table.of(
+            "Baselines and published results" if self.published else "Baselines",
+            (Column("", key="model"), *columns, Column("protocol")),
+            [own, *others, *self._published_rows(names, has_error)],
+            name="baselines",
+            bold=frozenset({0}),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scores as JSON has them."""
+        return {
+            "score": plain(self.score),
+            "intervals": plain(self.intervals),
+            "mean_absolute_error": self.mean_absolute_error,
+            "baselines": plain(self.baselines),
+        }
+
+    def _row(
+        self, name: str, score: ScoreRecord, error: float | None, protocol: str
+    ) -> tuple[Cell, ...]:
+        values = score.flat()
+        cells = [
+            "undefined" if metric in values and values[metric] is None else values.get(metric)
+            for metric in self.score.flat()
+        ]
+        errors = [] if self.mean_absolute_error is None else [error]
+        return (name, *cells, *errors, protocol)
+
+    def _published_rows(self, names: list[str], has_error: bool) -> Iterator[tuple[Cell, ...]]:
+        """Yield a row for each published result, its metrics together."""
+        for _, group in groupby(self.published, key=_result):
+            references = list(group)
+            under: dict[str, float | None] = dict.fromkeys(names)
+            apart = []
+            for reference in references:
+                columns = [name for name in names if _is_of(reference, name)]
+                under |= dict.fromkeys(columns, reference.value / 100)
+                if not columns:
+                    metric = reference.metric or "metric unstated"
+                    apart.append(f"{reference.value / 100:.4f} ({metric})")
+            first = references[0]
+            where = f"{first.split}, {first.protocol}; {first.source}"
+            errors = [None] if has_error else []
+            yield (first.model, *under.values(), *errors, "; ".join([*apart, where]))
+
+
+def named_values(score: ScoreRecord) -> dict[str, float | None]:
+    """Return `score` and each metric by name; of a single metric, which is the score, that."""
+    metrics = score.flat()
+    return metrics if len(metrics) == 1 else {"score": score.score, **metrics}
+
+
+def recorded_baselines(record: Record) -> dict[str, Baseline]:
+    """Return the baselines that a record has."""
+    errors, found = record.mean_absolute_error, {}
+    if record.majority_baseline:
+        kind, score = record.spec.kind, record.majority_baseline
+        protocol = f"the {kind.constant_description}"
+        found[MAJORITY] = Baseline(kind.constant_name, protocol, score, errors.get("mean"))
+    if record.text_baseline:
+        found[WORDS] = bag_of_words(record.text_baseline, errors.get("words"))
+    return found
+
+
+def bag_of_words(score: ScoreRecord, error: float | None) -> Baseline:
+    """Return the bag of words as a baseline."""
+    return Baseline("bag of words", "TF-IDF and a linear model, of train", score, error)
+
+
+def published_results(record: Record) -> tuple[Reference, ...]:
+    """Return what was published of the checkpoint and of people; nothing for other data.
+
+    Other data than GLUE's validation sets are the sample, and a part of train that is held out.
+    """
+    if record.model is None or is_held_out(record) or not record.spec.is_published:
+        return ()
+    if record.data and record.data.source in SAMPLES:
+        return ()
+    return (*published(record.task, record.model.name), *human(record.task))
+
+
+def scored_on(record: Record) -> str:
+    """Return what the epochs were scored on."""
+    return "held-out part of train" if is_held_out(record) else "validation"
+
+
+def is_held_out(record: Record) -> bool:
+    """Whether a run was scored on a part of train that was held out."""
+    return record.best is not None and HELD_OUT in record.best.validation.metrics
+
+
+def between(interval: Interval | None) -> Between | None:
+    """Return an interval as a cell of a table."""
+    return None if interval is None else Between(interval.low, interval.high, interval.reliable)
+
+
+def _result(reference: Reference) -> tuple[str, ...]:
+    return (reference.model, reference.split, reference.protocol, reference.source)
+
+
+def _is_of(reference: Reference, column: str) -> bool:
+    """Say whether a column, `METRIC` or `SUBSET METRIC`, is what a published value measures."""
+    subset, _, metric = column.rpartition(" ")
+    return metric == reference.metric and subset in ("", reference.subset)

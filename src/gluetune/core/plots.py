@@ -1,0 +1,144 @@
+"""A plot as a value: what is drawn, in the units of the data.
+
+Its place on a page is decided by `rendering/plots.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+from typing import Any
+
+_BARS = 24
+"""Bars of a histogram at most."""
+_DOTS = 600
+"""Dots of a scatter plot at most; more would hide each other and swell the page."""
+
+Ends = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series: values over places; None where one is undefined."""
+
+    name: str
+    points: tuple[tuple[float, float | None], ...]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Lines, dots or bars between two axes."""
+
+    title: str
+    across: str
+    """What the horizontal axis counts."""
+    lines: tuple[Line, ...] = ()
+    dots: tuple[tuple[float, float], ...] = ()
+    bars: tuple[tuple[float, float, int], ...] = ()
+    """Left edge, right edge and count."""
+    best: float | None = None
+    """Place of the best epoch."""
+    diagonal: bool = False
+    """Whether the line is drawn on which both axes have the same value."""
+    ticks: tuple[tuple[float, str], ...] = ()
+    """Marks on the horizontal axis; its ends and middle without any."""
+    x_ends: Ends | None = None
+    y_ends: Ends | None = None
+    """Ends of the axes; those of the data unless given."""
+    name: str = ""
+    """Under which it is found in a set of plots."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plot as JSON has it."""
+        return {
+            "title": self.title,
+            "across": self.across,
+            "lines": {line.name: [list(point) for point in line.points] for line in self.lines},
+            "dots": [list(dot) for dot in self.dots],
+            "bars": [list(bar) for bar in self.bars],
+        }
+
+    def named(self, name: str) -> Plot:
+        """Return the plot under a name."""
+        return dataclasses.replace(self, name=name)
+
+
+def line_plot(
+    title: str,
+    places: Sequence[float],
+    series: Mapping[str, Sequence[float | None]],
+    best: float | None = None,
+    across: str = "epoch",
+) -> Plot | None:
+    """Return the plot of `series` over `places`, epochs by default; None where none is defined."""
+    lines = tuple(
+        Line(name, tuple(zip(places, values, strict=True)))
+        for name, values in series.items()
+        if any(value is not None for value in values)
+    )
+    if not lines:
+        return None
+    step = max(1, -(-len(places) // 6))
+    ticks = tuple((place, f"{place:g}") for place in places[::step])
+    return Plot(title=title, across=across, lines=lines, best=best, ticks=ticks)
+
+
+def scatter_plot(title: str, across: str, xs: Any, ys: Any) -> Plot:
+    """Return one value over another in the same units; of many, every so many-th."""
+    step = max(1, -(-len(xs) // _DOTS))
+    dots = tuple((float(x), float(y)) for x, y in zip(xs[::step], ys[::step], strict=True))
+    ends = data_ends([value for dot in dots for value in dot])
+    return Plot(title=title, across=across, dots=dots, diagonal=True, x_ends=ends, y_ends=ends)
+
+
+def histogram(title: str, across: str, values: Any) -> Plot:
+    """Return how often whole numbers occur, in bars of equal width."""
+    import numpy as np
+
+    low, high = int(values.min()), int(values.max())
+    width = max(1, -(-(high - low + 1) // _BARS))
+    edges = np.arange(low, high + width + 1, width)
+    counts, _ = np.histogram(values, edges)
+    bars = zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=True)
+    return Plot(title=title, across=across, bars=tuple(bars))
+
+
+def seeds_plot(
+    title: str,
+    groups: Sequence[Sequence[float]],
+    *,
+    names: Sequence[str] = (),
+    across_name: str = "configuration, in the table's order",
+) -> Plot | None:
+    """Return each seed's score in points, a column a group; None for fewer than two scores.
+
+    Groups are called by `names`; without them by letters, as in the table of configurations.
+    """
+    dots = tuple(
+        (float(number), 100 * score) for number, group in enumerate(groups) for score in group
+    )
+    if len(dots) < 2:
+        return None
+    shown = names or [plot_letter(number) for number in range(len(groups))]
+    return Plot(
+        title=title,
+        across=across_name,
+        dots=dots,
+        ticks=tuple((float(number), name) for number, name in enumerate(shown)),
+        x_ends=(-0.5, max(len(groups) - 0.5, 0.5)),
+    )
+
+
+def plot_letter(number: int) -> str:
+    """Return what a configuration is called on a plot and in its table: A, …, Z, A2, …"""
+    turn, place = divmod(number, len(ascii_uppercase))
+    return ascii_uppercase[place] + (str(turn + 1) if turn else "")
+
+
+def data_ends(values: Sequence[float]) -> Ends:
+    """Return the lowest and highest value, apart even where all are the same."""
+    low, high = min(values), max(values)
+    margin = abs(low) / 10 or 1.0
+    return (low, high) if high > low else (low - margin, high + margin)
