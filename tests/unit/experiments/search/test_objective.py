@@ -63,7 +63,7 @@ def test_a_report_says_that_the_score_is_of_a_part_of_train(whole: Run) -> None:
     assert "Predictions on holdout" in text
     assert "by length" in text
     assert "texts are not shown" not in text
-    assert "Published results" in text
+    assert "Baselines" in text
     assert "people" not in text
 
 
