@@ -17,8 +17,7 @@ from gluetune.core.records import (
     TimingRecord,
     now,
 )
-from gluetune.core.suite_records import SuiteFolder, SuiteRecord, SuiteRequest
-from gluetune.core.suites import SuiteResult
+from gluetune.core.suites import SuiteFolder, SuiteRecord, SuiteRequest, SuiteResult
 from gluetune.core.tasks import GLUE_TASKS, get_task
 from gluetune.experiments.suite.plan import plan
 from gluetune.experiments.suite.summary import summarize

@@ -89,7 +89,7 @@ def _lines(result: SearchResult) -> list[str]:
         f"page     {result.folder}/search.html",
         "",
         "Next:",
-        f"  {command_line('train', config=config)}   # the best trial again, to the bit",
+        f"  {command_line('train', config=config)}   # the best trial again, bit for bit",
         f"  {command_line('evaluate', chosen.path)}",
         f"  {typed('optuna-dashboard', result.folder / 'study.journal')}",
     ]

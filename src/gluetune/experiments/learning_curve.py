@@ -33,7 +33,7 @@ def learning_curve(
 ) -> tuple[CurvePoint, ...]:
     """Train a finished run's recipe on parts of its training set, and return the scores by size.
 
-    A smaller part lies inside a larger one, and all are scored on the run's own validation rows.
+    A smaller part is inside a larger one, and all are scored on the run's own validation rows.
     The runs are in `RUN/curve/`; one that is finished is not trained again, one that was stopped
     is resumed. The number of epochs stays, so smaller parts take fewer steps. The run's
     `report.html` is written again and shows the curve.
@@ -52,7 +52,7 @@ def learning_curve(
     wrong = [share for share in shares if not 0 < share < 1]
     if wrong:
         raise ConfigurationError(
-            f"A share of {wrong[0]:g}: each must lie between 0 and 1.", hint="Take 0.1, 0.25, 0.5."
+            f"A share of {wrong[0]:g}: each must be between 0 and 1.", hint="Take 0.1, 0.25, 0.5."
         )
     if (opened.config.processes or 1) > 1:
         raise ConfigurationError(

@@ -73,14 +73,14 @@ def failure_of(error: Exception) -> Failure:
 
 @dataclass(frozen=True)
 class Call:
-    """A picklable call, under a name by which its outcome is known."""
+    """A picklable call, whose outcome has its key."""
 
     key: Hashable
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
 
     def outcome(self) -> Outcome:
-        """Run it. Only what asks the process itself to stop gets through."""
+        """Run it. Only what stops the process itself gets through."""
         try:
             return Outcome(self.key, self.function(*self.arguments))
         except Exception as error:  # noqa: BLE001  # whatever it is, it costs this call alone

@@ -1,4 +1,4 @@
-"""Workers that outlive the process which started them: known by the locks that they hold.
+"""Workers whose parent process is gone: known by the locks that they hold.
 
 A worker of a search or a suite holds `FOLDER/.worker-HOST-PID.lock` for as long as it lives. When
 the process that started it is killed, it saves its state and ends, which takes as long as a step.
@@ -119,7 +119,7 @@ def _wait(orphans: list[_Orphan], seconds: float) -> list[_Orphan]:
 
 
 def _kill(orphan: _Orphan) -> None:
-    """Kill a worker with its loaders: it stands in a process group of its own.
+    """Kill a worker with its loaders: it is in a process group of its own.
 
     Its lock is held at this moment, so its number is still its own.
     """

@@ -83,7 +83,7 @@ def open_pool(
         threads: What OMP_NUM_THREADS says in each spawned process; None: its share of the cores.
             A call that sets PyTorch's threads itself, as `train(threads=…)` does, has its way.
         devices: What CUDA_VISIBLE_DEVICES says in each process, in turn; none: all see all.
-        on_event: Called with what calls `gluetune.parallel.calls.tell`.
+        on_event: Called with what calls emit (`gluetune.parallel.calls.emit`).
         cluster: Where calls run instead: as many at a time as it has room for, and where `count`
             is more than one at most so many. `threads` and `devices` are then the cluster's.
         restarts: How often a cluster's call whose worker died is started again.
@@ -115,6 +115,24 @@ def open_pool(
             yield processes
         finally:
             processes.stop()
+
+
+def run_all(pool: Pool, start_next: Callable[[], bool], end: Callable[[Outcome], None]) -> None:
+    """Run calls until none is left to start and none is running.
+
+    Args:
+        pool: Where they run.
+        start_next: Starts the next call, while a process is free; returns whether it could.
+        end: Called with the outcome of each call; it may make more calls possible.
+    """
+    while True:
+        while pool.free and start_next():
+            pass
+        if not pool.running:
+            return
+        outcome = pool.wait(_LOOK_SECONDS)
+        if outcome is not None:
+            end(outcome)
 
 
 def threads_each(count: int) -> int:
@@ -284,7 +302,7 @@ class ProcessPool:
         self._workers.remove(worker)
 
     def stop(self) -> None:
-        """End every process: idle ones at once, busy ones as by Ctrl-C; a second one kills them."""
+        """End every process, those with a call as by Ctrl-C; a second Ctrl-C kills them."""
         try:
             for worker in self._busy():
                 if worker.process.pid is not None:
@@ -402,7 +420,7 @@ def _outcome(key: Hashable, content: bytes) -> Outcome:
 
 
 def _exit_with_parent() -> None:
-    """Ask this process to stop when the one that started it is gone."""
+    """Stop this process when the one that started it is gone."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])

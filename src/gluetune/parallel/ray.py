@@ -1,8 +1,8 @@
 """A pool of a Ray cluster's workers, which run calls as the processes of `pool.py` do.
 
-A call is a Ray task with cores (and GPUs) of its own. Whatever it needs lies in folders that every
+A call is a Ray task with cores (and GPUs) of its own. Whatever it needs is in folders that every
 machine sees; data and model are loaded where it runs. A task whose worker is killed is lost to Ray,
-and nothing else is: the run's folder holds its checkpoint, from which the next attempt goes on.
+and nothing else is: the run's folder holds its checkpoint, from which the next attempt resumes.
 
 A Ray cluster: what a job may take of it, and how it is reached.
 """
@@ -104,7 +104,7 @@ class RayPool:
         return None
 
     def stop(self) -> None:
-        """Ask every call to stop, as by Ctrl-C, and wait until it has saved its state."""
+        """Stop every call, as by Ctrl-C, and wait until it has saved its state."""
         try:
             self._cancel(force=False)
             if waiting := list(self._running):
@@ -207,7 +207,7 @@ class Cluster:
 def make_cluster(
     address: str | None, cpus: Any = None, gpus: Any = None, *, each: str = "trial"
 ) -> Cluster | None:
-    """Return the cluster that is asked for; None without an address. `each` says what has cores.
+    """Return the requested cluster; None without an address. `each` says what has cores.
 
     Raises ConfigurationError that lists every mistake.
     """
@@ -297,7 +297,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _unreachable(address: str, why: str) -> ConfigurationError:
-    first = why.strip().splitlines()[0] if why.strip() else "no answer"
+    first = why.strip().splitlines()[0] if why.strip() else "no reply"
     return ConfigurationError(
         f"--ray {address}: the cluster cannot be reached: {first}",
         hint="On its first machine: ray start --head. On others: ray start --address HOST:6379. "

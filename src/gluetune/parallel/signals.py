@@ -11,7 +11,7 @@ from types import FrameType
 
 
 class StopRequest:
-    """Whether somebody asked the training to stop, and how. `say` tells what then happens."""
+    """Whether the run is to be stopped, and how. `say` prints what then happens."""
 
     def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
         self.signal: signal.Signals | None = None
@@ -21,12 +21,12 @@ class StopRequest:
 
     @property
     def made(self) -> bool:
-        """Whether a stop was asked for."""
+        """Whether a stop was requested."""
         return self.signal is not None
 
     def announce(self) -> None:
-        """Tell that the training is about to stop."""
-        self._say("Stopping after this step, with everything saved. Once more stops at once.")
+        """Print that the run is about to stop."""
+        self._say("Stopping after this step, with everything saved. Once more stops immediately.")
 
     def end(self) -> BaseException:
         """Return what to raise once everything is saved: what the signal would have raised."""
@@ -40,9 +40,9 @@ Handler = Callable[[int, FrameType | None], object]
 
 @contextmanager
 def listening(say: Callable[[str], None], *, alone: bool = True) -> Iterator[StopRequest]:
-    """Catch the first Ctrl-C or SIGTERM as a request; a second one stops at once.
+    """Catch the first Ctrl-C or SIGTERM as a request; a second one stops immediately.
 
-    The request is announced at once where the process is `alone`; several have to agree first.
+    The request is announced immediately where the process is `alone`; several have to agree first.
     Outside the main thread, where Python takes no signals, the request is never made.
     """
     request = StopRequest(say)

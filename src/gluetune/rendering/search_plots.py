@@ -1,4 +1,4 @@
-"""The plots of a search's page: where their points lie; `search.html` draws them as SVG."""
+"""The plots of a search's page: where their points are; `search.html` draws them as SVG."""
 
 from __future__ import annotations
 

@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 from gluetune.core.plots import Plot, seeds_plot
 from gluetune.core.records import Status
-from gluetune.core.suite_records import SuiteRecord, TaskSummary
 from gluetune.core.suites import (
+    SuiteRecord,
     SuiteResult,
+    TaskSummary,
     counts,
     jobs_table,
     seeds_table,

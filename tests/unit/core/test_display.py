@@ -68,7 +68,7 @@ def test_a_run_has_a_line_for_each_evaluation() -> None:
         evaluation,
         events.TrainingCompleted(),
         events.RunEnded("finished"),
-    ) == ["epoch 1.5: accuracy 0.5000, F1 undefined, loss 0.2500, one class for everything, best"]
+    ) == ["epoch 1.5: accuracy 0.5000, F1 undefined, loss 0.2500, the same for every example, best"]
 
 
 def test_steps_are_printed_a_few_times_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:

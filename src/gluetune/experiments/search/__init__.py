@@ -1,1 +1,1 @@
-"""Hyperparameter search: one objective, a space, and the study that asks and tells."""
+"""Hyperparameter search: one objective, a space, and the Optuna study."""

@@ -1,7 +1,7 @@
 """The objective: a configuration's run in a folder of its own, its value, and the trial it is.
 
 `objective` and `value_of` know no search, sampler or pruner: the result depends on the
-configuration alone, so a trial is repeated, to the bit, by `gluetune train --config
+configuration alone, so a trial is repeated, bit for bit, by `gluetune train --config
 FOLDER/config.yaml`. `run_trial` reports it to the study; a process of the pool runs that.
 """
 
@@ -71,7 +71,7 @@ def objective(
         select: In place of `config.metric`, the value that chooses the best epoch.
         on_event: Called with the run's events.
 
-    A run that is finished is returned at once, and one that is pruned raises Pruned again: neither
+    A finished run is returned as it is, and one that is pruned raises Pruned again: neither
     reports anything.
 
     Raises:

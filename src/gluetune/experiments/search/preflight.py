@@ -39,7 +39,7 @@ HpSpace = Callable[[Any], Mapping[str, Any]]
 
 _HELD_OUT_SHARE = 0.2
 _HELD_OUT_ROWS = 2000
-"""Held out of train where nothing is said: a fifth, and no more than this. With 2,000 examples the
+"""Held out of train by default: a fifth, and no more than this. With 2,000 examples the
 standard error of an accuracy is about one point; more would mostly cost time."""
 
 
@@ -177,7 +177,7 @@ def _found(prepared: Prepared) -> dict[str, Any]:
 def _space(
     space: str | Path | Mapping[str, Any] | HpSpace | None, given: Mapping[str, Any]
 ) -> Space | HpSpace | None:
-    """Return the space that is asked for; None where the default is.
+    """Return the given space; None for the default.
 
     Raises ConfigurationError, too, for parameters that are in it and given as flags.
     """

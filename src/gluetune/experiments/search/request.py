@@ -8,7 +8,7 @@ searches/cola-all-minilm-l6-v2-1f0c9a2b/
   final/s42/       the best parameters, trained on all of train
   search.html      history, importances, parallel coordinates, the table of trials
 ```
-How long a search goes on (trials, timeout), on how many processes, and what follows it (seeds) are
+How long a search lasts (trials, timeout), on how many processes, and what follows it (seeds) are
 no part of the request: the same search can be resumed, and continued further.
 """
 
@@ -198,7 +198,7 @@ def check_folder(path: Path) -> None:
 def read_request(folder: SearchFolder) -> dict[str, Any]:
     """Return the request that a folder keeps. Raises RunError where it keeps none.
 
-    Version 1 of the file called it `asked`. What a later release added is filled in.
+    Version 1 of the file has another name for it. What a later release added is filled in.
     """
     try:
         kept = read_settings(folder.settings)

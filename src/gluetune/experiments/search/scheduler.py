@@ -1,4 +1,4 @@
-"""The process that owns a search: it asks the study for trials and tells it how they ended.
+"""The process that owns a search: it gets trials from the study and reports how they ended.
 
 Everything that it knows is on disk, so that it can be killed at any moment: what the study has of a
 trial, and what is in its run folder, is enough to resume.
@@ -29,7 +29,6 @@ from gluetune.core.events import (
     best_trial,
 )
 from gluetune.core.runs import Run, RunFolder
-from gluetune.experiments.scheduler import run_all
 from gluetune.experiments.search.objective import TrialCall, TrialResult, run_final, run_trial
 from gluetune.experiments.search.request import SearchFolder, SearchRequest
 from gluetune.experiments.search.space import suggest, with_parameters
@@ -43,11 +42,11 @@ from gluetune.experiments.search.study import (
     unfinished,
 )
 from gluetune.parallel.calls import Failure, Outcome
+from gluetune.parallel.pool import Pool, run_all
 
 if TYPE_CHECKING:
     import optuna
 
-    from gluetune.parallel.pool import Pool
 
 _DEATHS = 3
 """A trial whose process dies so often has failed: it needs more memory than there is, for one."""

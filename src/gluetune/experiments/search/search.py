@@ -14,10 +14,9 @@ from gluetune.core.events import ExperimentEnded, OnEvent
 from gluetune.core.files import check_writable, locked, make_folder
 from gluetune.core.keywords import SearchKeywords
 from gluetune.core.runs import Run
-from gluetune.experiments.search.page import write_page
 from gluetune.experiments.search.preflight import Checked, HpSpace, Objective, check
 from gluetune.experiments.search.request import SearchFolder, check_folder, load_or_create
-from gluetune.experiments.search.result import SearchResult
+from gluetune.experiments.search.result import SearchResult, write_page
 from gluetune.experiments.search.scheduler import SearchScheduler
 from gluetune.experiments.search.study import open_study
 from gluetune.parallel.orphans import end_orphans
@@ -47,7 +46,7 @@ def search(
     Args:
         task: Name of a GLUE task, e.g. "cola".
         config: A TrainConfig, or a YAML file of settings that are the same for all trials.
-        space: A YAML file, what would stand in one, or a function of an Optuna trial that returns
+        space: A YAML file, the content of one, or a function of an Optuna trial that returns
             settings (Trainer's `hp_space`). Default: learning rate, batch size, epochs, warmup and
             weight decay, by the model's size, but for those that `settings` give.
         objective: A metric ("score" is the task's own; "loss"), or a function of an evaluation's

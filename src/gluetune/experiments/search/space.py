@@ -6,7 +6,7 @@ epochs: {low: 1, high: 5, step: 1}                    a range in steps
 batch_size: [8, 16, 32]                               a choice
 set.lr_scheduler_type: [linear, cosine]               of any other field of TrainingArguments
 ```
-A trial of Optuna is only asked for its `suggest_` methods, so that whatever has them will do.
+Of an Optuna trial only the `suggest_` methods are called, so that whatever has them will do.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def parse_space(values: Mapping[str, Any], *, place: str = "space") -> Space:
 
 
 def default_space(parameters: int) -> Space:
-    """Return what is searched over where nothing is said, for a model of so many parameters.
+    """Return what is searched over by default, for a model of so many parameters.
 
     Learning rates are those that the published recipes bracket: 3e-4 for ELECTRA-small, 2e-5 to
     1e-4 for base models, 5e-6 to 5e-5 for large ones (arXiv 2003.10555, 1907.11692, 2111.09543).

@@ -1,9 +1,9 @@
 """The Optuna study of a search: its file, its samplers and pruners, its trials.
 
 The study is a journal, one line for each thing that happened, which `optuna.load_study` and
-optuna-dashboard open. Only the process that holds the search's folder asks and tells; workers add
-the values of their own trials. A trial whose process was killed is still RUNNING in the journal: it
-is taken up again as it is, with its number and parameters, and no other takes its place.
+optuna-dashboard open. Only the process that has locked the search's folder starts and ends trials;
+workers add the values of their own. A trial whose process was killed is still RUNNING in the
+journal: it is resumed as it is, with its number and parameters, and no other takes its place.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def _is_of_one_search(there: str, name: str) -> bool:
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Keep Optuna from telling what gluetune tells itself, and from announcing its experiments."""
+    """Keep Optuna from logging what gluetune logs itself, and from announcing its experiments."""
     import optuna
 
     before = optuna.logging.get_verbosity()

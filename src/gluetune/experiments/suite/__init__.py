@@ -1,1 +1,1 @@
-"""Tasks by seeds: which jobs, in which order; who runs them; what came of it."""
+"""Tasks by seeds: the jobs, their order, the processes that run them, and the results."""

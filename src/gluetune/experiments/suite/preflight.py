@@ -12,7 +12,7 @@ from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
 from gluetune.core.config_checks import make_config
 from gluetune.core.errors import ConfigurationError, Finding, Findings, GluetuneError, HubError
 from gluetune.core.recipes import get_recipe
-from gluetune.core.suite_records import SuiteRequest
+from gluetune.core.suites import SuiteRequest
 from gluetune.core.tasks import GLUE_TASKS, get_task
 from gluetune.data.sources.glue_parquet import SAMPLES
 from gluetune.data.sources.named import Source, open_source
@@ -121,7 +121,7 @@ def _check_heads(checkpoint: Checkpoint, names: Sequence[str], settings: Mapping
 
 
 def default_fraction(data: str) -> float:
-    """Return the part of each training set that a suite takes when none is asked for."""
+    """Return the part of each training set that a suite takes by default."""
     return SAMPLE_FRACTION if data in SAMPLES else 1.0
 
 
@@ -177,7 +177,7 @@ def _tasks(tasks: Sequence[str] | None) -> list[str]:
 
 
 def _check_is_glue(settings: Mapping[str, Any]) -> None:
-    """Refuse text of the user's own at once: each task would say that it is not of these data."""
+    """Refuse text of the user's own first: each task would report that it is not of these data."""
     own = {name: settings[name] for name in ("train_file", "data_set") if settings.get(name)}
     if own:
         raise ConfigurationError(

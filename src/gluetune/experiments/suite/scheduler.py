@@ -1,23 +1,44 @@
-"""Jobs given to a pool in order, and the outcome of each written down as it comes."""
+"""Jobs given to a pool in order, the outcome of each written down as it comes; and one job."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, cast
 
-from gluetune.core.events import Event, JobEnded, JobEvent, JobStarted, OnEvent, SuiteStarted
+from gluetune.core.events import (
+    Event,
+    JobEnded,
+    JobEvent,
+    JobStarted,
+    OnEvent,
+    SuiteStarted,
+    Throttle,
+    as_messages,
+)
 from gluetune.core.files import write_text
 from gluetune.core.records import Status
-from gluetune.core.suite_records import JobRecord, SuiteFolder, SuiteRecord
-from gluetune.core.suites import SuiteResult, counts, finished_run
-from gluetune.experiments.scheduler import run_all
-from gluetune.experiments.suite.jobs import run_job
+from gluetune.core.runs import Run, RunFolder
+from gluetune.core.suites import (
+    JobRecord,
+    SuiteFolder,
+    SuiteRecord,
+    SuiteResult,
+    counts,
+    finished_run,
+)
+from gluetune.core.tasks import TASKS
+from gluetune.data.sources.named import open_source
 from gluetune.experiments.suite.plan import block, costs, next_job, training_of
 from gluetune.experiments.suite.summary import summarize
-from gluetune.parallel.calls import Failure, Outcome
-from gluetune.parallel.pool import Pool
+from gluetune.inference.run_predictions import run_predictions
+from gluetune.models.classifiers import quiet_transformers
+from gluetune.parallel.calls import Failure, Outcome, emit
+from gluetune.parallel.orphans import wait_until_free
+from gluetune.parallel.pool import Pool, run_all
+from gluetune.training.run import train
 
 
 @dataclass
@@ -108,3 +129,43 @@ class SuiteScheduler:
         self.record.save(self.folder)
         self.record.table = summarize(SuiteResult(self.folder.path))
         self.record.save(self.folder)
+
+
+def run_job(arguments: Mapping[str, Any]) -> list[str]:
+    """Bring one job to its end, whatever was done of it before; return notes on it.
+
+    Args:
+        arguments: Those of `train`, whose `output` is the run folder. A finished run is left as it
+            is, an unfinished one resumes from its checkpoint. Tasks that a model of this one
+            predicts (AX by MNLI's) are predicted, and the predictions kept in the run.
+    """
+    path = Path(arguments["output"])
+    on_event = Throttle(emit)
+    with quiet_transformers():
+        wait_until_free(path, as_messages(on_event))
+        return _predict_others(_load_or_train(path, arguments, on_event))
+
+
+def _load_or_train(path: Path, arguments: Mapping[str, Any], on_event: OnEvent) -> Run:
+    if not RunFolder(path).record.exists():
+        return train(**arguments, on_event=on_event, progress=False)
+    run = Run(path)
+    if run.record.status is Status.FINISHED:
+        return run
+    return train(resume=path, on_event=on_event, progress=False)
+
+
+def _predict_others(run: Run) -> list[str]:
+    """Predict the tasks that a model of this run's task predicts; note which have no data."""
+    notes = []
+    for task in TASKS.values():
+        if task.trained_as != run.task.name:
+            continue
+        assert run.record.data is not None, "a finished run has its data"
+        source = open_source(run.record.data.source)
+        there = [split for split in task.test_splits if split in source.splits(task)]
+        if not there:
+            notes.append(f"{source.name} has no {task.name}: it is not predicted.")
+            continue
+        run_predictions(run, task, {split: source.read(task, split) for split in there})
+    return notes

@@ -19,13 +19,17 @@ from gluetune.core.keywords import SuiteKeywords
 from gluetune.core.recipes import get_recipe
 from gluetune.core.records import Status, now
 from gluetune.core.runs import Run
-from gluetune.core.suite_records import (
+from gluetune.core.suites import (
     SuiteFolder,
     SuiteRecord,
     SuiteRequest,
+    SuiteResult,
+    counts,
+    is_suite,
+    markdown,
     read_suite,
+    suite_title,
 )
-from gluetune.core.suites import SuiteResult, counts, is_suite, markdown, suite_title
 from gluetune.experiments.folders import differences, find_folder
 from gluetune.experiments.suite.plan import default_name, plan, replan
 from gluetune.experiments.suite.preflight import Checked, check

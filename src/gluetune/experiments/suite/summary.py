@@ -12,14 +12,14 @@ from statistics import fmean, stdev
 from gluetune.core.records import Record, epoch_choice, has_collapsed
 from gluetune.core.references import published
 from gluetune.core.runs import Run
-from gluetune.core.suite_records import (
+from gluetune.core.suites import (
     PublishedCell,
     Spread,
     SuiteRecord,
+    SuiteResult,
     SuiteTable,
     TaskSummary,
 )
-from gluetune.core.suites import SuiteResult
 from gluetune.core.tasks import GLUE_TASKS, get_task
 from gluetune.data.sources.glue_parquet import SAMPLES
 from gluetune.statistics.scores import glue_average

@@ -60,10 +60,10 @@ def test_an_objective_is_the_training_of_its_configuration(bench: Bench, whole: 
 def test_a_report_says_that_the_score_is_of_a_part_of_train(whole: Run) -> None:
     text = (whole.path / "report.html").read_text(encoding="utf-8")
     assert "held-out part of train, best of 2 epochs" in text
-    assert "Answers on holdout" in text
+    assert "Predictions on holdout" in text
     assert "by length" in text
     assert "texts are not shown" not in text
-    assert "Published results" in text
+    assert "Baselines" in text
     assert "people" not in text
 
 

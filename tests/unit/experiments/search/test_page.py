@@ -18,8 +18,8 @@ from tests.unit.rendering.test_browser import CHROMIUM, console_of
 from gluetune.core.config_checks import make_config
 from gluetune.core.events import Trial
 from gluetune.core.runs import Run
-from gluetune.experiments.search.page import write_page
 from gluetune.experiments.search.request import SearchFolder, SearchRequest
+from gluetune.experiments.search.result import write_page
 from gluetune.experiments.search.scheduler import read_trials
 from gluetune.experiments.search.space import parse_space
 from gluetune.experiments.search.study import ERROR, PARAMETERS, importances

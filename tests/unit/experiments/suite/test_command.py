@@ -10,7 +10,7 @@ import pytest
 from tests.unit.test_docs import parse, settings_of
 
 from gluetune.core.settings import make_settings
-from gluetune.core.suite_records import SuiteRequest
+from gluetune.core.suites import SuiteRequest
 from gluetune.experiments.settings import SuiteSettings
 from gluetune.experiments.suite.plan import default_name
 from gluetune.experiments.suite.suite import _command

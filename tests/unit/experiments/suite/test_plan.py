@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.support.suites import record_of, request
 
 from gluetune.core.records import Status
-from gluetune.core.suite_records import SuiteFolder
+from gluetune.core.suites import SuiteFolder
 from gluetune.core.tasks import GLUE_TASKS
 from gluetune.experiments.suite.plan import (
     block,

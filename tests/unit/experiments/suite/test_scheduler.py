@@ -13,8 +13,7 @@ from tests.support.suites import record_of, request, write_run
 from gluetune.core.errors import Finding
 from gluetune.core.events import ignore
 from gluetune.core.records import Status
-from gluetune.core.suite_records import SuiteFolder, SuiteRecord
-from gluetune.core.suites import SuiteResult
+from gluetune.core.suites import SuiteFolder, SuiteRecord, SuiteResult
 from gluetune.experiments.suite.scheduler import SuiteScheduler
 from gluetune.parallel.calls import Failure, Outcome
 
