@@ -73,8 +73,6 @@ OWN_VALUES = {
     "metrics": ("balanced_accuracy, roc_auc", ("balanced_accuracy", "roc_auc")),
     "extra_metrics": ("log_loss,f1", ("log_loss", "f1")),
     "positive": (" -1", " -1"),
-    "metrics": ("accuracy,f1", ("accuracy", "f1")),
-    "extra_metrics": ("f1_macro", ("f1_macro",)),
     "label_separator": (";", ";"),
     "validation_fraction": ("0.2", 0.2),
     "split_seed": ("7", 7),
