@@ -188,11 +188,11 @@ def test_processes_with_other_data_are_refused(bench: Bench, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["--batch-size", "15"], "--batch-size 15: 2 processes cannot share a step"),
+        (["--batch-size", "15"], "--batch-size 15 cannot be divided evenly among 2"),
         (["--set", "train_sampling_strategy=group_by_length"], "an order of its own"),
         (["--set", "nonsense"], "is not of the form name=value"),
         (["--no-such-flag"], "No such option"),
-        (["--processes", "3"], "This training is one of 3 processes, and here run 2 processes."),
+        (["--processes", "3"], "This run has 3 processes, and 2 processes are started."),
         (["--epochs", "0"], "epochs = '0'"),
     ],
 )

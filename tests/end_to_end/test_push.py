@@ -196,7 +196,7 @@ def test_every_fault_at_every_stage_is_one_message_and_the_repeat_completes(
     writable: Hub, trained: Run, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     # Bytes are compared all the same; answers are in the tests above.
-    monkeypatch.setattr(upload, "check_answers", lambda *given: Verification(0, None, "a test"))
+    monkeypatch.setattr(upload, "check_predictions", lambda *given: Verification(0, None, "a test"))
     harmless: set[tuple[str, int | str]] = set()
     for fault in FAULTS:
         repo = f"me/cola-{fault}"

@@ -30,7 +30,10 @@ FAULTS: dict[str, tuple[dict[str, bytes | None], str]] = {
         {"RTE.tsv": good_file("RTE.tsv").replace("\n", "\r\n").encode()},
         "RTE.tsv has lines that end in CR LF",
     ),
-    "a row missing": (_lines("CoLA.tsv", lambda it: it[:-1]), "CoLA.tsv has 1,062 rows; 1,063"),
+    "a row missing": (
+        _lines("CoLA.tsv", lambda it: it[:-1]),
+        "CoLA.tsv has 1,062 rows instead of 1,063",
+    ),
     "a row too many": (
         _lines("WNLI.tsv", lambda it: [*it, "146\t0"]),
         "WNLI.tsv has indices beyond 145",
@@ -73,7 +76,7 @@ FAULTS: dict[str, tuple[dict[str, bytes | None], str]] = {
     ),
     "another encoding": ({"CoLA.tsv": b"index\tprediction\n\xff\n"}, "CoLA.tsv is not UTF-8"),
     "a file missing": ({"AX.tsv": None}, "AX.tsv is missing"),
-    "a file too many": ({"notes.txt": b"hello"}, "notes.txt does not belong"),
+    "a file too many": ({"notes.txt": b"hello"}, "notes.txt is not a file of a submission"),
     "a folder": (
         {"AX.tsv": None, "sub/AX.tsv": good_file("AX.tsv").encode()},
         "sub/AX.tsv is in a folder",

@@ -203,7 +203,7 @@ def test_a_model_of_one_text_or_two_and_no_examples(browser: Browser, emotions: 
         opened.page.keyboard.press("Control+Enter")
         opened.answer()
         assert opened.bars() == bars_of(emotions, "a quick fox " * 40)
-        assert "the end was cut" in opened.page.locator("#time").inner_text()
+        assert "truncated to the model" in opened.page.locator("#time").inner_text()
         opened.page.get_by_label("Second text").fill("over it")
         opened.page.get_by_label("Text", exact=True).fill("a quick fox")
         opened.page.get_by_role("button", name="Predict").click()
