@@ -71,7 +71,7 @@ def serving_run(model: Path, **options: Any) -> Iterator[str]:
 
     def run() -> None:
         try:
-            module.serve(model, port=0, tell=said.put, **options)
+            module.serve(model, port=0, on_message=said.put, **options)
         except BaseException as error:  # noqa: BLE001  # handed to the test's own thread
             said.put(error)
 

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from transformers import DataCollatorWithPadding
 
+from gluetune.core.deprecations import renamed_parameters
 from gluetune.core.errors import CheckpointError, ConfigurationError, Finding, require_extra
 from gluetune.core.exports import ExportFolder, ExportRecord, Variant
 from gluetune.core.files import check_writable, restore_folder, weights_digest, write_folder
@@ -48,10 +49,11 @@ if TYPE_CHECKING:
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
+@renamed_parameters(tell="on_message")
 def export(
     model: str | Path | Run,
     *,
-    tell: Callable[[str], object] = lambda line: None,
+    on_message: Callable[[str], object] = lambda line: None,
     **settings: Unpack[ExportKeywords],
 ) -> ExportRecord:
     """Export a run, a checkpoint folder or a checkpoint of the Hub to ONNX, and check it.
@@ -62,7 +64,7 @@ def export(
 
     Args:
         model: A run's folder, a checkpoint's folder, or a Hub id.
-        tell: Called with a line before each step.
+        on_message: Called with a line before each step.
         settings: Fields of `ExportSettings`: `int8`, `output`, `max_loss`, `task`, `data`,
             `threads`, `revision`.
 
@@ -84,13 +86,13 @@ def export(
     # Locked before the long work starts: another process then fails early.
     with write_folder(target.path) as place:
         folder = ExportFolder(place)
-        tell(f"PyTorch predicts {rows.count:,} rows of {origin} …")
+        on_message(f"PyTorch predicts {rows.count:,} rows of {origin} …")
         reference = rows.run(opened)
-        tell("torch.onnx traces the model …")
+        on_message("torch.onnx traces the model …")
         inputs = _write(opened, known, folder, int8=how.int8)
         checked = []
         for variant in _variants(int8=how.int8):
-            tell(f"ONNX Runtime predicts them from {folder.model(variant).name} …")
+            on_message(f"ONNX Runtime predicts them from {folder.model(variant).name} …")
             found = rows.run(_exported(opened, known, folder, variant, inputs))
             file = folder.model(variant)
             checked.append(check(variant, file, reference, found, how.max_loss, task=known))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.core.command_lines import REST, command_line
 from gluetune.core.config import Precision
+from gluetune.core.deprecations import renamed_parameters
 from gluetune.core.errors import ConfigurationError, DataError, Finding, GluetuneError
 from gluetune.core.files import write_atomically
 from gluetune.core.predictions import Predictions
@@ -57,6 +58,7 @@ class Submission:
         return tuple(file for file in self.files if file.filled)
 
 
+@renamed_parameters(tell="on_message")
 def submit(
     *runs: str | Path | Run | SuiteResult,
     output: str | Path = "submission.zip",
@@ -64,7 +66,7 @@ def submit(
     data: str | None = None,
     precision: Precision = "auto",
     seed: int | None = None,
-    tell: Callable[[str], object] | None = None,
+    on_message: Callable[[str], object] | None = None,
 ) -> Submission:
     """Write the GLUE leaderboard's zip from finished runs, one per task.
 
@@ -77,20 +79,20 @@ def submit(
         precision: Of predictions that are missing; `auto` is each run's own.
         seed: Seed of the runs to take from suites; by default the suite's first seed, never the
             best on validation.
-        tell: Called with a line before each longer step, and with the seed taken.
+        on_message: Called with a line before each longer step, and with the seed taken.
 
     Raises:
         GluetuneError: with every problem of the submission: tasks without a run or with two, runs
             without a model, test sets of another size than the leaderboard's.
     """
-    opened = list(_opened(runs, seed, tell or (lambda line: None)))
+    opened = list(_opened(runs, seed, on_message or (lambda line: None)))
     chosen = _by_task(opened, fill_missing)
     if not chosen and data is None:
         raise ConfigurationError(
             "No run and no data are given to make the submission from.",
             hint="Type: gluetune submit RUN RUN …",
         )
-    writer = _Writer(chosen, data, precision, tell or (lambda line: None))
+    writer = _Writer(chosen, data, precision, on_message or (lambda line: None))
     tables = writer.read_tests()
     predicted = [writer.predict(task, tables[task.name]) for task in LEADERBOARD_TASKS.values()]
     contents = {name: text for texts, _ in predicted for name, text in texts.items()}
@@ -108,12 +110,12 @@ class _Writer:
         runs: Mapping[str, Run],
         data: str | None,
         precision: Precision,
-        tell: Callable[[str], object],
+        on_message: Callable[[str], object],
     ) -> None:
         self.runs = runs
         self.data = data
         self.precision = precision
-        self.tell = tell
+        self.on_message = on_message
         self._sources: dict[str | None, Source] = {}
 
     def read_tests(self) -> dict[str, dict[str, pa.Table]]:
@@ -176,7 +178,7 @@ class _Writer:
         self, run: Run, task: TaskSpec, tables: Mapping[str, pa.Table]
     ) -> dict[str, Predictions]:
         """Return the run's predictions: saved ones on the same data, otherwise new ones."""
-        return run_predictions(run, task, tables, precision=self.precision, say=self.tell)
+        return run_predictions(run, task, tables, precision=self.precision, say=self.on_message)
 
     def _run(self, task: TaskSpec) -> Run | None:
         return self.runs.get(task.trained_as or task.name)
@@ -193,7 +195,9 @@ class _Writer:
 
 
 def _opened(
-    runs: Sequence[str | Path | Run | SuiteResult], seed: int | None, tell: Callable[[str], object]
+    runs: Sequence[str | Path | Run | SuiteResult],
+    seed: int | None,
+    on_message: Callable[[str], object],
 ) -> Iterator[Run]:
     """Open each run, and of each suite those of one seed."""
     suites = [run for run in runs if not isinstance(run, Run) and is_suite(run)]
@@ -208,7 +212,7 @@ def _opened(
             suite = SuiteResult(run)
             taken = suite.runs_of(seed)
             first = seed if seed is not None else suite.record.request.seeds[0]
-            tell(f"{run}: seed {first} of {', '.join(map(str, suite.record.request.seeds))}")
+            on_message(f"{run}: seed {first} of {', '.join(map(str, suite.record.request.seeds))}")
             yield from taken
         else:
             yield Run(run)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from gluetune.core.command_lines import command_line, typed
+from gluetune.core.deprecations import renamed_parameters
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError, HubError, RunError
 from gluetune.core.records import Record, Status, shown
 from gluetune.core.runs import Run, open_run
@@ -73,6 +74,7 @@ class PushResult:
     verification: Verification | None = None
 
 
+@renamed_parameters(tell="on_message")
 def push(
     run: str | Path | Run,
     repo: str,
@@ -81,7 +83,7 @@ def push(
     revision: str | None = None,
     message: str | None = None,
     dry_run: bool = False,
-    tell: Callable[[str], object] | None = None,
+    on_message: Callable[[str], object] | None = None,
 ) -> PushResult:
     """Publish a finished run's best model on the Hugging Face Hub as `repo`, `owner/name`.
 
@@ -98,7 +100,7 @@ def push(
         revision: Branch to write to; `main` by default.
         message: Commit message.
         dry_run: Make the card and the list of files, without network access.
-        tell: Called with a line before each longer step.
+        on_message: Called with a line before each longer step.
 
     The token is the one that `huggingface_hub` finds: HF_TOKEN, or that of `hf auth login`.
 
@@ -112,7 +114,7 @@ def push(
     findings = [*name_findings(repo, revision), *run_findings(run)]
     if findings:
         raise ConfigurationError.of(findings)
-    say = tell or (lambda line: None)
+    say = on_message or (lambda line: None)
     card, model = _package(run, repo, revision)
     files = _all_files(card, model, _RemoteContent())
     branch = ModelRepository(repo, revision, _again(run, repo, private, revision))
@@ -334,6 +336,7 @@ def _again(run: Run, repo: str, private: bool, revision: str | None) -> str:
     return f"repeat the command, which sends only what is missing: {again}"
 
 
+@renamed_parameters(tell="on_message")
 def push_suite(
     suite: str | Path | SuiteResult,
     repo: str,
@@ -344,7 +347,7 @@ def push_suite(
     revision: str | None = None,
     message: str | None = None,
     dry_run: bool = False,
-    tell: Callable[[str], object] | None = None,
+    on_message: Callable[[str], object] | None = None,
 ) -> list[PushResult]:
     """Publish the runs of one seed of a suite, each as `repo` followed by its task's name.
 
@@ -354,7 +357,7 @@ def push_suite(
         seed: Seed of the runs; the suite's first by default.
         collection: Title of a collection of the owner that lists them; it is created if it does not
             exist.
-        private, revision, message, dry_run, tell: As in `gluetune.push`.
+        private, revision, message, dry_run, on_message: As in `gluetune.push`.
 
     Every problem is reported before the first run is sent. The same call completes an interrupted
     push.
@@ -374,7 +377,7 @@ def push_suite(
     findings = _findings(names, repo, revision)
     if findings:
         raise ConfigurationError.of(findings)
-    say = tell or (lambda line: None)
+    say = on_message or (lambda line: None)
     say(f"{len(runs)} runs of seed {runs[0].record.seed}, a repository each")
     pushed = [
         push(
@@ -384,7 +387,7 @@ def push_suite(
             revision=revision,
             message=message,
             dry_run=dry_run,
-            tell=tell,
+            on_message=on_message,
         )
         for name, run in names.items()
     ]

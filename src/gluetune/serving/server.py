@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from gluetune.core.deprecations import renamed_parameters
 from gluetune.core.errors import ConfigurationError, Finding, require_extra
 from gluetune.core.inference_settings import LoadSettings
 from gluetune.core.keywords import ServeKeywords
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 _BACKLOG = 2048
 
 
+@renamed_parameters(tell="on_message")
 def serve(
     model: str | Path | Run,
     *,
     limits: Limits | None = None,
-    tell: Callable[[str], object] = lambda line: None,
+    on_message: Callable[[str], object] = lambda line: None,
     **settings: Unpack[ServeKeywords],
 ) -> None:
     """Serve predictions of a run or a checkpoint over HTTP until Ctrl-C or SIGTERM.
@@ -40,7 +42,7 @@ def serve(
     Args:
         model: A run's folder, a checkpoint's folder, or a Hub id.
         limits: Limits on batches, queue, requests and connections.
-        tell: Called with each line of progress.
+        on_message: Called with each line of progress.
         settings: Fields of `ServeSettings` (`host`, `port`, `auto_truncate`, `allowed_hosts`,
             `cors_origins`, `api_key_file`) and of `LoadSettings`, as `gluetune.load` takes them.
 
@@ -55,7 +57,7 @@ def serve(
     make_settings(LoadSettings, loading)  # reported before the port is taken
     api_key, warning = _check_options(limits, how)
     if warning:
-        tell(warning)
+        on_message(warning)
     with _listening(how.host, how.port) as listener:
         from gluetune.inference.predictor import load
         from gluetune.serving.app import make_app
@@ -75,11 +77,11 @@ def serve(
         )
         _warm_up(predictor)
         if note:
-            tell(note)
-        tell(f"Serving {predictor.opened.name} on {_address(listener)} (Ctrl-C stops)")
+            on_message(note)
+        on_message(f"Serving {predictor.opened.name} on {_address(listener)} (Ctrl-C stops)")
         with _graceful_signals():
             make_server(app, limits).run(sockets=[listener])
-        tell("Stopped.")
+        on_message("Stopped.")
 
 
 def make_server(app: Any, limits: Limits) -> uvicorn.Server:

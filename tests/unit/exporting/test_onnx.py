@@ -86,7 +86,7 @@ def tell(line):
     if line.startswith("ONNX Runtime"):
         sys.stdin.readline()
 
-export(sys.argv[1], output=sys.argv[2], tell=tell)
+export(sys.argv[1], output=sys.argv[2], on_message=tell)
 """
     first = subprocess.Popen(
         [sys.executable, "-c", waiting, str(run.path), str(target)],
@@ -99,7 +99,7 @@ export(sys.argv[1], output=sys.argv[2], tell=tell)
         assert first.poll() is None
     told: list[str] = []
     with pytest.raises(RunError, match=f"process {first.pid}.* is writing {target}") as refused:
-        export(run, output=target, tell=told.append)
+        export(run, output=target, on_message=told.append)
     assert told == []
     assert "--output" in refused.value.findings[0].hint
     first.communicate("\n")
