@@ -189,7 +189,7 @@ def test_processes_with_other_data_are_refused(bench: Bench, tmp_path: Path) -> 
     ("given", "said"),
     [
         (["--batch-size", "15"], "--batch-size 15 cannot be divided evenly among 2"),
-        (["--set", "train_sampling_strategy=group_by_length"], "an order of its own"),
+        (["--set", "train_sampling_strategy=group_by_length"], "draw a different order"),
         (["--set", "nonsense"], "is not of the form name=value"),
         (["--no-such-flag"], "No such option"),
         (["--processes", "3"], "This run has 3 processes, and 2 processes are started."),

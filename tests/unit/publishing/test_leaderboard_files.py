@@ -135,7 +135,7 @@ def test_a_kind_of_mistake_is_said_once_with_its_first_line(tmp_path: Path) -> N
 def test_what_is_no_zip_is_said(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.zip"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="not a zip"):
+    with pytest.raises(DataError, match="not a readable zip"):
         check_submission(path)
     with pytest.raises(DataError, match="cannot be read"):
         check_submission(tmp_path / "absent.zip")
