@@ -29,6 +29,7 @@ from gluetune.core.keywords import ExportKeywords
 from gluetune.core.runs import find_run
 from gluetune.core.settings import validated
 from gluetune.core.tasks import get_task, is_task
+from gluetune.core.text import first_line
 from gluetune.data.sources.named import asked_source, place_of
 from gluetune.data.tables import fingerprint
 from gluetune.exporting.checks import ValidationSet, check
@@ -247,7 +248,8 @@ def write_onnx(
             program.save(path)
     except (torch.onnx.OnnxExporterError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{type(model).__name__} cannot be exported to ONNX: {_first_line(error)}",
+            f"{type(model).__name__} cannot be exported to ONNX: "
+            f"{first_line(error.__cause__ or error)}",
             hint="torch.onnx does not support this architecture; use it with PyTorch.",
         ) from error
     return names
@@ -311,8 +313,3 @@ def _quiet_exporter() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error.__cause__ or error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -39,6 +39,7 @@ from gluetune.models.classifiers import (
     stated_task,
 )
 from gluetune.models.fast.paths import computing, resolve_compute
+from gluetune.models.tokenizers import check_length
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -228,9 +229,5 @@ def _max_length(
     checkpoint: Checkpoint,
 ) -> int | None:
     limit = classifier.limit
-    if settings.max_length and limit and settings.max_length > limit:
-        raise ConfigurationError(
-            f"--max-length {settings.max_length}: {checkpoint.name} takes at most {limit} tokens.",
-            hint=f"Type: --max-length {limit}, or leave it out.",
-        )
+    check_length(settings.max_length, limit, checkpoint.name)
     return settings.max_length or (config and config.max_length) or limit

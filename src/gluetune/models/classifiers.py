@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,7 +21,7 @@ from gluetune.core.errors import CheckpointError, Finding
 from gluetune.core.files import write_json
 from gluetune.core.settings_files import typed_names
 from gluetune.core.tasks import TaskSpec, get_task, is_task
-from gluetune.core.text import normalized
+from gluetune.core.text import first_line, normalized
 from gluetune.models.checkpoints import Checkpoint
 from gluetune.models.tokenizers import input_limit, load_config, load_tokenizer, skeleton
 
@@ -240,7 +240,7 @@ def _load(checkpoint: Checkpoint, config: PretrainedConfig) -> tuple[PreTrainedM
             )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
         raise CheckpointError(
-            f"{checkpoint.name} cannot be loaded for classification: {_first_line(error)}",
+            f"{checkpoint.name} cannot be loaded for classification: {first_line(error)}",
             hint="Choose an encoder or decoder that AutoModelForSequenceClassification supports.",
         ) from error
     mismatched = {name for name, *_ in report["mismatched_keys"]}
@@ -306,7 +306,7 @@ def _weight_names(folder: Path) -> set[str]:
                 names |= set(weights.keys())
         except (SafetensorError, OSError) as error:
             raise CheckpointError(
-                f"{file} is damaged: {_first_line(error)}", hint="Get the checkpoint again."
+                f"{file} is damaged: {first_line(error)}", hint="Get the checkpoint again."
             ) from error
     return names
 
@@ -324,11 +324,6 @@ def quiet_transformers() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()
-
-
-def _first_line(error: Any) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
 
 
 _CHOICES = (

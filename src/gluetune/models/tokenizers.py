@@ -6,12 +6,13 @@ The tokenizer gets a pad token and the padding side of its model.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from gluetune.core.errors import CheckpointError, ConfigurationError
+from gluetune.core.text import first_line
 from gluetune.models.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ def skeleton(
             )
     except (OSError, ValueError, ImportError) as error:
         raise CheckpointError(
-            f"{config.name_or_path} cannot be loaded for classification: "
-            f"{str(error).strip().splitlines()[0]}",
+            f"{config.name_or_path} cannot be loaded for classification: {first_line(error)}",
             hint="Choose an encoder or decoder that AutoModelForSequenceClassification knows.",
         ) from error
 
@@ -146,12 +146,10 @@ def _borrow_pad_token(tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint
     tokenizer.pad_token = token
 
 
-def _unreadable(checkpoint: Checkpoint, part: str, error: Any) -> CheckpointError:
-    text = str(error)
-    if "trust_remote_code" in text:
+def _unreadable(checkpoint: Checkpoint, part: str, error: Exception) -> CheckpointError:
+    if "trust_remote_code" in str(error):
         return CheckpointError(
             f"{checkpoint.name} has custom Python code for its {part}.",
             hint="Read that code; if you trust it, add --trust-remote-code.",
         )
-    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
-    return CheckpointError(f"The {part} of {checkpoint.name} cannot be read: {first}")
+    return CheckpointError(f"The {part} of {checkpoint.name} cannot be read: {first_line(error)}")

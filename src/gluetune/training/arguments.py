@@ -16,6 +16,7 @@ from transformers.integrations import get_reporting_integration_callbacks
 
 from gluetune.core.config import TrainConfig
 from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.core.text import first_line
 
 _HAS_FLAG = {
     "learning_rate": "--learning-rate",
@@ -133,9 +134,8 @@ def training_arguments(config: TrainConfig, folder: Path) -> TrainingArguments:
         for reporter in get_reporting_integration_callbacks(arguments.report_to):
             reporter()
     except (ValueError, TypeError, ImportError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
         raise ConfigurationError(
-            f"transformers refuses these settings: {first}",
+            f"transformers refuses these settings: {first_line(error)}",
             hint=f"Check --set ({', '.join(config.training_args) or 'none given'}).",
         ) from error
     if arguments.world_size != processes:

@@ -19,6 +19,7 @@ from gluetune.core.command_lines import options
 from gluetune.core.errors import Finding, GluetuneError, ProcessLostError, TrainingError
 from gluetune.core.files import write_json
 from gluetune.core.runs import Run, RunFolder
+from gluetune.core.text import first_line
 from gluetune.parallel.ray import Cluster, connect
 
 _RESTARTS = 2
@@ -74,7 +75,7 @@ def train_on_cluster(
         if isinstance(error, GluetuneError) or not type(error).__module__.startswith("ray."):
             raise
         raise TrainingError(
-            f"Ray could not complete this run: {str(error).strip().splitlines()[0]}",
+            f"Ray could not complete this run: {first_line(error)}",
             hint=f"Resume {folder} by the same command with " + options(resume=folder),
         ) from error
     finally:
