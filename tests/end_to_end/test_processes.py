@@ -210,7 +210,7 @@ def test_a_run_of_one_process_is_not_resumed_by_two(bench: Bench, tmp_path: Path
     assert done.config.processes == 1
     first, second = run_together(tmp_path, command, "train", "--resume", str(done.path))
     assert (first.code, second.code) == (2, 2)
-    assert "one of 1 process, and here run 2 processes" in first.said
+    assert "This run has 1 process, and 2 processes are started" in first.said
     assert second.said == ""
 
 
