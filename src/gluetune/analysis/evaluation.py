@@ -207,8 +207,9 @@ def evaluate(
     Args:
         model: A run or its folder, a folder that save_pretrained wrote, or a Hub id.
         file_format: Format of the file that `data` names, where it differs from the run's own.
-        settings: Fields of `EvaluateSettings`: `task`, `split`, `data`, and `precision`,
-            `batch_size`, `threads`, `max_length`, `label_order`, `revision`, `trust_remote_code`.
+        settings: Fields of `EvaluateSettings`: `task`, `split`, `data`, `extra_metrics`, and
+            `precision`, `batch_size`, `threads`, `max_length`, `label_order`, `revision`,
+            `trust_remote_code`.
             A run's own by default: its predictions are then bit-identical to those of training, on
             the same machine.
 
@@ -216,7 +217,8 @@ def evaluate(
 
     Raises:
         GluetuneError: where there is no task, split, data or trained head, where the head's labels
-            are not the task's, or where the split's labels are hidden.
+            are not the task's, where the split's labels are hidden, or where a task of this kind
+            has no such metric.
     """
     from gluetune.inference.loader import open_model
 
@@ -228,7 +230,7 @@ def evaluate(
             f"{model} is no run, and its config.json names no GLUE task whose classes it has.",
             hint=_run_around(model) or "Type for instance: --task mnli",
         )
-    spec = opened.task
+    spec = opened.task.with_extra_metrics(how.extra_metrics)
     source = asked_source(opened.run, spec, how.data, file_format)
     names = (how.split,) if how.split is not None else spec.validation_splits
     tables = {name: source.read(spec, name) for name in names}

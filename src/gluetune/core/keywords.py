@@ -18,23 +18,20 @@ class ReadKeywords(TypedDict, total=False):
     text: str | None
     text_pair: str | None
     label: str | Sequence[str] | None
-    format: (
-        Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "fasttext", "trec", "text"]
-        | None
-    )
+    format: Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "fasttext", "trec", "text"] | None
     delimiter: str | None
     quoting: Literal["auto", "minimal", "single", "backslash", "none"]
     header: bool | None
     columns: str | Sequence[str] | None
     kind: Literal["auto", "single_label", "multi_label", "regression", "ordinal"]
     metrics: str | Sequence[str] | None
-    extra_metrics: str | Sequence[str] | None
     positive: str | None
     label_separator: str | None
     validation_fraction: float
     split_seed: int
     group: str | None
     on_bad_row: Literal["stop", "skip"]
+    extra_metrics: str | Sequence[str] | None
 
 
 class CheckKeywords(ReadKeywords, total=False):
@@ -71,6 +68,7 @@ class EvaluateKeywords(InferenceKeywords, total=False):
     task: str | None
     split: str | None
     data: str | PathLike[str] | None
+    extra_metrics: str | Sequence[str]
 
 
 class PredictKeywords(LoadKeywords, total=False):
@@ -185,3 +183,4 @@ class TrainKeywords(RunKeywords, total=False):
     """Settings of `gluetune.train`."""
 
     output: str | PathLike[str] | None
+

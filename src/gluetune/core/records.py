@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
@@ -214,6 +215,8 @@ class Record(_Part):
     task: str
     own_task: OwnTask | None = None
     """A task of the user's own, whole; None for one of GLUE's, which its name says."""
+    extra_metrics: tuple[str, ...] = ()
+    """Metrics of one of GLUE's tasks that are also reported."""
     seed: int
     started: str
     updated: str
@@ -247,7 +250,7 @@ class Record(_Part):
     @property
     def spec(self) -> TaskSpec:
         """What the task is."""
-        return self.own_task or get_task(self.task)
+        return self.own_task or replace(get_task(self.task), extra_metrics=self.extra_metrics)
 
     def save(self, path: Path) -> None:
         """Write the record as JSON, atomically."""

@@ -39,6 +39,7 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
     return Record(
         task=task.name,
         own_task=task if prepared.config.is_own else None,
+        extra_metrics=() if prepared.config.is_own else task.extra_metrics,
         seed=prepared.config.seed,
         started=now(),
         updated=now(),

@@ -89,6 +89,7 @@ def full_record() -> Record:
         text_baseline=SCORE,
         mean_absolute_error={"run": 0.5},
         timing=TimingRecord(train_seconds=1.5, examples_per_second=3.0),
+        extra_metrics=("accuracy",),
         own_task=TaskSpec(
             name="mine", title="", text_columns=("a",), labels=("x", "y"), metrics=("f1",), rows={}
         ),
