@@ -42,7 +42,6 @@ from gluetune.inference.run_predictions import keep_run_predictions
 from gluetune.statistics.agreement import Agreement
 from gluetune.statistics.baseline_test import WordTest, compare_with_words, words_of
 from gluetune.statistics.intervals import Interval, kept_intervals, score_intervals
-from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.statistics.scores import majority_baseline
 
 if TYPE_CHECKING:
@@ -300,11 +299,9 @@ def _evaluation(
     )
     words = words_of(run, found) if run is not None else {}
     test = compare_with_words(task, found, words)
-    mean_error = run.record.mean_absolute_error.get("mean") if run is not None and words else None
-    baselines = {MAJORITY: _majority(task, found, mean_error)}
+    baselines = {MAJORITY: _majority(task, found)}
     if words:
-        error = mean_absolute_error(task, words.values())
-        baselines[WORDS] = bag_of_words(score_predictions(task, words), error)
+        baselines[WORDS] = bag_of_words(score_predictions(task, words))
     suspicion = _suspicion(task, intervals.get("score"), baselines[MAJORITY].score.score)
     worse = test.sentence if test is not None and test.is_worse else ""
     return Evaluation(
@@ -314,7 +311,6 @@ def _evaluation(
             task=task,
             score=score_predictions(task, found),
             intervals=intervals,
-            mean_absolute_error=mean_absolute_error(task, found.values()),
             baselines=baselines,
         ),
         splits={
@@ -339,25 +335,16 @@ def _evaluation(
     )
 
 
-def _majority(
-    task: TaskSpec, found: Mapping[str, Predictions], mean_error: float | None
-) -> Baseline:
-    """Return what the most frequent class of these very rows scores.
-
-    `mean_error` is the mean absolute error of the mean of train's labels; without it that of the
-    mean of these rows is taken.
-    """
+def _majority(task: TaskSpec, found: Mapping[str, Predictions]) -> Baseline:
+    """Return what the most frequent class of these very rows scores."""
     import numpy as np
 
     from gluetune.inference.scoring import score_record
 
     labels = np.concatenate([one.labels for one in found.values()])
     by_split = {split: one.labels for split, one in found.items()}
-    constant = task.kind.constant(labels, task.num_labels)
-    own_error = task.kind.absolute_error(labels, constant)
-    error = own_error if own_error is None or mean_error is None else mean_error
     score = score_record(majority_baseline(task, labels, by_split))
-    return Baseline(task.kind.constant_word, "one prediction for all of these rows", score, error)
+    return Baseline(task.kind.constant_word, "one prediction for all of these rows", score)
 
 
 def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None) -> str:

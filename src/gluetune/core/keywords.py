@@ -18,7 +18,10 @@ class ReadKeywords(TypedDict, total=False):
     text: str | None
     text_pair: str | None
     label: str | Sequence[str] | None
-    format: Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "fasttext", "trec", "text"] | None
+    format: (
+        Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "fasttext", "trec", "text"]
+        | None
+    )
     delimiter: str | None
     quoting: Literal["auto", "minimal", "single", "backslash", "none"]
     header: bool | None
@@ -183,4 +186,3 @@ class TrainKeywords(RunKeywords, total=False):
     """Settings of `gluetune.train`."""
 
     output: str | PathLike[str] | None
-

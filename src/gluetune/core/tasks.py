@@ -229,6 +229,7 @@ _STSB = TaskSpec(
     labels=(),
     kind=REGRESSION,
     metrics=("pearson", "spearman"),
+    extra_metrics=("mae",),
     rows=_rows(train=5749, validation=1500, test=1379),
     label_range=(0.0, 5.0),
     hub_config="stsb",
