@@ -252,7 +252,7 @@ def test_lengths_of_one_number_are_one_number() -> None:
 
 
 def test_the_bag_of_words_and_the_errors_are_in_the_scores() -> None:
-    metrics = {"metrics": ("pearson",), "extra_metrics": ("mae",)}
+    metrics: dict[str, Any] = {"metrics": ("pearson",), "extra_metrics": ("mae",)}
     task = replace(TASK, labels=(), kind=REGRESSION, **metrics)
 
     def score(pearson: float | None, mae: float) -> ScoreRecord:
