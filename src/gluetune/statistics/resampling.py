@@ -262,7 +262,12 @@ def _prepared(metrics: Sequence[Metric], kind: str, inputs: Inputs) -> Callable[
             if isinstance(bootstrap, OfWeights)
             else _each_example(metric, kind, inputs)
         )
-    return lambda weights: np.stack([np.reshape(each(weights), -1) for each in functions])
+
+    def of_samples(weights: NDArray[Any]) -> Floats:
+        whole = weights.astype(np.float64, copy=False)  # once for all metrics
+        return np.stack([np.reshape(each(whole), -1) for each in functions])
+
+    return of_samples
 
 
 def _is_missing(metric: Metric, inputs: Inputs) -> bool:
