@@ -130,6 +130,10 @@ class TaskSpec:
         names = self.metrics if last == "score" else (last,)
         return all(METRICS[one].in_points for one in names if one in METRICS)
 
+    def amount(self, score: float) -> str:
+        """Return a score, or a difference of scores, as people read it: in points, or as it is."""
+        return f"{100 * score:.1f}" if self.in_points() else f"{score:.3f}"
+
     @property
     def sign(self) -> int:
         """What a score is multiplied by so that a greater one is better."""

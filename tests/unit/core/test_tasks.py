@@ -75,6 +75,11 @@ def test_a_task_holds_together(spec: object) -> None:
         task.name = "other"  # type: ignore[misc]  # that it is refused is the point
 
 
+def test_scores_are_written_in_points_where_they_are_shares() -> None:
+    assert TASKS["cola"].amount(0.512) == "51.2"
+    assert dataclasses.replace(TASKS["cola"], metrics=("log_loss",)).amount(0.512) == "0.512"
+
+
 def test_label_ids_are_those_of_glue() -> None:
     assert TASKS["mnli"].labels == ("entailment", "neutral", "contradiction")
     assert TASKS["qnli"].labels == TASKS["rte"].labels == ("entailment", "not_entailment")
