@@ -12,6 +12,7 @@ from gluetune.core.references import Reference, human, published
 from gluetune.core.tables import Between, Cell, Column, Table, plain
 from gluetune.core.tasks import HELD_OUT, TaskSpec
 from gluetune.data.sources.glue_parquet import SAMPLES
+from gluetune.metrics.registry import get_metric
 
 if TYPE_CHECKING:
     from gluetune.statistics.intervals import Interval
@@ -77,7 +78,6 @@ class Scores:
             )
             for name, value in self.values().items()
         ]
-        reasons = {one.reason for one in self.intervals.values() if one and one.reason}
         return Table.of(
             title,
             (
@@ -90,7 +90,7 @@ class Scores:
                 ),
             ),
             rows,
-            notes=[f"* unreliable: {'; '.join(sorted(reasons))}."] if reasons else [],
+            notes=list(self._notes()),
             name="scores",
         )
 
@@ -121,6 +121,15 @@ class Scores:
             "intervals": plain(self.intervals),
             "baselines": plain(self.baselines),
         }
+
+    def _notes(self) -> Iterator[str]:
+        """Yield why intervals are unreliable, and what the bag of words cannot be scored by."""
+        reasons = {one.reason for one in self.intervals.values() if one and one.reason}
+        if reasons:
+            yield f"* unreliable: {'; '.join(sorted(reasons))}."
+        names = [name for name in self.task.all_metrics if get_metric(name).needs_probabilities]
+        if names and WORDS in self.baselines:
+            yield f"The bag of words keeps no probabilities: it has no {', '.join(names)}."
 
     def _row(self, name: str, score: ScoreRecord, protocol: str) -> tuple[Cell, ...]:
         values = score.flat()

@@ -296,6 +296,16 @@ def test_the_names_of_metrics_are_whole_beside_the_bag_of_words() -> None:
     assert all(cell_len(line) <= 80 for line in shown.splitlines())
 
 
+def test_a_note_says_why_the_bag_of_words_has_no_metric_of_probabilities() -> None:
+    words = {"bag_of_words": Baseline("bag of words", "", ScoreRecord(score=0.5, metrics={}))}
+    note = "The bag of words keeps no probabilities: it has no log_loss, roc_auc."
+    task = replace(TASK, extra_metrics=("log_loss", "f1_macro", "roc_auc"))
+    score = ScoreRecord(score=0.5, metrics={})
+    assert Scores(task, score, baselines=words).table("").notes == (note,)
+    assert Scores(TASK, score, baselines=words).table("").notes == ()
+    assert Scores(task, score).table("").notes == ()
+
+
 @pytest.mark.parametrize(("task", "majority"), [("rte", 0.5), ("cola", 0.0)])
 def test_turned_labels_are_pointed_out(task: str, majority: float) -> None:
     """A score that chance does not explain: labels may be in another order than the model's."""
