@@ -14,7 +14,7 @@ if __name__ == "__main__":
     measured = gluetune.evaluate(run.path)
     interval = measured.intervals["score"]
     print(f"{measured.score.score:.4f} [{interval.low:.4f}, {interval.high:.4f}]")
-    print(f"most frequent class: {measured.majority.score:.4f}")
+    print(f"most frequent class: {measured.baselines['majority'].score.score:.4f}")
     print(gluetune.compare(quick.path, run.path).pairs[0].verdict)
     print(gluetune.report(run.path))
 

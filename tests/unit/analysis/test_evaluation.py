@@ -20,6 +20,7 @@ from tests.support.run_folders import write_run
 from gluetune.analysis.evaluation import Evaluation, _suspicion
 from gluetune.analysis.scores import Baseline, Scores
 from gluetune.analysis.splits import SplitEvaluation, statistic
+from gluetune.core.deprecations import RenamedWarning
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.plots import Plot, line_plot
 from gluetune.core.predictions import Predictions, keep_predictions
@@ -273,6 +274,26 @@ def test_the_bag_of_words_and_the_errors_are_in_the_scores() -> None:
     assert all(value in line for value in ("0.2500", "1.1250", "0.7500"))
     assert "bag of words" in shown
     assert "No difference from the bag of words is shown (paired bootstrap, p = 0.4)." in shown
+
+
+@pytest.mark.parametrize(
+    ("former", "new"),
+    [
+        ("majority", lambda one: one.baselines["majority"].score),
+        ("words", lambda one: None),
+        ("word_test", lambda one: one.baseline_test),
+        ("suspicion", lambda one: one.warnings[0]),
+    ],
+)
+def test_former_fields_are_found_with_a_warning(former: str, new: Any) -> None:
+    found = random_classified(20)
+    majority = Baseline("majority class", "", ScoreRecord(score=0.4, metrics={}))
+    scores = Scores(TASK, ScoreRecord(score=0.5, metrics={}), baselines={"majority": majority})
+    measured = evaluation(TASK, found, scores=scores, warnings=("The labels may be swapped.",))
+    with pytest.warns(RenamedWarning, match=rf"Evaluation\.{former} is now called"):
+        assert getattr(measured, former) == new(measured)
+    with pytest.raises(AttributeError, match="no_such"):
+        _ = measured.no_such
 
 
 def test_the_names_of_metrics_are_whole_beside_the_bag_of_words() -> None:
