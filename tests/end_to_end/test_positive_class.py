@@ -178,7 +178,10 @@ def test_an_older_run_keeps_the_last_class_and_says_so(
     assert found.spec.positive_label == "usual"
     said = typed("evaluate", old)
     assert "f1 of 'usual'" in said
-    assert "does not state a positive class: its F1 is of 'usual', the last one" in said
+    assert (
+        "does not state a positive class: its metrics of one class are of 'usual', the last one"
+        in said
+    )
     compared = gluetune.compare(old, usual.path)
     assert compared.pairs[0].difference == 0
     assert any("does not state a positive class" in note for note in compared.notes)

@@ -39,7 +39,6 @@ from gluetune.models.classifiers import (
 )
 from gluetune.parallel.collectives import Processes
 from gluetune.parallel.signals import StopRequest, listening
-from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore
 from gluetune.training.flow import Flow, uses_all_weights
@@ -112,10 +111,9 @@ class Job:
         """Score the bag of words, once for a run: the record exists by then, and is saved again."""
         if not self.prepared.config.is_own or self.record.text_baseline is not None:
             return
-        self.record.text_baseline, errors = self.processes.from_first(
+        self.record.text_baseline = self.processes.from_first(
             partial(fit_text_baseline, self.prepared, self.folder)
         )
-        self.record.mean_absolute_error |= errors
         self._save_record()
 
     def _train_and_finish(self, stop: StopRequest, checkpoint: Path | None) -> None:
@@ -256,9 +254,6 @@ class Job:
             print_ = self.prepared.data.fingerprints[split]
             keep_predictions(self.folder.predictions_on(split), predictions, print_)
         self._keep_thresholds(evaluation)
-        error = mean_absolute_error(self.prepared.task, evaluation.predictions.values())
-        if error is not None:
-            self.record.mean_absolute_error = {**self.record.mean_absolute_error, "run": error}
         self.record.final_weights_sha256 = weights_digest(checkpoint)
         self.record.best_weights_sha256 = weights_digest(self.folder.model)
         self.record.status = Status.FINISHED

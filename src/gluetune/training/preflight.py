@@ -128,7 +128,9 @@ def _prepare(
 
 def _known_task(config: TrainConfig) -> TaskSpec | None:
     """Return the task, unless only the data can say what it is."""
-    return None if config.is_own else get_task(config.task)
+    if config.is_own:
+        return None
+    return get_task(config.task).with_extra_metrics(config.extra_metrics or ())
 
 
 def _prepared(
