@@ -33,7 +33,7 @@ from gluetune.core.files import hint_of_runs, is_unused, write_json
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.kinds import kind_of_record
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 
 _ERRORS, _MAE = "mean_absolute_error", "mae"
 """The field of version 1, and the metric in its place."""
@@ -249,6 +249,12 @@ class Record(_Part):
     notes: list[str] = Field(default_factory=list)
     """Anything that was decided on the way and that a reader should know."""
     error: ErrorRecord | None = None
+
+    @field_validator("version")
+    @classmethod
+    def _written_as_it_is_now(cls, value: int) -> int:
+        """A record that is read is written again in today's form."""
+        return RECORD_VERSION
 
     @model_validator(mode="before")
     @classmethod

@@ -186,6 +186,11 @@ def test_a_field_takes_no_value_of_another_kind() -> None:
         record.stauts = Status.FAILED  # type: ignore[attr-defined]  # likewise
 
 
+def test_a_record_of_version_1_is_written_again_in_the_form_of_today(tmp_path: Path) -> None:
+    record = read_record(write(tmp_path, minimal(version=1)))
+    assert (RECORD_VERSION, record.version) == (2, 2)
+
+
 @pytest.mark.parametrize("extra", [{}, {"field_of_the_future": 1}])
 def test_a_newer_version_is_refused_whether_or_not_it_looks_familiar(
     tmp_path: Path, extra: dict[str, int]
