@@ -97,7 +97,11 @@ def test_the_record_and_the_configuration_say_what_was_decided(own: Own, run: Ru
     assert run.task.labels == ("1", "2")
     config = yaml.safe_load(run.folder.config.read_text())
     assert config["train_file"] == str(own.file.resolve())
-    assert (config["kind"], config["metric"], config["task"]) == ("single_label", "accuracy", "reviews")
+    assert (config["kind"], config["metric"], config["task"]) == (
+        "single_label",
+        "accuracy",
+        "reviews",
+    )
     assert run.record.data is not None
     assert run.record.data.source == str(own.file.resolve())
     written = json.loads(run.folder.record.read_text())
@@ -132,7 +136,7 @@ def test_every_later_verb_takes_it(own: Own, run: Run, tmp_path: Path) -> None:
     )
     assert "they say" in (run.path / "report.html").read_text()
     assert "reviews on" in typed("evaluate", str(run.path))
-    with pytest.raises(ConfigurationError, match="no leaderboard scores"):
+    with pytest.raises(ConfigurationError, match="not on a task of the leaderboard"):
         gluetune.submit(run.path)
 
 

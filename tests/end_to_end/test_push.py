@@ -196,7 +196,7 @@ def test_every_fault_at_every_stage_is_one_message_and_the_repeat_completes(
     writable: Hub, trained: Run, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     # Bytes are compared all the same; answers are in the tests above.
-    monkeypatch.setattr(upload, "check_answers", lambda *given: Verification(0, None, "a test"))
+    monkeypatch.setattr(upload, "check_predictions", lambda *given: Verification(0, None, "a test"))
     harmless: set[tuple[str, int | str]] = set()
     for fault in FAULTS:
         repo = f"me/cola-{fault}"
@@ -374,7 +374,7 @@ def test_a_readme_that_cannot_be_read_is_not_overwritten(
     writable.models[REPO] = tmp_path / "there"
     writable.models[REPO].mkdir()
     _put(writable, {"README.md": readme})
-    with pytest.raises(gluetune.HubError, match="its owner's part cannot be kept"):
+    with pytest.raises(gluetune.HubError, match="its owner's text cannot be kept"):
         gluetune.push(run, REPO)
     assert _served(writable) == {"README.md": readme}
 
@@ -392,7 +392,7 @@ def test_every_mistake_is_told_together_before_anything_is_sent(writable: Hub, r
     assert "--revision 'a b'" in messages[1]
     assert "optimizer.pt can run code" in messages[2]
     assert "training_args.bin can run code" in messages[3]
-    assert "not those that the record is of" in messages[4]
+    assert "not those of the record" in messages[4]
     assert writable.requests == []
 
 

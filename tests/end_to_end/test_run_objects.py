@@ -64,7 +64,7 @@ def test_it_is_evaluated_loaded_asked_reported_and_published(
     monkeypatch.setattr(server, "make_server", stop)
     told: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        gluetune.serve(run, port=0, tell=told.append)
+        gluetune.serve(run, port=0, on_message=told.append)
     assert f"Serving {run.path} on" in told[-1]
     with pytest.raises(KeyboardInterrupt):
         run.serve(port=0)

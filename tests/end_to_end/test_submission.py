@@ -102,7 +102,7 @@ def test_a_missing_task_is_refused_with_what_to_type(runs: dict[str, Run], tmp_p
     assert "--fill-missing" in text
     with pytest.raises(ConfigurationError, match="both answer wnli"):
         gluetune.submit(runs["wnli"], runs["wnli"], output=tmp_path / "x.zip", fill_missing=True)
-    with pytest.raises(ConfigurationError, match="no run and no data"):
+    with pytest.raises(ConfigurationError, match="No run and no data"):
         gluetune.submit(output=tmp_path / "x.zip", fill_missing=True)
     assert not list(tmp_path.iterdir())
 

@@ -1,4 +1,4 @@
-"""Trainings that kill their own process at a chosen moment, as SIGKILL or a power cut would.
+"""Runs that kill their own process at a chosen moment, as SIGKILL or a power cut would.
 
 The processes are forked from one that has imported torch already, so that they cost a second.
 """

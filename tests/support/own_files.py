@@ -35,5 +35,5 @@ def reviews(count: int = 40, labels: Sequence[Any] = ("neg", "pos")) -> list[dic
 
 
 def own_config(path: Path, **settings: Any) -> TrainConfig:
-    """Return the configuration of a training on a file."""
+    """Return the configuration of a run on a file."""
     return make_config({"train_file": str(path), **settings})

@@ -4,7 +4,7 @@ The traps of the published ones are kept: GPT-2 has no pad token, Qwen2 has one 
 configuration does not know, XLNet pads on the left and, like T5, knows no longest input, RoBERTa's
 positions start after the pad id, ModernBERT mixes global and sliding attention, ALBERT's layers
 share their weights, DeBERTa has relative positions and no absolute ones, OPT's decoder holds the
-embeddings beside the layers, BLOOM adds a bias by distance, Mistral attends to a window.
+embeddings next to the layers, BLOOM adds a bias by distance, Mistral attends to a window.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Several processes that share one training, as torchrun starts them, but forked in a second.
+"""Several processes that train one run, as torchrun starts them, but forked in a second.
 
-Each writes what it says to a file of its own. They are forked from one that has imported torch.
+Each writes its output to a separate file. They are forked from one that has imported torch.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def train_and_signal(
 
 
 def train_and_fail(arguments: dict[str, Any], step: int, failing: int) -> None:
-    """Train; in one of the processes, run out of disk after a step. The CLI tells of it."""
+    """Train; in one of the processes, run out of disk after a step. The CLI reports it."""
 
     def fail(**kwargs: Any) -> None:
         if _index() == failing:

@@ -54,7 +54,7 @@ def _publish_suite(suite: Path, repo: str, **options: Any) -> None:
 
     told, console = Console(stderr=True), Console()
     for pushed in push_suite(
-        suite, repo, tell=lambda line: told.print(Text(line), soft_wrap=True), **options
+        suite, repo, on_message=lambda line: told.print(Text(line), soft_wrap=True), **options
     ):
         render_pushed(console, pushed)
 
@@ -64,7 +64,9 @@ def publish_and_tell(run: Path, repo: str, **options: Any) -> None:
     from gluetune.publishing.upload import push as publish
 
     told = Console(stderr=True)
-    pushed = publish(run, repo, tell=lambda line: told.print(Text(line), soft_wrap=True), **options)
+    pushed = publish(
+        run, repo, on_message=lambda line: told.print(Text(line), soft_wrap=True), **options
+    )
     render_pushed(Console(), pushed)
 
 

@@ -54,7 +54,7 @@ def submit(
         fill_missing=fill_missing,
         data=data,
         seed=seed,
-        tell=lambda line: told.print(Text(line), soft_wrap=True),
+        on_message=lambda line: told.print(Text(line), soft_wrap=True),
     )
     _render(console, found)
 

@@ -149,5 +149,5 @@ def test_files_that_are_cached_are_read_again_without_the_hub(
     online = tables()
     hub.fail(".*", status=503)
     assert fingerprint(tables()["train"]) == fingerprint(online["train"])
-    with pytest.raises(HubError, match="The copy in the local cache is not whole"):
+    with pytest.raises(HubError, match="The copy in the local cache is incomplete"):
         tables("someone/reviews:films")

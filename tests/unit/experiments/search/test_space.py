@@ -164,7 +164,7 @@ def test_every_mistake_is_told_at_once() -> None:
         ({"batch_size": [0]}, "space.yaml: batch_size = 0"),
         ({"precision": {"low": 1, "high": 2}}, "is no number, so it has no range"),
         ({"precision": ["fp31"]}, "fp31"),
-        ({"set.seed": [1]}, "set.seed: this has a place of its own"),
+        ({"set.seed": [1]}, "set.seed: this has its own flag"),
         ({"set.": [1]}, "there is no parameter 'set.'"),
     ],
 )
