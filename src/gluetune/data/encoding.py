@@ -126,7 +126,7 @@ def unknown_note(found: Encoded, split: str, model: str) -> str:
     )
 
 
-def processes_that_pay(rows: int, threads: int) -> int:
+def tokenizer_processes(rows: int, threads: int) -> int:
     """Return in how many processes so many rows are worth being tokenized, with `threads` cores.
 
     One, where this process is one of several workers of a search or a suite; and where a process

@@ -28,7 +28,7 @@ from gluetune.core.keywords import ExportKeywords
 from gluetune.core.runs import find_run
 from gluetune.core.settings import validated
 from gluetune.core.tasks import get_task, is_task
-from gluetune.data.sources.named import asked_source, place_of
+from gluetune.data.sources.named import evaluation_source, place_of
 from gluetune.data.tables import fingerprint
 from gluetune.exporting.checks import ValidationSet, check
 from gluetune.inference.devices import device_name
@@ -78,7 +78,7 @@ def export(
     if how is None or findings:
         raise ConfigurationError.of(findings)
     opened, known = _opened(model, how)
-    source = asked_source(opened.run, known, how.data)
+    source = evaluation_source(opened.run, known, how.data)
     tables = {name: source.read(known, name) for name in known.validation_splits}
     rows, origin = ValidationSet(known, tables, opened), place_of(source, tables)
     # From here on no other process writes there: what takes long is not done for nothing.

@@ -33,7 +33,7 @@ _FAILURE = "gluetune/failure"
 class Processes:
     """The processes of one training, as one of them sees them. With `count` 1 nothing is sent.
 
-    Every method but `own_failure` must be called by all of them, in the same order.
+    Every method but `process_failure` must be called by all of them, in the same order.
     """
 
     def __init__(self, group: dist.ProcessGroup | None = None) -> None:
@@ -67,7 +67,7 @@ class Processes:
         if self._group is not None:
             dist.barrier(group=self._group)
 
-    def from_first(self, step: Callable[[], T]) -> T:
+    def broadcast_from_main(self, step: Callable[[], T]) -> T:
         """Take the step in the first process alone; its result or its GluetuneError is all's."""
         if self._group is None:
             return step()
@@ -83,7 +83,7 @@ class Processes:
         result: T = outcome[0]
         return result
 
-    def together(self, step: Callable[[], T]) -> T:
+    def gather_errors(self, step: Callable[[], T]) -> T:
         """Take the step in every process; what any of them finds wrong is raised in all of them."""
         if self._group is None:
             return step()
@@ -98,7 +98,7 @@ class Processes:
         return result
 
     @contextmanager
-    def here_first(self) -> Iterator[None]:
+    def main_first(self) -> Iterator[None]:
         """Let one process of each machine pass before the others, to whom it leaves its cache."""
         leads = self._group is None or os.environ.get("LOCAL_RANK", "0") == "0"
         if not leads:
@@ -110,7 +110,7 @@ class Processes:
                 self.wait()
 
     @contextmanager
-    def failing_as_one(self) -> Iterator[None]:
+    def propagate_failures(self) -> Iterator[None]:
         """Let one process tell of a failure that befell it alone; the others end with it, silent.
 
         Whoever fails first leaves word in the group's store. The others notice by their broken
@@ -123,7 +123,7 @@ class Processes:
                 isinstance(error, GluetuneError) and error.reported_elsewhere is not None
             ):
                 raise
-            mine = self.own_failure(error)
+            mine = self.process_failure(error)
             word = _leave_word(_describe(mine, self.index))
             if word["process"] == self.index:
                 if isinstance(mine, GluetuneError):
@@ -133,7 +133,7 @@ class Processes:
                 raise mine from error
             raise _heard(word) from error
 
-    def own_failure(self, error: Exception) -> Exception:
+    def process_failure(self, error: Exception) -> Exception:
         """Return what happened to this process: a broken connection is the end of another one."""
         if isinstance(error, GluetuneError) or not _BROKEN.search(str(error)):
             return error
@@ -151,7 +151,7 @@ ALONE = Processes()
 """One process that shares its work with no other."""
 
 
-def processes_here(*, use_cpu: bool = False, timeout: float = 1800.0) -> Processes:
+def current_processes(*, use_cpu: bool = False, timeout: float = 1800.0) -> Processes:
     """Return the processes that this one was started with, by torchrun or the like, else ALONE.
 
     `timeout` is how many seconds gradients wait for each other, where the group is made here.

@@ -95,7 +95,7 @@ class Job:
         with (
             quiet_transformers(),
             self._recorded(),
-            self.processes.failing_as_one(),
+            self.processes.propagate_failures(),
         ):
             self._fit_text_baseline()
             with listening(self.say, alone=alone) as stop:
@@ -112,7 +112,7 @@ class Job:
         """Score the bag of words, once for a run: the record exists by then, and is saved again."""
         if not self.prepared.config.is_own or self.record.text_baseline is not None:
             return
-        self.record.text_baseline, errors = self.processes.from_first(
+        self.record.text_baseline, errors = self.processes.broadcast_from_main(
             partial(fit_text_baseline, self.prepared, self.folder)
         )
         self.record.mean_absolute_error |= errors
@@ -130,7 +130,7 @@ class Job:
         self.trainer = trainer = self._make_trainer(flow)
         self._train(trainer, flow, checkpoint)
         self._end_if_asked(stop, flow, trainer)
-        self.processes.from_first(partial(self._finish, trainer))
+        self.processes.broadcast_from_main(partial(self._finish, trainer))
 
     def _make_trainer(self, flow: Flow) -> RunTrainer:
         prepared, config = self.prepared, self.prepared.config
@@ -212,7 +212,7 @@ class Job:
         if self.extras.on_epoch is None:
             return
         try:
-            self.processes.from_first(partial(self.extras.on_epoch, epoch))
+            self.processes.broadcast_from_main(partial(self.extras.on_epoch, epoch))
         except Pruned:
             if self.record.total_steps is None or self.record.steps < self.record.total_steps:
                 raise

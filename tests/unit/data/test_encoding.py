@@ -14,7 +14,7 @@ from tests.support.tiny_tokenizers import TOKENIZERS
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.data import encoding
-from gluetune.data.encoding import Encoded, encode, encode_one, processes_that_pay
+from gluetune.data.encoding import Encoded, encode, encode_one, tokenizer_processes
 
 COLA, RTE, STSB, MNLI = (get_task(name) for name in ("cola", "rte", "stsb", "mnli"))
 TEXTS = ["the man read a book", "no", "it was not very good said the woman in the old house"]
@@ -173,10 +173,10 @@ def test_parallel_and_serial_rows_and_caches_are_the_same(
 
 def test_processes_are_started_only_where_they_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = (99_999, 100_000, 10_000_000)
-    assert [processes_that_pay(count, 8) for count in rows] == [1, 2, 8]
-    assert processes_that_pay(10_000_000, 1) == 1
+    assert [tokenizer_processes(count, 8) for count in rows] == [1, 2, 8]
+    assert tokenizer_processes(10_000_000, 1) == 1
     monkeypatch.setattr("multiprocessing.parent_process", object)
-    assert processes_that_pay(10_000_000, 8) == 1, "a worker has others beside it"
+    assert tokenizer_processes(10_000_000, 8) == 1, "a worker has others beside it"
 
 
 def test_labels_are_not_cached(calls: list[int]) -> None:

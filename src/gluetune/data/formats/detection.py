@@ -179,7 +179,7 @@ _MANY = 0.3
 _UNUSED_IN_1252 = frozenset((0x81, 0x8D, 0x8F, 0x90, 0x9D))
 
 
-def looks_like(path: Path) -> str:
+def encoding_hint(path: Path) -> str:
     """Return a hint that names a likely encoding and the command that converts it; or nothing."""
     try:
         with path.open("rb") as file:

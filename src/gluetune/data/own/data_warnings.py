@@ -13,7 +13,7 @@ from gluetune.data.own.kinds import Labels
 from gluetune.data.own.labelling import label_totals
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted
-from gluetune.data.own.stored import digests, first_rows, stand_in, text_keys
+from gluetune.data.own.stored import contained_in, digests, first_rows, text_keys
 from gluetune.metrics.registry import get_metric
 
 _LEAK = 0.9
@@ -28,7 +28,7 @@ _LOOKED_AT = 100_000
 """Rows in which leaks are looked for, and at most which repeats are compared."""
 
 
-def look(
+def add_warnings(
     splits: dict[str, RawRows],
     labels: Labels,
     wanted: Wanted,
@@ -117,7 +117,7 @@ def _shown(label: list[str]) -> str:
 
 
 def _overlap(rows: RawRows, split: str, known: NDArray[np.uint64], problems: Problems) -> None:
-    hit = np.flatnonzero(stand_in(text_keys(rows.texts(), len(rows)), known))
+    hit = np.flatnonzero(contained_in(text_keys(rows.texts(), len(rows)), known))
     if len(hit):
         problems.remark(
             f"{len(hit):,} of {len(rows):,} texts of {split} are also in train, first "

@@ -12,7 +12,7 @@ from gluetune.core.errors import Finding
 from gluetune.core.file_formats import FileFormat, delimiter_name
 from gluetune.core.settings_files import join_names
 from gluetune.core.text import nearest, nearest_of
-from gluetune.data.formats.detection import looks_like
+from gluetune.data.formats.detection import encoding_hint
 from gluetune.data.formats.format import BadRow, Detected, RowReader, repeated_columns
 from gluetune.data.own.columns import (
     FirstRows,
@@ -55,7 +55,7 @@ def column_findings(
         ]
     if missing and not reader.columns:
         return [_no_objects_finding(reader)]
-    if missing and (guess := looks_like(path)):
+    if missing and (guess := encoding_hint(path)):
         return [Finding(f"{path} is not all UTF-8.", guess)]
     repeated = repeated_columns(reader, wanted.all)
     return [*repeated, *_missing_findings(path, detected, reader, wanted, missing)]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gluetune.core.errors import GluetuneError, StorageError
 from gluetune.core.file_formats import UNSTATED, FileFormat
-from gluetune.data.formats.detection import detect, looks_like
+from gluetune.data.formats.detection import detect, encoding_hint
 from gluetune.data.formats.format import BadRow, Fault, Row, RowReader
 from gluetune.data.formats.registry import open_rows
 from gluetune.data.own.cells import CellType, cell, is_yes, listed, whole
@@ -136,13 +136,13 @@ def read_rows(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) 
     except StorageError:
         raise  # nothing is wrong with the file
     except GluetuneError as error:
-        guess = looks_like(reading.path)
+        guess = encoding_hint(reading.path)
         for finding in error.findings:
             problems.add(finding.message, guess or finding.hint)
         return None
     for path in paths:
         if Fault.NOT_UTF8 in problems.skipped.get(str(path), ()):
-            problems.add(f"{path} is not all UTF-8.", looks_like(path))
+            problems.add(f"{path} is not all UTF-8.", encoding_hint(path))
     found = RawRows(name, tuple(reading.parts), stored, reading.types, reading.class_names)
     if not len(found):
         problems.add(f"{name} holds no row that can be used.")

@@ -23,7 +23,7 @@ from gluetune.core.tasks import TaskSpec
 from gluetune.core.text import nearest
 from gluetune.data.formats.compression import COMPRESSIONS
 from gluetune.data.formats.registry import labelled_endings
-from gluetune.data.own.data_warnings import look
+from gluetune.data.own.data_warnings import add_warnings
 from gluetune.data.own.kinds import Labels, label_counts, resolve_labels
 from gluetune.data.own.labelling import label_arrays, label_column, usable
 from gluetune.data.own.problems import Problems
@@ -159,7 +159,7 @@ def read_own(
         found = _usable_splits(config, labels, raw, problems)
         if TRAIN in found:
             are_weighted = config.class_weights == "balanced"
-            look(found, labels, wanted, problems, are_weighted=are_weighted)
+            add_warnings(found, labels, wanted, problems, are_weighted=are_weighted)
     problems.raise_any(skip=config.on_bad_row == "skip")
     if labels is None or TRAIN not in found:
         raise DataError(f"{_name(config)} holds no row that can be used.")

@@ -180,7 +180,7 @@ def first_rows(keys: NDArray[np.uint64]) -> NDArray[np.int32]:
     return found
 
 
-def stand_in(keys: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
+def contained_in(keys: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Return which of `keys` are among `known`, which are sorted."""
     found = np.zeros(len(keys), dtype=bool)
     for start in range(0, len(keys) if len(known) else 0, _AT_ONCE):

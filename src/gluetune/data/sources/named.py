@@ -131,7 +131,7 @@ def _refuse_format(file_format: FileFormat) -> None:
         )
 
 
-def asked_source(
+def evaluation_source(
     run: Run | None, task: TaskSpec, data: str | None, file_format: FileFormat = UNSTATED
 ) -> Source:
     """Return the data to run a model on: a run's own, unless others or another task are named.

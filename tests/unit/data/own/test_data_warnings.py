@@ -21,7 +21,7 @@ from tests.support.own_files import own_config, write_csv
 from tests.unit.data.own.test_broken_files import BROKEN, check
 
 from gluetune.data.own.source import OwnSource
-from gluetune.data.own.stored import digests, first_rows, stand_in
+from gluetune.data.own.stored import contained_in, digests, first_rows
 from gluetune.data.sampling import take_fraction
 from gluetune.data.sources.named import without_held_out
 from gluetune.data.tables import fingerprint
@@ -161,7 +161,7 @@ def test_first_rows_are_those_of_a_dictionary(values: list[int]) -> None:
     expected = [first.setdefault(value, row) for row, value in enumerate(values)]
     assert first_rows(keys).tolist() == expected
     known = np.sort(keys[::2])
-    assert stand_in(keys, known).tolist() == [value in set(values[::2]) for value in values]
+    assert contained_in(keys, known).tolist() == [value in set(values[::2]) for value in values]
 
 
 def test_digests_stay_what_they_are_and_tell_texts_apart() -> None:
