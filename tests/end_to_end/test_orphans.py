@@ -154,7 +154,7 @@ def test_a_suite_kills_those_that_do_not_end(
         main(["1" if before == "--jobs" else word for before, word in pairwise(["", *left.words])])
     assert ended.value.code == 0
     told = capfd.readouterr().err
-    assert all(f"Process {pid} has not ended, and is killed." in told for pid in left.workers)
+    assert all(f"Process {pid} has not exited and is killed." in told for pid in left.workers)
     folder = tmp_path / "suite"
     assert SuiteResult(folder).failed == []
     assert SuiteResult(folder).record.status.value == "finished"

@@ -10,7 +10,7 @@ from typing import Any
 
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.parallel.calls import emit
-from gluetune.parallel.signals import listening
+from gluetune.parallel.signals import stop_on_signal
 
 
 def double(number: int) -> int:
@@ -51,7 +51,7 @@ def unpicklable() -> Any:
 
 def work_until_asked(folder: Path, name: str) -> None:
     """Work as a training does: the first request is noted, the step is finished and saved."""
-    with listening(lambda text: None) as stop:
+    with stop_on_signal(lambda text: None) as stop:
         (folder / f"{name}.started").write_text(str(os.getpid()))
         while not stop.made:
             time.sleep(0.01)

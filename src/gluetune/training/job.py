@@ -38,7 +38,7 @@ from gluetune.models.classifiers import (
     write_output_names,
 )
 from gluetune.parallel.collectives import Processes
-from gluetune.parallel.signals import StopRequest, listening
+from gluetune.parallel.signals import StopRequest, stop_on_signal
 from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore
@@ -98,7 +98,7 @@ class Job:
             self.processes.propagate_failures(),
         ):
             self._fit_text_baseline()
-            with listening(self.say, alone=alone) as stop:
+            with stop_on_signal(self.say, alone=alone) as stop:
                 self._train_and_finish(stop, checkpoint)
         # Outside `_recorded`: whatever is made of a finished run, it stays finished.
         if self.processes.is_first and self.extras.on_finished is not None:

@@ -31,10 +31,10 @@ def test_every_mistake_about_a_cluster_is_told_at_once() -> None:
         make_cluster(None, "many", 1)
     said = [str(finding) for finding in caught.value.findings]
     assert len(said) == 3
-    assert "--cpus-per-trial many is for a cluster" in said[0]
-    assert "--cpus-per-trial many: this is no amount" in said[1]
-    assert "--gpus-per-trial 1 is for a cluster" in said[2]
-    with pytest.raises(ConfigurationError, match="--cpus-per-process 0: this is no amount"):
+    assert "--cpus-per-trial many needs a cluster" in said[0]
+    assert "--cpus-per-trial many is not a valid amount" in said[1]
+    assert "--gpus-per-trial 1 needs a cluster" in said[2]
+    with pytest.raises(ConfigurationError, match="--cpus-per-process 0 is not a valid amount"):
         make_cluster("auto", 0, each="process")
 
 
@@ -76,7 +76,7 @@ def test_a_cluster_that_does_not_answer(
 
 def test_what_is_no_address(tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    with pytest.raises(ConfigurationError, match="--ray nonsense: this is no address"):
+    with pytest.raises(ConfigurationError, match="--ray nonsense is not an address"):
         gluetune.train("cola", data="sample", ray="nonsense", progress=False)
 
 

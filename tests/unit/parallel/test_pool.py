@@ -218,7 +218,7 @@ def _script(folder: Path, count: int) -> subprocess.Popen[str]:
     path.write_text(_SCRIPT.format(folder=str(folder), count=count))
     return subprocess.Popen(
         [sys.executable, str(path)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gluetune.parallel.signals import StopRequest, listening
+from gluetune.parallel.signals import StopRequest, stop_on_signal
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -28,7 +28,7 @@ def test_the_first_signal_is_a_request_and_is_said(
     number: signal.Signals, ends_with: type[BaseException]
 ) -> None:
     said: list[str] = []
-    with listening(said.append) as request:
+    with stop_on_signal(said.append) as request:
         os.kill(os.getpid(), number)
         assert request.made
         assert request.signal is number
@@ -47,7 +47,7 @@ def test_the_second_signal_stops_at_once_as_it_would_alone(
     second: signal.Signals, raised: type[BaseException]
 ) -> None:
     said: list[str] = []
-    with pytest.raises(raised), listening(said.append):  # noqa: PT012  # the second signal raises
+    with pytest.raises(raised), stop_on_signal(said.append):  # noqa: PT012  # the second signal raises
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), second)
     assert len(said) == 1
@@ -58,7 +58,7 @@ def test_outside_the_main_thread_nothing_is_caught() -> None:
     before = signal.getsignal(signal.SIGINT)
 
     def work() -> None:
-        with listening(print) as request:
+        with stop_on_signal(print) as request:
             found.append(request)
             assert signal.getsignal(signal.SIGINT) is before
 
@@ -69,7 +69,7 @@ def test_outside_the_main_thread_nothing_is_caught() -> None:
 
 
 def test_a_loaders_worker_goes_on_when_the_terminal_sends_it_ctrl_c_too() -> None:
-    with listening(lambda text: os._exit(7)):
+    with stop_on_signal(lambda text: os._exit(7)):
         worker = os.fork()
         if worker == 0:
             os.kill(os.getpid(), signal.SIGINT)
