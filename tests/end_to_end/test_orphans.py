@@ -126,7 +126,7 @@ def test_a_search_waits_until_they_have_saved_their_state(
     again = start(left.words)
     assert again.stderr is not None
     seen = ""
-    while "Workers of a command that was killed" not in seen:
+    while "Workers of a killed command" not in seen:
         assert again.poll() is None
         seen = again.stderr.readline()
     assert all(f"process {pid}" in seen for pid in left.workers)

@@ -240,7 +240,7 @@ def test_ctrl_c_leaves_a_search_that_the_same_command_goes_on_with(
     code, _, err = finish(process)
     assert code == 130
     assert "Traceback" not in err
-    assert f"The same command resumes {output}" in err
+    assert f"To resume {output}, type the same command again" in err
     assert (output / JOURNAL).exists()
 
     with pytest.raises(SystemExit) as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from gluetune.core.config_checks import make_config
 from gluetune.core.events import Trial
 from gluetune.core.runs import Run
 from gluetune.experiments.search.request import SearchFolder, SearchRequest
-from gluetune.experiments.search.result import write_page
+from gluetune.experiments.search.result import finals_table, write_page
 from gluetune.experiments.search.scheduler import read_trials
 from gluetune.experiments.search.space import parse_space
 from gluetune.experiments.search.study import ERROR, PARAMETERS, importances
@@ -93,7 +94,7 @@ def test_the_page_shows_all_trials_and_keeps_text_text(tmp_path: Path) -> None:
     ):
         assert words in page.text
     assert "\x00" not in text
-    assert "flattered" not in page.text
+    assert "optimistic" not in page.text
 
 
 def test_an_empty_search_has_a_page(tmp_path: Path) -> None:
@@ -102,8 +103,25 @@ def test_an_empty_search_has_a_page(tmp_path: Path) -> None:
     write_page(folder, settings, optuna.create_study(), (), ())
     page = Page(folder.page.read_text(encoding="utf-8"))
     assert "0 trials: none" in page.text
-    assert "flattered" in page.text
+    assert "optimistic" in page.text
     assert "svg" not in page.tags
+
+
+@pytest.mark.parametrize(
+    ("metric", "shown", "title"),
+    [("accuracy", ["50.0", "0.0", "50.0 ± 0.0"], "in points"), ("log_loss", ["0.5000"], "scores.")],
+)
+def test_final_scores_are_shown_in_points_unless_the_metric_is_not(
+    tmp_path: Path, metric: str, shown: list[str], title: str
+) -> None:
+    runs = [Run(write_run(tmp_path / f"f{seed}", seed=seed)) for seed in (1, 2)]
+    for run in runs:
+        run.record.own_task = replace(run.task, metrics=(metric,))
+    table = finals_table(runs)
+    cells = [column.text(row[at]) for row in table.rows for at, column in enumerate(table.columns)]
+    assert set(shown) <= set(cells)
+    assert ("50.0" in cells) is (metric == "accuracy")
+    assert title in table.title
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")

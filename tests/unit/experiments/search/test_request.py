@@ -137,9 +137,9 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     check_folder(tmp_path / "new")
     check_folder(tmp_path)
     (tmp_path / "letter.txt").touch()
-    with pytest.raises(RunError, match="holds no search"):
+    with pytest.raises(RunError, match="is not a search"):
         check_folder(tmp_path)
-    with pytest.raises(RunError, match="holds no search"):
+    with pytest.raises(RunError, match="is not a search"):
         check_folder(tmp_path / "letter.txt")
     (tmp_path / "search.yaml").touch()
     check_folder(tmp_path)

@@ -84,7 +84,7 @@ def test_a_pruner_has_optuna_s_name_or_a_short_one(text: str, kind: str) -> None
     ("text", "said"),
     [
         ("medain", "Did you mean 'median'?"),
-        ("BasePruner", "Optuna has no such thing"),
+        ("BasePruner", "Optuna has no such pruner"),
         ("threshold", "Either lower or upper"),
         ("MedianPruner(3)", "cannot be read"),
         ("MedianPruner(n_startup_trials=", "cannot be read"),

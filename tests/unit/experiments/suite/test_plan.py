@@ -16,7 +16,7 @@ from gluetune.experiments.suite.plan import (
     next_job,
     plan,
     replan,
-    training_of,
+    train_arguments,
 )
 from gluetune.training.settings import merge_settings
 
@@ -82,13 +82,13 @@ def test_a_job_is_trained_with_its_recipe_and_its_source(tmp_path: Path) -> None
     record = record_of(asked)
     record.commit = "c" * 40
     jobs = {job.name: job for job in record.jobs}
-    cola = training_of(record, jobs["cola-s42"], SuiteFolder(tmp_path), {"threads": 3})
+    cola = train_arguments(record, jobs["cola-s42"], SuiteFolder(tmp_path), {"threads": 3})
     assert cola["model"] == "google-bert/bert-base-cased"
     assert cola["revision"] == "c" * 40
     assert (cola["epochs"], cola["batch_size"], cola["threads"]) == (2.0, 16, 3)
     assert cola["training_args"] == {"adam_beta2": 0.98, "adam_epsilon": 1e-7, "max_grad_norm": 0.0}
     assert cola["output"] == str(tmp_path / "cola-s42")
-    rte = training_of(record, jobs["rte-s43"], SuiteFolder(tmp_path), {})
+    rte = train_arguments(record, jobs["rte-s43"], SuiteFolder(tmp_path), {})
     assert rte["model"] == str(tmp_path / "mnli-s43" / "model")
     assert rte["new_head"] is True
     assert "revision" not in rte

@@ -108,13 +108,13 @@ def test_all_mistakes_are_told_together(model: str) -> None:
 @pytest.mark.parametrize(
     ("changed", "part"),
     [
-        ({"seeds": []}, "--seeds names none"),
-        ({"seeds": [1, 2, 1]}, "1 is there twice"),
-        ({"seeds": [-1]}, "-1 is no seed"),
-        ({"tasks": []}, "--tasks names none"),
+        ({"seeds": []}, "--seeds is empty"),
+        ({"seeds": [1, 2, 1]}, "--seeds has 1 more than once"),
+        ({"seeds": [-1]}, "-1 is not a valid seed"),
+        ({"tasks": []}, "--tasks is empty"),
         ({"recipe": "modernbert"}, "no settings for wnli"),
         ({"mnli_init": True, "tasks": ["rte"]}, "--tasks mnli,rte"),
-        ({"mnli_init": True, "tasks": ["mnli", "cola"]}, "nothing to start"),
+        ({"mnli_init": True, "tasks": ["mnli", "cola"]}, "has no effect"),
     ],
 )
 def test_one_mistake_is_one_message(model: str, changed: dict[str, Any], part: str) -> None:
@@ -161,5 +161,5 @@ def test_no_hub_is_told_once(hub: Hub, tmp_path: Path) -> None:
 def test_a_folder_of_something_else_is_refused(model: str, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").touch()
-    with pytest.raises(gluetune.RunError, match="is no suite and is not empty"):
+    with pytest.raises(gluetune.RunError, match="exists and is not a suite"):
         gluetune.suite(model, data="sample", output=tmp_path / "other", progress=False)
