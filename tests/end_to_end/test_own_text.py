@@ -275,7 +275,7 @@ def test_rows_that_python_holds_are_the_same_as_their_file(own: Own) -> None:
     assert found[0] == found[1] == found[2] == found[3]
     repeat = gluetune.train(config=runs[1].folder.config, output=own.output, progress=False)
     assert outcome(repeat) == found[0]
-    with pytest.raises(ConfigurationError, match="holds no rows that can be read"):
+    with pytest.raises(ConfigurationError, match="rows cannot be read from a"):
         own.train(train_file=3.5)
 
 

@@ -89,7 +89,7 @@ def test_a_file_is_answered_into_a_file(model: Path, tmp_path: Path) -> None:
         (["a", "--file", "x.csv"], "Text is typed, and a file is named too"),
         (["a", "--precision", "fp8"], "--precision fp8: there is no such precision"),
         (["--file", "gone.csv"], "gone.csv cannot be read"),
-        (["--file", "what.xls"], "its name has no known ending"),
+        (["--file", "what.xls"], "has no known file extension"),
     ],
 )
 def test_mistakes_say_what_to_type(model: Path, arguments: list[str], said: str) -> None:

@@ -94,7 +94,7 @@ def test_an_impossible_fraction_is_refused(fraction: float) -> None:
 
 
 def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="is -1"):
+    with pytest.raises(ConfigurationError, match="not be negative: -1"):
         take_fraction(mnli([0, 1]), MNLI, 0.5, -1)
 
 

@@ -121,7 +121,7 @@ def test_no_more_examples_are_shown_than_there_are(rows: int, shown: int) -> Non
 
 
 def test_a_negative_number_of_examples_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="is -1"):
+    with pytest.raises(ConfigurationError, match="not be negative: -1"):
         summarise(RTE, make_table(RTE, "train"), rows=-1)
 
 

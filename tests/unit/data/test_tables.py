@@ -99,7 +99,7 @@ def test_several_mistakes_are_reported_at_once() -> None:
         "here.parquet, row 2: 'sentence' is null.",
         "here.parquet, row 3: 'label' is null.",
         "here.parquet, row 2: label 2; expected a class id: 0 (unacceptable), 1 (acceptable).",
-        "here.parquet: 1 values of 'idx' occur before.",
+        "here.parquet: 1 values of 'idx' are repeated.",
     ]
 
 
@@ -161,7 +161,7 @@ def test_a_task_without_a_range_takes_any_finite_score() -> None:
 
 
 def test_no_rows_are_refused() -> None:
-    assert messages(cola().slice(0, 0)) == ["here.parquet holds no rows."]
+    assert messages(cola().slice(0, 0)) == ["here.parquet has no rows."]
 
 
 def test_a_few_empty_texts_are_noted_and_many_are_refused() -> None:
@@ -244,7 +244,7 @@ def test_the_fingerprint_depends_on_rows_alone(
     assert fingerprint(padded.combine_chunks().slice(start)) == expected
     assert fingerprint(table) == whole_columns_hashed(table)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gluetune.data.tables._HASHED_AT_ONCE", 2)
+        patch.setattr("gluetune.data.tables._HASHED_ROWS", 2)
         assert fingerprint(table) == expected
 
 

@@ -94,10 +94,10 @@ def test_lines_are_counted_through_quoted_line_breaks() -> None:
     [
         ("one", "has 1 field, the header 2", Fault.FIELDS),
         ("1,2,3", "has 3 fields, the header 2", Fault.FIELDS),
-        ('say "hi",2', "has a quote inside field 1, which does not begin with one", Fault.QUOTE),
+        ('say "hi",2', "has a quote inside field 1, which does not start with one", Fault.QUOTE),
         ('"a"b,2', "has text after the closing quote of field 1", Fault.QUOTE),
         ('1,"open', "opens a quote that is not closed", Fault.QUOTE),
-        ("a\0b,2", "holds a NUL at position 2", Fault.NUL),
+        ("a\0b,2", "has a NUL at position 2", Fault.NUL),
         ("", "is empty", Fault.EMPTY_LINE),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_row_that_swallows_rows_is_refused_where_other_quotes_have_a_meaning(
     (bad,) = [row for row in rows if isinstance(row, BadRow)]
     assert bad == BadRow(
         31,
-        "opens a quote that line 32 closes, and each of these lines is a row by itself",
+        "opens a quote that line 32 closes, although each of these lines is a row by itself",
         Fault.QUOTE,
     )
 
@@ -193,7 +193,7 @@ def test_another_delimiter_is_found_and_said(
     found, rows = rows_of(path)
     assert found.dialect is not None
     assert found.dialect.delimiter == delimiter
-    assert any("between its columns" in note for note in found.notes)
+    assert any("with the delimiter" in note for note in found.notes)
     assert isinstance(rows[4], Row)
     assert rows[4].values == {"text": f"{sentence(4)}, yes", "label": "a"}
 
@@ -249,7 +249,7 @@ def test_columns_of_a_file_without_a_header_line_are_given_or_numbered(tmp_path:
 
 def test_another_number_of_columns_than_is_named_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "rows.tsv", "a\tone", "b\ttwo")
-    with pytest.raises(DataError, match=r"has 2 fields, and --columns names 3: a, b, c"):
+    with pytest.raises(DataError, match=r"has 2 fields, but --columns names 3: a, b, c"):
         rows_of(path, FileFormat(columns=("a", "b", "c")))
 
 
@@ -310,7 +310,7 @@ def test_lines_of_text_are_texts_where_no_label_is_needed(tmp_path: Path) -> Non
     assert detect(path, UNSTATED, labelled=False) == Detected(FORMATS["text"])
     assert detect(path, UNSTATED).format is FORMATS["tsv"]
     plain = written(tmp_path / "plain.txt", *map(sentence, range(9)))
-    with pytest.raises(DataError, match="holds plain lines of text, without labels"):
+    with pytest.raises(DataError, match="has plain lines of text, without labels"):
         detect(plain, UNSTATED)
 
 
@@ -322,7 +322,7 @@ def test_lines_of_text_are_texts_where_no_label_is_needed(tmp_path: Path) -> Non
         ("old.csv", b"\xd0\xcf\x11\xe0", "is an Excel workbook"),
         ("book.csv", b"PK\3\4", "is a ZIP archive or an Excel workbook"),
         ("rows.zip", b"PK\3\4", "is a ZIP archive"),
-        ("rows.what", b"some lines\nof text\n", "its name has no known ending"),
+        ("rows.what", b"some lines\nof text\n", "has no known file extension"),
     ],
 )
 def test_what_is_no_file_of_rows_is_called_what_it_is(
@@ -334,7 +334,7 @@ def test_what_is_no_file_of_rows_is_called_what_it_is(
 
 
 def test_a_folder_is_called_one_with_its_files(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is a folder, and no file is in it"):
+    with pytest.raises(DataError, match="is a folder without files"):
         detect(tmp_path, UNSTATED)
     for name in ("README", "b.csv", "a.csv"):
         (tmp_path / name).touch()

@@ -72,8 +72,8 @@ def test_plain_lines_hold_one_text_or_two_apart_by_a_tab() -> None:
     with open_rows(io.BytesIO(b"a\tb\nc\nd\te\tf\n"), FORMATS["text"], ("p", "q")) as reader:
         assert list(reader) == [
             Row(1, {"p": "a", "q": "b"}),
-            BadRow(2, "has 0 tabs; one belongs between the two texts", Fault.FIELDS),
-            BadRow(3, "has 2 tabs; one belongs between the two texts", Fault.FIELDS),
+            BadRow(2, "has 0 tabs; one is needed between the two texts", Fault.FIELDS),
+            BadRow(3, "has 2 tabs; one is needed between the two texts", Fault.FIELDS),
         ]
 
 

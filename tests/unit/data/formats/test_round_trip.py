@@ -152,12 +152,12 @@ def test_a_packed_file_that_is_cut_off_is_told(tmp_path: Path, ending: str) -> N
     ("text", "says"),
     [
         ("", ":1 .*is empty"),
-        ('{"text": 1}', ":1 .*it is one object"),
+        ('{"text": 1}', ":1 .*it is an object"),
         ('[{"text": "a"},\n{"text": "b"', ":2 .*is not closed"),
         ('[{"text": "a"}\n{"text": "b"}]', r"line=1, problem='is not JSON: Extra data"),
         ('[{"text": "a"}]\n\n[1]', ":3 .*after the list"),
         ('[{"text": "a"},\n\n{"text": "b}]', ":3 .*not closed"),
-        ("[{}}]", ":1 .*not open"),
+        ("[{}}]", ":1 .*no opening one"),
     ],
 )
 def test_a_list_that_cannot_be_followed_is_told_with_its_line(

@@ -64,7 +64,7 @@ _TYPED = [{"text": f"t {n}", "label": n % 2} for n in range(8)]
 
 BROKEN = (
     Broken("empty.csv", "", " is empty.", "first line must name the columns"),
-    Broken("header.csv", "text,label\n", " holds no row that can be used."),
+    Broken("header.csv", "text,label\n", " has no usable rows."),
     Broken("twice.csv", "text,label,text\na,b,c\n", ":1 has 2 columns called 'text'."),
     Broken("short.csv", _csv("alone"), ":10 has 1 field, the header 2."),
     Broken("long.csv", _csv("a,b,c"), ":10 has 3 fields, the header 2."),
@@ -78,7 +78,7 @@ BROKEN = (
     Broken("spaces.csv", _csv("  \t ,a"), ":10 has an empty 'text'."),
     Broken("no_label.csv", _csv("some text,"), ":10 has no label: 'label' is empty."),
     Broken("neither.csv", _csv(" , "), ":10 has an empty 'text' and has no label"),
-    Broken("nul.csv", _csv("a\0b,a"), ":10 holds a NUL at position 2."),
+    Broken("nul.csv", _csv("a\0b,a"), ":10 has a NUL at position 2."),
     Broken(
         "latin.csv",
         _csv("café crème brûlée,a").encode("cp1252"),
@@ -92,7 +92,7 @@ BROKEN = (
         ":1 is not UTF-8: byte 0xff at position 1.",
         "It looks like UTF-16.",
     ),
-    Broken("utf16le.csv", GOOD.encode("utf-16-le"), ":1 holds a NUL", "It looks like UTF-16LE."),
+    Broken("utf16le.csv", GOOD.encode("utf-16-le"), ":1 has a NUL", "It looks like UTF-16LE."),
     Broken(
         "sjis.csv",
         _csv("これは良い映画でした,a").encode("shift_jis"),
@@ -127,14 +127,14 @@ BROKEN = (
     Broken(
         "number.csv",
         _csv("a text,NA"),
-        ":2 has the label 'a', no finite number.",
+        ":2 has the label 'a', not a finite number.",
         settings={"kind": "regression"},
         total=7,
     ),
     Broken(
         "infinite.csv",
         "text,label\n" + "".join(f"t {n},{n}.5\n" for n in range(8)) + "t 9,inf\n",
-        ":10 has the label 'inf', no finite number.",
+        ":10 has the label 'inf', not a finite number.",
         settings={"kind": "regression"},
     ),
     Broken(
@@ -153,7 +153,7 @@ BROKEN = (
     Broken(
         "none.jsonl",
         "".join(f'{{"text": "text {n}", "label": []}}\n' for n in range(8)),
-        " has none as a label: there is nothing to tell apart.",
+        " has none as a label: there is nothing to learn.",
     ),
     Broken(
         "hidden.parquet",
@@ -162,7 +162,7 @@ BROKEN = (
         total=2,
     ),
     Broken("json.jsonl", _jsonl() + '{"text": "a",\n', ":9 is not JSON: "),
-    Broken("array.jsonl", _jsonl([1]), ":9 holds a list, not an object."),
+    Broken("array.jsonl", _jsonl([1]), ":9 is a list, not an object."),
     Broken("null_text.jsonl", _jsonl({"text": None, "label": "a"}), ":9 has no 'text'."),
     Broken(
         "number_text.jsonl", _jsonl({"text": 7, "label": "a"}), ":9 has no text in 'text', but 7."
@@ -177,8 +177,8 @@ BROKEN = (
         "are of several types: text (",
         "Write all of them as text, or all as numbers.",
     ),
-    Broken("nul.jsonl", _jsonl({"text": "a\0b", "label": "a"}), ":9 holds a NUL in 'text'."),
-    Broken("half.jsonl", _jsonl() + '{"text":"\\ud83d","label":"a"}\n', ":9 holds half of a surr"),
+    Broken("nul.jsonl", _jsonl({"text": "a\0b", "label": "a"}), ":9 has a NUL in 'text'."),
+    Broken("half.jsonl", _jsonl() + '{"text":"\\ud83d","label":"a"}\n', ":9 has half of a surr"),
     Broken("nested.jsonl", _jsonl({"text": "x", "label": [["a"]]}), "one is a list"),
     Broken(
         "list.jsonl",
@@ -187,9 +187,9 @@ BROKEN = (
         "--kind multi_label",
         settings={"kind": "single_label"},
     ),
-    Broken("object.json", '{"text": ["a"]}', ":1 is not JSON that can be read: it is one object"),
+    Broken("object.json", '{"text": ["a"]}', ":1 is not JSON that can be read: it is an object"),
     Broken("open.json", '[{"text": "a", "label": "b"}', ":1 is not JSON that can be read"),
-    Broken("item.json", '[{"text": "a", "label": "b"}, 3]', ", item 2 holds a number", total=4),
+    Broken("item.json", '[{"text": "a", "label": "b"}, 3]', ", item 2 is a number", total=4),
     Broken("junk.parquet", b"PAR1 not at all", " cannot be read as Parquet: "),
     Broken("junk.arrow", b"ARROW1 not at all", " cannot be read as Arrow: "),
     Broken(
@@ -309,7 +309,7 @@ REMARKS = {
     "which repeats line 2.": _csv("text 0 here,a"),
     "2 rows of train repeat an earlier text": _csv("text 0 here,a", "text 0 here,a"),
     "1 of them has another label": _csv("text 0 here,b"),
-    "differ in case or spaces only": _csv("some x,A", "some y,A"),
+    "differ only in case, spaces": _csv("some x,A", "some y,A"),
     "'cafe\u0301', 'caf\u00e9' differ": _csv(
         *(f"some {n},{name}" for n in range(4) for name in ("caf\u00e9", "cafe\u0301"))
     ),
@@ -359,7 +359,7 @@ def test_overlap_of_files_is_remarked_with_its_count(tmp_path: Path) -> None:
 
 def test_a_file_of_an_unknown_kind_is_told(tmp_path: Path) -> None:
     (finding,) = check_files(tmp_path / "rows.xlsx").findings
-    assert "its name has no known ending" in finding.message
+    assert "its extension is unknown" in finding.message
     (finding,) = check_files(tmp_path / "gone.csv").findings
     assert "No such file" in finding.message
     with pytest.raises(ConfigurationError, match="0 files are given"):

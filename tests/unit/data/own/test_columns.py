@@ -92,8 +92,8 @@ def as_first(first: Sequence[str], *makers: Any, rows: int = 30) -> FirstRows:
 @pytest.mark.parametrize(
     ("first", "makers", "reason"),
     [
-        (("ham", "the cup is here now"), (label, sentence), "'ham' is a value of 20 rows too"),
-        (("17", "spam", "so it is"), (number, label, sentence), "'spam' is a value of 10"),
+        (("ham", "the cup is here now"), (label, sentence), "'ham' is also a value of 20 rows"),
+        (("17", "spam", "so it is"), (number, label, sentence), "'spam' is also a value of 10"),
         (("4.25", "the cup is here now"), (number, sentence), "'4.25' is a number"),
         (("x9", "what do you think of it?"), (number, sentence), "is a sentence"),
     ],
@@ -134,7 +134,7 @@ def headless(path: Path, rows: int = 40, between: str = "\t") -> Path:
 def test_no_row_is_lost_as_a_header_line(tmp_path: Path, settings: dict[str, Any]) -> None:
     path = headless(tmp_path / "spam.tsv")
     (finding,) = check_files(path, **settings).findings
-    assert "its first line looks like a row, not like names of columns: 'ham'" in finding.message
+    assert "the first line looks like a row, not like column names: 'ham'" in finding.message
     assert finding.hint.startswith("Type: --no-header --columns label,text;")
     found = check_files(path, header=False, columns="label,text")
     assert found.are_good
@@ -334,10 +334,10 @@ def test_the_encoding_is_said_before_the_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("a.json", '[["a text", "b"]]', "item 1 holds a list, not an object"),
-        ("a.json", "[]", "holds no row"),
-        ("a.jsonl", '["a text", "b"]\n', ":1 holds a list, not an object"),
-        ("a.csv", "\n\ntext,label\na,b\n", ":1 is its first line, and names no column"),
+        ("a.json", '[["a text", "b"]]', "item 1 is a list, not an object"),
+        ("a.json", "[]", "has no usable rows"),
+        ("a.jsonl", '["a text", "b"]\n', ":1 is a list, not an object"),
+        ("a.csv", "\n\ntext,label\na,b\n", ":1 is the first line and names no columns"),
         ("a.csv", ",,\na,b,c\n", "names no column"),
         ("a.csv", "text,label\ra,b\r", "carriage returns alone"),
         ("a.txt", "text\tlabel\ra\tb\r", "carriage returns alone"),

@@ -60,8 +60,8 @@ def cut_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let rows pass through memory three at a time."""
     monkeypatch.setattr("gluetune.data.own.reading.BATCH", 3)
     monkeypatch.setattr("gluetune.data.own.stored._KEPT_PAGES", 2)
-    monkeypatch.setattr("gluetune.data.own.stored._AT_ONCE", 2)
-    monkeypatch.setattr("gluetune.data.tables._HASHED_AT_ONCE", 2)
+    monkeypatch.setattr("gluetune.data.own.stored._CHUNK", 2)
+    monkeypatch.setattr("gluetune.data.tables._HASHED_ROWS", 2)
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)

@@ -112,7 +112,7 @@ def test_shards_with_other_columns_or_classes_are_refused(folder: Path) -> None:
     declared = json.dumps({"info": {"features": feature}}).encode()
     table = pa.Table.from_pylist([{**row, "label": 0} for row in ROWS[30:]])
     pq.write_table(table.replace_schema_metadata({b"huggingface": declared}), second)
-    with pytest.raises(DataError, match="declares other classes than"):
+    with pytest.raises(DataError, match="declares different classes than"):
         tables()
 
 

@@ -128,7 +128,7 @@ def test_several_labels_in_a_cell_are_recognised(
 ) -> None:
     path = write(tmp_path / "a.csv", values * 9)
     (finding,) = check_files(path).findings
-    assert "'label' holds several labels in a cell" in finding.message
+    assert "'label' has several labels in a cell" in finding.message
     assert repr(next(one for one in values if len(one) > 2)) in finding.message
     assert hint in finding.hint
     assert check_files(path, kind="single_label").are_good, "unless they are said to be classes"

@@ -160,5 +160,5 @@ def test_a_long_or_odd_name_stays_readable_in_a_title() -> None:
 
 def test_a_class_that_is_left_alone_is_nothing_to_tell_apart(tmp_path: Path) -> None:
     path = file_of(tmp_path, {"a": 30, "b": 1})
-    with pytest.raises(DataError, match="has 1 classes of more than one row"):
+    with pytest.raises(DataError, match="has 1 classes with more than one row"):
         task_of(path, on_bad_row="skip")

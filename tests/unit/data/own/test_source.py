@@ -259,7 +259,7 @@ def test_a_split_is_that_of_all_draws_in_order(
             count = 1 + int(np.abs(reached[:-1] - fraction * reached[-1]).argmin())
             expected.update(order[:count])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gluetune.data.sampling._AT_ONCE", 7)
+        patch.setattr("gluetune.data.sampling._CHUNK_ROWS", 7)
         held = held_out(strata, groups, fraction, seed)
     assert set(groups[held].tolist()) == expected
     assert held.tolist() == [row in expected for row in groups.tolist()]
@@ -379,7 +379,7 @@ SHARES = {
     "many small classes": (
         [{"text": f"t{n}", "label": f"class {n // 4}"} for n in range(40)],
         {},
-        (10, "every class that is split gives at least one row"),
+        (10, "every class with several rows gives at least one"),
     ),
 }
 

@@ -124,7 +124,7 @@ def test_a_file_without_its_header_is_not_taken_for_data(tmp_path: Path) -> None
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "CoLA/train.tsv", [])
-    assert found(tmp_path, COLA) == [f"{path} holds no rows."]
+    assert found(tmp_path, COLA) == [f"{path} has no rows."]
 
 
 def test_rows_that_qqp_is_known_to_break_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_list_that_names_unknown_rows_is_refused(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "MRPC/dev_ids.tsv", ["103\t203", "107\t208", "109"])
     assert found(tmp_path, MRPC, "validation") == [
         f"{path}:3 has 1 columns, not 2.",
-        f"{path}:2: no row of the data has the key 107 208.",
+        f"{path}:2: no row in the data has the key 107 208.",
     ]
 
 

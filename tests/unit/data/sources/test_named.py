@@ -87,7 +87,7 @@ def test_an_unknown_name_suggests_the_nearest(typed: str, meant: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         open_source(typed)
     assert caught.value.findings[0].message == (
-        f"--data {typed}: there is no such folder, and no data of that name."
+        f"--data {typed}: there is no such folder or data set."
     )
     assert f"'{meant}'" in caught.value.findings[0].hint
 
@@ -112,7 +112,7 @@ def test_a_file_is_pointed_to_its_own_flag(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_neither_layout_says_what_was_expected_and_seen(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="It has: nothing"):
+    with pytest.raises(DataError, match="It contains: nothing"):
         open_source(str(tmp_path))
     (tmp_path / "cola").mkdir()
     for number in range(9):
@@ -120,7 +120,7 @@ def test_a_folder_in_neither_layout_says_what_was_expected_and_seen(tmp_path: Pa
     with pytest.raises(DataError) as caught:
         open_source(str(tmp_path))
     text = str(caught.value)
-    assert "It has: cola/, notes0.txt" in text
+    assert "It contains: cola/, notes0.txt" in text
     assert "and 2 more" in text
     assert "cola/train.parquet" in text
     assert "CoLA/train.tsv" in text

@@ -87,7 +87,8 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     names = ["train-00000-of-00003.parquet", "train-00002-of-00003.parquet"]
     write_shards(tmp_path, COLA, names, make_table(COLA, "train"))
     assert found(tmp_path) == [
-        f"{tmp_path / 'cola'} holds 2 shards of 'train', whose names say 3. Missing: 00001."
+        f"{tmp_path / 'cola'} has 2 shards of 'train', which are numbered "
+        "-of-00003. Missing: 00001."
     ]
 
 
@@ -95,7 +96,7 @@ def test_shards_of_two_versions_are_refused(tmp_path: Path) -> None:
     names = ["train-00000-of-00001.parquet", "train-00000-of-00002.parquet"]
     write_shards(tmp_path, COLA, names, make_table(COLA, "train"))
     assert found(tmp_path) == [
-        f"{tmp_path / 'cola'} holds 2 shards of 'train', whose names say 1. Missing: none."
+        f"{tmp_path / 'cola'} has 2 shards of 'train', which are numbered -of-00001. Missing: none."
     ]
 
 
@@ -119,7 +120,7 @@ def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
     for content in (b"", b"index\tsentence\n", whole[: len(whole) // 2]):
         path.write_bytes(content)
         (message,) = found(tmp_path)
-        assert message.startswith(f"{path} cannot be read as parquet: ")
+        assert message.startswith(f"{path} cannot be read as Parquet: ")
 
 
 def test_shards_with_different_columns_are_refused(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_shards_with_different_columns_are_refused(tmp_path: Path) -> None:
         table = pa.table({"sentence": ["It rains."], "label": label, "idx": [int(name)]})
         pq.write_table(table, tmp_path / f"cola/train/{name}.parquet")
     (message,) = found(tmp_path)
-    assert message.startswith(f"The shards in {tmp_path / 'cola/train'} do not have the same")
+    assert message.startswith(f"The shards in {tmp_path / 'cola/train'} have different columns: ")
 
 
 def test_the_training_split_of_a_task_that_has_none_says_what_to_type(tmp_path: Path) -> None:
