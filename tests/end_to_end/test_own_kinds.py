@@ -92,7 +92,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [several_labels, numbers, five_stars, a_long_tail, two_texts],
     ids=lambda one: one.__name__,
 )
-def test_it_is_learnt_scored_compared_asked_and_shown(
+def test_it_is_learned_scored_compared_and_predicted(
     tmp_path: Path, model: Path, make: Callable[[Path, random.Random], dict[str, Any]]
 ) -> None:
     made = make(tmp_path, random.Random(3))
@@ -143,7 +143,7 @@ def test_it_is_learnt_scored_compared_asked_and_shown(
     assert "Bag of words" in page
 
 
-def test_thresholds_are_kept_in_the_run_and_with_the_model(tmp_path: Path, model: Path) -> None:
+def test_thresholds_are_stored_in_the_run_and_with_the_model(tmp_path: Path, model: Path) -> None:
     draw = random.Random(8)
     rows = []
     for _ in range(300):

@@ -21,7 +21,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(("name", "fraction"), [("cola", 0.5), ("sst2", 0.05)])
-def test_an_anonymous_file_scores_as_the_named_task(
+def test_an_anonymous_file_gives_the_score_of_the_named_task(
     tmp_path: Path, name: str, fraction: float
 ) -> None:
     task = gluetune.get_task(name)

@@ -77,7 +77,7 @@ def typed(*words: str) -> str:
     return done.stdout
 
 
-def test_flags_yaml_and_python_give_the_same_run_to_the_bit(own: Own, run: Run) -> None:
+def test_flags_yaml_and_python_give_the_same_run_bit_for_bit(own: Own, run: Run) -> None:
     flags = own.output
     words = [
         part
@@ -93,7 +93,7 @@ def test_flags_yaml_and_python_give_the_same_run_to_the_bit(own: Own, run: Run) 
     assert run.task == again.task == Run(run.path).task
 
 
-def test_the_record_and_the_configuration_say_what_was_decided(own: Own, run: Run) -> None:
+def test_the_record_and_the_configuration_have_what_was_resolved(own: Own, run: Run) -> None:
     assert run.task.labels == ("1", "2")
     config = yaml.safe_load(run.folder.config.read_text())
     assert config["train_file"] == str(own.file.resolve())
@@ -106,7 +106,7 @@ def test_the_record_and_the_configuration_say_what_was_decided(own: Own, run: Ru
     assert head["id2label"] == {"0": "1", "1": "2"}
 
 
-def test_a_run_on_own_text_resumes_to_the_bit(own: Own, run: Run) -> None:
+def test_a_run_on_own_text_resumes_bit_for_bit(own: Own, run: Run) -> None:
     output = own.output
 
     def stop(**kwargs: Any) -> None:
@@ -117,7 +117,7 @@ def test_a_run_on_own_text_resumes_to_the_bit(own: Own, run: Run) -> None:
     assert outcome(resumed(output)) == outcome(run)
 
 
-def test_every_later_verb_takes_it(own: Own, run: Run, tmp_path: Path) -> None:
+def test_every_later_verb_accepts_it(own: Own, run: Run, tmp_path: Path) -> None:
     measured = gluetune.evaluate(run.path)
     assert measured.score.score == run.score
     assert measured.agreement["validation"].largest_difference == 0
@@ -228,7 +228,7 @@ def test_a_run_is_served(run: Run) -> None:
     assert "reviews" in page
 
 
-def test_a_run_is_exported_and_asked(run: Run, tmp_path: Path) -> None:
+def test_a_run_is_exported_and_predicts(run: Run, tmp_path: Path) -> None:
     copy = shutil.copytree(run.path, tmp_path / "run")
     made = gluetune.export(copy)
     assert made.is_good
@@ -238,7 +238,7 @@ def test_a_run_is_exported_and_asked(run: Run, tmp_path: Path) -> None:
     assert gluetune.load(copy, backend="onnx")(text).label == gluetune.load(copy)(text).label
 
 
-def test_a_training_finds_the_tokens_that_a_check_has_counted(
+def test_train_uses_the_tokens_that_check_cached(
     own: Own, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GLUETUNE_CACHE", str(tmp_path))
@@ -258,7 +258,7 @@ def test_runs_with_other_labels_are_not_compared(own: Own, run: Run) -> None:
         gluetune.compare(run.path, other.path)
 
 
-def test_rows_that_python_holds_are_the_same_as_their_file(own: Own) -> None:
+def test_rows_given_as_python_objects_equal_their_file(own: Own) -> None:
     import datasets
 
     frame = pd.read_csv(own.file)
@@ -279,7 +279,7 @@ def test_rows_that_python_holds_are_the_same_as_their_file(own: Own) -> None:
         own.train(train_file=3.5)
 
 
-def test_a_data_set_of_the_hub_is_a_file_too(
+def test_a_data_set_of_the_hub_equals_its_file(
     own: Own, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = own.folder / "hub" / "data"
@@ -297,7 +297,7 @@ def test_a_data_set_of_the_hub_is_a_file_too(
         own.train(train_file=None, data_set="someone/reviews", train_split="trian")
 
 
-def test_mistakes_of_data_and_checkpoint_come_together(
+def test_mistakes_of_data_and_checkpoint_are_reported_together(
     own: Own, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["train", "--train-file", str(own.file), "--text", "reviw", "--label", "star"]
@@ -311,9 +311,7 @@ def test_mistakes_of_data_and_checkpoint_come_together(
     assert "nothing" in told
 
 
-def test_rows_are_said_to_be_of_the_file_that_has_them(
-    own: Own, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_rows_are_reported_with_their_own_file(own: Own, capfd: pytest.CaptureFixture[str]) -> None:
     rows = [{"review": row["text"], "stars": row["label"]} for row in reviews(12, (1, 2))]
     more, last = (write_csv(own.folder / f"{name}.csv", rows) for name in ("dv", "te"))
     settings = {**own.settings, "validation_file": str(more), "test_file": str(last)}

@@ -73,7 +73,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, li
     return found
 
 
-def test_from_the_command_to_the_run_folder_are_few_files(
+def test_few_files_are_between_the_command_and_the_run_folder(
     followed: dict[str, dict[str, list[str]]],
 ) -> None:
     files = followed["done"]["files"]
@@ -81,7 +81,7 @@ def test_from_the_command_to_the_run_folder_are_few_files(
     assert len(files) <= MOST_FILES, "\n".join(files)
 
 
-def test_training_imports_no_page_no_hub_no_server_no_search(
+def test_training_does_not_import_pages_hub_server_or_search(
     followed: dict[str, dict[str, list[str]]],
 ) -> None:
     rooms = {

@@ -14,7 +14,7 @@ from gluetune.core.errors import (
 from gluetune.parallel.collectives import ALONE, _merged_of, current_processes
 
 
-def test_one_process_agrees_with_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert current_processes() is ALONE
     assert ALONE.is_first
@@ -33,7 +33,7 @@ def test_one_process_agrees_with_itself(monkeypatch: pytest.MonkeyPatch) -> None
         assert error.reported_elsewhere is None
 
 
-def test_what_all_processes_find_is_said_once_and_the_rest_with_its_place() -> None:
+def test_common_findings_are_merged_and_others_name_their_process() -> None:
     both, mine = Finding("No such task.", "Type: cola"), Finding("No such file.")
     first = ("one", ConfigurationError.of([both]))
     second = ("two", ConfigurationError.of([both, mine]))
@@ -53,7 +53,7 @@ def test_what_all_processes_find_is_said_once_and_the_rest_with_its_place() -> N
         "Broken pipe",
     ],
 )
-def test_a_broken_connection_is_the_end_of_another_process(message: str) -> None:
+def test_a_broken_connection_is_a_lost_process(message: str) -> None:
     found = ALONE.process_failure(RuntimeError(message))
     assert isinstance(found, ProcessLostError)
     other = RuntimeError("shapes do not match")

@@ -24,7 +24,7 @@ def _handlers_are_put_back() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("number", "ends_with"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
 )
-def test_the_first_signal_is_a_request_and_is_said(
+def test_the_first_signal_is_a_request_and_is_announced(
     number: signal.Signals, ends_with: type[BaseException]
 ) -> None:
     said: list[str] = []
@@ -43,7 +43,7 @@ def test_the_first_signal_is_a_request_and_is_said(
 @pytest.mark.parametrize(
     ("second", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
 )
-def test_the_second_signal_stops_at_once_as_it_would_alone(
+def test_the_second_signal_stops_immediately(
     second: signal.Signals, raised: type[BaseException]
 ) -> None:
     said: list[str] = []
@@ -53,7 +53,7 @@ def test_the_second_signal_stops_at_once_as_it_would_alone(
     assert len(said) == 1
 
 
-def test_outside_the_main_thread_nothing_is_caught() -> None:
+def test_outside_the_main_thread_no_signal_is_handled() -> None:
     found: list[StopRequest] = []
     before = signal.getsignal(signal.SIGINT)
 
@@ -68,7 +68,7 @@ def test_outside_the_main_thread_nothing_is_caught() -> None:
     assert [request.made for request in found] == [False]
 
 
-def test_a_loaders_worker_goes_on_when_the_terminal_sends_it_ctrl_c_too() -> None:
+def test_a_data_loader_ignores_the_ctrl_c_of_the_terminal() -> None:
     with stop_on_signal(lambda text: os._exit(7)):
         worker = os.fork()
         if worker == 0:

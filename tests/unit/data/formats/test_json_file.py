@@ -33,7 +33,7 @@ def read(content: str | bytes) -> list[Row | BadRow]:
 
 
 @given(st.lists(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=4), VALUES)))
-def test_objects_that_are_written_come_back(objects: list[dict[str, object]]) -> None:
+def test_written_objects_are_read_back(objects: list[dict[str, object]]) -> None:
     file = io.BytesIO()
     writer = JsonLinesWriter(file)
     for values in objects:
@@ -66,7 +66,7 @@ def test_a_bad_row_is_named_and_the_next_is_read(line: str, problem: str) -> Non
     assert problem in bad.problem
 
 
-def test_the_columns_are_those_of_the_first_row_that_can_be_read() -> None:
+def test_the_columns_are_those_of_the_first_readable_row() -> None:
     reader = JsonLinesReader(io.BytesIO(b'oops\n{"b": 1, "a": 2}\n{"c": 3}\n'), "f.jsonl")
     assert reader.columns == ("b", "a")
     assert [row.line for row in reader] == [1, 2, 3]
@@ -118,7 +118,7 @@ def test_objects_without_one_list(tmp_path: Path, content: Any, expected: str) -
         list(reader)
 
 
-def test_an_object_that_is_cut_off_anywhere(tmp_path: Path) -> None:
+def test_an_object_truncated_anywhere_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     whole = json.dumps({"n": [1], "data": ROWS[:2], "more": {"a": 1}})
     for length in range(1, len(whole)):

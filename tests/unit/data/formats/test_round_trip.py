@@ -95,7 +95,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
 )
 @given(rows=ROWS)
 @example(rows=[{"text": 'ends in "', "label": '"'}, {"text": '"\n"', "label": "x\n"}])
-def test_every_format_gives_back_what_was_written(
+def test_every_format_reads_back_what_was_written(
     tmp_path: Path, kind: str, ending: str, rows: list[dict[str, str]]
 ) -> None:
     name = "arrow" if kind == "stream" else kind
@@ -141,7 +141,7 @@ def test_typed_values_keep_their_types_where_the_format_has_any(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
-def test_a_packed_file_that_is_cut_off_is_told(tmp_path: Path, ending: str) -> None:
+def test_a_truncated_compressed_file_is_reported(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"rows.csv{ending}"
     path.write_bytes(_packed(ending, b"text,label\n" + b"abc,d\n" * 99)[:-7])
     with pytest.raises(DataError, match=r"rows\.csv.* cannot be decompressed"):
@@ -160,7 +160,7 @@ def test_a_packed_file_that_is_cut_off_is_told(tmp_path: Path, ending: str) -> N
         ("[{}}]", ":1 .*no opening one"),
     ],
 )
-def test_a_list_that_cannot_be_followed_is_told_with_its_line(
+def test_a_list_that_cannot_be_parsed_is_reported_with_its_line(
     tmp_path: Path, text: str, says: str
 ) -> None:
     path = tmp_path / "rows.json"

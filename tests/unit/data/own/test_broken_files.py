@@ -224,7 +224,7 @@ def check(path: Path, case: Broken) -> CheckedFiles:
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)
-def test_a_broken_file_gets_its_finding(tmp_path: Path, case: Broken) -> None:
+def test_a_broken_file_has_its_finding(tmp_path: Path, case: Broken) -> None:
     found = check(tmp_path / case.name, case)
     told = [finding for finding in found.findings if case.finding in finding.message]
     assert told, [str(finding) for finding in found.findings]
@@ -232,11 +232,11 @@ def test_a_broken_file_gets_its_finding(tmp_path: Path, case: Broken) -> None:
     assert len(found.findings) == case.total, [str(finding) for finding in found.findings]
 
 
-def test_there_are_at_least_forty() -> None:
+def test_there_are_at_least_forty_broken_files() -> None:
     assert len(BROKEN) >= 40
 
 
-def test_a_good_file_is_good(tmp_path: Path) -> None:
+def test_a_valid_file_has_no_findings(tmp_path: Path) -> None:
     path = tmp_path / "good.csv"
     path.write_text(GOOD)
     found = check_files(path)
@@ -246,7 +246,7 @@ def test_a_good_file_is_good(tmp_path: Path) -> None:
     assert set(found.labels) == {"a", "b"}
 
 
-def test_everything_is_told_at_once(tmp_path: Path) -> None:
+def test_all_findings_are_reported_together(tmp_path: Path) -> None:
     path, other = tmp_path / "train.csv", tmp_path / "valid.csv"
     path.write_text(_csv("alone", ",a", "x y,z"))
     other.write_text(_csv("x,unseen", '"open'))
@@ -262,7 +262,7 @@ def test_everything_is_told_at_once(tmp_path: Path) -> None:
         assert part in told
 
 
-def test_rows_are_left_out_only_when_asked_and_counted(tmp_path: Path) -> None:
+def test_rows_are_left_out_only_on_request_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     path.write_text(_csv("alone", ",a", "x y,z", '"open'))
     found = check_files(path, on_bad_row="skip")
@@ -273,9 +273,7 @@ def test_rows_are_left_out_only_when_asked_and_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["quote", "field", "NUL", "JSON", "not UTF-8", "no text"])
-def test_rows_are_counted_by_what_is_wrong_whatever_the_column_is_called(
-    tmp_path: Path, column: str
-) -> None:
+def test_rows_are_counted_by_fault_for_any_column_name(tmp_path: Path, column: str) -> None:
     path = tmp_path / "train.csv"
     path.write_text(_csv(",a").replace("text", column, 1))
     found = check_files(path, text=column, on_bad_row="skip")
@@ -291,7 +289,7 @@ def test_labels_of_very_many_digits_are_names(tmp_path: Path) -> None:
     assert list(found.labels) == ["1" * 5000, "2" * 5000]
 
 
-def test_a_full_disk_is_no_mistake_of_the_file(
+def test_a_full_disk_is_not_reported_as_a_mistake_in_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -323,7 +321,7 @@ REMARKS = {
 
 
 @pytest.mark.parametrize("remark", REMARKS)
-def test_what_is_odd_is_remarked_and_does_not_stop(tmp_path: Path, remark: str) -> None:
+def test_unusual_rows_give_a_remark_and_no_error(tmp_path: Path, remark: str) -> None:
     path = tmp_path / "train.csv"
     path.write_text(REMARKS[remark])
     more: dict[str, Any] = {"text_pair": "more"} if "more" in REMARKS[remark][:20] else {}
@@ -332,14 +330,14 @@ def test_what_is_odd_is_remarked_and_does_not_stop(tmp_path: Path, remark: str) 
     assert any(remark in one for one in found.remarks), found.remarks
 
 
-def test_texts_of_a_script_without_spaces_are_no_ids(tmp_path: Path) -> None:
+def test_texts_of_a_script_without_spaces_are_not_taken_for_ids(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     rows = "".join(f"这家店的菜很好吃{n},{'ab'[n % 2]}\n" for n in range(30))
     path.write_text("text,label\n" + rows, encoding="utf-8")
     assert not any("id?" in one for one in check_files(path).remarks)
 
 
-def test_a_row_of_parquet_repeats_a_row(tmp_path: Path) -> None:
+def test_a_repeated_row_of_parquet_is_noted(tmp_path: Path) -> None:
     path = tmp_path / "train.parquet"
     path.write_bytes(_parquet([*_TYPED, {"text": "t 2", "label": 1}]))
     told = " ".join(check_files(path).remarks)
@@ -347,7 +345,7 @@ def test_a_row_of_parquet_repeats_a_row(tmp_path: Path) -> None:
     assert "(1; row 3: 0)." in told
 
 
-def test_overlap_of_files_is_remarked_with_its_count(tmp_path: Path) -> None:
+def test_overlap_of_files_is_noted_with_its_count(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("train.csv", "valid.csv", "test.csv")]
     paths[0].write_text(GOOD)
     paths[1].write_text("text,label\nTEXT  0 here,a\nnew,b\n")
@@ -357,7 +355,7 @@ def test_overlap_of_files_is_remarked_with_its_count(tmp_path: Path) -> None:
     assert "8 of 8 texts of test are also in train" in told
 
 
-def test_a_file_of_an_unknown_kind_is_told(tmp_path: Path) -> None:
+def test_an_unknown_file_extension_is_reported(tmp_path: Path) -> None:
     (finding,) = check_files(tmp_path / "rows.xlsx").findings
     assert "its extension is unknown" in finding.message
     (finding,) = check_files(tmp_path / "gone.csv").findings

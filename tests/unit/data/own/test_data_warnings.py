@@ -134,7 +134,7 @@ def expected_remarks(train: list[dict[str, Any]], validation: list[dict[str, Any
     train=st.lists(st.tuples(st.sampled_from(TEXTS), st.booleans()), min_size=4, max_size=60),
     validation=st.lists(st.tuples(st.sampled_from((*TEXTS, "new")), st.booleans()), min_size=1),
 )
-def test_repeated_and_shared_texts_are_those_of_a_dictionary(
+def test_repeated_and_shared_texts_match_a_dictionary(
     tmp_path_factory: pytest.TempPathFactory,
     train: list[tuple[str, bool]],
     validation: list[tuple[str, bool]],
@@ -155,7 +155,7 @@ def test_repeated_and_shared_texts_are_those_of_a_dictionary(
 
 
 @given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3) | st.just(2**63), max_size=60))
-def test_first_rows_are_those_of_a_dictionary(values: list[int]) -> None:
+def test_first_rows_match_a_dictionary(values: list[int]) -> None:
     keys = np.array(values, dtype=np.uint64)
     first: dict[int, int] = {}
     expected = [first.setdefault(value, row) for row, value in enumerate(values)]
@@ -164,7 +164,7 @@ def test_first_rows_are_those_of_a_dictionary(values: list[int]) -> None:
     assert contained_in(keys, known).tolist() == [value in set(values[::2]) for value in values]
 
 
-def test_digests_stay_what_they_are_and_tell_texts_apart() -> None:
+def test_digests_do_not_change_and_distinguish_texts() -> None:
     texts = ["", "a", "b", "a\0", "é"]
     found = digests([pa.array(texts[:2]), pa.array(texts[2:])], len(texts))
     assert len(set(found.tolist())) == len(texts)
@@ -208,9 +208,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, ending: str) -> None
 
 
 @pytest.mark.parametrize("several", [False, True], ids=["classes", "labels"])
-def test_memory_does_not_grow_with_what_is_held_out_and_taken(
-    tmp_path: Path, several: bool
-) -> None:
+def test_memory_does_not_grow_with_held_out_and_sampled_rows(tmp_path: Path, several: bool) -> None:
     """Neither part of a training set, nor a fraction of it, is ever whole in memory."""
     config = own_config(write_large(tmp_path / "large.parquet", several), holdout=0.4)
     source = OwnSource(config)

@@ -78,7 +78,7 @@ def _page(path: Path, finals: int = 0) -> Path:
     return folder.page
 
 
-def test_the_page_shows_all_trials_and_keeps_text_text(tmp_path: Path) -> None:
+def test_the_page_shows_all_trials_and_escapes_text(tmp_path: Path) -> None:
     text = _page(tmp_path / "a <script>", finals=2).read_text(encoding="utf-8")
     page = Page(text)
     assert "script" not in page.tags
@@ -131,7 +131,7 @@ def test_the_page_opens_with_an_empty_console(tmp_path: Path) -> None:
     assert "CONSOLE" not in console
 
 
-def test_the_parameter_that_decides_is_the_important_one() -> None:
+def test_the_decisive_parameter_has_the_greatest_importance() -> None:
     found = importances(_study(30), 0)
     assert max(found, key=lambda name: found[name]) == "learning_rate"
     assert sum(found.values()) == pytest.approx(1)
@@ -157,7 +157,7 @@ _TRIALS = st.lists(st.tuples(_VALUES, _STATES, _PARAMETERS), max_size=12).map(
 
 
 @given(_TRIALS, st.booleans())
-def test_every_point_lies_between_the_axes(tried: list[Trial], maximize: bool) -> None:
+def test_every_point_is_between_the_axes(tried: list[Trial], maximize: bool) -> None:
     shown = history(tried, maximize=maximize)
     across = parallel(tried, ["rate"], "score", maximize=maximize)
     points = []
@@ -179,7 +179,7 @@ def test_every_point_lies_between_the_axes(tried: list[Trial], maximize: bool) -
         assert TOP <= point.y <= HEIGHT - BOTTOM
 
 
-def test_bars_are_as_long_as_their_shares() -> None:
+def test_bars_are_proportional_to_their_shares() -> None:
     bars = importance_bars({"a": 0.25, "b": 0.75})
     assert bars is not None
     assert [(bar.name, bar.share) for bar in bars.bars] == [("b", "75%"), ("a", "25%")]

@@ -67,7 +67,7 @@ _DESCRIBED = st.fixed_dictionaries(
 
 
 @given(_DESCRIBED, st.integers(0, 2**31))
-def test_what_is_suggested_lies_in_the_space_and_is_a_configuration(
+def test_suggested_parameters_are_in_the_space_and_valid(
     described: dict[str, Any], seed: int
 ) -> None:
     space = parse_space(described)
@@ -88,14 +88,14 @@ def test_what_is_suggested_lies_in_the_space_and_is_a_configuration(
 
 
 @given(_DESCRIBED)
-def test_a_space_comes_back_from_what_it_describes(described: dict[str, Any]) -> None:
+def test_a_space_is_read_back_from_its_description(described: dict[str, Any]) -> None:
     space = parse_space(described)
     again = {name: varied.described() for name, varied in space.items()}
     assert parse_space(again) == space
 
 
 @given(_DESCRIBED)
-def test_a_file_says_what_python_says(
+def test_a_file_and_python_give_the_same_space(
     tmp_path_factory: pytest.TempPathFactory, described: dict[str, Any]
 ) -> None:
     path = tmp_path_factory.mktemp("space") / "space.yaml"
@@ -109,14 +109,14 @@ def test_steps_end_at_the_upper_bound() -> None:
     assert {_ask(space, seed)["epochs"] for seed in range(40)} == {1.0, 3.0, 5.0}
 
 
-def test_names_of_trainer_are_understood() -> None:
+def test_trainers_names_are_accepted() -> None:
     space = parse_space({"num_train_epochs": [1, 2], "per_device_train_batch_size": [8]})
     assert list(space) == ["epochs", "batch_size"]
     config = with_parameters(BASE, {"num_train_epochs": 2, "per_device_train_batch_size": 8})
     assert (config.epochs, config.batch_size) == (2.0, 8)
 
 
-def test_every_mistake_is_told_at_once() -> None:
+def test_all_mistakes_are_reported_together() -> None:
     findings = _findings(
         {
             "learning_rat": {"low": 1, "high": 2},
@@ -174,7 +174,7 @@ def test_a_mistake_is_named(described: dict[str, Any], said: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["- 1", "learning_rate: {low: 1", "just words"])
-def test_a_file_that_is_no_space_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_space_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "space.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"space\.yaml"):
