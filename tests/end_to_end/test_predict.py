@@ -87,9 +87,9 @@ def test_a_file_is_predicted_into_a_file(model: Path, tmp_path: Path) -> None:
     [
         (["a", "b", "c"], "3 texts are typed"),
         (["a", "--file", "x.csv"], "Text is typed, and a file is named too"),
-        (["a", "--precision", "fp8"], "--precision fp8: there is no such precision"),
+        (["a", "--precision", "fp8"], "precision = 'fp8': choose from auto"),
         (["--file", "gone.csv"], "gone.csv cannot be read"),
-        (["--file", "what.xls"], "has no known file extension"),
+        (["--file", "what.xls"], "its extension is unknown"),
     ],
 )
 def test_mistakes_give_what_to_type(model: Path, arguments: list[str], said: str) -> None:
