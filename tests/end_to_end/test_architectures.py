@@ -1,4 +1,4 @@
-"""Every architecture trains, saves, and is read by plain transformers with the same answers."""
+"""Every architecture trains, saves, and gives the same predictions in plain transformers."""
 
 from __future__ import annotations
 

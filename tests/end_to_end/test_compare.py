@@ -1,4 +1,4 @@
-"""`gluetune compare` on runs that were really trained."""
+"""`gluetune compare` on real runs."""
 
 from __future__ import annotations
 

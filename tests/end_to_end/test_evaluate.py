@@ -1,4 +1,4 @@
-"""A trained model asked again, elsewhere and in another order of classes."""
+"""A trained model evaluated again, in another process and with another order of classes."""
 
 from __future__ import annotations
 

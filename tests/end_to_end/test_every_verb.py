@@ -1,6 +1,6 @@
 """Every verb works on every kind of label: a table of kinds (`tests/support/kinds.py`) by verbs.
 
-A verb is a function below with `@verb`, which is given a `Trained`: a run of a kind, and what the
+A verb is a function below with `@verb`, which receives a `Trained`: a run of a kind, and what the
 verbs share of it. Whoever adds a kind or a verb adds one entry, and all of its pairs are tried.
 """
 

@@ -1,4 +1,4 @@
-"""Files, folders, tasks and labels with names that a terminal's markup would swallow."""
+"""Files, folders, tasks and labels with names that look like a terminal's markup."""
 
 from __future__ import annotations
 

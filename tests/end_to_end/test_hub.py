@@ -1,4 +1,4 @@
-"""A checkpoint and GLUE from the Hub, played by a local stand-in that can be made to fail."""
+"""A checkpoint and GLUE from the Hub, with a local fake Hub that can be made to fail."""
 
 from __future__ import annotations
 

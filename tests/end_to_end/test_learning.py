@@ -1,4 +1,4 @@
-"""What a run learns, chooses and says, on every kind of task and with a user's own parts."""
+"""What runs learn, select and report, for every kind of task and with custom components."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong is said once, clearly, with what to type next; and nothing is lost."""
+"""Errors are reported once, clearly, with what to type next; and nothing is lost."""
 
 from __future__ import annotations
 

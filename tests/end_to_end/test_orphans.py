@@ -1,4 +1,4 @@
-"""A search or a suite whose process is killed while its workers live on, and taken up at once."""
+"""Searches and suites resumed while workers of their killed process are still running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of label is learnt from generated text, and passes through every later verb."""
+"""Every kind of label is learned from generated text, and works with every later verb."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GLUE's own files, given as anonymous CSVs, score the same to the bit as the named tasks."""
+"""GLUE's own files as anonymous CSVs give the scores of the named tasks, bit for bit."""
 
 from __future__ import annotations
 

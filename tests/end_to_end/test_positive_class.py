@@ -1,4 +1,4 @@
-"""F1 of one class: every verb names the class, and a run keeps it, an older one its last class."""
+"""F1 of one class: every verb names the class, and a run keeps it; an older one the last class."""
 
 from __future__ import annotations
 

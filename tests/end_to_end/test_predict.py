@@ -1,4 +1,4 @@
-"""`gluetune predict` as it is typed: text, standard input, files, mistakes."""
+"""`gluetune predict` from the command line: text, standard input, files, mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training on several processes: equal to one process's, one folder, one voice, one end."""
+"""A run on several processes: equal to that of one, with one folder, one output and one end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run pushed to the stand-in Hub: whole, interrupted, refused, repeated, and loaded by name."""
+"""A run pushed to the fake Hub: completely, interrupted, refused, repeated, and loaded by name."""
 
 from __future__ import annotations
 

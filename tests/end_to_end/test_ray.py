@@ -1,6 +1,6 @@
 """Search and training on a real Ray cluster: one for the whole test run, with two cores.
 
-Every trial there is what it is anywhere: to the bit, also when its worker is killed on the way.
+Every trial is bit-identical to a local one, also when its worker is killed.
 """
 
 from __future__ import annotations

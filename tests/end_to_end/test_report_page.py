@@ -1,4 +1,4 @@
-"""Reports of real, small trainings on hostile text, opened in a real browser."""
+"""Reports of small real runs on hostile text, opened in a real browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""However a run is ended and however often, taken up again it comes to the same bits."""
+"""However a run is interrupted, and however often, it resumes to the same bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Run, and a Suite, in place of the folder that it is of: whatever takes one takes the other."""
+"""A Run or a Suite is accepted wherever its folder is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search from its command to its best run: killed, gone on with, repeated, read by Optuna."""
+"""A search from its command to its best run: killed, resumed, repeated, read by Optuna."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From runs to the leaderboard's zip, on test sets of the official size."""
+"""From runs to the leaderboard's zip, with test sets of the official size."""
 
 from __future__ import annotations
 

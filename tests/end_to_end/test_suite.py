@@ -1,4 +1,4 @@
-"""Suites of real trainings: killed, stopped, taken up, failed in part, submitted and compared."""
+"""Suites of real runs: killed, stopped, resumed, failed in part, submitted and compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What version 1 wrote is opened, evaluated, compared, reported, found again and continued."""
+"""Folders of version 1 are opened, evaluated, compared, reported, found and continued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of the package a reader meets who follows one command through it."""
+"""How many files of the package a command imports on its way."""
 
 from __future__ import annotations
 

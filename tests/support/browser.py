@@ -1,4 +1,4 @@
-"""Chromium, driven: what a page says on its console, asks of the network, and shows."""
+"""Chromium: the console output, network requests and visible content of a page."""
 
 from __future__ import annotations
 

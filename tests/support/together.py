@@ -1,6 +1,6 @@
-"""Several processes that share one training, as torchrun starts them, but forked in a second.
+"""Several processes of one run, as torchrun starts them, but forked in a second.
 
-Each writes what it says to a file of its own. They are forked from one that has imported torch.
+Each writes its output to a file of its own. They are forked from one that has imported torch.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from gluetune.models.classifiers import load_classifier
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["gluetune.training.run", "tests.support.together"])
-"""Makes processes in a second, from one that has imported torch."""
+"""Starts processes in a second, from one that has imported torch."""
 _PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How one process ended: its exit code (-9 where it was killed), and what it said."""
+    """How one process ended: its exit code (-9 where it was killed), and its output."""
 
     code: int
     said: str
@@ -92,7 +92,7 @@ def train_and_signal(
 
 
 def train_and_fail(arguments: dict[str, Any], step: int, failing: int) -> None:
-    """Train; in one of the processes, run out of disk after a step. The CLI tells of it."""
+    """Train by the CLI; in one of the processes, run out of disk after a step."""
 
     def fail(**kwargs: Any) -> None:
         if _index() == failing:

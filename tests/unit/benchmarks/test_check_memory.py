@@ -1,4 +1,4 @@
-"""The table of `benchmarks.check_memory` grows by the lines of each call."""
+"""Each call of `benchmarks.check_memory` adds its lines to the table."""
 
 from __future__ import annotations
 

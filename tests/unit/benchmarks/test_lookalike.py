@@ -1,4 +1,4 @@
-"""The look-alike of GLUE has its lengths in tokens, its labels, and nothing by accident."""
+"""The synthetic GLUE has GLUE's lengths in tokens, its labels, and no accidental patterns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulation of many devices, held against what must be true of any schedule."""
+"""The simulation of many devices agrees with what is true of any schedule."""
 
 from __future__ import annotations
 

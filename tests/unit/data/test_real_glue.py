@@ -1,4 +1,4 @@
-"""The true GLUE files load as they are, with the official numbers of rows where they are whole."""
+"""Real GLUE files load with the official numbers of rows where they are complete."""
 
 from __future__ import annotations
 

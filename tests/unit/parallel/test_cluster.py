@@ -1,4 +1,4 @@
-"""A cluster that is asked for: what is wrong with it is said in one message, before any compute."""
+"""The settings of a cluster: all mistakes are one message, before any run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What processes agree on, tried with two that exist and with ones that are made up."""
+"""Collective operations, with a single process and with errors of several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker waits for a folder that another process holds, and knows that by the error's type."""
+"""A worker waits for a folder that another process has locked, recognised by the error's type."""
 
 from __future__ import annotations
 

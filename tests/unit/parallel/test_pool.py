@@ -1,4 +1,4 @@
-"""Pool: calls come back as they end, and neither death nor Ctrl-C costs more than it must."""
+"""The pool returns outcomes as calls end, and survives dead workers and Ctrl-C."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM are requests; once more stops at once."""
+"""Ctrl-C and SIGTERM are requests; a second one stops immediately."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The typed keyword arguments are those of the settings models."""
+"""The typed keyword arguments are generated from the settings models."""
 
 from __future__ import annotations
 

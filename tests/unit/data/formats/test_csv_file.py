@@ -1,4 +1,4 @@
-"""CSV rows: what is read is what was written, and what is no CSV is named by its line."""
+"""CSV: written rows are read back, and invalid ones are reported with their line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file is, by its name and its content: the kinds of files that people really have."""
+"""Detection of formats and dialects by name and content, on files as users have them."""
 
 from __future__ import annotations
 

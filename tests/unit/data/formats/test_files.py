@@ -1,4 +1,4 @@
-"""Files of rows: which format they are in, plain lines, Parquet, and what cannot be opened."""
+"""Files of rows: the format of a file, plain lines, Parquet, and files that cannot be opened."""
 
 from __future__ import annotations
 

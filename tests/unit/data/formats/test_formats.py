@@ -1,4 +1,4 @@
-"""A format is one record: another is added by one, and nobody else knows its name or ending."""
+"""A format is one record: one entry adds it, and nothing else knows its name or extension."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON lines: objects come back as they were, and what is none is named by its line."""
+"""JSON lines: written objects are read back, and invalid ones are reported with their line."""
 
 from __future__ import annotations
 

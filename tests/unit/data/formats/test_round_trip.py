@@ -1,4 +1,4 @@
-"""Every format gives back the rows that were put in: quotes, newlines, tabs, emoji, huge fields."""
+"""Every format reads back what it wrote: quotes, newlines, tabs, emoji, huge fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forty and more broken files, each with the finding that it gets."""
+"""More than forty broken files, each with its finding."""
 
 from __future__ import annotations
 

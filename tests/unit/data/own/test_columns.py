@@ -1,4 +1,4 @@
-"""Columns of text and label that are found, and first lines that are rows."""
+"""Detection of text and label columns, and of first lines that are rows."""
 
 from __future__ import annotations
 

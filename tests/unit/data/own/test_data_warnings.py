@@ -1,4 +1,4 @@
-"""Remarks on a user's splits are those of a reading with dictionaries, however rows are cut up."""
+"""Warnings about a user's splits equal those computed with dictionaries, for any batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data set of the Hub is read as the files that it consists of: shards in order, any format."""
+"""A data set of the Hub is read as its files: shards in order, any format."""
 
 from __future__ import annotations
 

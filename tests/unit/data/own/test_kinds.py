@@ -1,4 +1,4 @@
-"""What labels are: class ids are no numbers, a cell of several labels is no class, 0.0 is 0."""
+"""The inferred kind of labels: ids of classes, numbers, several labels in a cell, 0.0 as 0."""
 
 from __future__ import annotations
 

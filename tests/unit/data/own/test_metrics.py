@@ -1,4 +1,4 @@
-"""By which metrics text of the user's own is scored."""
+"""Metrics of tasks of the user's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of two classes F1 is of: the one that is asked for, else the rarer one, and it is said."""
+"""The positive class: as requested, else the rarer one, with a note."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The true GLUE texts as files of one's own, unquoted as GLUE has them: read as they are."""
+"""Real GLUE texts as unquoted files of the user's own are read unchanged."""
 
 from __future__ import annotations
 

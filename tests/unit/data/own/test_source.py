@@ -1,4 +1,4 @@
-"""A user's file becomes a task like GLUE's: labels as written, one seeded split, nothing lost."""
+"""A user's file as a task: labels as written, one seeded split, no row lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows on disk."""
+"""Rows stored on disk."""
 
 from __future__ import annotations
 

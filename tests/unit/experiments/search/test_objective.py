@@ -1,4 +1,4 @@
-"""A trial's training: resumed where it stopped, ended early when told, worth its best epoch."""
+"""The run of a trial: resumed, pruned, and its value that of its best epoch."""
 
 from __future__ import annotations
 

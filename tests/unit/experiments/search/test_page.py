@@ -1,4 +1,4 @@
-"""The page of a search: true plots, and text that stays text."""
+"""The page of a search: correct plots, and escaped text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search is named by what decides its trials, and its folder is nobody else's."""
+"""The request of a search determines its name, and its folder is checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A space is read or refused, every mistake at once; what it suggests is what a training takes."""
+"""Spaces: every mistake is reported together, and suggested parameters are valid settings."""
 
 from __future__ import annotations
 

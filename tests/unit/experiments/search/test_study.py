@@ -1,4 +1,4 @@
-"""Samplers and pruners by name, and a study on disk that outlives its process."""
+"""Samplers and pruners by name, and a study on disk that survives its process."""
 
 from __future__ import annotations
 

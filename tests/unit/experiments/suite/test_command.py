@@ -1,4 +1,4 @@
-"""The command that takes a suite up: the parser reads it, and it asks for the same suite."""
+"""The command that resumes a suite is parsed into the same suite."""
 
 from __future__ import annotations
 

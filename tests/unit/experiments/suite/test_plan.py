@@ -1,4 +1,4 @@
-"""Which jobs there are, what each needs, and which is next."""
+"""The jobs of a suite, what each needs, and which is next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a suite is said before its first job, all of it at once."""
+"""All mistakes in a suite are reported together before its first job."""
 
 from __future__ import annotations
 

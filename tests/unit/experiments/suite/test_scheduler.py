@@ -1,4 +1,4 @@
-"""Jobs and workers brought together: workers here are pretended, and write what a run leaves."""
+"""The scheduler of a suite, with fake workers that write what a run would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data behind the sentences: frames, topics and word lists hang together."""
+"""The data of the sentences is consistent: frames, topics and word lists."""
 
 import pytest
 from tools.sample import lexicon

@@ -1,4 +1,4 @@
-"""What holds of every text of the sample, and what must not give a label away."""
+"""Properties of every text of the sample, and no easy clues to the label."""
 
 import re
 
