@@ -60,7 +60,7 @@ def test_both_sets_of_mnli_have_their_scores_and_intervals(run: Run) -> None:
 
 
 def test_padded_and_fast_predictions_agree(run: Run, tmp_path: Path) -> None:
-    """A plain checkpoint is asked with padding, a run as it was trained."""
+    """A plain checkpoint is evaluated with padding, a run by the path of its training."""
     fast = gluetune.evaluate(run.path)
     padded = gluetune.evaluate(
         run.model_path, task="mnli", data=run.config.data, precision=run.config.precision

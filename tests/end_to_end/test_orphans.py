@@ -107,7 +107,7 @@ def leave(bench: Bench, tmp_path: Path) -> Iterator[Callable[[str], Left]]:
         process = start(words, environment={"PYTHONPATH": path})
         wait_until(process, lambda: _both_train(folder))
         process.kill()
-        process.wait()  # its workers have its output open, and go on
+        process.wait()  # its workers have its output open, and continue
         left.append(Left(words, _workers(folder), flag))
         assert len(left[0].workers) == 2
         return left[0]

@@ -148,7 +148,7 @@ def test_thresholds_are_stored_in_the_run_and_with_the_model(tmp_path: Path, mod
     rows = []
     for _ in range(300):
         given = [name for name in ("rare", "often") if draw.random() < (0.2, 0.6)[name == "often"]]
-        # A mark that lies: the best threshold is not one half.
+        # A misleading word: the best threshold is not one half.
         marks = [WORDS[0]] * ("rare" in given or draw.random() < 0.1)
         rows.append(
             {

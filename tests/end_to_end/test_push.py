@@ -195,7 +195,7 @@ def failure_of(run: Run, repo: str) -> gluetune.GluetuneError | None:
 def test_every_failure_at_every_stage_is_one_message_and_a_repeat_completes(
     writable: Hub, trained: Run, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    # Bytes are compared all the same; answers are in the tests above.
+    # Bytes are compared too; predictions are compared in the tests above.
     monkeypatch.setattr(upload, "check_answers", lambda *given: Verification(0, None, "a test"))
     harmless: set[tuple[str, int | str]] = set()
     for fault in FAULTS:

@@ -28,7 +28,7 @@ SPACE = {
     "set.lr_scheduler_type": ["linear", "cosine"],
 }
 TRIALS = 5
-# At once, so that five trials show pruning.
+# From the first step on, so that five trials show pruning.
 PRUNER = "MedianPruner(n_startup_trials=1)"
 _SEED = 4
 

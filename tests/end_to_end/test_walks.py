@@ -16,7 +16,7 @@ MOST_FILES = 60
 
 OPTIONS = {"gluetune.experiments", "gluetune.serving"}
 OPTIONS |= {f"{name}.settings" for name in OPTIONS}
-"""The settings that the command line makes its options from, all verbs' at once."""
+"""The settings models of all verbs, from which the command line makes its options."""
 
 # Of a real run: the package's files with a function that was called, and the modules imported, at
 # the moment that training is done (`done`) and at the end. What runs while a module is imported

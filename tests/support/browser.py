@@ -32,7 +32,7 @@ class Watched:
     console: list[str] = field(default_factory=list)
     """Warnings, errors and refusals."""
     requests: list[str] = field(default_factory=list)
-    """Addresses outside of the page's own that it asked for; none is answered."""
+    """Addresses other than the page's own that it requested; none gets a response."""
 
     def violations(self) -> list[str]:
         """Return what axe-core finds wrong with the page's accessibility."""

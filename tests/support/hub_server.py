@@ -45,7 +45,7 @@ class Fault:
 
 
 class Hub:
-    """The stand-in: what it serves, what it was asked, and how it shall fail."""
+    """The fake Hub: what it serves, the requests it received, and how it should fail."""
 
     def __init__(self, home: Path) -> None:
         self.models: dict[str, Path] = {}
@@ -123,27 +123,27 @@ class Hub:
         headers: Mapping[str, str] | None = None,
         body: str = '{"error": "as the test asked"}',
     ) -> None:
-        """Answer with `status`, `headers` and `body`, the next `times` times (None: always)."""
+        """Respond with `status`, `headers` and `body`, the next `times` times (None: always)."""
         fault = Fault(pattern, "fail", status=status, headers=headers or {}, body=body, left=times)
         self._add(fault)
 
     def truncate(self, pattern: str, *, times: int | None = None) -> None:
-        """Pass on half of each file or answer, as a proxy that kept half: its length says half too.
+        """Send half of each file or response, like a truncating proxy that also halves the length.
 
-        Of a file that is sent here, half arrives.
+        Of an uploaded file, half arrives.
         """
         self._add(Fault(pattern, "truncate", left=times))
 
     def lose(self, pattern: str, *, times: int | None = None) -> None:
-        """Do what is asked, and close the connection instead of answering."""
+        """Handle the request, and close the connection instead of responding."""
         self._add(Fault(pattern, "lose", left=times))
 
     def drop(self, pattern: str, *, times: int | None = None) -> None:
-        """Close the connection: in the middle of a file's body, or instead of any other answer."""
+        """Close the connection in the middle of a file's body, or instead of any other response."""
         self._add(Fault(pattern, "drop", left=times))
 
     def stall(self, pattern: str, *, seconds: float, times: int | None = None) -> None:
-        """Wait for `seconds` before the answer."""
+        """Wait for `seconds` before the response."""
         self._add(Fault(pattern, "stall", seconds=seconds, left=times))
 
     def new_folder(self, name: str) -> Path:
@@ -159,7 +159,7 @@ class Hub:
             self._faults.clear()
 
     def start(self) -> None:
-        """Answer requests, in threads of this process."""
+        """Serve requests in threads of this process."""
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
         ).start()
@@ -213,7 +213,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection: finds the route, lets a fault strike, answers."""
+    """One connection: finds the route, applies a fault, responds."""
 
     protocol_version = "HTTP/1.1"
     fault: Fault | None = None
@@ -271,7 +271,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer_json({"error": message}, status=status, headers=headers)
 
     def cut(self) -> None:
-        """Close the connection at once, so that the client sees its end."""
+        """Close the connection immediately, so that the client sees its end."""
         self.close_connection = True
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -431,7 +431,7 @@ _ROUTES: list[tuple[tuple[str, ...], re.Pattern[str], Callable[[Handler, re.Matc
         _resolve,
     ),
 ]
-"""Methods, path, and what answers. The first match wins."""
+"""Methods, path, and handler. The first match wins."""
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""How the stand-in Hub is written to: repositories, branches, large files, commits.
+"""Uploads to the fake Hub: repositories, branches, large files, commits.
 
-Every route answers as the Hub's does to `huggingface_hub`'s client. A commit is all or nothing: it
-is built beside the branch's folder and put in its place.
+Every route responds to `huggingface_hub`'s client as the Hub does. A commit is atomic: it is built
+next to the branch's folder and then replaces it.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _batch(handler: Handler, match: re.Match[str]) -> None:
 
 
 def _store(handler: Handler, match: re.Match[str]) -> None:
-    """Keep what arrived, as a bucket does: whether it is whole is asked afterwards."""
+    """Keep what arrived, as a bucket does; whether it is complete is verified later."""
     body = handler.body
     if handler.fault and handler.fault.action == "truncate":
         body = body[: len(body) // 2]
@@ -237,4 +237,4 @@ WRITING: list[tuple[tuple[str, ...], re.Pattern[str], Callable[[Handler, re.Matc
     (("POST",), re.compile(rf"/{_NAME}\.git/info/lfs/verify"), _verify),
     (("PUT",), re.compile(r"/lfs/(?P<oid>[0-9a-f]{64})"), _store),
 ]
-"""Methods, path, and what answers."""
+"""Methods, path, and handler."""

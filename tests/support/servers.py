@@ -26,7 +26,7 @@ _PATIENCE = 30
 
 @dataclass
 class Served:
-    """A server that answers."""
+    """A server that responds."""
 
     url: str
     port: int
@@ -34,7 +34,7 @@ class Served:
     thread: threading.Thread
 
     def stop(self) -> None:
-        """Ask it to stop, as a signal does, and wait for its end."""
+        """Request a stop, as a signal does, and wait for the end."""
         self.server.should_exit = True
         self.thread.join(_PATIENCE)
         assert not self.thread.is_alive(), "the server did not stop"
@@ -101,7 +101,7 @@ class Watched:
         return getattr(self.backend, name)
 
     def logits(self, encoded: Encoded) -> Any:
-        """Answer as the backend does."""
+        """Predict as the backend does."""
         self.batches.append(encoded.lengths.tolist())
         self.before()
         return self.backend.logits(encoded)

@@ -75,7 +75,7 @@ TURN: dict[str, Any] = {
 
 
 def worker(path: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a shell script in Python's place; its fifth argument is the file to answer in."""
+    """Put a shell script in Python's place; its fifth argument is the file for the result."""
     path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     path.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(path))

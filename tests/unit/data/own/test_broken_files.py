@@ -23,7 +23,7 @@ GOOD = "text,label\n" + "".join(f"text {n} here,{'ab'[n % 2]}\n" for n in range(
 
 @dataclass(frozen=True)
 class Broken:
-    """A file, how it is read, and what is said of it."""
+    """A file, how it is read, and its findings."""
 
     name: str
     content: bytes | str

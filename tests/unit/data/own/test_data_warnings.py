@@ -98,7 +98,7 @@ def plain(text: str) -> str:
 
 
 def expected_remarks(train: list[dict[str, Any]], validation: list[dict[str, Any]]) -> list[str]:
-    """What is said of texts that occur again, found with dictionaries."""
+    """The remarks about repeated texts, computed with dictionaries."""
     first: dict[str, int] = {}
     again: list[tuple[int, int]] = []
     for number, row in enumerate(train):

@@ -76,7 +76,7 @@ def test_invalid_metrics_are_refused(
 
 
 def test_a_record_with_former_names_is_read(tmp_path: Path) -> None:
-    """Records had `beside` for the extra metrics, and `multi_label` for the kind, at first."""
+    """Earlier records have `beside` for the extra metrics, and `multi_label` for the kind."""
     task = {
         "name": "mine",
         "title": "",

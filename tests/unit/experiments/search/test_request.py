@@ -39,7 +39,7 @@ def test_the_name_depends_on_the_request() -> None:
     name = _settings().name
     assert name.startswith("cola-model-x-")
     assert name == _settings(output="elsewhere").name
-    # What the space decides is not asked twice.
+    # A setting that is in the space is not a fixed one.
     assert name == _settings(epochs=3, learning_rate=1e-2).name
     others = [
         _settings(seed=1),

@@ -34,7 +34,7 @@ def test_every_trial_of_every_search_has_its_own_seed(seed: int, number: int) ->
 
 
 def _propose(folder: Path, number: int) -> float:
-    """Ask a study that is opened anew, as after a restart, for one more trial."""
+    """Propose one more trial from a study that is opened again, as after a restart."""
     study = open_study(folder, "s", "maximize")
     study.sampler = make_sampler("tpe", 42, number)
     trial = study.ask()
@@ -129,7 +129,7 @@ def test_a_truncated_line_and_a_stale_lock_are_repaired(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("torn", [b'{"op_code":4,"torn', b'{"op_code":4,"torn{"op_code":4}\n'])
 def test_a_truncated_line_is_removed_before_appending(tmp_path: Path, torn: bytes) -> None:
-    """A worker may be killed while it writes, and its search goes on."""
+    """A worker may be killed while it writes, and its search continues."""
     study = open_study(tmp_path, "s", "maximize")
     study.tell(study.ask(), 1.0)
     with (tmp_path / JOURNAL).open("ab") as journal:

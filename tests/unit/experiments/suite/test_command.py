@@ -89,7 +89,7 @@ def test_fractions_and_seeds_are_printed_exactly(fraction: float, seeds: tuple[i
 
 
 def test_default_values_give_the_same_suite() -> None:
-    """Python may say what no flag says; the command that goes on must find the same suite."""
+    """Python can set what no flag can; the command that resumes must find the same suite."""
     plain = request()
     assert name(request(settings={"max_length": None, "new_head": False})) == name(plain)
     assert name(request(settings={"max_length": 64})) != name(plain)

@@ -19,7 +19,7 @@ from gluetune.parallel.calls import Failure, Outcome
 
 
 class Pretended:
-    """Two workers that finish the newest call first, and fail those they are told to."""
+    """Two workers that finish the newest call first, and fail the given ones."""
 
     def __init__(self, folder: SuiteFolder, failing: tuple[str, ...] = ()) -> None:
         self.folder = folder
