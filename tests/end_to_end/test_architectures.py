@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tests.support.tiny_checkpoints import ARCHITECTURES, write_tiny_checkpoint
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 from transformers import (
     AttentionInterface,
     AutoModelForSequenceClassification,

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 from typer.testing import CliRunner
 
 import gluetune

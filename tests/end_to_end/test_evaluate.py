@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import matthews_corrcoef
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 from transformers import AutoModelForSequenceClassification
 from typer.testing import CliRunner
 

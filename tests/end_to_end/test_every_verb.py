@@ -20,7 +20,7 @@ import pytest
 from tests.support.kinds import KINDS, Kind
 from tests.support.servers import serving_run
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import At, outcome
+from tests.support.tiny_runs import At, outcome
 from transformers import pipeline
 from typer.testing import CliRunner, Result
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.hub_server import Hub
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import write_task
+from tests.support.tiny_runs import write_task
 
 import gluetune
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tests.support.glue_folders import make_table, write_parquet
-from tests.support.trainings import At, Bench
+from tests.support.tiny_runs import At, Bench
 from transformers import AutoTokenizer, DataCollatorWithPadding
 
 import gluetune

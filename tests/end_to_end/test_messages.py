@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.processes import finish, start
-from tests.support.trainings import At, Bench, checkpoints_of, outcome, write_task
+from tests.support.tiny_runs import At, Bench, checkpoints_of, outcome, write_task
 
 import gluetune
 from gluetune.cli.app import main

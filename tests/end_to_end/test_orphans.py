@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.support.processes import finish, start, wait_until
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 import gluetune
 from gluetune.cli.app import main

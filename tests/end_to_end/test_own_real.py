@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support.own_files import write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import outcome
+from tests.support.tiny_runs import outcome
 
 import gluetune
 from gluetune.data.sources.named import open_source

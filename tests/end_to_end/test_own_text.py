@@ -17,7 +17,7 @@ from tests.support.hub_server import Hub
 from tests.support.own_files import reviews, write_csv
 from tests.support.servers import serving
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import At, outcome, resumed
+from tests.support.tiny_runs import At, outcome, resumed
 from typer.testing import CliRunner
 
 import gluetune

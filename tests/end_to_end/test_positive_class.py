@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import f1_score
 from tests.support.own_files import write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import At
+from tests.support.tiny_runs import At
 from typer.testing import CliRunner
 
 import gluetune

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from tests.support.mixed_batches import is_key_bias
-from tests.support.together import (
+from tests.support.forked_processes import (
     command,
     command_with_data,
     run_together,
@@ -17,7 +16,8 @@ from tests.support.together import (
     train_and_signal,
     train_in_float64,
 )
-from tests.support.trainings import Bench, checkpoints_of, outcome, resumed, write_task
+from tests.support.mixed_batches import is_key_bias
+from tests.support.tiny_runs import Bench, checkpoints_of, outcome, resumed, write_task
 
 import gluetune
 from gluetune.core.errors import ConfigurationError, RunError

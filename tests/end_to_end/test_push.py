@@ -17,7 +17,7 @@ import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
 from tests.support.hub_server import TOKEN, Hub
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import Bench, write_task
+from tests.support.tiny_runs import Bench, write_task
 
 import gluetune
 from gluetune.cli.app import main

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.together import command, run_together
-from tests.support.trainings import Bench, checkpoints_of, outcome
+from tests.support.forked_processes import command, run_together
+from tests.support.tiny_runs import Bench, checkpoints_of, outcome
 
 import gluetune
 from gluetune.core.runs import Run

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser
 from tests.support.browser import chromium, needs_chromium, watched
 from tests.support.glue_folders import make_table, write_parquet
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 from gluetune.core.runs import Run
 from gluetune.core.tasks import get_task

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.killed import MOMENTS, train_and_die
+from tests.support.killed_runs import MOMENTS, train_and_die
 from tests.support.processes import finish, start, wait_until
-from tests.support.trainings import Bench, checkpoints_of, outcome, resumed
+from tests.support.tiny_runs import Bench, checkpoints_of, outcome, resumed
 
 import gluetune
 from gluetune.cli.app import main

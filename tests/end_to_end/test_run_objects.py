@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.support.hub_server import Hub
 from tests.support.own_files import write_csv
-from tests.support.trainings import Bench, outcome
+from tests.support.tiny_runs import Bench, outcome
 
 import gluetune
 from gluetune.core.runs import Run

@@ -11,9 +11,9 @@ from typing import Any
 
 import optuna
 import pytest
-from tests.support.killed import SEARCH_MOMENTS, search_and_die
+from tests.support.killed_runs import SEARCH_MOMENTS, search_and_die
 from tests.support.processes import finish, start, wait_until
-from tests.support.trainings import Bench, outcome
+from tests.support.tiny_runs import Bench, outcome
 
 import gluetune
 from gluetune import SearchResult

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.leaderboard import is_taken
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 from typer.testing import CliRunner
 
 import gluetune

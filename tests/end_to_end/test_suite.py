@@ -16,7 +16,7 @@ import pytest
 from tests.support.leaderboard import is_taken
 from tests.support.processes import start, wait_until
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import Bench, outcome
+from tests.support.tiny_runs import Bench, outcome
 from typer.testing import CliRunner
 
 import gluetune

@@ -9,7 +9,7 @@ import sys
 import pytest
 from tests.support.imports import SOURCE, room
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import write_task
+from tests.support.tiny_runs import write_task
 
 MOST_FILES = 60
 """Files whose functions run between `gluetune train cola` and its run folder. May only fall."""

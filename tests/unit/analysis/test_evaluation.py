@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from rich.cells import cell_len
-from tests.support.answers import classified, estimated, random_classified
 from tests.support.html_pages import Page
+from tests.support.predictions import classified, estimated, random_classified
 from tests.support.run_folders import write_run
 
 from gluetune.analysis.evaluation import Evaluation, _suspicion

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.run_folders import write_run
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 from tests.support.trials import TRIALS
 
 from gluetune.cli.app import main

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.cells import cell_len
-from tests.support.answers import classified
+from tests.support.predictions import classified
 from tests.unit.test_docs import parse
 
 from gluetune.analysis.scores import Scores

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import FileFormat

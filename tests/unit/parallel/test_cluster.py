@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 import gluetune
 from gluetune.cli.app import main

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.answers import random_classified
 from tests.support.html_pages import HOSTILE, Page
+from tests.support.predictions import random_classified
 from tests.support.run_folders import write_run
 
 from gluetune.analysis.splits import SplitEvaluation

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
-from tests.support.answers import classified, random_classified, random_estimated
+from tests.support.predictions import classified, random_classified, random_estimated
 
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.predictions import Predictions

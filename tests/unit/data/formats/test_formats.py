@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
 import pytest
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 import gluetune
 from gluetune.core.errors import ConfigurationError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.trainings import Bench, outcome
+from tests.support.tiny_runs import Bench, outcome
 
 import gluetune
 from gluetune.core.config import TrainConfig

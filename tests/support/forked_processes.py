@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.support.trainings import At
+from tests.support.tiny_runs import At
 from torch.distributed import TCPStore
 
 import gluetune
@@ -27,7 +27,7 @@ from gluetune.core.errors import StorageError
 from gluetune.models.classifiers import load_classifier
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["gluetune.training.run", "tests.support.together"])
+FORKS.set_forkserver_preload(["gluetune.training.run", "tests.support.forked_processes"])
 """Starts processes in a second, from one that has imported torch."""
 _PATIENCE = 120.0
 
