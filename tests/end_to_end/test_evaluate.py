@@ -1,4 +1,4 @@
-"""A trained model asked again, elsewhere and in another order of classes."""
+"""A trained model evaluated again, in another process and with another order of classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, matthews_corrcoef
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 from transformers import AutoModelForSequenceClassification
 from typer.testing import CliRunner
 
@@ -35,7 +35,7 @@ def run(bench: Bench) -> Run:
     return bench.train("mnli", epochs=1)
 
 
-def test_a_run_asked_in_another_process_answers_the_same_bits(run: Run, tmp_path: Path) -> None:
+def test_a_run_evaluated_in_another_process_gives_the_same_bits(run: Run, tmp_path: Path) -> None:
     code = (
         "import sys, gluetune, numpy as np\n"
         f"found = gluetune.evaluate({str(run.path)!r})\n"
@@ -59,8 +59,8 @@ def test_both_sets_of_mnli_have_their_scores_and_intervals(run: Run) -> None:
     assert found.settings["compute"] == "unpadded"
 
 
-def test_padded_and_fast_answers_agree(run: Run, tmp_path: Path) -> None:
-    """A plain checkpoint is asked with padding, a run as it was trained."""
+def test_padded_and_fast_predictions_agree(run: Run, tmp_path: Path) -> None:
+    """A plain checkpoint is evaluated with padding, a run by the path of its training."""
     fast = gluetune.evaluate(run.path)
     padded = gluetune.evaluate(
         run.model_path, task="mnli", data=run.config.data, precision=run.config.precision
@@ -114,7 +114,7 @@ def test_a_head_without_names_is_refused_until_the_order_is_stated(
     assert found.score == gluetune.evaluate(run.path).score
 
 
-def test_what_cannot_be_scored_is_said(run: Run, bench: Bench, tmp_path: Path) -> None:
+def test_what_cannot_be_evaluated_is_reported(run: Run, bench: Bench, tmp_path: Path) -> None:
     nameless = _permuted(run, tmp_path / "nameless", ["LABEL_0", "LABEL_1", "LABEL_2"])
     with pytest.raises(ConfigurationError, match="names no GLUE task") as caught:
         gluetune.evaluate(nameless)
@@ -220,7 +220,7 @@ def test_numbers_have_residuals(bench: Bench) -> None:
     assert parsed["splits"]["validation"]["residuals"]["mean_absolute"] > 0
 
 
-def test_another_precision_counts_the_answers_that_it_changes(run: Run) -> None:
+def test_another_precision_counts_changed_predictions(run: Run) -> None:
     told = CliRunner().invoke(app, ["evaluate", str(run.path), "--precision", "bf16", "--json"])
     parsed = json.loads(told.output)
     assert parsed["settings"]["precision"] == "bf16"
@@ -281,7 +281,7 @@ def test_a_labelled_diagnostic_set_is_scored_by_category(run: Run, tmp_path: Pat
     assert len(parsed["categories"]) == len(found.categories)
 
 
-def test_diagnostics_are_for_mnli_models_and_stand_alone(bench: Bench, tmp_path: Path) -> None:
+def test_diagnostics_need_mnli_models_and_no_other_data(bench: Bench, tmp_path: Path) -> None:
     path = write_diagnostics(tmp_path / "diagnostic-full.tsv")
     with pytest.raises(CheckpointError):
         gluetune.diagnose(bench.train("rte", epochs=1).path, path)

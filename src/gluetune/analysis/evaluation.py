@@ -37,7 +37,7 @@ from gluetune.core.settings import make_settings
 from gluetune.core.tables import Table, chosen_frame, plain, tables_html
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.core.text import from_here
-from gluetune.data.sources.named import asked_source, place_of, scored_rows
+from gluetune.data.sources.named import evaluation_source, place_of, scored_rows
 from gluetune.data.tables import fingerprint
 from gluetune.inference.run_predictions import keep_run_predictions
 from gluetune.statistics.agreement import Agreement
@@ -256,7 +256,7 @@ def evaluate(
             hint=_run_around(model) or "Type for instance: --task mnli",
         )
     spec = opened.task.with_extra_metrics(how.extra_metrics)
-    source = asked_source(opened.run, spec, how.data, file_format)
+    source = evaluation_source(opened.run, spec, how.data, file_format)
     names = (how.split,) if how.split is not None else spec.validation_splits
     tables = {name: source.read(spec, name) for name in names}
     found = opened.predict(spec, tables)

@@ -38,7 +38,7 @@ from gluetune.models.classifiers import (
     write_output_names,
 )
 from gluetune.parallel.collectives import Processes
-from gluetune.parallel.signals import StopRequest, listening
+from gluetune.parallel.signals import StopRequest, stop_on_signal
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore
 from gluetune.training.flow import Flow, uses_all_weights
@@ -94,10 +94,10 @@ class Job:
         with (
             quiet_transformers(),
             self._recorded(),
-            self.processes.failing_as_one(),
+            self.processes.propagate_failures(),
         ):
             self._fit_text_baseline()
-            with listening(self.say, alone=alone) as stop:
+            with stop_on_signal(self.say, alone=alone) as stop:
                 self._train_and_finish(stop, checkpoint)
         # Outside `_recorded`: a failure in the callback leaves the run finished.
         if self.processes.is_first and self.extras.on_finished is not None:
@@ -111,7 +111,7 @@ class Job:
         """Score the bag of words once per run, and save the record."""
         if not self.prepared.config.is_own or self.record.text_baseline is not None:
             return
-        self.record.text_baseline = self.processes.from_first(
+        self.record.text_baseline = self.processes.broadcast_from_main(
             partial(fit_text_baseline, self.prepared, self.folder)
         )
         self._save_record()
@@ -128,7 +128,7 @@ class Job:
         self.trainer = trainer = self._make_trainer(flow)
         self._train(trainer, flow, checkpoint)
         self._end_if_stopped(stop, flow, trainer)
-        self.processes.from_first(partial(self._finish, trainer))
+        self.processes.broadcast_from_main(partial(self._finish, trainer))
 
     def _make_trainer(self, flow: Flow) -> RunTrainer:
         prepared, config = self.prepared, self.prepared.config
@@ -210,7 +210,7 @@ class Job:
         if self.extras.on_epoch is None:
             return
         try:
-            self.processes.from_first(partial(self.extras.on_epoch, epoch))
+            self.processes.broadcast_from_main(partial(self.extras.on_epoch, epoch))
         except Pruned:
             if self.record.total_steps is None or self.record.steps < self.record.total_steps:
                 raise

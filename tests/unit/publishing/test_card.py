@@ -14,7 +14,7 @@ from huggingface_hub import ModelCard, RepoUrl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 from gluetune.core.config import OWN_SETTINGS
 from gluetune.core.config_checks import make_config
