@@ -1,4 +1,4 @@
-"""How often weights are cast to half precision, by watching torch's own operations."""
+"""Counts how often weights are cast to half precision, by watching torch's operations."""
 
 from __future__ import annotations
 

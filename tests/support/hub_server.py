@@ -130,7 +130,7 @@ class Hub:
     def truncate(self, pattern: str, *, times: int | None = None) -> None:
         """Send half of each file or response, with a matching length, as a broken proxy would.
 
-        Of a file that is sent here, half arrives.
+        Of an uploaded file, half arrives.
         """
         self._add(Fault(pattern, "truncate", left=times))
 

@@ -1,4 +1,4 @@
-"""How the stand-in Hub is written to: repositories, branches, large files, commits.
+"""Uploads to the fake Hub: repositories, branches, large files, commits.
 
 Every route responds to `huggingface_hub`'s client as the Hub does. A commit is atomic: it is built
 next to the branch's folder and then replaces it.

@@ -1,4 +1,4 @@
-"""The kinds of labels that a user's file can have, each as a small file that a model learns from.
+"""The kinds of labels that a user's file can have, each as a small file that can be learned.
 
 `KINDS` is one axis of `tests/end_to_end/test_every_verb.py`: add a kind here, and every verb is
 tried on it.

@@ -1,4 +1,4 @@
-"""Batches of mixed lengths for a tiny checkpoint, and what a model makes of them."""
+"""Batches of mixed lengths for a tiny checkpoint, and a model's results for them."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
 
 
 def reviews(count: int = 40, labels: Sequence[Any] = ("neg", "pos")) -> list[dict[str, Any]]:
-    """Return rows of text and label in which a word says the label."""
+    """Return rows of text and label in which a word determines the label."""
     return [
         {
             "text": f"film {number} is {WORDS[number % len(labels)]}, they say",

@@ -1,4 +1,4 @@
-"""A real server in a thread, and a model that can be watched, held and made to fail."""
+"""A real server in a thread, and a model that can be watched, paused and made to fail."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from gluetune.core.runs import find_run
 from gluetune.core.settings import validated
 from gluetune.core.tasks import get_task, is_task
 from gluetune.core.text import first_line
-from gluetune.data.sources.named import asked_source, place_of
+from gluetune.data.sources.named import evaluation_source, place_of
 from gluetune.data.tables import fingerprint
 from gluetune.exporting.checks import ValidationSet, check
 from gluetune.inference.devices import device_name
@@ -81,7 +81,7 @@ def export(
     if how is None or findings:
         raise ConfigurationError.of(findings)
     opened, known = _opened(model, how)
-    source = asked_source(opened.run, known, how.data)
+    source = evaluation_source(opened.run, known, how.data)
     tables = {name: source.read(known, name) for name in known.validation_splits}
     rows, origin = ValidationSet(known, tables, opened), place_of(source, tables)
     # Locked before the long work starts: another process then fails early.

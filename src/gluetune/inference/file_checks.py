@@ -140,7 +140,7 @@ def _of_model(config: TrainConfig, own: OwnTask) -> Iterator[str]:
     """Yield remarks on texts that are too long for the model, and on unknown tokens."""
     import torch
 
-    from gluetune.data.encoding import encode, processes_that_pay, unknown_note
+    from gluetune.data.encoding import encode, tokenizer_processes, unknown_note
     from gluetune.models.checkpoints import find_checkpoint
     from gluetune.models.tokenizers import check_length, input_limit, load_config, load_tokenizer
 
@@ -160,7 +160,7 @@ def _of_model(config: TrainConfig, own: OwnTask) -> Iterator[str]:
             tokenizer,
             max_length=length,
             outputs=tuple(range(own.task.num_labels)),
-            processes=processes_that_pay(len(table), torch.get_num_threads()),
+            processes=tokenizer_processes(len(table), torch.get_num_threads()),
         )
         if found.truncated:
             yield (

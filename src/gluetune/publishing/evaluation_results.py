@@ -79,7 +79,7 @@ def results_file(
     if best is None or data is None or best.validation.score is None or not is_glue(data, task):
         return None
     notes = [protocol(record)]
-    names = list(best.validation.flat())
+    names = [name for name in best.validation.flat() if name.split(" ")[-1] in task.metrics]
     if len(names) > 1:
         notes.append(f"mean of {', '.join(map(task.metric_title, names))}")
     if interval is not None:

@@ -149,5 +149,5 @@ def _facts(backend: Backend) -> list[str]:
         facts.append(f"reads {backend.max_length} tokens")
     run = backend.run
     if run is not None and run.score is not None:
-        facts.append(f"scored {100 * run.score:.1f} on validation")
+        facts.append(f"scored {run.task.amount(run.score)} on validation")
     return facts

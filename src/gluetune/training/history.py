@@ -21,7 +21,6 @@ from gluetune.core.records import (
 from gluetune.core.runs import RunFolder
 from gluetune.data.tables import label_array
 from gluetune.inference.scoring import score_predictions, score_record
-from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.statistics.scores import majority_baseline
 from gluetune.training.environment import describe
 from gluetune.training.preflight import Prepared
@@ -39,6 +38,7 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
     return Record(
         task=task.name,
         own_task=task if prepared.config.is_own else None,
+        extra_metrics=() if prepared.config.is_own else task.extra_metrics,
         seed=prepared.config.seed,
         started=now(),
         updated=now(),
@@ -47,20 +47,15 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
         data=prepared.data,
         environment=describe(prepared.precision, prepared.device, prepared.config.processes),
         majority_baseline=score_record(baseline),
-        mean_absolute_error=_mean_absolute_error_of_constant(prepared),
     )
 
 
-def fit_text_baseline(
-    prepared: Prepared, folder: RunFolder
-) -> tuple[ScoreRecord, dict[str, float]]:
-    """Fit the bag-of-words baseline on the user's data; return its score and mean absolute errors.
+def fit_text_baseline(prepared: Prepared, folder: RunFolder) -> ScoreRecord:
+    """Fit the bag-of-words baseline on the user's data; return its score.
 
     Its predictions are saved in the run's folder, for paired tests.
     """
-    words = _words(prepared, folder)
-    error = mean_absolute_error(prepared.task, words.values())
-    return score_predictions(prepared.task, words), {} if error is None else {"words": error}
+    return score_predictions(prepared.task, _words(prepared, folder))
 
 
 def _words(prepared: Prepared, folder: RunFolder) -> dict[str, Predictions]:
@@ -82,15 +77,6 @@ def _words(prepared: Prepared, folder: RunFolder) -> dict[str, Predictions]:
     for split, one in found.items():
         keep_predictions(folder.baseline / f"{split}.parquet", one, prints[split])
     return found
-
-
-def _mean_absolute_error_of_constant(prepared: Prepared) -> dict[str, float]:
-    """Return the mean absolute error of predicting the mean label, if labels have a unit."""
-    task = prepared.task
-    constant = task.kind.constant(label_array(prepared.train_table, task), task.num_labels)
-    labels = np.concatenate([one.labels for one in prepared.validation.values()])
-    error = task.kind.absolute_error(labels, constant)
-    return {} if error is None else {"mean": error}
 
 
 def check_same(record: Record, prepared: Prepared, folder: RunFolder) -> None:

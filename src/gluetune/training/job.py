@@ -38,8 +38,7 @@ from gluetune.models.classifiers import (
     write_output_names,
 )
 from gluetune.parallel.collectives import Processes
-from gluetune.parallel.signals import StopRequest, listening
-from gluetune.statistics.residuals import mean_absolute_error
+from gluetune.parallel.signals import StopRequest, stop_on_signal
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore
 from gluetune.training.flow import Flow, uses_all_weights
@@ -95,10 +94,10 @@ class Job:
         with (
             quiet_transformers(),
             self._recorded(),
-            self.processes.failing_as_one(),
+            self.processes.propagate_failures(),
         ):
             self._fit_text_baseline()
-            with listening(self.say, alone=alone) as stop:
+            with stop_on_signal(self.say, alone=alone) as stop:
                 self._train_and_finish(stop, checkpoint)
         # Outside `_recorded`: a failure in the callback leaves the run finished.
         if self.processes.is_first and self.extras.on_finished is not None:
@@ -112,10 +111,9 @@ class Job:
         """Score the bag of words once per run, and save the record."""
         if not self.prepared.config.is_own or self.record.text_baseline is not None:
             return
-        self.record.text_baseline, errors = self.processes.from_first(
+        self.record.text_baseline = self.processes.broadcast_from_main(
             partial(fit_text_baseline, self.prepared, self.folder)
         )
-        self.record.mean_absolute_error |= errors
         self._save_record()
 
     def _train_and_finish(self, stop: StopRequest, checkpoint: Path | None) -> None:
@@ -130,7 +128,7 @@ class Job:
         self.trainer = trainer = self._make_trainer(flow)
         self._train(trainer, flow, checkpoint)
         self._end_if_stopped(stop, flow, trainer)
-        self.processes.from_first(partial(self._finish, trainer))
+        self.processes.broadcast_from_main(partial(self._finish, trainer))
 
     def _make_trainer(self, flow: Flow) -> RunTrainer:
         prepared, config = self.prepared, self.prepared.config
@@ -212,7 +210,7 @@ class Job:
         if self.extras.on_epoch is None:
             return
         try:
-            self.processes.from_first(partial(self.extras.on_epoch, epoch))
+            self.processes.broadcast_from_main(partial(self.extras.on_epoch, epoch))
         except Pruned:
             if self.record.total_steps is None or self.record.steps < self.record.total_steps:
                 raise
@@ -256,9 +254,6 @@ class Job:
             print_ = self.prepared.data.fingerprints[split]
             keep_predictions(self.folder.predictions_on(split), predictions, print_)
         self._keep_thresholds(evaluation)
-        error = mean_absolute_error(self.prepared.task, evaluation.predictions.values())
-        if error is not None:
-            self.record.mean_absolute_error = {**self.record.mean_absolute_error, "run": error}
         self.record.final_weights_sha256 = weights_digest(checkpoint)
         self.record.best_weights_sha256 = weights_digest(self.folder.model)
         self.record.status = Status.FINISHED

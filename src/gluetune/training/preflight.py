@@ -18,7 +18,7 @@ from gluetune.core.config import ComputePath, TrainConfig
 from gluetune.core.errors import ConfigurationError, Findings
 from gluetune.core.records import DataRecord, ModelRecord
 from gluetune.core.tasks import HELD_OUT, TaskSpec, get_task
-from gluetune.data.encoding import Encoded, encode, processes_that_pay, unknown_note
+from gluetune.data.encoding import Encoded, encode, tokenizer_processes, unknown_note
 from gluetune.data.own.source import TUNING, OwnSource
 from gluetune.data.sampling import take_fraction
 from gluetune.data.sources.named import Source, source_of, without_held_out
@@ -88,8 +88,8 @@ def prepare(
 
     Raises one GluetuneError with every finding of all processes.
     """
-    prepared = processes.together(lambda: _prepare(config, own_metrics, processes, progress))
-    processes.together(lambda: _check_agreement(prepared, processes))
+    prepared = processes.gather_errors(lambda: _prepare(config, own_metrics, processes, progress))
+    processes.gather_errors(lambda: _check_agreement(prepared, processes))
     return prepared
 
 
@@ -118,7 +118,7 @@ def _prepare(
     resolved = _resolved(config, precision, compute, tables, checkpoint, classifier, processes)
     if arguments_can_be_tried:
         found.attempt(lambda: training_arguments(resolved, Path()))
-    with processes.here_first():
+    with processes.main_first():
         if found.errors or not (precision and tables and checkpoint and classifier):
             raise found.error()
         return _prepared(
@@ -128,7 +128,9 @@ def _prepare(
 
 def _known_task(config: TrainConfig) -> TaskSpec | None:
     """Return the task, unless it is inferred from the data."""
-    return None if config.is_own else get_task(config.task)
+    if config.is_own:
+        return None
+    return get_task(config.task).with_extra_metrics(config.extra_metrics or ())
 
 
 def _prepared(
@@ -148,7 +150,7 @@ def _prepared(
             classifier.tokenizer,
             max_length=config.max_length,
             outputs=classifier.outputs,
-            processes=(workers := processes_that_pay(len(table), config.threads or 1)),
+            processes=(workers := tokenizer_processes(len(table), config.threads or 1)),
             progress=progress and workers > 1,
         )
         for split, table in tables.all.items()
@@ -298,7 +300,7 @@ def _check_agreement(prepared: Prepared, processes: Processes) -> None:
         **prepared.config.model_dump(exclude={"output"}),
         **{f"the {split} data": digest for split, digest in prepared.data.fingerprints.items()},
     }
-    first = processes.from_first(lambda: decided)
+    first = processes.broadcast_from_main(lambda: decided)
     if other := [name for name, value in decided.items() if first[name] != value]:
         raise ConfigurationError(
             f"This process differs from the first one in {', '.join(other)}.",

@@ -21,7 +21,7 @@ from gluetune.core.runs import Run, RunFolder, claim_default_folder, default_fol
 from gluetune.core.text import from_here
 from gluetune.inference.devices import cpu_threads
 from gluetune.models.checkpoints import display_name
-from gluetune.parallel.collectives import ALONE, Processes, processes_here
+from gluetune.parallel.collectives import ALONE, Processes, current_processes
 from gluetune.parallel.ray import Cluster, make_cluster
 from gluetune.training.checkpoints import CheckpointStore, step_of
 from gluetune.training.history import check_same, new_record, rewind
@@ -157,16 +157,16 @@ def _start(
     showing: _Showing,
 ) -> Run:
     config, notes, processes = _join(settings)
-    with processes.failing_as_one(), cpu_threads(config.threads), ExitStack() as held:
+    with processes.propagate_failures(), cpu_threads(config.threads), ExitStack() as held:
         display = showing.open(held, processes)
-        processes.from_first(lambda: _check_output(config.output))
+        processes.broadcast_from_main(lambda: _check_output(config.output))
         prepared = prepare(
             config,
             own_metrics=extras.compute_metrics is not None,
             processes=processes,
             progress=display.is_live,
         )
-        folder, record = processes.from_first(lambda: _open_new(prepared, held, notes))
+        folder, record = processes.broadcast_from_main(lambda: _open_new(prepared, held, notes))
         _introduce(prepared, folder, display.say)
         for note in notes:
             display.say(f"        {note}")
@@ -194,9 +194,9 @@ def _open_new(
 
 def _resume(folder: RunFolder, extras: Extras, showing: _Showing) -> Run:
     config, _, processes = _join(lambda: (Run(folder.path).config, []), folder.path)
-    with processes.failing_as_one(), cpu_threads(config.threads), ExitStack() as held:
+    with processes.propagate_failures(), cpu_threads(config.threads), ExitStack() as held:
         display = showing.open(held, processes)
-        record, checkpoint = processes.from_first(lambda: _open_unfinished(folder, held))
+        record, checkpoint = processes.broadcast_from_main(lambda: _open_unfinished(folder, held))
         prepared = prepare(
             config,
             own_metrics=extras.compute_metrics is not None,
@@ -238,7 +238,7 @@ def _join(
     except GluetuneError as error:
         problem = error
     given = config.training_args if config else {}
-    processes = processes_here(
+    processes = current_processes(
         use_cpu=bool(given.get("use_cpu")), timeout=float(given.get("ddp_timeout", 1800))
     )
 
@@ -249,7 +249,7 @@ def _join(
         _check_count(config.processes, processes, resume)
         return config
 
-    return processes.together(check), notes, processes
+    return processes.gather_errors(check), notes, processes
 
 
 def _check_count(expected: int | None, processes: Processes, resume: Path | None) -> None:

@@ -174,7 +174,7 @@ class RunTrainer(Trainer):
         train_seconds = self._read_clock()
         self._check_path_once()
         evaluation = self.score(self.model)
-        extra = self.processes.from_first(lambda: self._user_metrics(evaluation))
+        extra = self.processes.broadcast_from_main(lambda: self._user_metrics(evaluation))
         epoch = EpochRecord(
             epoch=round(self.state.epoch or 0.0, 6),
             step=self.state.global_step,
@@ -260,11 +260,11 @@ class RunTrainer(Trainer):
     def _checkpoint_folder(self, step: int) -> Iterator[Path]:
         """Yield the folder that the main process commits to every process."""
         if not self.processes.is_first:
-            yield self.processes.from_first(lambda: self._staging)
+            yield self.processes.broadcast_from_main(lambda: self._staging)
             return
         is_best = self.state.best_global_step in (None, step)
         with self.store.writing(step, is_best=is_best) as folder:
-            yield self.processes.from_first(lambda: folder)
+            yield self.processes.broadcast_from_main(lambda: folder)
 
     def _gather_files(self, written: Path, folder: Path) -> None:
         """Move the files of Trainer and all processes into the checkpoint's folder."""

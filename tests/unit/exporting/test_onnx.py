@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 from typer.testing import CliRunner
 
 import gluetune

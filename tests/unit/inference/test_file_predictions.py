@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import FileFormat
@@ -242,7 +242,7 @@ def test_a_file_of_another_dialect_comes_out_in_it(predictor: Predictor, tmp_pat
     lines = [f'{n};{text}, "yes" or no' for n, text in enumerate(("a b", "c", "a c b"))]
     (tmp_path / "in.csv").write_text("".join(f"{line}\n" for line in ["id;text", *lines]))
     found = predict(predictor, tmp_path / "in.csv", output=tmp_path / "out.csv")
-    assert any("';' between its columns" in note for note in found.notes)
+    assert any("with the delimiter ';'" in note for note in found.notes)
     head, *written = (tmp_path / "out.csv").read_text().splitlines()
     assert head.startswith("id;text;label;score")
     assert [";".join(line.split(";")[:2]) for line in written] == lines

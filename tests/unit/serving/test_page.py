@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from tests.support.trainings import Bench, write_task
+from tests.support.tiny_runs import Bench, write_task
 
 from gluetune.core.runs import Run
 from gluetune.inference.predictor import Predictor, load

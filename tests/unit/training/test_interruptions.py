@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 import pytest
-from tests.support.trainings import At, Bench, checkpoints_of, outcome, resumed, send_signal
+from tests.support.tiny_runs import At, Bench, checkpoints_of, outcome, resumed, send_signal
 
 import gluetune
 from gluetune.core.runs import Run

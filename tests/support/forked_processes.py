@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.support.trainings import At
+from tests.support.tiny_runs import At
 from torch.distributed import TCPStore
 
 import gluetune
@@ -27,14 +27,14 @@ from gluetune.core.errors import StorageError
 from gluetune.models.classifiers import load_classifier
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["gluetune.training.run", "tests.support.together"])
-"""Makes processes in a second, from one that has imported torch."""
+FORKS.set_forkserver_preload(["gluetune.training.run", "tests.support.forked_processes"])
+"""Starts processes in a second, from one that has imported torch."""
 _PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How one process ended: its exit code (-9 where it was killed), and what it said."""
+    """How one process ended: its exit code (-9 where it was killed), and its output."""
 
     code: int
     said: str
@@ -127,7 +127,7 @@ def train_in_float64(arguments: dict[str, Any], weights: Path) -> None:
 def _with_callback(callback: At) -> Callable[..., Any]:
     from gluetune.training.job import Extras
 
-    return lambda callbacks, *others: Extras((*callbacks, callback), *others)
+    return lambda callbacks, *others, **named: Extras((*callbacks, callback), *others, **named)
 
 
 def _index() -> int:

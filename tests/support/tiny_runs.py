@@ -29,9 +29,9 @@ def write_task(folder: Path, name: str, *, train: int = 40, validation: int = 12
 
 
 class At(TrainerCallback):  # type: ignore[misc]  # transformers' types are not followed
-    """Does something at one event of one step, or of every step.
+    """Runs an action at an event of one step, or of every step.
 
-    The action is given what Trainer gives a callback: `args`, `state`, `control`, `model`, …
+    The action receives the arguments of a Trainer callback: `args`, `state`, `control`, `model`, …
     """
 
     def __init__(self, event: str, step: int | None, action: Callable[..., None]) -> None:
@@ -76,7 +76,7 @@ class Bench:
         return self.folder / "runs" / f"run-{self._count}"
 
     def train(self, task: str = "cola", **changed: Any) -> Run:
-        """Train in a new run folder, unless `output` says where."""
+        """Train in a new run folder, or in `output`."""
         python_only = {
             name: changed.pop(name)
             for name in ("callbacks", "data_collator", "compute_metrics")
@@ -117,7 +117,7 @@ def outcome(run: Run) -> dict[str, Any]:
 
 
 def checkpoints_of(run: Path) -> Sequence[Path]:
-    """Return the folders that `checkpoints/` of an unfinished run holds, hidden ones too."""
+    """Return the folders in `checkpoints/` of an unfinished run, including hidden ones."""
     return sorted((run / "checkpoints").iterdir()) if (run / "checkpoints").is_dir() else []
 
 
