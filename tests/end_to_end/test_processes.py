@@ -193,7 +193,7 @@ def test_processes_with_other_data_are_refused(bench: Bench, tmp_path: Path) -> 
         (["--set", "nonsense"], "is not of the form name=value"),
         (["--no-such-flag"], "No such option"),
         (["--processes", "3"], "This training is one of 3 processes, and here run 2 processes."),
-        (["--epochs", "0"], "epochs = '0'"),
+        (["--epochs", "0"], "--epochs 0: must be greater than 0"),
     ],
 )
 def test_a_mistake_is_told_once(bench: Bench, tmp_path: Path, given: list[str], said: str) -> None:

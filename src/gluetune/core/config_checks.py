@@ -15,7 +15,7 @@ from gluetune.core.config import OWN_SETTINGS, TrainConfig, flag_of
 from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.file_formats import FileFormat
-from gluetune.core.settings import validated
+from gluetune.core.settings import stated, validated
 from gluetune.core.tasks import get_task, is_task
 from gluetune.kinds import FORMER_NAMES
 
@@ -29,7 +29,7 @@ def make_config(
 ) -> TrainConfig:
     """Check `values` and return them as a configuration.
 
-    `places` says where a value came from, by field ("--epochs", "recipe.yaml"). Raises
+    `places` is where values of a file come from, by field ("recipe.yaml: epochs"). Raises
     ConfigurationError that lists every mistake.
     """
     if values.get("kind") in FORMER_NAMES and (places or {}).get("kind") == "kind":
@@ -85,8 +85,8 @@ def _task_findings(task: object) -> list[Finding]:
     if spec.train_split is None:
         return [
             Finding(
-                f"Task '{spec.name}' has no training split: it is answered by a model of "
-                f"'{spec.trained_as}'.",
+                f"Task '{spec.name}' has no training split: models of "
+                f"'{spec.trained_as}' predict it.",
                 "Type: " + command_line("train", spec.trained_as),
             )
         ]
@@ -102,7 +102,7 @@ def _own_only_findings(values: Mapping[str, Any], places: Mapping[str, str]) -> 
         hint = f"Leave it out, since '{task}' is GLUE's; or in place of '{task}' type: {own}"
     return [
         Finding(
-            f"{places.get(name, flag_of(name))} = {values[name]!r}: this is for your own labelled "
+            f"{stated(TrainConfig, name, values[name], places)}: this is for your own labelled "
             "text, and no file is given.",
             hint,
         )
@@ -128,7 +128,7 @@ def _own_findings(values: Mapping[str, Any]) -> list[Finding]:
         )
     if values.get("data") is not None:
         findings.append(
-            Finding("--data says where GLUE lies; text of your own is given.", "Leave it out.")
+            Finding("--data is for GLUE's tasks, and text of your own is given.", "Leave it out.")
         )
     of_files = {"validation_file", "test_file"} if values.get("data_set") is not None else set()
     of_hub = {"train_split", "validation_split"} if values.get("data_set") is None else set()
