@@ -68,9 +68,9 @@ class Evaluation:
     scores: Scores
     splits: Mapping[str, SplitEvaluation]
     baseline_test: WordTest | None = None
-    """Whether the model is shown to be worse or better than the bag of words."""
+    """Whether the model is significantly worse or better than the bag of words."""
     warnings: tuple[str, ...] = ()
-    """What makes the model or its labels doubtful."""
+    """What makes the model or its labels suspicious."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Precision, path, batch size, threads and length: what decides the last bits."""
 
@@ -112,10 +112,10 @@ class Evaluation:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know of the scores, the warnings apart."""
+        """What a reader should know of the scores, apart from the warnings."""
         test = self.baseline_test
-        said = test.sentence if test is not None and not test.is_worse else ""
-        return tuple(note for note in (self.spec.positive_note, said) if note)
+        sentence = test.sentence if test is not None and not test.is_worse else ""
+        return tuple(note for note in (self.spec.positive_note, sentence) if note)
 
     @property
     def title(self) -> str:
@@ -359,7 +359,7 @@ def _majority(
 
 
 def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None) -> str:
-    """Say that a score this low is no accident: a wrong order of labels makes such scores."""
+    """Warn of a score so low that the labels are probably in a wrong order."""
     if (
         not task.kind.can_be_misordered
         or not task.greater_is_better
@@ -370,7 +370,7 @@ def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None
         return ""
     return (
         f"This is below the majority class ({100 * majority:.1f} points) by more than chance: the "
-        "model's classes may be in another order than its names say. Look at the confusions, and "
+        "model's classes may be in another order than its names. Look at the confusions, and "
         f"try --label-order with another order of {listed(task.labels)}."
     )
 

@@ -166,9 +166,9 @@ def print_error(error: GluetuneError, verb: str = "") -> None:
 
 
 def hint_for(verb: str, hint: str) -> str:
-    """Return a hint for `verb`, with the verbs that have an option of the hint where `verb` has not.
+    """Return a hint for `verb`; options that only other verbs have are marked with those verbs.
 
-    Verbs share their checks, and not every one of them has the option that fixes a mistake.
+    Verbs share their checks, and not all of them have the option that fixes a mistake.
     """
     if verb not in _options_of():
         return hint

@@ -21,7 +21,7 @@ from gluetune.kinds import FORMER_NAMES
 
 _FILE = re.compile(r"\.[a-z][a-z0-9]*$")
 _SETTINGS_FILE = re.compile(r"\.(json|ya?ml)$")
-"""A file in the place of a task: settings, else labelled text."""
+"""A file given instead of a task: settings, else labelled text."""
 
 
 def make_config(
@@ -33,7 +33,7 @@ def make_config(
     ConfigurationError that lists every mistake.
     """
     if values.get("kind") in FORMER_NAMES and (places or {}).get("kind") == "kind":
-        # As it was typed: of settings that were saved the place is their file, or none.
+        # Only as it was typed: a saved setting has its file as its place, or none.
         warn_renamed(f"kind {values['kind']}", FORMER_NAMES[values["kind"]])
     config, findings = validated(TrainConfig, values, places)
     task = values.get("task")
@@ -59,7 +59,7 @@ def make_file_format(settings: Mapping[str, Any]) -> FileFormat:
 
 
 def _is_text_file(task: object) -> bool:
-    """Whether a file of labelled text is given in place of a task."""
+    """Whether a file of labelled text is given instead of a task."""
     name = task.strip().lower() if isinstance(task, str) else ""
     return _FILE.search(name) is not None and _SETTINGS_FILE.search(name) is None
 

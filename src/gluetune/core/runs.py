@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 
 class RunFolder:
-    """Paths of the parts of a run folder. Nothing is read or made."""
+    """Paths of the parts of a run folder. Nothing is read or created."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -208,7 +208,7 @@ class Run:
         """Folder of the best model. Raises RunError while there is none."""
         if not self.folder.model.is_dir() and self._record.status is Status.FINISHED:
             raise RunError(
-                f"{self.path} has kept no model: a search keeps that of its best trial alone.",
+                f"{self.path} has no model: a search keeps only that of its best trial.",
                 hint="To make it again: " + command_line("train", config=self.folder.config),
             )
         if not self.folder.model.is_dir():
@@ -242,7 +242,7 @@ class Run:
             ) from error
 
     def baseline_predictions(self, split: str, found: Predictions) -> Predictions | None:
-        """Return what the bag of words predicts for the rows of `found`; None where not kept."""
+        """Return the bag of words' predictions for the rows of `found`; None where not kept."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -281,14 +281,15 @@ def open_run(run: str | PathLike[str] | Run) -> Run:
 
 
 def find_run(model: str | PathLike[str] | Run) -> Run | None:
-    """Return the run that `model` is or names, None where it is no run's folder."""
+    """Return the run that `model` is or names; None where it is no run's folder."""
     return open_run(model) if RunFolder(Path(model)).record.exists() else None
 
 
 def recipe_of(run: Run, *, machine: bool = False) -> dict[str, Any]:
-    """Return what a run shares with those of its recipe: its settings but for seed and output.
+    """Return what a run has in common with those of its recipe: its settings but for seed and
+    output.
 
-    Those of the machine are left out too, unless `machine` asks for them.
+    Those of the machine are left out too, unless `machine` is set.
 
     Where it started from another run's model, that model is known by the other's recipe, so that a
     suite's runs which started from MNLI's of their own seed have one recipe.

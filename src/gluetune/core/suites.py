@@ -40,7 +40,7 @@ SUITE_VERSION = 1
 
 
 class SuiteFolder:
-    """Names of what is in a suite's folder. Nothing is read or made."""
+    """Names of what is in a suite's folder. Nothing is read or created."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
@@ -70,7 +70,7 @@ def _by_new_names(settings: Any) -> Any:
 
 
 class SuiteRequest(_Part):
-    """What was requested, as far as it decides scores: the same request is the same suite.
+    """What was requested, as far as it affects scores: the same request is the same suite.
 
     Seeds may be added to a suite, so they do not distinguish suites.
     """
@@ -150,7 +150,7 @@ class PublishedCell(_Part):
 
 
 class TaskSummary(_Part):
-    """What the finished runs of one task say together."""
+    """The results of one task over its finished runs."""
 
     task: str
     score: Spread | None
@@ -361,7 +361,7 @@ def suite_table(record: SuiteRecord) -> Table:
 
 
 def suite_warnings(record: SuiteRecord) -> tuple[str, ...]:
-    """Return what makes a mean doubtful: runs that collapsed, runs without a defined score."""
+    """Return what makes a mean unreliable: runs that collapsed, runs without a defined score."""
     warnings = []
     for one in record.table.tasks:
         if one.collapsed:

@@ -88,7 +88,7 @@ class Predictor:
 
     def answers(self, logits: NDArray[np.float32]) -> list[Prediction]:
         """Return what logits mean."""
-        return self.kind.answers(self.labels, logits, self.opened.thresholds)
+        return self.kind.predictions(self.labels, logits, self.opened.thresholds)
 
     def scores(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return what logits are as probabilities, in their shape; numbers as they are.

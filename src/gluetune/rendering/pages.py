@@ -53,9 +53,9 @@ def _finalize(value: Any) -> Any:
 def report(*runs: str | Path | Run | SuiteResult, output: str | Path | None = None) -> Path:
     """Write one self-contained HTML page about `runs` and return its path.
 
-    Each is a run, its folder, or a folder that holds some; a suite alone gives the suite's table.
-    Without `output` the page is `report.html` in the folder, or in the working folder where several
-    are given.
+    Each is a run, its folder, or a folder that contains runs; a suite alone gives the suite's
+    table. Without `output` the page is `report.html` in the folder, or in the working folder where
+    several are given.
 
     Raises RunError where a folder holds no run, ConfigurationError where none is given.
     """

@@ -1,4 +1,4 @@
-"""What a suite's page says, taken from its record and its runs."""
+"""The content of a suite's page, from its record and its runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gluetune.core.tables import Table
 
 @dataclass(frozen=True)
 class RunLink:
-    """A run, and where its own page is."""
+    """A run, and the link to its own page."""
 
     name: str
     href: str
@@ -49,7 +49,7 @@ class SuiteView:
 
 
 def suite_view(suite: SuiteResult, target: Path) -> SuiteView:
-    """Return what the page of `suite` says; its links lead from `target`, the page's file."""
+    """Return the content of the page of `suite`; its links are relative to `target`, its file."""
     record = suite.record
     return SuiteView(
         title=suite_title(record),
@@ -87,7 +87,7 @@ def _warnings(record: SuiteRecord) -> tuple[str, ...]:
     doubts = suite_warnings(record)
     if record.status is Status.FINISHED:
         return doubts
-    return (f"This suite is not whole: {counts(record.jobs)}.", *doubts)
+    return (f"This suite is incomplete: {counts(record.jobs)}.", *doubts)
 
 
 def _plots(tasks: list[TaskSummary]) -> tuple[Plot, ...]:

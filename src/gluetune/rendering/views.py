@@ -1,4 +1,4 @@
-"""What the page says of a run and of several, taken from their records and predictions."""
+"""The content of the page about one run or several, from their records and predictions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gluetune.rendering.tables import (
 
 @dataclass(frozen=True)
 class SplitView:
-    """What is measured of one split, ready for the page."""
+    """The statistics of one split, ready for the page."""
 
     split: str
     tables: tuple[Table, ...]
@@ -64,7 +64,7 @@ class Overview:
 
 
 def view(run: Run, number: int) -> RunView:
-    """Return what the page says of `run`, the `number`th on it."""
+    """Return the content about `run`, the `number`th on the page."""
     record, config = run.record, run.config
     evaluation = evaluation_of(run)
     curve = _curve(run)
@@ -133,7 +133,7 @@ def _summary(run: Run) -> str:
         if record.environment
         else "unknown"
     )
-    return f"Data: {data}. Device: {device}. Seed {record.seed}, begun {record.started}."
+    return f"Data: {data}. Device: {device}. Seed {record.seed}, started {record.started}."
 
 
 def _plots(epochs: Sequence[EpochRecord], best: float | None) -> tuple[Plot, ...]:
