@@ -103,17 +103,12 @@ def train(
 
 
 def _print_curve(console: Console, run: Run) -> None:
-    """Train on parts of the training set, and print what each scored."""
+    """Train on parts of the training set, and print their scores."""
     from gluetune.experiments.learning_curve import learning_curve
+    from gluetune.rendering.tables import curve_table
 
-    columns = (
-        Column("of train", "percent"),
-        Column("examples", "count"),
-        Column("score", "number", missing="undefined"),
-    )
     points = learning_curve(run, progress=True)
-    rows = [(point.share, point.rows, point.score) for point in points]
-    console.show(Table.of("Would more data help?", columns, rows))
+    console.show(curve_table([(point.rows, point.score) for point in points]))
 
 
 def _check_push(repo: str | None, private: bool) -> None:
