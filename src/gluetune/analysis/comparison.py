@@ -117,8 +117,9 @@ def compare(*runs: str | Path | Run | SuiteResult) -> Comparison:
     Each is a Run, a SuiteResult, or its folder.
 
     Raises:
-        RunError: with every fault together: what is no run, fewer than two runs, unfinished ones,
-            other tasks, other validation data, a run given twice, a seed twice on one side.
+        RunError: with every fault together: a folder that is not a run, fewer than two runs,
+            unfinished ones, other tasks, other validation data, a run given twice, a seed twice on
+            one side.
     """
     opened = open_runs(runs)
     check_runs(opened)

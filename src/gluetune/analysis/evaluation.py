@@ -225,7 +225,7 @@ def evaluate(
     opened = open_model(model, spec, how)
     if opened.task is None:
         raise ConfigurationError(
-            f"{model} is no run, and its config.json names no GLUE task whose classes it has.",
+            f"{model} is not a run, and its config.json names no GLUE task with its classes.",
             hint=_run_around(model) or "Type for instance: --task mnli",
         )
     spec = opened.task

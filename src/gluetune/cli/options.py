@@ -46,7 +46,7 @@ def options_of(
     but: Container[str] = (),
     group: str | None = None,
 ) -> Callable[[Command], Command]:
-    """Give a Typer command one option per field of `model`, in place of its `**options`.
+    """Give a Typer command one option per field of `model`, instead of its `**options`.
 
     Several of these, one above the other, give a command the fields of several models.
 

@@ -100,7 +100,7 @@ def _lines(pushed: PushResult) -> list[str]:
     before = [name for name in (*pushed.replaced, *pushed.removed) if name.endswith(".safetensors")]
     if before:
         lines.append(
-            f"         in place of another model's {', '.join(before)}: its history keeps that one"
+            f"         replaced another model's {', '.join(before)}, which stays in the history"
         )
     if pushed.kept:
         lines.append(

@@ -152,5 +152,5 @@ def _name(text: str) -> Text:
 
 
 def _plain(text: str) -> Text:
-    """Return `text` as it is: square brackets in it are no markup."""
+    """Return `text` as it is: square brackets in it are not markup."""
     return Text(visible(text))

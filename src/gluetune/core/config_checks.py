@@ -99,7 +99,7 @@ def _own_only_findings(values: Mapping[str, Any], places: Mapping[str, str]) -> 
     own = "--train-file reviews.csv --text review --label stars"
     hint = f"Type for instance: {own}"
     if isinstance(task, str) and is_task(task.strip()):
-        hint = f"Leave it out, since '{task}' is GLUE's; or in place of '{task}' type: {own}"
+        hint = f"Leave it out, since '{task}' is GLUE's; or instead of '{task}' type: {own}"
     return [
         Finding(
             f"{stated(TrainConfig, name, values[name], places)}: this is for your own labelled "

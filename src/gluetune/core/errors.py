@@ -101,7 +101,7 @@ class ProcessLostError(TrainingError):
     """Another process of the run exited unexpectedly; the run can be resumed with as many."""
 
 
-class Pruned(GluetuneError):  # noqa: N818  # it is no error
+class Pruned(GluetuneError):  # noqa: N818  # not an error
     """A run is stopped early, since others do better; `on_epoch` may raise it."""
 
     exit_code = 1

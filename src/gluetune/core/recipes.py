@@ -20,7 +20,7 @@ _SMALL = 10_000
 """A task with fewer training examples in GLUE is a small one."""
 
 SMALL_TASKS = tuple(name for name, task in GLUE_TASKS.items() if task.rows["train"] < _SMALL)
-"""CoLA, MRPC, STS-B, RTE, WNLI: whatever part of them is trained on."""
+"""CoLA, MRPC, STS-B, RTE, WNLI: also where only a part of them is trained on."""
 
 
 def _settings(**settings: Any) -> Mapping[str, Any]:

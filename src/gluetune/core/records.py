@@ -137,7 +137,7 @@ class ModelRecord(_Part):
 
 
 class DataRecord(_Part):
-    """Which examples were used. A fingerprint is of the rows' content, whatever file held them."""
+    """Which examples were used. A fingerprint is of the rows' content, not of the file."""
 
     source: str
     rows: dict[str, int]

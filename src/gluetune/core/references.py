@@ -81,7 +81,7 @@ _COLUMNS = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli"
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
-    """A model's results in the order of `_COLUMNS`, which may end early; `-` is no result."""
+    """A model's results in the order of `_COLUMNS`, which may end early; `-` is none."""
 
     model: str
     checkpoints: tuple[str, ...] = ()

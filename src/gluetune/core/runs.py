@@ -74,7 +74,7 @@ class RunFolder:
 
 
 class Run:
-    """A run on disk. Whatever takes a run's folder takes a Run too.
+    """A run on disk. Functions that take a run's folder also take a Run.
 
     Raises RunError when `path` holds none.
     """
@@ -281,18 +281,17 @@ def open_run(run: str | PathLike[str] | Run) -> Run:
 
 
 def find_run(model: str | PathLike[str] | Run) -> Run | None:
-    """Return the run that `model` is or names; None where it is no run's folder."""
+    """Return the run that `model` is or names; None where it is not a run."""
     return open_run(model) if RunFolder(Path(model)).record.exists() else None
 
 
 def recipe_of(run: Run, *, machine: bool = False) -> dict[str, Any]:
-    """Return what a run has in common with those of its recipe: its settings but for seed and
-    output.
+    """Return the settings that runs of one recipe have in common: all but seed and output.
 
     Those of the machine are left out too, unless `machine` is set.
 
     Where it started from another run's model, that model is known by the other's recipe, so that a
-    suite's runs which started from MNLI's of their own seed have one recipe.
+    suite's runs that started from MNLI's model of the same seed have one recipe.
     """
     left_out = {"seed", "output"} | (set() if machine else MACHINE_SETTINGS)
     settings = run.config.model_dump(exclude=left_out)

@@ -28,7 +28,7 @@ Cell = Literal["name", "names", "number"]
 Widget = Literal["bars", "checks", "dial"]
 """How a page shows a prediction: a bar for each class, bars with thresholds, or a number."""
 Section = Literal["confusion", "classes", "calibration", "residuals"]
-"""What an evaluation shows besides the scores."""
+"""What an evaluation shows in addition to the scores."""
 
 IGNORED = -100
 """The label of an example without one, as in torch's cross-entropy."""
@@ -159,7 +159,7 @@ class Kind(ABC):
         import pyarrow as pa
 
         labels = self.array(column, len(outputs))
-        # A hidden label (-1) stays hidden: it is no output.
+        # A hidden label (-1) stays hidden: it is not an output.
         return pa.array(np.where(labels >= 0, np.asarray(outputs, dtype=np.int64)[labels], -1))
 
     def counts(self, labels: NDArray[Any], size: int) -> NDArray[np.int64]:

@@ -201,7 +201,7 @@ def kept_intervals(
 ) -> _Intervals:
     """Return `score_intervals` of predictions, read from `path` or computed and kept there.
 
-    Where `path` cannot be written, as in a folder of somebody else's, they are computed each time.
+    Where `path` cannot be written, as in another user's folder, they are computed each time.
     """
     entries, key = _read(path), _key(task, predictions)
     if key in entries:

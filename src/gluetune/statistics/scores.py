@@ -84,7 +84,7 @@ def compute_metric(
         kind = next(iter([*fitting, *metric.kinds]), "")
     if kind not in metric.kinds:
         raise ConfigurationError(
-            f"{name} is no metric of kind {kind or 'single_label'}.",
+            f"{name} is not a metric of kind {kind or 'single_label'}.",
             hint=f"It is of {', '.join(metric.kinds)}.",
         )
     chosen = KINDS[kind]
@@ -317,7 +317,7 @@ def _placed(place: str, findings: list[Finding]) -> list[Finding]:
 
 
 def _faults(metric: Metric, kind: Kind, predictions: Numbers, labels: Numbers) -> list[Finding]:
-    """What makes the arrays unfit for the metric, whatever the task."""
+    """What makes the arrays unfit for the metric, for any task."""
     import numpy as np
 
     shape = ("(examples,)", "(examples, labels)")[kind.label_axes - 1]
@@ -370,7 +370,7 @@ def _all_hidden(labels: Numbers) -> list[Finding]:
 
 
 def _class_faults(what: str, values: Numbers, classes: tuple[int, int] | None) -> list[Finding]:
-    """Which values are no class ids; `classes` are the lowest and the highest, where known."""
+    """Which values are not class ids; `classes` are the lowest and the highest, where known."""
     import numpy as np
 
     if what == "labels" and (hidden := int((values == HIDDEN_LABEL).sum())):
