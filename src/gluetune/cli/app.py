@@ -219,7 +219,8 @@ class OptionsTable(Table):
         super().add_row(*names, kind, described, **settings)
         for column in self.columns[:-2]:
             column.no_wrap = True
-        self.columns[-1].overflow = "fold"
+        for part in getattr(described, "renderables", ()):
+            part.overflow = "fold"
 
 
 def use_options_table() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Container, Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -108,7 +109,7 @@ def metavar(field: FieldInfo) -> str:
     kinds = typing.get_args(field.annotation) or (field.annotation,)
     if float in kinds or int in kinds:
         return "NUMBER"
-    return "TEXT"
+    return "PATH" if Path in kinds else "TEXT"
 
 
 def _by_group(model: type[Settings]) -> list[str]:
