@@ -85,9 +85,9 @@ def test_a_file_is_answered_into_a_file(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["a", "b", "c"], "3 texts are typed"),
-        (["a", "--file", "x.csv"], "Text is typed, and a file is named too"),
-        (["a", "--precision", "fp8"], "--precision fp8: there is no such precision"),
+        (["a", "b", "c"], "3 texts are given"),
+        (["a", "--file", "x.csv"], "Both a text and --file or --output are given"),
+        (["a", "--precision", "fp8"], "--precision fp8: choose from auto, fp32, bf16, fp16"),
         (["--file", "gone.csv"], "gone.csv cannot be read"),
         (["--file", "what.xls"], "its name has no known ending"),
     ],

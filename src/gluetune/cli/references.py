@@ -25,7 +25,7 @@ def references(
     run: Annotated[
         Path | None,
         typer.Option(
-            help="Compare this run with published results of its task and checkpoint, and of humans."
+            help="Compare this run with published results of its task and checkpoint, and humans."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
