@@ -253,4 +253,4 @@ def test_diagnostics_are_for_mnli_models_and_stand_alone(bench: Bench, tmp_path:
         gluetune.diagnose(bench.train("rte", epochs=1).path, path)
     told = CliRunner().invoke(app, ["evaluate", "x", "--task", "ax", "--diagnostics", str(path)])
     assert isinstance(told.exception, ConfigurationError)
-    assert "--task ax is given too" in str(told.exception)
+    assert "--task ax is also given" in str(told.exception)

@@ -14,15 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from gluetune.analysis.scores import (
-    MAJORITY,
-    WORDS,
-    Baseline,
-    Scores,
-    bag_of_words,
-)
+from gluetune.analysis.scores import MAJORITY, WORDS, Baseline, Scores, bag_of_words
 from gluetune.analysis.splits import SplitEvaluation
 from gluetune.core.command_lines import command_line
+from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.files import UnwritableError
@@ -52,6 +47,9 @@ if TYPE_CHECKING:
     from gluetune.inference.loader import OpenedModel
 
 _log = logging.getLogger(__name__)
+
+
+_FORMER_BASELINES = {"majority": MAJORITY, "words": WORDS}
 
 
 @dataclass(frozen=True, repr=False)
@@ -174,6 +172,15 @@ class Evaluation:
             name: dataclasses.replace(split, worst=count) for name, split in self.splits.items()
         }
         return dataclasses.replace(self, splits=splits)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the score of a baseline by its former name, with a warning."""
+        if name not in _FORMER_BASELINES:
+            raise AttributeError(f"'Evaluation' object has no attribute {name!r}")
+        key = _FORMER_BASELINES[name]
+        warn_renamed(f"Evaluation.{name}", f'Evaluation.scores.baselines["{key}"].score')
+        found = self.scores.baselines.get(key)
+        return None if found is None else found.score
 
     def __repr__(self) -> str:
         values = ", ".join(

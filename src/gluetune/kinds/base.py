@@ -88,13 +88,13 @@ class Kind(ABC):
     """Name of the label or prediction of one example."""
     units: ClassVar[str] = "classes"
     unit_of_example: ClassVar[str] = "class"
-    """What another prediction of an example is another one of."""
+    """Name of the whole prediction of an example, where `unit` is one label of it."""
     constant_word: ClassVar[str] = "majority"
     """A short name of the baseline that predicts the same for every example."""
     constant_name: ClassVar[str] = "majority class"
     constant_description: ClassVar[str] = "most frequent label of train"
     quality_name: ClassVar[str] = "accuracy"
-    """What `quality` is."""
+    """Name of what `quality` returns."""
     quality_is_proportion: ClassVar[bool] = True
 
     def __repr__(self) -> str:
