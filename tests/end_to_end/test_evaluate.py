@@ -287,6 +287,6 @@ def test_diagnostics_need_mnli_models_and_no_other_data(bench: Bench, tmp_path: 
         gluetune.diagnose(bench.train("rte", epochs=1).path, path)
     told = CliRunner().invoke(app, ["evaluate", "x", "--task", "ax", "--diagnostics", str(path)])
     assert isinstance(told.exception, ConfigurationError)
-    assert "--task ax is given too" in str(told.exception)
+    assert "--task ax is also given" in str(told.exception)
     typed = ["evaluate", "x", "--diagnostics", str(path), "--extra-metrics", "f1"]
     assert "--extra-metrics f1 is given too" in str(CliRunner().invoke(app, typed).exception)

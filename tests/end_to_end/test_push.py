@@ -292,7 +292,7 @@ def test_a_push_deletes_only_files_of_earlier_pushes(
     assert typed("push", str(run.path), REPO) == 0
     shown = capsys.readouterr().out
     assert "kept     merges.txt" in shown
-    assert "its history keeps that one" in shown, "weights of the same name are replaced"
+    assert "which stays in the history" in shown, "weights of the same name are replaced"
     for _ in range(2):
         served = _served(writable)
         assert {name: served.get(name) for name in OWNED} == OWNED

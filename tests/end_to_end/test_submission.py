@@ -125,6 +125,6 @@ def test_the_command_lists_tasks_without_predictions(runs: dict[str, Run], tmp_p
         app, ["submit", *paths, "--output", str(path), "--fill-missing"], env={"COLUMNS": "200"}
     )
     assert told.exit_code == 0, told.output
-    assert "No model answered SST-2.tsv, MRPC.tsv, QQP.tsv" in told.output
+    assert "No model predicted SST-2.tsv, MRPC.tsv, QQP.tsv" in told.output
     assert "most frequent label of train" in told.output
     assert is_taken(path)

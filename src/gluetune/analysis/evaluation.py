@@ -14,13 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from gluetune.analysis.scores import (
-    MAJORITY,
-    WORDS,
-    Baseline,
-    Scores,
-    bag_of_words,
-)
+from gluetune.analysis.scores import MAJORITY, WORDS, Baseline, Scores, bag_of_words
 from gluetune.analysis.splits import SplitEvaluation
 from gluetune.core.command_lines import command_line
 from gluetune.core.deprecations import warn_renamed
@@ -68,9 +62,9 @@ class Evaluation:
     scores: Scores
     splits: Mapping[str, SplitEvaluation]
     baseline_test: WordTest | None = None
-    """Whether the model is shown to be worse or better than the bag of words."""
+    """Whether the model is significantly worse or better than the bag of words."""
     warnings: tuple[str, ...] = ()
-    """What makes the model or its labels doubtful."""
+    """What makes the model or its labels suspicious."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Precision, path, batch size, threads and length: what decides the last bits."""
 
@@ -117,10 +111,10 @@ class Evaluation:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know of the scores, the warnings apart."""
+        """What a reader should know of the scores, apart from the warnings."""
         test = self.baseline_test
-        said = test.sentence if test is not None and not test.is_worse else ""
-        return tuple(note for note in (self.spec.positive_note, said) if note)
+        sentence = test.sentence if test is not None and not test.is_worse else ""
+        return tuple(note for note in (self.spec.positive_note, sentence) if note)
 
     @property
     def title(self) -> str:
@@ -252,7 +246,7 @@ def evaluate(
     opened = open_model(model, spec, how)
     if opened.task is None:
         raise ConfigurationError(
-            f"{model} is no run, and its config.json names no GLUE task whose classes it has.",
+            f"{model} is not a run, and its config.json names no GLUE task with its classes.",
             hint=_run_around(model) or "Type for instance: --task mnli",
         )
     spec = opened.task.with_extra_metrics(how.extra_metrics)
@@ -374,7 +368,7 @@ def _majority(task: TaskSpec, found: Mapping[str, Predictions]) -> Baseline:
 
 
 def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None) -> str:
-    """Say that a score this low is no accident: a wrong order of labels makes such scores."""
+    """Warn of a score so low that the labels are probably in a wrong order."""
     if (
         not task.kind.can_be_misordered
         or not task.greater_is_better
@@ -385,7 +379,7 @@ def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None
         return ""
     return (
         f"This is below the majority class ({100 * majority:.1f} points) by more than chance: the "
-        "model's classes may be in another order than its names say. Look at the confusions, and "
+        "model's classes may be in another order than its names. Look at the confusions, and "
         f"try --label-order with another order of {listed(task.labels)}."
     )
 

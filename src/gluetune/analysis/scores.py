@@ -35,7 +35,7 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Scores:
-    """A model's scores, with intervals, baselines and what was published."""
+    """A model's scores, with intervals, baselines and published results."""
 
     task: TaskSpec
     score: ScoreRecord
@@ -45,7 +45,7 @@ class Scores:
     """By `majority` and `bag_of_words`."""
     published: tuple[Reference, ...] = ()
     protocol: str = ""
-    """How the score came about."""
+    """Evaluation protocol."""
 
     @classmethod
     def of_record(
@@ -95,9 +95,9 @@ class Scores:
         )
 
     def baseline_table(self) -> Table:
-        """Return the model's row above the baselines and what is published of its checkpoint.
+        """Return the model's row above the baselines and the published results of its checkpoint.
 
-        A published value is in its own metric's column only.
+        A published value is in the column of its own metric only.
         """
         names = list(self.score.flat())
         own = self._row("this run", self.score, self.protocol)
@@ -180,7 +180,7 @@ def bag_of_words(score: ScoreRecord) -> Baseline:
 
 
 def published_results(record: Record) -> tuple[Reference, ...]:
-    """Return what was published of the checkpoint and of people; nothing for other data.
+    """Return the published results of the checkpoint and of humans; nothing for other data.
 
     Other data than GLUE's validation sets are the sample, and a part of train that is held out.
     """

@@ -51,7 +51,7 @@ OnBadRow = Literal["stop", "skip"]
 ClassWeights = Literal["none", "balanced"]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Source = Annotated[Name, BeforeValidator(_path_text), Accepts(("str", "PathLike[str]"))]
-"""A place that has a path or another name."""
+"""A path, or another name of a source."""
 File = Annotated[
     Name,
     BeforeValidator(_path_text),
@@ -93,7 +93,7 @@ Delimiter = Annotated[str, BeforeValidator(delimiter_of)]
 
 
 def _written(value: Any) -> Any:
-    """Return a label that YAML or Python has as a number, true or false as the text that it is."""
+    """Return a label that YAML or Python reads as a number or a boolean as its text in the file."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value) if isinstance(value, int | float) else value
@@ -105,7 +105,7 @@ Label = Annotated[str, StringConstraints(min_length=1), BeforeValidator(_written
 MACHINE_SETTINGS = frozenset(
     {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes"}
 )
-"""Settings that change no more of a score than its last bits: recipes have none of them."""
+"""Settings of the machine, which change a score by rounding only: recipes have none of them."""
 
 
 FILE_SETTINGS = ("train_file", "validation_file", "test_file")
@@ -142,7 +142,7 @@ class TrainConfig(Settings):
     """All settings of a run. Fields left at `auto` or null are resolved when it starts.
 
     `config.yaml` in a run folder is this record with every such field resolved, so that it repeats
-    the run to the bit on the same machine.
+    the run bit for bit on the same machine.
     """
 
     former_names: ClassVar[Mapping[str, str]] = {"set": "training_args"}
@@ -308,7 +308,7 @@ class TrainConfig(Settings):
     )
     on_bad_row: OnBadRow = Field(
         default="stop",
-        description="What a row that cannot be read does: stop, or skip (left out and counted).",
+        description="On a row that cannot be read: stop, or skip it (left out and counted).",
     )
     fraction: float = Field(
         default=1.0,
@@ -479,9 +479,9 @@ class TrainConfig(Settings):
         return self.train_file is not None or self.data_set is not None
 
     def file_of(self, split: str) -> str | None:
-        """Return the user's file that has the rows of `split`; None where no file is named.
+        """Return the user's file that contains the rows of `split`; None where no file is named.
 
-        Rows that are held out, for validation too, are of the training file.
+        Rows that are held out, also for validation, are rows of the training file.
         """
         files = {"validation": self.validation_file, "test": self.test_file}
         return files.get(split) or self.train_file
@@ -499,7 +499,7 @@ class TrainConfig(Settings):
 
 
 def own_name(source: str) -> str:
-    """Return what a task on the file or data set `source` is called; never as one of GLUE's."""
+    """Return the name of a task on the file or data set `source`; never the name of a GLUE task."""
     stem = source.rstrip("/").replace("\\", "/").rpartition("/")[2].split(".")[0].split(":")[0]
     name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "text"
     return f"own-{name}" if is_task(name) else name

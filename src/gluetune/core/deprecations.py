@@ -18,7 +18,7 @@ _PACKAGE = str(Path(__file__).parents[1])
 
 
 class RenamedWarning(FutureWarning):
-    """A name is used that the next release will not know."""
+    """A former name is used, which the next release will refuse."""
 
 
 def warn_renamed(old: str, new: str) -> None:

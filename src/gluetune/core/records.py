@@ -1,7 +1,7 @@
 """What happened in a run: `record.json`, versioned and typed.
 
 Everything after training (reports, comparisons, cards) reads this record and never needs the
-process that wrote it. A score that is undefined is null, with its reason beside it.
+process that wrote it. A score that is undefined is null, and its reason is recorded.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def metric_title(split: str, name: str, *, several: bool) -> str:
 
 
 def shown(value: float | None) -> str:
-    """Return a recorded value as a line or a table of text shows it."""
+    """Return a recorded value as it is printed in a line or a table."""
     return "undefined" if value is None else f"{value:.4f}"
 
 
@@ -102,7 +102,7 @@ class EpochRecord(_Part):
     validation: ScoreRecord
     validation_loss: float | None
     selection: float | None
-    """The value by which the best epoch is chosen."""
+    """The value that chooses the best epoch."""
     extra: Mapping[str, float | None] = Field(default_factory=dict)
     """What the user's own compute_metrics returned; null where that was not finite."""
     collapsed: bool = False
@@ -120,7 +120,7 @@ class EpochRecord(_Part):
 
 
 class BestRecord(_Part):
-    """The best epoch, and what the saved model scored when it was read back from disk."""
+    """The best epoch, and the score of the saved model after reloading it."""
 
     epoch: float
     step: int
@@ -131,7 +131,7 @@ class BestRecord(_Part):
 
 
 class ModelRecord(_Part):
-    """Which checkpoint was trained, and what was made of its head."""
+    """Which checkpoint was trained, and how its head was initialised."""
 
     name: str
     commit: str | None
@@ -144,7 +144,7 @@ class ModelRecord(_Part):
 
 
 class DataRecord(_Part):
-    """Which examples were used. A fingerprint is of the rows' content, whatever file held them."""
+    """Which examples were used. A fingerprint is of the rows' content, not of the file."""
 
     source: str
     rows: dict[str, int]
@@ -157,7 +157,7 @@ class DataRecord(_Part):
 
 
 class EnvironmentRecord(_Part):
-    """The software and hardware that a repeat to the bit needs."""
+    """The software and hardware that a bit-identical repeat needs."""
 
     versions: dict[str, str]
     platform: str
@@ -180,7 +180,7 @@ class TimingRecord(_Part):
 
 
 class ComputeRecord(_Part):
-    """How the arithmetic was saved."""
+    """How computation was saved."""
 
     path: str
     """`unpadded`, `grouped` or `padded`."""
@@ -197,7 +197,7 @@ class ErrorRecord(_Part):
 
 
 def _with_new_names(own_task: Any) -> Any:
-    """Name the kind and the extra metrics of a task in a record that calls them otherwise."""
+    """Update the kind and the extra metrics of a task in a record that has former names."""
     if not isinstance(own_task, dict):
         return own_task
     known = {**own_task}
@@ -227,7 +227,7 @@ class Record(_Part):
     started: str
     updated: str
     command: str
-    """What repeats the run."""
+    """Settings that repeat the run."""
     model: ModelRecord | None = None
     data: DataRecord | None = None
     environment: EnvironmentRecord | None = None
@@ -242,12 +242,12 @@ class Record(_Part):
     """Optimiser steps done."""
     total_steps: int | None = None
     resumed_from: list[int] = Field(default_factory=list)
-    """Steps at which the run was taken up again."""
+    """Steps at which the run was resumed."""
     final_weights_sha256: str | None = None
-    """Of the weights after the last step (not the best epoch's), to compare repeats by."""
+    """SHA-256 of the weights after the last step (not the best epoch's), to compare repeats."""
     best_weights_sha256: str | None = None
     notes: list[str] = Field(default_factory=list)
-    """Anything that was decided on the way and that a reader should know."""
+    """Decisions made during the run that a reader should know."""
     error: ErrorRecord | None = None
 
     @field_validator("version")
@@ -315,7 +315,7 @@ def best_epoch(record: Record) -> EpochRecord:
 
 
 def epoch_choice(record: Record) -> str:
-    """Return how the epoch that is scored was chosen."""
+    """Return the rule that chose the epoch that is scored."""
     count = len(record.epochs)
     return "one epoch" if count == 1 else f"best of {count} epochs"
 
@@ -339,7 +339,7 @@ def read_versioned(
     absent: Callable[[], RunError],
     remedy: str = "",
 ) -> RecordT:
-    """Read a record that gluetune wrote as JSON, up to `version` of its form.
+    """Read a record that gluetune wrote as JSON, of any version up to `version`.
 
     Raises `absent()` where there is no file, and RunError where it is damaged (`remedy` is the
     hint) or of a newer version.

@@ -23,7 +23,7 @@ from gluetune.kinds.base import Kind
 from gluetune.metrics.registry import METRICS, is_of_one_class, metrics_of, short_label
 
 HELD_OUT = "holdout"
-"""Name of the part of a training set that is held out and scored in validation's place."""
+"""Name of the part of a training set that is held out and scored instead of validation."""
 
 _LONGEST_LABEL = 40
 """Characters of a class's name in the title of a metric."""
@@ -90,7 +90,7 @@ class TaskSpec:
 
     @property
     def is_published(self) -> bool:
-        """Whether a leaderboard scores it, so that there are results to hold a score against."""
+        """Whether a leaderboard scores it, so that there are published results to compare with."""
         return bool(self.submission)
 
     @property
@@ -141,7 +141,7 @@ class TaskSpec:
 
     @property
     def positive_note(self) -> str:
-        """Say which class metrics of one class are of, where the run does not state it."""
+        """Note on the class of the metrics of one class, where the run does not state it."""
         if self.positive_label is None or self.positive is not None or self.is_published:
             return ""
         return (
@@ -217,7 +217,7 @@ _SST2 = TaskSpec(
 
 _MRPC = TaskSpec(
     name="mrpc",
-    title="MRPC: do the two sentences say the same?",
+    title="MRPC: are the two sentences paraphrases?",
     text_columns=("sentence1", "sentence2"),
     labels=("not_equivalent", "equivalent"),
     metrics=("accuracy", "f1"),
@@ -228,7 +228,7 @@ _MRPC = TaskSpec(
 
 _STSB = TaskSpec(
     name="stsb",
-    title="STS-B: how alike are the two sentences, from 0 to 5?",
+    title="STS-B: how similar are the two sentences, from 0 to 5?",
     text_columns=("sentence1", "sentence2"),
     labels=(),
     kind=REGRESSION,
@@ -242,7 +242,7 @@ _STSB = TaskSpec(
 
 _QQP = TaskSpec(
     name="qqp",
-    title="QQP: do the two questions ask the same?",
+    title="QQP: are the two questions duplicates?",
     text_columns=("question1", "question2"),
     labels=("not_duplicate", "duplicate"),
     metrics=("accuracy", "f1"),
@@ -284,7 +284,7 @@ _MNLI_MISMATCHED = replace(
 
 _QNLI = TaskSpec(
     name="qnli",
-    title="QNLI: does the sentence answer the question?",
+    title="QNLI: does the sentence contain what the question asks for?",
     text_columns=("question", "sentence"),
     labels=("entailment", "not_entailment"),
     metrics=("accuracy",),
@@ -306,7 +306,7 @@ _RTE = TaskSpec(
 
 _WNLI = TaskSpec(
     name="wnli",
-    title="WNLI: is the pronoun resolved rightly?",
+    title="WNLI: is the pronoun resolved correctly?",
     text_columns=("sentence1", "sentence2"),
     labels=("not_entailment", "entailment"),
     metrics=("accuracy",),
@@ -317,7 +317,7 @@ _WNLI = TaskSpec(
 
 _AX = TaskSpec(
     name="ax",
-    title="AX: the diagnostic set, answered by an MNLI model",
+    title="AX: the diagnostic set, predicted by an MNLI model",
     text_columns=("premise", "hypothesis"),
     labels=_MNLI.labels,
     metrics=("matthews_correlation",),
@@ -335,7 +335,7 @@ GLUE_TASKS: Mapping[str, TaskSpec] = MappingProxyType(
 """The nine tasks that the GLUE average is taken over."""
 
 LEADERBOARD_TASKS: Mapping[str, TaskSpec] = MappingProxyType({**GLUE_TASKS, _AX.name: _AX})
-"""The tasks that a submission to the leaderboard answers, in its order."""
+"""The tasks of a submission to the leaderboard, in its order."""
 
 TASKS: Mapping[str, TaskSpec] = MappingProxyType(
     {**GLUE_TASKS, _MNLI_MISMATCHED.name: _MNLI_MISMATCHED, _AX.name: _AX}

@@ -68,7 +68,7 @@ _WITHOUT_A_PICTURE = (
     (0x2028, 0x202E),  # line and paragraph separators, embeddings and overrides
     (0x2060, 0x206F),  # word joiner, invisible operators, isolates
     (0x3164, 0x3164),
-    (0xD800, 0xDFFF),  # halves of characters, as in file names that are no UTF-8
+    (0xD800, 0xDFFF),  # halves of characters, as in file names that are not UTF-8
     (0xFEFF, 0xFEFF),
     (0xFFA0, 0xFFA0),
     (0xFFF9, 0xFFFB),

@@ -89,7 +89,7 @@ class Predictor:
 
     def predictions(self, logits: NDArray[np.float32]) -> list[Prediction]:
         """Turn logits into predictions."""
-        return self.kind.answers(self.labels, logits, self.opened.thresholds)
+        return self.kind.predictions(self.labels, logits, self.opened.thresholds)
 
     def answers(self, logits: NDArray[np.float32]) -> list[Prediction]:
         """Return `predictions(logits)`: the former name."""

@@ -141,7 +141,7 @@ class Regression(Kind):
 
         return logits.astype(np.float64)
 
-    def answers(
+    def predictions(
         self, names: Sequence[str], logits: NDArray[Any], thresholds: Sequence[float] = ()
     ) -> list[Prediction]:
         """Return the numbers."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def _columns(inputs: Inputs) -> Iterator[tuple[NDArray[np.bool_], Floats]]:
-    """Give who has each class or label, and the probability that each example has it."""
+    """Yield, for each class or label, which examples have it and its probability for each."""
     probabilities = _probabilities(inputs)
     if inputs.labels.ndim == 2:
         for number in range(inputs.labels.shape[1]):
@@ -55,7 +55,7 @@ def _ranking(score: Callable[[Numbers, Numbers], float], inputs: Inputs) -> Meas
         if true.any() and not true.all()
     ]
     if not values:
-        return Measure(None, "no class or label is had by some examples and not by others")
+        return Measure(None, "no class or label has both positive and negative examples")
     return Measure(float(np.mean(values)))
 
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from gluetune.core.config import Name, Source
 from gluetune.core.errors import Finding
-from gluetune.core.settings import Accepts, Option, Settings, flag_for
+from gluetune.core.settings import Accepts, Option, Settings, as_typed
 
 
 def _listed(value: Any) -> Any:
@@ -126,7 +126,7 @@ class Limits(Settings):
             return
         if not fits:
             yield Finding(
-                f"max_client_batch_size = {largest} is more than max_queue = {queue}: such a "
-                "request would never be served.",
-                f"Type: {flag_for(cls, 'max_queue')} {largest}",
+                f"{as_typed(cls, 'max_client_batch_size', largest)} is more than "
+                f"{as_typed(cls, 'max_queue', queue)}: such a request would never be served.",
+                f"Type: {as_typed(cls, 'max_queue', largest)}",
             )

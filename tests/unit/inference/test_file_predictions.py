@@ -169,7 +169,7 @@ def test_values_that_are_no_text_are_named(predictor: Predictor, line: str, prob
         ({"text": "txt"}, r"no column 'txt'. Its columns: text, n.*Did you mean 'text'"),
         ({"text": "text", "text_pair": "n"}, r"reads one text per example"),
         ({"text_pair": "n"}, r"--text-pair is given without --text"),
-        ({"on_error": "ignore"}, r"on_error = .ignore.: choose from stop, skip"),
+        ({"on_error": "ignore"}, r"on_error=.ignore.: choose from stop, skip"),
         ({"file_format": "xlsx"}, r"no such format"),
         ({"output": "in.csv"}, r"cannot be both input and output"),
         ({"output": "out.jsonl"}, r"has the format of the input, here csv"),

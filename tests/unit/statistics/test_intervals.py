@@ -167,8 +167,8 @@ def test_a_perfect_correlation_has_an_interval() -> None:
     [
         (random_classified(71), "only 71 examples"),
         (random_classified(300, positive=0.03, seed=2), "a class has only"),
-        (random_classified(300, right=0.98), "answers are wrong"),
-        (random_classified(300, right=0.02), "answers are right"),
+        (random_classified(300, right=0.98), "predictions are wrong"),
+        (random_classified(300, right=0.02), "predictions are right"),
     ],
 )
 def test_what_cannot_be_relied_on_is_marked(found: Any, reason: str) -> None:

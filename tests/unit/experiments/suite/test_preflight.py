@@ -93,7 +93,7 @@ def test_all_mistakes_are_reported_together(model: str) -> None:
         "each run of mnli predicts it",
         "there is no such folder",
         "There is no checkpoint folder",
-        "--jobs = 0",
+        "jobs=0",
         "no such field",
         "seed: a suite has no such setting",
     ):
