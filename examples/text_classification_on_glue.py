@@ -14,7 +14,7 @@ if __name__ == "__main__":
     evaluation = gluetune.evaluate(run.path)
     interval = evaluation.intervals["score"]
     print(f"{evaluation.score.score:.4f} [{interval.low:.4f}, {interval.high:.4f}]")
-    print(f"most frequent class: {evaluation.scores.baselines['majority'].score.score:.4f}")
+    print(f"most frequent class: {evaluation.baselines['majority'].score.score:.4f}")
     print(gluetune.compare(quick.path, run.path).pairs[0].verdict)
     print(gluetune.report(run.path))
 

@@ -97,7 +97,11 @@ def test_the_record_and_the_configuration_say_what_was_decided(own: Own, run: Ru
     assert run.task.labels == ("1", "2")
     config = yaml.safe_load(run.folder.config.read_text())
     assert config["train_file"] == str(own.file.resolve())
-    assert (config["kind"], config["metric"], config["task"]) == ("classes", "accuracy", "reviews")
+    assert (config["kind"], config["metric"], config["task"]) == (
+        "single_label",
+        "accuracy",
+        "reviews",
+    )
     assert run.record.data is not None
     assert run.record.data.source == str(own.file.resolve())
     written = json.loads(run.folder.record.read_text())

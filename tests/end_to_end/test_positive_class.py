@@ -113,7 +113,7 @@ def test_every_verb_names_the_class(trained: Trained, tmp_path: Path) -> None:
     assert NAMED in typed("evaluate", path)
     assert json.loads(typed("evaluate", path, "--json"))["positive"] == RARE
     page = (path / "report.html").read_text(encoding="utf-8")
-    assert f"This run, f1 of &#39;{RARE}&#39;" in page
+    assert f"f1 of &#39;{RARE}&#39;" in page
     card = typed("push", path, "me/mine", "--dry-run")
     assert "| f1 of '\\[red\\]rare' |" in card
     assert f"name: \"f1 of '{RARE}'\"" in card

@@ -127,7 +127,7 @@ def train_in_float64(arguments: dict[str, Any], weights: Path) -> None:
 def _with_callback(callback: At) -> Callable[..., Any]:
     from gluetune.training.job import Extras
 
-    return lambda callbacks, *others: Extras((*callbacks, callback), *others)
+    return lambda callbacks, *others, **named: Extras((*callbacks, callback), *others, **named)
 
 
 def _index() -> int:

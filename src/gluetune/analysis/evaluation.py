@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -47,9 +47,6 @@ if TYPE_CHECKING:
     from gluetune.inference.loader import OpenedModel
 
 _log = logging.getLogger(__name__)
-
-
-_FORMER_BASELINES = {"majority": MAJORITY, "words": WORDS}
 
 
 @dataclass(frozen=True, repr=False)
@@ -91,6 +88,11 @@ class Evaluation:
     def intervals(self) -> Mapping[str, Interval | None]:
         """95% intervals over the examples, of `score` and of each metric."""
         return self.scores.intervals
+
+    @property
+    def baselines(self) -> Mapping[str, Baseline]:
+        """The majority baseline and, where a run keeps its predictions, the bag of words."""
+        return self.scores.baselines
 
     @property
     def rows(self) -> dict[str, int]:
@@ -174,13 +176,12 @@ class Evaluation:
         return dataclasses.replace(self, splits=splits)
 
     def __getattr__(self, name: str) -> Any:
-        """Return the score of a baseline by its former name, with a warning."""
-        if name not in _FORMER_BASELINES:
-            raise AttributeError(f"'Evaluation' object has no attribute {name!r}")
-        key = _FORMER_BASELINES[name]
-        warn_renamed(f"Evaluation.{name}", f'Evaluation.scores.baselines["{key}"].score')
-        found = self.scores.baselines.get(key)
-        return None if found is None else found.score
+        """Find a field by its former name, with a warning."""
+        if name not in _FORMER_FIELDS:
+            raise AttributeError(f"an Evaluation has no {name!r}")
+        new, value = _FORMER_FIELDS[name]
+        warn_renamed(f"Evaluation.{name}", new)
+        return value(self)
 
     def __repr__(self) -> str:
         values = ", ".join(
@@ -195,6 +196,18 @@ class Evaluation:
     def _split_tables(self) -> Iterator[tuple[str, Table]]:
         for name, split in self.splits.items():
             yield from ((name, table) for table in split.tables() if table.name)
+
+
+def _baseline_score(evaluation: Evaluation, name: str) -> ScoreRecord | None:
+    return evaluation.baselines[name].score if name in evaluation.baselines else None
+
+
+_FORMER_FIELDS: Mapping[str, tuple[str, Callable[[Evaluation], Any]]] = {
+    "majority": ("baselines['majority'].score", lambda one: _baseline_score(one, MAJORITY)),
+    "words": ("baselines['bag_of_words'].score", lambda one: _baseline_score(one, WORDS)),
+    "word_test": ("baseline_test", lambda one: one.baseline_test),
+    "suspicion": ("warnings", lambda one: " ".join(one.warnings)),
+}
 
 
 def _joined(first: pd.DataFrame | None, second: pd.DataFrame) -> pd.DataFrame:

@@ -252,20 +252,6 @@ def test_lengths_of_one_number_are_one_number() -> None:
     assert [row[0] for row in table.rows] == ["5", "6", "7 to 8"]
 
 
-def test_the_baselines_of_former_releases_work_with_a_warning() -> None:
-    score = ScoreRecord(score=0.5, metrics={"validation": {"accuracy": 0.5}})
-    majority = Baseline("majority class", "", score)
-    found = of(TASK, np.array([0, 1]), np.array([[1.0, 0.0], [0.0, 1.0]]))
-    scores = replace(found.scores, baselines={"majority": majority})
-    found = replace(found, scores=scores)
-    with pytest.warns(RenamedWarning, match=r'is now called Evaluation\.scores\.baselines\["maj'):
-        assert found.majority is score
-    with pytest.warns(RenamedWarning):
-        assert found.words is None
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = found.nothing
-
-
 def test_the_bag_of_words_and_the_errors_are_in_the_scores() -> None:
     task = replace(TASK, labels=(), kind=REGRESSION, metrics=("pearson",))
     score = ScoreRecord(score=0.5, metrics={"validation": {"pearson": 0.5}})
@@ -286,6 +272,26 @@ def test_the_bag_of_words_and_the_errors_are_in_the_scores() -> None:
     assert all(value in line for value in ("0.2500", "1.1250", "0.7500"))
     assert "bag of words" in shown
     assert "No difference from the bag of words is shown (paired bootstrap, p = 0.4)." in shown
+
+
+@pytest.mark.parametrize(
+    ("former", "new"),
+    [
+        ("majority", lambda one: one.baselines["majority"].score),
+        ("words", lambda one: None),
+        ("word_test", lambda one: one.baseline_test),
+        ("suspicion", lambda one: one.warnings[0]),
+    ],
+)
+def test_former_fields_are_found_with_a_warning(former: str, new: Any) -> None:
+    found = random_classified(20)
+    majority = Baseline("majority class", "", ScoreRecord(score=0.4, metrics={}))
+    scores = Scores(TASK, ScoreRecord(score=0.5, metrics={}), baselines={"majority": majority})
+    measured = evaluation(TASK, found, scores=scores, warnings=("The labels may be swapped.",))
+    with pytest.warns(RenamedWarning, match=rf"Evaluation\.{former} is now called"):
+        assert getattr(measured, former) == new(measured)
+    with pytest.raises(AttributeError, match="no_such"):
+        _ = measured.no_such
 
 
 def test_the_names_of_metrics_are_whole_beside_the_bag_of_words() -> None:
