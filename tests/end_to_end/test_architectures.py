@@ -1,4 +1,4 @@
-"""Every architecture trains, saves, and is read by plain transformers with the same answers."""
+"""Every architecture trains, saves, and gives the same predictions in plain transformers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tests.support.tiny_checkpoints import ARCHITECTURES, write_tiny_checkpoint
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 from transformers import (
     AttentionInterface,
     AutoModelForSequenceClassification,
@@ -62,7 +62,7 @@ def _logits_by_transformers(run: Run, task: TaskSpec) -> np.ndarray:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_plain_transformers_gives_the_same_answers(bench: Bench, architecture: str) -> None:
+def test_plain_transformers_gives_the_same_predictions(bench: Bench, architecture: str) -> None:
     task = get_task("rte")
     run = _train(bench, "rte", architecture)
 
@@ -86,7 +86,7 @@ def test_the_record_names_the_path(bench: Bench, architecture: str) -> None:
     assert run.record.notes == []
 
 
-def test_a_fast_path_that_fails_is_noted_and_said(
+def test_a_fast_path_that_fails_is_recorded_and_reported(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
@@ -106,7 +106,7 @@ def test_a_fast_path_that_fails_is_noted_and_said(
 
 
 @pytest.mark.parametrize("architecture", ["bert", "bart", "xlnet", "gpt2"])
-def test_a_path_is_checked_also_where_no_text_is_shorter_than_another(
+def test_a_path_is_checked_also_where_all_texts_have_the_same_length(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, architecture: str
 ) -> None:
     """What is predicted later may be."""
@@ -132,7 +132,7 @@ def _assert_no_pickles(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["bert", "roberta", "xlnet", "gpt2"])
-def test_a_pipeline_answers_with_the_tasks_labels(bench: Bench, architecture: str) -> None:
+def test_a_pipeline_predicts_the_tasks_labels(bench: Bench, architecture: str) -> None:
     task = get_task("cola")
     run = _train(bench, "cola", architecture)
     classify = pipeline("text-classification", model=str(run.model_path))
@@ -146,7 +146,7 @@ def test_a_pipeline_answers_with_the_tasks_labels(bench: Bench, architecture: st
         assert answer["score"] == pytest.approx(float(scores.max()), abs=1e-5)
 
 
-def test_a_regression_model_answers_with_its_number(bench: Bench) -> None:
+def test_a_regression_model_predicts_a_number(bench: Bench) -> None:
     task = get_task("stsb")
     run = _train(bench, "stsb", "distilbert")
     saved = run.predictions()

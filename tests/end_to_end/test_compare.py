@@ -1,4 +1,4 @@
-"""`gluetune compare` on runs that were really trained."""
+"""`gluetune compare` on real runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 from typer.testing import CliRunner
 
 import gluetune
@@ -29,7 +29,7 @@ def runs(bench: Bench) -> list[Run]:
     ]
 
 
-def test_runs_of_one_recipe_are_one_side(runs: list[Run]) -> None:
+def test_runs_of_one_recipe_are_one_group(runs: list[Run]) -> None:
     found = gluetune.compare(*(run.path for run in runs))
     assert [side.seeds for side in found.sides] == [(1, 2), (1, 2)]
     assert found.examples == 12
@@ -39,7 +39,7 @@ def test_runs_of_one_recipe_are_one_side(runs: list[Run]) -> None:
     ]
 
 
-def test_the_command_gives_a_verdict_in_words_and_json(runs: list[Run]) -> None:
+def test_the_command_gives_a_verdict_in_text_and_json(runs: list[Run]) -> None:
     paths = [str(runs[0].path), str(runs[2].path)]
     told = CliRunner().invoke(app, ["compare", *paths], env={"COLUMNS": "200"})
     assert told.exit_code == 0, told.output
@@ -50,7 +50,7 @@ def test_the_command_gives_a_verdict_in_words_and_json(runs: list[Run]) -> None:
     assert len(parsed["pairs"]) == 1
 
 
-def test_runs_of_other_data_are_the_users_mistake(
+def test_runs_on_different_data_are_refused(
     runs: list[Run], bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = Bench(tmp_path, train=20).train("rte", epochs=1)

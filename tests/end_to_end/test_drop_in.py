@@ -1,4 +1,4 @@
-"""The notebook's own training cells run with gluetune's Trainer in place of transformers'."""
+"""The notebook's training cells with gluetune's Trainer in place of transformers'."""
 
 from __future__ import annotations
 

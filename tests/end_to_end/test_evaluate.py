@@ -1,4 +1,4 @@
-"""A trained model asked again, elsewhere and in another order of classes."""
+"""A trained model evaluated again, in another process and with another order of classes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import matthews_corrcoef
+from sklearn.metrics import log_loss, matthews_corrcoef
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 from transformers import AutoModelForSequenceClassification
 from typer.testing import CliRunner
 
@@ -19,7 +19,7 @@ import gluetune
 from gluetune.cli.app import app
 from gluetune.core.deprecations import RenamedWarning
 from gluetune.core.errors import CheckpointError, ConfigurationError, DataError
-from gluetune.core.runs import Run
+from gluetune.core.runs import Run, recipe_of
 from gluetune.core.tasks import get_task
 
 MNLI = get_task("mnli")
@@ -35,7 +35,7 @@ def run(bench: Bench) -> Run:
     return bench.train("mnli", epochs=1)
 
 
-def test_a_run_asked_in_another_process_answers_the_same_bits(run: Run, tmp_path: Path) -> None:
+def test_a_run_evaluated_in_another_process_gives_the_same_bits(run: Run, tmp_path: Path) -> None:
     code = (
         "import sys, gluetune, numpy as np\n"
         f"found = gluetune.evaluate({str(run.path)!r})\n"
@@ -59,8 +59,8 @@ def test_both_sets_of_mnli_have_their_scores_and_intervals(run: Run) -> None:
     assert found.settings["compute"] == "unpadded"
 
 
-def test_padded_and_fast_answers_agree(run: Run, tmp_path: Path) -> None:
-    """A plain checkpoint is asked with padding, a run as it was trained."""
+def test_padded_and_fast_predictions_agree(run: Run, tmp_path: Path) -> None:
+    """A plain checkpoint is evaluated with padding, a run by the path of its training."""
     fast = gluetune.evaluate(run.path)
     padded = gluetune.evaluate(
         run.model_path, task="mnli", data=run.config.data, precision=run.config.precision
@@ -114,7 +114,7 @@ def test_a_head_without_names_is_refused_until_the_order_is_stated(
     assert found.score == gluetune.evaluate(run.path).score
 
 
-def test_what_cannot_be_scored_is_said(run: Run, bench: Bench, tmp_path: Path) -> None:
+def test_what_cannot_be_evaluated_is_reported(run: Run, bench: Bench, tmp_path: Path) -> None:
     nameless = _permuted(run, tmp_path / "nameless", ["LABEL_0", "LABEL_1", "LABEL_2"])
     with pytest.raises(ConfigurationError, match="names no GLUE task") as caught:
         gluetune.evaluate(nameless)
@@ -171,6 +171,40 @@ def test_the_command_prints_calibration_and_the_worst_errors_with_their_text(run
     assert len(split["worst_errors"]) <= 5
 
 
+def test_extra_metrics_are_reported_with_intervals_and_the_score_stays(run: Run) -> None:
+    plain = gluetune.evaluate(run.path)
+    found = run.evaluate(extra_metrics=["log_loss", "accuracy"])
+    assert found.score.score == plain.score.score
+    assert found.intervals["score"] == plain.intervals["score"]
+    assert found.intervals.keys() - plain.intervals.keys() == {
+        "matched log_loss",
+        "mismatched log_loss",
+    }
+    typed = ["evaluate", str(run.path), "--extra-metrics", "log_loss", "--json"]
+    parsed = json.loads(CliRunner().invoke(app, typed).output)
+    for split, one in found.predictions.items():
+        value = log_loss(one.labels, MNLI.kind.probabilities(one.logits), labels=range(3))
+        assert parsed["score"]["metrics"][split]["log_loss"] == pytest.approx(value)
+        name = f"{split.removeprefix('validation_')} log_loss"
+        assert parsed["intervals"][name]["low"] < value < parsed["intervals"][name]["high"]
+        assert found.scores.table("").to_pandas()["metric"].str.fullmatch(name).sum() == 1
+    with pytest.raises(ConfigurationError, match="--extra-metrics mae: a task of kind"):
+        run.evaluate(extra_metrics="mae")
+
+
+def test_a_glue_run_keeps_its_extra_metrics_and_its_score(bench: Bench) -> None:
+    plain = bench.train("stsb", epochs=1)
+    run = bench.train("stsb", epochs=1, extra_metrics=("rmse",))
+    assert run.score == plain.score
+    assert run.task.extra_metrics == ("mae", "rmse"), "the task's own, and that"
+    assert Run(run.path).history[0]["rmse"] is not None
+    assert {*run.evaluate().intervals} == {"score", "pearson", "spearman", "mae", "rmse"}
+    assert "rmse" in (run.path / "report.html").read_text(encoding="utf-8")
+    again = gluetune.train(config=run.folder.config, output=bench.new_output())
+    assert again.task.extra_metrics == run.task.extra_metrics
+    assert recipe_of(run) == recipe_of(plain)
+
+
 def test_the_former_name_of_the_option_works_with_a_warning(run: Run) -> None:
     with pytest.warns(RenamedWarning, match="--hardest is now called --worst-errors"):
         told = CliRunner().invoke(app, ["evaluate", str(run.path), "--hardest", "1", "--json"])
@@ -186,7 +220,7 @@ def test_numbers_have_residuals(bench: Bench) -> None:
     assert parsed["splits"]["validation"]["residuals"]["mean_absolute"] > 0
 
 
-def test_another_precision_counts_the_answers_that_it_changes(run: Run) -> None:
+def test_another_precision_counts_changed_predictions(run: Run) -> None:
     told = CliRunner().invoke(app, ["evaluate", str(run.path), "--precision", "bf16", "--json"])
     parsed = json.loads(told.output)
     assert parsed["settings"]["precision"] == "bf16"
@@ -247,10 +281,12 @@ def test_a_labelled_diagnostic_set_is_scored_by_category(run: Run, tmp_path: Pat
     assert len(parsed["categories"]) == len(found.categories)
 
 
-def test_diagnostics_are_for_mnli_models_and_stand_alone(bench: Bench, tmp_path: Path) -> None:
+def test_diagnostics_need_mnli_models_and_no_other_data(bench: Bench, tmp_path: Path) -> None:
     path = write_diagnostics(tmp_path / "diagnostic-full.tsv")
     with pytest.raises(CheckpointError):
         gluetune.diagnose(bench.train("rte", epochs=1).path, path)
     told = CliRunner().invoke(app, ["evaluate", "x", "--task", "ax", "--diagnostics", str(path)])
     assert isinstance(told.exception, ConfigurationError)
     assert "--task ax is also given" in str(told.exception)
+    typed = ["evaluate", "x", "--diagnostics", str(path), "--extra-metrics", "f1"]
+    assert "--extra-metrics f1 is given too" in str(CliRunner().invoke(app, typed).exception)

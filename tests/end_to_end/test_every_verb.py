@@ -1,6 +1,6 @@
 """Every verb works on every kind of label: a table of kinds (`tests/support/kinds.py`) by verbs.
 
-A verb is a function below with `@verb`, which is given a `Trained`: a run of a kind, and what the
+A verb is a function below with `@verb`, which receives a `Trained`: a run of a kind, and what the
 verbs share of it. Whoever adds a kind or a verb adds one entry, and all of its pairs are tried.
 """
 
@@ -20,7 +20,7 @@ import pytest
 from tests.support.kinds import KINDS, Kind
 from tests.support.servers import serving_run
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import At, outcome
+from tests.support.tiny_runs import At, outcome
 from transformers import pipeline
 from typer.testing import CliRunner, Result
 
@@ -51,7 +51,7 @@ class Trained:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings of a training."""
+        """The settings of a run."""
         columns = dict(zip(("text", "text_pair"), self.kind.text_columns, strict=False))
         return {
             "train_file": str(self.file),
@@ -329,7 +329,7 @@ def _predictions(predictor: Any, trained: Trained) -> list[Any]:
 
 @verb
 def serve(trained: Trained) -> None:
-    """The server over HTTP: the page, /info, and an answer for each kind."""
+    """The server over HTTP: the page, /info, and a prediction for each kind."""
     with serving_run(trained.run.path) as url, httpx.Client(base_url=url, timeout=30) as client:
         texts = trained.kind.texts(0)
         inputs = list(texts) if trained.kind.pairs else texts[0]
@@ -355,7 +355,7 @@ def serve(trained: Trained) -> None:
 
 @verb
 def serve_without_data(trained: Trained) -> None:
-    """A model that was copied away from its run answers and decides as the run does."""
+    """A model that was copied out of its run predicts as the run does."""
     with serving_run(trained.run.model_path, precision="fp32") as url:
         texts = trained.kind.texts(0)
         inputs = list(texts) if trained.kind.pairs else texts[0]

@@ -1,4 +1,4 @@
-"""The scripts in examples/, run as they stand but with a checkpoint that trains in a second."""
+"""The scripts in examples/, run unchanged with a checkpoint that trains in a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files, folders, tasks and labels with names that a terminal's markup would swallow."""
+"""Files, folders, tasks and labels with names that look like a terminal's markup."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_every_verb_prints_such_names_as_they_are(place: Place, typed: Typed) ->
     assert "this run" in typed("references", "--run", first)
 
 
-def test_a_file_is_called_what_it_is_called(place: Place, typed: Typed) -> None:
+def test_a_file_is_printed_by_its_name(place: Place, typed: Typed) -> None:
     run = place.folder / "[blink]"
     settings = place.settings(1)[2:-4]
     trained = typed("train", *settings, "--train-file", place.other, "--output", run)

@@ -1,4 +1,4 @@
-"""A checkpoint and GLUE from the Hub, played by a local stand-in that can be made to fail."""
+"""A checkpoint and GLUE from the Hub, with a local fake Hub that can be made to fail."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.hub_server import Hub
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import write_task
+from tests.support.tiny_runs import write_task
 
 import gluetune
 
@@ -46,7 +46,7 @@ def test_checkpoint_and_data_come_from_the_hub_and_their_names_repeat_the_run(
     assert again.record.final_weights_sha256 == run.record.final_weights_sha256
 
 
-def test_every_fault_of_the_hub_is_told_with_what_to_type_and_leaves_no_run(
+def test_every_failure_of_the_hub_is_reported_with_what_to_type_and_leaves_no_run(
     stocked: Hub, tmp_path: Path
 ) -> None:
     stocked.fail("tiny-bert", status=503)

@@ -1,4 +1,4 @@
-"""What a run learns, chooses and says, on every kind of task and with a user's own parts."""
+"""What runs learn, select and report, for every kind of task and with custom components."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tests.support.glue_folders import make_table, write_parquet
-from tests.support.trainings import At, Bench
+from tests.support.tiny_runs import At, Bench
 from transformers import AutoTokenizer, DataCollatorWithPadding
 
 import gluetune
@@ -53,7 +53,7 @@ def test_every_kind_of_task_trains(bench: Bench, name: str) -> None:
         assert table.column("idx").to_pylist() == list(range(12))
 
 
-def test_separable_text_is_learnt(tmp_path: Path, bench: Bench) -> None:
+def test_separable_text_is_learned(tmp_path: Path, bench: Bench) -> None:
     """The labels of class and of output are not crossed anywhere on the way."""
     task = get_task("cola")
     # Row n has text 2n of those given, and label n % 2.
@@ -75,7 +75,7 @@ def test_separable_text_is_learnt(tmp_path: Path, bench: Bench) -> None:
     assert baseline.score == 0.0
 
 
-def test_own_collator_callbacks_and_metrics(bench: Bench) -> None:
+def test_custom_collator_callbacks_and_metrics(bench: Bench) -> None:
     pad = DataCollatorWithPadding(
         AutoTokenizer.from_pretrained(bench.model), padding="max_length", max_length=24
     )
@@ -114,7 +114,7 @@ def test_own_collator_callbacks_and_metrics(bench: Bench) -> None:
         assert epoch.extra["odd"] is None
 
 
-def test_own_metric_over_two_validation_sets_chooses_by_its_mean(bench: Bench) -> None:
+def test_a_custom_metric_over_two_validation_sets_selects_by_its_mean(bench: Bench) -> None:
     def metrics(prediction: Any) -> dict[str, float]:
         return {"size": float(np.abs(prediction.predictions).mean())}
 
@@ -127,7 +127,7 @@ def test_own_metric_over_two_validation_sets_chooses_by_its_mean(bench: Bench) -
     _assert_consistent(run)
 
 
-def test_a_metric_that_nobody_gives_is_said_at_the_first_evaluation(bench: Bench) -> None:
+def test_a_missing_metric_is_reported_at_the_first_evaluation(bench: Bench) -> None:
     with pytest.raises(ConfigurationError, match="neither the task nor compute_metrics") as caught:
         bench.train(epochs=1, compute_metrics=lambda prediction: {"mine": 1.0}, metric="yours")
     assert "mine" in caught.value.findings[0].hint

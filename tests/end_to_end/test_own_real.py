@@ -1,4 +1,4 @@
-"""GLUE's own files, given as anonymous CSVs, score the same to the bit as the named tasks."""
+"""GLUE's own files as anonymous CSVs give the scores of the named tasks, bit for bit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support.own_files import write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import outcome
+from tests.support.tiny_runs import outcome
 
 import gluetune
 from gluetune.data.sources.named import open_source
@@ -21,7 +21,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(("name", "fraction"), [("cola", 0.5), ("sst2", 0.05)])
-def test_an_anonymous_file_scores_as_the_named_task(
+def test_an_anonymous_file_gives_the_score_of_the_named_task(
     tmp_path: Path, name: str, fraction: float
 ) -> None:
     task = gluetune.get_task(name)

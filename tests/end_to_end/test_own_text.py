@@ -1,4 +1,4 @@
-"""A user's own text goes the way of GLUE's tasks: trained, repeated, scored, compared, asked."""
+"""A user's own text works like GLUE's tasks: trained, repeated, scored, compared, predicted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.hub_server import Hub
 from tests.support.own_files import reviews, write_csv
 from tests.support.servers import serving
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import At, outcome, resumed
+from tests.support.tiny_runs import At, outcome, resumed
 from typer.testing import CliRunner
 
 import gluetune
@@ -77,7 +77,7 @@ def typed(*words: str) -> str:
     return done.stdout
 
 
-def test_flags_yaml_and_python_give_the_same_run_to_the_bit(own: Own, run: Run) -> None:
+def test_flags_yaml_and_python_give_the_same_run_bit_for_bit(own: Own, run: Run) -> None:
     flags = own.output
     words = [
         part
@@ -93,7 +93,7 @@ def test_flags_yaml_and_python_give_the_same_run_to_the_bit(own: Own, run: Run) 
     assert run.task == again.task == Run(run.path).task
 
 
-def test_the_record_and_the_configuration_say_what_was_decided(own: Own, run: Run) -> None:
+def test_the_record_and_the_configuration_have_what_was_resolved(own: Own, run: Run) -> None:
     assert run.task.labels == ("1", "2")
     config = yaml.safe_load(run.folder.config.read_text())
     assert config["train_file"] == str(own.file.resolve())
@@ -110,7 +110,7 @@ def test_the_record_and_the_configuration_say_what_was_decided(own: Own, run: Ru
     assert head["id2label"] == {"0": "1", "1": "2"}
 
 
-def test_a_run_on_own_text_resumes_to_the_bit(own: Own, run: Run) -> None:
+def test_a_run_on_own_text_resumes_bit_for_bit(own: Own, run: Run) -> None:
     output = own.output
 
     def stop(**kwargs: Any) -> None:
@@ -121,7 +121,7 @@ def test_a_run_on_own_text_resumes_to_the_bit(own: Own, run: Run) -> None:
     assert outcome(resumed(output)) == outcome(run)
 
 
-def test_every_later_verb_takes_it(own: Own, run: Run, tmp_path: Path) -> None:
+def test_every_later_verb_accepts_it(own: Own, run: Run, tmp_path: Path) -> None:
     measured = gluetune.evaluate(run.path)
     assert measured.score.score == run.score
     assert measured.agreement["validation"].largest_difference == 0
@@ -136,7 +136,7 @@ def test_every_later_verb_takes_it(own: Own, run: Run, tmp_path: Path) -> None:
     )
     assert "they say" in (run.path / "report.html").read_text()
     assert "reviews on" in typed("evaluate", str(run.path))
-    with pytest.raises(ConfigurationError, match="no leaderboard scores"):
+    with pytest.raises(ConfigurationError, match="not on a task of the leaderboard"):
         gluetune.submit(run.path)
 
 
@@ -232,7 +232,7 @@ def test_a_run_is_served(run: Run) -> None:
     assert "reviews" in page
 
 
-def test_a_run_is_exported_and_asked(run: Run, tmp_path: Path) -> None:
+def test_a_run_is_exported_and_predicts(run: Run, tmp_path: Path) -> None:
     copy = shutil.copytree(run.path, tmp_path / "run")
     made = gluetune.export(copy)
     assert made.is_good
@@ -242,7 +242,7 @@ def test_a_run_is_exported_and_asked(run: Run, tmp_path: Path) -> None:
     assert gluetune.load(copy, backend="onnx")(text).label == gluetune.load(copy)(text).label
 
 
-def test_a_training_finds_the_tokens_that_a_check_has_counted(
+def test_train_uses_the_tokens_that_check_cached(
     own: Own, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GLUETUNE_CACHE", str(tmp_path))
@@ -262,7 +262,7 @@ def test_runs_with_other_labels_are_not_compared(own: Own, run: Run) -> None:
         gluetune.compare(run.path, other.path)
 
 
-def test_rows_that_python_holds_are_the_same_as_their_file(own: Own) -> None:
+def test_rows_given_as_python_objects_equal_their_file(own: Own) -> None:
     import datasets
 
     frame = pd.read_csv(own.file)
@@ -279,11 +279,11 @@ def test_rows_that_python_holds_are_the_same_as_their_file(own: Own) -> None:
     assert found[0] == found[1] == found[2] == found[3]
     repeat = gluetune.train(config=runs[1].folder.config, output=own.output, progress=False)
     assert outcome(repeat) == found[0]
-    with pytest.raises(ConfigurationError, match="holds no rows that can be read"):
+    with pytest.raises(ConfigurationError, match="rows cannot be read from a"):
         own.train(train_file=3.5)
 
 
-def test_a_data_set_of_the_hub_is_a_file_too(
+def test_a_data_set_of_the_hub_equals_its_file(
     own: Own, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = own.folder / "hub" / "data"
@@ -301,7 +301,7 @@ def test_a_data_set_of_the_hub_is_a_file_too(
         own.train(train_file=None, data_set="someone/reviews", train_split="trian")
 
 
-def test_mistakes_of_data_and_checkpoint_come_together(
+def test_mistakes_of_data_and_checkpoint_are_reported_together(
     own: Own, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["train", "--train-file", str(own.file), "--text", "reviw", "--label", "star"]
@@ -315,9 +315,7 @@ def test_mistakes_of_data_and_checkpoint_come_together(
     assert "nothing" in told
 
 
-def test_rows_are_said_to_be_of_the_file_that_has_them(
-    own: Own, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_rows_are_reported_with_their_own_file(own: Own, capfd: pytest.CaptureFixture[str]) -> None:
     rows = [{"review": row["text"], "stars": row["label"]} for row in reviews(12, (1, 2))]
     more, last = (write_csv(own.folder / f"{name}.csv", rows) for name in ("dv", "te"))
     settings = {**own.settings, "validation_file": str(more), "test_file": str(last)}

@@ -1,4 +1,4 @@
-"""F1 of one class: every verb names the class, and a run keeps it, an older one its last class."""
+"""F1 of one class: every verb names the class, and a run keeps it; an older one the last class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import f1_score
 from tests.support.own_files import write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import At
+from tests.support.tiny_runs import At
 from typer.testing import CliRunner
 
 import gluetune
@@ -82,7 +82,7 @@ def f1_of(run: Run, label: str) -> float:
     return float(f1_score(found["label"], found["prediction"], pos_label=number))
 
 
-def test_training_says_the_class_chooses_by_it_and_keeps_it(trained: Trained, usual: Run) -> None:
+def test_training_names_the_class_selects_by_it_and_keeps_it(trained: Trained, usual: Run) -> None:
     run = trained.run
     assert f"F1 is of '{RARE}', the rarer class (30 of 90 rows)" in trained.said
     assert f"epoch 1: {NAMED}" in trained.said
@@ -142,7 +142,7 @@ def test_a_search_names_the_class_of_its_objective(
     assert [run.config.positive for run in runs] == [RARE, RARE]
 
 
-def test_a_search_refuses_in_its_own_words(trained: Trained) -> None:
+def test_a_search_refuses_with_its_own_flags(trained: Trained) -> None:
     words = ["search", "--train-file", trained.settings["train_file"], "--positive", "usual"]
     words += ["--objective", "accuracy", "--model", trained.settings["model"]]
     result = CliRunner().invoke(app, words)
@@ -168,7 +168,7 @@ def made_older(run: Path, target: Path) -> Path:
     return target
 
 
-def test_an_older_run_keeps_the_last_class_and_says_so(
+def test_an_older_run_keeps_the_last_class_with_a_note(
     trained: Trained, usual: Run, tmp_path: Path
 ) -> None:
     """What was scored by the last class then is evaluated and compared by it now."""
@@ -178,7 +178,10 @@ def test_an_older_run_keeps_the_last_class_and_says_so(
     assert found.spec.positive_label == "usual"
     said = typed("evaluate", old)
     assert "f1 of 'usual'" in said
-    assert "does not state a positive class: its F1 is of 'usual', the last one" in said
+    assert (
+        "does not state a positive class: its metrics of one class are of 'usual', the last one"
+        in said
+    )
     compared = gluetune.compare(old, usual.path)
     assert compared.pairs[0].difference == 0
     assert any("does not state a positive class" in note for note in compared.notes)
@@ -191,7 +194,7 @@ def test_an_older_run_keeps_the_last_class_and_says_so(
     assert Run(points[0].run).task.positive == "usual"
 
 
-def test_an_older_run_is_resumed_with_the_class_that_it_began_with(
+def test_an_older_run_is_resumed_with_its_class(
     trained: Trained, usual: Run, tmp_path: Path
 ) -> None:
     def stop(**state: Any) -> None:
@@ -213,6 +216,6 @@ def test_an_older_run_is_resumed_with_the_class_that_it_began_with(
     assert done.record.epochs[-1].validation == usual.record.epochs[-1].validation
 
 
-def test_glues_own_f1_is_of_its_official_class() -> None:
+def test_f1_of_glue_tasks_is_of_the_official_class() -> None:
     assert get_task("mrpc").metric_title("f1") == "f1 of 'equivalent'"
     assert get_task("qqp").metric_title("f1") == "f1 of 'duplicate'"

@@ -1,4 +1,4 @@
-"""`gluetune predict` as it is typed: text, standard input, files, mistakes."""
+"""`gluetune predict` from the command line: text, standard input, files, mistakes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def typed(*arguments: object, stdin: bytes | None = None) -> tuple[int, str, str
     return done.exit_code, done.stdout, done.stderr
 
 
-def test_typed_text_gets_every_class_the_likeliest_first(model: Path) -> None:
+def test_typed_text_gives_all_classes_by_probability(model: Path) -> None:
     code, out, _ = typed(model, "a b c")
     assert code == 0
     first, second = (line.split(maxsplit=1) for line in out.splitlines())
@@ -59,7 +59,7 @@ def piped(model: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-def test_lines_on_standard_input_are_answered_on_standard_output(model: Path) -> None:
+def test_lines_of_standard_input_are_predicted_to_standard_output(model: Path) -> None:
     stopped = piped(model)
     assert stopped.returncode == 2
     assert b"standard input:2 has an empty 'text'." in stopped.stderr
@@ -73,7 +73,7 @@ def test_lines_on_standard_input_are_answered_on_standard_output(model: Path) ->
     assert "Traceback" not in told
 
 
-def test_a_file_is_answered_into_a_file(model: Path, tmp_path: Path) -> None:
+def test_a_file_is_predicted_into_a_file(model: Path, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("text\na b\nc\n")
     code, out, err = typed(model, "--file", tmp_path / "in.csv", "--output", tmp_path / "out.csv")
     assert (code, out) == (0, "")
@@ -89,10 +89,10 @@ def test_a_file_is_answered_into_a_file(model: Path, tmp_path: Path) -> None:
         (["a", "--file", "x.csv"], "Both a text and --file or --output are given"),
         (["a", "--precision", "fp8"], "--precision fp8: choose from auto, fp32, bf16, fp16"),
         (["--file", "gone.csv"], "gone.csv cannot be read"),
-        (["--file", "what.xls"], "its name has no known ending"),
+        (["--file", "what.xls"], "its extension is unknown"),
     ],
 )
-def test_mistakes_say_what_to_type(model: Path, arguments: list[str], said: str) -> None:
+def test_mistakes_give_what_to_type(model: Path, arguments: list[str], said: str) -> None:
     from gluetune.core.errors import GluetuneError
 
     done = CliRunner().invoke(app, ["predict", str(model), *arguments])
@@ -101,7 +101,7 @@ def test_mistakes_say_what_to_type(model: Path, arguments: list[str], said: str)
     assert said in f"{done.output} {done.exception}".replace("\n", " ")
 
 
-def test_texts_that_are_cut_are_told_at_the_end(model: Path, tmp_path: Path) -> None:
+def test_truncated_texts_are_reported_at_the_end(model: Path, tmp_path: Path) -> None:
     long = "long " * 3000
     (tmp_path / "in.csv").write_text(f"text\na b\n{long}\n")
     code, out, err = typed(model, "--file", tmp_path / "in.csv", "--output", tmp_path / "out.csv")
@@ -123,7 +123,7 @@ def test_texts_that_are_cut_are_told_at_the_end(model: Path, tmp_path: Path) -> 
         ("mrpc", ["one text"], ("reads two texts", "was given 1", "'First text.' 'Second text.'")),
     ],
 )
-def test_too_many_texts_or_too_few_say_what_to_type(
+def test_too_many_or_too_few_texts_give_what_to_type(
     tmp_path: Path, task: str, texts: list[str], said: tuple[str, ...]
 ) -> None:
     from gluetune.core.errors import GluetuneError

@@ -1,4 +1,4 @@
-"""One training on several processes: equal to one process's, one folder, one voice, one end."""
+"""A run on several processes: equal to that of one, with one folder, one output and one end."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from tests.support.mixed_batches import is_key_bias
-from tests.support.together import (
+from tests.support.forked_processes import (
     command,
     command_with_data,
     run_together,
@@ -17,7 +16,8 @@ from tests.support.together import (
     train_and_signal,
     train_in_float64,
 )
-from tests.support.trainings import Bench, checkpoints_of, outcome, resumed, write_task
+from tests.support.mixed_batches import is_key_bias
+from tests.support.tiny_runs import Bench, checkpoints_of, outcome, resumed, write_task
 
 import gluetune
 from gluetune.core.errors import ConfigurationError, RunError
@@ -49,7 +49,7 @@ def whole(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(output)
 
 
-def test_a_run_says_how_many_processes_it_had(bench: Bench, whole: Run) -> None:
+def test_a_run_records_its_number_of_processes(bench: Bench, whole: Run) -> None:
     assert whole.config.processes == 2
     assert whole.config.batch_size == 16
     assert whole.config.micro_batch_size == 8
@@ -61,7 +61,7 @@ def test_a_run_says_how_many_processes_it_had(bench: Bench, whole: Run) -> None:
     assert checkpoints_of(whole.path) == []
 
 
-def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
+def test_two_processes_give_the_result_of_one(tmp_path: Path) -> None:
     """In float64, without dropout: to 1% of the learning rate, and the same scores."""
     bench = Bench(tmp_path, dropout=0.0, train=49)
     settings = bench.settings(epochs=2, weight_decay=0.1)
@@ -94,7 +94,7 @@ def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
     ],
     ids=["all are terminated", "one is interrupted"],
 )
-def test_a_signal_stops_all_in_one_step_and_the_run_goes_on(
+def test_a_signal_stops_all_processes_after_the_same_step_and_the_run_resumes(
     bench: Bench, whole: Run, tmp_path: Path, signals: dict[int, signal.Signals], code: int
 ) -> None:
     output = bench.new_output()
@@ -111,7 +111,7 @@ def test_a_signal_stops_all_in_one_step_and_the_run_goes_on(
     assert {"rng_state_0.pth", "rng_state_1.pth", "meter_0.json", "meter_1.json"} <= {
         file.name for file in state.iterdir()
     }
-    with pytest.raises(ConfigurationError, match="one of 2 processes, and here run 1 process"):
+    with pytest.raises(ConfigurationError, match="This run has 2 processes, but was started with 1 process"):
         resumed(output)
     ends = run_together(tmp_path, command, "train", "--resume", str(output))
     assert [end.code for end in ends] == [0, 0], ends
@@ -119,7 +119,7 @@ def test_a_signal_stops_all_in_one_step_and_the_run_goes_on(
 
 
 @pytest.mark.parametrize("killed", [0, 1])
-def test_a_killed_process_ends_all_and_the_run_goes_on(
+def test_a_killed_process_stops_all_and_the_run_resumes(
     bench: Bench, whole: Run, tmp_path: Path, killed: int
 ) -> None:
     output = bench.new_output()
@@ -137,7 +137,7 @@ def test_a_killed_process_ends_all_and_the_run_goes_on(
 
 
 @pytest.mark.parametrize("failing", [0, 1])
-def test_the_process_that_fails_tells_and_the_others_end_with_it(
+def test_the_process_that_fails_reports_and_the_others_stop(
     bench: Bench, tmp_path: Path, failing: int
 ) -> None:
     output = bench.new_output()
@@ -154,7 +154,7 @@ def test_the_process_that_fails_tells_and_the_others_end_with_it(
     assert record.error.message == "There is no room at all."
 
 
-def test_what_one_process_finds_wrong_is_told_once_with_its_place(
+def test_a_mistake_of_one_process_is_reported_once_with_its_process(
     bench: Bench, tmp_path: Path
 ) -> None:
     output = bench.new_output()
@@ -171,7 +171,7 @@ def test_what_one_process_finds_wrong_is_told_once_with_its_place(
     assert not output.exists()
 
 
-def test_processes_with_other_data_are_refused(bench: Bench, tmp_path: Path) -> None:
+def test_processes_with_different_data_are_refused(bench: Bench, tmp_path: Path) -> None:
     other = write_task(tmp_path / "other", "cola", train=50)
     output = bench.new_output()
     settings = bench.settings(epochs=2, output=output)
@@ -188,15 +188,22 @@ def test_processes_with_other_data_are_refused(bench: Bench, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["--batch-size", "15"], "--batch-size 15: 2 processes cannot share a step"),
-        (["--set", "train_sampling_strategy=group_by_length"], "an order of its own"),
+        (["--batch-size", "15"], "--batch-size 15 cannot be divided evenly among 2"),
+        (["--set", "train_sampling_strategy=group_by_length"], "draw a different order"),
         (["--set", "nonsense"], "is not of the form name=value"),
         (["--no-such-flag"], "No such option"),
-        (["--processes", "3"], "This training is one of 3 processes, and here run 2 processes."),
+<<<<<<< HEAD
+        (["--processes", "3"], "This run has 3 processes, and 2 processes are started."),
         (["--epochs", "0"], "--epochs 0: must be greater than 0"),
+=======
+        (["--processes", "3"], "This run has 3 processes, but was started with 2 processes."),
+        (["--epochs", "0"], "epochs = '0'"),
+>>>>>>> refs/heads/w1
     ],
 )
-def test_a_mistake_is_told_once(bench: Bench, tmp_path: Path, given: list[str], said: str) -> None:
+def test_a_mistake_is_reported_once(
+    bench: Bench, tmp_path: Path, given: list[str], said: str
+) -> None:
     output = bench.new_output()
     first, second = run_together(tmp_path, command, *words(bench, output), *given)
     assert (first.code, second.code) == (2, 2), first.said + second.said
@@ -210,13 +217,11 @@ def test_a_run_of_one_process_is_not_resumed_by_two(bench: Bench, tmp_path: Path
     assert done.config.processes == 1
     first, second = run_together(tmp_path, command, "train", "--resume", str(done.path))
     assert (first.code, second.code) == (2, 2)
-    assert "one of 1 process, and here run 2 processes" in first.said
+    assert "This run has 1 process, but was started with 2 processes" in first.said
     assert second.said == ""
 
 
-def test_a_configuration_of_two_processes_is_run_by_one_when_asked(
-    bench: Bench, whole: Run
-) -> None:
+def test_a_configuration_of_two_processes_can_be_run_by_one(bench: Bench, whole: Run) -> None:
     settings: dict[str, Any] = {
         "config": whole.folder.config,
         "output": bench.new_output(),

@@ -1,4 +1,4 @@
-"""A run pushed to the stand-in Hub: whole, interrupted, refused, repeated, and loaded by name."""
+"""A run pushed to the fake Hub: completely, interrupted, refused, repeated, and loaded by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
 from tests.support.hub_server import TOKEN, Hub
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import Bench, write_task
+from tests.support.tiny_runs import Bench, write_task
 
 import gluetune
 from gluetune.cli.app import main
@@ -192,11 +192,11 @@ def failure_of(run: Run, repo: str) -> gluetune.GluetuneError | None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_fault_at_every_stage_is_one_message_and_the_repeat_completes(
+def test_every_failure_at_every_stage_is_one_message_and_a_repeat_completes(
     writable: Hub, trained: Run, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     # Bytes are compared all the same; answers are in the tests above.
-    monkeypatch.setattr(upload, "check_answers", lambda *given: Verification(0, None, "a test"))
+    monkeypatch.setattr(upload, "check_predictions", lambda *given: Verification(0, None, "a test"))
     harmless: set[tuple[str, int | str]] = set()
     for fault in FAULTS:
         repo = f"me/cola-{fault}"
@@ -246,7 +246,7 @@ def test_a_branch_and_a_private_repository(writable: Hub, run: Run) -> None:
     assert "revision='seed-42'" in branch.card
 
 
-def test_a_public_repository_does_not_turn_private_in_silence(writable: Hub, run: Run) -> None:
+def test_a_public_repository_is_not_made_private_silently(writable: Hub, run: Run) -> None:
     gluetune.push(run, REPO)
     with pytest.raises(gluetune.ConfigurationError, match="is public"):
         gluetune.push(run, REPO, private=True)
@@ -283,7 +283,7 @@ def _put(hub: Hub, files: dict[str, bytes], repo: str = REPO) -> None:
         path.write_bytes(content)
 
 
-def test_a_push_deletes_nothing_that_no_push_wrote(
+def test_a_push_deletes_only_files_of_earlier_pushes(
     writable: Hub, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     writable.models[REPO] = write_tiny_checkpoint(tmp_path / "other", "roberta")
@@ -305,9 +305,7 @@ def test_a_push_deletes_nothing_that_no_push_wrote(
     assert gluetune.load(REPO).labels == ("unacceptable", "acceptable")
 
 
-def test_a_push_deletes_what_an_earlier_one_wrote_unless_its_owner_has_changed_it(
-    writable: Hub, run: Run
-) -> None:
+def test_a_push_deletes_unchanged_files_of_an_earlier_push(writable: Hub, run: Run) -> None:
     for name in ("special_tokens_map.json", "added_tokens.json", "vocab.txt"):
         (run.model_path / name).write_text("{}")
     gluetune.push(run, REPO)
@@ -331,7 +329,9 @@ def test_a_push_deletes_what_an_earlier_one_wrote_unless_its_owner_has_changed_i
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"files": {"config.json": 1}}'])
-def test_a_damaged_manifest_makes_nothing_ours(writable: Hub, run: Run, content: bytes) -> None:
+def test_files_are_not_deleted_with_a_damaged_manifest(
+    writable: Hub, run: Run, content: bytes
+) -> None:
     gluetune.push(run, REPO)
     _put(writable, {".gluetune/manifest.json": content, "vocab.txt": b"whose"})
     pushed = gluetune.push(run, REPO)
@@ -340,7 +340,7 @@ def test_a_damaged_manifest_makes_nothing_ours(writable: Hub, run: Run, content:
     assert json.loads(_served(writable)[".gluetune/manifest.json"])["files"]
 
 
-def test_files_of_another_model_that_spoil_ours_are_named_with_how_to_delete_them(
+def test_conflicting_files_of_another_model_are_named_with_how_to_delete_them(
     writable: Hub, run: Run
 ) -> None:
     writable.models[REPO] = writable.new_folder(REPO)
@@ -354,7 +354,7 @@ def test_files_of_another_model_that_spoil_ours_are_named_with_how_to_delete_the
     assert _served(writable)["added_tokens.json"] == b'{"[NEW]": 5000}'
 
 
-def test_a_push_from_before_there_was_a_manifest_is_recognised(writable: Hub, run: Run) -> None:
+def test_a_push_without_a_manifest_is_recognised(writable: Hub, run: Run) -> None:
     gluetune.push(run, REPO)
     text = (writable.models[REPO] / "README.md").read_text()
     bare = "\n".join(line for line in text.split("\n") if not line.startswith("<!--"))
@@ -374,12 +374,12 @@ def test_a_readme_that_cannot_be_read_is_not_overwritten(
     writable.models[REPO] = tmp_path / "there"
     writable.models[REPO].mkdir()
     _put(writable, {"README.md": readme})
-    with pytest.raises(gluetune.HubError, match="its owner's part cannot be kept"):
+    with pytest.raises(gluetune.HubError, match="its owner's text cannot be kept"):
         gluetune.push(run, REPO)
     assert _served(writable) == {"README.md": readme}
 
 
-def test_every_mistake_is_told_together_before_anything_is_sent(writable: Hub, run: Run) -> None:
+def test_all_mistakes_are_reported_before_anything_is_sent(writable: Hub, run: Run) -> None:
     (run.model_path / "training_args.bin").write_bytes(b"pickle")
     (run.model_path / "optimizer.pt").write_bytes(b"pickle")
     with (run.model_path / "model.safetensors").open("ab") as file:
@@ -392,7 +392,7 @@ def test_every_mistake_is_told_together_before_anything_is_sent(writable: Hub, r
     assert "--revision 'a b'" in messages[1]
     assert "optimizer.pt can run code" in messages[2]
     assert "training_args.bin can run code" in messages[3]
-    assert "not those that the record is of" in messages[4]
+    assert "not those of the record" in messages[4]
     assert writable.requests == []
 
 
@@ -414,7 +414,7 @@ def test_a_secret_is_refused_with_file_and_line_and_is_not_repeated(
     assert writable.requests == []
 
 
-def test_without_a_token_and_without_a_network_it_is_said_what_to_type(
+def test_a_missing_token_or_network_is_reported_with_what_to_type(
     writable: Hub, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
@@ -430,7 +430,7 @@ def test_without_a_token_and_without_a_network_it_is_said_what_to_type(
     assert f"gluetune push {run.path} {REPO}" in caught.value.findings[0].hint
 
 
-def test_a_name_of_somebody_else_and_a_token_of_nobody(
+def test_another_users_name_and_an_invalid_token(
     writable: Hub, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(gluetune.HubError, match=r"no write access to .*\(403\)"):
@@ -440,7 +440,7 @@ def test_a_name_of_somebody_else_and_a_token_of_nobody(
         gluetune.push(run, REPO)
 
 
-def test_a_dry_run_shows_card_and_files_and_asks_nobody(
+def test_a_dry_run_shows_card_and_files_without_requests(
     writable: Hub, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
@@ -502,7 +502,7 @@ def test_the_hub_reads_the_results_of_a_run_on_glue(
     assert pushed.verification.rows == 12
 
 
-def test_a_model_whose_answers_changed_is_not_called_verified(writable: Hub, run: Run) -> None:
+def test_a_model_with_changed_predictions_is_not_marked_verified(writable: Hub, run: Run) -> None:
     path = run.folder.predictions_on("validation")
     table = run.predictions()
     moved = [[value + 1 for value in row] for row in table["logits"].to_pylist()]
@@ -512,7 +512,7 @@ def test_a_model_whose_answers_changed_is_not_called_verified(writable: Hub, run
         gluetune.push(run, REPO)
 
 
-def test_data_that_are_gone_are_said_and_keep_nothing_from_its_end(
+def test_missing_data_are_reported_and_do_not_prevent_the_push(
     writable: Hub, run: Run, bench: Bench
 ) -> None:
     text = run.folder.record.read_text().replace(str(bench.data), str(bench.data / "gone"))

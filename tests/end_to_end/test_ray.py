@@ -1,6 +1,6 @@
 """Search and training on a real Ray cluster: one for the whole test run, with two cores.
 
-Every trial there is what it is anywhere: to the bit, also when its worker is killed on the way.
+Every trial is bit-identical to a local one, also when its worker is killed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.together import command, run_together
-from tests.support.trainings import Bench, checkpoints_of, outcome
+from tests.support.forked_processes import command, run_together
+from tests.support.tiny_runs import Bench, checkpoints_of, outcome
 
 import gluetune
 from gluetune.core.runs import Run
@@ -92,7 +92,7 @@ def until(condition: Callable[[], bool], seconds: float = 240) -> None:
         time.sleep(0.005)
 
 
-def test_a_killed_trial_goes_on_and_every_trial_repeats_alone_to_the_bit(
+def test_a_killed_trial_is_resumed_and_every_trial_repeats_bit_for_bit(
     cluster: str, bench: Bench, tmp_path: Path
 ) -> None:
     killer = Killer(tmp_path / "search" / "trials" / "0000")
@@ -117,7 +117,7 @@ def test_a_killed_trial_goes_on_and_every_trial_repeats_alone_to_the_bit(
     assert len(best.finals) == 1
 
 
-def test_a_search_whose_driver_is_killed_is_gone_on_with(
+def test_a_search_whose_driver_was_killed_is_resumed(
     cluster: str, bench: Bench, tmp_path: Path
 ) -> None:
     space = tmp_path / "space.yaml"
@@ -154,7 +154,7 @@ def test_ray_train_gives_the_bits_of_torchrun(cluster: str, bench: Bench, tmp_pa
     assert not list(tmp_path.glob(".ray-*"))
 
 
-def test_a_suite_goes_on_when_a_worker_is_killed(
+def test_a_suite_continues_when_a_worker_is_killed(
     cluster: str, bench: Bench, tmp_path: Path
 ) -> None:
     given = bench.settings(epochs=3, checkpoint_minutes=1e-9)

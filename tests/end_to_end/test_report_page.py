@@ -1,4 +1,4 @@
-"""Reports of real, small trainings on hostile text, opened in a real browser."""
+"""Reports of small real runs on hostile text, opened in a real browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser
 from tests.support.browser import chromium, needs_chromium, watched
 from tests.support.glue_folders import make_table, write_parquet
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 from gluetune.core.runs import Run
 from gluetune.core.tasks import get_task
@@ -60,7 +60,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("name", ["classes", "numbers", "together"])
 @pytest.mark.parametrize(("width", "dark"), [(1000, False), (320, True)])
-def test_a_report_is_quiet_fits_and_is_accessible(
+def test_a_report_has_no_console_errors_fits_and_is_accessible(
     browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool
 ) -> None:
     with watched(browser, pages[name].as_uri(), width=width, dark=dark) as seen:
@@ -73,7 +73,7 @@ def test_a_report_is_quiet_fits_and_is_accessible(
 
 
 @pytest.mark.parametrize("name", ["classes", "numbers"])
-def test_hostile_text_stays_text(browser: Browser, pages: dict[str, Path], name: str) -> None:
+def test_hostile_text_is_escaped(browser: Browser, pages: dict[str, Path], name: str) -> None:
     with watched(browser, pages[name].as_uri()) as seen:
         page = seen.page
         assert page.title().startswith("<script>")
@@ -85,7 +85,7 @@ def test_hostile_text_stays_text(browser: Browser, pages: dict[str, Path], name:
         assert "\u202e" not in page.content()
 
 
-def test_hostile_class_names_stay_text(
+def test_hostile_class_names_are_escaped(
     browser: Browser, pages: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = dataclasses.replace(get_task("mnli"), labels=HOSTILE[:3])
@@ -99,7 +99,9 @@ def test_hostile_class_names_stay_text(
         assert seen.console == []
 
 
-def test_a_page_of_classes_shows_what_it_should(browser: Browser, pages: dict[str, Path]) -> None:
+def test_a_page_of_classes_has_its_tables_and_plots(
+    browser: Browser, pages: dict[str, Path]
+) -> None:
     with watched(browser, pages["classes"].as_uri()) as seen:
         text = seen.page.inner_text("main")
         for words in (
@@ -120,7 +122,7 @@ def test_a_page_of_classes_shows_what_it_should(browser: Browser, pages: dict[st
             assert words in text, words
 
 
-def test_what_is_folded_is_printed(browser: Browser, pages: dict[str, Path]) -> None:
+def test_folded_sections_are_printed(browser: Browser, pages: dict[str, Path]) -> None:
     with watched(browser, pages["classes"].as_uri()) as seen:
         settings = seen.page.locator("details table").first
         assert not settings.is_visible()

@@ -1,4 +1,4 @@
-"""However a run is ended and however often, taken up again it comes to the same bits."""
+"""However a run is interrupted, and however often, it resumes to the same bits."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.killed import MOMENTS, train_and_die
+from tests.support.killed_runs import MOMENTS, train_and_die
 from tests.support.processes import finish, start, wait_until
-from tests.support.trainings import Bench, checkpoints_of, outcome, resumed
+from tests.support.tiny_runs import Bench, checkpoints_of, outcome, resumed
 
 import gluetune
 from gluetune.cli.app import main
@@ -41,7 +41,7 @@ def _drawn(moment: str) -> int:
 @pytest.mark.parametrize(
     ("moment", "count"), [("step", 1), *((moment, _drawn(moment)) for moment in MOMENTS)]
 )
-def test_a_run_killed_anywhere_comes_to_the_same_bits(
+def test_a_run_killed_anywhere_gives_the_same_bits(
     bench: Bench, whole: Run, moment: str, count: int
 ) -> None:
     """The first of these is killed before there is a checkpoint: it starts again."""
@@ -56,7 +56,7 @@ def test_a_run_killed_anywhere_comes_to_the_same_bits(
     assert checkpoints_of(output) == []
 
 
-def test_a_run_killed_again_and_again_comes_to_the_same_bits(bench: Bench, whole: Run) -> None:
+def test_a_run_killed_repeatedly_gives_the_same_bits(bench: Bench, whole: Run) -> None:
     draw = random.Random(_SEED)
     output = bench.new_output()
     arguments = bench.settings(epochs=2, checkpoint_minutes=1e-9, output=output, **_SETTINGS)
@@ -108,7 +108,7 @@ def test_the_command_line_interrupted_terminated_and_resumed(
     assert outcome(Run(output)) == outcome(whole)
 
 
-def test_a_configuration_repeats_its_run_to_the_bit(bench: Bench, whole: Run) -> None:
+def test_a_configuration_repeats_its_run_bit_for_bit(bench: Bench, whole: Run) -> None:
     again = gluetune.train(config=whole.folder.config, output=bench.new_output(), progress=False)
     assert outcome(again) == outcome(whole)
     assert again.folder.config.read_text() == whole.folder.config.read_text()

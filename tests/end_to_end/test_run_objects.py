@@ -1,4 +1,4 @@
-"""A Run, and a Suite, in place of the folder that it is of: whatever takes one takes the other."""
+"""A Run or a Suite is accepted wherever its folder is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.support.hub_server import Hub
 from tests.support.own_files import write_csv
-from tests.support.trainings import Bench, outcome
+from tests.support.tiny_runs import Bench, outcome
 
 import gluetune
 from gluetune.core.runs import Run
@@ -31,7 +31,7 @@ def run(bench: Bench) -> Run:
     return bench.train(epochs=1)
 
 
-def test_it_is_evaluated_loaded_asked_reported_and_published(
+def test_it_is_evaluated_loaded_predicted_with_reported_and_published(
     bench: Bench, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, by_folder = gluetune.evaluate(run), gluetune.evaluate(run.path)
@@ -55,7 +55,7 @@ def test_it_is_evaluated_loaded_asked_reported_and_published(
     assert [point.share for point in points] == [0.5, 1.0]
     started = bench.train(model=run, epochs=1)
     assert started.config.model == str(run.model_path)
-    with pytest.raises(gluetune.ConfigurationError, match="No run answers sst2, mrpc"):
+    with pytest.raises(gluetune.ConfigurationError, match="No run is on sst2, mrpc"):
         gluetune.submit(run)
 
     def stop(app: Any, limits: object) -> None:
@@ -64,7 +64,7 @@ def test_it_is_evaluated_loaded_asked_reported_and_published(
     monkeypatch.setattr(server, "make_server", stop)
     told: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        gluetune.serve(run, port=0, tell=told.append)
+        gluetune.serve(run, port=0, on_message=told.append)
     assert f"Serving {run.path} on" in told[-1]
     with pytest.raises(KeyboardInterrupt):
         run.serve(port=0)
@@ -103,7 +103,7 @@ def test_a_suite_is_reported_compared_and_published(bench: Bench, tmp_path: Path
     assert pushed.repo == "me/suite-cola"
 
 
-def test_every_function_that_takes_a_runs_folder_says_that_it_takes_a_run() -> None:
+def test_every_function_with_a_run_folder_accepts_a_run() -> None:
     """Also those whose annotations a checker reads: `model`, `run`, `runs` and `resume`."""
     taken = {
         (name, parameter.name): str(parameter.annotation)
@@ -135,7 +135,7 @@ MISSING: dict[str, Callable[[str], object]] = {
 
 
 @pytest.mark.parametrize("verb", MISSING)
-def test_a_run_that_is_not_there_is_said_to_be_missing_and_a_near_one_is_named(
+def test_a_missing_run_is_reported_with_the_nearest_name(
     run: Run, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     hub.use_in_process(monkeypatch)
@@ -153,7 +153,7 @@ def test_a_run_that_is_not_there_is_said_to_be_missing_and_a_near_one_is_named(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.csv", "runs"]
 
 
-def test_a_run_that_takes_no_files_is_evaluated_all_the_same(
+def test_a_run_without_files_is_evaluated_too(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Root may write anywhere, so the system's refusal is made here."""

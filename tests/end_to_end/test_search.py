@@ -1,4 +1,4 @@
-"""A search from its command to its best run: killed, gone on with, repeated, read by Optuna."""
+"""A search from its command to its best run: killed, resumed, repeated, read by Optuna."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import optuna
 import pytest
-from tests.support.killed import SEARCH_MOMENTS, search_and_die
+from tests.support.killed_runs import SEARCH_MOMENTS, search_and_die
 from tests.support.processes import finish, start, wait_until
-from tests.support.trainings import Bench, outcome
+from tests.support.tiny_runs import Bench, outcome
 
 import gluetune
 from gluetune import SearchResult
@@ -28,7 +28,7 @@ SPACE = {
     "set.lr_scheduler_type": ["linear", "cosine"],
 }
 TRIALS = 5
-# At once, so that five trials show pruning.
+# From the first step on, so that five trials show pruning.
 PRUNER = "MedianPruner(n_startup_trials=1)"
 _SEED = 4
 
@@ -97,7 +97,9 @@ def test_a_search_ends_with_its_best_trial_trained_on_all_of_train(whole: Search
     assert whole.score == pytest.approx(sum(whole.scores) / 2)
 
 
-def test_only_the_best_trial_keeps_its_model_and_each_its_settings(whole: SearchResult) -> None:
+def test_only_the_best_trial_keeps_its_model_and_all_keep_their_settings(
+    whole: SearchResult,
+) -> None:
     with_model = [row.number for row in whole.trials if (row.run / "model").is_dir()]
     assert with_model == [whole.number]
     finished = [row for row in whole.trials if row.state == "finished"]
@@ -114,13 +116,13 @@ def test_only_the_best_trial_keeps_its_model_and_each_its_settings(whole: Search
         assert not run.folder.checkpoints.exists()
 
 
-def test_the_best_trial_alone_is_the_same_to_the_bit(bench: Bench, whole: SearchResult) -> None:
+def test_the_best_trial_is_repeated_bit_for_bit(bench: Bench, whole: SearchResult) -> None:
     config = whole.run.folder.config
     alone = gluetune.train(config=config, output=bench.new_output(), progress=False)
     assert outcome(alone) == outcome(whole.run)
 
 
-def test_the_same_search_does_nothing_again_and_more_trials_go_on(
+def test_a_finished_search_runs_nothing_and_more_trials_extend_it(
     whole: SearchResult, bench: Bench
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.folder.rglob("record.json")}
@@ -132,7 +134,7 @@ def test_the_same_search_does_nothing_again_and_more_trials_go_on(
         _search(bench, output=whole.folder, pruner="none")
 
 
-def test_a_search_killed_again_and_again_is_the_same(bench: Bench, whole: SearchResult) -> None:
+def test_a_search_killed_repeatedly_is_the_same(bench: Bench, whole: SearchResult) -> None:
     draw = random.Random(_SEED)
     given = _given(bench, final=False, checkpoint_minutes=1e-9)
     moments = [*SEARCH_MOMENTS, "state"]
@@ -172,7 +174,7 @@ def test_optuna_and_its_dashboard_read_the_study(whole: SearchResult) -> None:
     assert summary["study_name"] == study.study_name
 
 
-def test_trials_side_by_side_each_repeat_alone(bench: Bench) -> None:
+def test_parallel_trials_can_each_be_repeated_alone(bench: Bench) -> None:
     best = _search(bench, jobs=2, trials=3, pruner="none", final=False)
     assert [row.state for row in best.trials] == ["finished"] * 3
     for row in best.trials[:2]:
@@ -209,7 +211,7 @@ def test_functions_of_the_notebook_are_understood(bench: Bench) -> None:
     assert set(best.run.record.data.rows) == {"train", "validation"}
 
 
-def test_a_failed_trial_is_no_pruned_one_and_when_all_fail_it_is_said(bench: Bench) -> None:
+def test_a_failed_trial_is_not_pruned_and_failure_of_all_is_reported(bench: Bench) -> None:
     given = _given(bench, trials=2, space={"set.optim": ["adamw_torch", "no_such_optimiser"]})
     given["space"] = {"set.optim": ["galore_adamw", "apollo_adamw"]}  # packages that are not there
     with pytest.raises(ConfigurationError, match="None of the 2 trials has finished") as caught:
@@ -229,7 +231,7 @@ def _arguments(bench: Bench, space: Path, *more: str) -> list[str]:
     return [*words, "--no-final", *more]
 
 
-def test_ctrl_c_leaves_a_search_that_the_same_command_goes_on_with(
+def test_after_ctrl_c_the_same_command_resumes_the_search(
     bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = bench.new_output()
@@ -240,7 +242,7 @@ def test_ctrl_c_leaves_a_search_that_the_same_command_goes_on_with(
     code, _, err = finish(process)
     assert code == 130
     assert "Traceback" not in err
-    assert f"The same command resumes {output}" in err
+    assert f"To resume {output}, type the same command again" in err
     assert (output / JOURNAL).exists()
 
     with pytest.raises(SystemExit) as caught:

@@ -1,4 +1,4 @@
-"""The speed benchmark runs, and finds that both sides do the same mathematics.
+"""The speed benchmark runs, and finds that both sides compute the same.
 
 Only the plain contestant has a process of its own here, where it proves that it imports no
 gluetune; the other jobs are done in this one, which has torch loaded.

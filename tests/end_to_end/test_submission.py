@@ -1,4 +1,4 @@
-"""From runs to the leaderboard's zip, on test sets of the official size."""
+"""From runs to the leaderboard's zip, with test sets of the official size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.leaderboard import is_taken
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 from typer.testing import CliRunner
 
 import gluetune
@@ -40,7 +40,9 @@ def _column(path: Path, name: str) -> list[str]:
     return [line.split("\t")[1] for line in lines]
 
 
-def test_runs_become_a_zip_that_the_leaderboard_takes(runs: dict[str, Run], tmp_path: Path) -> None:
+def test_runs_become_a_zip_that_the_leaderboard_accepts(
+    runs: dict[str, Run], tmp_path: Path
+) -> None:
     path = tmp_path / "submission.zip"
     found = gluetune.submit(*runs.values(), output=path, fill_missing=True)
     assert is_taken(path), "by rules that were written from the leaderboard's sources"
@@ -84,7 +86,7 @@ def test_kept_predictions_need_no_torch_and_give_the_same_bytes(
     assert first.read_bytes() == again.read_bytes()
 
 
-def test_predictions_of_other_data_are_made_again(bench: Bench, tmp_path: Path) -> None:
+def test_predictions_on_other_data_are_recomputed(bench: Bench, tmp_path: Path) -> None:
     run = bench.train("wnli", data="sample:official", fraction=0.2, epochs=1, max_length=64)
     gluetune.submit(run, output=tmp_path / "a.zip", fill_missing=True)
     kept = run.folder.predictions / "test.parquet"
@@ -94,15 +96,17 @@ def test_predictions_of_other_data_are_made_again(bench: Bench, tmp_path: Path) 
     assert kept.read_bytes() == before
 
 
-def test_a_missing_task_is_refused_with_what_to_type(runs: dict[str, Run], tmp_path: Path) -> None:
+def test_a_missing_task_is_refused_with_the_command_to_type(
+    runs: dict[str, Run], tmp_path: Path
+) -> None:
     with pytest.raises(ConfigurationError) as caught:
         gluetune.submit(*runs.values(), output=tmp_path / "x.zip")
     text = str(caught.value)
-    assert "No run answers sst2, mrpc, qqp, mnli, qnli" in text
+    assert "No run is on sst2, mrpc, qqp, mnli, qnli" in text
     assert "--fill-missing" in text
     with pytest.raises(ConfigurationError, match="both answer wnli"):
         gluetune.submit(runs["wnli"], runs["wnli"], output=tmp_path / "x.zip", fill_missing=True)
-    with pytest.raises(ConfigurationError, match="no run and no data"):
+    with pytest.raises(ConfigurationError, match="No run and no data"):
         gluetune.submit(output=tmp_path / "x.zip", fill_missing=True)
     assert not list(tmp_path.iterdir())
 
@@ -114,7 +118,7 @@ def test_test_sets_of_another_size_are_refused(runs: dict[str, Run], tmp_path: P
     assert "sample:official" in str(caught.value)
 
 
-def test_the_command_says_what_no_model_answered(runs: dict[str, Run], tmp_path: Path) -> None:
+def test_the_command_lists_tasks_without_predictions(runs: dict[str, Run], tmp_path: Path) -> None:
     path = tmp_path / "s.zip"
     paths = [str(run.path) for run in runs.values()]
     told = CliRunner().invoke(

@@ -1,4 +1,4 @@
-"""Suites of real trainings: killed, stopped, taken up, failed in part, submitted and compared."""
+"""Suites of real runs: killed, stopped, resumed, failed in part, submitted and compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from tests.support.leaderboard import is_taken
 from tests.support.processes import start, wait_until
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import Bench, outcome
+from tests.support.tiny_runs import Bench, outcome
 from typer.testing import CliRunner
 
 import gluetune
@@ -59,7 +59,7 @@ def _has_checkpoint(run: Path) -> bool:
     return any((run / "checkpoints").glob("step-*"))
 
 
-def test_killed_and_taken_up_nothing_finished_is_redone(
+def test_a_killed_suite_is_resumed_without_repeating_finished_jobs(
     bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Once a job is finished and another has begun, the process dies."""
@@ -117,7 +117,7 @@ def test_killed_and_taken_up_nothing_finished_is_redone(
     ]
 
 
-def test_a_killed_worker_costs_its_job_which_goes_on_the_next_time(
+def test_a_killed_worker_fails_its_job_which_is_resumed_next_time(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed: set[int] = set()
@@ -151,7 +151,7 @@ def test_a_killed_worker_costs_its_job_which_goes_on_the_next_time(
     assert one.record.resumed_from[0] > 0
 
 
-def test_ctrl_c_leaves_a_suite_that_goes_on(
+def test_after_ctrl_c_the_same_command_resumes_the_suite(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = 0
@@ -194,7 +194,7 @@ def test_seeds_are_added_to_a_suite(bench: Bench, tmp_path: Path) -> None:
     assert suite_of(bench, tmp_path, tasks=["cola"], seeds=1).table == grown.table
 
 
-def test_what_a_killed_process_left_before_its_record_is_swept(
+def test_files_of_a_process_killed_before_its_record_are_removed(
     bench: Bench, tmp_path: Path
 ) -> None:
     left = tmp_path / "cola-s42"
@@ -222,7 +222,7 @@ def nine(tmp_path_factory: pytest.TempPathFactory) -> SuiteResult:
     )
 
 
-def test_nine_tasks_come_to_one_table(nine: SuiteResult) -> None:
+def test_nine_tasks_give_one_table(nine: SuiteResult) -> None:
     assert nine.failed == []
     assert [one.task for one in nine.table.tasks] == list(GLUE_TASKS)
     assert all(run.path.joinpath("report.html").exists() for run in nine.runs)
@@ -244,7 +244,7 @@ def test_jobs_from_mnli_come_after_it_and_have_a_new_head(nine: SuiteResult) -> 
     assert Run(nine.path / "cola-s5").config.model == str(nine.path.parent / "tiny")
 
 
-def test_ax_is_answered_by_the_mnli_run(nine: SuiteResult) -> None:
+def test_ax_is_predicted_by_the_mnli_run(nine: SuiteResult) -> None:
     table = pq.read_table(nine.path / "mnli-s5" / "predictions" / "ax.parquet")
     assert len(table) == 256
     assert set(np.unique(table["prediction"].to_numpy())) <= {0, 1, 2}
@@ -260,7 +260,7 @@ def pair(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> tuple[SuiteR
     return first, suite_of(bench, folder / "b", **settings, learning_rate=5e-3)
 
 
-def test_a_suite_is_submitted_by_one_seed_which_is_said(
+def test_a_suite_is_submitted_with_one_seed_which_is_printed(
     pair: tuple[SuiteResult, SuiteResult], tmp_path: Path
 ) -> None:
     suite, said = pair[0].path, list[str]()

@@ -1,4 +1,4 @@
-"""What version 1 wrote is opened, evaluated, compared, reported, found again and continued."""
+"""Folders of version 1 are opened, evaluated, compared, reported, found and continued."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_suite_is_found_again_and_nothing_is_trained(there: Path) -> None:
     assert suite.record.status.value == "finished"
 
 
-def test_a_suite_that_was_cut_short_trains_what_is_missing(there: Path) -> None:
+def test_an_unfinished_suite_trains_missing_jobs(there: Path) -> None:
     path = there / "suites" / "tiny-4384a5a8"
     record = json.loads((path / "suite.json").read_text(encoding="utf-8"))
     record["status"], record["jobs"][0]["state"] = "interrupted", "waiting"

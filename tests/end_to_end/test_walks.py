@@ -1,4 +1,4 @@
-"""How much of the package a reader meets who follows one command through it."""
+"""How many files of the package a command imports on its way."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import sys
 import pytest
 from tests.support.imports import SOURCE, room
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import write_task
+from tests.support.tiny_runs import write_task
 
 MOST_FILES = 60
 """Files whose functions run between `gluetune train cola` and its run folder. May only fall."""
 
 OPTIONS = {"gluetune.experiments", "gluetune.serving"}
 OPTIONS |= {f"{name}.settings" for name in OPTIONS}
-"""The settings that the command line makes its options from, all verbs' at once."""
+"""The settings models of all verbs, from which the command line makes its options."""
 
 # Of a real run: the package's files with a function that was called, and the modules imported, at
 # the moment that training is done (`done`) and at the end. What runs while a module is imported
@@ -73,7 +73,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, li
     return found
 
 
-def test_from_the_command_to_the_run_folder_are_few_files(
+def test_few_files_are_between_the_command_and_the_run_folder(
     followed: dict[str, dict[str, list[str]]],
 ) -> None:
     files = followed["done"]["files"]
@@ -81,7 +81,7 @@ def test_from_the_command_to_the_run_folder_are_few_files(
     assert len(files) <= MOST_FILES, "\n".join(files)
 
 
-def test_training_imports_no_page_no_hub_no_server_no_search(
+def test_training_does_not_import_pages_hub_server_or_search(
     followed: dict[str, dict[str, list[str]]],
 ) -> None:
     rooms = {

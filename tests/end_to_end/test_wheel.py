@@ -1,4 +1,4 @@
-"""The wheel: all that the package needs is in it, and it works where there is no checkout."""
+"""The wheel has all that the package needs, and works without a checkout."""
 
 from __future__ import annotations
 

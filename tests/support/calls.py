@@ -1,4 +1,4 @@
-"""Calls for worker processes: spawned ones import what they run by its module's name."""
+"""Calls for worker processes, which import functions by their module's name."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.parallel.calls import emit
-from gluetune.parallel.signals import listening
+from gluetune.parallel.signals import stop_on_signal
 
 
 def double(number: int) -> int:
-    """Return twice the number, after emitting_to it."""
+    """Emit the number, and return twice the number."""
     emit(number)
     return 2 * number
 
 
 def process() -> tuple[int, str | None, str | None]:
-    """Return who this is, and what it may use."""
+    """Return the process id, the number of threads and the visible devices."""
     return os.getpid(), os.environ.get("OMP_NUM_THREADS"), os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
@@ -30,7 +30,7 @@ def die(number: signal.Signals) -> None:
 
 
 def leave() -> None:
-    """End this process behind Python's back."""
+    """Exit without Python's cleanup."""
     os._exit(7)
 
 
@@ -40,18 +40,18 @@ def fail() -> None:
 
 
 def fail_strangely() -> None:
-    """Fail in a way that nobody foresaw."""
+    """Raise an unexpected error."""
     raise ZeroDivisionError("by nothing")
 
 
 def unpicklable() -> Any:
-    """Return what cannot be handed back."""
+    """Return a value that cannot be pickled."""
     return lambda: None
 
 
 def work_until_asked(folder: Path, name: str) -> None:
-    """Work as a training does: the first request is noted, the step is finished and saved."""
-    with listening(lambda text: None) as stop:
+    """Stop as a run does: at the first request, finish and save the step."""
+    with stop_on_signal(lambda text: None) as stop:
         (folder / f"{name}.started").write_text(str(os.getpid()))
         while not stop.made:
             time.sleep(0.01)

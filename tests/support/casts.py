@@ -1,4 +1,4 @@
-"""How often weights are cast to half precision, by watching torch's own operations."""
+"""Counts how often weights are cast to half precision, by watching torch's operations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WeightCasts(TorchDispatchMode):  # type: ignore[misc]  # torch is not foll
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Do what is asked for, and count it if it casts a weight."""
+        """Run the operation, and count it if it casts a weight."""
         if func is torch.ops.aten._to_copy.default and args[0].data_ptr() in self._names:
             self.counts[self._names[args[0].data_ptr()]] += 1
         return func(*args, **(kwargs or {}))

@@ -1,4 +1,4 @@
-"""Canonical tables of made-up rows, and writers of them in the layouts that users have."""
+"""Canonical tables of synthetic rows, and writers of them in the layouts that users have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTML as a browser would take it apart, and text that tries to be more than text."""
+"""HTML parsed as by a browser, and text that contains markup."""
 
 from __future__ import annotations
 

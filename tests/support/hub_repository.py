@@ -1,4 +1,4 @@
-"""What the stand-in Hub says of a folder that it serves: its files, its commit, its listings."""
+"""Responses of the fake Hub about a folder that it serves: files, commit, listings."""
 
 from __future__ import annotations
 

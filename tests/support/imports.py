@@ -1,4 +1,4 @@
-"""Who imports whom in the package, by reading its files."""
+"""The imports between modules of the package, read from its files."""
 
 from __future__ import annotations
 

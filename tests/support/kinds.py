@@ -1,4 +1,4 @@
-"""The kinds of labels that a user's file can have, each as a small file that a model learns from.
+"""The kinds of labels that a user's file can have, each as a small file that can be learned.
 
 `KINDS` is one axis of `tests/end_to_end/test_every_verb.py`: add a kind here, and every verb is
 tried on it.
@@ -26,7 +26,7 @@ class Kind:
     """As a task of this file has them; none for numbers."""
     problem: Literal["single_label", "multi_label", "regression"] = "single_label"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What a training on it is given besides the file."""
+    """Settings of a run on the file."""
     checkpoint: str = "bert"
     """The architecture that is trained."""
     pairs: bool = False

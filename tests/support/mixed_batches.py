@@ -1,4 +1,4 @@
-"""Batches of mixed lengths for a tiny checkpoint, and what a model makes of them."""
+"""Batches of mixed lengths for a tiny checkpoint, and a model's results for them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Step:
 
 
 def take_step(model: Any, batch: Mapping[str, torch.Tensor], *, by_length: bool = False) -> Step:
-    """Run a batch forward and backward, in groups of like length if so asked."""
+    """Run a batch forward and backward, in groups of similar length if `by_length`."""
     model.zero_grad()
     rows = torch.arange(len(batch["labels"]))
     whole = {**batch, "row": rows}
@@ -104,10 +104,10 @@ def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def distance(found: Step, plain: Step) -> float:
-    """Return the largest error of a gradient, in parts of what it may be.
+    """Return the largest error of a gradient, relative to its tolerance.
 
     That is the larger of the gradient's own size and a thousandth of the whole gradient's.
-    Attention key biases, whose true gradient is 0, are held against the whole gradient's size.
+    Attention key biases, whose true gradient is 0, are compared with the whole gradient's size.
     """
     assert found.gradients.keys() == plain.gradients.keys()
     sizes = {name: float(value.norm()) for name, value in plain.gradients.items()}

@@ -24,7 +24,7 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
 
 
 def reviews(count: int = 40, labels: Sequence[Any] = ("neg", "pos")) -> list[dict[str, Any]]:
-    """Return rows of text and label in which a word says the label."""
+    """Return rows of text and label in which a word determines the label."""
     return [
         {
             "text": f"film {number} is {WORDS[number % len(labels)]}, they say",
@@ -35,5 +35,5 @@ def reviews(count: int = 40, labels: Sequence[Any] = ("neg", "pos")) -> list[dic
 
 
 def own_config(path: Path, **settings: Any) -> TrainConfig:
-    """Return the configuration of a training on a file."""
+    """Return the configuration of a run on a file."""
     return make_config({"train_file": str(path), **settings})

@@ -1,4 +1,4 @@
-"""README.md, CONTRIBUTING.md and docs/ as what people copy from them: commands, Python, tables."""
+"""README.md, CONTRIBUTING.md and docs/ as commands, Python code and tables that readers copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gluetune` as a process of its own, to be watched, limited, signalled and killed."""
+"""`gluetune` in a process of its own, to be watched, limited, signalled and killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run folders as they lie on disk, without the training that makes them."""
+"""Run folders on disk, made without training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_run(
     rows: int | None = None,
     status: Status = Status.FINISHED,
 ) -> Path:
-    """Write the settings and the record of a finished run on CoLA, without model or answers."""
+    """Write the settings and the record of a finished run on CoLA, without model or predictions."""
     folder.mkdir(parents=True, exist_ok=True)
     make_config({"task": "cola", "epochs": 2, "seed": seed}).save(folder / "config.yaml")
     found = ScoreRecord(score=score, metrics={"validation": {"matthews_correlation": score}})

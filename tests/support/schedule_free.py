@@ -1,7 +1,7 @@
-"""A schedule-free AdamW (Defazio et al. 2024, arXiv 2405.15682), as `schedulefree` has it.
+"""A schedule-free AdamW (Defazio et al. 2024, arXiv 2405.15682), as in `schedulefree`.
 
-The weights that are trained, y, lie between a fast sequence, z, and its mean, x, which is to be
-evaluated and kept. `eval` and `train` go from one to the other, to the precision of the weights.
+The weights that are trained, y, interpolate between a fast sequence, z, and its mean, x, which is
+evaluated and saved. `eval` and `train` switch between x and y, to the precision of the weights.
 """
 
 from __future__ import annotations

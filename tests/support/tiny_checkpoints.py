@@ -1,10 +1,10 @@
-"""Random checkpoints of every architecture, small enough to be made and trained in a test.
+"""Random checkpoints of every architecture, small enough to be created and trained in a test.
 
-The traps of the published ones are kept: GPT-2 has no pad token, Qwen2 has one that its
+They have the peculiarities of the published ones: GPT-2 has no pad token, Qwen2 has one that its
 configuration does not know, XLNet pads on the left and, like T5, knows no longest input, RoBERTa's
 positions start after the pad id, ModernBERT mixes global and sliding attention, ALBERT's layers
 share their weights, DeBERTa has relative positions and no absolute ones, OPT's decoder holds the
-embeddings beside the layers, BLOOM adds a bias by distance, Mistral attends to a window.
+embeddings next to the layers, BLOOM adds a bias by distance, Mistral attends to a window.
 """
 
 from __future__ import annotations

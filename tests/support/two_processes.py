@@ -1,4 +1,4 @@
-"""One training for `torchrun`; each process writes what it saw and the weights it ended with.
+"""A run for `torchrun`; each process writes the examples that it saw and its final weights.
 
 torchrun --nproc-per-node 2 -m tests.support.two_processes MODEL OUTPUT BATCH ROWS
 """

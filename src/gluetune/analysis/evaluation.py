@@ -31,13 +31,12 @@ from gluetune.core.settings import make_settings
 from gluetune.core.tables import Table, chosen_frame, plain, tables_html
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.core.text import from_here
-from gluetune.data.sources.named import asked_source, place_of, scored_rows
+from gluetune.data.sources.named import evaluation_source, place_of, scored_rows
 from gluetune.data.tables import fingerprint
 from gluetune.inference.run_predictions import keep_run_predictions
 from gluetune.statistics.agreement import Agreement
 from gluetune.statistics.baseline_test import WordTest, compare_with_words, words_of
 from gluetune.statistics.intervals import Interval, kept_intervals, score_intervals
-from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.statistics.scores import majority_baseline
 
 if TYPE_CHECKING:
@@ -227,8 +226,9 @@ def evaluate(
     Args:
         model: A run or its folder, a folder that save_pretrained wrote, or a Hub id.
         file_format: Format of the file that `data` names, where it differs from the run's own.
-        settings: Fields of `EvaluateSettings`: `task`, `split`, `data`, and `precision`,
-            `batch_size`, `threads`, `max_length`, `label_order`, `revision`, `trust_remote_code`.
+        settings: Fields of `EvaluateSettings`: `task`, `split`, `data`, `extra_metrics`, and
+            `precision`, `batch_size`, `threads`, `max_length`, `label_order`, `revision`,
+            `trust_remote_code`.
             A run's own by default: its predictions are then bit-identical to those of training, on
             the same machine.
 
@@ -236,7 +236,8 @@ def evaluate(
 
     Raises:
         GluetuneError: where there is no task, split, data or trained head, where the head's labels
-            are not the task's, or where the split's labels are hidden.
+            are not the task's, where the split's labels are hidden, or where a task of this kind
+            has no such metric.
     """
     from gluetune.inference.loader import open_model
 
@@ -248,8 +249,8 @@ def evaluate(
             f"{model} is not a run, and its config.json names no GLUE task with its classes.",
             hint=_run_around(model) or "Type for instance: --task mnli",
         )
-    spec = opened.task
-    source = asked_source(opened.run, spec, how.data, file_format)
+    spec = opened.task.with_extra_metrics(how.extra_metrics)
+    source = evaluation_source(opened.run, spec, how.data, file_format)
     names = (how.split,) if how.split is not None else spec.validation_splits
     tables = {name: source.read(spec, name) for name in names}
     found = opened.predict(spec, tables)
@@ -318,11 +319,9 @@ def _evaluation(
     )
     words = words_of(run, found) if run is not None else {}
     test = compare_with_words(task, found, words)
-    mean_error = run.record.mean_absolute_error.get("mean") if run is not None and words else None
-    baselines = {MAJORITY: _majority(task, found, mean_error)}
+    baselines = {MAJORITY: _majority(task, found)}
     if words:
-        error = mean_absolute_error(task, words.values())
-        baselines[WORDS] = bag_of_words(score_predictions(task, words), error)
+        baselines[WORDS] = bag_of_words(score_predictions(task, words))
     suspicion = _suspicion(task, intervals.get("score"), baselines[MAJORITY].score.score)
     worse = test.sentence if test is not None and test.is_worse else ""
     return Evaluation(
@@ -332,7 +331,6 @@ def _evaluation(
             task=task,
             score=score_predictions(task, found),
             intervals=intervals,
-            mean_absolute_error=mean_absolute_error(task, found.values()),
             baselines=baselines,
         ),
         splits={
@@ -357,25 +355,16 @@ def _evaluation(
     )
 
 
-def _majority(
-    task: TaskSpec, found: Mapping[str, Predictions], mean_error: float | None
-) -> Baseline:
-    """Return what the most frequent class of these very rows scores.
-
-    `mean_error` is the mean absolute error of the mean of train's labels; without it that of the
-    mean of these rows is taken.
-    """
+def _majority(task: TaskSpec, found: Mapping[str, Predictions]) -> Baseline:
+    """Return what the most frequent class of these very rows scores."""
     import numpy as np
 
     from gluetune.inference.scoring import score_record
 
     labels = np.concatenate([one.labels for one in found.values()])
     by_split = {split: one.labels for split, one in found.items()}
-    constant = task.kind.constant(labels, task.num_labels)
-    own_error = task.kind.absolute_error(labels, constant)
-    error = own_error if own_error is None or mean_error is None else mean_error
     score = score_record(majority_baseline(task, labels, by_split))
-    return Baseline(task.kind.constant_word, "one prediction for all of these rows", score, error)
+    return Baseline(task.kind.constant_word, "one prediction for all of these rows", score)
 
 
 def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gluetune.cli.options import Model, file_options, given_settings, options_of, typed_format
+from gluetune.core.command_lines import options as typed_options
 from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.files import write_text
@@ -63,8 +64,8 @@ def evaluate(
 
 def _check_alone(options: Mapping[str, Any]) -> None:
     given = [
-        f"--{name} {options[name]}"
-        for name in ("task", "split", "data")
+        typed_options(**{name: options[name]})
+        for name in ("task", "split", "data", "extra_metrics")
         if options[name] is not None
     ]
     if given:

@@ -116,7 +116,7 @@ def _predict_typed(console: Console, predictor: Predictor, texts: list[str], as_
     from gluetune.inference.file_predictions import cut_advice
 
     encoded = predictor.encode([(texts[0], texts[1]) if len(texts) == 2 else texts[0]])
-    (found,) = predictor.answers(predictor.opened.logits(encoded))
+    (found,) = predictor.predictions(predictor.opened.logits(encoded))
     if encoded.truncated:
         length, limit = predictor.opened.max_length, predictor.opened.limit
         note = f"The text was cut to {length} tokens: {cut_advice(length, limit)}"

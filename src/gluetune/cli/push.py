@@ -54,7 +54,7 @@ def _publish_suite(suite: Path, repo: str, **options: Any) -> None:
 
     progress, console = Console(stderr=True), Console()
     for pushed in push_suite(
-        suite, repo, tell=lambda line: progress.print(Text(line), soft_wrap=True), **options
+        suite, repo, on_message=lambda line: progress.print(Text(line), soft_wrap=True), **options
     ):
         render_pushed(console, pushed)
 
@@ -65,7 +65,7 @@ def publish_and_print(run: Path, repo: str, **options: Any) -> None:
 
     progress = Console(stderr=True)
     pushed = publish(
-        run, repo, tell=lambda line: progress.print(Text(line), soft_wrap=True), **options
+        run, repo, on_message=lambda line: progress.print(Text(line), soft_wrap=True), **options
     )
     render_pushed(Console(), pushed)
 

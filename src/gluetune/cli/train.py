@@ -77,7 +77,7 @@ def train(
     """Fine-tune a checkpoint on a GLUE task or your own labelled text; the best epoch is kept."""
     settings = given_settings(options)
     _check_push(push, push_private)
-    from gluetune.parallel.collectives import processes_here
+    from gluetune.parallel.collectives import current_processes
     from gluetune.training.run import train as run_training
 
     try:
@@ -93,7 +93,7 @@ def train(
         )
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    if not processes_here().is_first:
+    if not current_processes().is_first:
         return
     render_run(Console(), run)
     if learning_curve:

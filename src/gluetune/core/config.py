@@ -76,6 +76,7 @@ def _names(value: Any) -> Any:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 """Names, also as the text "a, b"."""
+MetricNames = Annotated[Names, Option(suggestions=tuple(METRICS))]
 
 
 def _metric_names() -> str:
@@ -127,7 +128,6 @@ OWN_SETTINGS = (
     *FORMAT_SETTINGS,
     "kind",
     "metrics",
-    "extra_metrics",
     "positive",
     "label_separator",
     "validation_fraction",
@@ -167,6 +167,7 @@ class TrainConfig(Settings):
             "seed",
             "precision",
             "metric",
+            "extra_metrics",
             "early_stopping",
             "class_weights",
             "label_smoothing",
@@ -279,15 +280,10 @@ class TrainConfig(Settings):
         description="Positive class of binary metrics such as F1. Default: the rarer class of the "
         "training file.",
     )
-    metrics: Annotated[Names | None, Option(suggestions=tuple(METRICS))] = Field(
+    metrics: MetricNames | None = Field(
         default=None,
         description="Metrics whose mean is the score of your own text. "
         f"{_metric_names()} Default: the first one that `kind` has.",
-    )
-    extra_metrics: Annotated[Names | None, Option(suggestions=tuple(METRICS))] = Field(
-        default=None,
-        description="Metrics that are also reported, and do not count towards the score. Default: "
-        "a few that suit `kind`.",
     )
     label_separator: Column | None = Field(
         default=None, description="Separator of the labels in one cell, e.g. ';'."
@@ -401,6 +397,11 @@ class TrainConfig(Settings):
         description="Metric that chooses the best epoch: `score` (the task's own), another metric "
         "of the task, `loss` (the lowest), or one that your compute_metrics returns. For your own "
         "text it is also the score, unless `metrics` names others.",
+    )
+    extra_metrics: MetricNames | None = Field(
+        default=None,
+        description="Metrics that are also reported, and do not count towards the score. Default: "
+        "for your own text a few that suit `kind`.",
     )
     early_stopping: int | None = Field(
         default=None,

@@ -16,7 +16,8 @@ from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.file_formats import FileFormat
 from gluetune.core.settings import stated, validated
-from gluetune.core.tasks import get_task, is_task
+from gluetune.core.settings_files import split_names
+from gluetune.core.tasks import get_task, is_task, unfit_metrics
 from gluetune.kinds import FORMER_NAMES
 
 _FILE = re.compile(r"\.[a-z][a-z0-9]*$")
@@ -40,7 +41,7 @@ def make_config(
     if values.get("train_file") is None and values.get("data_set") is None:
         if not _is_text_file(task):
             findings += _own_only_findings(values, places or {})
-        findings += _task_findings(task)
+        findings += _task_findings(task, values.get("extra_metrics"))
     else:
         findings += _own_findings(values)
     if config is None or findings:
@@ -64,7 +65,7 @@ def _is_text_file(task: object) -> bool:
     return _FILE.search(name) is not None and _SETTINGS_FILE.search(name) is None
 
 
-def _task_findings(task: object) -> list[Finding]:
+def _task_findings(task: object, extra_metrics: object) -> list[Finding]:
     if not isinstance(task, str) or not task.strip():
         return []
     if _is_text_file(task):
@@ -90,7 +91,9 @@ def _task_findings(task: object) -> list[Finding]:
                 "Type: " + command_line("train", spec.trained_as),
             )
         ]
-    return []
+    given = split_names(extra_metrics) if isinstance(extra_metrics, str) else extra_metrics
+    names = given if isinstance(given, list | tuple) else ()  # the field itself says what is wrong
+    return unfit_metrics("extra_metrics", map(str, names), spec.kind, spec.num_labels)
 
 
 def _own_only_findings(values: Mapping[str, Any], places: Mapping[str, str]) -> list[Finding]:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from gluetune.core.config import Column, Name, Names, OnBadRow, Precision, Source
+from gluetune.core.config import Column, MetricNames, Name, Names, OnBadRow, Precision, Source
 from gluetune.core.settings import Option, Settings
 from gluetune.core.tasks import TASKS
 
@@ -101,6 +101,11 @@ class EvaluateSettings(InferenceSettings):
         default=None,
         description="Source of the data, as in training; for a run on your own text, another file "
         "with the same columns. Default: the run's own.",
+    )
+    extra_metrics: MetricNames = Field(
+        default=(),
+        description="Metrics that are also reported, besides the task's own: NAME,NAME,… The "
+        "score stays the same.",
     )
 
 

@@ -111,13 +111,15 @@ def seeds_plot(
     *,
     names: Sequence[str] = (),
     across_name: str = "configuration, in the table's order",
+    in_points: bool = True,
 ) -> Plot | None:
-    """Return each seed's score in points, a column a group; None for fewer than two scores.
+    """Return each seed's score, a column a group; None for fewer than two scores.
 
     Groups are called by `names`; without them by letters, as in the table of configurations.
     """
+    scale = 100 if in_points else 1
     dots = tuple(
-        (float(number), 100 * score) for number, group in enumerate(groups) for score in group
+        (float(number), scale * score) for number, group in enumerate(groups) for score in group
     )
     if len(dots) < 2:
         return None

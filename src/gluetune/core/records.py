@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
@@ -22,14 +24,19 @@ from pydantic import (
     Field,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
+from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import RunError
 from gluetune.core.files import hint_of_runs, is_unused, write_json
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.kinds import kind_of_record
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
+
+_ERRORS, _MAE = "mean_absolute_error", "mae"
+"""The field of version 1, and the metric in its place."""
 
 
 class Status(StrEnum):
@@ -214,6 +221,8 @@ class Record(_Part):
     task: str
     own_task: OwnTask | None = None
     """A task of the user's own, whole; None for one of GLUE's, which its name says."""
+    extra_metrics: tuple[str, ...] = ()
+    """Metrics of one of GLUE's tasks that are also reported."""
     seed: int
     started: str
     updated: str
@@ -228,9 +237,6 @@ class Record(_Part):
     majority_baseline: ScoreRecord | None = None
     text_baseline: ScoreRecord | None = None
     """TF-IDF with a linear model, for text of the user's own."""
-    mean_absolute_error: dict[str, float] = Field(default_factory=dict)
-    """Of a regression, in units of its labels: of the kept model (`run`), of the mean of train's
-    labels (`mean`), whose correlation is undefined, and of the bag of words (`words`)."""
     timing: TimingRecord = Field(default_factory=TimingRecord)
     steps: int = 0
     """Optimiser steps done."""
@@ -244,10 +250,57 @@ class Record(_Part):
     """Decisions made during the run that a reader should know."""
     error: ErrorRecord | None = None
 
+    @field_validator("version")
+    @classmethod
+    def _written_as_it_is_now(cls, value: int) -> int:
+        """A record that is read is written again in today's form."""
+        return RECORD_VERSION
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_one(cls, values: Any) -> Any:
+        """Read a regression's errors, once a field of their own, as the metric that they are."""
+        if not isinstance(values, dict) or _ERRORS not in values:
+            return values
+        known = deepcopy(values)
+        errors = known.pop(_ERRORS)
+        best = known.get("best") or {}
+        scores = {
+            "run": (best.get("validation"), best.get("reloaded")),
+            "mean": (known.get("majority_baseline"),),
+            "words": (known.get("text_baseline"),),
+        }
+        for name, error in errors.items():
+            for score in filter(None, scores[name]):
+                (metrics,) = score["metrics"].values()  # a regression has one validation split
+                metrics.setdefault(_MAE, error)
+        if errors:
+            task = known.get("own_task") or known
+            name = "beside" if "beside" in task else "extra_metrics"
+            metrics = [*task.get("metrics", ()), *task.get(name, ())]
+            task[name] = [*task.get(name, ()), *([] if _MAE in metrics else [_MAE])]
+        return known
+
+    @property
+    def mean_absolute_error(self) -> dict[str, float]:
+        """Mean absolute errors of the model (`run`) and of the baselines (`mean`, `words`)."""
+        warn_renamed("Record.mean_absolute_error", f"the metric {_MAE} of each score")
+        scores = {
+            "run": self.best and self.best.validation,
+            "mean": self.majority_baseline,
+            "words": self.text_baseline,
+        }
+        return {
+            name: error
+            for name, score in scores.items()
+            for error in (score.flat().get(_MAE) if score else None,)
+            if error is not None
+        }
+
     @property
     def spec(self) -> TaskSpec:
         """What the task is."""
-        return self.own_task or get_task(self.task)
+        return self.own_task or replace(get_task(self.task), extra_metrics=self.extra_metrics)
 
     def save(self, path: Path) -> None:
         """Write the record as JSON, atomically."""

@@ -288,12 +288,12 @@ def find_run(model: str | PathLike[str] | Run) -> Run | None:
 def recipe_of(run: Run, *, machine: bool = False) -> dict[str, Any]:
     """Return the settings that runs of one recipe have in common: all but seed and output.
 
-    Those of the machine are left out too, unless `machine` is set.
+    Metrics that are only reported are left out too, and settings of the machine unless `machine`.
 
     Where it started from another run's model, that model is known by the other's recipe, so that a
     suite's runs that started from MNLI's model of the same seed have one recipe.
     """
-    left_out = {"seed", "output"} | (set() if machine else MACHINE_SETTINGS)
+    left_out = {"seed", "output", "extra_metrics"} | (set() if machine else MACHINE_SETTINGS)
     settings = run.config.model_dump(exclude=left_out)
     source = Path(settings["model"])
     if source.name == "model" and RunFolder(source.parent).record.exists():

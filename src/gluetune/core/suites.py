@@ -428,13 +428,12 @@ def markdown(record: SuiteRecord) -> str:
     return "\n".join([*lines, "", f"Made by `{markdown_text(record.command)}`.", ""])
 
 
-def spread_text(value: Spread | None) -> str:
-    """Return `mean ± sd` in points."""
+def spread_text(value: Spread | None, *, in_points: bool = True) -> str:
+    """Return `mean ± sd`, in points or as the values are."""
     if value is None:
         return "none"
-    return _points(value.mean) + (
-        f" {_PLUS_MINUS} {_points(value.sd)}" if value.sd is not None else ""
-    )
+    known = [one for one in (value.mean, value.sd) if one is not None]
+    return f" {_PLUS_MINUS} ".join(_points(one) if in_points else f"{one:.3f}" for one in known)
 
 
 def counts(jobs: Sequence[JobRecord]) -> str:
@@ -468,9 +467,10 @@ def _legend(tasks: Sequence[TaskSummary]) -> list[str]:
 
 def _row(one: TaskSummary, legend: Legend, has_published: bool) -> tuple[str, ...]:
     several = len(one.metrics) > 1
+    task = get_task(one.task)
     metrics = ", ".join(
-        get_task(one.task).metric_title(name, short=True)
-        + (f" {spread_text(value)}" if several else "")
+        task.metric_title(name, short=True)
+        + (f" {spread_text(value, in_points=task.in_points(name))}" if several else "")
         for name, value in one.metrics.items()
     )
     published = [_published(cell, legend) for cell in one.published]

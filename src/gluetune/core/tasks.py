@@ -9,17 +9,18 @@ Sizes, label ids and file names are those of the GLUE leaderboard (Wang et al. 2
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from gluetune.core.command_lines import options
 from gluetune.core.deprecations import warn_renamed
-from gluetune.core.errors import ConfigurationError
-from gluetune.core.text import visible
+from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.core.text import nearest, visible
 from gluetune.kinds import REGRESSION, SINGLE_LABEL
 from gluetune.kinds.base import Kind
-from gluetune.metrics.registry import METRICS, is_of_one_class, short_label
+from gluetune.metrics.registry import METRICS, is_of_one_class, metrics_of, short_label
 
 HELD_OUT = "holdout"
 """Name of the part of a training set that is held out and scored instead of validation."""
@@ -129,6 +130,10 @@ class TaskSpec:
         names = self.metrics if last == "score" else (last,)
         return all(METRICS[one].in_points for one in names if one in METRICS)
 
+    def amount(self, score: float) -> str:
+        """Return a score, or a difference of scores, as people read it: in points, or as it is."""
+        return f"{100 * score:.1f}" if self.in_points() else f"{score:.3f}"
+
     @property
     def sign(self) -> int:
         """What a score is multiplied by so that a greater one is better."""
@@ -136,13 +141,23 @@ class TaskSpec:
 
     @property
     def positive_note(self) -> str:
-        """Return a note on the class of F1, where a run is older than that choice; else nothing."""
+        """Note on the class of the metrics of one class, where the run does not state it."""
         if self.positive_label is None or self.positive is not None or self.is_published:
             return ""
         return (
-            f"This run does not state a positive class: its F1 is of '{self.positive_label}', the "
-            "last one, as F1 always was before --positive."
+            "This run does not state a positive class: its metrics of one class are of "
+            f"'{self.positive_label}', the last one."
         )
+
+    def with_extra_metrics(self, names: Sequence[str]) -> TaskSpec:
+        """Return the task with further metrics that are also reported.
+
+        Raises ConfigurationError that lists the names that are no metrics of its kind.
+        """
+        if findings := unfit_metrics("extra_metrics", names, self.kind, self.num_labels):
+            raise ConfigurationError.of(findings)
+        further = (name for name in names if name not in self.metrics)
+        return replace(self, extra_metrics=tuple(dict.fromkeys((*self.extra_metrics, *further))))
 
     def metric_title(self, name: str, *, short: bool = False) -> str:
         """Return a metric's name, with a split before it or not, and the class that it is of.
@@ -218,6 +233,7 @@ _STSB = TaskSpec(
     labels=(),
     kind=REGRESSION,
     metrics=("pearson", "spearman"),
+    extra_metrics=("mae",),
     rows=_rows(train=5749, validation=1500, test=1379),
     label_range=(0.0, 5.0),
     hub_config="stsb",
@@ -325,6 +341,23 @@ TASKS: Mapping[str, TaskSpec] = MappingProxyType(
     {**GLUE_TASKS, _MNLI_MISMATCHED.name: _MNLI_MISMATCHED, _AX.name: _AX}
 )
 """The nine tasks, the diagnostic set, and `mnli-mm`."""
+
+
+def unfit_metrics(setting: str, names: Iterable[str], kind: Kind, labels: int) -> list[Finding]:
+    """Return a finding for each metric that a task of this kind and so many labels cannot have.
+
+    `setting` is the one that names them.
+    """
+    known = metrics_of(kind.name, labels=labels)
+    return [
+        Finding(
+            f"{options(**{setting: name})}: a task of kind {kind} has no such metric.",
+            f"{nearest(name, known)}Metrics: {', '.join(known)}"
+            + (f"; {name} is for two classes." if name in metrics_of(kind.name) else "."),
+        )
+        for name in names
+        if name not in known
+    ]
 
 
 def get_task(name: str) -> TaskSpec:

@@ -101,6 +101,12 @@ def first_few(names: Sequence[str], most: int = 8) -> str:
     return (", ".join(names[:most]) or "none") + more
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its type."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str:
     """Return "Did you mean 'x'? " for the candidate most like `name`, or nothing."""
     near = nearest_of(name, candidates)

@@ -1,4 +1,4 @@
-"""From text to token ids, with a tokenizer that is handed in: batched, cached, truncated."""
+"""Tokenize the splits of a task: batched, truncated, cached on disk."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-_ROWS_THAT_PAY = 50_000
-"""Rows that a process must have to tokenize before it earns its start."""
+_ROWS_PER_PROCESS = 50_000
+"""Rows from which tokenizing in one more process saves more time than it takes to start."""
 _ROWS_WRITTEN = 8192
 _COUNTED = ("length", "truncated", "unknown")
-"""What is kept of each row along with its tokens."""
+"""Columns of counts that are cached along with the tokens."""
 _MUCH_UNKNOWN = 0.05
-"""Share of unknown tokens that is reported: an emoji here and there is less."""
+"""Share of unknown tokens from which it is reported; a few emoji are less."""
 _PARALLELISM = "TOKENIZERS_PARALLELISM"
-"""What `datasets` sets for the processes that it forks."""
+"""The variable that `datasets` sets for the processes that it forks."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A split as a model reads it, in the order of its rows."""
+    """A tokenized split, in the order of its rows."""
 
     examples: Dataset
-    """Columns: the tokenizer's (`input_ids`, …; not padded) and `labels`: float32 for regression,
-    a 0.0 or 1.0 for each of the model's outputs where an example may have several labels, else the
-    number of the model's output, -1 where hidden. A list where the examples are few."""
+    """Columns: those of the tokenizer (`input_ids`, …; not padded) and `labels`: float32 for
+    regression, 0.0 or 1.0 for each of the model's outputs for multi-label, else the id of the
+    model's output, -1 where hidden. A list where there are few examples."""
     lengths: npt.NDArray[np.int64]
-    """Tokens of each example."""
+    """Number of tokens of each example."""
     truncated: int
-    """How many examples were cut."""
+    """How many examples were truncated."""
     unknown_share: float = 0.0
-    """Share of the tokens of the texts that the tokenizer does not know."""
+    """Share of the texts' tokens that are the unknown token."""
 
     def rows(self, numbers: npt.NDArray[np.intp]) -> list[dict[str, Any]]:
-        """Return examples by number; a data set hands out many far faster than one by one."""
+        """Return examples by index; reading many together is much faster than one by one."""
         if isinstance(self.examples, list):
             return [self.examples[number] for number in numbers]
         found: list[dict[str, Any]] = self.examples.__getitems__(numbers.tolist())
@@ -70,14 +70,20 @@ def encode(
     processes: int = 1,
     progress: bool = False,
 ) -> Encoded:
-    """Return the rows of `table` as a model reads them.
+    """Tokenize the rows of `table`, or load their tokens from the cache.
 
-    `outputs` is the model's output for each class of the task. Tokens are cached on disk, by the
-    content of the texts and of the tokenizer. Several `processes` take a part of the rows each, and
-    what comes out, the cache too, is the same; `progress` shows a bar on standard error.
+    Args:
+        table: A canonical table.
+        task: The task.
+        tokenizer: The model's tokenizer.
+        max_length: Longest input in tokens; None: no truncation.
+        outputs: Id of the model's output for each class of the task.
+        processes: How many processes tokenize; tokens and cache do not depend on it.
+        progress: Whether to show a progress bar on standard error.
 
-    Raises ConfigurationError when `max_length` leaves no room for text, and StorageError when the
-    cache's disk is full or takes no folder.
+    Raises:
+        ConfigurationError: when `max_length` leaves no room for text.
+        StorageError: when the cache cannot be written.
     """
     import datasets
 
@@ -116,34 +122,34 @@ def _total(tokens: Dataset, column: str) -> int:
 
 
 def unknown_note(found: Encoded, split: str, model: str) -> str:
-    """Return the note for a split with many tokens that a tokenizer does not know, or ""."""
+    """Return the note for a split with many unknown tokens, or ""."""
     if found.unknown_share < _MUCH_UNKNOWN:
         return ""
     return (
         f"{found.unknown_share:.0%} of the tokens of {split} are unknown to {model}: it was not "
-        "made for this script. Choose a checkpoint that was, for instance one of many languages: "
+        "trained on this script. Choose a checkpoint that was, for example a multilingual one: "
         "--model FacebookAI/xlm-roberta-base"
     )
 
 
-def processes_that_pay(rows: int, threads: int) -> int:
-    """Return in how many processes so many rows are worth being tokenized, with `threads` cores.
+def tokenizer_processes(rows: int, threads: int) -> int:
+    """Return the number of processes that tokenize so many rows fastest, with `threads` cores.
 
-    One, where this process is one of several workers of a search or a suite; and where a process
-    cannot be forked: another start would run the user's script again.
+    It is 1 in a worker of a search or a suite, and where processes are not forked, since a spawned
+    one would run the user's script again.
     """
     chosen = multiprocessing.get_start_method(allow_none=True)
     forks = (chosen or multiprocessing.get_all_start_methods()[0]) == "fork"
     if multiprocessing.parent_process() is not None or not forks:
         return 1
-    return max(1, min(threads, rows // _ROWS_THAT_PAY))
+    return max(1, min(threads, rows // _ROWS_PER_PROCESS))
 
 
 @contextmanager
 def _rows_for(processes: int, texts: pa.Table, folder: Path) -> Iterator[Dataset]:
-    """Give the texts to be mapped; of several processes each maps its part of a file.
+    """Return the texts as a Dataset; for several processes in a file, so that no rows are sent.
 
-    Else its part would be sent to each. Without a fingerprint `datasets` would hash all rows.
+    The fingerprint keeps `datasets` from hashing all rows.
     """
     import datasets
 
@@ -159,15 +165,15 @@ def _rows_for(processes: int, texts: pa.Table, folder: Path) -> Iterator[Dataset
 
 @contextmanager
 def _same_environment() -> Iterator[None]:
-    """Undo what `datasets` does before it forks: a copy replaces os.environ from then on.
+    """Restore os.environ, which `datasets` replaces by a copy when it forks.
 
-    Code that keeps the first (rich, for one) would see no change any more.
+    Code with a reference to the first one, such as rich, would no longer see changes.
     """
     environment, known = os.environ, dict(os.environ)
     try:
         yield
     finally:
-        os.environ = environment  # noqa: B003  # the very object of before
+        os.environ = environment  # noqa: B003  # the same object as before
         if environment != known:
             environment.pop(_PARALLELISM, None)
             environment.update(known)
@@ -180,31 +186,31 @@ def encode_one(
     *,
     max_length: int | None = None,
 ) -> dict[str, list[int]]:
-    """Return one example as the model receives it: each of its inputs, by name."""
+    """Tokenize one example; return the model's inputs by name."""
     columns = [[example[column]] for column in task.text_columns]
     encoded = tokenize(tokenizer, columns, max_length)
     return {name: list(values[0]) for name, values in encoded.items()}
 
 
 def _check_room(task: TaskSpec, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> None:
-    """Refuse a length that special tokens fill: tokenizers then cut nothing, or everything."""
+    """Reject a length that special tokens fill: tokenizers then truncate nothing or everything."""
     special = _special_tokens(task, tokenizer)
     if max_length is not None and max_length <= special:
         raise ConfigurationError(
-            f"--max-length {max_length} leaves no room for text: {special} tokens of every example "
-            "are the tokenizer's own.",
+            f"--max-length {max_length} leaves no room for text: every example has {special} "
+            "special tokens.",
             hint="Type for instance: --max-length 128",
         )
 
 
 def _special_tokens(task: TaskSpec, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return how many tokens of an example are the tokenizer's own."""
+    """Return the number of special tokens of an example."""
     count: int = tokenizer.num_special_tokens_to_add(pair=len(task.text_columns) == 2)
     return count
 
 
 def _names(task: TaskSpec) -> list[str]:
-    """Return what the texts are called on their way: a user's column may be `input_ids`."""
+    """Return column names for the texts; the user's own might be `input_ids`."""
     return [f"text_{number}" for number in range(len(task.text_columns))]
 
 
@@ -227,10 +233,9 @@ def _tokenize(
 def tokenize(
     tokenizer: PreTrainedTokenizerBase, columns: Sequence[list[str]], max_length: int | None
 ) -> BatchEncoding:
-    """Return the tokens of texts, given by column: one, or two for pairs.
+    """Tokenize texts, given as one column, or two for pairs.
 
-    `verbose` would let transformers say of a text that is too long, and cut afterwards, that it
-    ends in indexing errors.
+    With `verbose`, transformers would warn of indexing errors for texts that are truncated later.
     """
     return tokenizer(
         *columns, truncation=max_length is not None, max_length=max_length, verbose=False
@@ -243,10 +248,10 @@ def cut_rows(
     columns: Sequence[list[str]],
     max_length: int | None,
 ) -> list[bool]:
-    """Return which rows of `encoded`, the tokens of `columns`, were cut to `max_length`.
+    """Return which rows of `encoded`, the tokens of `columns`, were truncated to `max_length`.
 
-    Only those at full length can have been. A fast tokenizer keeps what it has cut off; for another
-    one they are tokenized again.
+    Only rows of that length can have been. A fast tokenizer returns the overflowing tokens; with a
+    slow one these rows are tokenized again.
     """
     lengths = [len(ids) for ids in encoded["input_ids"]]
     cut = [False] * len(lengths)
@@ -263,9 +268,9 @@ def cut_rows(
 
 
 def _unknown_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """Return the token for what a tokenizer does not know; None where it knows every byte.
+    """Return the id of the unknown token; None for a tokenizer of bytes, which has none.
 
-    Such tokenizers name a token for it that means something else (GPT-2's end of a text).
+    Such tokenizers use another special token in its place (GPT-2: the end of a text).
     """
     others = ("bos", "eos", "cls", "sep", "mask")
     taken = {getattr(tokenizer, f"{name}_token_id", None) for name in others}
@@ -281,7 +286,7 @@ def _cache_key(texts: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: 
     import transformers
 
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:  # the last call's truncation stays in it, and is no rule of it
+    if backend is not None:  # it keeps the truncation of the last call
         backend.no_truncation()
         backend.no_padding()
     rules = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
@@ -294,7 +299,7 @@ def _cache_key(texts: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: 
         repr(tokenizer.model_input_names),
         tokenizer.truncation_side,
         str(max_length),
-        *_COUNTED,  # tokens that were cached without one of these counts are made again
+        *_COUNTED,  # tokens that were cached without one of these counts are not used
         transformers.__version__,
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

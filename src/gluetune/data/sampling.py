@@ -1,8 +1,8 @@
-"""Parts of a split: a fraction of it, or rows that are held out; seeded and stratified.
+"""Seeded, stratified samples of a split: a fraction of it, or rows to hold out.
 
-Rows of one group (a user, a document) are never on both sides; without a group, neither is the same
-text (`gluetune.core.text.normalized`). Every stratum (class, or tenth of the numbers) gives its
-share to the nearest group.
+A group (a user, a document) is never on both sides of a split; without groups, neither is the same
+text (`gluetune.core.text.normalized`). Each stratum (a class, or a decile of numbers) is divided to
+the nearest group.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from gluetune.data.tables import label_array, with_notes
 
 _REGRESSION_BINS = 10
 _SMALL = 2**23
-"""Bytes of a table whose parts are not worth a file."""
-_AT_ONCE = 2**18
-"""Rows whose draws are in memory at once."""
-_OTHER_SHARE = 0.25
-"""Part by which what is held out may be more or less than what was requested."""
+"""Bytes of a table up to which its samples stay in memory."""
+_CHUNK_ROWS = 2**18
+"""Rows whose draws are in memory together."""
+_TOLERANCE = 0.25
+"""Relative difference between the held-out and the requested share from which it is reported."""
 
 
 def take_fraction(table: pa.Table, task: TaskSpec, fraction: float, seed: int) -> pa.Table:
-    """Return `fraction` of the rows of a canonical table, in their order.
+    """Return a stratified sample of the rows of a canonical table, in their order.
 
-    Each class keeps its share to the nearest row, and at least one row; for regression the label's
-    deciles replace classes. A row's place in the draw depends on `seed` alone, so a smaller
-    fraction is part of a larger one, and the draw is the same with every version of NumPy.
+    Each class keeps its share to the nearest row, and at least one row; regression is stratified by
+    deciles of the label. The draw depends on `seed` alone, so a smaller fraction is a subset of a
+    larger one, and it is the same with every version of NumPy.
 
     Raises ConfigurationError unless 0 < fraction <= 1 and `seed` is not negative.
     """
@@ -43,7 +43,7 @@ def take_fraction(table: pa.Table, task: TaskSpec, fraction: float, seed: int) -
             hint="Type --fraction 0.1 for a tenth.",
         )
     if seed < 0:
-        raise ConfigurationError(f"The seed must not be negative, and is {seed}.")
+        raise ConfigurationError(f"The seed must not be negative: {seed}.")
     if fraction == 1:
         return table
     chosen = [
@@ -62,17 +62,17 @@ def hold_out(
     seed: int,
     groups: NDArray[np.int32] | None = None,
 ) -> tuple[pa.Table, pa.Table]:
-    """Return the rows of a canonical table that stay, and the `share` of them that is held out.
+    """Split a canonical table into the rows that remain and the `share` that is held out.
 
-    Both keep the table's order. Strata and draw are those of `take_fraction`, and a stratum always
-    keeps a row: one that has a single row holds nothing out. With `groups`, the first row of each
-    row's group, a group stays whole, as in `held_out`.
+    Both keep the table's order. Strata and draw are those of `take_fraction`; nothing is held out
+    of a stratum with a single row. `groups` is the first row of each row's group; groups are not
+    divided, as in `held_out`.
 
     Raises ConfigurationError unless 0 < share < 1, and where nothing would be held out.
     """
     if not 0 < share < 1:
         raise ConfigurationError(
-            f"The share that is held out must be above 0 and below 1, not {share:g}.",
+            f"The held-out share must be above 0 and below 1, not {share:g}.",
             hint="Type --holdout 0.2 for a fifth.",
         )
     if groups is None:
@@ -93,10 +93,7 @@ def hold_out(
 
 
 def _kept(table: pa.Table, mask: NDArray[np.bool_]) -> pa.Table:
-    """Return the rows that `mask` selects, on disk and mapped, of a table that is not small.
-
-    A user's table may be larger than memory.
-    """
+    """Return the rows that `mask` selects; of a large table memory-mapped from disk."""
     if table.nbytes < _SMALL:
         return table.filter(pa.array(mask))
     return store(kept_batches(table.to_batches(max_chunksize=BATCH), mask), table.schema).table
@@ -105,7 +102,7 @@ def _kept(table: pa.Table, mask: NDArray[np.bool_]) -> pa.Table:
 def _drawn_strata(table: pa.Table, task: TaskSpec, seed: int) -> list[NDArray[np.intp]]:
     """Return the rows of each stratum, in the order in which they are drawn."""
     strata = _strata(table, task)
-    # The raw stream of PCG64 is fixed by NumPy's policy (NEP 19), the methods of Generator are not.
+    # NumPy's policy (NEP 19) fixes the raw stream of PCG64, but not the methods of Generator.
     draw = np.random.PCG64(seed).random_raw(table.num_rows)
     members = (np.flatnonzero(strata == stratum) for stratum in np.unique(strata))
     return [rows[np.argsort(draw[rows], kind="stable")] for rows in members]
@@ -132,11 +129,11 @@ def held_out(
     *,
     are_bins: bool = False,
 ) -> NDArray[np.bool_]:
-    """Return which rows are held out, by the stratum of each and the first row of its group.
+    """Return which rows are held out, by each row's stratum and the first row of its group.
 
-    A group belongs to the stratum of its first row. A stratum of one group is trained on. Bins of
-    numbers, of which none need be in the training set, are one where each has one group. The draw
-    depends on `seed` alone, with every version of NumPy.
+    A group belongs to the stratum of its first row. Nothing is held out of a stratum with one
+    group. Where `are_bins` (of numbers) and each bin has one group, all bins are one stratum. The
+    draw depends on `seed` alone, and is the same with every version of NumPy.
     """
     held = _held_groups(strata, groups, fraction, seed)
     if are_bins and not held.any():
@@ -148,12 +145,12 @@ def held_out(
 def _held_groups(
     strata: NDArray[np.int32], groups: NDArray[np.int32], fraction: float, seed: int
 ) -> NDArray[np.bool_]:
-    """Return which groups, each at its first row, are held out."""
+    """Return which groups are held out, marked at the first row of each."""
     sizes = np.zeros(len(groups), dtype=np.int32)
     np.add.at(sizes, groups, np.int32(1))
     held = np.zeros(len(groups), dtype=bool)
     waiting = np.unique(strata)
-    for share in (2 * fraction, 1.0):  # those that are drawn first are enough, but of small strata
+    for share in (2 * fraction, 1.0):  # the first draws are enough, except for small strata
         rows, draws, counts, totals = _drawn(strata, groups, sizes, waiting, share, seed)
         left = []
         for stratum, count, total in zip(waiting, counts, totals, strict=True):
@@ -176,14 +173,14 @@ def other_share(
     groups: NDArray[np.int32] | None,
     what: str,
 ) -> str:
-    """Return the sentence that another share than `fraction` is held out, nothing where it is not.
+    """Return a note where the held-out share differs much from `fraction`, or "".
 
-    `held` is which rows are, `groups` the first row of each row's group, `what` the split.
+    `held`: which rows are held out; `groups`: the first row of each row's group; `what`: the split.
     """
     count, wanted = int(held.sum()), fraction * len(held)
-    if abs(count - wanted) < 1 or abs(count - wanted) <= _OTHER_SHARE * wanted:
+    if abs(count - wanted) < 1 or abs(count - wanted) <= _TOLERANCE * wanted:
         return ""
-    why = "every class that is split gives at least one row"
+    why = "every class with several rows gives at least one"
     if groups is not None and len(np.unique(groups)) < len(groups):
         why = "rows with the same text or --group stay together"
     return (
@@ -200,18 +197,21 @@ def _drawn(
     share: float,
     seed: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return about a `share` of the groups, those with the smallest draws, and their draws.
+    """Return the groups with the smallest draws, about a `share` of those in the strata `wanted`.
 
-    A group is its first row, of the strata `wanted`. After them come the number of all groups and
-    of all rows in each of these strata. Some rows are looked at at a time: of ten million, arrays
-    of all draws and of their order would be most of the memory.
+    Processes some rows at a time: for ten million rows, arrays of all draws and of their order
+    would take most of the memory.
+
+    Returns:
+        The first row of each group, its draw, and for each of the strata its number of groups and
+        of rows.
     """
     generator = np.random.PCG64(seed)
     limit = np.uint64(min(int(share * 2.0**64), 2**64 - 1))
     rows, draws = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.uint64)]
     counts, totals = (np.zeros(len(wanted), dtype=np.int64) for _ in range(2))
-    for start in range(0, len(groups), _AT_ONCE):
-        part = groups[start : start + _AT_ONCE]
+    for start in range(0, len(groups), _CHUNK_ROWS):
+        part = groups[start : start + _CHUNK_ROWS]
         first = np.flatnonzero(part == np.arange(start, start + len(part))) + start
         drawn = generator.random_raw(len(first))
         mine = np.isin(strata[first], wanted)
@@ -225,9 +225,9 @@ def _drawn(
 
 
 def _taken(reached: NDArray[np.int64], wanted: float, count: int) -> int:
-    """Return how many groups hold `wanted` rows most nearly: at least one, never all of `count`.
+    """Return how many groups have the number of rows nearest to `wanted`, from 1 to `count` - 1.
 
-    `reached` is how many rows the first ones hold, up to one that reaches `wanted` or to the last.
+    `reached` is the cumulative number of rows, at least up to the group that reaches `wanted`.
     """
     taken = max(1, min(int(np.searchsorted(reached, wanted)), count - 1))
     short = wanted - reached[taken - 1]

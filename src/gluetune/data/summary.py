@@ -1,4 +1,4 @@
-"""What `gluetune show` shows of a split, computed and not yet rendered."""
+"""The summary of a split, which `gluetune show` renders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gluetune.data.sources.named import open_source
 from gluetune.data.tables import hidden_labels, notes_of, require_split
 
 HIDDEN_NAME = "hidden"
-"""How a label that is not given out is shown."""
+"""Display name of a hidden label."""
 
 _MOST_BINS = 12
 _MOST_STEPS = 10
@@ -27,17 +27,17 @@ _Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class LabelCount:
-    """One class (for regression: one step of the range) and how many examples bear it."""
+    """How many examples have a class, or for regression a label in an interval."""
 
     name: str
     count: int
     share: float
-    """Of all examples, from 0 to 1."""
+    """Share of all examples, from 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LengthBin:
-    """How many examples have `low` to `high` words; no `high`: that many or more."""
+    """How many examples have `low` to `high` words, both included; None: no upper limit."""
 
     low: int
     high: int | None
@@ -55,7 +55,7 @@ class ShownExample:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """A split at a glance."""
+    """The summary of a split."""
 
     task: TaskSpec
     split: str
@@ -79,10 +79,18 @@ def describe_split(
     rows: int = 10,
     seed: int | None = None,
 ) -> Summary:
-    """Read a split of the task called `task_name` and return its summary.
+    """Read a split of a task and return its summary.
 
-    `data` is as in `open_source`. No `split` means the training split, or the first that is there.
-    No `seed` means other examples at every call. Raises ConfigurationError, DataError, HubError.
+    Args:
+        task_name: Name of the task.
+        data: As in `open_source`.
+        split: Default: the training split, else the first one available.
+        rows: How many examples to show.
+        seed: Seed that draws the examples. Default: different examples at every call.
+
+    Raises:
+        ConfigurationError, DataError, HubError: where there is no such task, data or split, or it
+            cannot be read.
     """
     task, source = get_task(task_name), open_source(data)
     available = source.splits(task)
@@ -107,7 +115,7 @@ def summarise(
     Raises ConfigurationError when `rows` is negative.
     """
     if rows < 0:
-        raise ConfigurationError(f"The number of rows to show must not be negative, and is {rows}.")
+        raise ConfigurationError(f"The number of rows to show must not be negative: {rows}.")
     words = _words(task, table)
     seed = random.randrange(2**31) if seed is None else seed
     return Summary(
@@ -126,7 +134,7 @@ def summarise(
 
 
 def label_name(task: TaskSpec, label: float) -> str:
-    """Return how `label` is shown: a class name, a number for regression, or "hidden"."""
+    """Return a label for display: a class name, a number for regression, or "hidden"."""
     if hidden_labels(task, np.array([label]))[0]:
         return HIDDEN_NAME
     return task.label_text(label)
@@ -168,7 +176,7 @@ def _words(task: TaskSpec, table: pa.Table) -> _Integers:
 
 
 def _histogram(words: _Integers) -> tuple[LengthBin, ...]:
-    """Return at most 12 bins of one width; the last holds everything beyond the 99th percentile."""
+    """Return at most 12 bins of one width; the last has everything beyond the 99th percentile."""
     usual = int(np.percentile(words, 99, method="higher"))
     steps = (base * 10**power for power in range(7) for base in (1, 2, 5))
     width = next(step for step in steps if usual // step < _MOST_BINS)

@@ -1,8 +1,8 @@
-"""The canonical table of a split, the one check that every source's rows go through, and its hash.
+"""The canonical table of a split, its checks, and its fingerprint.
 
-A canonical table has the task's text columns (string), then its label column (int64 class ids in
-the task's order, or float32 for regression; -1 is a hidden label), then its index column (int32,
-unique). Nothing is null. What is odd but no mistake travels as notes in the schema's metadata.
+A canonical table has the task's text columns (string), its label column (int64 class ids in the
+task's order, or float32 for regression; -1 is a hidden label), and its index column (int32,
+unique). Nothing is null. Notes on unusual but valid rows are in the schema's metadata.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ HIDDEN_LABEL = -1
 """The value of a label that is hidden, in class ids and in regression alike."""
 
 TOLERATED_EMPTY_SHARE = 0.01
-"""Share of rows whose text may be empty: QQP as published has a few, a wrong column has many."""
+"""Share of rows that may have an empty text: QQP as published has a few, a wrong column many."""
 
 Locate = Callable[[int], str]
-"""From a row's position in the table to the place a user can look it up: `file:line`."""
+"""Returns the place of a row, given by its position in the table: `file:line`."""
 
-_HASHED_AT_ONCE = 2**16
+_HASHED_ROWS = 2**16
 _NOTES_KEY = b"gluetune.notes"
 
 
@@ -43,11 +43,11 @@ def canonical_schema(task: TaskSpec) -> pa.Schema:
 
 
 SHOWN = 10
-"""Findings in a table that are written out; the rest are counted: every row may be wrong."""
+"""How many findings in a table are shown; the rest are counted, since every row may be wrong."""
 
 
 def table_findings() -> Findings:
-    """Return a collector of what is wrong in a table."""
+    """Return a collector of findings in a table."""
     return Findings(DataError, most=SHOWN)
 
 
@@ -63,16 +63,23 @@ def canonical_table(
 ) -> pa.Table:
     """Check `table` as the `split` of `task` and return it in canonical form.
 
-    `place` names the file or folder, `locate` a row of it. `findings` holds what the caller found
-    already, so that it is reported together with what is found here; `notes` likewise.
+    Args:
+        table: Rows with the task's columns, in any order.
+        task: The task.
+        split: Name of the split; only test splits may hide labels.
+        place: The file or folder, for messages.
+        locate: Returns the place of a row, for messages.
+        findings: The caller's findings, to be reported together with those here.
+        notes: The caller's notes.
 
-    Raises DataError with every finding: missing columns, wrong types, null or empty text, unknown
-    or hidden labels, label names in another order than the task's, repeated indices, no rows.
+    Raises:
+        DataError: with every finding: missing columns, wrong types, null or empty text, unknown or
+            hidden labels, label names in another order than the task's, repeated indices, no rows.
     """
     findings = findings if findings is not None else table_findings()
     present = _check_columns(table, task, place, findings)
     if not table.num_rows and not findings.total:
-        findings.add(f"{place} holds no rows.")
+        findings.add(f"{place} has no rows.")
     _check_label_names(table, task, place, findings)
     empty_notes: list[str] = []
     for column in present & set(task.text_columns):
@@ -88,33 +95,33 @@ def canonical_table(
 
 
 def with_notes(table: pa.Table, notes: Sequence[str]) -> pa.Table:
-    """Return `table` carrying `notes` in place of those it had."""
+    """Return `table` with its notes replaced."""
     metadata = {_NOTES_KEY: json.dumps(list(notes)).encode()} if notes else None
     return table.replace_schema_metadata(metadata)
 
 
 def notes_of(table: pa.Table) -> tuple[str, ...]:
-    """Return what the source remarked on while reading: rows left out, empty texts."""
+    """Return the notes of a table: rows left out, empty texts."""
     return tuple(json.loads((table.schema.metadata or {}).get(_NOTES_KEY, b"[]")))
 
 
 def hidden_labels(task: TaskSpec, labels: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
-    """Return which of `labels` are hidden: those of -1, unless -1 is a score of the task."""
+    """Return which of `labels` are hidden: those of -1, unless -1 is a valid label of the task."""
     low, high = task.kind.bounds(task.num_labels, task.label_range)
     mask: npt.NDArray[np.bool_] = labels == HIDDEN_LABEL
     return mask & (not low <= HIDDEN_LABEL <= high)
 
 
 def label_array(table: pa.Table, task: TaskSpec) -> npt.NDArray[Any]:
-    """Return the labels of a canonical table: shape (rows,), or (rows, labels) of several each."""
+    """Return the labels of a canonical table: shape (rows,), or (rows, labels) for multi-label."""
     return task.kind.array(table.column(task.label_column), task.num_labels)
 
 
 def fingerprint(table: pa.Table) -> str:
-    """Return the sha256 (hex) of the rows of a canonical table, in their order.
+    """Return the SHA-256 (hex) of the rows of a canonical table, in their order.
 
-    The same rows give the same fingerprint whatever their source, chunks, column order, notes, or
-    string and integer widths. Columns are hashed by name, each with all its lengths or values.
+    It does not depend on source, chunks, column order, notes, or string and integer widths. Columns
+    are hashed by name, each with all its lengths and values.
     """
     digest = hashlib.sha256(str(table.num_rows).encode())
     for name in sorted(table.column_names):
@@ -125,7 +132,7 @@ def fingerprint(table: pa.Table) -> str:
 
 
 def _canonical_bytes(column: pa.ChunkedArray) -> Iterator[bytes | memoryview]:
-    """Yield what is hashed of a column, some rows at a time: of text first all lengths."""
+    """Yield the bytes of a column to hash, some rows at a time: of text all lengths first."""
     if pa.types.is_floating(column.type):
         for part in _parts(column.cast(pa.float32())):
             values = part.to_numpy(zero_copy_only=False)
@@ -146,8 +153,8 @@ def _canonical_bytes(column: pa.ChunkedArray) -> Iterator[bytes | memoryview]:
 
 def _parts(column: pa.ChunkedArray) -> Iterator[pa.Array]:
     for chunk in column.chunks:
-        for start in range(0, len(chunk), _HASHED_AT_ONCE):
-            yield chunk.slice(start, _HASHED_AT_ONCE)
+        for start in range(0, len(chunk), _HASHED_ROWS):
+            yield chunk.slice(start, _HASHED_ROWS)
 
 
 def _integer_bytes(values: pa.Array) -> bytes:
@@ -160,7 +167,7 @@ def _large(texts: pa.Array) -> pa.LargeBinaryArray:
 
 
 def _string_bytes(column: pa.LargeBinaryArray) -> memoryview:
-    """Return the bytes of all strings, one behind the other, without a copy."""
+    """Return the concatenated bytes of all strings, without a copy."""
     _, offsets_buffer, data = column.buffers()
     if not len(column) or data is None:
         return memoryview(b"")
@@ -191,7 +198,7 @@ def _check_label_names(table: pa.Table, task: TaskSpec, place: str, findings: Fi
         findings.add(
             f"{place} declares the labels {_quoted(names)}, in this order; "
             f"'{task.name}' has {_quoted(task.labels) if task.labels else 'numbers, no classes'}.",
-            hint="Ids would be read as other classes: write them again in the task's order.",
+            hint="The ids would mean other classes: write the file again in the task's order.",
         )
 
 
@@ -203,7 +210,7 @@ def declared_label_names(schema: pa.Schema, label_column: str) -> tuple[str, ...
     try:
         names = json.loads(raw)["info"]["features"][label_column]["names"]
     except (ValueError, KeyError, TypeError):
-        return None  # the label is no ClassLabel, or another tool used this key
+        return None  # the label is not a ClassLabel, or another tool used this key
     if isinstance(names, dict):  # datasets before 2.0 wrote {"0": name, ...}
         names = [names[key] for key in sorted(names, key=int)]
     return tuple(names)
@@ -272,7 +279,7 @@ def _check_index(
         findings.add(f"{place}: '{task.index_column}' must be between 0 and 2147483647.")
     elif pc.count_distinct(column).as_py() != len(column):
         repeated = len(column) - pc.count_distinct(column).as_py()
-        findings.add(f"{place}: {repeated} values of '{task.index_column}' occur before.")
+        findings.add(f"{place}: {repeated} values of '{task.index_column}' are repeated.")
 
 
 def _is_string(kind: pa.DataType) -> bool:
@@ -298,7 +305,7 @@ def require_split(task: TaskSpec, split: str, available: Sequence[str], *, place
 
 
 def missing_split(task: TaskSpec, split: str, available: Sequence[str], *, place: str) -> DataError:
-    """Return the error with the splits that there are, and what to type instead."""
+    """Return the error for a missing split, with the available ones and what to type."""
     listed = ", ".join(available) or "none"
     if split == "train" and task.train_split is None:
         return DataError(
@@ -317,6 +324,6 @@ def _elsewhere(task: TaskSpec, split: str, available: Sequence[str]) -> str:
         return "Use other data: --data sample, or --data DIR."
     if not available:
         return f"Splits: {', '.join(task.splits)}."
-    # Train can be scored too, but no other name is likely to mean it.
+    # Train can be evaluated too, but is unlikely to be meant.
     likely = [name for name in available if name in task.validation_splits] or available
     return f"Type: --split {likely[0]}"

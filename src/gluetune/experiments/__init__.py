@@ -1,1 +1,1 @@
-"""Many runs under one plan: search and suite."""
+"""Experiments of many runs: searches, suites and learning curves."""

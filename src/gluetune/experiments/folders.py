@@ -1,8 +1,8 @@
-"""Folders of experiments: named by what was requested, and found again by it.
+"""Folders of experiments: named by a hash of their request, and found again by the request.
 
-The name has a hash of the settings that differ from their defaults, so that a setting which a later
-release adds renames no folder. A folder that has another name, as one by an earlier release, is
-found by the request that is kept in it.
+The hash is of the settings that differ from their defaults, so a setting that a later release adds
+renames no folder. A folder with another name, such as one of an earlier release, is found by the
+request in it.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from typing import Any
 from gluetune.core.errors import RunError
 
 Requested = Mapping[str, Any]
-"""What decides the results of an experiment, with every default filled in, as JSON holds it."""
+"""The settings that determine an experiment's results, defaults included, as JSON values."""
 
 
 def digest(requested: Requested) -> str:
-    """Return eight hexadecimal digits that only this request has."""
+    """Return a hash of a request: eight hexadecimal digits."""
     text = json.dumps(requested, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def find_folder(named: Path, requested: Requested, read: Callable[[Path], Requested]) -> Path:
-    """Return the folder of an experiment: `named` (`PLACE/PREFIX-HASH`), or one that is there.
+    """Return the folder of an experiment: `named`, or an existing one with the same request.
 
     Args:
-        named: The folder as this release names it.
-        requested: What decides the experiment's results.
-        read: Returns what was requested of the experiment in a folder. Raises RunError where there
-            is none, or none that can be read.
+        named: The folder as this release names it: `PARENT/PREFIX-HASH`.
+        requested: The settings that determine the experiment's results.
+        read: Returns the request of the experiment in a folder. Raises RunError where there is no
+            readable one.
     """
     if named.exists():
         return named
@@ -50,7 +50,7 @@ def _same(named: Path, requested: Requested, read: Callable[[Path], Requested]) 
 
 
 def differences(before: Requested, now: Requested) -> str:
-    """Return how two requests differ: `epochs was 3 and is 5; …`."""
+    """Describe how two requests differ: `epochs was 3 and is 5; …`."""
     ours, theirs = _flat(now), _flat(before)
     return "; ".join(
         f"{name} was {_shown(theirs.get(name))} and is {_shown(ours.get(name))}"
@@ -60,7 +60,7 @@ def differences(before: Requested, now: Requested) -> str:
 
 
 def _flat(values: Requested, before: str = "") -> dict[str, Any]:
-    """Return the values of nested mappings under names such as `settings.epochs`."""
+    """Flatten nested mappings to names such as `settings.epochs`."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         nested = isinstance(value, Mapping) and not before

@@ -1,4 +1,4 @@
-"""`gluetune.learning_curve`: would more data help? The same recipe on parts of the training set."""
+"""`gluetune.learning_curve`: scores of the same recipe by the size of the training set."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gluetune.rendering.pages import report
 from gluetune.training.run import train
 
 SHARES = (0.1, 0.25, 0.5)
-"""Of the training set; the run itself is the last point."""
+"""Shares of the training set; the run itself is the last point."""
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """What one part of the training set gave."""
+    """The score of a run on a part of the training set."""
 
     share: float
     rows: int
@@ -33,30 +33,30 @@ def learning_curve(
 ) -> tuple[CurvePoint, ...]:
     """Train a finished run's recipe on parts of its training set, and return the scores by size.
 
-    A smaller part is inside a larger one, and all are scored on the run's own validation rows.
-    The runs are in `RUN/curve/`; one that is finished is not trained again, one that was stopped
-    is resumed. The number of epochs stays, so smaller parts take fewer steps. The run's
-    `report.html` is written again and shows the curve.
+    Each part is a subset of the next larger one, and all are scored on the run's validation rows.
+    The runs are in `RUN/curve/`; finished ones are not trained again, interrupted ones are resumed.
+    The number of epochs is the same, so smaller parts take fewer steps. The curve is added to the
+    run's `report.html`.
 
     Raises:
         RunError: where the run is not finished.
-        ConfigurationError: for a share that is not above 0 and below 1, and for a run in several
+        ConfigurationError: for a share that is not between 0 and 1, and for a run of several
             processes.
     """
     opened = open_run(run)
     if opened.record.status is not Status.FINISHED:
         raise RunError(
-            f"{opened.path} is {opened.status}: a learning curve begins with a finished run.",
+            f"{opened.path} is {opened.status}: a learning curve needs a finished run.",
             hint="Type: " + command_line("train", resume=opened.path),
         )
     wrong = [share for share in shares if not 0 < share < 1]
     if wrong:
         raise ConfigurationError(
-            f"A share of {wrong[0]:g}: each must be between 0 and 1.", hint="Take 0.1, 0.25, 0.5."
+            f"Share {wrong[0]:g} is not between 0 and 1.", hint="For example: 0.1, 0.25, 0.5."
         )
     if (opened.config.processes or 1) > 1:
         raise ConfigurationError(
-            "A learning curve is trained in one process.", hint="Train without --processes."
+            "A learning curve needs a run of one process.", hint="Train without --processes."
         )
     parts = [_part(opened, share, progress) for share in sorted(shares)]
     report(opened.path)

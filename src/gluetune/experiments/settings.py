@@ -1,4 +1,4 @@
-"""Settings of a search and of a suite, besides those of their runs (`TrainConfig`)."""
+"""Settings of searches and suites, in addition to those of their runs (`TrainConfig`)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _seeds(value: object) -> object:
         return tuple(int(part) for part in parts if part) if len(parts) > 1 else int(value)
     except ValueError:
         raise PydanticCustomError(
-            "seeds", "this is no number of seeds, and no list of them"
+            "seeds", "this is neither a number of seeds nor a list of seeds"
         ) from None
 
 
@@ -152,9 +152,10 @@ class SuiteSettings(Settings):
 def split_settings(
     model: type[Settings], given: Mapping[str, Any], findings: Findings
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what is `given` of an experiment's settings, and what of its runs'.
+    """Divide the settings `given` into an experiment's own and those of its runs.
 
-    Former names become the new ones, with a warning; what is neither is added to `findings`.
+    Former names are replaced by the new ones, with a warning; unknown names are added to
+    `findings`.
     """
     own = {name: value for name, value in given.items() if name in model.model_fields}
     others = {name: value for name, value in given.items() if name not in own}
@@ -171,7 +172,7 @@ def split_settings(
 def check_settings(
     model: type[AnySettings], given: Mapping[str, Any], findings: Findings
 ) -> AnySettings:
-    """Return an experiment's settings; every mistake is added to `findings`, and left out."""
+    """Return an experiment's valid settings; add every invalid one to `findings`."""
     checked, wrong = validated(model, given, {name: flag_for(model, name) for name in given})
     if checked is not None:
         return checked

@@ -292,10 +292,6 @@ class Kind(ABC):
         """Return how good the predictions for a part of the examples are; see `quality_name`."""
         return float((predicted == labels).mean())
 
-    def absolute_error(self, labels: NDArray[Any], predicted: Any) -> float | None:
-        """Return the mean absolute error in units of the labels; None where they have none."""
-        return None
-
     # The baseline of a bag of words.
 
     def heads_at_once(self, size: int) -> int:

@@ -1,4 +1,4 @@
-"""A call that a process of a pool runs, its outcome, and what it emits while it runs."""
+"""Calls that worker processes run: a picklable call, its outcome, and the events it emits."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Failure:
     """Why a call has no value."""
 
     kind: Literal["raised", "died", "interrupted"]
-    """`died`: its process is gone. `interrupted`: its process, not this one, was stopped."""
+    """`died`: the worker exited. `interrupted`: the worker, and not this process, was stopped."""
     type: str
     """The exception's class."""
     findings: tuple[Finding, ...]
     traceback: str = ""
-    """Of an exception that is no GluetuneError."""
+    """Of an exception other than a GluetuneError."""
 
     @property
     def message(self) -> str:
@@ -31,7 +31,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one call: its value, or a failure."""
+    """Result of one call: its value, or a failure."""
 
     key: Hashable
     value: Any = None
@@ -39,21 +39,21 @@ class Outcome:
 
 
 OnValue = Callable[[Hashable, Any], object]
-"""Called, where calls are started from, with a call's key and what it emitted."""
+"""Called in the submitting process with a call's key and each value that the call emits."""
 
 _emit_to: Callable[[Any], object] | None = None
-"""Where the running call of this process emits; None outside of one."""
+"""Receives what the running call of this process emits; None outside of a call."""
 
 
 def emit(value: Any) -> None:
-    """Send `value` from inside a call to the process that started it; nothing elsewhere."""
+    """Send `value` from inside a call to the submitting process; do nothing outside of a call."""
     if _emit_to is not None:
         _emit_to(value)
 
 
 @contextmanager
 def emitting_to(to: Callable[[Any], object] | None) -> Iterator[None]:
-    """Send what is emitted inside the block to `to`."""
+    """Pass what is emitted inside the block to `to`."""
     global _emit_to
     before, _emit_to = _emit_to, to
     try:
@@ -63,25 +63,25 @@ def emitting_to(to: Callable[[Any], object] | None) -> Iterator[None]:
 
 
 def failure_of(error: Exception) -> Failure:
-    """Return the failure that an exception is; of one not gluetune's own, with its traceback."""
+    """Describe an exception as a Failure, with a traceback unless it is a GluetuneError."""
     name = type(error).__name__
     if isinstance(error, GluetuneError):
         return Failure("raised", name, error.findings)
-    arose = "".join(traceback.format_exception(error))
-    return Failure("raised", name, (Finding(f"{name}: {error}"),), arose)
+    text = "".join(traceback.format_exception(error))
+    return Failure("raised", name, (Finding(f"{name}: {error}"),), text)
 
 
 @dataclass(frozen=True)
 class Call:
-    """A picklable call, whose outcome has its key."""
+    """A picklable call of a function. Its outcome carries its key."""
 
     key: Hashable
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
 
     def outcome(self) -> Outcome:
-        """Run it. Only what stops the process itself gets through."""
+        """Run the call. Only KeyboardInterrupt and SystemExit propagate."""
         try:
             return Outcome(self.key, self.function(*self.arguments))
-        except Exception as error:  # noqa: BLE001  # whatever it is, it costs this call alone
+        except Exception as error:  # noqa: BLE001  # any error fails this call, not the worker
             return Outcome(self.key, failure=failure_of(error))

@@ -1,8 +1,8 @@
-"""The processes that work on one training, and what they tell each other besides gradients.
+"""Collective operations of the processes of one run, other than the reduction of gradients.
 
-Gradients go through torch's default group. All else goes through a gloo group of its own, whose
-patience is long: one process may validate or write for an hour while the others wait. A process
-that dies does not keep them waiting, because its connections close.
+Gradients use torch's default group. Everything else uses a gloo group of its own with a long
+timeout: one process may validate or write for an hour while the others wait. They do not wait for
+a process that dies, because its connections close.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from gluetune.core.errors import Finding, GluetuneError, ProcessLostError, Train
 
 T = TypeVar("T")
 
-_PATIENCE = timedelta(days=1)
+_TIMEOUT = timedelta(days=1)
 _BROKEN = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe", re.IGNORECASE)
-_FAILURE = "gluetune/failure"
+_FAILURE_KEY = "gluetune/failure"
 
 
 class Processes:
-    """The processes of one training, as one of them sees them. With `count` 1 nothing is sent.
+    """The processes of one run, seen from one of them. With `count` 1 nothing is sent.
 
-    Every method but `own_failure` must be called by all of them, in the same order.
+    All processes must call every method except `process_failure`, in the same order.
     """
 
     def __init__(self, group: dist.ProcessGroup | None = None) -> None:
@@ -43,11 +43,11 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process names the folder, writes it, and talks."""
+        """Whether this is the main process, which writes the run folder and the output."""
         return self.index == 0
 
     def gather(self, value: T) -> list[T]:
-        """Return the value of every process, in their order, to all of them."""
+        """Return the values of all processes, by rank, in every process."""
         if self._group is None:
             return [value]
         values: list[Any] = [None] * self.count
@@ -55,7 +55,7 @@ class Processes:
         return values
 
     def largest(self, values: Sequence[int]) -> list[int]:
-        """Return the largest of all processes' values, place by place: cheap enough for a step."""
+        """Return the elementwise maximum over all processes; cheap enough for every step."""
         if self._group is None:
             return list(values)
         numbers = torch.tensor(values, dtype=torch.int64)
@@ -63,12 +63,12 @@ class Processes:
         return [int(number) for number in numbers]
 
     def wait(self) -> None:
-        """Return when every process has come here."""
+        """Block until every process has called this."""
         if self._group is not None:
             dist.barrier(group=self._group)
 
-    def from_first(self, step: Callable[[], T]) -> T:
-        """Take the step in the first process alone; its result or its GluetuneError is all's."""
+    def broadcast_from_main(self, step: Callable[[], T]) -> T:
+        """Run `step` in the main process; return its result, or raise its error, in all of them."""
         if self._group is None:
             return step()
         outcome: list[Any] = [None, None]
@@ -79,12 +79,12 @@ class Processes:
                 outcome[1] = error
         dist.broadcast_object_list(outcome, src=0, group=self._group)
         if outcome[1] is not None:
-            raise self._as_heard(outcome[1])
+            raise self._marked(outcome[1])
         result: T = outcome[0]
         return result
 
-    def together(self, step: Callable[[], T]) -> T:
-        """Take the step in every process; what any of them finds wrong is raised in all of them."""
+    def gather_errors(self, step: Callable[[], T]) -> T:
+        """Run `step` in every process; raise the GluetuneErrors of any of them in all of them."""
         if self._group is None:
             return step()
         found: tuple[str, GluetuneError] | None = None
@@ -92,29 +92,29 @@ class Processes:
             result = step()
         except GluetuneError as error:
             found = (socket.gethostname(), error)
-        everyones = self.gather(found)
-        if any(everyones):
-            raise self._as_heard(_merged_of(everyones))
+        errors_by_process = self.gather(found)
+        if any(errors_by_process):
+            raise self._marked(_merged_of(errors_by_process))
         return result
 
     @contextmanager
-    def here_first(self) -> Iterator[None]:
-        """Let one process of each machine pass before the others, to whom it leaves its cache."""
-        leads = self._group is None or os.environ.get("LOCAL_RANK", "0") == "0"
-        if not leads:
+    def main_first(self) -> Iterator[None]:
+        """Run the block first in one process per machine, so that the others find its cache."""
+        is_local_main = self._group is None or os.environ.get("LOCAL_RANK", "0") == "0"
+        if not is_local_main:
             self.wait()
         try:
             yield
         finally:
-            if leads:
+            if is_local_main:
                 self.wait()
 
     @contextmanager
-    def failing_as_one(self) -> Iterator[None]:
-        """Let one process tell of a failure that befell it alone; the others end with it, silent.
+    def propagate_failures(self) -> Iterator[None]:
+        """Stop all processes when one fails; only the one that failed first reports the error.
 
-        Whoever fails first leaves word in the group's store. The others notice by their broken
-        connections, find that word there, and raise it as told already.
+        It writes its failure to the group's store. The others notice that their connections are
+        broken, read the failure there, and raise it marked as reported elsewhere.
         """
         try:
             yield
@@ -123,18 +123,18 @@ class Processes:
                 isinstance(error, GluetuneError) and error.reported_elsewhere is not None
             ):
                 raise
-            mine = self.own_failure(error)
-            word = _leave_word(_describe(mine, self.index))
-            if word["process"] == self.index:
-                if isinstance(mine, GluetuneError):
-                    mine.reported_elsewhere = False
-                if mine is error:
+            failure = self.process_failure(error)
+            first = _first_failure(_describe(failure, self.index))
+            if first["process"] == self.index:
+                if isinstance(failure, GluetuneError):
+                    failure.reported_elsewhere = False
+                if failure is error:
                     raise
-                raise mine from error
-            raise _heard(word) from error
+                raise failure from error
+            raise _error_of(first) from error
 
-    def own_failure(self, error: Exception) -> Exception:
-        """Return what happened to this process: a broken connection is the end of another one."""
+    def process_failure(self, error: Exception) -> Exception:
+        """Return `error`, or a ProcessLostError where it is a broken connection to a process."""
         if isinstance(error, GluetuneError) or not _BROKEN.search(str(error)):
             return error
         return ProcessLostError(
@@ -142,20 +142,24 @@ class Processes:
             hint="Resume it with as many processes: torchrun … -m gluetune train --resume RUN",
         )
 
-    def _as_heard(self, error: GluetuneError) -> GluetuneError:
+    def _marked(self, error: GluetuneError) -> GluetuneError:
         error.reported_elsewhere = not self.is_first
         return error
 
 
 ALONE = Processes()
-"""One process that shares its work with no other."""
+"""A single process."""
 
 
-def processes_here(*, use_cpu: bool = False, timeout: float = 1800.0) -> Processes:
-    """Return the processes that this one was started with, by torchrun or the like, else ALONE.
+def current_processes(*, use_cpu: bool = False, timeout: float = 1800.0) -> Processes:
+    """Return the processes that torchrun or a similar launcher started, else ALONE.
 
-    `timeout` is how many seconds gradients wait for each other, where the group is made here.
-    Raises TrainingError where the others cannot be reached.
+    Args:
+        use_cpu: Whether to train on the CPU where there is a GPU.
+        timeout: Seconds that the reduction of gradients may wait, where the group is created here.
+
+    Raises:
+        TrainingError: where the other processes cannot be reached.
     """
     if not dist.is_available():
         return ALONE
@@ -169,7 +173,7 @@ def processes_here(*, use_cpu: bool = False, timeout: float = 1800.0) -> Process
 def _join(*, use_cpu: bool, timeout: float) -> None:
     on_gpu = torch.cuda.is_available() and not use_cpu
     if not on_gpu:
-        # accelerate else overrules the number of threads that a configuration asks for.
+        # Otherwise accelerate overrides the number of threads in the configuration.
         os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
     try:
@@ -177,20 +181,20 @@ def _join(*, use_cpu: bool, timeout: float) -> None:
     except (RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise TrainingError(
-            f"The processes of this training cannot reach each other: {first}",
+            f"The processes of this run cannot reach each other: {first}",
             hint="Check --master-addr and --master-port, and GLOO_SOCKET_IFNAME.",
         ) from error
 
 
 @cache
 def _of_group(world: dist.ProcessGroup) -> Processes:
-    """Make the group for everything but gradients, once for the life of `world`."""
-    return Processes(dist.new_group(backend="gloo", timeout=_PATIENCE))
+    """Create the group for everything but gradients, once per default group."""
+    return Processes(dist.new_group(backend="gloo", timeout=_TIMEOUT))
 
 
 def _merged_of(found: Sequence[tuple[str, GluetuneError] | None]) -> GluetuneError:
-    """Merge what the processes found; what not all of them found is said with its place."""
-    said: list[GluetuneError] = []
+    """Merge the errors of the processes; a finding that not all have names its process."""
+    errors_found: list[GluetuneError] = []
     for process, one in enumerate(found):
         if one is None:
             continue
@@ -199,8 +203,8 @@ def _merged_of(found: Sequence[tuple[str, GluetuneError] | None]) -> GluetuneErr
             everywhere = all(other and finding in other[1].findings for other in found)
             place = "" if everywhere else f" [process {process} on {host}]"
             placed = Finding(finding.message + place, finding.hint)
-            said.append(type(error).of([placed]))
-    return merged(said)
+            errors_found.append(type(error).of([placed]))
+    return merged(errors_found)
 
 
 def _describe(error: Exception, process: int) -> dict[str, Any]:
@@ -210,21 +214,21 @@ def _describe(error: Exception, process: int) -> dict[str, Any]:
     return {"process": process, "kind": type(error).__name__, "findings": findings}
 
 
-def _heard(word: dict[str, Any]) -> GluetuneError:
-    kind = getattr(errors, word["kind"], TrainingError)
-    error: GluetuneError = kind.of([Finding(*finding) for finding in word["findings"]])
+def _error_of(failure: dict[str, Any]) -> GluetuneError:
+    kind = getattr(errors, failure["kind"], TrainingError)
+    error: GluetuneError = kind.of([Finding(*finding) for finding in failure["findings"]])
     error.reported_elsewhere = True
     return error
 
 
-def _leave_word(word: dict[str, Any]) -> dict[str, Any]:
-    """Leave word of a failure for the other processes; return the first word that was left.
+def _first_failure(failure: dict[str, Any]) -> dict[str, Any]:
+    """Write a failure to the group's store unless it has one; return the one that it then has.
 
-    torchrun itself keeps the store, so it outlives every process.
+    torchrun itself hosts the store, so the store is there after the processes have exited.
     """
     try:
-        store = dist.distributed_c10d._get_default_store()  # torch names no other way to it
-        first: dict[str, Any] = json.loads(store.compare_set(_FAILURE, "", json.dumps(word)))
-    except RuntimeError:  # another launcher's store, gone with the process that kept it
-        return word
+        store = dist.distributed_c10d._get_default_store()  # torch has no public function for it
+        first: dict[str, Any] = json.loads(store.compare_set(_FAILURE_KEY, "", json.dumps(failure)))
+    except RuntimeError:  # another launcher's store, which was in the process that exited
+        return failure
     return first

@@ -1,8 +1,8 @@
-"""Workers whose parent process is gone: known by the locks that they hold.
+"""Orphaned workers: those whose parent process was killed, found by the locks that they hold.
 
-A worker of a search or a suite holds `FOLDER/.worker-HOST-PID.lock` for as long as it lives. When
-the process that started it is killed, it saves its state and ends, which takes as long as a step.
-Whoever takes the folder up meanwhile waits for that: two processes would write the same runs.
+A worker of a search or a suite holds `FOLDER/.worker-HOST-PID.lock` as long as it lives. When the
+process that started it is killed, it saves its state and exits, which takes as long as a step. A
+process that resumes the folder waits for that; otherwise two processes would write the same runs.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from gluetune.core.files import locked
 from gluetune.core.locks import held, holder_of
 
 PATIENCE = 60.0
-"""Seconds that orphans may take to save what they do, before they are killed."""
+"""Seconds that orphans may take to save their state before they are killed."""
 _KILLED_SECONDS = 10.0
-"""Seconds until the system has taken away a process that was killed."""
-_LOOK_SECONDS = 0.2
+"""Seconds that the system may take to remove a killed process."""
+_POLL_SECONDS = 0.2
 _NAME = re.compile(r"\.worker-(?P<host>.+)-(?P<pid>\d+)\.lock")
 
 
@@ -36,7 +36,7 @@ class _Orphan:
     pid: int
 
     def is_alive(self) -> bool:
-        """Whether its process still holds the lock: a number alone may be another process's."""
+        """Whether its process still holds the lock: a process id may have been reused."""
         return holder_of(self.lock) is not None
 
     def __str__(self) -> str:
@@ -46,42 +46,43 @@ class _Orphan:
 
 @contextmanager
 def registered(folder: Path) -> Iterator[None]:
-    """Let it be seen, as long as the block lasts, that this process works in `folder`."""
+    """Register this process as a worker in `folder` while the block runs."""
     name = f".worker-{socket.gethostname()}-{os.getpid()}.lock"
     with held(folder / name, temporary=True):
         yield
 
 
-def end_orphans(folder: Path, say: Callable[[str], object]) -> None:
-    """Wait for the workers that a killed process left in `folder`, and kill those that stay.
+def end_orphans(folder: Path, log: Callable[[str], object]) -> None:
+    """Wait for the workers that a killed process left in `folder`, and kill those that remain.
 
-    The caller holds the folder's lock, so whoever is registered there has lost its driver. What a
-    worker has not saved by then is lost since its last checkpoint. Raises RunError where one is
-    left that cannot be killed from here.
+    The caller holds the folder's lock, so a worker registered there has lost its parent. A worker
+    that is killed loses what it did since its last checkpoint.
+
+    Raises RunError where a worker remains that cannot be killed from here.
     """
     orphans = _orphans(folder)
     if not orphans:
         return
-    say(
-        f"Workers of a command that was killed still save what they do ({_listed(orphans)}): "
-        f"waiting for at most {PATIENCE:.0f} seconds."
+    log(
+        f"Workers of a killed command are saving their state ({_listed(orphans)}): waiting for at "
+        f"most {PATIENCE:.0f} seconds."
     )
     left = _wait(orphans, PATIENCE)
     for orphan in left:
-        say(f"{str(orphan).capitalize()} has not ended, and is killed.")
+        log(f"{str(orphan).capitalize()} has not exited and is killed.")
         _kill(orphan)
     if left := _wait(left, _KILLED_SECONDS):
         raise RunError(
-            f"Workers of a command that was killed still work in {folder}: {_listed(left)}.",
+            f"Workers of a killed command still run in {folder}: {_listed(left)}.",
             hint="Stop them where they run, then type the same command again.",
         )
-    _orphans(folder)  # takes away their locks
+    _orphans(folder)  # removes their locks
 
 
-def wait_until_free(run: Path, say: Callable[[str], object]) -> None:
-    """Wait until no other process works in a run's folder. Raises RunError where one stays."""
+def wait_until_free(run: Path, log: Callable[[str], object]) -> None:
+    """Wait until no other process uses a run's folder. Raises LockedError where one remains."""
     end = time.monotonic() + PATIENCE
-    told = False
+    is_logged = False
     while run.is_dir():
         try:
             with locked(run):
@@ -89,14 +90,14 @@ def wait_until_free(run: Path, say: Callable[[str], object]) -> None:
         except LockedError as error:
             if time.monotonic() > end:
                 raise
-            if not told:
-                say(f"{error.findings[0].message} Waiting for it.")
-                told = True
-            time.sleep(_LOOK_SECONDS)
+            if not is_logged:
+                log(f"{error.findings[0].message} Waiting for it.")
+                is_logged = True
+            time.sleep(_POLL_SECONDS)
 
 
 def _orphans(folder: Path) -> list[_Orphan]:
-    """Return the registered workers that are alive; take away what the dead left."""
+    """Return the registered workers that are alive; remove the locks of the others."""
     found = []
     for path in sorted(folder.glob(".worker-*.lock")):
         if match := _NAME.fullmatch(path.name):
@@ -109,19 +110,19 @@ def _orphans(folder: Path) -> list[_Orphan]:
 
 
 def _wait(orphans: list[_Orphan], seconds: float) -> list[_Orphan]:
-    """Return those of `orphans` that are alive after so many seconds, or when none is."""
+    """Wait until none of `orphans` is alive, at most `seconds`; return those that are."""
     end = time.monotonic() + seconds
     while orphans := [orphan for orphan in orphans if orphan.is_alive()]:
         if time.monotonic() > end:
             break
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
     return orphans
 
 
 def _kill(orphan: _Orphan) -> None:
-    """Kill a worker with its loaders: it is in a process group of its own.
+    """Kill a worker and its data loaders: it has a process group of its own.
 
-    Its lock is held at this moment, so its number is still its own.
+    Its lock is held at this moment, so its process id has not been reused.
     """
     if orphan.host != socket.gethostname() or not orphan.is_alive():
         return

@@ -1,7 +1,7 @@
-"""A pool of processes that each run one call at a time: what a suite and a search share.
+"""A pool of processes that each run one call at a time, for searches and suites.
 
 `open_pool(1)` runs calls in this process, with no second import of torch; `open_pool(n)` in n
-spawned ones. Which call comes next is the caller's to decide, whenever a process is free:
+spawned processes. The caller decides which call is next whenever a process is free:
 
 ```
 with open_pool(2) as pool:
@@ -10,9 +10,9 @@ with open_pool(2) as pool:
             pool.submit(key, function, *arguments)
         outcome = pool.wait()
 ```
-A process that dies costs its own call and is replaced. Ctrl-C reaches every call once, through
-this process alone: the spawned ones are in process groups of their own, where a terminal's Ctrl-C
-does not come. When this process dies, they stop as by SIGTERM.
+A process that dies fails its own call only and is replaced. Ctrl-C reaches every call once, sent by
+this process: the spawned ones are in process groups of their own, which a terminal's Ctrl-C does
+not reach. When this process dies, they stop as by SIGTERM.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from gluetune.parallel.ray import Cluster
 
 _CONTEXT = multiprocessing.get_context("spawn")
-_LOOK_SECONDS = 1.0
-"""How often a silent process is looked for."""
+_POLL_SECONDS = 1.0
+"""How often to check that a process is alive while it sends nothing."""
 
 
 class Pool(Protocol):
@@ -56,13 +56,13 @@ class Pool(Protocol):
 
     @property
     def running(self) -> tuple[Hashable, ...]:
-        """Keys of the calls that were started and whose outcome was not handed out yet."""
+        """Keys of the submitted calls whose outcome has not been returned yet."""
 
     def submit(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
-        """Start a call while a worker is free; `key` names it. All must be picklable."""
+        """Start a call on a free worker; `key` identifies it. All arguments must be picklable."""
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
-        """Return the next call that is over; None after `timeout` seconds without one."""
+        """Return the outcome of the next call that ends; None after `timeout` seconds."""
 
 
 @contextmanager
@@ -76,28 +76,29 @@ def open_pool(
     restarts: int = 0,
     folder: Path | None = None,
 ) -> Iterator[Pool]:
-    """Give a pool of `count` processes: of one, this process itself.
+    """Open a pool of `count` processes; with one, calls run in this process.
 
     Args:
-        count: How many calls run at a time.
-        threads: What OMP_NUM_THREADS says in each spawned process; None: its share of the cores.
-            A call that sets PyTorch's threads itself, as `train(threads=…)` does, has its way.
-        devices: What CUDA_VISIBLE_DEVICES says in each process, in turn; none: all see all.
+        count: How many calls run in parallel.
+        threads: OMP_NUM_THREADS of each spawned process; None: an equal share of the cores. A call
+            may set PyTorch's threads itself, as `train(threads=…)` does.
+        devices: Values of CUDA_VISIBLE_DEVICES, given to the processes in turn; none: every process
+            sees all devices.
         on_event: Called with what calls emit (`gluetune.parallel.calls.emit`).
-        cluster: Where calls run instead: as many at a time as it has room for, and where `count`
-            is more than one at most so many. `threads` and `devices` are then the cluster's.
-        restarts: How often a cluster's call whose worker died is started again.
-        folder: Where spawned processes register, for `orphans.end_orphans` to find them there.
+        cluster: A Ray cluster to run calls on instead: as many in parallel as fit, and at most
+            `count` if that is more than one. The cluster then determines threads and devices.
+        restarts: How often to restart a call of the cluster whose worker died.
+        folder: Where spawned processes register, so that `orphans.end_orphans` finds them.
 
-    Whatever ends the block (SIGTERM too), calls that still run are stopped as by Ctrl-C and
-    waited for; a second Ctrl-C kills them.
+    At the end of the block (by SIGTERM too), running calls are stopped as by Ctrl-C and waited for;
+    a second Ctrl-C kills them.
     """
     if cluster is not None:
         from gluetune.parallel.ray import open_ray_pool
 
         limit = count if count > 1 else None
-        with open_ray_pool(cluster, limit, restarts=restarts, on_event=on_event) as there:
-            yield there
+        with open_ray_pool(cluster, limit, restarts=restarts, on_event=on_event) as ray_pool:
+            yield ray_pool
         return
     if count == 1:
         yield _InProcessPool(on_event)
@@ -118,25 +119,26 @@ def open_pool(
 
 
 def run_all(pool: Pool, start_next: Callable[[], bool], end: Callable[[Outcome], None]) -> None:
-    """Run calls until none is left to start and none is running.
+    """Run calls until none can be started and none is running.
 
     Args:
-        pool: Where they run.
-        start_next: Starts the next call, while a process is free; returns whether it could.
-        end: Called with the outcome of each call; it may make more calls possible.
+        pool: Runs the calls.
+        start_next: Called while a process is free; starts the next call and returns whether there
+            was one.
+        end: Called with the outcome of each call; more calls may be possible after it.
     """
     while True:
         while pool.free and start_next():
             pass
         if not pool.running:
             return
-        outcome = pool.wait(_LOOK_SECONDS)
+        outcome = pool.wait(_POLL_SECONDS)
         if outcome is not None:
             end(outcome)
 
 
 def threads_each(count: int) -> int:
-    """Return each of `count` processes' share of the cores that this one may use, at least 1."""
+    """Return the cores that this process may use divided by `count`, at least 1."""
     return max(1, cores() // count)
 
 
@@ -148,7 +150,7 @@ def cores() -> int:
 
 
 class _InProcessPool:
-    """This process as the only worker: a call runs while it is waited for."""
+    """This process as the only worker; a call runs inside `wait`."""
 
     def __init__(self, on_event: OnValue | None) -> None:
         self._on_event = on_event
@@ -168,7 +170,7 @@ class _InProcessPool:
         self._call = Call(key, function, arguments)
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
-        """Run the call. `timeout` is not looked at: nothing else could be done meanwhile."""
+        """Run the call. `timeout` is ignored: nothing else could be done meanwhile."""
         call = self._call
         if call is None:
             return None
@@ -187,10 +189,10 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     slot: int
-    """Its place among the environments."""
+    """Index of its environment."""
     call: Call | None = None
-    begun: bool = True
-    """Whether it has said that it took its call up."""
+    is_started: bool = True
+    """Whether it has confirmed that it started its call."""
 
 
 @dataclass
@@ -200,10 +202,10 @@ class ProcessPool:
     environments: list[dict[str, str]]
     on_event: OnValue | None
     folder: Path | None = None
-    """Where they register as workers, so that they are found when this process is gone."""
+    """Where they register as workers, so that they can be found after this process has died."""
     _workers: list[_Worker] = field(default_factory=list)
-    _over: list[Outcome] = field(default_factory=list)
-    """Outcomes that have come and were not handed out yet."""
+    _outcomes: list[Outcome] = field(default_factory=list)
+    """Outcomes that were received and not returned yet."""
 
     @property
     def free(self) -> int:
@@ -212,39 +214,39 @@ class ProcessPool:
 
     @property
     def running(self) -> tuple[Hashable, ...]:
-        """Keys of the calls whose outcome was not handed out yet."""
-        over = (outcome.key for outcome in self._over)
-        return (*over, *(worker.call.key for worker in self._busy() if worker.call))
+        """Keys of the calls whose outcome has not been returned yet."""
+        ended = (outcome.key for outcome in self._outcomes)
+        return (*ended, *(worker.call.key for worker in self._busy() if worker.call))
 
     def _busy(self) -> list[_Worker]:
         return [worker for worker in self._workers if worker.call]
 
     def submit(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
-        """Start a call in a process that has none."""
+        """Start a call in a free process."""
         if self.free < 1:
             raise RuntimeError(f"No worker is free for {key!r}.")
         call = Call(key, function, arguments)
         idle = self._idle()
-        self._hand(idle or self._new(), call, begun=idle is None)
+        self._send(idle or self._new(), call, is_started=idle is None)
 
-    def _hand(self, worker: _Worker, call: Call, *, begun: bool) -> None:
-        """Give a call to a process; one that may die idle at this moment has to say `begun`."""
-        worker.call, worker.begun = call, begun
-        with suppress(OSError):  # it died just now, which is noticed by `_look`
+    def _send(self, worker: _Worker, call: Call, *, is_started: bool) -> None:
+        """Send a call to a process; an idle one, which may be dying, has to confirm the start."""
+        worker.call, worker.is_started = call, is_started
+        with suppress(OSError):  # it died just now, which `_poll` notices
             worker.connection.send((call.key, bytes(ForkingPickler.dumps(call))))
 
     def _idle(self) -> _Worker | None:
-        """Return a process without a call, if there is one; forget those that died so."""
+        """Return a process without a call, if there is one; remove those that died idle."""
         for worker in [worker for worker in self._workers if not worker.call]:
             if worker.process.is_alive():
                 return worker
-            self._forget(worker)
+            self._remove(worker)
         return None
 
     def _new(self) -> _Worker:
         taken = {worker.slot for worker in self._workers}
         slot = min(set(range(len(self.environments))) - taken)
-        # Half begun, it would end in a traceback of its own, and nobody would stop it.
+        # A process interrupted while it starts would print a traceback, and not be stopped.
         with deferring_signals():
             process, connection = _spawn(self.environments[slot], self.folder)
             worker = _Worker(process, connection, slot)
@@ -252,23 +254,23 @@ class ProcessPool:
         return worker
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
-        """Return the next call that is over; None after `timeout` seconds without one."""
+        """Return the outcome of the next call that ends; None after `timeout` seconds."""
         end = None if timeout is None else time.monotonic() + timeout
-        while not self._over:
-            left = _LOOK_SECONDS if end is None else min(_LOOK_SECONDS, end - time.monotonic())
+        while not self._outcomes:
+            left = _POLL_SECONDS if end is None else min(_POLL_SECONDS, end - time.monotonic())
             busy = self._busy()
             if left < 0 or not busy:
                 return None
             multiprocessing.connection.wait([worker.connection for worker in busy], left)
             for worker in busy:
-                self._look(worker)
-        return self._over.pop(0)
+                self._poll(worker)
+        return self._outcomes.pop(0)
 
-    def _look(self, worker: _Worker) -> None:
-        """Take what a process has sent, or notice its death.
+    def _poll(self, worker: _Worker) -> None:
+        """Receive what a process has sent, or notice its death.
 
-        The system says whether it is alive: a loader's process, forked from it, would keep its
-        pipes open.
+        The system reports whether it is alive; its pipes do not, since a data loader forked from it
+        would keep them open.
         """
         alive = worker.process.is_alive()  # first: what it sent before it died counts
         with suppress(EOFError, OSError):
@@ -276,33 +278,33 @@ class ProcessPool:
                 self._receive(worker, worker.call)
         call = worker.call
         if call and not alive:
-            self._forget(worker)
-            if worker.begun:
-                self._over.append(Outcome(call.key, failure=_death(worker.process.exitcode)))
-            else:  # it died idle, so the call was none of the reasons
-                self._hand(self._new(), call, begun=True)
+            self._remove(worker)
+            if worker.is_started:
+                self._outcomes.append(Outcome(call.key, failure=_death(worker.process.exitcode)))
+            else:  # it died idle, so not because of the call
+                self._send(self._new(), call, is_started=True)
 
     def _receive(self, worker: _Worker, call: Call) -> None:
         kind, value = worker.connection.recv()
-        if kind == "begun":
-            worker.begun = True
+        if kind == "started":
+            worker.is_started = True
             return
         if kind == "emitted":
             if self.on_event is not None:
                 self.on_event(call.key, value)
             return
         worker.call = None
-        self._over.append(value)
+        self._outcomes.append(value)
         if value.failure and value.failure.kind == "interrupted":
-            self._forget(worker)  # it is on its way out
+            self._remove(worker)  # it is exiting
 
-    def _forget(self, worker: _Worker) -> None:
+    def _remove(self, worker: _Worker) -> None:
         worker.connection.close()
         worker.process.join()
         self._workers.remove(worker)
 
     def stop(self) -> None:
-        """End every process, those with a call as by Ctrl-C; a second Ctrl-C kills them."""
+        """Stop every process, those with a call as by Ctrl-C; a second Ctrl-C kills them."""
         try:
             for worker in self._busy():
                 if worker.process.pid is not None:
@@ -311,7 +313,7 @@ class ProcessPool:
             while self.running:
                 self.wait()
             for worker in list(self._workers):
-                self._forget(worker)
+                self._remove(worker)
         except BaseException:
             for worker in self._workers:
                 worker.process.kill()
@@ -322,17 +324,17 @@ class ProcessPool:
 def _death(exit_code: int | None) -> Failure:
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
-        memory = " Was there enough memory?" if name == "SIGKILL" else ""
+        memory = " Check that there is enough memory." if name == "SIGKILL" else ""
         return Failure("died", name, (Finding(f"Its process was killed by {name}.{memory}"),))
-    return Failure("died", "exit", (Finding(f"Its process ended with exit code {exit_code}."),))
+    return Failure("died", "exit", (Finding(f"Its process exited with exit code {exit_code}."),))
 
 
 def _spawn(environment: Mapping[str, str], folder: Path | None) -> tuple[BaseProcess, Connection]:
     ours, theirs = _CONTEXT.Pipe()
     process = _CONTEXT.Process(target=_serve, args=(theirs, folder))
-    # The tracker takes the mask away when it starts, so it starts first.
+    # The tracker removes the mask when it starts, so it starts first.
     resource_tracker.ensure_running()
-    # Masked until it is in a group of its own: a Ctrl-C in between would end it in a traceback.
+    # Masked until the process has a group of its own: Ctrl-C in between would print a traceback.
     _mask_interrupt(blocked=True)
     try:
         with _environment(environment):
@@ -344,7 +346,7 @@ def _spawn(environment: Mapping[str, str], folder: Path | None) -> tuple[BasePro
 
 
 def _mask_interrupt(*, blocked: bool) -> None:
-    """Hold back Ctrl-C, or let it through, where the system can mask signals (not on Windows)."""
+    """Block or unblock Ctrl-C where the system can mask signals (not on Windows)."""
     if hasattr(signal, "pthread_sigmask"):
         how = signal.SIG_BLOCK if blocked else signal.SIG_UNBLOCK
         signal.pthread_sigmask(how, {signal.SIGINT})
@@ -352,7 +354,7 @@ def _mask_interrupt(*, blocked: bool) -> None:
 
 @contextmanager
 def _environment(changed: Mapping[str, str]) -> Iterator[None]:
-    """Change the variables that a new process inherits: torch reads them on import."""
+    """Change the environment that a new process inherits: torch reads it on import."""
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update(changed)
     try:
@@ -366,14 +368,14 @@ def _environment(changed: Mapping[str, str]) -> Iterator[None]:
 
 
 def _serve(connection: Connection, folder: Path | None = None) -> None:
-    """Run calls until the other end is closed: what a spawned process does.
+    """Run calls until the other end is closed; the main function of a spawned process.
 
-    It registers first and then looks whether its parent is there: whoever finds nobody registered
-    may be sure that no orphan begins to work later.
+    It registers before it checks that its parent is alive: where no worker is registered, no orphan
+    can start to work later.
     """
     if hasattr(os, "setpgrp"):
         os.setpgrp()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # forgets one that came while it was masked
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # discards one that was received while masked
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with registered(folder) if folder is not None else nullcontext():
         if not _has_parent():
@@ -383,7 +385,7 @@ def _serve(connection: Connection, folder: Path | None = None) -> None:
             _mask_interrupt(blocked=False)
             while True:
                 key, content = connection.recv()
-                connection.send(("begun", None))
+                connection.send(("started", None))
                 _run_call(connection, key, content)
 
 
@@ -394,7 +396,7 @@ def _has_parent() -> bool:
 
 def _run_call(connection: Connection, key: Hashable, content: bytes) -> None:
     def emit(value: Any) -> None:
-        with suppress(OSError):  # the other end is gone: this process will be stopped
+        with suppress(OSError):  # the other end is closed: this process will be stopped
             connection.send(("emitted", value))
 
     try:
@@ -411,16 +413,16 @@ def _run_call(connection: Connection, key: Hashable, content: bytes) -> None:
 
 
 def _outcome(key: Hashable, content: bytes) -> Outcome:
-    """Run a call. Reading it imports its function, which may fail as the call itself may."""
+    """Run a call. Unpickling it imports its function, which may fail as the call itself may."""
     try:
         call: Call = pickle.loads(content)
-    except Exception as error:  # noqa: BLE001  # whatever it is, it costs this call alone
+    except Exception as error:  # noqa: BLE001  # any error fails this call, not the worker
         return Outcome(key, failure=failure_of(error))
     return call.outcome()
 
 
 def _exit_with_parent() -> None:
-    """Stop this process when the one that started it is gone."""
+    """Stop this process when its parent exits."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])

@@ -1,10 +1,8 @@
-"""A pool of a Ray cluster's workers, which run calls as the processes of `pool.py` do.
+"""A Ray cluster, and a pool of its workers, which run calls as the processes of `pool.py` do.
 
-A call is a Ray task with cores (and GPUs) of its own. Whatever it needs is in folders that every
-machine sees; data and model are loaded where it runs. A task whose worker is killed is lost to Ray,
-and nothing else is: the run's folder holds its checkpoint, from which the next attempt resumes.
-
-A Ray cluster: what a job may take of it, and how it is reached.
+A call is a Ray task with cores (and GPUs) of its own. It reads and writes folders that all machines
+share; data and model are loaded where it runs. When its worker is killed, the next attempt resumes
+from the checkpoint in the run's folder.
 """
 
 from __future__ import annotations
@@ -23,21 +21,22 @@ from typing import Any
 from gluetune.core.errors import ConfigurationError, Finding, LockedError
 from gluetune.parallel.calls import Call, Failure, OnValue, Outcome, emitting_to
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _STOP_SECONDS = 120.0
 """How long workers may take to save their state."""
-_HELD_SECONDS = 120.0
-"""How long a run's folder may be locked by an attempt that Ray reports as ended before it is."""
+_LOCKED_SECONDS = 120.0
+"""How long an attempt that Ray reports as ended may still lock the run's folder."""
 
 
 @contextmanager
 def open_ray_pool(
     cluster: Cluster, limit: int | None = None, *, restarts: int, on_event: OnValue | None = None
 ) -> Iterator[RayPool]:
-    """Give a pool of the cluster's workers: as many as it has room for, and at most `limit`.
+    """Open a pool of the cluster's workers: as many as fit, and at most `limit`.
 
-    A call whose worker dies is started again, up to `restarts` times. Whatever ends the block,
-    calls that still run are stopped as by Ctrl-C and waited for; a second one kills them.
+    A call whose worker dies is restarted, up to `restarts` times. At the end of the block, running
+    calls are stopped as by Ctrl-C and waited for; a second Ctrl-C kills them.
+
     Raises ConfigurationError where the cluster cannot be reached.
     """
     pool = RayPool(connect(cluster), cluster, limit, restarts, on_event)
@@ -54,7 +53,7 @@ class _Running:
 
 
 class RayPool:
-    """Pool of a cluster that this process is connected to."""
+    """A pool of the workers of a cluster that this process is connected to."""
 
     def __init__(
         self, ray: Any, cluster: Cluster, limit: int | None, restarts: int, on_event: OnValue | None
@@ -72,9 +71,9 @@ class RayPool:
 
     @property
     def count(self) -> int:
-        """How many calls run at a time; a cluster may grow."""
-        room = max(1, capacity(self._cluster, self._ray.cluster_resources()))
-        return room if self._limit is None else min(room, self._limit)
+        """How many calls can run in parallel now; a cluster may grow."""
+        fitting = max(1, capacity(self._cluster, self._ray.cluster_resources()))
+        return fitting if self._limit is None else min(fitting, self._limit)
 
     @property
     def free(self) -> int:
@@ -83,28 +82,28 @@ class RayPool:
 
     @property
     def running(self) -> tuple[Hashable, ...]:
-        """Keys of the calls whose outcome was not handed out yet."""
+        """Keys of the calls whose outcome has not been returned yet."""
         return tuple(running.call.key for running in self._running.values())
 
     def submit(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> None:
-        """Start a call while there is room for it."""
+        """Start a call on a free worker."""
         self._submit(_Running(Call(key, function, arguments), self._restarts))
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
-        """Return the next call that is over; None after `timeout` seconds without one."""
+        """Return the outcome of the next call that ends; None after `timeout` seconds."""
         end = None if timeout is None else time.monotonic() + timeout
         while self._running:
-            left = _LOOK_SECONDS if end is None else min(_LOOK_SECONDS, end - time.monotonic())
-            over, _ = self._ray.wait(list(self._running), num_returns=1, timeout=max(0.0, left))
-            self._pass_on()
-            if over and (outcome := self._outcome(over[0])):
+            left = _POLL_SECONDS if end is None else min(_POLL_SECONDS, end - time.monotonic())
+            ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=max(0.0, left))
+            self._forward_events()
+            if ended and (outcome := self._outcome(ended[0])):
                 return outcome
             if end is not None and time.monotonic() >= end:
                 return None
         return None
 
     def stop(self) -> None:
-        """Stop every call, as by Ctrl-C, and wait until it has saved its state."""
+        """Stop every call as by Ctrl-C, and wait until it has saved its state."""
         try:
             self._cancel(force=False)
             if waiting := list(self._running):
@@ -120,13 +119,13 @@ class RayPool:
         self._running[reference] = running
 
     def _outcome(self, reference: Any) -> Outcome | None:
-        """Return what came of a task; None where its worker died and it is started again."""
+        """Return the outcome of a task; None where its worker died and it is restarted."""
         from ray.exceptions import RayError, RayTaskError
 
         running = self._running.pop(reference)
         try:
             outcome: Outcome = self._ray.get(reference)
-        except RayTaskError as error:  # it could not be unpickled there, for one
+        except RayTaskError as error:  # for example, the worker could not unpickle it
             failure = Failure("raised", type(error.cause).__name__, (Finding(str(error.cause)),))
         except RayError as error:
             first = str(error).strip().splitlines()[0]
@@ -138,7 +137,7 @@ class RayPool:
             return None
         return Outcome(running.call.key, failure=failure)
 
-    def _pass_on(self) -> None:
+    def _forward_events(self) -> None:
         if self._queue is None or self._on_event is None:
             return
         for key, value in self._queue.get_nowait_batch(self._queue.qsize()):
@@ -146,7 +145,7 @@ class RayPool:
 
     def _cancel(self, *, force: bool) -> None:
         for reference in self._running:
-            with suppress(ValueError):  # it is over
+            with suppress(ValueError):  # it has ended
                 self._ray.cancel(reference, force=force)
 
 
@@ -157,15 +156,15 @@ def _make_queue() -> Any:
 
 
 def _run(call: Call, folder: str, queue: Any) -> Outcome:
-    """Run a call in a worker. Relative paths are those of the process that submitted it."""
+    """Run a call in a worker. Relative paths are resolved as in the submitting process."""
     with suppress(OSError):
         os.chdir(folder)
 
     def emit(value: Any) -> None:
-        # Sent, and not waited for: whoever listens does not hold up training.
+        # Sent without waiting, so that the receiver does not slow down training.
         queue.actor.put_nowait.remote((call.key, value))
 
-    end = time.monotonic() + _HELD_SECONDS
+    end = time.monotonic() + _LOCKED_SECONDS
     try:
         with emitting_to(None if queue is None else emit):
             while True:
@@ -183,33 +182,40 @@ def _is_locked(outcome: Outcome) -> bool:
     return failure is not None and failure.type == LockedError.__name__
 
 
-_PASSED_ON = ("GLUETUNE_DATA", "GLUETUNE_CACHE", "HF_HOME", "HF_ENDPOINT", "HF_HUB_OFFLINE")
-"""Variables that workers get of this process's environment; HF_TOKEN is their machines' own."""
-_SECONDS = 5.0
-"""How long an address may be silent."""
+_INHERITED = ("GLUETUNE_DATA", "GLUETUNE_CACHE", "HF_HOME", "HF_ENDPOINT", "HF_HUB_OFFLINE")
+"""Environment variables that workers inherit from this process. They use their own HF_TOKEN."""
+_CONNECT_SECONDS = 5.0
+"""Timeout of a connection to an address."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where the cluster is, and what it gives to each job."""
+    """The address of a cluster, and the resources of each job."""
 
     address: str
-    """`auto` for the one of this machine, `HOST:PORT`, or `local` to start one."""
+    """`auto` for this machine's cluster, `HOST:PORT`, or `local` to start one."""
     cpus: float = 1.0
     gpus: float = 0.0
 
     @property
     def threads(self) -> int:
-        """How many threads a job's cores are worth."""
+        """How many threads a job uses: one per core."""
         return max(1, int(self.cpus))
 
 
 def make_cluster(
     address: str | None, cpus: Any = None, gpus: Any = None, *, each: str = "trial"
 ) -> Cluster | None:
-    """Return the requested cluster; None without an address. `each` says what has cores.
+    """Return the requested cluster; None without an address.
 
-    Raises ConfigurationError that lists every mistake.
+    Args:
+        address: See `Cluster`.
+        cpus: Cores of each job, as typed.
+        gpus: GPUs of each job, as typed.
+        each: What a job is called in the flags: `--cpus-per-trial`.
+
+    Raises:
+        ConfigurationError: lists every mistake.
     """
     findings = []
     numbers = {}
@@ -219,24 +225,24 @@ def make_cluster(
             continue
         flag = f"--{name}-per-{each}"
         if address is None:
-            findings.append(Finding(f"{flag} {given} is for a cluster.", "Type: --ray auto"))
+            findings.append(Finding(f"{flag} {given} needs a cluster.", "Type: --ray auto"))
         try:
             numbers[name] = float(given)
         except ValueError:
             numbers[name] = -1.0
         if numbers[name] < 0 or (name == "cpus" and not numbers[name]):
-            findings.append(Finding(f"{flag} {given}: this is no amount.", f"Type: {flag} 1"))
+            findings.append(Finding(f"{flag} {given} is not a valid amount.", f"Type: {flag} 1"))
     if findings:
         raise ConfigurationError.of(findings)
     return None if address is None else Cluster(address, **numbers)
 
 
 def connect(cluster: Cluster) -> Any:
-    """Connect this process to the cluster, unless it is connected; return ray.
+    """Connect this process to the cluster, unless it is connected; return the ray module.
 
     Raises ConfigurationError where Ray is not installed, or the cluster cannot be reached.
     """
-    # A cluster of other people's is no business of Ray's makers, unless they say so.
+    # Ray sends usage statistics by default; a user can set the variable to 1.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -247,50 +253,51 @@ def connect(cluster: Cluster) -> Any:
         ) from error
     _check_reachable(cluster.address)
     if not ray.is_initialized():
-        passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         try:
             ray.init(
                 address=cluster.address,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 include_dashboard=False if cluster.address == "local" else None,
-                runtime_env={"env_vars": passed_on} if passed_on else None,
+                runtime_env={"env_vars": inherited} if inherited else None,
             )
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise _unreachable(cluster.address, str(error)) from error
-    _check_room(cluster, ray.cluster_resources())
+    _check_capacity(cluster, ray.cluster_resources())
     return ray
 
 
 def capacity(cluster: Cluster, resources: dict[str, float]) -> int:
-    """Return how many jobs at a time `resources`, by Ray's names, are enough for."""
+    """Return how many jobs fit into `resources`, by Ray's names."""
     counts = [resources.get("CPU", 0.0) / cluster.cpus]
     if cluster.gpus:
         counts.append(resources.get("GPU", 0.0) / cluster.gpus)
     return int(min(counts) + 1e-9)
 
 
-def _check_room(cluster: Cluster, resources: dict[str, float]) -> None:
+def _check_capacity(cluster: Cluster, resources: dict[str, float]) -> None:
     if capacity(cluster, resources) < 1:
-        there = ", ".join(f"{resources.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
+        available = ", ".join(f"{resources.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
         raise ConfigurationError(
-            f"A job asks for {cluster.cpus:g} CPU and {cluster.gpus:g} GPU, and the whole cluster "
-            f"has {there}.",
-            hint="Ask for less, or add machines.",
+            f"A job needs {cluster.cpus:g} CPU and {cluster.gpus:g} GPU, and the whole cluster has "
+            f"{available}.",
+            hint="Request less, or add machines.",
         )
 
 
 def _check_reachable(address: str) -> None:
-    """Knock first: Ray itself tries for a minute and more, and ends in many lines."""
+    """Try to connect first: Ray itself tries for more than a minute and prints many lines."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if address in ("auto", "local"):
         return
     if not colon or not port.isdigit():
         raise ConfigurationError(
-            f"--ray {address}: this is no address.", hint="Type: --ray auto, or --ray HOST:6379"
+            f"--ray {address} is not an address.", hint="Type: --ray auto, or --ray HOST:6379"
         )
+    where = (host.strip("[]"), int(port))
     try:
-        with contextlib.closing(socket.create_connection((host.strip("[]"), int(port)), _SECONDS)):
+        with contextlib.closing(socket.create_connection(where, _CONNECT_SECONDS)):
             return
     except OSError as error:
         raise _unreachable(address, error.strerror or str(error)) from error
@@ -300,6 +307,6 @@ def _unreachable(address: str, why: str) -> ConfigurationError:
     first = why.strip().splitlines()[0] if why.strip() else "no reply"
     return ConfigurationError(
         f"--ray {address}: the cluster cannot be reached: {first}",
-        hint="On its first machine: ray start --head. On others: ray start --address HOST:6379. "
-        "Then: --ray auto there, or --ray HOST:6379",
+        hint="On its head node: ray start --head. On the others: ray start --address HOST:6379. "
+        "Then: --ray auto on one of them, or --ray HOST:6379",
     )

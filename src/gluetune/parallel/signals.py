@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request: the step is finished and saved, then training stops."""
+"""Ctrl-C and SIGTERM as a request to stop: the step is finished and saved, then training stops."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from types import FrameType
 
 
 class StopRequest:
-    """Whether the run is to be stopped, and how. `say` prints what then happens."""
+    """Whether the run is to be stopped, and by which signal. `log` prints what happens next."""
 
-    def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(self, log: Callable[[str], None] = lambda text: None) -> None:
         self.signal: signal.Signals | None = None
-        self.heard = False
-        """Whether this process itself was sent a signal; with several it may be another one."""
-        self._say = say
+        self.is_received = False
+        """Whether this process received a signal; of several processes, another one may have."""
+        self._log = log
 
     @property
     def made(self) -> bool:
@@ -26,10 +26,10 @@ class StopRequest:
 
     def announce(self) -> None:
         """Print that the run is about to stop."""
-        self._say("Stopping after this step, with everything saved. Once more stops immediately.")
+        self._log("Stopping after this step, with everything saved. Once more stops immediately.")
 
     def end(self) -> BaseException:
-        """Return what to raise once everything is saved: what the signal would have raised."""
+        """Return the exception to raise once everything is saved: the one of the signal."""
         if self.signal is signal.SIGTERM:
             return SystemExit(128 + signal.SIGTERM)
         return KeyboardInterrupt()
@@ -39,13 +39,16 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 @contextmanager
-def listening(say: Callable[[str], None], *, alone: bool = True) -> Iterator[StopRequest]:
-    """Catch the first Ctrl-C or SIGTERM as a request; a second one stops immediately.
+def stop_on_signal(log: Callable[[str], None], *, alone: bool = True) -> Iterator[StopRequest]:
+    """Handle the first Ctrl-C or SIGTERM as a request to stop; a second one stops immediately.
 
-    The request is announced immediately where the process is `alone`; several have to agree first.
-    Outside the main thread, where Python takes no signals, the request is never made.
+    Args:
+        log: Prints what happens next.
+        alone: Whether the process announces a request immediately; several have to agree first.
+
+    Outside the main thread, where Python handles no signals, no request is ever made.
     """
-    request = StopRequest(say)
+    request = StopRequest(log)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
@@ -54,8 +57,8 @@ def listening(say: Callable[[str], None], *, alone: bool = True) -> Iterator[Sto
 
     def note(number: int, frame: FrameType | None) -> None:
         if os.getpid() != process:
-            return  # a loader's worker: the terminal sends it Ctrl-C too, and it is still needed
-        again, request.heard = request.heard, True
+            return  # a data loader: the terminal sends it Ctrl-C too, and it is still needed
+        again, request.is_received = request.is_received, True
         request.signal = signal.Signals(number)
         if again:
             raise request.end()
@@ -68,7 +71,7 @@ def listening(say: Callable[[str], None], *, alone: bool = True) -> Iterator[Sto
 
 @contextmanager
 def _handled_by(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
-    """Let `handler` take signals; those that had them before take them again afterwards."""
+    """Handle signals by `handler` while the block runs, then by the former handlers again."""
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
@@ -79,9 +82,9 @@ def _handled_by(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
 
 @contextmanager
 def exiting_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM raise SystemExit, as Ctrl-C raises KeyboardInterrupt, so that blocks are left.
+    """Let SIGTERM raise SystemExit, as Ctrl-C raises KeyboardInterrupt, so that blocks clean up.
 
-    Outside the main thread, where Python takes no signals, nothing is changed.
+    Does nothing outside the main thread, where Python handles no signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -96,18 +99,18 @@ def exiting_on_sigterm() -> Iterator[None]:
 
 @contextmanager
 def deferring_signals() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait until the block is over: what it begins is not left half done.
+    """Defer Ctrl-C and SIGTERM to the end of the block, so that it is never interrupted.
 
-    Outside the main thread, where Python takes no signals, nothing is changed.
+    Does nothing outside the main thread, where Python handles no signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    came: list[int] = []
+    received: list[int] = []
     try:
-        with _handled_by(lambda one, frame: came.append(one), signal.SIGINT, signal.SIGTERM):
+        with _handled_by(lambda one, frame: received.append(one), signal.SIGINT, signal.SIGTERM):
             yield
     finally:
-        for caught in dict.fromkeys(came):
-            signal.raise_signal(caught)
+        for number in dict.fromkeys(received):
+            signal.raise_signal(number)

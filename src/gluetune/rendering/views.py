@@ -119,7 +119,11 @@ def overview(views: Sequence[RunView]) -> Overview:
     return Overview(
         runs=runs_table([(each.name, each.run, each.evaluation) for each in views]),
         seeds=seeds_table(scored),
-        plot=seeds_plot("Scores of the seeds, by configuration", [one[2] for one in scored]),
+        plot=seeds_plot(
+            "Scores of the seeds, by configuration",
+            [one[2] for one in scored],
+            in_points=all(one.run.task.in_points() for one in views),
+        ),
     )
 
 

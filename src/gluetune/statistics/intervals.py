@@ -156,13 +156,18 @@ def _acceleration(parts: Sequence[Resampled]) -> float:
     by_split: dict[str, list[Resampled]] = {}
     for part in parts:
         by_split.setdefault(part.split, []).append(part)
-    cubes = squares = 0.0
+    effects = []
     for members in by_split.values():
         values = np.sum([part.left_out for part in members], axis=0) / len(parts)
         weights = members[0].weights
-        center = np.average(values, weights=weights)
-        cubes += float(np.sum(weights * (center - values) ** 3))
-        squares += float(np.sum(weights * (center - values) ** 2))
+        effects.append((weights, np.average(values, weights=weights) - values))
+    # In another unit, a power of two, the result is the same, and no cube overflows or vanishes.
+    _, exponent = np.frexp(max(float(np.abs(effect).max()) for _, effect in effects))
+    cubes = squares = 0.0
+    for weights, effect in effects:
+        scaled = np.ldexp(effect, -exponent)
+        cubes += float(np.sum(weights * scaled**3))
+        squares += float(np.sum(weights * scaled**2))
     return cubes / (6 * squares**1.5) if squares > 0 else 0.0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,17 +24,6 @@ class Residuals:
     """Standard deviation around the bias."""
     largest: float
     """Of the absolute values."""
-
-
-def mean_absolute_error(task: TaskSpec, predictions: Iterable[Predictions]) -> float | None:
-    """Return the mean absolute error over all examples of some splits; None without a unit."""
-    import numpy as np
-
-    found = list(predictions)
-    labels, predicted = (
-        np.concatenate([getattr(one, side) for one in found]) for side in ("labels", "predicted")
-    )
-    return task.kind.absolute_error(labels, predicted)
 
 
 def residuals(predictions: Predictions) -> Residuals:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.support.answers import classified, estimated, random_classified
+from tests.support.predictions import classified, estimated, random_classified
 from typer.testing import CliRunner
 
 import gluetune

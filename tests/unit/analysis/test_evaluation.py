@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from rich.cells import cell_len
-from tests.support.answers import classified, estimated, random_classified
 from tests.support.html_pages import Page
+from tests.support.predictions import classified, estimated, random_classified
 from tests.support.run_folders import write_run
 
 from gluetune.analysis.evaluation import Evaluation, _suspicion
@@ -253,22 +253,24 @@ def test_lengths_of_one_number_are_one_number() -> None:
 
 
 def test_the_bag_of_words_and_the_errors_are_in_the_scores() -> None:
-    task = replace(TASK, labels=(), kind=REGRESSION, metrics=("pearson",))
-    score = ScoreRecord(score=0.5, metrics={"validation": {"pearson": 0.5}})
-    undefined = ScoreRecord(score=None, metrics={"validation": {"pearson": None}})
+    metrics: dict[str, Any] = {"metrics": ("pearson",), "extra_metrics": ("mae",)}
+    task = replace(TASK, labels=(), kind=REGRESSION, **metrics)
+
+    def score(pearson: float | None, mae: float) -> ScoreRecord:
+        return ScoreRecord(score=pearson, metrics={"validation": {"pearson": pearson, "mae": mae}})
+
     scores = Scores(
         task,
-        score,
-        mean_absolute_error=0.25,
+        score(0.5, 0.25),
         baselines={
-            "majority": Baseline("mean", "", undefined, 1.125),
-            "bag_of_words": Baseline("bag of words", "", score, 0.75),
+            "majority": Baseline("mean", "", score(None, 1.125)),
+            "bag_of_words": Baseline("bag of words", "", score(0.5, 0.75)),
         },
     )
     test = WordTest(-0.1, 0.4, "paired bootstrap")
     labels = np.array([1.0, 2.0, 3.0, 4.0], dtype=np.float32)
     shown = printed(evaluation(task, estimated(labels, labels), scores=scores, baseline_test=test))
-    line = next(line for line in shown.splitlines() if "mean absolute error" in line)
+    line = next(line for line in shown.splitlines() if "│ mae" in line)
     assert all(value in line for value in ("0.2500", "1.1250", "0.7500"))
     assert "bag of words" in shown
     assert "No difference from the bag of words is shown (paired bootstrap, p = 0.4)." in shown
@@ -313,6 +315,16 @@ def test_the_names_of_metrics_are_whole_beside_the_bag_of_words() -> None:
     assert cells[:3] == ["matthews_correlation", "0.5000", "-0.1000 to 0.2000 *"]
     assert "* unreliable: only 60 examples." in shown
     assert all(cell_len(line) <= 80 for line in shown.splitlines())
+
+
+def test_a_note_says_why_the_bag_of_words_has_no_metric_of_probabilities() -> None:
+    words = {"bag_of_words": Baseline("bag of words", "", ScoreRecord(score=0.5, metrics={}))}
+    note = "The bag of words keeps no probabilities: it has no log_loss, roc_auc."
+    task = replace(TASK, extra_metrics=("log_loss", "f1_macro", "roc_auc"))
+    score = ScoreRecord(score=0.5, metrics={})
+    assert Scores(task, score, baselines=words).table("").notes == (note,)
+    assert Scores(TASK, score, baselines=words).table("").notes == ()
+    assert Scores(task, score).table("").notes == ()
 
 
 @pytest.mark.parametrize(("task", "majority"), [("rte", 0.5), ("cola", 0.0)])

@@ -1,4 +1,4 @@
-"""The table of `benchmarks.check_memory` grows by the lines of each call."""
+"""Each call of `benchmarks.check_memory` adds its lines to the table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.check_memory import _measure, _write, report
 
 
-def test_lines_are_added_to_those_that_are_known() -> None:
+def test_lines_are_added_to_existing_ones() -> None:
     first = report([("csv", 1000, 0.1, 150.2, 9000.4, 100.0)])
     second = report([("parquet", 2000, 0.1, 151.0, 9000.0, 100.0)], first)
     lines = [line for line in second.splitlines() if line.startswith(("| csv", "| parquet"))]

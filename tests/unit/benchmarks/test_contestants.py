@@ -8,7 +8,7 @@ def names(contestants: list[object]) -> list[str]:
     return [getattr(contestant, "name", "") for contestant in contestants]
 
 
-def test_every_contestant_has_a_name_of_its_own() -> None:
+def test_contestants_have_different_names() -> None:
     assert len(set(NAMES)) == len(CONTESTANTS) >= 5
 
 
@@ -18,7 +18,7 @@ def test_all_run_where_bf16_is_native() -> None:
     assert skipped == []
 
 
-def test_bf16_and_a_second_fp32_sit_out_elsewhere_and_it_is_said() -> None:
+def test_bf16_and_a_second_fp32_are_skipped_elsewhere_with_a_note() -> None:
     able, skipped = choose(NAMES, native_bf16=False)
     assert names([*able]) == ["notebook", "run_glue", "gluetune"]
     assert len(skipped) == 2
@@ -26,7 +26,7 @@ def test_bf16_and_a_second_fp32_sit_out_elsewhere_and_it_is_said() -> None:
     assert skipped[1].startswith("gluetune-fp32 is left out")
 
 
-def test_the_order_asked_for_is_kept_and_nobody_runs_twice() -> None:
+def test_the_requested_order_is_kept_without_duplicates() -> None:
     able, _ = choose(["gluetune", "notebook", "gluetune"], native_bf16=False)
     assert names([*able]) == ["gluetune", "notebook"]
 
@@ -39,14 +39,14 @@ def test_auto_is_bf16_only_where_it_is_native() -> None:
     assert notebook.resolved_precision(True) == "fp32"
 
 
-def test_another_contestant_begins_each_round() -> None:
+def test_a_different_contestant_starts_each_round() -> None:
     able, _ = choose(NAMES, native_bf16=False)
     orders = [names([*rotated(able, number)]) for number in range(4)]
     assert [order[0] for order in orders] == ["notebook", "run_glue", "gluetune", "notebook"]
     assert all(sorted(order) == sorted(orders[0]) for order in orders)
 
 
-def test_the_report_says_which_data_without_saying_where() -> None:
+def test_the_report_names_the_data_without_its_path() -> None:
     whole = {"source": "/home/someone/glue", "official": True}
     part = {"source": "/home/someone/glue", "official": False}
     assert described_data([whole]).startswith("GLUE, from a folder")

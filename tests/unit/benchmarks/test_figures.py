@@ -13,7 +13,7 @@ from benchmarks.speed.figures import (
 )
 
 
-def test_a_spread_is_median_and_range() -> None:
+def test_a_spread_is_a_median_and_a_range() -> None:
     assert spread([3.0, 1.0, 10.0]) == (3.0, 1.0, 10.0)
     assert spread([1.0, 2.0]) == (1.5, 1.0, 2.0)
     with pytest.raises(statistics.StatisticsError):
@@ -25,7 +25,7 @@ def test_speedups_are_taken_within_a_round() -> None:
     assert speedups({0: 6.0, 1: 12.0}, {0: 2.0, 1: 4.0}) == [3.0, 3.0]
 
 
-def test_rounds_that_only_one_has_are_left_out() -> None:
+def test_rounds_of_only_one_contestant_are_left_out() -> None:
     assert speedups({0: 6.0, 2: 8.0}, {1: 2.0, 2: 4.0}) == [2.0]
     assert speedups({0: 6.0}, {}) == []
 
@@ -41,7 +41,7 @@ def test_the_share_of_gemm_counts_six_operations_in_training_and_two_in_evaluati
     assert share_of_gemm(training=False, **done) == pytest.approx(0.25 / 3)  # type: ignore[arg-type]
 
 
-def test_the_largest_relative_difference_is_of_the_reference() -> None:
+def test_the_largest_relative_difference_is_relative_to_the_reference() -> None:
     assert relative_difference([2.0, 4.0], [2.1, 3.0]) == pytest.approx(0.25)
     assert relative_difference([-2.0], [-1.0]) == 0.5
     assert relative_difference([0.0], [0.5]) == 0.5

@@ -1,4 +1,4 @@
-"""The look-alike of GLUE has its lengths in tokens, its labels, and nothing by accident."""
+"""The synthetic GLUE has GLUE's lengths in tokens, its labels, and no accidental patterns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _write(folder: Path, task: str, **changes: Any) -> Any:
     return open_source(str(folder)), spec
 
 
-def test_lengths_are_those_asked_for_in_tokens(tmp_path: Path) -> None:
+def test_lengths_are_those_requested_in_tokens(tmp_path: Path) -> None:
     source, spec = _write(tmp_path, "rte")
     table = source.read(spec, "train")
     tokenizer = AutoTokenizer.from_pretrained(minilm_folder())
@@ -42,7 +42,7 @@ def test_lengths_are_those_asked_for_in_tokens(tmp_path: Path) -> None:
     assert set(table["label"].to_pylist()) == {0, 1}
 
 
-def test_what_is_written_measures_as_what_was_asked_for(tmp_path: Path) -> None:
+def test_written_lengths_are_the_requested_ones(tmp_path: Path) -> None:
     _, spec = _write(tmp_path, "wnli")
     found = measured(spec, str(tmp_path))
     assert found["tokens"] == 40

@@ -27,7 +27,7 @@ def test_data_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
     assert parse(["--data", "sample"]).data == "sample"
 
 
-def test_architectures_are_timed_on_one_task_by_two() -> None:
+def test_architectures_are_timed_on_one_task_with_two_contestants() -> None:
     options = parse(["--architectures"])
     assert options.architectures == []
     assert options.tasks == ["cola"]
@@ -39,7 +39,7 @@ def test_all_tasks_are_the_nine() -> None:
     assert sorted(parse(["--tasks", "all"]).tasks) == sorted(GLUE_TASKS)
 
 
-def test_switches_are_only_what_was_asked_for() -> None:
+def test_switches_are_only_those_requested() -> None:
     options = parse(["--compute", "grouped", "--no-compact-vocabulary"])
     assert switches(options) == {"compute": "grouped", "compact_vocabulary": False}
 
@@ -54,13 +54,13 @@ def test_switches_are_only_what_was_asked_for() -> None:
         ["--architectures", "--model", "x"],
     ],
 )
-def test_mistakes_end_with_2(words: list[str]) -> None:
+def test_mistakes_exit_with_2(words: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(words)
     assert ended.value.code == 2
 
 
-def test_the_command_of_the_report_says_no_path() -> None:
+def test_the_command_of_the_report_has_no_path() -> None:
     words = ["--data", "/home/me/glue", "--tasks", "cola", "--write", "out/speed.md"]
     assert shown_command(words) == (
         "python -m benchmarks.speed --data GLUE --tasks cola --write FILE"

@@ -1,4 +1,4 @@
-"""The simulation of many devices, held against what must be true of any schedule."""
+"""The simulation of many devices agrees with what is true of any schedule."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _POLICIES = st.sampled_from([longest_first, submission_order])
 
 
 @given(_JOBS, st.integers(1, 40), _POLICIES)
-def test_no_schedule_beats_its_longest_job_nor_its_devices(
+def test_no_schedule_is_shorter_than_its_longest_job_or_its_share(
     jobs: list[Job], devices: int, policy: Any
 ) -> None:
     found = simulate(jobs, World(devices), policy)
@@ -49,7 +49,7 @@ def test_no_schedule_beats_its_longest_job_nor_its_devices(
 
 
 @given(_JOBS, _POLICIES)
-def test_one_device_takes_the_sum_and_enough_devices_the_longest(
+def test_one_device_takes_the_sum_and_enough_devices_the_longest_job(
     jobs: list[Job], policy: Any
 ) -> None:
     total, longest = sum(job.seconds for job in jobs), max(job.seconds for job in jobs)
@@ -63,7 +63,7 @@ def test_the_longest_first_is_better_where_the_longest_comes_last() -> None:
     assert simulate(jobs, World(3), submission_order).makespan == pytest.approx(5.0)
 
 
-def test_slow_devices_and_storage_cost_what_they_should() -> None:
+def test_slow_devices_and_storage_take_the_expected_time() -> None:
     jobs = [Job(str(number), 10.0, saves=2) for number in range(4)]
     slow = simulate(jobs, World(4, slow_share=1.0, slow_factor=2.0))
     assert slow.makespan == pytest.approx(20.0)

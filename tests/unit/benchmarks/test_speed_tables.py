@@ -114,7 +114,7 @@ def test_training_shows_rates_memory_and_losses() -> None:
     assert cells(table, 1)[-1] == "1.0e-01"
 
 
-def test_losses_that_were_not_seen_are_not_invented() -> None:
+def test_missing_losses_are_not_shown() -> None:
     table = training_table(
         training_rows([turn("notebook", 1.0), turn("gluetune", 1.0, losses=[])]),
         "notebook",
@@ -123,7 +123,7 @@ def test_losses_that_were_not_seen_are_not_invented() -> None:
     assert cells(table, 1)[-4:] == ["not seen", "", "", "-"]
 
 
-def test_each_way_of_evaluating_is_a_row_with_its_own_logits() -> None:
+def test_each_evaluation_path_is_a_row_with_its_own_logits() -> None:
     drop_in = turn(
         "gluetune",
         1.0,
@@ -139,7 +139,7 @@ def test_each_way_of_evaluating_is_a_row_with_its_own_logits() -> None:
     assert cells(ratios, 0)[1:] == ["2.00 (2.00 to 2.00)", "0.50 (0.50 to 0.50)"]
 
 
-def test_whole_trainings_are_projected_from_the_rates() -> None:
+def test_whole_runs_are_projected_from_the_rates() -> None:
     """160 rows in 16 s, evaluated in 1.6 s, half a second outside of the steps."""
     turns = [turn("notebook", 16.0), turn("gluetune", 8.0), turn("notebook", 32.0, case="rte")]
     cases = cases_of(turns)

@@ -75,13 +75,13 @@ TURN: dict[str, Any] = {
 
 
 def worker(path: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a shell script in Python's place; its fifth argument is the file to answer in."""
+    """Put a shell script in Python's place; its fifth argument is the file for the result."""
     path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     path.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(path))
 
 
-def test_what_a_worker_prints_does_not_reach_its_answer(
+def test_output_of_a_worker_is_not_part_of_its_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noise = "printf '{\\377'; echo warning >&2"
@@ -91,7 +91,7 @@ def test_what_a_worker_prints_does_not_reach_its_answer(
 
 
 @pytest.mark.parametrize("script", ["echo the reason >&2; exit 3", "echo the reason; exit 0"])
-def test_a_worker_that_fails_or_says_nothing_is_an_error_with_its_words(
+def test_a_worker_that_fails_or_returns_nothing_is_an_error_with_its_output(
     script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker(tmp_path / "failing", script, monkeypatch)
@@ -99,7 +99,7 @@ def test_a_worker_that_fails_or_says_nothing_is_an_error_with_its_words(
         run_worker("measure", {}, folder=tmp_path, threads=None)
 
 
-def test_turns_are_interleaved_and_alternate(
+def test_cases_are_interleaved_and_alternate(
     contest: Contest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[Turn] = []
@@ -127,7 +127,7 @@ def test_turns_are_interleaved_and_alternate(
     assert contest.gemm == {"fp32": [1e9, 1e9]}
 
 
-def test_who_fails_at_a_case_is_named_and_the_others_go_on(
+def test_a_failing_contestant_is_named_and_the_others_continue(
     contest: Contest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -147,7 +147,7 @@ def test_who_fails_at_a_case_is_named_and_the_others_go_on(
     assert "rte: gluetune failed: ValueError: too long." in report(contest)
 
 
-def test_the_report_of_a_contest_that_was_stopped_has_what_was_finished(
+def test_the_report_of_a_stopped_benchmark_has_the_finished_cases(
     contest: Contest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measure(turn: Turn, **_: Any) -> Measurement:
@@ -165,7 +165,7 @@ def test_the_report_of_a_contest_that_was_stopped_has_what_was_finished(
     assert "## rte" in text
 
 
-def test_contestants_that_had_other_examples_are_found_out(contest: Contest) -> None:
+def test_contestants_with_different_examples_are_detected(contest: Contest) -> None:
     contest.gemm = {"fp32": [1e9]}
     contest.turns = [measurement(Turn(**TURN)), measurement(Turn(**TURN), batches="others")]
     (line,) = other_batches(contest)

@@ -128,7 +128,7 @@ def test_a_file_is_checked_as_it_is_typed_to_be_and_trained_on_so(tmp_path: Path
     path.write_text("".join(f"{'ab'[n % 2]}\tfilm {n} is so, they say\n" for n in range(40)))
     code, told = typed(path)
     assert code == 2
-    assert "its first line looks like a row, not like names of columns" in told
+    assert "the first line looks like a row, not like column names" in told
     advised = re.search(r"Type: (--no-header --columns \S+);", told)
     assert advised is not None
     code, told = typed(path, *advised[1].split())

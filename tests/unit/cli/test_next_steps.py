@@ -24,7 +24,7 @@ from gluetune.core.settings_files import read_settings, split_names
 from gluetune.data.formats.detection import detect
 from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.publishing.leaderboard_files import faults
-from gluetune.serving.server import _where_else
+from gluetune.serving.server import _address_hint
 from gluetune.serving.settings import Limits
 
 VERBS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
@@ -151,9 +151,9 @@ def test_the_model_of_a_run_leads_to_its_run(tmp_path: Path) -> None:
 
 
 def test_a_host_that_is_none_is_not_answered_with_a_port() -> None:
-    assert "--host 127.0.0.1" in _where_else("no.such.host.invalid")
-    assert "--host 127.0.0.1" in _where_else("x" * 300)
-    assert "--port 0" in _where_else("127.0.0.1")
+    assert "--host 127.0.0.1" in _address_hint("no.such.host.invalid")
+    assert "--host 127.0.0.1" in _address_hint("x" * 300)
+    assert "--port 0" in _address_hint("127.0.0.1")
 
 
 def test_a_limit_that_is_refused_has_one_that_is_not() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.run_folders import write_run
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 from tests.support.trials import TRIALS
 
 from gluetune.cli.app import main
@@ -53,7 +53,7 @@ def test_all_that_is_wrong_is_told_at_once(
     expected = (
         "--trials 0:",
         "--jobs x:",
-        "--sampler tpee: Optuna has no such thing",
+        "--sampler tpee: Optuna has no such sampler",
         "Did you mean 'tpe'?",
         "--pruner 'none(1)' cannot be read",
         "--tune-on validation and --holdout contradict",
@@ -76,8 +76,8 @@ def test_all_that_is_wrong_is_told_at_once(
         (["--objective", "loss", "--direction", "maximize"], "loss is better when less"),
         (["--metric", "loss", "--objective", "score"], "--metric loss and --objective contradict"),
         (["--space", "nowhere.yaml"], "There is no file nowhere.yaml"),
-        (["--output", "{data}"], "holds no search"),
-        (EVERYTHING, "nothing is left to search"),
+        (["--output", "{data}"], "is not a search"),
+        (EVERYTHING, "there is nothing to search"),
     ],
 )
 def test_a_mistake_is_named(

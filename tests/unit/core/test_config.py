@@ -202,6 +202,20 @@ def test_what_only_own_text_can_be_given_is_refused_without_it() -> None:
     assert all("--train-file" in finding.hint for finding in error.findings)
 
 
+def test_extra_metrics_have_to_suit_the_kind_of_a_glue_task() -> None:
+    assert make_config({"task": "stsb", "extra_metrics": "mae"}).extra_metrics == ("mae",)
+    with pytest.raises(ConfigurationError) as caught:
+        make_config({"task": "mnli", "extra_metrics": ["mae", "f1", "acuracy"], "epochs": -1})
+    *others, misspelt = (finding for finding in caught.value.findings if "extra" in str(finding))
+    assert [one.message.split(":")[0] for one in others] == [
+        "--extra-metrics mae",
+        "--extra-metrics f1",
+    ]
+    assert "f1 is for two classes" in others[1].hint
+    assert misspelt.hint.startswith("Did you mean 'accuracy'? Metrics: accuracy, ")
+    assert len(caught.value.findings) == 4
+
+
 def test_own_text_contradicts_glue_all_at_once() -> None:
     error = refused(
         {
@@ -392,6 +406,7 @@ CONFIGS = st.one_of(
 )
 @given(values=CONFIGS)
 @example(values={"task": "cola", "model": "next\x85line"})
+@example(values={"task": "cola", "extra_metrics": ("f1", "log_loss")})
 @example(values={"task": "cola", "training_args": {"threshold": float("inf")}})
 def test_a_saved_configuration_reads_back_equal(tmp_path: Path, values: dict[str, Any]) -> None:
     config = make_config(values)

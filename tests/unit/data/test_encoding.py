@@ -14,7 +14,7 @@ from tests.support.tiny_tokenizers import TOKENIZERS
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.data import encoding
-from gluetune.data.encoding import Encoded, encode, encode_one, processes_that_pay
+from gluetune.data.encoding import Encoded, encode, encode_one, tokenizer_processes
 
 COLA, RTE, STSB, MNLI = (get_task(name) for name in ("cola", "rte", "stsb", "mnli"))
 TEXTS = ["the man read a book", "no", "it was not very good said the woman in the old house"]
@@ -51,9 +51,7 @@ def encoded(task: TaskSpec, table: pa.Table, tokenizer: Any = None, **options: A
 
 @pytest.mark.parametrize("architecture", ["bert", "roberta", "xlnet"])
 @pytest.mark.parametrize("task", [COLA, RTE], ids=["one sentence", "two sentences"])
-def test_rows_are_what_the_tokenizer_makes_of_them_in_their_order(
-    task: TaskSpec, architecture: str
-) -> None:
+def test_rows_are_tokenized_in_order(task: TaskSpec, architecture: str) -> None:
     tokenizer, table = TOKENIZERS[architecture](), table_of(task)
     found = encoded(task, table, tokenizer)
     rows = table.to_pylist()
@@ -66,7 +64,7 @@ def test_rows_are_what_the_tokenizer_makes_of_them_in_their_order(
     assert found.truncated == 0
 
 
-def test_an_example_shown_is_the_example_trained_on() -> None:
+def test_encode_one_returns_the_tokens_of_encode() -> None:
     tokenizer, table = TOKENIZERS["bert"](), table_of(RTE)
     found = encoded(RTE, table, tokenizer, max_length=9)
     for row, example in zip(table.to_pylist(), found.examples, strict=True):
@@ -77,7 +75,7 @@ def test_an_example_shown_is_the_example_trained_on() -> None:
 
 @pytest.mark.parametrize("task", [COLA, RTE], ids=["one sentence", "two sentences"])
 @pytest.mark.parametrize("architecture", ["bert", "roberta", "gpt2", "t5"])
-def test_cut_rows_are_counted_and_rows_that_just_fit_are_not(
+def test_truncated_rows_are_counted_and_rows_that_just_fit_are_not(
     architecture: str, task: TaskSpec
 ) -> None:
     tokenizer, table = TOKENIZERS[architecture](), table_of(task)
@@ -171,12 +169,12 @@ def test_parallel_and_serial_rows_and_caches_are_the_same(
     assert len(list((tmp_path / "other" / "tokens").iterdir())) == 3
 
 
-def test_processes_are_started_only_where_they_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_are_started_only_for_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = (99_999, 100_000, 10_000_000)
-    assert [processes_that_pay(count, 8) for count in rows] == [1, 2, 8]
-    assert processes_that_pay(10_000_000, 1) == 1
+    assert [tokenizer_processes(count, 8) for count in rows] == [1, 2, 8]
+    assert tokenizer_processes(10_000_000, 1) == 1
     monkeypatch.setattr("multiprocessing.parent_process", object)
-    assert processes_that_pay(10_000_000, 8) == 1, "a worker has others beside it"
+    assert tokenizer_processes(10_000_000, 8) == 1, "a worker has others beside it"
 
 
 def test_labels_are_not_cached(calls: list[int]) -> None:
@@ -216,7 +214,7 @@ def variants() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("what", variants())
-def test_anything_else_is_tokenized_again(what: str, calls: list[int]) -> None:
+def test_other_texts_and_tokenizers_are_tokenized_again(what: str, calls: list[int]) -> None:
     task, table, tokenizer, length = variants()[what]
     encoded(RTE, table_of(RTE), TOKENIZERS["bert"](), max_length=9)
     found = encoded(task, table, tokenizer, max_length=length)
@@ -256,12 +254,12 @@ def test_unknown_tokens_are_counted_where_texts_are_tokenized(
     assert calls == [6], "read from the cache"
 
 
-def test_unknown_tokens_of_a_pair_leave_special_ones_out() -> None:
+def test_unknown_tokens_of_a_pair_exclude_special_tokens() -> None:
     table = table_of(RTE, texts=["你 好"])
     assert encoded(RTE, table).unknown_share == 1
 
 
-def test_cut_rows_are_counted_without_tokenizing_them_again() -> None:
+def test_truncated_rows_are_counted_without_tokenizing_again() -> None:
     tokenizer, table = TOKENIZERS["bert"](), table_of(COLA)
     seen: list[int] = []
 
@@ -279,7 +277,7 @@ def test_cut_rows_are_counted_without_tokenizing_them_again() -> None:
 
 
 @pytest.mark.parametrize("length", [None, 9])
-def test_transformers_does_not_say_that_long_texts_are_an_error(
+def test_transformers_does_not_warn_of_long_texts(
     length: int | None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)

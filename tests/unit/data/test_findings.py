@@ -11,7 +11,7 @@ def test_nothing_found_raises_nothing() -> None:
     table_findings().raise_any()
 
 
-def test_every_finding_is_reported_up_to_the_cap_and_the_total_beyond_it() -> None:
+def test_findings_beyond_the_limit_are_counted() -> None:
     findings = table_findings()
     findings.add("first", hint="do this")
     findings.add_rows(range(100), lambda row: f"row {row}")
@@ -23,7 +23,7 @@ def test_every_finding_is_reported_up_to_the_cap_and_the_total_beyond_it() -> No
     assert "do this" in str(caught.value)
 
 
-def test_only_the_shown_rows_are_put_in_words() -> None:
+def test_messages_are_made_only_for_shown_rows() -> None:
     worded: list[int] = []
 
     def describe(row: int) -> str:
@@ -37,6 +37,6 @@ def test_only_the_shown_rows_are_put_in_words() -> None:
     assert findings.total == 1_001
 
 
-def test_nearest_ignores_case_and_stays_silent_when_nothing_is_near() -> None:
+def test_nearest_ignores_case_and_is_empty_when_nothing_is_near() -> None:
     assert nearest("SENTENCE", ["sentence1", "idx"]) == "Did you mean 'sentence1'? "
     assert nearest("zzz", ["sentence1", "idx"]) == ""

@@ -1,4 +1,4 @@
-"""The true GLUE files load as they are, with the official numbers of rows where they are whole."""
+"""Real GLUE files load with the official numbers of rows where they are complete."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [
 OFTEN_CUT = {("mnli", "train"), ("qnli", "train"), ("qqp", "train"), ("qqp", "validation")}
 
 
-def test_every_split_that_is_there_loads_with_its_official_number_of_rows() -> None:
+def test_every_available_split_has_its_official_number_of_rows() -> None:
     source = open_source(None)
     loaded = 0
     for task in TASKS.values():
@@ -51,7 +51,7 @@ def test_every_validation_split_has_all_its_labels_and_can_be_summarised() -> No
 
 
 @pytest.mark.parametrize("name", ["cola", "rte", "stsb"])
-def test_true_rows_survive_glue_s_own_layout(
+def test_real_rows_are_read_back_from_glue_s_own_layout(
     name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     task, source = get_task(name), open_source(None)

@@ -60,18 +60,18 @@ def test_the_draw_repeats_and_depends_on_the_seed() -> None:
     assert not first.equals(other)
 
 
-def test_the_draw_of_a_seed_stays_what_it_was() -> None:
+def test_the_draw_of_a_seed_does_not_change() -> None:
     part = take_fraction(mnli([0, 1, 2] * 10), MNLI, 0.2, 42)
     assert part["idx"].to_pylist() == [4, 8, 15, 17, 27, 28]
 
 
-def test_everything_is_the_table_itself() -> None:
+def test_a_fraction_of_1_returns_the_table_itself() -> None:
     table = with_notes(mnli([0, 1, 2, 2, 1]), ["a note"])
     assert take_fraction(table, MNLI, 1, 0).equals(table)
     assert notes_of(take_fraction(table, MNLI, 0.5, 0)) == ("a note",)
 
 
-def test_regression_keeps_its_spread() -> None:
+def test_regression_is_stratified() -> None:
     scores = np.linspace(0, 5, 1_000, dtype=np.float32) ** 2 / 5
     text = [str(row) for row in range(1_000)]
     table = pa.table([text, text, scores, range(1_000)], schema=canonical_schema(STSB))
@@ -88,13 +88,13 @@ def test_equal_scores_are_one_stratum() -> None:
 
 
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.01, float("nan")])
-def test_an_impossible_fraction_is_refused(fraction: float) -> None:
+def test_an_invalid_fraction_is_refused(fraction: float) -> None:
     with pytest.raises(ConfigurationError, match=r"--fraction 0\.1"):
         take_fraction(mnli([0, 1]), MNLI, fraction, 0)
 
 
 def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="is -1"):
+    with pytest.raises(ConfigurationError, match="not be negative: -1"):
         take_fraction(mnli([0, 1]), MNLI, 0.5, -1)
 
 
@@ -103,7 +103,7 @@ def test_a_negative_seed_is_refused() -> None:
     share=st.floats(0, 1, exclude_min=True, exclude_max=True),
     seed=st.integers(0, 99),
 )
-def test_what_is_held_out_is_the_rest_of_what_stays_and_both_have_every_class(
+def test_held_out_and_remaining_rows_are_all_rows_and_both_have_every_class(
     labels: list[int], share: float, seed: int
 ) -> None:
     counts = Counter(labels)
@@ -123,7 +123,7 @@ def test_what_is_held_out_is_the_rest_of_what_stays_and_both_have_every_class(
         assert Counter(stays["label"].to_pylist())[label] == count - wanted >= 1
 
 
-def test_a_regression_task_is_held_out_by_deciles() -> None:
+def test_rows_of_a_regression_are_held_out_by_deciles() -> None:
     scores = [row / 20 for row in range(100)]
     text = [f"row {row}" for row in range(100)]
     table = pa.table([text, text, scores, range(100)], schema=canonical_schema(STSB))
@@ -135,14 +135,14 @@ def test_a_regression_task_is_held_out_by_deciles() -> None:
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.5])
-def test_a_share_that_is_none_is_refused(share: float) -> None:
+def test_an_invalid_share_is_refused(share: float) -> None:
     with pytest.raises(ConfigurationError, match="above 0 and below 1"):
         hold_out(mnli([0, 0, 1, 1]), MNLI, share, 1)
 
 
 @given(labels=st.lists(st.integers(0, 2), min_size=3, max_size=80), seed=st.integers(0, 99))
 @settings(deadline=None, max_examples=30)
-def test_parts_on_disk_are_those_in_memory(labels: list[int], seed: int) -> None:
+def test_samples_on_disk_equal_those_in_memory(labels: list[int], seed: int) -> None:
     table = with_notes(mnli([*labels, 0, 0]), ["a note"])
 
     def parts() -> list[pa.Table]:

@@ -36,7 +36,7 @@ def test_the_balance_counts_every_class_and_hidden_labels() -> None:
     assert counts == [("acceptable", 1, 0.25), ("hidden", 3, 0.75)]
 
 
-def test_a_class_that_does_not_occur_is_shown_with_none() -> None:
+def test_a_class_that_does_not_occur_is_shown_with_zero() -> None:
     counts = {each.name: each.count for each in summarise(COLA, cola(["a"])).labels}
     assert counts == {"unacceptable": 0, "acceptable": 1}
 
@@ -81,7 +81,7 @@ def test_words_are_counted_over_all_texts_of_an_example() -> None:
 
 
 @given(counts=st.lists(st.integers(0, 600), min_size=1, max_size=60))
-def test_the_histogram_holds_every_example_once(counts: list[int]) -> None:
+def test_the_histogram_counts_every_example_once(counts: list[int]) -> None:
     bins = summarise(COLA, cola(["w " * count for count in counts])).lengths
     assert 1 <= len(bins) <= 12
     for each in bins:
@@ -116,12 +116,12 @@ def test_the_seed_of_an_unseeded_draw_repeats_it() -> None:
 
 
 @pytest.mark.parametrize(("rows", "shown"), [(0, 0), (3, 3), (12, 12), (99, 12)])
-def test_no_more_examples_are_shown_than_there_are(rows: int, shown: int) -> None:
+def test_at_most_all_examples_are_shown(rows: int, shown: int) -> None:
     assert len(summarise(RTE, make_table(RTE, "train"), rows=rows).examples) == shown
 
 
 def test_a_negative_number_of_examples_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="is -1"):
+    with pytest.raises(ConfigurationError, match="not be negative: -1"):
         summarise(RTE, make_table(RTE, "train"), rows=-1)
 
 

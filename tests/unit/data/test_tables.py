@@ -50,7 +50,7 @@ def cola(**changed: list[Any] | pa.Array) -> pa.Table:
     return pa.table(columns | changed)
 
 
-def test_every_task_has_a_canonical_table_that_checks_as_itself() -> None:
+def test_canonical_tables_of_every_task_are_unchanged_by_the_check() -> None:
     seen = 0
     for task in TASKS.values():
         for split in task.splits:
@@ -61,7 +61,7 @@ def test_every_task_has_a_canonical_table_that_checks_as_itself() -> None:
     assert seen == 33
 
 
-def test_wider_types_other_orders_and_further_columns_become_canonical() -> None:
+def test_wider_types_other_orders_and_extra_columns_become_canonical() -> None:
     table = cola(
         idx=pa.array([0, 1, 2], pa.int64()),
         label=pa.array([1, 0, 1], pa.int8()),
@@ -93,13 +93,13 @@ def test_a_column_that_occurs_twice_is_refused() -> None:
     assert messages(table) == ["here.parquet has 2 columns called 'sentence'."]
 
 
-def test_several_mistakes_are_reported_at_once() -> None:
+def test_several_mistakes_are_reported_together() -> None:
     table = cola(sentence=["It rains.", None, "We left."], label=[1, 2, None], idx=[0, 1, 1])
     assert messages(table) == [
         "here.parquet, row 2: 'sentence' is null.",
         "here.parquet, row 3: 'label' is null.",
         "here.parquet, row 2: label 2; expected a class id: 0 (unacceptable), 1 (acceptable).",
-        "here.parquet: 1 values of 'idx' occur before.",
+        "here.parquet: 1 values of 'idx' are repeated.",
     ]
 
 
@@ -149,7 +149,7 @@ def test_hidden_labels_are_allowed_in_test_splits() -> None:
     assert check(cola(label=[-1, -1, -1]), split="test")["label"].to_pylist() == [-1, -1, -1]
 
 
-def test_a_task_without_a_range_takes_any_finite_score() -> None:
+def test_a_task_without_a_range_accepts_any_finite_score() -> None:
     free = replace(STSB, label_range=None)
     scores = [-1.0, -1e6, 1e6] * 4
     table = make_table(STSB, "train").set_column(2, "label", pa.array(scores, pa.float32()))
@@ -161,7 +161,7 @@ def test_a_task_without_a_range_takes_any_finite_score() -> None:
 
 
 def test_no_rows_are_refused() -> None:
-    assert messages(cola().slice(0, 0)) == ["here.parquet holds no rows."]
+    assert messages(cola().slice(0, 0)) == ["here.parquet has no rows."]
 
 
 def test_a_few_empty_texts_are_noted_and_many_are_refused() -> None:
@@ -205,7 +205,7 @@ def test_label_names_in_another_order_are_refused() -> None:
         {"dtype": "int64", "_type": "Value"},
     ],
 )
-def test_label_names_in_the_task_s_order_or_none_are_taken(names: Any) -> None:
+def test_label_names_in_the_task_s_order_or_none_are_accepted(names: Any) -> None:
     assert check(declared(names)).num_rows == 3
 
 
@@ -222,7 +222,7 @@ NASTY = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
     cuts=st.lists(st.integers(0, 12), max_size=4),
     start=st.integers(0, 3),
 )
-def test_the_fingerprint_depends_on_rows_alone(
+def test_the_fingerprint_depends_only_on_the_rows(
     texts: list[str], cuts: list[int], start: int
 ) -> None:
     size = len(texts)
@@ -244,7 +244,7 @@ def test_the_fingerprint_depends_on_rows_alone(
     assert fingerprint(padded.combine_chunks().slice(start)) == expected
     assert fingerprint(table) == whole_columns_hashed(table)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gluetune.data.tables._HASHED_AT_ONCE", 2)
+        patch.setattr("gluetune.data.tables._HASHED_ROWS", 2)
         assert fingerprint(table) == expected
 
 
@@ -264,7 +264,9 @@ def whole_columns_hashed(table: pa.Table) -> str:
 
 
 @given(texts=st.lists(NASTY, min_size=2, max_size=6), other=NASTY, place=st.integers(0, 5))
-def test_another_row_gives_another_fingerprint(texts: list[str], other: str, place: int) -> None:
+def test_a_different_row_gives_a_different_fingerprint(
+    texts: list[str], other: str, place: int
+) -> None:
     changed = list(texts)
     changed[place % len(texts)] = other
     same = changed == texts
@@ -272,7 +274,7 @@ def test_another_row_gives_another_fingerprint(texts: list[str], other: str, pla
     assert (fingerprint(tables[0]) == fingerprint(tables[1])) == same
 
 
-def test_the_fingerprint_sees_cell_borders_order_labels_indices_and_names() -> None:
+def test_the_fingerprint_depends_on_cells_order_labels_indices_and_names() -> None:
     prints = [
         fingerprint(table)
         for table in (
@@ -290,7 +292,7 @@ def test_the_fingerprint_sees_cell_borders_order_labels_indices_and_names() -> N
     assert len(set(prints)) == len(prints) == 9
 
 
-def test_the_fingerprint_of_known_rows_stays_what_it_was() -> None:
+def test_the_fingerprint_of_known_rows_does_not_change() -> None:
     assert fingerprint(check(cola())) == (
         "1406a3a206c9f71d9886c2ba737c75814d765486df454811cb552727a86bad0f"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.support.html_pages import Page
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 import gluetune
 from gluetune.core.errors import ConfigurationError

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import FileFormat
@@ -171,7 +171,7 @@ def test_values_that_are_no_text_are_named(predictor: Predictor, line: str, prob
         ({"text_pair": "n"}, r"--text-pair is given without --text"),
         ({"on_error": "ignore"}, r"on_error=.ignore.: choose from stop, skip"),
         ({"file_format": "xlsx"}, r"no such format"),
-        ({"output": "in.csv"}, r"read and written at once"),
+        ({"output": "in.csv"}, r"cannot be both input and output"),
         ({"output": "out.jsonl"}, r"has the format of the input, here csv"),
     ],
 )
@@ -222,7 +222,7 @@ def test_texts_that_are_cut_are_counted(
     assert (found.rows, found.cut, found.max_length) == (4, 2, limit)
     assert found.cut_note == (
         f"2 of 4 texts were cut to {limit} tokens (50.0%): tokens beyond that are ignored. The "
-        "model takes no more: split longer texts, or train a checkpoint that does."
+        "model supports no more: split longer texts, or train another checkpoint."
     )
     short = load(bench.train("cola", epochs=1).path, max_length=8)
     found = predict(short, path, output=tmp_path / "out.csv")
@@ -242,7 +242,7 @@ def test_a_file_of_another_dialect_comes_out_in_it(predictor: Predictor, tmp_pat
     lines = [f'{n};{text}, "yes" or no' for n, text in enumerate(("a b", "c", "a c b"))]
     (tmp_path / "in.csv").write_text("".join(f"{line}\n" for line in ["id;text", *lines]))
     found = predict(predictor, tmp_path / "in.csv", output=tmp_path / "out.csv")
-    assert any("';' between its columns" in note for note in found.notes)
+    assert any("with the delimiter ';'" in note for note in found.notes)
     head, *written = (tmp_path / "out.csv").read_text().splitlines()
     assert head.startswith("id;text;label;score")
     assert [";".join(line.split(";")[:2]) for line in written] == lines

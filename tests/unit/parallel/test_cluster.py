@@ -1,4 +1,4 @@
-"""A cluster that is asked for: what is wrong with it is said in one message, before any compute."""
+"""The settings of a cluster: all mistakes are one message, before any run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 import gluetune
 from gluetune.cli.app import main
 from gluetune.core.errors import ConfigurationError, DataError, TrainingError
 from gluetune.parallel.ray import Cluster, capacity, connect, make_cluster
-from gluetune.training.ray_training import raise_told, tell_failure
+from gluetune.training.ray_training import raise_reported, report_failure
 
 
 def test_without_an_address_there_is_no_cluster() -> None:
@@ -26,26 +26,26 @@ def test_without_an_address_there_is_no_cluster() -> None:
     assert Cluster("auto", 0.5).threads == 1
 
 
-def test_every_mistake_about_a_cluster_is_told_at_once() -> None:
+def test_all_mistakes_about_a_cluster_are_reported_together() -> None:
     with pytest.raises(ConfigurationError) as caught:
         make_cluster(None, "many", 1)
     said = [str(finding) for finding in caught.value.findings]
     assert len(said) == 3
-    assert "--cpus-per-trial many is for a cluster" in said[0]
-    assert "--cpus-per-trial many: this is no amount" in said[1]
-    assert "--gpus-per-trial 1 is for a cluster" in said[2]
-    with pytest.raises(ConfigurationError, match="--cpus-per-process 0: this is no amount"):
+    assert "--cpus-per-trial many needs a cluster" in said[0]
+    assert "--cpus-per-trial many is not a valid amount" in said[1]
+    assert "--gpus-per-trial 1 needs a cluster" in said[2]
+    with pytest.raises(ConfigurationError, match="--cpus-per-process 0 is not a valid amount"):
         make_cluster("auto", 0, each="process")
 
 
-def test_how_many_jobs_a_cluster_has_room_for() -> None:
+def test_the_number_of_jobs_that_fit_a_cluster() -> None:
     assert capacity(Cluster("auto", 2.0), {"CPU": 7.0}) == 3
     assert capacity(Cluster("auto", 1.0, 0.5), {"CPU": 8.0, "GPU": 2.0}) == 4
     assert capacity(Cluster("auto", 0.1), {"CPU": 0.3}) == 3
     assert capacity(Cluster("auto", 1.0, 1.0), {"CPU": 8.0}) == 0
 
 
-def test_ray_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ray_installation_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigurationError, match="not installed") as caught:
         connect(Cluster("auto"))
@@ -53,7 +53,7 @@ def test_ray_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("verb", ["search", "train"])
-def test_a_cluster_that_does_not_answer(
+def test_an_unreachable_cluster_is_reported(
     tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench = Bench(tmp_path)
@@ -74,23 +74,23 @@ def test_a_cluster_that_does_not_answer(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_no_address(tmp_path: Path) -> None:
+def test_an_invalid_address_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    with pytest.raises(ConfigurationError, match="--ray nonsense: this is no address"):
+    with pytest.raises(ConfigurationError, match="--ray nonsense is not an address"):
         gluetune.train("cola", data="sample", ray="nonsense", progress=False)
 
 
 def test_an_error_of_one_process_reaches_the_driver(tmp_path: Path) -> None:
     path = tmp_path / "failure.json"
-    raise_told(path)
+    raise_reported(path)
     told: Any = DataError("line 3 is ragged", hint="Mend it.")
     told.reported_elsewhere = True
-    tell_failure(path, told)
-    raise_told(path)
-    tell_failure(path, DataError("line 3 is ragged", hint="Mend it."))
+    report_failure(path, told)
+    raise_reported(path)
+    report_failure(path, DataError("line 3 is ragged", hint="Mend it."))
     with pytest.raises(DataError, match="line 3 is ragged") as caught:
-        raise_told(path)
+        raise_reported(path)
     assert caught.value.findings[0].hint == "Mend it."
-    tell_failure(path, TrainingError("The loss is not finite."))
+    report_failure(path, TrainingError("The loss is not finite."))
     with pytest.raises(TrainingError, match="not finite"):
-        raise_told(path)
+        raise_reported(path)

@@ -1,4 +1,4 @@
-"""What processes agree on, tried with two that exist and with ones that are made up."""
+"""Collective operations, with a single process and with errors of several."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from gluetune.core.errors import (
     ProcessLostError,
     TrainingError,
 )
-from gluetune.parallel.collectives import ALONE, _merged_of, processes_here
+from gluetune.parallel.collectives import ALONE, _merged_of, current_processes
 
 
-def test_one_process_agrees_with_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert processes_here() is ALONE
+    assert current_processes() is ALONE
     assert ALONE.is_first
     assert ALONE.gather("x") == ["x"]
     assert ALONE.largest([3, 1]) == [3, 1]
-    assert ALONE.from_first(lambda: 5) == ALONE.together(lambda: 5) == 5
+    assert ALONE.broadcast_from_main(lambda: 5) == ALONE.gather_errors(lambda: 5) == 5
     error = DataError("broken")
 
     def fail() -> None:
         raise error
 
-    for share in (ALONE.together, ALONE.from_first):
-        with pytest.raises(DataError) as caught, ALONE.failing_as_one():
+    for share in (ALONE.gather_errors, ALONE.broadcast_from_main):
+        with pytest.raises(DataError) as caught, ALONE.propagate_failures():
             share(fail)
         assert caught.value is error
         assert error.reported_elsewhere is None
 
 
-def test_what_all_processes_find_is_said_once_and_the_rest_with_its_place() -> None:
+def test_common_findings_are_merged_and_others_name_their_process() -> None:
     both, mine = Finding("No such task.", "Type: cola"), Finding("No such file.")
     first = ("one", ConfigurationError.of([both]))
     second = ("two", ConfigurationError.of([both, mine]))
@@ -53,8 +53,8 @@ def test_what_all_processes_find_is_said_once_and_the_rest_with_its_place() -> N
         "Broken pipe",
     ],
 )
-def test_a_broken_connection_is_the_end_of_another_process(message: str) -> None:
-    found = ALONE.own_failure(RuntimeError(message))
+def test_a_broken_connection_is_a_lost_process(message: str) -> None:
+    found = ALONE.process_failure(RuntimeError(message))
     assert isinstance(found, ProcessLostError)
     other = RuntimeError("shapes do not match")
-    assert ALONE.own_failure(other) is other
+    assert ALONE.process_failure(other) is other

@@ -1,4 +1,4 @@
-"""Pool: calls come back as they end, and neither death nor Ctrl-C costs more than it must."""
+"""The pool returns outcomes as calls end, and survives dead workers and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def ended(pool: Pool, *given: tuple[Any, ...]) -> dict[Any, Outcome]:
     return found
 
 
-def test_calls_come_back_under_their_keys(two: Pool) -> None:
+def test_outcomes_have_the_keys_of_their_calls(two: Pool) -> None:
     found = ended(two, *(((("job", n)), calls.double, n) for n in range(6)))
     assert {key: outcome.value for key, outcome in found.items()} == {
         ("job", n): 2 * n for n in range(6)
@@ -60,7 +60,7 @@ def test_processes_stay_and_have_their_threads_and_devices(two: Pool) -> None:
     assert os.environ.get("CUDA_VISIBLE_DEVICES") not in {"0", "1"}
 
 
-def test_a_death_costs_its_own_call_and_the_process_is_replaced(two: Pool) -> None:
+def test_a_dead_process_fails_its_own_call_and_is_replaced(two: Pool) -> None:
     found = ended(
         two,
         ("killed", calls.die, signal.SIGKILL),
@@ -78,7 +78,7 @@ def test_a_death_costs_its_own_call_and_the_process_is_replaced(two: Pool) -> No
     assert "exit code 7" in left.message
 
 
-def test_an_idle_process_that_was_killed_costs_nothing(two: Pool) -> None:
+def test_an_idle_process_that_was_killed_is_replaced(two: Pool) -> None:
     found = ended(two, ("a", calls.process), ("b", calls.process))
     for pid in {outcome.value[0] for outcome in found.values()}:
         os.kill(pid, signal.SIGKILL)
@@ -101,7 +101,7 @@ def either(request: pytest.FixtureRequest, two: Pool) -> Iterator[Pool]:
         yield pool
 
 
-def test_mistakes_are_handed_back_whole(either: Pool) -> None:
+def test_failures_keep_findings_and_traceback(either: Pool) -> None:
     found = ended(either, ("ours", calls.fail), ("strange", calls.fail_strangely))
     ours, strange = found["ours"].failure, found["strange"].failure
     assert ours is not None
@@ -126,7 +126,7 @@ def test_no_more_calls_than_workers(either: Pool) -> None:
     assert either.wait() is None
 
 
-def test_what_cannot_be_pickled_is_a_failure_of_its_call(two: Pool) -> None:
+def test_an_unpicklable_result_is_a_failure_of_its_call(two: Pool) -> None:
     found = ended(two, ("odd", calls.unpicklable), ("fine", calls.double, 4))
     odd = found["odd"].failure
     assert odd is not None
@@ -135,7 +135,7 @@ def test_what_cannot_be_pickled_is_a_failure_of_its_call(two: Pool) -> None:
     assert found["fine"].value == 8
 
 
-def test_a_function_that_cannot_be_imported_there_is_a_failure_that_says_so(
+def test_a_function_that_the_worker_cannot_import_is_a_failure(
     two: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = ModuleType("only_here")
@@ -149,7 +149,7 @@ def test_a_function_that_cannot_be_imported_there_is_a_failure_that_says_so(
     assert found["fine"].value == 8
 
 
-def test_waiting_has_an_end(two: Pool, tmp_path: Path) -> None:
+def test_wait_has_a_timeout(two: Pool, tmp_path: Path) -> None:
     two.submit("long", time.sleep, 0.3)
     assert two.wait(0.01) is None
     outcome = two.wait()
@@ -158,7 +158,7 @@ def test_waiting_has_an_end(two: Pool, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_calls_tell(count: int) -> None:
+def test_calls_emit_events(count: int) -> None:
     told: list[tuple[Any, Any]] = []
     with open_pool(count, on_event=lambda key, value: told.append((key, value))) as pool:
         ended(pool, ("a", calls.double, 1), ("b", calls.double, 2))
@@ -172,7 +172,7 @@ def test_one_worker_is_this_process() -> None:
         assert ended(pool, ("a", calls.process))["a"].value[0] == os.getpid()
 
 
-def test_a_process_that_alone_is_asked_to_stop_costs_its_call(two: Pool, tmp_path: Path) -> None:
+def test_a_worker_that_is_terminated_fails_its_call(two: Pool, tmp_path: Path) -> None:
     two.submit("asked", calls.work_until_asked, tmp_path, "asked")
     os.kill(_started(tmp_path, "asked"), signal.SIGTERM)
     outcome = two.wait()
@@ -218,7 +218,7 @@ def _script(folder: Path, count: int) -> subprocess.Popen[str]:
     path.write_text(_SCRIPT.format(folder=str(folder), count=count))
     return subprocess.Popen(
         [sys.executable, str(path)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -232,7 +232,7 @@ def _gone(pid: int) -> bool:
 @pytest.mark.parametrize(
     ("count", "number"), [(1, signal.SIGINT), (2, signal.SIGINT), (2, signal.SIGTERM)]
 )
-def test_ctrl_c_or_sigterm_lets_every_call_save_and_leaves_no_process(
+def test_after_ctrl_c_or_sigterm_every_call_saves_and_no_process_is_left(
     tmp_path: Path, count: int, number: signal.Signals
 ) -> None:
     process = _script(tmp_path, count)
@@ -249,7 +249,7 @@ def test_ctrl_c_or_sigterm_lets_every_call_save_and_leaves_no_process(
     assert all(_gone(pid) for pid in pids)
 
 
-def test_workers_of_a_killed_process_save_and_end(tmp_path: Path) -> None:
+def test_workers_of_a_killed_process_save_and_exit(tmp_path: Path) -> None:
     process = _script(tmp_path, 2)
     pids = [_started(tmp_path, str(number)) for number in range(2)]
     process.kill()
@@ -259,7 +259,7 @@ def test_workers_of_a_killed_process_save_and_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_while_a_process_is_begun_waits_until_it_has_begun(
+def test_a_signal_while_a_process_starts_is_deferred(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin, begun = BaseProcess.start, []

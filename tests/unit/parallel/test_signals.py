@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM are requests; once more stops at once."""
+"""Ctrl-C and SIGTERM are requests; a second one stops immediately."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gluetune.parallel.signals import StopRequest, listening
+from gluetune.parallel.signals import StopRequest, stop_on_signal
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -24,11 +24,11 @@ def _handlers_are_put_back() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("number", "ends_with"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
 )
-def test_the_first_signal_is_a_request_and_is_said(
+def test_the_first_signal_is_a_request_and_is_announced(
     number: signal.Signals, ends_with: type[BaseException]
 ) -> None:
     said: list[str] = []
-    with listening(said.append) as request:
+    with stop_on_signal(said.append) as request:
         os.kill(os.getpid(), number)
         assert request.made
         assert request.signal is number
@@ -43,22 +43,22 @@ def test_the_first_signal_is_a_request_and_is_said(
 @pytest.mark.parametrize(
     ("second", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
 )
-def test_the_second_signal_stops_at_once_as_it_would_alone(
+def test_the_second_signal_stops_immediately(
     second: signal.Signals, raised: type[BaseException]
 ) -> None:
     said: list[str] = []
-    with pytest.raises(raised), listening(said.append):  # noqa: PT012  # the second signal raises
+    with pytest.raises(raised), stop_on_signal(said.append):  # noqa: PT012  # the second signal raises
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), second)
     assert len(said) == 1
 
 
-def test_outside_the_main_thread_nothing_is_caught() -> None:
+def test_outside_the_main_thread_no_signal_is_handled() -> None:
     found: list[StopRequest] = []
     before = signal.getsignal(signal.SIGINT)
 
     def work() -> None:
-        with listening(print) as request:
+        with stop_on_signal(print) as request:
             found.append(request)
             assert signal.getsignal(signal.SIGINT) is before
 
@@ -68,8 +68,8 @@ def test_outside_the_main_thread_nothing_is_caught() -> None:
     assert [request.made for request in found] == [False]
 
 
-def test_a_loaders_worker_goes_on_when_the_terminal_sends_it_ctrl_c_too() -> None:
-    with listening(lambda text: os._exit(7)):
+def test_a_data_loader_ignores_the_ctrl_c_of_the_terminal() -> None:
+    with stop_on_signal(lambda text: os._exit(7)):
         worker = os.fork()
         if worker == 0:
             os.kill(os.getpid(), signal.SIGINT)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.answers import random_classified
 from tests.support.html_pages import HOSTILE, Page
+from tests.support.predictions import random_classified
 from tests.support.run_folders import write_run
 
 from gluetune.analysis.splits import SplitEvaluation
@@ -62,6 +62,20 @@ def test_seeds_of_one_configuration_are_taken_together(tmp_path: Path) -> None:
     assert page.tags.count("h2") == 2
     assert "0.6000" in page.text
     assert "0.1414" in page.text
+
+
+@pytest.mark.parametrize(("metric", "expected"), [("accuracy", "70"), ("log_loss", "0.7")])
+def test_scores_that_are_no_shares_are_not_plotted_in_points(
+    tmp_path: Path, metric: str, expected: str
+) -> None:
+    task = {"name": "own", "title": "own", "text_columns": ["text"], "labels": ["a", "b"]}
+    for name, seed, score in (("a", 1, 0.5), ("b", 2, 0.7)):
+        path = write_run(tmp_path / name, seed=seed, score=score) / "record.json"
+        record = json.loads(path.read_text()) | {"own_task": {**task, "metrics": [metric]}}
+        path.write_text(json.dumps(record))
+    page = report(tmp_path).read_text(encoding="utf-8")
+    plot = page.partition("Scores of the seeds")[2].partition("</svg>")[0]
+    assert f">{expected}<" in plot
 
 
 def test_a_learning_curve_is_shown_where_there_is_one(tmp_path: Path) -> None:

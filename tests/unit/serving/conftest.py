@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.support.kinds import KINDS
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 import gluetune
 from gluetune.core.runs import Run

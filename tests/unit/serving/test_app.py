@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.servers import Served, serving, watched
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 from gluetune.core.runs import Run
 from gluetune.inference.predictor import Predictor, load

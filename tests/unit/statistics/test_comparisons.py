@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from tests.support.answers import classified, estimated, random_classified, random_estimated
+from tests.support.predictions import classified, estimated, random_classified, random_estimated
 
 from gluetune.core.predictions import Predictions
 from gluetune.core.tasks import get_task

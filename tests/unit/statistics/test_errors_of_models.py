@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix as sklearns
 from sklearn.metrics import precision_recall_fscore_support
-from tests.support.answers import classified, estimated, random_classified
+from tests.support.predictions import classified, estimated, random_classified
 
 from gluetune.core.predictions import Predictions
 from gluetune.core.tasks import get_task

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.answers import random_classified, random_estimated
+from tests.support.predictions import random_classified, random_estimated
 from tests.support.run_folders import write_run
 
 from gluetune.analysis.evaluation import evaluation_of

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from tests.support.own_files import write_csv
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 import gluetune
 from gluetune.core.config_checks import make_config

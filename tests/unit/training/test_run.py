@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.support.trainings import At, Bench, checkpoints_of, outcome, resumed, send_signal
+from tests.support.tiny_runs import At, Bench, checkpoints_of, outcome, resumed, send_signal
 
 import gluetune
 from gluetune.cli.app import main

@@ -11,7 +11,7 @@ import torch
 import transformers.trainer_optimizer
 from safetensors.torch import load_file
 from tests.support import schedule_free
-from tests.support.trainings import At, Bench, outcome, resumed, send_signal
+from tests.support.tiny_runs import At, Bench, outcome, resumed, send_signal
 
 from gluetune.core.runs import Run
 

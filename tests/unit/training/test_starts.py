@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.killed import FIRST_MOMENTS, train_and_die
+from tests.support.killed_runs import FIRST_MOMENTS, train_and_die
 from tests.support.own_files import reviews, write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import Bench, outcome
+from tests.support.tiny_runs import Bench, outcome
 
 import gluetune
 from gluetune.cli.app import main

@@ -1,5 +1,5 @@
-"""File formats: one record each, with what reads and writes files of rows a row at a time.
+"""File formats: one record each, with functions that read and write files a row at a time.
 
-Files may be larger than memory. A row that cannot be read is yielded as a `BadRow` with its line
-and its fault, so that the caller decides whether to stop.
+Files may be larger than memory. An unreadable row is yielded as a `BadRow` with its line and its
+fault, so that the caller decides whether to stop.
 """

@@ -1,4 +1,4 @@
-"""Parquet, and Arrow's IPC files and streams: columns with types, a batch of rows at a time."""
+"""Parquet and Arrow (IPC files and streams): typed columns, a batch of rows at a time."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from gluetune.data.formats.format import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROWS_AT_ONCE = 4096
-"""Rows that are made into Python's values at once."""
+BATCH_ROWS = 4096
+"""Rows that are converted to Python values together."""
 
 
 class ColumnarReader:
-    """The rows of a file whose schema and batches are at hand.
+    """Reads the rows of a file with a schema, from its batches.
 
-    They have the values of the columns `wanted`; of the text columns, unless it is given. Columns
-    that share a name have none.
+    Rows have the values of the columns `wanted`, by default of the text columns, except for columns
+    that share a name.
     """
 
     separator = ", row "
@@ -54,8 +54,8 @@ class ColumnarReader:
         number = 0
         try:
             for batch in self._batches:
-                for start in range(0, len(batch), ROWS_AT_ONCE):
-                    part = batch.slice(start, ROWS_AT_ONCE)
+                for start in range(0, len(batch), BATCH_ROWS):
+                    part = batch.slice(start, BATCH_ROWS)
                     for position, values in enumerate(part.select(given).to_pylist()):
                         number += 1
                         yield Row(number, BatchValues(values, part, position))
@@ -67,7 +67,7 @@ class ColumnarReader:
 
 
 class BatchValues(NestedValues):
-    """Some columns of a row, with the batch and the position that have all its columns."""
+    """Some columns of a row, with its batch and position, for all of its columns."""
 
     def __init__(self, values: Mapping[str, Any], batch: pa.RecordBatch, position: int) -> None:
         super().__init__(values)
@@ -76,7 +76,7 @@ class BatchValues(NestedValues):
 
 
 def _given_columns(schema: pa.Schema, wanted: Collection[str] | None) -> list[str]:
-    """Return the columns whose values rows have: those wanted that are there, else the texts."""
+    """Return the columns whose values rows have: the wanted ones, by default the text columns."""
     return [
         field.name
         for field in schema
@@ -86,7 +86,7 @@ def _given_columns(schema: pa.Schema, wanted: Collection[str] | None) -> list[st
 
 
 def _inner_names(schema: pa.Schema) -> Iterator[str]:
-    """Yield the names of values inside objects, by their path."""
+    """Yield the names of values inside objects: `object.value`."""
     for field in schema:
         inner = {field.name: _fields(field.type)}
         yield from (name for name in nested_names(inner) if name != field.name)
@@ -101,7 +101,7 @@ def _fields(kind: pa.DataType) -> Any:
 
 
 def _is_wanted(name: str, wanted: Collection[str]) -> bool:
-    """Whether a column is wanted, or a value inside it."""
+    """Whether a column or a value inside it is wanted."""
     return name in wanted or any(each.startswith(f"{name}.") for each in wanted)
 
 
@@ -124,7 +124,7 @@ _MAGIC = b"ARROW1"
 
 
 class ArrowReader(ColumnarReader):
-    """An Arrow file or stream, opened. Raises DataError when it is none."""
+    """Reads an Arrow file or stream. Raises DataError where it is not one."""
 
     def __init__(self, path: Path, name: str, wanted: Collection[str] | None = None) -> None:
         import pyarrow as pa
@@ -138,7 +138,7 @@ class ArrowReader(ColumnarReader):
         except (pa.ArrowException, OSError) as error:
             raise DataError(
                 f"{name} cannot be read as Arrow: {error}",
-                hint="Leave --format out, where it is typed; else write the file again.",
+                hint="Leave --format out if it is typed; otherwise write the file again.",
             ) from error
         super().__init__(name, opened.schema, batches, wanted)
 
@@ -148,11 +148,11 @@ def _arrow_batches(file: Any) -> Iterator[pa.RecordBatch]:
 
 
 _BUFFER = 2**20
-"""Bytes of a column that are read at once: by default it is a whole row group, of any size."""
+"""Buffer of each column in bytes; by default it is a whole row group, of any size."""
 
 
 class ParquetReader(ColumnarReader):
-    """A Parquet file, opened. Raises DataError when it is none."""
+    """Reads a Parquet file. Raises DataError where it is not one."""
 
     def __init__(self, path: Path, name: str, wanted: Collection[str] | None = None) -> None:
         import pyarrow as pa
@@ -163,13 +163,13 @@ class ParquetReader(ColumnarReader):
         except (pa.ArrowException, OSError) as error:
             raise DataError(
                 f"{name} cannot be read as Parquet: {error}",
-                hint="Leave --format out, where it is typed; else write the file again.",
+                hint="Leave --format out if it is typed; otherwise write the file again.",
             ) from error
         super().__init__(name, file.schema_arrow, _batches(file), wanted)
 
 
 class ParquetWriter:
-    """Writes rows of a ParquetReader with every column and type they had, then the new ones."""
+    """Writes rows of a ColumnarReader with all of their columns and types, then the new columns."""
 
     def __init__(self, path: Path, schema: pa.Schema, sample: Mapping[str, Any]) -> None:
         import pyarrow as pa
@@ -182,7 +182,7 @@ class ParquetWriter:
         self._more: list[Mapping[str, Any]] = []
 
     def write(self, row: Row, more: Mapping[str, Any]) -> None:
-        """Keep one row, and write those kept when the next batch begins."""
+        """Buffer one row; write the buffered rows when the next batch starts."""
         values = row.values
         assert isinstance(values, BatchValues), "Parquet is written from Parquet"
         if values.batch is not self._batch:
@@ -192,7 +192,7 @@ class ParquetWriter:
         self._more.append(more)
 
     def close(self) -> None:
-        """Write the rest and the file's end."""
+        """Write the buffered rows and the footer."""
         self._flush()
         self._writer.close()
 
@@ -211,8 +211,8 @@ class ParquetWriter:
 
 
 def _batches(file: Any) -> Iterator[pa.RecordBatch]:
-    # A generator, so that what is damaged shows where rows are read.
-    yield from file.iter_batches(ROWS_AT_ONCE)
+    # A generator, so that errors are raised where rows are read.
+    yield from file.iter_batches(BATCH_ROWS)
 
 
 # The formats --------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ PARQUET = Format(
     (".parquet",),
     lambda source: ParquetReader(source.path, source.name, source.wanted),
     _write_parquet,
-    title="Parquet, which it is by its content",
+    title="Parquet, by its content",
     recognise=lambda path, head: head.startswith(b"PAR1"),
     certainty=3,
     needs_file=True,
@@ -243,7 +243,7 @@ ARROW = Format(
     (".arrow",),
     _read_arrow,
     written_as="parquet",  # one writer of columns with types is enough
-    title="Arrow, which it is by its content",
+    title="Arrow, by its content",
     recognise=lambda path, head: head.startswith(_MAGIC),
     certainty=3,
     needs_file=True,

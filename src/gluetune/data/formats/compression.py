@@ -1,4 +1,4 @@
-"""Compressed files: gzip and Zstandard around a file of any format, undone while it is read."""
+"""Compressed files of any format: gzip and Zstandard, decompressed while they are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gluetune.core.errors import DataError
 
 @dataclass(frozen=True)
 class Compression:
-    """A way of compressing files. Each function wraps the bytes of an open file."""
+    """A compression. Each function wraps the stream of an open file."""
 
     reading: Callable[[BinaryIO], AbstractContextManager[BinaryIO]]
     writing: Callable[[BinaryIO], AbstractContextManager[BinaryIO]]
@@ -52,19 +52,19 @@ COMPRESSIONS: Mapping[str, Compression] = {
     ".gz": Compression(_read_gzip, _write_gzip),
     ".zst": Compression(_read_zstd, _write_zstd),
 }
-"""By the end of the file's name."""
+"""The compressions, by file extension."""
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether the end of a file's name is a compression's."""
+    """Whether a file's extension is that of a compression."""
     return path.suffix.lower() in COMPRESSIONS
 
 
 @contextmanager
 def decompressed(raw: BinaryIO, path: Path) -> Iterator[BinaryIO]:
-    """Give the plain bytes of an open file, compressed or not by the end of `path`.
+    """Decompress an open file, where the extension of `path` is that of a compression.
 
-    Raises DataError where they cannot be read to their end.
+    Raises DataError where it cannot be decompressed.
     """
     compression = COMPRESSIONS.get(path.suffix.lower())
     if compression is None:
@@ -82,18 +82,18 @@ def decompressed(raw: BinaryIO, path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open the plain bytes of a file that may be compressed."""
+    """Open a file that may be compressed, for reading."""
     with path.open("rb") as raw, decompressed(raw, path) as plain:
         yield plain
 
 
 @contextmanager
 def decompressed_copy(raw: BinaryIO, path: Path) -> Iterator[Path]:
-    """Give a file with the plain bytes, for formats that are read from their end."""
+    """Return the path of a decompressed temporary file, for formats that need to seek."""
     if not is_compressed(path):
         yield path
         return
-    # A folder: Windows opens no file a second time that is removed when it is closed.
+    # A folder: Windows cannot open a temporary file a second time.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / path.stem
         with decompressed(raw, path) as plain, copy.open("wb") as file:
@@ -103,7 +103,7 @@ def decompressed_copy(raw: BinaryIO, path: Path) -> Iterator[Path]:
 
 @contextmanager
 def compressed(raw: BinaryIO, ending: str) -> Iterator[BinaryIO]:
-    """Give a stream that writes into an open file, compressed for the end `ending` of its name."""
+    """Compress what is written to an open file, where `ending` is that of a compression."""
     compression = COMPRESSIONS.get(ending.lower())
     if compression is None:
         yield raw

@@ -1,8 +1,8 @@
-"""Delimited text: CSV as RFC 4180 has it, and its relatives; strict, and every value as text.
+"""Delimited text: a strict reader and a writer of CSV (RFC 4180) and its variants.
 
-"NA" and "007" stay what they are. The standard library's reader accepts quotes in the middle of a
-field, short rows and NULs silently, and cannot continue after a quote that is never closed: here
-each is a `BadRow` with its line, and reading continues with the line after it.
+All values are text: "NA" and "007" are not converted. The standard library's reader silently
+accepts quotes inside a field, short rows and NULs, and cannot continue after an unclosed quote:
+here each is a `BadRow` with its line, and reading continues with the next line.
 """
 
 from __future__ import annotations
@@ -31,44 +31,44 @@ TAB = "\t"
 
 @dataclass(frozen=True)
 class Dialect:
-    """Delimiter, quotes and header line of a file of delimited text."""
+    """The delimiter, quoting and header of a file of delimited text."""
 
     delimiter: str = ","
     quoting: Literal["minimal", "single", "backslash", "none"] = "minimal"
     header: bool = True
     """Whether the first line names the columns."""
     columns: tuple[str, ...] | None = None
-    """Names of the columns: of a file without a header line, or in place of those in it."""
+    """Names of the columns, for a file without a header line or instead of those in it."""
     surplus: int = 0
-    """Empty fields that every row has behind those of the header line."""
+    """Empty fields that every row has after those of the header line."""
     row_names: bool = False
-    """Whether every row begins with a number that the header line has no name for, as R writes."""
+    """Whether every row starts with a number that the header line has no name for, as R writes."""
     joins_rows: bool = True
-    """Whether a quote may join lines of which each would be a row by itself."""
+    """Whether a quoted field may span lines that would each be a row by themselves."""
 
     @property
     def unnamed(self) -> int:
-        """Fields that a row has more than the header line."""
+        """How many more fields a row has than the header line."""
         return self.surplus + self.row_names
 
     @property
     def quote(self) -> str | None:
-        """The character around fields."""
+        """The quote character."""
         return {"none": None, "single": "'"}.get(self.quoting, '"')
 
     @property
     def allows_inner_quotes(self) -> bool:
-        """Whether a quote in the middle of a field is a character.
+        """Whether a quote inside a field is a plain character.
 
-        Between tabs it can mean nothing else. In French or English text neither can an apostrophe.
+        It is between tabs, and so is an apostrophe inside text.
         """
         return self.delimiter == TAB or self.quoting in ("none", "single")
 
     @cached_property
     def closing(self) -> re.Pattern[str]:
-        """Matches the text from the opening quote, or the beginning of a line, to the closing one.
+        """Matches text up to the closing quote.
 
-        The quantifiers are possessive: half of a doubled quote closes nothing.
+        The quantifiers are possessive: half of a doubled quote does not close a field.
         """
         quote = self.quote or '"'
         escaped = rf"\\.|{quote}{quote}" if self.quoting == "backslash" else quote * 2
@@ -77,7 +77,7 @@ class Dialect:
 
     @cached_property
     def unescaped(self) -> Callable[[str], str]:
-        """Makes the text of a field from what is between its quotes."""
+        """Unescapes the text between the quotes of a field."""
         quote = self.quote or '"'
         if self.quoting == "backslash":
             return lambda text: re.sub(r'\\(["\\])|"(")', r"\1\2", text)
@@ -89,7 +89,7 @@ COMMAS = Dialect()
 TABS = Dialect(TAB)
 
 LONGEST_ROW = 2**20
-"""Characters of a row that spans lines. A quote that is open for longer was never closed."""
+"""Characters of a row that spans lines. A quote that is open for longer is an unclosed one."""
 
 
 _SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=([^\s"]|\t| )"?\r?', re.IGNORECASE)
@@ -102,16 +102,16 @@ def separator_of(line: str) -> str | None:
 
 
 def lines_of_table(file: BinaryIO) -> Iterator[Line]:
-    """Yield the lines of a file, without a first one that only gives the delimiter."""
+    """Yield the lines of a file, without a `sep=` line."""
     for line in read_lines(file):
         if line.number > 1 or separator_of(line.text) is None:
             yield line
 
 
 class CsvReader:
-    """A file of delimited text, opened. Raises DataError when its header line cannot be read.
+    """Reads a file of delimited text. Raises DataError when its header line cannot be read.
 
-    With `pedantic` a quote in the middle of a field is a mistake with any delimiter.
+    With `pedantic`, a quote inside a field is a mistake with any delimiter.
     """
 
     separator = ":"
@@ -125,13 +125,13 @@ class CsvReader:
         self._lines = lines_of_table(file)
         self._again: deque[Line] = deque()
         self._joined: list[Line] = []
-        """Lines that the last row took besides its first."""
+        """Lines of the last row after its first."""
         self._width = 0
         self.columns = self._header() if dialect.header else self._columns_without_header()
         self._width = len(self.columns)
 
     def __iter__(self) -> Iterator[Row | BadRow]:
-        """Yield every row; empty lines at the end of the file are none."""
+        """Yield every row; empty lines at the end of the file are ignored."""
         return rows_of_lines(iter(self._next, None), self._row, "\r")
 
     def _row(self, line: Line) -> Row | BadRow:
@@ -148,15 +148,15 @@ class CsvReader:
         line, cells = self._first("Its first line must name the columns.")
         if self.dialect.columns is None and not any(cell.strip() for cell in cells):
             raise DataError(
-                f"{self.name}:{line.number} is its first line, and names no column.",
-                hint="Leave out the lines before the one that names the columns.",
+                f"{self.name}:{line.number} is the first line and names no columns.",
+                hint="Remove the lines before the one that names the columns.",
             )
         names = (*[""] * self.dialect.row_names, *cells, *[""] * self.dialect.surplus)
         return self._renamed(names)
 
     def _columns_without_header(self) -> tuple[str, ...]:
-        """Return the names that are given, or numbers; the first line is read again as a row."""
-        line, cells = self._first("There is no row in it.")
+        """Return the given or numbered names; the first line is read again as a row."""
+        line, cells = self._first("It has no rows.")
         self._again.extendleft(reversed([line, *self._joined]))
         return self._renamed([f"column_{number}" for number in range(1, len(cells) + 1)])
 
@@ -168,7 +168,7 @@ class CsvReader:
             return (*names, *[""] * self.dialect.surplus)
         if len(found) != len(names):
             raise DataError(
-                f"{self.name}:1 has {_fields(len(found))}, and --columns names {len(names)}: "
+                f"{self.name}:1 has {_fields(len(found))}, but --columns names {len(names)}: "
                 f"{', '.join(names)}.",
                 hint="Name every column, in the order of the file.",
             )
@@ -190,9 +190,9 @@ class CsvReader:
         return self._again.popleft() if self._again else next(self._lines, None)
 
     def _cells(self, line: Line) -> list[str] | BadRow:
-        """Return the fields of the row that begins on `line`, reading on where a quote is open.
+        """Return the fields of the row that starts on `line`, reading more lines of an open quote.
 
-        Of a row that is none only its first line is gone: the others are read again.
+        Of an invalid row only the first line is consumed: the others are read again.
         """
         self._joined = []
         if line.bad is not None:
@@ -206,7 +206,7 @@ class CsvReader:
             problem = str(error)
         if not problem and self._joins_rows(line):
             problem = (
-                f"opens a quote that line {self._joined[-1].number} closes, and each of these "
+                f"opens a quote that line {self._joined[-1].number} closes, although each of these "
                 "lines is a row by itself"
             )
         if not problem:
@@ -215,7 +215,7 @@ class CsvReader:
         return BadRow(line.number, problem, Fault.QUOTE)
 
     def _close(self, fields: _Fields, length: int) -> bool:
-        """Read on until the row is whole. False where its quote is not closed."""
+        """Read lines until the row is complete. Return False where its quote is not closed."""
         while (line := self._next()) is not None:
             self._joined.append(line)
             if line.bad is not None:
@@ -228,7 +228,7 @@ class CsvReader:
         return False
 
     def _joins_rows(self, line: Line) -> bool:
-        """Whether the row took lines of which each has as many fields as a row, but for quotes."""
+        """Whether the row has several lines that, without quotes, each have the fields of a row."""
         if self.dialect.joins_rows or not self._joined or self._width < 2:
             return False
         texts = [each.text for each in (line, *self._joined)]
@@ -236,7 +236,7 @@ class CsvReader:
 
 
 class CsvWriter:
-    """Writes rows as delimited text, lines ending in LF, quotes only where they are needed."""
+    """Writes rows as delimited text; lines end in LF, and fields are quoted where necessary."""
 
     def __init__(self, file: BinaryIO, columns: Sequence[str], dialect: Dialect = COMMAS) -> None:
         self._file = file
@@ -255,7 +255,7 @@ class CsvWriter:
     def _put(self, cells: Sequence[Any]) -> None:
         line = self._dialect.delimiter.join(map(self._cell, cells))
         if not line and (quote := self._dialect.quote):
-            line = quote * 2  # an empty line were no row
+            line = quote * 2  # an empty line would not be a row
         self._file.write(f"{line}\n".encode())
 
     def _cell(self, value: Any) -> str:
@@ -267,8 +267,8 @@ class CsvWriter:
             return quote + self._escaped(text, quote) + quote
         if "\n" in text or self._dialect.delimiter in text:
             raise ConfigurationError(
-                f"{text!r:.60} cannot be written into a file without quotes.",
-                hint="Read and write one with quotes: --quoting minimal",
+                f"{text!r:.60} cannot be written to a file without quotes.",
+                hint="Read and write a file with quotes: --quoting minimal",
             )
         return text
 
@@ -282,11 +282,11 @@ class CsvWriter:
 
 
 class _QuoteError(Exception):
-    """What is wrong with the quotes of a row: the predicate of a sentence about it."""
+    """A problem with the quotes of a row; the message is the predicate of a sentence about it."""
 
 
 class _Fields:
-    """The fields of one row, which is given a line at a time: each is gone through once."""
+    """Parses the fields of one row, given a line at a time, in linear time."""
 
     def __init__(self, dialect: Dialect, inner_quotes: bool) -> None:
         self.cells: list[str] = []
@@ -294,13 +294,10 @@ class _Fields:
         self._quote = dialect.quote
         self._inner_quotes = inner_quotes
         self._open: list[str] | None = None
-        """Lines of the field whose quote is open."""
+        """Lines of the field with an open quote."""
 
     def feed(self, line: str) -> bool:
-        """Take one more line, and return whether the row is whole.
-
-        Raises _QuoteError.
-        """
+        """Parse one more line, and return whether the row is complete. Raises _QuoteError."""
         text = line.removesuffix("\r")
         if self._open is None and (self._quote is None or self._quote not in text):
             self.cells = text.split(self._dialect.delimiter)
@@ -310,12 +307,12 @@ class _Fields:
             if end == len(text):
                 return True
             at = end + 1
-        assert self._open is not None, "a field that has no end is open"
+        assert self._open is not None, "a field without an end has an open quote"
         self._open[-1] += line[len(text) :]
         return False
 
     def _field(self, text: str, at: int) -> int | None:
-        """Take the field at a place, and return where it ends; None where it is still open."""
+        """Parse the field at a position, and return where it ends; None where its quote is open."""
         if self._open is None:
             if self._quote is None or not text.startswith(self._quote, at):
                 return self._plain(text, at)
@@ -337,7 +334,7 @@ class _Fields:
         self.cells.append(text[at:end])
         if not self._inner_quotes and self._quote is not None and self._quote in self.cells[-1]:
             raise _QuoteError(
-                f"has a quote inside field {len(self.cells)}, which does not begin with one"
+                f"has a quote inside field {len(self.cells)}, which does not start with one"
             )
         return end
 
@@ -352,8 +349,8 @@ def read_delimited(source: Source) -> CsvReader:
 
 
 def write_delimited(target: Target) -> CsvWriter:
-    """Return a writer of delimited text, in the dialect that is read or else the format's."""
+    """Return a writer of delimited text, in the dialect of the reader, else the format's."""
     read = target.reader.dialect if isinstance(target.reader, CsvReader) else target.dialect
-    # The new columns need names, whether or not the old ones have any in the file.
+    # The new columns need names, even where the file has no header.
     columns = (*target.reader.columns, *target.sample)
     return CsvWriter(target.stream, columns, replace(read or COMMAS, header=True))

@@ -1,7 +1,7 @@
-"""The formats CSV and TSV: which delimiter, quotes and columns a file of delimited text has.
+"""The formats CSV and TSV, and the detection of the dialect of a file of delimited text.
 
-How well a dialect fits a file is measured by reading it in that dialect: the rows that it reads,
-and those that it cannot. A file is read a row at a time, so its size does not matter.
+How well a dialect fits a file is measured by reading it in that dialect and counting the rows that
+can and cannot be read. A file is read a row at a time, so its size does not matter.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ from gluetune.data.formats.plain_text import whole_lines
 
 _DELIMITERS = (TAB, ";", "|", ",")
 _FITS = 0.1
-"""Share of rows that may be wrong in a dialect that is detected."""
+"""Share of rows that may be wrong in a detected dialect."""
 _STAYS = 0.5
-"""Share of rows that may be wrong in the dialect of the name, before others are tried."""
+"""Share of rows that may be wrong in the usual dialect before others are tried."""
 _MOST_SURPLUS = 8
-"""Empty fields after those of the header line that every row may have."""
+"""How many empty fields every row may have after those of the header line."""
 _CHUNK = 2**20
 _NEVER = 10**12
-"""Faults of a dialect that the first line rules out."""
+"""Number of faults of a dialect that the first line rules out."""
 
 
 @dataclass(frozen=True)
 class _Survey:
-    """What came of reading a file, or its beginning, in a dialect."""
+    """Result of reading a file, or its beginning, in a dialect."""
 
     dialect: Dialect
     width: int
-    """Columns."""
+    """Number of columns."""
     rows: int
-    """Rows that were read."""
+    """Number of rows that fit."""
     faults: int
-    """Rows that do not fit."""
+    """Number of rows that do not fit."""
     first: int = 0
-    """Line of the first of them."""
+    """Line of the first of these."""
     needless: int = 0
-    """Fields in quotes that need none, where quotes are characters."""
+    """Number of quoted fields that do not need quotes, where quotes are plain characters."""
     first_needless: int = 0
 
     @property
@@ -74,11 +74,11 @@ class _Survey:
 
 
 def _survey_file(file: BinaryIO, dialect: Dialect) -> _Survey:
-    """Read a file in a dialect and count what does not fit.
+    """Read a file in a dialect and count the rows that fit and those that do not.
 
-    A quote in the middle of a field, or around lines each of which is a row, does not: no program
-    writes that where quotes have a meaning. Nor does a field in quotes with doubled ones inside,
-    where they have none.
+    With quoting, a row with a quote inside a field, or around lines that are each a row, does not
+    fit: no program writes that. Without quoting, a quoted field with doubled quotes inside does not
+    fit.
     """
     if dialect.quoting == "none":
         return _survey_plain(file, dialect)
@@ -123,7 +123,7 @@ def _survey_plain(file: BinaryIO, dialect: Dialect) -> _Survey:
 
 
 class _QuotedFields:
-    """The fields of a file that begin and end with a quote, as lines go by."""
+    """Counts the fields of a file that start and end with a quote."""
 
     def __init__(self, delimiter: str) -> None:
         self._delimiter = delimiter
@@ -136,7 +136,7 @@ class _QuotedFields:
         self._first: dict[int, int] = {}
 
     def double_a_quote(self, number: int, text: str) -> bool:
-        """Take the fields of a line, and return whether one has a doubled quote in its quotes."""
+        """Count the fields of a line, and return whether a quoted one has a doubled quote."""
         if '"' not in text:
             return False
         for column, cell in enumerate(text.split(self._delimiter)):
@@ -148,9 +148,9 @@ class _QuotedFields:
         return '""' in text and self._doubled.search(text) is not None
 
     def needless(self, lines: int) -> tuple[int, int]:
-        """Return how many fields have quotes that they do not need, and the line of the first.
+        """Return how many fields have needless quotes, and the line of the first.
 
-        Of a column in which every field is quoted none is needless.
+        Quotes are not needless in a column in which every field is quoted.
         """
         columns = [column for column in self._plain if self._quoted[column] < lines]
         count = sum(self._plain[column] for column in columns)
@@ -158,10 +158,10 @@ class _QuotedFields:
 
 
 def _quotings(opening: Opening, dialect: Dialect) -> Iterator[Dialect]:
-    """Yield the dialects of this delimiter that may fit the file, the likeliest first.
+    """Yield the dialects with this delimiter that may fit the file, the likeliest first.
 
-    Where no field begins with a quote, one inside a field is a character, but between commas:
-    there it is a mistake.
+    Where no field starts with a quote, quotes inside fields are plain characters, except between
+    commas, where they are mistakes.
     """
     between = dialect.delimiter.encode()
     begins = [between + b'"', b'\n"', codecs.BOM_UTF8 + b'"']
@@ -178,10 +178,10 @@ def _quotings(opening: Opening, dialect: Dialect) -> Iterator[Dialect]:
 
 
 def _compared(surveys: Iterable[_Survey]) -> list[_Survey]:
-    """Return the surveys of one file, with what one knows that concerns the others.
+    """Return the surveys of one file, with needless quotes counted as faults of quoting.
 
-    Programs that quote fields do it where they must, or in all of a column. A field with quotes
-    around it that need not be there, and not in its neighbours, has quotes of its own.
+    Programs quote fields where necessary, or all fields of a column. Needless quotes around some
+    fields of a column are part of the text.
     """
     found = list(surveys)
     plain = next((one for one in found if one.dialect.quoting == "none"), None)
@@ -200,12 +200,12 @@ def _compared(surveys: Iterable[_Survey]) -> list[_Survey]:
 
 
 def _best(surveys: Iterable[_Survey]) -> _Survey:
-    """Return the survey with the fewest faults, of several the first."""
+    """Return the survey with the fewest faults, the first of several."""
     return min(surveys, key=lambda each: each.faults)
 
 
 def _occurs(opening: Opening, marks: list[bytes], beginning: bytes | None = None) -> bool:
-    """Whether one of some short marks occurs in a file, or it begins in such a way."""
+    """Whether one of some short byte strings occurs in a file, or the file starts with another."""
     with opening() as file:
         chunk = file.read(_CHUNK)
         if beginning is not None and chunk.startswith(beginning):
@@ -219,7 +219,7 @@ def _occurs(opening: Opening, marks: list[bytes], beginning: bytes | None = None
 
 
 def _in_single_quotes(opening: Opening, between: bytes) -> bool:
-    """Whether a field of many of the first lines begins with a single quote."""
+    """Whether many of the first lines have a field that starts with a single quote."""
     with opening() as file:
         lines = [file.readline(_CHUNK) for _ in range(100)]
     given = [line for line in lines if line.strip()]
@@ -231,9 +231,9 @@ def _in_single_quotes(opening: Opening, between: bytes) -> bool:
 
 
 def stated_dialect(fmt: Format, stated: FileFormat) -> Dialect | None:
-    """Return the dialect of a stream, which cannot be inspected: stated, and else the format's.
+    """Return the dialect of a stream, which cannot be inspected: as stated, else the format's.
 
-    A quote in TSV then joins no lines that are rows by themselves. None where the format has none.
+    In TSV, quotes do not join lines that are rows by themselves. None for other formats.
     """
     if fmt.dialect is None:
         return None
@@ -273,7 +273,7 @@ def _survey(opening: Opening, dialect: Dialect) -> _Survey:
 
 
 def _fitting(opening: Opening, dialect: Dialect) -> _Survey:
-    """Return the survey of the quoting that fits best, and of a field more if every row has it."""
+    """Return the survey of the best quoting, with surplus fields or row names if all rows fit."""
     found = _best(_compared(_survey(opening, each) for each in _quotings(opening, dialect)))
     if not dialect.header or found.rows or found.begins_wrong:
         return found
@@ -289,7 +289,7 @@ def _fitting(opening: Opening, dialect: Dialect) -> _Survey:
 
 
 def _begin_with_numbers(opening: Opening, dialect: Dialect) -> bool:
-    """Whether every row begins with a whole number of its own."""
+    """Whether every row starts with a different whole number."""
     with opening() as file:
         numbers = [
             next(iter(row.values.values()))
@@ -301,7 +301,7 @@ def _begin_with_numbers(opening: Opening, dialect: Dialect) -> bool:
 
 
 def _body(file: BinaryIO, dialect: Dialect) -> Dialect:
-    """Step over the header line, and return the dialect of what is behind it."""
+    """Skip the header line, and return the dialect of the rest."""
     if dialect.header and separator_of(file.readline().decode().rstrip("\n")) is not None:
         file.readline()
     return replace(dialect, header=False, columns=None, surplus=0, row_names=False)
@@ -319,18 +319,18 @@ def _surplus_is_empty(opening: Opening, dialect: Dialect, count: int) -> bool:
 
 
 def _table(head: bytes) -> _Survey | None:
-    """Return the dialect of a table by its beginning, None where it is none."""
+    """Return the dialect of a table by its first lines, None where it is not a table."""
     opening = _opening_of(head)
     delimiters = (*_DELIMITERS, " ") if _are_quoted_lines(head) else _DELIMITERS
     found = [_fitting(opening, Dialect(each)) for each in delimiters]
     tables = [one for one in found if one.width > 1 and one.rows and one.share <= _FITS]
-    # Texts contain commas too: they divide columns where every line has as many.
+    # Texts contain commas too: they delimit columns where every line has the same number.
     tables = [one for one in tables if one.dialect.delimiter != "," or not one.faults]
     return min(tables, key=lambda one: one.share) if tables else None
 
 
 def _are_quoted_lines(head: bytes) -> bool:
-    """Whether lines are quoted fields with spaces between them, as R's write.table has them."""
+    """Whether lines are quoted fields separated by spaces, as R's write.table writes them."""
     lines = [line for line in whole_lines(head).splitlines() if line.strip()]
     return bool(lines) and all(line.startswith('"') and '" ' in line for line in lines)
 
@@ -338,9 +338,9 @@ def _are_quoted_lines(head: bytes) -> bool:
 def find_dialect(
     path: Path, head: bytes, named: Format | None, stated: FileFormat
 ) -> tuple[Dialect, tuple[str, ...]]:
-    """Return the dialect of a file, and the notes to show about it.
+    """Return the dialect of a file, and notes about it.
 
-    `named` is the format that is stated, or that of the file's name.
+    `named` is the stated format, or that of the file's extension.
     """
     usual = None if named is None else named.dialect
     opening = _opening_of(head)
@@ -353,7 +353,7 @@ def find_dialect(
         found = found if stays else _table(head) or found
         if usual is None or found.dialect.delimiter != usual.delimiter:
             name = delimiter_name(found.dialect.delimiter)
-            notes = (f"{path} is read with '{name}' between its columns.",)
+            notes = (f"{path} is read with the delimiter '{name}'.",)
     dialect = replace(
         plain,
         delimiter=found.dialect.delimiter,
@@ -366,12 +366,12 @@ def find_dialect(
         fields = "an empty field" if dialect.surplus == 1 else f"{dialect.surplus} empty fields"
         notes = (*notes, f"{path}: every row ends in {fields} without a name, left out.")
     if dialect.row_names:
-        notes = (*notes, f"{path}: every row begins with a number without a name, left out.")
+        notes = (*notes, f"{path}: every row starts with a number without a name, left out.")
     return dialect, (*notes, *more)
 
 
 def _named(path: Path, opening: Opening, dialect: Dialect, stated: FileFormat) -> Dialect:
-    """Return the dialect with the names that are given; fields after them must be empty."""
+    """Return the dialect with the stated column names; fields after them must be empty."""
     if stated.columns is None:
         return dialect
     with opening() as file:
@@ -383,7 +383,7 @@ def _named(path: Path, opening: Opening, dialect: Dialect, stated: FileFormat) -
 
 
 def _quoting(path: Path, dialect: Dialect, stated: FileFormat) -> tuple[Dialect, tuple[str, ...]]:
-    """Decide by the whole file what its quotes mean, unless it is stated."""
+    """Detect the quoting by the whole file, unless it is stated."""
     if stated.quoting != "auto":
         return replace(dialect, quoting=stated.quoting), ()
 
@@ -402,11 +402,11 @@ def _quoting_note(path: Path, chosen: _Survey, surveys: list[_Survey]) -> tuple[
     quoting, first = chosen.dialect.quoting, surveys[0]
     if quoting == "minimal":
         could_be_plain = any(one.dialect.quoting == "none" for one in surveys)
-        kept = f"{path}: quotes around fields are no part of them. To keep them: --quoting none"
+        kept = f"{path}: quotes around fields are removed. To keep them: --quoting none"
         return (kept,) if could_be_plain else ()
     read = {
         "none": "quotes are read as plain characters",
-        "single": "single quotes are read as those around fields",
+        "single": "single quotes are read as enclosing fields",
         "backslash": "a quote after a backslash is read as a plain character",
     }[quoting]
     if first.dialect.quoting != "minimal":

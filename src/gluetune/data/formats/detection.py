@@ -1,6 +1,6 @@
-"""What a file of rows is: as the user states it, by the end of its name, and by its content.
+"""Detect the format of a file: as stated, by its extension, and by its content.
 
-What is certain decides, with a note where it differs from the name.
+Unambiguous content takes precedence over the extension, with a note.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
 
 
 def detect(path: Path, stated: FileFormat, *, labelled: bool = True) -> Detected:
-    """Return what a file is. Not `labelled`: lines of a `.txt` are always texts.
+    """Return the format and dialect of a file. If not `labelled`, `.txt` is always lines of text.
 
-    Raises DataError for a folder, a workbook, an archive, or a file that cannot be read or holds
-    no labels; ConfigurationError where neither the name, the content nor the user determines it.
+    Raises DataError for a folder, a workbook, an archive, or a file that cannot be read or has no
+    labels; ConfigurationError where neither extension, content nor the user determines the format.
     """
     if path.is_dir():
         raise _folder_error(path)
@@ -48,7 +48,7 @@ def detect(path: Path, stated: FileFormat, *, labelled: bool = True) -> Detected
 
 
 def detect_stream(file: BinaryIO, stated: FileFormat) -> Detected:
-    """Return what a stream is, which cannot be inspected: what is stated, else lines of text."""
+    """Return the format of a stream, which cannot be inspected: as stated, else lines of text."""
     found = format_of(file, stated.format)
     if stated.format is None and stated != UNSTATED:
         found = by_delimiter(stated.delimiter or ",")
@@ -61,7 +61,7 @@ def _head(path: Path) -> bytes:
             return file.read(HEAD)
     except OSError as error:
         is_unknown = isinstance(error, FileNotFoundError) and named_format(path) is None
-        more = ", and its name has no known ending" if is_unknown else ""
+        more = ", and its extension is unknown" if is_unknown else ""
         raise DataError(
             f"{path} cannot be read: {error.strerror}{more}.", hint=nearest_file(path)
         ) from error
@@ -72,7 +72,7 @@ def _folder_error(path: Path) -> DataError:
     files.sort(key=lambda each: named_format(each) is None)
     names = [each.name for each in files]
     if not names:
-        return DataError(f"{path} is a folder, and no file is in it.", hint="Give a file.")
+        return DataError(f"{path} is a folder without files.", hint="Give a file.")
     return DataError(
         f"{path} is a folder. Its files: {first_few(names)}.",
         hint=f"Give one of them: {path / names[0]}",
@@ -89,7 +89,7 @@ def _refuse_archive(path: Path, head: bytes) -> None:
     if is_archive:
         raise DataError(
             f"{path} is a ZIP archive or an Excel workbook.",
-            hint="Unpack it and give a file of it; save a workbook as CSV UTF-8.",
+            hint="Unpack it and give one of its files; save a workbook as CSV UTF-8.",
         )
 
 
@@ -101,7 +101,7 @@ def _refuse_carriage_returns(path: Path, head: bytes, named: Format | None) -> N
         return
     source, target = shlex.quote(str(path)), shlex.quote(f"lines-{path.name}")
     raise DataError(
-        f"{path} is one line: carriage returns alone end what may be lines.",
+        f"{path} is a single line: its lines may end in carriage returns alone.",
         hint=f"Type: tr '\\r' '\\n' < {source} > {target}",
     )
 
@@ -109,7 +109,7 @@ def _refuse_carriage_returns(path: Path, head: bytes, named: Format | None) -> N
 def _format(
     path: Path, head: bytes, stated: FileFormat, named: Format | None, *, labelled: bool
 ) -> tuple[Format, tuple[str, ...]]:
-    """Return the format of a file, and the notes to show about it."""
+    """Return the format of a file, and notes about it."""
     if stated.format is not None:
         return format_of(path, stated.format), ()
     is_plain = named is not None and not named.has_columns
@@ -118,7 +118,7 @@ def _format(
     found = _by_content(path, head, stated, named)
     if found is None:
         if named is None:
-            return format_of(path), ()  # which raises
+            return format_of(path), ()  # raises
         raise _no_labels_error(path)
     if found is named or not found.title:
         return found, ()
@@ -126,11 +126,11 @@ def _format(
 
 
 def _by_content(path: Path, head: bytes, stated: FileFormat, named: Format | None) -> Format | None:
-    """Return what a file is by its content, as far as its name leaves that open."""
+    """Return the format of a file by its content, among those that its extension allows."""
     trusted = named if named is not None and named.has_columns else None
     may_be = FORMATS.values() if trusted is None else [FORMATS[n] for n in trusted.mistaken_for]
     candidates = sorted(may_be, key=lambda one: -one.certainty)
-    if trusted is None and named is not None:  # a text may begin with the mark of a binary file
+    if trusted is None and named is not None:  # text may start with the signature of a binary file
         candidates = [one for one in candidates if not one.needs_file]
     if trusted is None and _is_table_stated(stated):
         candidates = [one for one in candidates if one.needs_file]
@@ -145,9 +145,9 @@ def _is_table_stated(stated: FileFormat) -> bool:
 
 def _no_labels_error(path: Path) -> DataError:
     return DataError(
-        f"{path} holds plain lines of text, without labels.",
+        f"{path} has plain lines of text, without labels.",
         hint="Labelled text has columns: CSV, TSV (a tab between text and label), JSON lines, … "
-        "If it has, type what is between them: --delimiter CHARACTER",
+        "If it has columns, type their delimiter: --delimiter CHARACTER",
     )
 
 
@@ -161,7 +161,7 @@ def _refuse_delimited_settings(path: Path, found: Format, stated: FileFormat) ->
         flags = ", ".join(f"--{name}" for name in given)
         called = found.name.upper() if len(found.name) < 6 else found.name
         raise ConfigurationError(
-            f"{path} is {called}, and {flags} is for delimited text (CSV, TSV).",
+            f"{path} is {called}, but {flags} is for delimited text (CSV, TSV).",
             hint="Leave it out; or if the file is delimited text, type: --format csv",
         )
 
@@ -175,12 +175,12 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
 _MANY = 0.3
-"""Share of bytes that are zero in UTF-16 text of a European language: about a half."""
+"""Least share of zero bytes in UTF-16 text of a European language, where about half are zero."""
 _UNUSED_IN_1252 = frozenset((0x81, 0x8D, 0x8F, 0x90, 0x9D))
 
 
-def looks_like(path: Path) -> str:
-    """Return a hint that names a likely encoding and the command that converts it; or nothing."""
+def encoding_hint(path: Path) -> str:
+    """Return a hint with a likely encoding and the command that converts the file, or ""."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -199,7 +199,7 @@ def _guess(head: bytes) -> str:
         if head.startswith(mark):
             return name
     if head.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1", b"PK")):
-        return ""  # packed, or no text at all
+        return ""  # compressed, or not text
     zeros = head.count(0)
     if head and zeros > _MANY * len(head):
         return "UTF-16LE" if head[1::2].count(0) * 2 > zeros else "UTF-16BE"
@@ -221,7 +221,7 @@ def _is_utf8(head: bytes) -> bool:
 
 
 def _pairs(head: bytes) -> bool:
-    """Whether bytes above 127 come in rows, as in East Asian text, and not single."""
+    """Whether bytes above 127 are adjacent, as in East Asian text, and not isolated."""
     high = [byte >= 0x80 for byte in head]
     adjacent = sum(1 for one, two in pairwise(high) if one and two)
     return adjacent > 0.4 * sum(high)

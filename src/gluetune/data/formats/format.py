@@ -1,6 +1,6 @@
-"""A file format as one record, and what its reader yields: rows, and rows that cannot be used.
+"""The record of a file format, and what its reader yields: rows and unusable rows.
 
-Adding a format means writing one file with a `Format` in it and naming it in `registry.FORMATS`.
+To add a format, write one file with a `Format` and list it in `registry.FORMATS`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from gluetune.data.formats.csv_file import Dialect
 
 Opening = Callable[[], AbstractContextManager[BinaryIO]]
-"""Opens the plain bytes of a file from their beginning."""
+"""Opens a file, decompressed, at its start."""
 
 
 class Fault(StrEnum):
-    """What is wrong with a row. The value is what such rows are called where they are counted."""
+    """What is wrong with a row. The value names such rows where they are counted."""
 
     NOT_UTF8 = "rows that are not UTF-8"
-    NUL = "rows that hold a NUL"
+    NUL = "rows with a NUL"
     FIELDS = "rows with too few or too many fields"
     QUOTE = "rows with a wrong quote"
     EMPTY_LINE = "empty lines"
@@ -40,14 +40,14 @@ class Fault(StrEnum):
 
 
 class Row(NamedTuple):
-    """One row: the line (or, in Parquet, the row) that it begins on, and its values by column."""
+    """One row: the line (in Parquet, the row) on which it starts, and its values by column."""
 
     line: int
     values: Mapping[str, Any]
 
 
 class BadRow(NamedTuple):
-    """A row that cannot be used: the line that it begins on, and what is wrong with it."""
+    """An unusable row: the line on which it starts, and what is wrong with it."""
 
     line: int
     problem: str
@@ -56,90 +56,90 @@ class BadRow(NamedTuple):
 
 
 class RowReader(Protocol):
-    """A file of rows, opened."""
+    """Reads the rows of an open file."""
 
     name: str
-    """What to call it in messages."""
+    """Name of the file in messages."""
     columns: tuple[str, ...]
-    """Names of the columns, in order. JSON lines have those of their first row.
+    """Names of the columns, in order; for JSON lines, those of the first row.
 
-    Several may have one name: a row's value is then that of one of them (`repeated_columns`).
+    Several columns may share a name: a row's value is that of one of them (`repeated_columns`).
     """
     separator: str
-    """What a message has between name and line: `file.csv:7`, `file.parquet, row 7`."""
+    """Separates name and line in messages: `file.csv:7`, `file.parquet, row 7`."""
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         """Yield every row in order, once."""
 
 
 class RowWriter(Protocol):
-    """A file of rows, being written: those of a reader, each with more columns."""
+    """Writes the rows of a reader, each with more columns."""
 
     def write(self, row: Row, more: Mapping[str, Any]) -> None:
-        """Write one row as it was read, then the values of new columns by name."""
+        """Write one row as it was read, followed by the values of new columns, by name."""
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is buffered."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a reader is made from."""
+    """The arguments of `Format.read`."""
 
     name: str
-    """What to call the file in messages."""
+    """Name of the file in messages."""
     stream: BinaryIO = field(default_factory=io.BytesIO)
-    """Its plain bytes; none for a format that needs a file."""
+    """The decompressed file; empty for a format that needs a path."""
     path: Path = Path()
-    """An uncompressed file, for a format that needs one."""
+    """An uncompressed file, for a format that needs a path."""
     opening: Opening | None = None
-    """Opens it once more, for a look at all of it; None for a stream."""
+    """Opens the file again, to inspect all of it; None for a stream."""
     text_columns: tuple[str, ...] = ("text",)
-    """Names for the texts of a line in a format without names of columns."""
+    """Names for the texts of a line, in a format without column names."""
     wanted: Collection[str] | None = None
-    """Columns to read, where columns have types; all texts by default."""
+    """Columns to read, where columns have types. Default: all text columns."""
     dialect: Dialect | None = None
-    """Of delimited text."""
+    """Dialect of delimited text."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a writer is made from."""
+    """The arguments of `Format.write`."""
 
     reader: RowReader
-    """The rows that are written again."""
+    """The reader whose rows are written."""
     sample: Mapping[str, Any]
     """The new columns by name, each with a value of its type."""
     stream: BinaryIO = field(default_factory=io.BytesIO)
-    """Takes the plain bytes, but of a format that needs a file."""
+    """The stream to write to, unless the format needs a path."""
     path: Path = Path()
-    """The file, for a format that needs one."""
+    """The file to write, for a format that needs a path."""
     dialect: Dialect | None = None
-    """Of delimited text, where the reader has none."""
+    """Dialect of delimited text, where the reader has none."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """All that is known of a file format.
+    """A file format.
 
     Attributes:
-        name: What the user types after `--format`.
-        endings: Ends of names of such files, in lower case.
-        read: Makes a reader.
-        write: Makes a writer; None where rows are `written_as` another format.
+        name: The value of `--format`.
+        endings: File extensions, in lower case.
+        read: Creates a reader.
+        write: Creates a writer; None where rows are `written_as` another format.
         written_as: Name of the format in which rows of this one are written with more columns;
             empty for itself.
-        title: What a note calls the format where the content shows it and not the name.
-        recognise: Whether the beginning of a file is in this format.
-        certainty: How sure that is: of several formats the surest is taken.
-        mistaken_for: Formats that files with these endings may have instead.
-        needs_file: Whether it is read from its end, so that no stream has it.
+        title: Name of the format in a note, where it was detected by content.
+        recognise: Whether the first bytes of a file are in this format.
+        certainty: Certainty of that: of several formats, the one with the greatest is chosen.
+        mistaken_for: Formats that files with these extensions may have instead.
+        needs_file: Whether it needs a file that can be seeked, not a stream.
         has_columns: Whether a row has more than a text, so that it may have a label.
-        needs_label: Whether every row begins with its label, so that unlabelled text has not this
-            format.
+        needs_label: Whether every row starts with its label, so that unlabelled text cannot have
+            this format.
         holds_lists: Whether a value may be a list.
         holds_objects: Whether a value may be an object.
-        dialect: The usual options of delimited text; None for other formats.
+        dialect: The default dialect of delimited text; None for other formats.
     """
 
     name: str
@@ -164,16 +164,16 @@ class Format:
 
 @dataclass(frozen=True)
 class Detected:
-    """What a file is, with every option decided, and the notes to show about that."""
+    """The format and dialect of a file, and notes about them."""
 
     format: Format
     dialect: Dialect | None = None
-    """Of delimited text."""
+    """Dialect of delimited text."""
     notes: tuple[str, ...] = ()
 
 
 def repeated_columns(reader: RowReader, wanted: Collection[str]) -> list[Finding]:
-    """Return a finding for each column of `wanted` whose name others have too."""
+    """Return a finding for each column of `wanted` whose name occurs more than once."""
     place = f"{reader.name}:1" if reader.separator == ":" else reader.name
     return [
         Finding(
@@ -189,10 +189,10 @@ def repeated_columns(reader: RowReader, wanted: Collection[str]) -> list[Finding
 
 
 class NestedValues(dict[str, Any]):
-    """The values of a row, those inside objects by their path. They are no keys of their own."""
+    """The values of a row; those inside objects can be looked up by their path."""
 
     def __missing__(self, name: str) -> Any:
-        """Return the value inside an object; only a key by that very name goes before it."""
+        """Return a value inside an object; a key with the same name takes precedence."""
         outer, _, inner = name.partition(".")
         value = dict.get(self, outer)
         if not inner or not isinstance(value, dict):
@@ -208,7 +208,7 @@ class NestedValues(dict[str, Any]):
 
 
 def nested_names(values: Mapping[str, Any], before: str = "") -> Iterator[str]:
-    """Yield the names of the values, and of those inside an object after it."""
+    """Yield the names of the values, each followed by those inside it."""
     for name, value in values.items():
         yield before + name
         if isinstance(value, Mapping):
@@ -218,7 +218,7 @@ def nested_names(values: Mapping[str, Any], before: str = "") -> Iterator[str]:
 # Lines of text ------------------------------------------------------------------------------------
 
 LONGEST_LINE = 16 * 2**20
-"""Bytes. A longer line would have to be held in memory whole; it is skipped."""
+"""Bytes of the longest line that is read into memory; longer ones are skipped."""
 
 
 class Line(NamedTuple):
@@ -227,7 +227,7 @@ class Line(NamedTuple):
     number: int
     text: str
     bad: BadRow | None = None
-    """Why the line has no text; `text` is empty then."""
+    """Why the line has no text; `text` is then empty."""
 
 
 def read_lines(file: BinaryIO, *, allow_nul: bool = False) -> Iterator[Line]:
@@ -248,9 +248,9 @@ def read_lines(file: BinaryIO, *, allow_nul: bool = False) -> Iterator[Line]:
 def rows_of_lines(
     lines: Iterable[Line], parse: Callable[[Line], Row | BadRow], spaces: str | None = None
 ) -> Iterator[Row | BadRow]:
-    """Yield the row of each line; empty lines at the end of the file are none.
+    """Yield the row of each line; empty lines at the end of the file are ignored.
 
-    An empty line has nothing but `spaces` on it, by default any white space.
+    An empty line has only `spaces`, by default any white space.
     """
     empty: list[int] = []
     for line in lines:
@@ -269,8 +269,8 @@ def _line(number: int, raw: bytes, allow_nul: bool) -> Line:
         byte = f"byte 0x{raw[error.start]:02x} at position {error.start + 1}"
         return Line(number, "", BadRow(number, f"is not UTF-8: {byte}", Fault.NOT_UTF8))
     if "\0" in text and not allow_nul:
-        place = f"holds a NUL at position {text.index(chr(0)) + 1}"
-        return Line(number, "", BadRow(number, place, Fault.NUL))
+        problem = f"has a NUL at position {text.index(chr(0)) + 1}"
+        return Line(number, "", BadRow(number, problem, Fault.NUL))
     return Line(number, text)
 
 

@@ -1,8 +1,7 @@
-"""JSON lines: one object a line; and JSON: a list of objects, read an object at a time.
+"""JSON lines: one object per line; and JSON: a list of objects, read an object at a time.
 
-The list may be a value of an object. Python's own decoder wants the whole file in memory and names
-no line. Here only brackets and strings are followed; what is between them is read by the decoder,
-an object at a time.
+The list may be a value of an object. Python's decoder needs the whole file in memory and does not
+name lines. Here only brackets and strings are tokenized, and each object is decoded separately.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from gluetune.data.formats.format import (
 
 
 class JsonLinesReader:
-    """A file of JSON lines, opened. Its columns are those of its first row that can be read."""
+    """Reads a file of JSON lines. Its columns are those of its first readable row."""
 
     separator = ":"
 
@@ -45,7 +44,7 @@ class JsonLinesReader:
                 break
 
     def __iter__(self) -> Iterator[Row | BadRow]:
-        """Yield every row; empty lines at the end of the file are none."""
+        """Yield every row; empty lines at the end of the file are ignored."""
         yield from self._ahead
         yield from self._rows
 
@@ -54,10 +53,9 @@ class JsonLinesReader:
 
 
 class JsonReader(JsonLinesReader):
-    """A file that is one list of objects. A row is named by its number: many may share a line.
+    """Reads a file with a list of objects. Rows are numbered, since many may be on one line.
 
-    Raises DataError, with the line, for a file that holds no list, or whose list cannot be read any
-    further.
+    Raises DataError, with the line, for a file without a list, or whose list cannot be parsed.
     """
 
     separator = ", item "
@@ -91,9 +89,9 @@ def _row(number: int, text: str) -> Row | BadRow:
     except (ValueError, RecursionError) as error:
         return BadRow(number, f"is not JSON that can be read: {error}", Fault.NOT_JSON)
     if not isinstance(values, dict):
-        return BadRow(number, f"holds {_type(values)}, not an object", Fault.UNREADABLE)
+        return BadRow(number, f"is {_type(values)}, not an object", Fault.UNREADABLE)
     if "\\ud" in text.lower() and not _is_unicode(values):
-        problem = "holds half of a surrogate pair, which is no character"
+        problem = "has half of a surrogate pair, which is not a character"
         return BadRow(number, problem, Fault.UNREADABLE)
     is_nested = any(type(value) is dict for value in values.values())
     return Row(number, NestedValues(values) if is_nested else values)
@@ -123,7 +121,7 @@ def _type(value: Any) -> str:
 
 _CHUNK = 2**20
 _LONGEST = 16 * 2**20
-"""Characters of one object. A bracket that is open for longer was never closed."""
+"""Characters of the longest object. A bracket that is open for longer is an unclosed one."""
 _SPACE = " \t\r\n"
 _MARK = re.compile(r'["{}\[\],]')
 _END_OF_STRING = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -142,18 +140,18 @@ class _JsonList:
         self._ended = False
 
     def __iter__(self) -> Iterator[str]:
-        """Yield every element. Raises DataError where the list cannot be followed."""
+        """Yield every element. Raises DataError where the list cannot be parsed."""
         first = self._next()
         if first not in ("[", "{"):
-            what = f"begins with {first!r}" if first else "is empty"
+            what = f"starts with {first!r}" if first else "is empty"
             raise self._error(f"{what}: a list of objects is needed, [{{...}}, {{...}}]")
         self._take(1)
         yield from self._elements() if first == "[" else self._list_in_object()
         if self._next():
-            raise self._error("there is something after the list")
+            raise self._error("there is more text after the list")
 
     def _elements(self) -> Iterator[str]:
-        """Yield the elements of a list, behind its opening bracket."""
+        """Yield the elements of a list, after its opening bracket."""
         if self._next() == "]":
             self._take(1)
             return
@@ -168,7 +166,7 @@ class _JsonList:
         self._take(1)
 
     def _list_in_object(self) -> Iterator[str]:
-        """Yield the elements of the one list of objects that an object holds: {"data": [...]}."""
+        """Yield the elements of the only list of objects in an object: {"data": [...]}."""
         found: str | None = None
         keys: list[str] = []
         mark = ","
@@ -181,7 +179,7 @@ class _JsonList:
                 holds_rows = self._next() == "{"
                 if holds_rows and found is not None:
                     raise self._error(
-                        f"{found} and {keys[-1]} are both lists of objects, and one is needed"
+                        f"{found} and {keys[-1]} are both lists of objects; one is needed"
                     )
                 found = keys[-1] if holds_rows else found
                 elements = self._elements()
@@ -196,11 +194,11 @@ class _JsonList:
             self._take(1)
         if found is None:
             raise self._error(
-                f"it is one object, and none of its values is a list of objects: {', '.join(keys)}"
+                f"it is an object, and none of its values is a list of objects: {', '.join(keys)}"
             )
 
     def _key(self) -> str:
-        """Take a key and its colon, and return it as it is written."""
+        """Consume a key and its colon, and return the key as written."""
         if self._next() != '"':
             raise self._error("a key is needed here, in double quotes")
         line = self._line
@@ -233,10 +231,10 @@ class _JsonList:
             elif mark in ends and not depth:
                 return self._take(found.start() - self._at)
             elif mark in "}]":
-                raise self._error("a bracket is closed that is not open")
+                raise self._error("a closing bracket has no opening one")
 
     def _next(self) -> str:
-        """Return the next character that is no space, or nothing at the end."""
+        """Return the next character that is not a space, or "" at the end."""
         while True:
             while self._at < len(self._text) and self._text[self._at] in _SPACE:
                 self._take(1)
@@ -246,14 +244,14 @@ class _JsonList:
                 return ""
 
     def _more(self, at: int, line: int) -> int:
-        """Read more of an element, as long as there is more; return where to continue."""
+        """Read more of an element and return where to continue. Raises DataError at the end."""
         if at - self._at > _LONGEST or not self._fill():
             self._line = line
-            raise self._error("an object begins here that is not closed")
+            raise self._error("an object that starts here is not closed")
         return at
 
     def _fill(self) -> bool:
-        """Read a piece more. What is behind stays only while an element is open."""
+        """Read one more chunk; return False at the end of the file."""
         if self._ended:
             return False
         raw = self._file.read(_CHUNK)
@@ -269,7 +267,7 @@ class _JsonList:
         return not self._ended
 
     def _take(self, count: int) -> str:
-        """Step over characters and return them; the buffer is cut now and then."""
+        """Consume characters and return them; the buffer is trimmed now and then."""
         text = self._text[self._at : self._at + count]
         self._line += text.count("\n")
         self._at += count
@@ -281,7 +279,7 @@ class _JsonList:
         return DataError(
             f"{self._name}:{self._line} is not JSON that can be read: {problem}.",
             hint="Write a list of objects (in pandas: to_json with orient='records'), or one "
-            "object a line in a .jsonl file.",
+            "object per line in a .jsonl file.",
         )
 
 
@@ -293,7 +291,7 @@ def _looks_like_list(path: Path, head: bytes) -> bool:
 
 
 def _looks_like_lines(path: Path, head: bytes) -> bool:
-    """Whether the first line is an object, and more of them follow."""
+    """Whether the first line is an object, followed by another."""
     first, _, rest = _beginning(head).partition("\n")
     if not (first.startswith("{") and rest.lstrip().startswith("{")):
         return False
@@ -316,7 +314,7 @@ JSON_LINES = Format(
     (".jsonl", ".ndjson"),
     _read_lines,
     lambda target: JsonLinesWriter(target.stream),
-    title="JSON lines: one object a line",
+    title="JSON lines: one object per line",
     recognise=_looks_like_lines,
     certainty=2,
     mistaken_for=("json",),
@@ -327,7 +325,7 @@ JSON = Format(
     "json",
     (".json",),
     lambda source: JsonReader(source.stream, source.name),
-    written_as="jsonl",  # a list is not whole before its end
+    written_as="jsonl",  # an interrupted list could not be read
     title="JSON: a list of objects",
     recognise=_looks_like_list,
     certainty=2,

@@ -1,6 +1,6 @@
-"""Lines that begin with their label: fastText's `__label__good Some text.`, TREC's `DESC:def …`.
+"""Lines that start with their label: fastText's `__label__good Some text.`, TREC's `DESC:def …`.
 
-Plain lines of text: one example a line, its two texts (where there are two) apart by a tab.
+And plain lines of text: one example per line, with a tab between the two texts of a pair.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from gluetune.data.formats.format import (
 )
 
 PREFIX = "__label__"
-"""What labels begin with in fastText's format."""
+"""Prefix of labels in fastText's format."""
 COLUMNS = ("label", "text")
 HEAD = 2**18
-"""Bytes of the beginning of a file that decide on its format and its dialect."""
+"""First bytes of a file by which its format and dialect are detected."""
 
 
 class LabelFirstReader:
-    """Lines of labels and a text. With a prefix a line has every label that begins with it.
+    """Reads lines that start with labels. With a prefix, a line may have several labels.
 
-    `several`: the labels of a line are a list, also where there is one.
+    `several`: the labels of a line are a list, even if there is only one.
     """
 
     separator = ":"
@@ -46,7 +46,7 @@ class LabelFirstReader:
         self._several = several
 
     def __iter__(self) -> Iterator[Row | BadRow]:
-        """Yield every row; empty lines at the end of the file are none."""
+        """Yield every row; empty lines at the end of the file are ignored."""
         return rows_of_lines(read_lines(self._file), self._row)
 
     def _row(self, line: Line) -> Row | BadRow:
@@ -56,7 +56,7 @@ class LabelFirstReader:
             label, rest = _first_word(rest)
             labels.append(label.removeprefix(self._prefix))
         if not labels:
-            problem = f"has no label: it does not begin with {self._prefix}"
+            problem = f"has no label: it does not start with {self._prefix}"
             return BadRow(line.number, problem, Fault.NO_LABEL)
         found: str | list[str] = labels if self._several else labels[0]
         return Row(line.number, {"label": found, "text": rest.strip()})
@@ -68,9 +68,9 @@ def _first_word(text: str) -> tuple[str, str]:
 
 
 def label_share(text: str, prefix: str = "") -> float:
-    """Return the share of lines that begin with a label and hold a text.
+    """Return the share of lines that start with a label, followed by text.
 
-    Without a prefix a label is a first word that several lines have.
+    Without a prefix, a label is a first word that several lines have.
     """
     lines = [line.split(None, 1) for line in text.split("\n") if line.strip()]
     words = Counter(line[0] for line in lines if len(line) > 1)
@@ -88,7 +88,7 @@ def has_several_labels(file: BinaryIO) -> bool:
 
 
 class TextReader:
-    """Lines of text, as rows of the columns `columns`: as many as an example has texts."""
+    """Reads lines of text as rows with the given columns: one, or two for pairs."""
 
     separator = ":"
 
@@ -98,7 +98,7 @@ class TextReader:
         self._file = file
 
     def __iter__(self) -> Iterator[Row | BadRow]:
-        """Yield every line. With one column a tab is part of the text."""
+        """Yield every line. With one column, a tab is part of the text."""
         return (line.bad or self._row(line) for line in read_lines(self._file))
 
     def _row(self, line: Line) -> Row | BadRow:
@@ -106,18 +106,18 @@ class TextReader:
         cells = text.split("\t") if len(self.columns) > 1 else [text]
         if len(cells) == len(self.columns):
             return Row(line.number, dict(zip(self.columns, cells, strict=True)))
-        problem = f"has {len(cells) - 1} tabs; one belongs between the two texts"
+        problem = f"has {len(cells) - 1} tabs; one is needed between the two texts"
         return BadRow(line.number, problem, Fault.FIELDS)
 
 
 # The formats --------------------------------------------------------------------------------------
 
 _SURE = 0.9
-"""Share of lines that begin with a label from which a file has such a format."""
+"""Share of lines that start with a label above which a file has such a format."""
 
 
 def whole_lines(head: bytes) -> str:
-    """Return the whole lines of the beginning of a file as text, whatever their encoding is."""
+    """Return the complete lines in the first bytes of a file as text, in any encoding."""
     if len(head) == HEAD:
         head = head[: head.rfind(b"\n") + 1] or head
     try:
@@ -142,13 +142,13 @@ def _looks_like_trec(path: Path, head: bytes) -> bool:
     return path.suffix.lower() == ".label" and label_share(whole_lines(head)) > _SURE
 
 
-# Lines have no room for more columns, so all three are written as JSON lines.
+# Lines cannot have more columns, so all three are written as JSON lines.
 FASTTEXT = Format(
     "fasttext",
     (),
     _read_fasttext,
     written_as="jsonl",
-    title=f"fastText's format: a line's label begins with {PREFIX}",
+    title=f"fastText's format: labels start with {PREFIX}",
     recognise=lambda path, head: label_share(whole_lines(head), PREFIX) > _SURE,
     certainty=2,
     needs_label=True,

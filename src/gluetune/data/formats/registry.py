@@ -1,6 +1,6 @@
-"""The file formats that there are, and files of rows opened by their format.
+"""The registry of file formats, and functions that open files by their format.
 
-A file has the format of its name's ending unless the user states another; the ending of a
+A file has the format of its extension unless the user states another; the extension of a
 compression may follow: reviews.csv.gz.
 """
 
@@ -37,15 +37,15 @@ FORMATS: dict[str, Format] = {
 
 
 def labelled_endings() -> tuple[str, ...]:
-    """Return the ends of names of files whose rows may have labels; those with types first."""
+    """Return the extensions of files whose rows may have labels, those of Parquet first."""
     formats = sorted(FORMATS.values(), key=lambda one: one is not PARQUET)
     return tuple(ending for one in formats if one.has_columns for ending in one.endings)
 
 
 def format_of(file: Path | BinaryIO, stated: str | None = None) -> Format:
-    """Return the format of a file; an open one holds plain lines, unless it is stated.
+    """Return the format of a file: as stated, by its extension, for a stream plain lines.
 
-    Raises ConfigurationError where neither the name nor the user determines it.
+    Raises ConfigurationError where neither the extension nor the user determines it.
     """
     if stated is not None:
         if (found := FORMATS.get(stated.lower())) is not None:
@@ -60,14 +60,14 @@ def format_of(file: Path | BinaryIO, stated: str | None = None) -> Format:
         return found
     endings = ", ".join(ending for one in FORMATS.values() for ending in one.endings)
     raise ConfigurationError(
-        f"{file}: its name has no known ending.",
-        hint=f"Endings: {endings}, also with {' or '.join(COMPRESSIONS)}. "
-        f"Or type --format {', '.join(FORMATS)}.",
+        f"{file} has no known file extension.",
+        hint=f"Extensions: {endings}, also with {' or '.join(COMPRESSIONS)}. "
+        f"Or type --format with one of: {', '.join(FORMATS)}.",
     )
 
 
 def named_format(path: Path) -> Format | None:
-    """Return the format of a name's ending, None where no format has it."""
+    """Return the format of a file's extension, None where it is unknown."""
     plain = Path(path.stem) if is_compressed(path) else path
     ending = plain.suffix.lower()
     return next((one for one in FORMATS.values() if ending in one.endings), None)
@@ -86,12 +86,18 @@ def open_rows(
     wanted: Collection[str] | None = None,
     dialect: Dialect | None = None,
 ) -> Iterator[RowReader]:
-    """Open a file of rows, or standard input, for reading; plain lines are rows of `text_columns`.
+    """Open a file, or standard input, for reading rows.
 
-    `dialect` is of delimited text: by default the format's usual one.
-    Of columns with types the values of those `wanted` are read; the texts, unless it is given.
-    Raises DataError for a file that cannot be opened or whose header is wrong, ConfigurationError
-    for a stream in a format that needs a file.
+    Args:
+        file: A path or a stream.
+        fmt: The format.
+        text_columns: Names for the texts of plain lines.
+        wanted: Columns to read, where columns have types. Default: all text columns.
+        dialect: Dialect of delimited text. Default: that of the format.
+
+    Raises:
+        DataError: for a file that cannot be opened or has an invalid header.
+        ConfigurationError: for a stream in a format that needs a file.
     """
     options: dict[str, Any] = {
         "text_columns": text_columns,
@@ -129,10 +135,17 @@ def writing_rows(
     sample: Mapping[str, Any],
     compression: str = "",
 ) -> Iterator[RowWriter]:
-    """Open a file, or take an open one, for writing the rows of `reader` with more columns.
+    """Open a file or stream for writing the rows of `reader` with more columns.
 
-    `sample` holds the new columns by name, each with a value of its type; `compression` is the
-    ending of one. Raises ConfigurationError for a stream in a format that needs a file.
+    Args:
+        file: A path or a stream.
+        fmt: The format.
+        reader: The reader of the rows.
+        sample: The new columns by name, each with a value of its type.
+        compression: Extension of the compression, if any.
+
+    Raises:
+        ConfigurationError: for a stream in a format that needs a file.
     """
     assert fmt.write is not None, "rows are written as written_as says"
     with ExitStack() as stack:
@@ -150,7 +163,7 @@ def writing_rows(
 
 
 def no_stream_error(fmt: Format) -> ConfigurationError:
-    """Return the error for rows that would be written to a stream, and need a file."""
+    """Return the error for a stream in a format that needs a file."""
     return ConfigurationError(
         f"{fmt.name.capitalize()} cannot be written to a stream: give --output FILE."
     )

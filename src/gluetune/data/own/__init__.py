@@ -1,1 +1,1 @@
-"""A user's own labelled text: read, checked, split, and made into a task like GLUE's."""
+"""The user's own labelled text: read, checked, split, and made into a task."""

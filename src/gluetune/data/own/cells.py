@@ -1,8 +1,7 @@
-"""A label's cell as text, with the type of its value: nothing is converted, types stay distinct.
+"""Label cells as text with the type of their value, and what their values are.
 
-"007", "NA" and "1e5" in a CSV file are text and stay so. In files with types, 1 and "1" are two.
-
-What numbers a column of labels holds, and whether they are ids of classes.
+Nothing is converted: "007", "NA" and "1e5" in a CSV file are text; in files with types, 1 and "1"
+are different labels. Also: whether numbers are ids of classes, and several labels in one cell.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ _NO = {"0", "false", "no", "0.0", ""}
 
 
 def cell(value: Any) -> tuple[list[str] | None, CellType | None, str]:
-    """Return a cell's labels as text, the type that it had, and why it is none (then None).
+    """Return a cell's labels as text and its type, or None, None and the reason it has no label.
 
-    A list has several labels, or none; every other value is one. Null and NaN are no label.
+    A list has any number of labels; every other value is one label. Null and NaN are none.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None, None, "is null"
@@ -60,16 +59,16 @@ def cell(value: Any) -> tuple[list[str] | None, CellType | None, str]:
 
 
 def whole(text: str) -> str | None:
-    """Return a whole number as it is usually written, "1" for "1.0"; None for other text.
+    """Return the usual form of a whole number, "1" for "1.0"; None for other text.
 
-    One file may have 0 where another has 0.0: pandas writes so a column with a gap.
+    One file may have 0 where another has 0.0, which pandas writes for a column with missing values.
     """
     found = _WHOLE.fullmatch(text)
     return None if found is None else found[1].lstrip("+") if found[1] != "-0" else "0"
 
 
 def is_yes(value: Any) -> bool | None:
-    """Return whether a cell of a column for one label means yes; None where it is neither."""
+    """Return whether a cell of an indicator column is a yes; None where it is neither."""
     if value is None:
         return None
     text = str(value).strip().lower()
@@ -77,16 +76,16 @@ def is_yes(value: Any) -> bool | None:
 
 
 def with_point(text: str) -> str:
-    """Return a number with a decimal comma with a point; 1,234 may be a thousand, and stays."""
+    """Replace a decimal comma by a point; 1,234 is unchanged, since it may be in thousands."""
     if _DECIMAL_COMMA.fullmatch(text.strip()) and not _THOUSANDS.fullmatch(text.strip()):
         return text.replace(",", ".")
     return text
 
 
 def have_decimal_commas(cells: Collection[str]) -> bool:
-    """Whether cells are numbers of which one has a decimal comma, and cannot be two ids in order.
+    """Whether cells are numbers, one of them with a decimal comma and not a set of two ids.
 
-    Ids in a set are not twice in it, have no sign and no zero before them, and go up.
+    Ids in a set are different, have neither sign nor leading zeros, and are in ascending order.
     """
     numbers = [cell.strip() for cell in cells]
     if not all(WHOLE.fullmatch(one) or _DECIMAL_COMMA.fullmatch(one) for one in numbers):
@@ -99,7 +98,7 @@ def have_decimal_commas(cells: Collection[str]) -> bool:
 
 
 def as_number(text: str) -> float | None:
-    """Return the finite number that a text is, None where it is none."""
+    """Parse a finite number; None for other text."""
     stripped = text.strip()
     if not NUMBER.fullmatch(stripped):
         return None
@@ -109,23 +108,23 @@ def as_number(text: str) -> float | None:
 
 MOST_CLASSES = 1000
 _FEW = 10
-"""Different whole numbers up to which they are classes whatever they are: stars, -1 to 1."""
+"""Up to this many different whole numbers are always classes: stars, -1 to 1."""
 
 
 @dataclass
 class NumericLabels:
-    """What numbers there are, of labels that come a batch at a time."""
+    """Statistics of numeric labels, added a batch at a time."""
 
     lowest: float = math.inf
     highest: float = -math.inf
     are_whole: bool = True
     rows: int = 0
     _counts: dict[float, int] = field(default_factory=dict)
-    """How often each number occurs, while there are no more of them than classes may be."""
+    """How often each number occurs, up to one more than MOST_CLASSES of them."""
     _keys: list[NDArray[np.uint64]] = field(default_factory=list)
 
-    def take(self, labels: pa.Array) -> bool:
-        """Take in labels; whether all are numbers, and no names such as 007."""
+    def add(self, labels: pa.Array) -> bool:
+        """Add labels; return whether all are numbers, and none is a name such as 007."""
         found = pc.value_counts(labels)
         values, counts = found.field("values"), found.field("counts").to_pylist()
         for value, count in zip(values.to_pylist(), counts, strict=True):
@@ -147,14 +146,14 @@ class NumericLabels:
 
     @property
     def different(self) -> int:
-        """How many different labels there are, as they are written."""
+        """How many different labels there are, as written."""
         return len(np.unique(np.concatenate(self._keys)))
 
     def kind(self) -> Kind | None:
-        """Return what the numbers are; None where they may be either.
+        """Return whether the numbers are ids of classes or values to predict; None if unclear.
 
-        Ids of classes begin at 0 or 1, leave none out, and occur again. What is not so, and not a
-        number beyond doubt, can be ids with gaps as well as years, ages or prices.
+        Ids of classes start at 0 or 1, have no gaps, and each occurs more than once. Other whole
+        numbers can be ids with gaps as well as years, ages or prices.
         """
         different = len(self._counts)
         if not self.are_whole or different > MOST_CLASSES:
@@ -170,9 +169,9 @@ class NumericLabels:
 
 
 def numeric_labels(batches: Iterable[pa.Array]) -> NumericLabels | None:
-    """Return what numbers the labels are, some at a time; None where one is no number."""
+    """Return the statistics of numeric labels; None where one is not a number."""
     found = NumericLabels()
-    return found if all(found.take(labels) for labels in batches) else None
+    return found if all(found.add(labels) for labels in batches) else None
 
 
 # Several labels in one cell of text: lists as Python, JSON or NumPy write them, separators --------
@@ -190,13 +189,13 @@ _ITEM = re.compile(
 _NUMBERS = re.compile(r"[+-]?\d+(\s+[+-]?\d+)+", re.ASCII)
 _SEPARATORS = (",", ";", "|", "\t", "/", "+", "&")
 _IN_NAMES = "/+&"
-"""Separators that names contain too: "yes/no" next to "yes" and "no" is a third class."""
-_LOOKED_AT = 100_000
-"""Different cells that are looked at."""
+"""Separators that names may contain: "yes/no" next to "yes" and "no" is a third class."""
+_MOST_CELLS = 100_000
+"""How many different cells are inspected."""
 
 
 def listed(text: str) -> list[str] | None:
-    """Return the items of a list that is written in a cell; None where it is no list."""
+    """Return the items of a list written in a cell; None where it is not a list."""
     text = text.strip()
     if text[:1] + text[-1:] not in _BRACKETS:
         return None
@@ -227,8 +226,8 @@ def _json_items(text: str) -> list[str] | None:
 
 
 def in_lists(cells: Collection[str]) -> bool:
-    """Whether cells are lists throughout, and no names in brackets such as [UNK]."""
-    read = [listed(cell) for cell in list(cells)[:_LOOKED_AT]]
+    """Whether all cells are lists, and not names in brackets such as [UNK]."""
+    read = [listed(cell) for cell in list(cells)[:_MOST_CELLS]]
     if any(items is None for items in read):
         return False
     return any(len(items or ()) != 1 for items in read) or _are_quoted(cells)
@@ -239,17 +238,17 @@ def _are_quoted(cells: Collection[str]) -> bool:
 
 
 def likely_separator(cells: Collection[str]) -> str | None:
-    """Return the separator of the labels in different cells, None where each is one label.
+    """Return the separator of several labels in a cell, None where each cell is one label.
 
-    Labels occur again: in several of the cells, alone or in other company, and not always at the
-    same place. The parts of a name that has such a sign in it do not.
+    Labels recur in other cells, alone or with others, and not always at the same position. Parts
+    of a name that contains the separator do not.
     """
-    looked_at = list(cells)[:_LOOKED_AT]
+    inspected = list(cells)[:_MOST_CELLS]
     for separator in _SEPARATORS:
-        parts = {cell: _parts(cell, separator) for cell in looked_at}
+        parts = {cell: _parts(cell, separator) for cell in inspected}
         if _are_sets(parts, at_least=2 if separator in _IN_NAMES else 1):
             return separator
-    numbers = {cell: cell.split() for cell in looked_at}
+    numbers = {cell: cell.split() for cell in inspected}
     are_numbers = all(part.isdecimal() for parts in numbers.values() for part in parts)
     return " " if are_numbers and _are_sets(numbers, at_least=1) else None
 
@@ -259,16 +258,16 @@ def _parts(cell: str, separator: str) -> list[str]:
 
 
 def _are_sets(parts: Mapping[str, Sequence[str]], *, at_least: int) -> bool:
-    """Whether cells are sets of labels, `at_least` so many of them of several."""
+    """Whether cells are sets of labels, at least `at_least` of them with several labels."""
     several = [cell for cell in parts.values() if len(cell) > 1]
     cells: dict[str, int] = {}
-    places: dict[str, set[int]] = {}
+    positions: dict[str, set[int]] = {}
     for cell in parts.values():
-        for place, part in enumerate(cell):
+        for position, part in enumerate(cell):
             cells[part] = cells.get(part, 0) + 1
-            places.setdefault(part, set()).add(place)
+            positions.setdefault(part, set()).add(position)
     inside = {part for cell in several for part in cell}
     again = [part for part in inside if cells[part] > 1]
     vary = len({len(cell) for cell in parts.values()}) > 1
-    vary = vary or any(len(places[part]) > 1 for part in inside)
+    vary = vary or any(len(positions[part]) > 1 for part in inside)
     return len(several) >= at_least and 2 * len(again) > len(inside) and vary

@@ -1,7 +1,7 @@
-"""Which columns of a file hold text and label, and whether its first line names them at all.
+"""Detect the columns of text and label, and whether the first line of a file names columns.
 
-Usual names decide; else the first rows, where one column is long and varied and one short and
-repeated. In doubt no column is chosen.
+Columns are detected by usual names, else by the first rows: text is long and varied, labels are
+short and repeated. Where it is unclear, no column is chosen.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from gluetune.data.formats.format import Detected, Row, RowReader
 from gluetune.data.formats.registry import open_rows
 from gluetune.data.own.cells import NUMBER, is_yes
 
-LOOKED_AT = 1000
-"""First rows of a file that are looked at."""
+FIRST_ROWS = 1000
+"""How many of the first rows are inspected."""
 _MOST_CHARACTERS = 2**22
-"""Of these rows in memory."""
+"""Characters of these rows in memory."""
 _PARTS = 8
 _PART = 2**15
-"""Bytes behind them that are looked at in each further part of a file of lines."""
-_ROWS = 10
-"""Rows from which their values decide on a column."""
+"""Bytes that are inspected in each further part of a file of lines."""
+_FEWEST_ROWS = 10
+"""Rows that are needed to detect columns by their values."""
 _TEXT_NAMES = frozenset(
     (
         *("text", "sentence", "review", "comment", "message", "tweet", "body", "content"),
@@ -39,9 +39,9 @@ _TEXT_NAMES = frozenset(
         *("commenttext", "reviewtext", "reviewbody", "tweettext", "fulltext"),
     )
 )
-"""Without spaces and underscores, as are those below."""
+"""Usual names of text columns; these and those below without spaces and underscores."""
 _NAMES_OF_SHORT_TEXTS = frozenset(("title", "headline", "description", "abstract", "question"))
-"""Next to a longer text these may be the lesser part."""
+"""Text columns that may be less important than a longer text."""
 _LABEL_NAMES = frozenset(
     (
         *("label", "labels", "sentiment", "category", "class", "target", "stars", "rating"),
@@ -67,18 +67,18 @@ _PAIRS = (
 )
 _TIME = re.compile(r"\d{1,2}:\d{2}")
 _LETTERS = 0.6
-"""Share of letters in a text: a date, a number or an address has fewer."""
+"""Least share of letters in a text: dates, numbers and addresses have fewer."""
 _EASTERN = "\u0e00"
-"""Thai, and what is behind it: Chinese, Japanese."""
+"""The first character of scripts without spaces between words: Thai, Chinese, Japanese."""
 _MOST_LABELS = 200
 _WORDS_OF_A_SENTENCE = 5
 _LONG = 60
-"""Characters from which a cell with a space in it is no name."""
+"""Characters from which a cell with a space in it is not a name."""
 
 
 @dataclass(frozen=True)
 class FoundColumns:
-    """The columns that hold text and label, as far as that is unambiguous."""
+    """The columns of text and label, as far as they are unambiguous."""
 
     text: str | None = None
     text_pair: str | None = None
@@ -92,20 +92,20 @@ class FoundColumns:
 
 @dataclass(frozen=True)
 class FirstRows:
-    """The beginning of a file: names of its columns, and rows."""
+    """The first rows of a file, and the names of its columns."""
 
     columns: tuple[str, ...]
     rows: Sequence[Mapping[str, Any]]
 
     @classmethod
     def of(cls, path: Path, detected: Detected) -> FirstRows:
-        """Read the beginning of a file. Raises DataError."""
+        """Read the first rows of a file. Raises DataError."""
         with open_rows(path, detected.format, dialect=detected.dialect) as reader:
             names = reader.columns
         with open_rows(path, detected.format, wanted=names, dialect=detected.dialect) as reader:
             rows = list(_beginning(reader))
-        if len(rows) == LOOKED_AT and detected.dialect is not None:
-            rows += _rows_further_on(path, detected.dialect, names)
+        if len(rows) == FIRST_ROWS and detected.dialect is not None:
+            rows += _later_rows(path, detected.dialect, names)
         return cls(names, rows)
 
     def values(self, column: str) -> list[Any]:
@@ -113,18 +113,18 @@ class FirstRows:
         return [row.get(column) for row in self.rows]
 
     def is_yes_or_no(self, column: str) -> bool:
-        """Whether a column has a yes or a no for each row: a label that the row has or has not."""
+        """Whether a column is an indicator: a yes or a no for each row."""
         return all(is_yes(value) is not None for value in self.values(column))
 
     def holds_objects(self, column: str) -> bool:
-        """Whether a column has columns inside it."""
+        """Whether a column has objects as values."""
         return any(isinstance(value, dict) for value in self.values(column))
 
 
 def _beginning(reader: RowReader) -> Iterator[Mapping[str, Any]]:
     """Yield the first rows, fewer where they are very long."""
     characters = 0
-    for row in islice(reader, LOOKED_AT):
+    for row in islice(reader, FIRST_ROWS):
         if isinstance(row, Row):
             yield row.values
             characters += sum(len(cell) for cell in row.values.values() if isinstance(cell, str))
@@ -132,7 +132,7 @@ def _beginning(reader: RowReader) -> Iterator[Mapping[str, Any]]:
             return
 
 
-def _rows_further_on(
+def _later_rows(
     path: Path, dialect: Dialect, names: tuple[str, ...]
 ) -> Iterator[Mapping[str, Any]]:
     """Yield rows from the middle and the end of a file: it may be sorted by its labels."""
@@ -154,7 +154,7 @@ def _rows_further_on(
 
 def find_columns(first: FirstRows) -> FoundColumns:
     """Return the columns that unambiguously hold text and label."""
-    # Of a value inside an object its own name counts: the text of review.body is a body.
+    # A value inside an object is known by its own name: `body` for review.body.
     named = {name: _usual_form(name.rpartition(".")[2]) for name in first.columns}
     once = {
         name: low
@@ -167,19 +167,19 @@ def find_columns(first: FirstRows) -> FoundColumns:
             return FoundColumns(found[0], found[1], _label(first, once, found))
     texts = {name: low for name, low in once.items() if _is_named_text(first, name)}
     text = _one_named(texts, _TEXT_NAMES, "text")
-    is_doubtful = text is None and len(texts) > 1
+    is_ambiguous = text is None and len(texts) > 1
     if text is not None and once[text] in _NAMES_OF_SHORT_TEXTS:
         others = [name for name in once if name != text]
-        is_doubtful = _has_longer_text(first, others, text)
-        text = None if is_doubtful else text
+        is_ambiguous = _has_longer_text(first, others, text)
+        text = None if is_ambiguous else text
     label = _label(first, once, [] if text is None else [text])
-    if text is None and not is_doubtful:
+    if text is None and not is_ambiguous:
         text = _only(name for name in once if name != label and _is_text(first.values(name)))
     return FoundColumns(text, None, label)
 
 
 def candidates(first: FirstRows) -> tuple[list[str], list[str]]:
-    """Return the columns that may hold the text, and those that may hold the label."""
+    """Return the columns that may be the text, and those that may be the label."""
     once = [name for name in first.columns if name.strip() and first.columns.count(name) == 1]
     texts = [n for n in once if _is_text(first.values(n)) or _is_named_text(first, n)]
     others = [name for name in once if name not in texts]
@@ -192,7 +192,7 @@ def candidates(first: FirstRows) -> tuple[list[str], list[str]]:
 
 
 def _recurs(values: Sequence[Any]) -> bool:
-    """Whether values are short, and some but not all of them are the same."""
+    """Whether values are short, and some of them are repeated."""
     cells = [str(value) for value in values if value is not None]
     return 1 < len(set(cells)) < len(cells) and sum(map(len, cells)) < 30 * len(cells)
 
@@ -218,7 +218,7 @@ def _label(first: FirstRows, columns: Mapping[str, str], texts: Sequence[str]) -
     others = {name: low for name, low in columns.items() if name not in texts}
     named = _one_named(others, _LABEL_NAMES, "label")
     if named is not None or any(low in _LABEL_NAMES for low in others.values()):
-        return named  # or None: with several of these names the user has to choose
+        return named  # None where several have such names: the user has to choose
     return _only(name for name in others if _is_label(first.values(name)))
 
 
@@ -238,15 +238,15 @@ def _texts(values: Sequence[Any]) -> list[str]:
 
 
 def _may_be_text(values: Sequence[Any]) -> bool:
-    """Whether the values are text at all: a column called `sentence` may hold its number."""
+    """Whether the values are text: a column called `sentence` may have numbers."""
     texts = _texts(values)
     return not values or (len(texts) > 0 and not all(NUMBER.fullmatch(text) for text in texts))
 
 
 def _is_text(values: Sequence[Any]) -> bool:
-    """Whether nearly all of the values are there, several words long, and differ."""
+    """Whether nearly all values are present, several words long, and different."""
     texts = _texts(values)
-    if len(values) < _ROWS or len(texts) < 0.9 * len(values):
+    if len(values) < _FEWEST_ROWS or len(texts) < 0.9 * len(values):
         return False
     words = sum(len(text.split()) for text in texts) / len(texts)
     marks = [mark for text in texts for mark in text if not mark.isspace()]
@@ -256,15 +256,15 @@ def _is_text(values: Sequence[Any]) -> bool:
 
 
 def _is_spaceless(texts: Sequence[str]) -> bool:
-    """Whether the texts are of a script that puts no spaces between words."""
+    """Whether the texts are in a script without spaces between words."""
     found = sum(" " not in text and any(mark >= _EASTERN for mark in text) for text in texts)
     return found > 0.5 * len(texts) and sum(map(len, texts)) >= 6 * len(texts)
 
 
 def _is_label(values: Sequence[Any]) -> bool:
-    """Whether the values are a few short ones that are repeated."""
+    """Whether the values are a few short ones that recur."""
     cells = [str(value) for value in values if value is not None and str(value).strip()]
-    if len(values) < _ROWS or len(cells) < 0.9 * len(values):
+    if len(values) < _FEWEST_ROWS or len(cells) < 0.9 * len(values):
         return False
     if any(isinstance(value, list | dict) for value in values):
         return False
@@ -281,21 +281,21 @@ def _is_label(values: Sequence[Any]) -> bool:
 
 @dataclass(frozen=True)
 class FirstLine:
-    """Why the first line of a file looks like a row, and whether it can be nothing else."""
+    """Why the first line of a file looks like a row, and whether that is certain."""
 
     reason: str
     is_certain: bool
 
 
 def row_in_place_of_names(first: FirstRows) -> FirstLine | None:
-    """Return why the first line is a row by its looks; None where it may name the columns."""
+    """Return why the first line looks like a row; None where it may name the columns."""
     names = first.columns
     usual = {*_TEXT_NAMES, *_LABEL_NAMES, *(part for pair in _PAIRS for part in pair)}
     if not first.rows or any(_usual_form(name) in usual for name in names):
         return None
     numbers = [name for name in names if name.strip()]
     if numbers == [str(number) for number in range(len(numbers))]:
-        return None  # the names that pandas gives, the first column may be its index
+        return None  # pandas' default names; the first column may be its index
     for found in (_recurring(first), _number(first)):
         if found:
             return FirstLine(found, True)
@@ -304,19 +304,19 @@ def row_in_place_of_names(first: FirstRows) -> FirstLine | None:
 
 
 def _recurring(first: FirstRows) -> str:
-    """Return the reason where a name is the label of rows too; else nothing."""
+    """Return the reason where a name is also a value that recurs in its column, else ""."""
     for name in first.columns:
         if not name.strip() or first.columns.count(name) > 1:
             continue
         values = first.values(name)
         count = sum(value == name for value in values)
         if count > 1 and len(set(map(str, values))) <= max(2, len(values) / 2):
-            return f"'{name:.60}' is a value of {count:,} rows too"
+            return f"'{name:.60}' is also a value of {count:,} rows"
     return ""
 
 
 def _number(first: FirstRows) -> str:
-    """Return the reason where a name is a number above numbers, next to a sentence."""
+    """Return the reason where a name is a number like the values below it, next to a sentence."""
     if not any(map(_is_sentence, first.columns)):
         return ""
     for name in first.columns:
@@ -333,7 +333,7 @@ def _is_sentence(name: str) -> bool:
 
 
 def names_to_give(first: FirstRows, text: str, label: str) -> tuple[str, ...]:
-    """Return names for the columns of a file without a header line: text and label if found."""
+    """Return names for the columns of a file without a header line, by what they contain."""
     numbers = [str(number) for number in range(len(first.columns))]
     rows = [dict(zip(numbers, _cells(row, first.columns), strict=True)) for row in first.rows]
     found = find_columns(FirstRows(tuple(numbers), rows))

@@ -1,4 +1,4 @@
-"""What is odd in a user's splits and can be used: duplicates, overlap, labels that leak."""
+"""Warnings about a user's splits: duplicates, overlap, rare classes, labels that leak."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from gluetune.data.own.kinds import Labels
 from gluetune.data.own.labelling import label_totals
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted
-from gluetune.data.own.stored import digests, first_rows, stand_in, text_keys
+from gluetune.data.own.stored import contained_in, digests, first_rows, text_keys
 from gluetune.metrics.registry import get_metric
 
 _LEAK = 0.9
 """Share of a class's texts that contain its name from which it is reported as a leak."""
-_ROWS_FOR_A_REMARK = 20
+_FEWEST_ROWS = 20
 _FEW_ROWS = 10
 _FEW_OF_EVEN = 0.1
-"""A class is rare with fewer rows, and less than half of an even share of them; or with less than
-this part of an even share, however many they are."""
+"""A class is rare with fewer than _FEW_ROWS rows and less than half of an even share of all rows,
+or with less than this part of an even share."""
 _LISTED = 5
-_LOOKED_AT = 100_000
-"""Rows in which leaks are looked for, and at most which repeats are compared."""
+_MOST_ROWS = 100_000
+"""Rows that are searched for leaks, and up to which the labels of duplicates are compared."""
 
 
-def look(
+def add_warnings(
     splits: dict[str, RawRows],
     labels: Labels,
     wanted: Wanted,
@@ -36,7 +36,7 @@ def look(
     *,
     are_weighted: bool = False,
 ) -> None:
-    """Add remarks on the splits, `train` first. `are_weighted`: classes are balanced by weights."""
+    """Add warnings about the splits to `problems`. `are_weighted`: the loss weights classes."""
     train = splits["train"]
     known = text_keys(train.texts(), len(train))
     _duplicates(train, known, problems)
@@ -59,7 +59,7 @@ def _duplicates(rows: RawRows, keys: NDArray[np.uint64], problems: Problems) -> 
     where = f"{_place(rows, int(again[0]))}, which repeats {_short_place(rows, first[again[0]])}"
     repeat = "row of train repeats" if len(again) == 1 else "rows of train repeat"
     problems.remark(f"{len(again):,} {repeat} an earlier text, first {where}.")
-    if len(first) > _LOOKED_AT:
+    if len(first) > _MOST_ROWS:
         return
     labels = rows.table["labels"].to_pylist()
     other = [row for row in again if _plain(labels[row]) != _plain(labels[first[row]])]
@@ -76,7 +76,7 @@ def _duplicates(rows: RawRows, keys: NDArray[np.uint64], problems: Problems) -> 
 def _rare_classes(
     counts: NDArray[np.int64], labels: Labels, are_weighted: bool, problems: Problems
 ) -> None:
-    """Remark on classes of which a model sees too few, and the score hardly shows it."""
+    """Warn of classes with few training rows, which the score hardly reflects."""
     even = counts.sum() / max(len(counts), 1)
     few = (counts < _FEW_ROWS) & (counts < even / 2)
     rare = np.flatnonzero(few | (counts < _FEW_OF_EVEN * even))
@@ -117,7 +117,7 @@ def _shown(label: list[str]) -> str:
 
 
 def _overlap(rows: RawRows, split: str, known: NDArray[np.uint64], problems: Problems) -> None:
-    hit = np.flatnonzero(stand_in(text_keys(rows.texts(), len(rows)), known))
+    hit = np.flatnonzero(contained_in(text_keys(rows.texts(), len(rows)), known))
     if len(hit):
         problems.remark(
             f"{len(hit):,} of {len(rows):,} texts of {split} are also in train, first "
@@ -126,7 +126,7 @@ def _overlap(rows: RawRows, split: str, known: NDArray[np.uint64], problems: Pro
 
 
 def _text_columns(rows: RawRows, wanted: Wanted, problems: Problems) -> None:
-    if len(rows) < _ROWS_FOR_A_REMARK:
+    if len(rows) < _FEWEST_ROWS:
         return
     for number, name in enumerate(wanted.texts):
         column = f"text_{number}"
@@ -138,7 +138,7 @@ def _text_columns(rows: RawRows, wanted: Wanted, problems: Problems) -> None:
 
 
 def _are_ids(rows: RawRows, column: str) -> bool:
-    """Whether each is one word of ASCII, as ids are: many scripts write texts without spaces."""
+    """Whether every text is one ASCII word and unique. Many scripts write text without spaces."""
     for batch in rows.batches(column):
         if not pc.all(pc.match_substring_regex(batch[column], r"^[!-~]+$")).as_py():
             return False
@@ -147,11 +147,11 @@ def _are_ids(rows: RawRows, column: str) -> bool:
 
 
 def _leaks(rows: RawRows, labels: Labels, problems: Problems) -> None:
-    """Remark on classes whose own name is in nearly all of their texts and in few others."""
-    part = rows.table.slice(0, _LOOKED_AT)
-    if len(part) < _ROWS_FOR_A_REMARK:
+    """Warn of classes whose name is in nearly all of their texts and in few others."""
+    part = rows.table.slice(0, _MOST_ROWS)
+    if len(part) < _FEWEST_ROWS:
         return
-    # Objects: an array of text has room for the longest label in every row.
+    # Objects: an array of text would use the size of the longest label for every row.
     label = np.array([one[0] for one in part["labels"].to_pylist()], dtype=object)
     texts = [part[name] for name in part.column_names if name.startswith("text_")]
     for name in labels.names:

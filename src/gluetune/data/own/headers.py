@@ -1,4 +1,4 @@
-"""Whether a file has the columns that are requested, and what to type where it has not."""
+"""Check that a file has the requested columns, and find what to type where it does not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gluetune.core.errors import Finding
 from gluetune.core.file_formats import FileFormat, delimiter_name
 from gluetune.core.settings_files import join_names
 from gluetune.core.text import nearest, nearest_of
-from gluetune.data.formats.detection import looks_like
+from gluetune.data.formats.detection import encoding_hint
 from gluetune.data.formats.format import BadRow, Detected, RowReader, repeated_columns
 from gluetune.data.own.columns import (
     FirstRows,
@@ -23,7 +23,7 @@ from gluetune.data.own.columns import (
 )
 
 _MOST_OFFERED = 6
-"""Columns that are offered where several may be meant."""
+"""How many columns a hint offers where several may be meant."""
 
 if TYPE_CHECKING:
     from gluetune.data.own.reading import Wanted
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def column_findings(
     path: Path, detected: Detected, reader: RowReader, wanted: Wanted
 ) -> list[Finding]:
-    """Return what is wrong with the columns of a file."""
+    """Return the findings about the columns of a file."""
     dialect = detected.dialect
     if dialect is not None and dialect.header and not wanted.file_format.header:
         first = FirstRows.of(path, detected)
@@ -48,14 +48,14 @@ def column_findings(
         name = shlex.quote(join_names([joined]))
         return [
             Finding(
-                f"{reader.name} has one column '{joined}', and --label is read as "
+                f"{reader.name} has one column '{joined}', but --label is read as "
                 f"{len(wanted.labels)} names.",
                 f"Type: --label {name}",
             )
         ]
     if missing and not reader.columns:
         return [_no_objects_finding(reader)]
-    if missing and (guess := looks_like(path)):
+    if missing and (guess := encoding_hint(path)):
         return [Finding(f"{path} is not all UTF-8.", guess)]
     repeated = repeated_columns(reader, wanted.all)
     return [*repeated, *_missing_findings(path, detected, reader, wanted, missing)]
@@ -65,7 +65,7 @@ def _no_objects_finding(reader: RowReader) -> Finding:
     """Return a finding for a file in which no row has names."""
     row = next(iter(reader), None)
     if not isinstance(row, BadRow):
-        return Finding(f"{reader.name} holds no row that can be used.")
+        return Finding(f"{reader.name} has no usable rows.")
     return Finding(
         f"{reader.name}{reader.separator}{row.line} {row.problem}.",
         'A row is an object, such as {"text": "…", "label": "…"}.',
@@ -76,8 +76,8 @@ def stated_wrongly(detected: Detected, reader: RowReader, stated: FileFormat) ->
     """Return a finding where columns are missing because of the stated format of the file."""
     if stated.format is not None and not reader.columns:
         return Finding(
-            f"{reader.name} holds no row that can be read as --format {stated.format}.",
-            "Leave --format out, or type the one that the file has.",
+            f"{reader.name} has no rows that can be read as --format {stated.format}.",
+            "Leave --format out, or type the file's own.",
         )
     if stated.delimiter is None or detected.dialect is None or len(reader.columns) != 1:
         return None
@@ -85,23 +85,23 @@ def stated_wrongly(detected: Detected, reader: RowReader, stated: FileFormat) ->
     return Finding(
         f"{reader.name} has one column with --delimiter {shlex.quote(delimiter)}: "
         f"'{reader.columns[0]}'.",
-        "Leave --delimiter out, or type the one that the file has.",
+        "Leave --delimiter out, or type the file's own.",
     )
 
 
 def first_line_finding(
     path: Path, first: FirstRows, wanted: Sequence[str], text: str, label: str = "label"
 ) -> Finding | None:
-    """Return a finding for a first line that is a row by its looks; `wanted` are names in use."""
+    """Return a finding for a first line that looks like a row; `wanted` are names in use."""
     line = row_in_place_of_names(first)
     if line is None or (not line.is_certain and {*wanted} <= {*first.columns}):
         return None
-    # A cell of the first line that was typed as a name is no name for the column.
+    # A cell of the first line that was typed as a name is not a name for the column.
     text = text if text not in first.columns else "text"
     label = label if label not in first.columns else "label"
     names = join_names(names_to_give(first, text, label))
     return Finding(
-        f"{path}: its first line looks like a row, not like names of columns: {line.reason}.",
+        f"{path}: the first line looks like a row, not like column names: {line.reason}.",
         f"Type: {options(no_header=True, columns=names)}; or, if it names the columns: --header",
     )
 
@@ -109,7 +109,7 @@ def first_line_finding(
 def _fixed_columns_finding(
     path: Path, detected: Detected, reader: RowReader, wanted: Wanted, missing: Sequence[str]
 ) -> Finding:
-    """Return the finding for a file without the columns that a run was trained on."""
+    """Return a finding for a file without the columns that a run was trained on."""
     hint = "Rename them in the file"
     if detected.dialect is not None:  # only delimited text has names that can be typed
         names = _renamed(path, detected, reader.columns, wanted, missing)
@@ -130,7 +130,7 @@ def _renamed(
     wanted: Wanted,
     missing: Sequence[str],
 ) -> str:
-    """Return names for the columns of a file that has others than those `wanted`, as typed."""
+    """Return names for --columns that rename a file's columns to those `wanted`, as typed."""
     found = find_columns(FirstRows.of(path, detected))
     likely = {wanted.texts[0]: found.text, wanted.labels[0]: found.label}
     new_names: dict[str, str] = {}
@@ -172,7 +172,7 @@ def _missing_findings(
 
 
 def _offered(flag: str, first: FirstRows, wanted: Wanted) -> str:
-    """Return what to type where several columns may be meant, or none by its looks."""
+    """Return what to type where several columns may be meant, or none could be detected."""
     texts, labels = candidates(first)
     may_be = {"--text": texts, "--label": labels}.get(flag, [])
     others = [name for name in may_be if name not in wanted.all][:_MOST_OFFERED]
@@ -188,5 +188,5 @@ def _typed(flag: str, column: str) -> str:
 
 
 def listed(columns: Sequence[str]) -> str:
-    """Return names of columns as they are printed; those with a comma in quotes."""
+    """Return column names for a message; those with a comma in quotes."""
     return ", ".join(f"'{name}'" if "," in name else name for name in columns) or "none"

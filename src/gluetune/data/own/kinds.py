@@ -1,4 +1,4 @@
-"""What a user's labels are, by kind of task: inferred from the data unless stated."""
+"""The kind of task and the classes of a user's labels: inferred from the data unless stated."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ from gluetune.kinds.base import Kind
 from gluetune.metrics.registry import get_metric, is_of_one_class
 
 _LISTED = 5
-"""Labels that a message lists."""
+"""How many labels a message lists."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What the labels of a task are."""
+    """The labels of a task, and the metrics that they are scored by."""
 
     kind: Kind
     names: tuple[str, ...]
-    """Classes or labels by id; empty for numbers."""
+    """Names of classes or labels by id; empty for regression."""
     metrics: tuple[str, ...]
     extra_metrics: tuple[str, ...]
     positive: str | None = None
-    """The class that metrics of one class are of."""
+    """The class that metrics of one class refer to."""
 
 
 def resolve_labels(config: TrainConfig, train: RawRows, problems: Problems) -> Labels | None:
-    """Return what the labels of the training rows are; None where `problems` say why not.
+    """Return the labels of the training rows; None where they cannot be used (see `problems`).
 
-    The classes are those of the training rows as the user wrote them: whole numbers in their order,
-    anything else in that of the characters; or as the file declares them.
+    Classes are named as in the training rows: whole numbers in numerical order, other names in the
+    order of their characters; or as the file declares them.
     """
     kind = _kind(config, train, problems)
     if kind is None or not _types_agree(kind, train, problems):
@@ -83,7 +83,7 @@ def values_of(rows: RawRows) -> dict[str, int]:
 def label_counts(rows: RawRows) -> dict[str, int]:
     """Return the different labels of rows and how often each occurs.
 
-    Where all are whole numbers, 1.0 is 1, by the shorter name.
+    Where all are whole numbers, 1.0 and 1 are the same label, with the shorter name.
     """
     values = values_of(rows)
     numbers = {value: whole(value) for value in values}
@@ -104,7 +104,7 @@ def are_single(labels: pa.Array) -> NDArray[np.bool_]:
 
 
 def _kind(config: TrainConfig, train: RawRows, problems: Problems) -> Kind | None:
-    """Return the kind that is stated or inferred; None where the labels are of another."""
+    """Return the stated or inferred kind; None where the labels do not fit or it is unclear."""
     if config.kind == "auto":
         return _inferred(config, train, problems)
     kind = get_kind(config.kind)
@@ -115,7 +115,7 @@ def _kind(config: TrainConfig, train: RawRows, problems: Problems) -> Kind | Non
 
 
 def _inferred(config: TrainConfig, train: RawRows, problems: Problems) -> Kind | None:
-    """Return the kind of the data; None where it is unclear, which is noted."""
+    """Infer the kind from the data; None where it is unclear (see `problems`)."""
     column = ", ".join(config.label or ("label",))
     if "list" in train.types:
         problems.remark(f"'{column}' holds several labels an example: kind {MULTI_LABEL}.")
@@ -145,7 +145,7 @@ def _inferred(config: TrainConfig, train: RawRows, problems: Problems) -> Kind |
 
 
 def _note_several(column: str, otherwise: str, train: RawRows, problems: Problems) -> bool:
-    """Note where cells of text hold several labels each, and what reads them; whether they do.
+    """Return whether cells of text have several labels, and add what to type to `problems`.
 
     `otherwise` is what else the user may type.
     """
@@ -154,7 +154,7 @@ def _note_several(column: str, otherwise: str, train: RawRows, problems: Problem
     cells = values_of(train)
     if have_decimal_commas(cells):
         problems.add(
-            f"'{column}' holds numbers with a decimal comma, or two labels in a cell, such as "
+            f"'{column}' has numbers with a decimal comma, or two labels in a cell, such as "
             f"{next(cell for cell in cells if ',' in cell)!r:.60}.",
             f"Type: --kind {REGRESSION}; or --kind {MULTI_LABEL} --label-separator ,; or --kind "
             f"{SINGLE_LABEL}",
@@ -169,21 +169,21 @@ def _note_several(column: str, otherwise: str, train: RawRows, problems: Problem
     else:
         return False
     problems.add(
-        f"'{column}' holds several labels in a cell, such as {example!r:.60}: as classes they "
-        f"would be {len(cells):,}, one for each different cell.",
+        f"'{column}' has several labels in a cell, such as {example!r:.60}: as classes they would "
+        f"be {len(cells):,}, one for each different cell.",
         f"Type: {typed}{otherwise}",
     )
     return True
 
 
 def _types_agree(kind: Kind, train: RawRows, problems: Problems) -> bool:
-    """Refuse columns in which 1 and "1" would be one class, and lists where one label belongs."""
+    """Reject columns in which 1 and "1" would be one class, and lists where one label is needed."""
     seen = dict(train.types)
     if kind.cell == "number":
         seen = {name: line for name, line in seen.items() if name not in ("whole number", "number")}
         wrong: list[CellType] = [name for name in ("list", "true or false") if name in seen]
         for name in wrong:
-            problems.add(f"{train.place(seen[name])}: the label is {name}, no number.")
+            problems.add(f"{train.place(seen[name])}: the label is {name}, not a number.")
         return not wrong
     if kind.cell == "name" and "list" in seen:
         problems.add(
@@ -214,7 +214,7 @@ def _names(
     declared = train.class_names
     if declared is not None and kind.cell == "name":
         return declared
-    # Python reads no whole number of thousands of digits; as_number refuses it.
+    # Python does not parse whole numbers of thousands of digits; as_number rejects them.
     numbers = {one: whole(one) if as_number(one) is not None else None for one in values}
     are_whole = None not in numbers.values()
     if kind.label_order_names_classes:
@@ -233,7 +233,7 @@ def _names(
 def _in_order(
     order: tuple[str, ...], values: Mapping[str, int], train: RawRows, problems: Problems
 ) -> tuple[str, ...] | None:
-    """Return the classes as `--label-order` has them; None where it lacks one of the rows'."""
+    """Return the classes in the order of `--label-order`; None where it lacks one."""
     missing = [name for name in values if name not in order]
     if not missing:
         return order
@@ -246,17 +246,17 @@ def _in_order(
 
 
 def _check_names(kind: Kind, names: Sequence[str], train: RawRows, problems: Problems) -> bool:
-    """Note what is wrong with names of classes or labels; whether they can be used."""
+    """Return whether names of classes or labels can be used; add problems with them."""
     rows = len(train)
     if len(names) < kind.fewest_labels:
         only = f"only '{names[0]}'" if names else "none"
-        problems.add(f"{train.name} has {only} as a label: there is nothing to tell apart.")
+        problems.add(f"{train.name} has {only} as a label: there is nothing to learn.")
     are_ids = len(names) > MOST_CLASSES or (rows >= 50 and len(names) > rows / 2)
     if are_ids:
         problems.add(
             f"{train.name} has {len(names):,} different labels in {rows:,} rows: they look like "
             "text or ids.",
-            "Say which column holds the label: --label COLUMN",
+            "Name the column of the label: --label COLUMN",
         )
     alike: dict[str, list[str]] = {}
     for name in names:
@@ -265,8 +265,8 @@ def _check_names(kind: Kind, names: Sequence[str], train: RawRows, problems: Pro
         if len(group) > 1:
             listed = ", ".join(repr(name) for name in group)
             problems.remark(
-                f"The labels {listed} differ in case or spaces only, or in how Unicode writes "
-                "them, and are classes."
+                f"The labels {listed} differ only in case, spaces or Unicode normalization, and "
+                "are different classes."
             )
     return bool(names) and not are_ids
 
@@ -291,7 +291,7 @@ def _positive(
 def _rarer(what: str, names: Sequence[str], train: RawRows, problems: Problems) -> str:
     """Return the rarer of two classes, the last where they are equally frequent."""
     found = values_of(train)
-    # A file that declares its classes has their numbers.
+    # A file that declares its classes has their ids.
     keys = list(map(str, range(len(names)))) if train.class_names == names else names
     counts = [found.get(key, 0) for key in keys]
     rarer = 0 if counts[0] < counts[1] else 1

@@ -1,4 +1,4 @@
-"""From the labels' text to what a canonical table holds; rows whose label is none of the task's."""
+"""Convert labels from text to the values of a canonical table; find rows with invalid labels."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from gluetune.kinds.base import Cell
 
 
 def usable(rows: RawRows, labels: Labels, problems: Problems, *, known_from: str = "") -> RawRows:
-    """Return the rows whose label fits; the others are noted.
+    """Return the rows with a valid label; add the others to `problems`.
 
-    `known_from` says whose labels count where these rows are not the ones that they come from: a
-    label that only they have is a mistake, and so is a class with one member where it is empty.
+    `known_from` names where the labels come from, for rows other than the training rows: a label
+    that is not among them is a mistake. Where it is empty, so is a class with a single row.
     """
     finder = _FINDERS[labels.kind.cell]
     find = finder(rows, labels, known_from)
@@ -36,18 +36,18 @@ def usable(rows: RawRows, labels: Labels, problems: Problems, *, known_from: str
 
 
 def label_column(rows: RawRows, labels: Labels) -> pa.ChunkedArray:
-    """Return the labels as a canonical table has them."""
+    """Return the label column of a canonical table."""
     chunks = _COLUMNS[labels.kind.cell](rows, labels)
     return pa.chunked_array(chunks, labels.kind.column_type(len(labels.names)))
 
 
 def label_arrays(rows: RawRows, labels: Labels) -> Iterator[NDArray[Any]]:
-    """Yield the labels of rows, a batch at a time, as `Kind.array` has them."""
+    """Yield the labels of rows, a batch at a time, as arrays like those of `Kind.array`."""
     return _ARRAYS[labels.kind.cell](rows, labels)
 
 
 def class_ids(rows: RawRows, labels: Labels) -> Iterator[NDArray[np.int32]]:
-    """Yield the class of each row, a batch at a time; -1 for a label that is no class."""
+    """Yield the class id of each row, a batch at a time; -1 for a label that is not a class."""
     known = _class_numbers(rows, labels)
     return (_ids(batch["labels"].flatten(), known) for batch in rows.batches("labels"))
 
@@ -74,19 +74,19 @@ def label_totals(rows: RawRows, labels: Labels) -> NDArray[np.int64]:
 
 def _class_numbers(rows: RawRows, labels: Labels) -> Mapping[str, int]:
     names = labels.names
-    if rows.class_names == names:  # the file has their numbers
+    if rows.class_names == names:  # the file has their ids
         names = tuple(str(number) for number in range(len(names)))
     return _numbered(names)
 
 
 def _numbered(names: tuple[str, ...]) -> Mapping[str, int]:
-    """Return the number of each name; of 1.0 also as 1, of 1 as any other way to write it."""
+    """Return the id of each name, and of the usual form of each whole number (1 for 1.0)."""
     known = {name: number for number, name in enumerate(names)}
     return {**{whole(name) or name: number for name, number in known.items()}, **known}
 
 
 def _ids(column: pa.Array, known: Mapping[str, int]) -> NDArray[np.int32]:
-    """Return the number of each value, -1 for one that is not known."""
+    """Return the id of each value, -1 for an unknown one."""
     encoded = column.dictionary_encode()
     values = encoded.dictionary.to_pylist()
     ids = [known.get(value, known.get(whole(value) or value, -1)) for value in values]
@@ -104,7 +104,7 @@ def _numbers(labels: pa.Array) -> pa.Array:
 
 _Faults = dict[int, tuple[str, str]]
 _Find = Callable[[Any], _Faults]
-"""From a batch's labels to the rows that cannot be used, with their kind and what is wrong."""
+"""Returns the unusable rows of a batch of labels, each with its kind of fault and the problem."""
 _ALONE = "rows alone in their class"
 
 
@@ -127,8 +127,8 @@ def _not_numbers(rows: RawRows, labels: Labels, known_from: str) -> _Find:
         ]
         for row in single[np.isin(texts.indices.to_numpy(), wrong)]:
             found[int(row)] = (
-                "rows whose label is no number",
-                f"has the label {_first(column, row)!r:.40}, no finite number",
+                "rows whose label is not a number",
+                f"has the label {_first(column, row)!r:.40}, not a finite number",
             )
         return found
 
@@ -174,11 +174,11 @@ def _not_labels(rows: RawRows, labels: Labels, known_from: str) -> _Find:
         lengths = pc.list_value_length(column).to_numpy()
         owner = np.repeat(np.arange(len(lengths)), lengths)
         return {
-            int(owner[place]): (
+            int(owner[position]): (
                 f"rows whose label {whose} lacks",
-                f"has the label {values[int(place)].as_py()!r:.40}, which {whose} lacks",
+                f"has the label {values[int(position)].as_py()!r:.40}, which {whose} lacks",
             )
-            for place in missing
+            for position in missing
         }
 
     return find

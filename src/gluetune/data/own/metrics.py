@@ -1,4 +1,4 @@
-"""By which metrics a task of the user's own is scored, and which class is the positive one."""
+"""The metrics of a task of the user's own, and its positive class."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gluetune.core.command_lines import options
+from gluetune.core.tasks import unfit_metrics
 from gluetune.core.text import nearest
 from gluetune.metrics.registry import get_metric, is_of_one_class, metrics_of
 
@@ -18,24 +19,19 @@ if TYPE_CHECKING:
 def resolve_metrics(
     config: TrainConfig, kind: Kind, names: Sequence[str], problems: Problems
 ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """Return the metrics that the score is the mean of, and those that are also reported.
+    """Return the metrics that the score is the mean of, and the extra metrics.
 
-    None where `problems` say why not. Of the kind's default metrics the first is the score, and the
-    others are also reported, unless others are requested.
+    By default the score is the first of the kind's default metrics, and the others are extra
+    metrics. Returns None where the requested ones are invalid (see `problems`).
     """
     known, default = metrics_of(kind.name, labels=len(names)), kind.default_metrics
     requested = config.metrics or (() if config.metric == "score" else (config.metric,))
     flag = "metrics" if config.metrics else "metric"
-    unknown = [(flag, name) for name in requested if name not in known]
-    unknown += [("extra_metrics", name) for name in config.extra_metrics or () if name not in known]
-    for setting, name in unknown:
-        is_for_two = name in metrics_of(kind.name, labels=2)
-        problems.add(
-            f"{options(**{setting: name})}: a task of kind {kind} has no such metric.",
-            f"{nearest(name, known)}Metrics: {', '.join(known)}"
-            + (f"; {name} is for two classes." if is_for_two else "."),
-        )
-    if unknown or not _agree(requested, problems):
+    unfit = unfit_metrics(flag, requested, kind, len(names))
+    unfit += unfit_metrics("extra_metrics", config.extra_metrics or (), kind, len(names))
+    for finding in unfit:
+        problems.add(finding.message, finding.hint)
+    if unfit or not _agree(requested, problems):
         return None
     scored = requested or default[:1]
     if not requested:
@@ -48,7 +44,7 @@ def resolve_metrics(
 
 
 def _agree(names: Sequence[str], problems: Problems) -> bool:
-    """Refuse a mean of metrics of which one is better when greater and another when less."""
+    """Reject a mean of metrics with different better directions or scales, and repeated metrics."""
     sides = {(get_metric(name).greater_is_better, get_metric(name).in_points) for name in names}
     if len(sides) < 2 and len(set(names)) == len(names):
         return True
@@ -56,8 +52,8 @@ def _agree(names: Sequence[str], problems: Problems) -> bool:
         problems.add(f"--metrics {','.join(names)}: a metric is named twice.", "Name each once.")
         return False
     problems.add(
-        f"--metrics {','.join(names)}: the score is their mean, and not all are better when "
-        "greater, on one scale.",
+        f"--metrics {','.join(names)}: the score is their mean, and they do not have the same "
+        "better direction and scale.",
         f"Type: --metrics {names[0]} --extra-metrics {','.join(names[1:])}",
     )
     return False
@@ -70,9 +66,9 @@ def resolve_positive(
     metrics: Sequence[str],
     problems: Problems,
 ) -> bool | None:
-    """Return whether a class is to be the positive one; None where none can be.
+    """Return whether the task has a positive class; None where the requested one is invalid.
 
-    `metrics` are all that are reported.
+    `metrics` are all reported metrics.
     """
     requested = config.positive
     if not any(is_of_one_class(name, len(names)) for name in metrics):
@@ -93,13 +89,13 @@ def resolve_positive(
 def _no_positive(
     config: TrainConfig, kind: Kind, names: Sequence[str], metric: str
 ) -> tuple[str, str]:
-    """Return why --positive means nothing here, and what to type."""
+    """Return why --positive has no meaning here, and what to type."""
     typed = f"{options(positive=str(config.positive))}"
     of_one = [name for name in metrics_of(kind.name) if is_of_one_class(name, 2)]
     if not of_one or kind.cell == "names":
         return f"{typed}: a task of kind {kind} has no positive class.", "Leave --positive out."
     if len(names) != 2:
-        reason = f"there are {len(names)} classes, and a positive one is one of two."
+        reason = f"there are {len(names)} classes, and a positive class is one of two."
         return f"{typed}: {reason}", "Leave --positive out."
     default = ", the default score," if not config.metrics and config.metric == "score" else ""
     return (

@@ -1,7 +1,7 @@
-"""What is wrong with a user's rows: every fault reported, the first few rows with their lines.
+"""Collect the problems of a user's files: unusable rows, other mistakes, and remarks.
 
-A row that cannot be used is a finding; with `skip` it is left out and counted instead. What is
-unusual but can be used is a remark.
+An unusable row is a finding; with `skip` it is left out and counted instead. The first rows of each
+kind are shown with their lines. A remark is about something unusual that can be used.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from gluetune.core.errors import DataError, Finding
 
 SHOWN = 5
-"""Findings of one kind in one file that are written out; the rest are counted."""
+"""How many findings of one kind in one file are shown; the rest are counted."""
 
 
 SKIP_ROWS = "Fix the file, or leave such rows out: --on-bad-row skip"
-"""What to do about bad rows, where the user has that option."""
+"""The hint for unusable rows, where the user has that option."""
 
 _SINGULAR = (
     ("rows that are", "row that is"),
-    ("rows that hold", "row that holds"),
     ("rows", "row"),
     ("empty lines", "empty line"),
 )
@@ -41,33 +40,33 @@ class _Kind:
 
 
 class Problems:
-    """Everything found so far in the files of one task."""
+    """Collects the problems in the files of one task."""
 
     def __init__(self, row_hint: str = SKIP_ROWS) -> None:
         self._row_hint = row_hint
         self._rows: dict[tuple[str, str], _Kind] = {}
         self._findings: list[Finding] = []
         self.remarks: list[str] = []
-        """What is unusual and does not stop the work."""
+        """Notes on what is unusual but can be used."""
 
     def add_row(self, name: str, place: str, kind: str, problem: str) -> None:
-        """Note a row of file `name` that cannot be used; `kind` is what such rows have alike."""
+        """Add an unusable row of file `name`; `kind` is what such rows are called in counts."""
         found = self._rows.setdefault((name, kind), _Kind())
         found.total += 1
         if found.total <= SHOWN:
             found.shown.append(f"{place} {problem}.")
 
     def add(self, message: str, hint: str = "") -> None:
-        """Note a mistake that leaving out rows does not fix."""
+        """Add a mistake that leaving out rows does not fix."""
         self._findings.append(Finding(message, hint))
 
     def remark(self, text: str) -> None:
-        """Note what is unusual."""
+        """Add a note on something unusual that can be used."""
         self.remarks.append(text)
 
     @property
     def skipped(self) -> Mapping[str, Mapping[str, int]]:
-        """Rows that cannot be used, by file and kind."""
+        """Number of unusable rows, by file and kind."""
         counts: dict[str, dict[str, int]] = {}
         for (name, kind), found in self._rows.items():
             counts.setdefault(name, {})[kind] = found.total
@@ -75,15 +74,15 @@ class Problems:
 
     @property
     def hard(self) -> tuple[Finding, ...]:
-        """What makes the files unusable whatever rows are left out."""
+        """Mistakes that leaving out rows does not fix."""
         return tuple(self._findings)
 
     def findings(self) -> tuple[Finding, ...]:
-        """Return everything that stops the work: bad rows first, in the order of the files."""
+        """Return all findings: unusable rows first, in the order of the files."""
         return (*self._row_findings(), *self._findings)
 
     def notes(self) -> list[str]:
-        """Return the notes of the record: rows left out, and remarks."""
+        """Return the notes for the record: rows left out, and remarks."""
         left_out = [
             f"{name}: {', '.join(counted(kind, count) for kind, count in kinds.items())}; left out."
             for name, kinds in self.skipped.items()
@@ -91,7 +90,7 @@ class Problems:
         return [*left_out, *self.remarks]
 
     def raise_any(self, *, skip: bool) -> None:
-        """Raise DataError with what stops the work; with `skip`, bad rows do not."""
+        """Raise DataError with all findings; with `skip`, without those about rows."""
         findings = self.hard if skip else self.findings()
         if findings:
             raise DataError.of(findings)

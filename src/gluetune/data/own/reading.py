@@ -1,7 +1,7 @@
-"""A user's file as an Arrow table on disk: line, texts, labels, group; bad rows noted.
+"""Read a user's file into an Arrow table on disk: line, texts, labels, group.
 
-A few thousand rows are in memory at a time, and the table is mapped, so that a file may be larger
-than memory. Nothing is decided here about what the labels mean.
+A few thousand rows are in memory at a time, and the table is memory-mapped, so a file may be larger
+than memory. Labels are not interpreted here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gluetune.core.errors import GluetuneError, StorageError
 from gluetune.core.file_formats import UNSTATED, FileFormat
-from gluetune.data.formats.detection import detect, looks_like
+from gluetune.data.formats.detection import detect, encoding_hint
 from gluetune.data.formats.format import BadRow, Fault, Row, RowReader
 from gluetune.data.formats.registry import open_rows
 from gluetune.data.own.cells import CellType, cell, is_yes, listed, whole
@@ -28,12 +28,12 @@ from gluetune.data.own.problems import Problems
 from gluetune.data.own.stored import BATCH, Stored, store
 
 _LARGE = 2**25
-"""Characters from which fewer rows are taken at once."""
+"""Characters of a batch from which it has fewer rows."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which columns hold what."""
+    """The columns to read, and how their labels are written."""
 
     texts: tuple[str, ...]
     labels: tuple[str, ...]
@@ -44,7 +44,7 @@ class Wanted:
     file_format: FileFormat = UNSTATED
     """The stated format of the files."""
     are_fixed: bool = False
-    """Whether a run was trained on these columns, so that no others can be typed."""
+    """Whether a run was trained on these columns, so that others cannot be chosen."""
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class Part:
     name: str
     separator: str
     before: int
-    """Lines of the files before it. Its own are counted on from there."""
+    """Lines of the files before it, which are added to its own line numbers."""
 
     def place(self, line: int) -> str:
         """Return the place of a row, for messages."""
@@ -72,14 +72,14 @@ class RawRows:
     """The rows of a file, or of several that are read as one."""
 
     name: str
-    """What they are called in messages."""
+    """The name of the file or files in messages."""
     parts: tuple[Part, ...]
     stored: Stored
     """Columns: `line`, `text_0`, `text_1`, `labels` (a list of text), `group`."""
     types: Mapping[CellType, int]
-    """Types of the labels' cells, each with the first line that has it."""
+    """Types of the label cells, each with the first line that has it."""
     class_names: tuple[str, ...] | None = None
-    """Names of classes that the file declares for its whole numbers, by number."""
+    """Names of classes that the file declares, by id."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -87,11 +87,11 @@ class RawRows:
 
     @property
     def table(self) -> pa.Table:
-        """All rows, mapped."""
+        """All rows, memory-mapped."""
         return self.stored.table
 
     def batches(self, *columns: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order, with the columns named."""
+        """Yield the rows in order, with the given columns."""
         return self.stored.batches(columns)
 
     def texts(self) -> Iterator[pa.RecordBatch]:
@@ -100,7 +100,7 @@ class RawRows:
         return self.batches(*[name for name in names if name.startswith("text_")])
 
     def line(self, row: int) -> int:
-        """Return the line on which a row begins."""
+        """Return the line on which a row starts."""
         line: int = self.table["line"][int(row)].as_py()
         return line
 
@@ -121,10 +121,10 @@ class RawRows:
 
 
 def read_rows(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) -> RawRows | None:
-    """Read a file, or several as one. What is wrong is added to `problems`.
+    """Read a file, or several as one, and add what is wrong to `problems`.
 
-    None where no row could be read, or not every file. Raises StorageError where the cache
-    cannot be written.
+    Returns None where a file could not be read or there are no usable rows. Raises StorageError
+    where the cache cannot be written.
     """
     paths = [paths] if isinstance(paths, Path) else paths
     name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
@@ -136,26 +136,26 @@ def read_rows(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) 
     except StorageError:
         raise  # nothing is wrong with the file
     except GluetuneError as error:
-        guess = looks_like(reading.path)
+        guess = encoding_hint(reading.path)
         for finding in error.findings:
             problems.add(finding.message, guess or finding.hint)
         return None
     for path in paths:
         if Fault.NOT_UTF8 in problems.skipped.get(str(path), ()):
-            problems.add(f"{path} is not all UTF-8.", looks_like(path))
+            problems.add(f"{path} is not all UTF-8.", encoding_hint(path))
     found = RawRows(name, tuple(reading.parts), stored, reading.types, reading.class_names)
     if not len(found):
-        problems.add(f"{name} holds no row that can be used.")
+        problems.add(f"{name} has no usable rows.")
         return None
     return found
 
 
 class _MissingColumnsError(Exception):
-    """A file has not all columns, which has been reported."""
+    """A file lacks columns, which has been added to the problems."""
 
 
 class _Reading:
-    """Files that are being written to disk, and what is found out about them."""
+    """Reads files in batches, and collects what is found out about them."""
 
     def __init__(self, wanted: Wanted, problems: Problems) -> None:
         self.wanted = wanted
@@ -174,7 +174,7 @@ class _Reading:
         self._lines = 0
 
     def batches(self, paths: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows that can be used. Raises GluetuneError and _MissingColumnsError."""
+        """Yield the usable rows. Raises GluetuneError and _MissingColumnsError."""
         rows: list[tuple[Any, ...]] = []
         characters = 0
         for path in paths:
@@ -192,7 +192,7 @@ class _Reading:
         return pa.record_batch([pa.array(*column) for column in columns], schema=self.schema)
 
     def _read(self, path: Path) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a file that can be used."""
+        """Yield the usable rows of a file."""
         self.path = path
         found = detect(path, self.wanted.file_format)
         for note in found.notes:
@@ -202,7 +202,7 @@ class _Reading:
                 for finding in wrong:
                     self.problems.add(finding.message, finding.hint)
                 raise _MissingColumnsError
-            self._take_names(reader)
+            self._add_class_names(reader)
             part = Part(reader.name, reader.separator, self._lines)
             self.parts.append(part)
             yield from self._rows(reader, part)
@@ -220,15 +220,15 @@ class _Reading:
                 yield values
         if has_wrong_quotes and self.wanted.file_format.quoting == "auto":
             self.problems.remark(
-                f"{reader.name}: if its quotes are characters and not around fields, type: "
+                f"{reader.name}: if quotes are plain characters and do not enclose fields, type: "
                 "--quoting none"
             )
 
-    def _take_names(self, reader: RowReader) -> None:
+    def _add_class_names(self, reader: RowReader) -> None:
         names = _class_names(reader, self.wanted)
         if self.parts and names != self.class_names:
             self.problems.add(
-                f"{reader.name} declares other classes than {self.parts[0].name}.",
+                f"{reader.name} declares different classes than {self.parts[0].name}.",
                 "Write both with the same classes in the same order.",
             )
         self.class_names = names
@@ -237,7 +237,7 @@ class _Reading:
 def _checked(
     row: Row | BadRow, wanted: Wanted, types: dict[CellType, int]
 ) -> tuple[Any, ...] | BadRow:
-    """Return line, texts, labels and group of a row, or why it has not all of them."""
+    """Return line, texts, labels and group of a row, or a BadRow where one is invalid."""
     if isinstance(row, BadRow):
         return row
     wrong = [found for name in wanted.texts if (found := _text_fault(row.values, name))]
@@ -268,7 +268,7 @@ def _text_fault(values: Mapping[str, Any], name: str) -> _Wrong | None:
         return Fault.NO_TEXT, f"has no text in '{name}', but {value!r:.40}"
     if not value.strip():
         return Fault.EMPTY_TEXT, f"has an empty '{name}'"
-    return (Fault.NUL, f"holds a NUL in '{name}'") if "\0" in value else None
+    return (Fault.NUL, f"has a NUL in '{name}'") if "\0" in value else None
 
 
 def _labels(
@@ -305,7 +305,7 @@ def _from_columns(
 
 
 def _class_names(reader: RowReader, wanted: Wanted) -> tuple[str, ...] | None:
-    """Return the names that `datasets` wrote into the schema for a column of whole numbers."""
+    """Return the class names that `datasets` wrote into the schema for the label column."""
     from gluetune.data.tables import declared_label_names
 
     schema = getattr(reader, "schema", None)
@@ -314,25 +314,25 @@ def _class_names(reader: RowReader, wanted: Wanted) -> tuple[str, ...] | None:
     return declared_label_names(schema, wanted.labels[0])
 
 
-# Multi-hot lists: a zero or a one for each label of a task, replaced by the labels that they mean -
+# Multi-hot lists: a zero or a one for each label of a task ----------------------------------------
 
 
 def from_multi_hot(rows: RawRows, column: str, problems: Problems) -> RawRows:
-    """Return rows whose multi-hot lists are replaced by the places of their ones; else `rows`."""
-    count = _places(rows)
+    """Replace multi-hot lists by the positions of their ones; return other rows unchanged."""
+    count = _multi_hot_length(rows)
     if count is None:
         return rows
     problems.remark(
-        f"'{column}' of {rows.name} holds lists of {count} zeros and ones: they are read as labels "
-        f"0 to {count - 1}, a one at the first place is label 0."
+        f"'{column}' of {rows.name} has lists of {count} zeros and ones: they are read as labels 0 "
+        f"to {count - 1}; a one at the first position is label 0."
     )
-    return replace(rows, stored=store(_with_places(rows), rows.table.schema))
+    return replace(rows, stored=store(_with_positions(rows), rows.table.schema))
 
 
-def _places(rows: RawRows) -> int | None:
-    """Return how long every list is, where all are of zeros and ones and none can be a set.
+def _multi_hot_length(rows: RawRows) -> int | None:
+    """Return the length of multi-hot lists; None where the labels are not multi-hot.
 
-    A set of ids has none of them twice.
+    Lists of two that are always different may be sets of the ids 0 and 1.
     """
     if set(rows.types) != {"list"}:
         return None
@@ -350,7 +350,7 @@ def _places(rows: RawRows) -> int | None:
 
 
 def _bits(values: pa.Array) -> NDArray[np.bool_] | None:
-    """Return which values are ones; None where one is neither 0 nor 1."""
+    """Return which values are 1; None where one is neither 0 nor 1."""
     encoded = values.dictionary_encode()
     names = [whole(value) for value in encoded.dictionary.to_pylist()]
     if not {*names} <= {"0", "1"}:
@@ -360,12 +360,12 @@ def _bits(values: pa.Array) -> NDArray[np.bool_] | None:
     return found
 
 
-def _with_places(rows: RawRows) -> Iterator[pa.RecordBatch]:
+def _with_positions(rows: RawRows) -> Iterator[pa.RecordBatch]:
     number = rows.table.schema.get_field_index("labels")
     for batch in rows.stored.batches():
         bits = _bits(batch["labels"].flatten())
         assert bits is not None, "all are zeros and ones"
         table = bits.reshape(len(batch), -1)
         offsets = np.concatenate([[0], np.cumsum(table.sum(axis=1))]).astype(np.int32)
-        names = pa.array([str(place) for place in np.nonzero(table)[1]], pa.string())
+        names = pa.array([str(position) for position in np.nonzero(table)[1]], pa.string())
         yield batch.set_column(number, "labels", pa.ListArray.from_arrays(offsets, names))

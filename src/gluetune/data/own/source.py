@@ -1,9 +1,7 @@
-"""A user's own labelled text as a source: the task that it makes, and its splits.
+"""A user's own labelled text as a source: files, or a data set of the Hub as its files.
 
-The task is a TaskSpec like GLUE's. The configuration alone reproduces the data to the row:
-the split depends on its own seed and on the file alone.
-
-A labelled data set of the Hub, downloaded as the files that it consists of.
+Its task is a TaskSpec like GLUE's. The configuration determines the rows of each split: the split
+depends on its own seed and the file alone.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from gluetune.core.tasks import TaskSpec
 from gluetune.core.text import nearest
 from gluetune.data.formats.compression import COMPRESSIONS
 from gluetune.data.formats.registry import labelled_endings
-from gluetune.data.own.data_warnings import look
+from gluetune.data.own.data_warnings import add_warnings
 from gluetune.data.own.kinds import Labels, label_counts, resolve_labels
 from gluetune.data.own.labelling import label_arrays, label_column, usable
 from gluetune.data.own.problems import Problems
@@ -35,23 +33,23 @@ from gluetune.kinds import get_kind
 
 TRAIN, VALIDATION, TEST, TUNING = "train", "validation", "test", "tuning"
 _TUNED_SHARE = 0.1
-"""Of the rows to train on that are kept out to tune the thresholds of several labels."""
+"""Share of the training rows that is held out to tune the thresholds of multi-label tasks."""
 
 
 @dataclass(frozen=True)
 class OwnTask:
-    """A task of the user's own, with the rows of its splits in canonical form."""
+    """A task of the user's own, with the canonical tables of its splits."""
 
     task: TaskSpec
     labels: Labels
     tables: dict[str, pa.Table]
     problems: Problems
     groups: NDArray[np.int32] | None = None
-    """The first row of each training row's group, or with its text; where a part is held out."""
+    """For each training row, the first row of its group or with its text; only for `holdout`."""
 
 
 class OwnSource:
-    """The files, or the Hub's data set, that a configuration names."""
+    """The files, or the data set on the Hub, of a configuration, as a source."""
 
     def __init__(self, config: TrainConfig, *, task: TaskSpec | None = None) -> None:
         self._config = config
@@ -68,15 +66,15 @@ class OwnSource:
 
     @property
     def task(self) -> TaskSpec:
-        """The task that the files make."""
+        """The task of the files."""
         return self.own.task
 
     def splits(self, task: TaskSpec) -> tuple[str, ...]:
-        """Return the splits that there are."""
+        """Return the available splits."""
         return tuple(split for split in task.splits if split in self.own.tables)
 
     def place(self, split: str) -> str:
-        """Return the file, or the data set, that has the rows of `split`."""
+        """Return the file or data set of `split`."""
         file = self._config.file_of(split)
         return self.name if file is None else str(Path(file).expanduser().resolve())
 
@@ -87,7 +85,7 @@ class OwnSource:
 
 
 class OwnFile:
-    """One more labelled file for a task of the user's own, as a source of a single split."""
+    """Another labelled file for a task of the user's own, as a source of a single split."""
 
     def __init__(
         self,
@@ -107,7 +105,7 @@ class OwnFile:
         return task.validation_splits
 
     def read(self, task: TaskSpec, split: str) -> pa.Table:
-        """Return the rows of the file, whatever the split is called. Raises DataError."""
+        """Return the rows of the file for any `split`. Raises DataError."""
         problems = Problems("Fix the file, or remove such rows from it.")
         labels = labels_of(task)
         wanted = replace(_wanted(self._config), file_format=self._file_format, are_fixed=True)
@@ -116,33 +114,37 @@ class OwnFile:
         skip = self._config.on_bad_row == "skip"
         problems.raise_any(skip=skip)
         if kept is None or not len(kept):
-            raise DataError(f"{self.name} holds no row that can be used.")
+            raise DataError(f"{self.name} has no usable rows.")
         return with_notes(_canonical(kept, labels, task), problems.notes())
 
 
 def format_of_other(config: TrainConfig, path: Path, stated: FileFormat) -> FileFormat:
-    """Return how another file than a run's own is written: as they are, if it is called so.
+    """Return the format of another file than the run's: what is `stated`, else the run's.
 
-    What is `stated` of it wins.
+    The run's format applies to files with the same ending as its training file.
     """
     named = config.train_file is not None and Path(config.train_file).suffix == path.suffix
     return stated.over(config.file_format if named else UNSTATED)
 
 
 def labels_of(task: TaskSpec) -> Labels:
-    """Return what the labels of a task that is known are."""
+    """Return the labels of a known task."""
     return Labels(task.kind, task.labels, task.metrics, task.extra_metrics, task.positive)
 
 
 def read_own(
     config: TrainConfig, *, known: TaskSpec | None = None, problems: Problems | None = None
 ) -> OwnTask:
-    """Read and check the files of a configuration. `known`: a task whose labels are decided.
+    """Read and check the files of a configuration.
 
-    What is found is added to `problems`, also where that ends in an error.
+    Args:
+        config: Names the files and their columns.
+        known: The task, where its labels are known; inferred from the files otherwise.
+        problems: Receives findings and remarks, also where this raises.
 
-    Raises DataError with every finding in every file; ConfigurationError for a metric or a column
-    that there is not.
+    Raises:
+        DataError: with every finding in every file.
+        ConfigurationError: where a column is given twice.
     """
     problems = problems if problems is not None else Problems()
     wanted = _wanted(config)
@@ -159,10 +161,10 @@ def read_own(
         found = _usable_splits(config, labels, raw, problems)
         if TRAIN in found:
             are_weighted = config.class_weights == "balanced"
-            look(found, labels, wanted, problems, are_weighted=are_weighted)
+            add_warnings(found, labels, wanted, problems, are_weighted=are_weighted)
     problems.raise_any(skip=config.on_bad_row == "skip")
     if labels is None or TRAIN not in found:
-        raise DataError(f"{_name(config)} holds no row that can be used.")
+        raise DataError(f"{_name(config)} has no usable rows.")
     task = known or _task(config, labels, tuple(found))
     tables = {split: _canonical(rows, labels, task) for split, rows in found.items()}
     tables[TRAIN] = with_notes(tables[TRAIN], problems.notes())
@@ -180,15 +182,15 @@ def _read(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) -> R
 def _without_single(
     config: TrainConfig, labels: Labels, train: RawRows, problems: Problems
 ) -> Labels:
-    """Leave out classes of one row, where the user has such rows left out."""
+    """Leave out classes with a single row, where the user skips unusable rows."""
     if labels.kind.cell != "name" or config.on_bad_row != "skip" or train.class_names is not None:
         return labels
     counts = label_counts(train)
     names = tuple(name for name in labels.names if counts[name] > 1)
     if len(names) < 2:
         problems.add(
-            f"{train.name} has {len(names)} classes of more than one row: there is nothing to tell "
-            "apart."
+            f"{train.name} has {len(names)} classes with more than one row: there is nothing to "
+            "learn."
         )
         return labels
     return replace(labels, names=names)
@@ -217,7 +219,7 @@ def _wanted(config: TrainConfig) -> Wanted:
 
 
 def _files(config: TrainConfig, problems: Problems) -> Mapping[str, Sequence[Path]]:
-    """Return the files of each split: one, but of a data set on the Hub as many as it has."""
+    """Return the files of each split: one, or all shards of a data set on the Hub."""
     if config.data_set is not None:
         return hub_files(config)
     given = {TRAIN: config.train_file, VALIDATION: config.validation_file, TEST: config.test_file}
@@ -231,7 +233,7 @@ def _files(config: TrainConfig, problems: Problems) -> Mapping[str, Sequence[Pat
         if same and split == TRAIN:
             problems.add(
                 f"{path} is given as the {split} file and as the {same[0]} file.",
-                "Leave the second out: a part of the training file is held out by itself.",
+                "Leave the second out: a part of the training file is then held out.",
             )
     return {split: [path] for split, path in files.items()}
 
@@ -256,12 +258,12 @@ def _usable_splits(
         found |= _tuning_part(config, labels, found[TRAIN])
     for split, rows in found.items():
         if not len(rows):
-            problems.add(f"{rows.name}: no row is left to use as '{split}'.")
+            problems.add(f"{rows.name}: no rows are left for '{split}'.")
     return {split: rows for split, rows in found.items() if len(rows)}
 
 
 def _tuning_part(config: TrainConfig, labels: Labels, rows: RawRows) -> dict[str, RawRows]:
-    """Part the rows to train on from those to tune thresholds on, where there are enough."""
+    """Split off the rows to tune thresholds on, where there are enough."""
     seed = config.split_seed + 1
     held = held_out(_strata(labels, rows, _TUNED_SHARE), _groups(rows), _TUNED_SHARE, seed)
     if not held.any():
@@ -279,7 +281,7 @@ def _split(
     held = held_out(strata, groups, fraction, config.split_seed, are_bins=are_bins)
     if not held.any():
         problems.add(
-            f"{rows.name}: nothing can be held out for validation: every class has a single "
+            f"{rows.name}: no rows can be held out for validation: every class has a single "
             f"{'group' if config.group else 'text'}.",
             "Give --validation-file FILE.",
         )
@@ -289,13 +291,13 @@ def _split(
 
 
 def _strata(labels: Labels, rows: RawRows, fraction: float) -> NDArray[np.int32]:
-    # No more strata than rows to hold out, or none would have a row to spare.
+    # No more strata than rows to hold out; otherwise none would have a row to hold out.
     bins = max(1, min(10, round(len(rows) * fraction)))
     return labels.kind.strata(lambda: label_arrays(rows, labels), bins)
 
 
 def _groups(rows: RawRows) -> NDArray[np.int32]:
-    """Return the first row of each row's group, or with the same text."""
+    """Return for each row the first row of its group, or with the same text."""
     if "group" in rows.table.column_names:
         return first_rows(digests((batch["group"] for batch in rows.batches("group")), len(rows)))
     return first_rows(text_keys(rows.texts(), len(rows)))
@@ -341,19 +343,19 @@ def _canonical(rows: RawRows, labels: Labels, task: TaskSpec) -> pa.Table:
         ],
         schema=schema,
     )
-    rows.stored.release()  # Arrow has looked at where each batch begins and ends
+    rows.stored.release()  # creating the table has read the offsets of each batch
     return table
 
 
 _FOLDERS = ("data", "")
-"""Where a data set of one configuration has its files: there, or at the top."""
+"""Folders of the files of a data set with a single configuration."""
 _VALIDATION_NAMES = ("validation", "valid", "dev")
 
 
 def hub_files(config: TrainConfig) -> Mapping[str, Sequence[Path]]:
-    """Return the files of each split that the configuration names, in their order.
+    """Download the files of each split of the configuration's data set, in their order.
 
-    Raises DataError for a split that there is not; and as
+    Raises DataError for a split that does not exist; and as
     `gluetune.hub.downloads.download_data_files` does.
     """
     from gluetune.hub.downloads import download_data_files

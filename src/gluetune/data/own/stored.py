@@ -1,7 +1,7 @@
-"""Rows kept on disk, in a mapped Arrow file or in a Parquet file of the cache; text digests.
+"""Rows stored on disk, in a memory-mapped Arrow file or a Parquet file in the cache; text digests.
 
-Mapped rows are read a batch at a time. The pages that a pass has mapped are released on the way, so
-that neither the rows nor the pages that hold them accumulate in memory, however many there are.
+Mapped rows are read a batch at a time. The pages that a pass has read are released on the way, so
+that memory does not grow with the number of rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gluetune.core.files import cache_part, disk_errors, sha256
 from gluetune.core.text import normalized
 
 BATCH = 8192
-"""Rows that are in memory at once."""
+"""Rows of a batch."""
 _KEPT_PAGES = 16
 """Batches after which a pass releases its pages."""
 
@@ -35,11 +35,11 @@ class Stored:
     """A table whose batches are on disk."""
 
     table: pa.Table
-    """All rows, mapped."""
+    """All rows, memory-mapped."""
     mapping: mmap.mmap
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in order, of all columns or of those named."""
+        """Yield the rows in order, with all or the given columns."""
         part = self.table if columns is None else self.table.select(columns)
         for number, batch in enumerate(part.to_batches(), start=1):
             yield batch
@@ -48,11 +48,11 @@ class Stored:
         self.release()
 
     def keep(self, mask: NDArray[np.bool_]) -> Stored:
-        """Return the rows that `mask`, shape (rows,), selects, written to disk again."""
+        """Write the rows that `mask`, shape (rows,), selects to disk again and return them."""
         return store(kept_batches(self.batches(), mask), self.table.schema)
 
     def release(self) -> None:
-        """Unmap the pages; what is still read comes from the file again."""
+        """Release the pages; later reads load them from the file again."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self.mapping.madvise(mmap.MADV_DONTNEED)
 
@@ -72,8 +72,8 @@ def kept_batches(
 def store(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Stored:
     """Write rows into gluetune's cache and map them. Raises StorageError where that fails."""
     folder = cache_part("rows")
-    # Without a name where the system can do that: nothing is left behind, however the process ends.
-    # The mapping outlives the file.
+    # A file without a name, where the system supports it, is removed however the process ends.
+    # The mapping stays valid after the file is closed.
     with disk_errors(folder), tempfile.TemporaryFile(dir=folder) as file:
         with pa.ipc.new_stream(file, schema) as writer:
             for batch in batches:
@@ -81,20 +81,25 @@ def store(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Stored:
         file.flush()
         mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     stored = Stored(pa.ipc.open_stream(pa.py_buffer(mapping)).read_all(), mapping)
-    stored.release()  # where each batch begins has been read
+    stored.release()  # opening the stream has read the offsets of each batch
     return stored
 
 
-# Rows that Python holds (pandas, datasets, Arrow), as a file: so a run can be repeated ------------
+# Rows given as Python objects (pandas, datasets, Arrow), as a file, so that a run can be repeated -
 
 _DIGITS = 12
 
 
 def as_file(rows: Any, setting: str) -> str:
-    """Return the path of a file with `rows`: a path as it is, else a pandas DataFrame, a
-    datasets.Dataset or a pyarrow.Table written down.
+    """Return the path of a file with `rows`.
 
-    Raises ConfigurationError, naming `setting`, for anything else.
+    Args:
+        rows: A path, which is returned; or a pandas DataFrame, a datasets.Dataset or a
+            pyarrow.Table, which is written to the cache.
+        setting: Name of the setting, for messages.
+
+    Raises:
+        ConfigurationError: for anything else.
     """
     if isinstance(rows, str | os.PathLike):
         return os.fspath(rows)
@@ -130,22 +135,22 @@ def _table(rows: Any, setting: str) -> Any:
         table = rows.with_format("arrow")[:]
         return table.replace_schema_metadata(rows.features.arrow_schema.metadata)
     raise ConfigurationError(
-        f"{setting}: {kind} holds no rows that can be read.",
+        f"{setting}: rows cannot be read from a {kind}.",
         hint="Give the path of a file, a pandas DataFrame, a datasets.Dataset or a pyarrow.Table.",
     )
 
 
-# Which texts are the same -------------------------------------------------------------------------
+# Digests of texts ---------------------------------------------------------------------------------
 
-# By 8 bytes of each: two of ten million different texts have one digest with a probability of three
+# 8 bytes each: two of ten million different texts have the same digest with a probability of three
 # in a million, and only a note, or the side of a split that a row is on, depends on it.
 _PARTS = 16
-"""Digests are sorted a sixteenth at a time, for the sake of what sorting needs besides."""
-_AT_ONCE = 2**16
+"""Digests are sorted a sixteenth at a time, to limit the memory that sorting needs."""
+_CHUNK = 2**16
 
 
 def digests(texts: Iterable[pa.Array], count: int) -> NDArray[np.uint64]:
-    """Return the digest of each of `count` texts, 8 bytes each. They are the same anywhere."""
+    """Return the digest of each of `count` texts, 8 bytes each; the same on every machine."""
     found = np.empty(count, dtype=np.uint64)
     start = 0
     for chunk in texts:
@@ -157,18 +162,18 @@ def digests(texts: Iterable[pa.Array], count: int) -> NDArray[np.uint64]:
 
 
 def text_keys(batches: Iterable[pa.RecordBatch], count: int) -> NDArray[np.uint64]:
-    """Return a key of each of `count` rows' texts, of the two of a pair: equal for the same."""
+    """Return a key for each of `count` rows, equal for the same text or pair of texts."""
     return digests(map(_joined, batches), count)
 
 
 def _joined(batch: pa.RecordBatch) -> pa.Array:
-    """Return the texts of a batch, normalized, the two of a pair as one."""
+    """Return the normalized texts of a batch, those of a pair joined."""
     texts = [pa.array(map(normalized, text.to_pylist()), pa.string()) for text in batch.columns]
     return texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, "\0")
 
 
 def first_rows(keys: NDArray[np.uint64]) -> NDArray[np.int32]:
-    """Return the first row with the same digest, for each row: its own where there is none."""
+    """Return for each row the first row with the same digest."""
     found = np.empty(len(keys), dtype=np.int32)
     part_of = (keys >> np.uint64(60)).astype(np.uint8)
     for part in range(_PARTS):
@@ -180,11 +185,11 @@ def first_rows(keys: NDArray[np.uint64]) -> NDArray[np.int32]:
     return found
 
 
-def stand_in(keys: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Return which of `keys` are among `known`, which are sorted."""
+def contained_in(keys: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Return which of `keys` are among `known`, which must be sorted."""
     found = np.zeros(len(keys), dtype=bool)
-    for start in range(0, len(keys) if len(known) else 0, _AT_ONCE):
-        part = keys[start : start + _AT_ONCE]
+    for start in range(0, len(keys) if len(known) else 0, _CHUNK):
+        part = keys[start : start + _CHUNK]
         at = np.minimum(np.searchsorted(known, part), len(known) - 1)
-        found[start : start + _AT_ONCE] = known[at] == part
+        found[start : start + _CHUNK] = known[at] == part
     return found

@@ -1,1 +1,1 @@
-"""Where the splits of a task come from."""
+"""Sources of the splits of a task."""

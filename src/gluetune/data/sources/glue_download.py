@@ -1,12 +1,12 @@
 """A folder in the layout of GLUE's own download (CoLA/train.tsv and so on).
 
 The files are those that `download_glue_data.py` writes
-(https://gist.github.com/W4ngatang/60c2bdb54d156a41194446737ce03e2e), as records: names, columns
-given by header name, and what is known to be odd. Test files carry no labels, or labels that GLUE
-hides, so theirs are not read.
+(https://gist.github.com/W4ngatang/60c2bdb54d156a41194446737ce03e2e), as records: names, columns by
+header name, and known irregularities. Labels of test files are not read: they are missing, or
+hidden by GLUE.
 
-The files are tab-separated without quoting, so a quote is a character. Lines end in LF or CRLF;
-nothing else ends a line (texts contain U+2028 and lone CRs).
+The files are tab-separated without quoting, so a quote is a plain character. Lines end in LF or
+CRLF and nothing else (texts contain U+2028 and single CRs).
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from gluetune.data.tables import (
 
 @dataclass(frozen=True, kw_only=True)
 class ListedRows:
-    """Which rows of a shared file belong to a split, by a file that lists the keys of some."""
+    """The rows of a shared file that belong to a split, by a file with a list of keys."""
 
     files: tuple[str, ...]
-    """Names that the list goes by; the first one present is read. A header line is optional."""
+    """Possible names of the list; the first one present is read. A header line is optional."""
     keys: tuple[str, ...]
-    """Columns of the data file that the list's columns repeat."""
+    """Columns of the data file that the columns of the list refer to."""
     listed: bool
-    """Whether the split is the rows in the list, or the others."""
+    """Whether the split has the listed rows, or the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TsvFile:
-    """One tab-separated file: which of its columns hold a split's texts and labels."""
+    """A tab-separated file, and its columns of texts and labels."""
 
     name: str
     text: tuple[str, ...]
@@ -53,17 +53,17 @@ class TsvFile:
     label: str | None = None
     """Header name of the label; None where labels are hidden."""
     header: tuple[str, ...] = ()
-    """The column names of a file that has no header line."""
+    """The column names of a file without a header line."""
     broken_rows: bool = False
-    """Whether the published file has rows cut by a line break, which every reader leaves out."""
+    """Whether the published file has rows broken by a line break, which every reader leaves out."""
     rows: ListedRows | None = None
     note: str = ""
-    """Something the user should know about a split read from this file."""
+    """A note for the user about a split read from this file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskFolder:
-    """The folder of one task, and for each split the files it may be in, preferred first."""
+    """The folder of a task, and the possible files of each split, in order of preference."""
 
     name: str
     files: Mapping[str, tuple[TsvFile, ...]]
@@ -173,7 +173,7 @@ GLUE_FOLDERS: Mapping[str, TaskFolder] = MappingProxyType(
 _NO_FOLDER = TaskFolder(name="", files={})
 
 EXPECTED = "<Task>/train.tsv, dev.tsv, test.tsv (CoLA/train.tsv), as download_glue_data.py writes"
-"""The layout, for the error about a folder in no known layout."""
+"""The layout, for the error about a folder of unknown layout."""
 
 
 class GlueDownload:
@@ -188,10 +188,10 @@ class GlueDownload:
         return tuple(split for split in task.splits if self._file(task, split))
 
     def read(self, task: TaskSpec, split: str) -> pa.Table:
-        """Return the canonical table of `split`; a row's index is its place in the file, from 0.
+        """Return the canonical table of `split`; a row's index is its position in the file, from 0.
 
-        Raises DataError with everything wrong in it. Rows that the published file is known to
-        have broken are left out and counted in the table's notes.
+        Rows that are known to be broken in the published file are left out and counted in the
+        table's notes. Raises DataError with everything wrong in it.
         """
         layout = GLUE_FOLDERS.get(task.hub_config, _NO_FOLDER)
         folder = self._folder / layout.name
@@ -273,7 +273,7 @@ def _labels(
     ids |= {str(index): index for index in range(task.num_labels)}
     unknown = [row for row, cell in enumerate(cells) if cell not in ids]
     findings.add_rows(unknown, lambda row: _unknown_label(cells[row], table.locate(row), task))
-    # Any id will do for an unknown label: it is a finding, and no table comes of it.
+    # Any id for an unknown label: it is a finding, so no table is returned.
     return [ids.get(cell, 0) for cell in cells]
 
 
@@ -299,7 +299,7 @@ def _list_of(folder: Path, rows: ListedRows) -> Path | None:
 def _chosen_rows(
     table: TsvColumns, folder: Path, chosen: ListedRows | None, findings: Findings
 ) -> list[int]:
-    """Return the positions of the rows of the split: all, unless a list selects some."""
+    """Return the positions of the split's rows: all, unless a list selects some."""
     everything = range(len(table.lines))
     path = _list_of(folder, chosen) if chosen else None
     if chosen is None or path is None:
@@ -312,13 +312,13 @@ def _chosen_rows(
 def _listed_keys(
     path: Path, names: tuple[str, ...], known: set[tuple[str, ...]], findings: Findings
 ) -> set[tuple[str, ...]]:
-    """Return the keys in the file `path`; each must be `known` to the data file it divides."""
+    """Return the keys in the file `path`; each must be one of the `known` keys of the data file."""
     table = read_tsv(path, names, findings, header=names)
     _find_ragged(table, findings)
     rows = list(zip(*table.columns.values(), strict=True))
     findings.add_rows(
         [row for row, key in enumerate(rows) if key not in known and key != names],
-        lambda row: f"{table.locate(row)}: no row of the data has the key {' '.join(rows[row])}.",
+        lambda row: f"{table.locate(row)}: no row in the data has the key {' '.join(rows[row])}.",
     )
     return set(rows)
 
@@ -336,9 +336,9 @@ class TsvColumns:
     columns: dict[str, list[str]]
     lines: list[int] = field(default_factory=list)
     ragged: list[tuple[int, int]] = field(default_factory=list)
-    """Rows left out because they are too short or too long: line, number of columns."""
+    """Rows left out because they are too short or too long: line and number of columns."""
     width: int = 0
-    """Columns that a row should have."""
+    """Number of columns that a row should have."""
     first_line: int = 1
     """Line of the first row: 2 where there is a header."""
 
@@ -350,7 +350,7 @@ class TsvColumns:
 def read_tsv(
     path: Path, wanted: Sequence[str], findings: Findings, *, header: Sequence[str] = ()
 ) -> TsvColumns:
-    """Return the columns `wanted` of `path`; `header` names the columns if no line does.
+    """Return the columns `wanted` of `path`; `header` names the columns of a file without a header.
 
     Lines that are not UTF-8 are added to `findings`. Raises DataError when the file is empty,
     cannot be opened, or lacks a column.
@@ -389,7 +389,7 @@ def _read_lines(
 
 
 def _readable(lines: Iterable[Line], path: Path, findings: Findings) -> Iterator[Line]:
-    """Yield the lines that are text, without their carriage returns; the others are findings."""
+    """Yield the valid lines without their carriage returns; add the others to `findings`."""
     for line in lines:
         if line.bad is not None:
             findings.add(f"{path}:{line.number} {line.bad.problem}.")

@@ -1,6 +1,6 @@
-"""GLUE as Parquet, in the layout of `nyu-mll/glue` on the Hub: a folder, the Hub, the sample.
+"""GLUE as Parquet, in the layout of `nyu-mll/glue`: a folder, the Hub, the sample.
 
-One file or more a split: `<folder>/<hub_config>/<split>.parquet`,
+A split has one or more files: `<folder>/<hub_config>/<split>.parquet`,
 `<split>-00000-of-0000N.parquet`, or `<split>/<any>.parquet`.
 """
 
@@ -22,7 +22,7 @@ from gluetune.core.tasks import TASKS, TaskSpec
 from gluetune.data.tables import canonical_table, require_split
 
 EXPECTED = "<task>/<split>.parquet (cola/train.parquet), also in shards or in a folder a split"
-"""The layout, for the error about a folder in no known layout."""
+"""The layout, for the error about a folder of unknown layout."""
 
 _SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 
@@ -61,9 +61,9 @@ def is_parquet_folder(folder: Path) -> bool:
 
 
 def read_shards(paths: Sequence[Path], task: TaskSpec, split: str) -> pa.Table:
-    """Return the canonical table of `split`, whose rows are those of `paths` in their order.
+    """Return the canonical table of `split`, with the rows of `paths` in their order.
 
-    Raises DataError when a shard is missing or unreadable, and for all that is wrong in the rows.
+    Raises DataError when a shard is missing or unreadable, and for everything wrong in the rows.
     """
     _require_every_shard(paths)
     shards = [_read(path) for path in paths]
@@ -87,8 +87,8 @@ def _require_every_shard(paths: Sequence[Path]) -> None:
     if len(matches) != count or missing:
         numbers = ", ".join(f"{number:05d}" for number in missing) or "none"
         raise DataError(
-            f"{paths[0].parent} holds {len(matches)} shards of '{matches[0]['split']}', "
-            f"whose names say {count}. Missing: {numbers}.",
+            f"{paths[0].parent} has {len(matches)} shards of '{matches[0]['split']}', which are "
+            f"numbered -of-{count:05d}. Missing: {numbers}.",
             hint="Download the split again, or remove shards of another version.",
         )
 
@@ -98,7 +98,7 @@ def _read(path: Path) -> pa.Table:
         return pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"{path} cannot be read as parquet: {error}", hint="Copy or download it again."
+            f"{path} cannot be read as Parquet: {error}", hint="Copy or download it again."
         ) from error
 
 
@@ -107,7 +107,7 @@ def _concatenated(shards: Sequence[pa.Table], paths: Sequence[Path]) -> pa.Table
         table = pa.concat_tables(shards, promote_options="permissive")
     except pa.ArrowException as error:
         raise DataError(
-            f"The shards in {paths[0].parent} do not have the same columns: {error}"
+            f"The shards in {paths[0].parent} have different columns: {error}"
         ) from error
     return table.replace_schema_metadata(shards[0].schema.metadata)
 
@@ -115,11 +115,11 @@ def _concatenated(shards: Sequence[pa.Table], paths: Sequence[Path]) -> pa.Table
 # The Hub ------------------------------------------------------------------------------------------
 
 HUB_REPOSITORY = "nyu-mll/glue"
-"""The data set on the Hub. (`glue` alone cannot be loaded any more.)"""
+"""The data set on the Hub. (`glue` can no longer be loaded.)"""
 
 
 class HubSource:
-    """`nyu-mll/glue`, downloaded a task at a time, when one of its splits is read."""
+    """`nyu-mll/glue` on the Hub, as a source; a task is downloaded on first use."""
 
     def __init__(self) -> None:
         self.name = HUB_REPOSITORY
@@ -166,7 +166,7 @@ VALIDATION_FINGERPRINTS: Mapping[tuple[str, str], str] = MappingProxyType(
 
 
 def is_glue(data: DataRecord, task: TaskSpec) -> bool:
-    """Whether a run was validated on GLUE itself: by where it was read from, or by its rows."""
+    """Whether a run was validated on GLUE's own rows, known by their source or fingerprints."""
     if data.source == HUB_REPOSITORY:
         return True
     return all(
@@ -175,28 +175,27 @@ def is_glue(data: DataRecord, task: TaskSpec) -> bool:
     )
 
 
-# The sample: a small data set in GLUE's schema, shipped with the package and made by `tools/sample`
+# The sample: a small synthetic data set in GLUE's schema, written by `tools/sample` ---------------
 
 SAMPLE = "sample"
-"""What the user types for the sample."""
+"""Name of the sample."""
 
 OFFICIAL_SAMPLE = "sample:official"
-"""The same, with as many test rows as the leaderboard's: what a submission needs."""
+"""Name of the sample with the leaderboard's number of test rows, which a submission needs."""
 SAMPLES = (SAMPLE, OFFICIAL_SAMPLE)
 
 SAMPLE_FOLDER = Path(__file__).parent / "sample_data"
-"""Where the package keeps every split: `<hub_config>/<split>.parquet`."""
+"""The sample's files in the package: `<hub_config>/<split>.parquet`."""
 
 OFFICIAL_FOLDER = SAMPLE_FOLDER / "official"
-"""Test splits with up to as many different rows as the leaderboard's have."""
+"""Test splits of OFFICIAL_SAMPLE, without repeated rows."""
 
 
 class SampleSource:
     """The sample, as a source: every split of every task.
 
-    Under the name OFFICIAL_SAMPLE its test splits have the leaderboard's number of rows, where
-    need be by repetition; each begins with the rows that it has under the name SAMPLE, and all
-    other splits are the same.
+    Test splits of OFFICIAL_SAMPLE have the leaderboard's number of rows, some of them repeated if
+    necessary; they start with the rows of SAMPLE. All other splits are the same.
     """
 
     def __init__(self, name: str = SAMPLE) -> None:
@@ -207,7 +206,7 @@ class SampleSource:
         return task.splits
 
     def read(self, task: TaskSpec, split: str) -> pa.Table:
-        """Return the canonical table of `split`. Raises DataError when the task has no such."""
+        """Return the canonical table of `split`. Raises DataError for an unknown split."""
         require_split(task, split, task.splits, place=self.name)
         if self.name == OFFICIAL_SAMPLE and split in task.test_splits:
             distinct = ParquetFolder(OFFICIAL_FOLDER).read(task, split)
@@ -216,12 +215,12 @@ class SampleSource:
 
 
 def sample_rows(task: TaskSpec, split: str) -> int:
-    """Return how many rows `split` has under the name SAMPLE."""
+    """Return the number of rows of `split` in the sample."""
     return int(pq.read_metadata(SAMPLE_FOLDER / task.hub_config / f"{split}.parquet").num_rows)
 
 
 def _repeated(table: pa.Table, task: TaskSpec, rows: int) -> pa.Table:
-    """Return a canonical table of `rows` rows: those of `table`, as often as it takes."""
+    """Return a canonical table of `rows` rows, those of `table` repeated."""
     copies = pa.concat_tables([table] * -(-rows // table.num_rows)).slice(0, rows)
     place = copies.schema.get_field_index(task.index_column)
     return copies.set_column(

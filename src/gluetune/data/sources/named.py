@@ -1,4 +1,4 @@
-"""Where a task's splits come from: what every source offers, and the choice of one by name."""
+"""The interface of a source of data, and functions that open one by name or for a run."""
 
 from __future__ import annotations
 
@@ -35,31 +35,32 @@ DATA_VARIABLE = "GLUETUNE_DATA"
 
 
 class Source(Protocol):
-    """A place that holds splits of the tasks."""
+    """A source of splits of tasks."""
 
     name: str
-    """What is shown and recorded: "sample", "nyu-mll/glue", or a folder's absolute path."""
+    """The name that is shown and recorded: "sample", "nyu-mll/glue", a folder's absolute path."""
 
     def splits(self, task: TaskSpec) -> tuple[str, ...]:
-        """Return the splits of `task` that can be read here, in the task's order."""
+        """Return the available splits of `task`, in the task's order."""
 
     def read(self, task: TaskSpec, split: str) -> pa.Table:
         """Return the canonical table of `split` (see `gluetune.data.tables`).
 
-        Raises DataError when the split is not there, or with all that is wrong in it.
+        Raises DataError when the split does not exist, or with everything wrong in it.
         """
 
 
 def open_source(data: str | None) -> Source:
-    """Return the source that `data` names: "sample", a folder, or "nyu-mll/glue" on the Hub.
+    """Return the source that `data` names. Nothing is read yet, except the names in a folder.
 
-    "sample:official" is the sample with the leaderboard's number of test rows.
+    Args:
+        data: "sample", "sample:official" (the sample with the leaderboard's number of test rows), a
+            folder, "nyu-mll/glue" on the Hub, or the `name` of a source. Default: the value of the
+            environment variable GLUETUNE_DATA, else the Hub.
 
-    None means the source that the environment variable GLUETUNE_DATA names, or else the Hub.
-    A source's own `name` opens it again. Nothing is read yet, except the names in a folder.
-
-    Raises ConfigurationError when there is no such source, and DataError when a folder is in
-    neither the Hub's layout nor that of GLUE's own download.
+    Raises:
+        ConfigurationError: when there is no such source.
+        DataError: for a folder in neither the Hub's layout nor that of GLUE's own download.
     """
     if data is not None:
         return _named(data, f"--data {data}")
@@ -72,9 +73,9 @@ def open_source(data: str | None) -> Source:
 def source_of(
     config: TrainConfig, *, recorded: str | None = None, task: TaskSpec | None = None
 ) -> Source:
-    """Return the source of a configuration: GLUE's, or the user's own files.
+    """Return the source of a configuration: GLUE, or the user's own files.
 
-    `recorded` is its name in a run's record, `task` the task in that record.
+    `recorded` is the source's name in a run's record, `task` the task in that record.
     """
     if config.is_own:
         return OwnSource(config, task=task)
@@ -82,7 +83,7 @@ def source_of(
 
 
 def place_of(source: Source, splits: Iterable[str]) -> str:
-    """Return what is shown as the place of the rows of some splits: a file, or the source."""
+    """Return the place of the rows of some splits for display: files, or the source's name."""
     if not isinstance(source, OwnSource):
         return source.name
     return ", ".join(dict.fromkeys(map(source.place, splits)))
@@ -91,16 +92,16 @@ def place_of(source: Source, splits: Iterable[str]) -> str:
 def without_held_out(
     source: Source, train: pa.Table, task: TaskSpec, config: TrainConfig
 ) -> tuple[pa.Table, pa.Table]:
-    """Return the training rows of a source that stay, and the part that `config.holdout` takes.
+    """Split the training rows of a source into those that remain and the `config.holdout` part.
 
-    Rows of one text stay on one side; of the user's own text, where there are groups, those of one.
+    Rows with the same text are not divided; nor are the groups of the user's own text.
     """
     groups = source.own.groups if isinstance(source, OwnSource) else _repeated(train, task)
     return hold_out(train, task, config.holdout, config.rows_seed, groups)
 
 
 def _repeated(train: pa.Table, task: TaskSpec) -> npt.NDArray[np.int32] | None:
-    """Return the first row with each row's text; None where no text occurs twice."""
+    """Return for each row the first row with the same text; None where no text is repeated."""
     texts = train.select(task.text_columns).to_batches(max_chunksize=BATCH)
     first = first_rows(text_keys(texts, len(train)))
     return first if (first != np.arange(len(first))).any() else None
@@ -109,7 +110,7 @@ def _repeated(train: pa.Table, task: TaskSpec) -> npt.NDArray[np.int32] | None:
 def other_source(
     config: TrainConfig, task: TaskSpec, data: str, file_format: FileFormat = UNSTATED
 ) -> Source:
-    """Return another source for the task of a run: for a task of the user's own, a file."""
+    """Return another source for the task of a run; for a task of the user's own, a file."""
     if not config.is_own:
         _refuse_format(file_format)
         return open_source(data)
@@ -125,18 +126,22 @@ def other_source(
 def _refuse_format(file_format: FileFormat) -> None:
     if file_format != UNSTATED:
         raise ConfigurationError(
-            "The format of a file is given, and no file of your own text is evaluated.",
+            "The format of a file is given, but no file of your own text is evaluated.",
             hint="Leave out --format, --delimiter, --quoting, --header and --columns; or for a "
             "run on your own text type: --data FILE",
         )
 
 
-def asked_source(
+def evaluation_source(
     run: Run | None, task: TaskSpec, data: str | None, file_format: FileFormat = UNSTATED
 ) -> Source:
-    """Return the data to run a model on: a run's own, unless others or another task are named.
+    """Return the source to evaluate a model on: `data`, else that of the run.
 
-    `file_format` is the stated format of a file that `data` names.
+    Args:
+        run: The run of the model, if it has one.
+        task: The task to evaluate.
+        data: As in `open_source`, or a file for a task of the user's own.
+        file_format: The stated format of that file.
     """
     own = run is not None and run.task == task
     if data is not None and run and own:
@@ -161,18 +166,18 @@ def _named(data: str, given: str) -> Source:
         return HubSource()
     if folder.is_file():
         raise ConfigurationError(
-            f"{given}: this is a file, and a folder of GLUE tasks is needed.",
+            f"{given} is a file; a folder of GLUE tasks is needed.",
             hint="For your own labelled text: --train-file FILE --text COLUMN --label COLUMN",
         )
     raise ConfigurationError(
-        f"{given}: there is no such folder, and no data of that name.",
+        f"{given}: there is no such folder or data set.",
         hint=f"{nearest(data, _candidates(folder))}"
         f"Type '{SAMPLE}', '{HUB_REPOSITORY}', or the path of a folder.",
     )
 
 
 def _candidates(folder: Path) -> list[str]:
-    """Return what could have been meant: the named sources, and the folders next to `folder`."""
+    """Return the names that may be meant: the named sources, and the folders next to `folder`."""
     try:
         folders = [str(path) for path in folder.parent.iterdir() if path.is_dir()]
     except OSError:
@@ -188,16 +193,16 @@ def _folder_source(folder: Path) -> Source:
     names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
     has = first_few(names) if names else "nothing"
     raise DataError(
-        f"{folder.resolve()} holds no GLUE task. It has: {has}.",
+        f"{folder.resolve()} has no GLUE task. It contains: {has}.",
         hint=f"Expected {glue_parquet.EXPECTED};\n  or {glue_download.EXPECTED}.",
     )
 
 
 def scored_rows(run: Run, task: TaskSpec, split: str) -> pa.Table | str:
-    """Return the rows that the run was scored on, or the reason why they cannot be shown."""
+    """Return the rows that the run was scored on, or a note why they cannot be shown."""
     data = run.record.data
     if data is None:
-        return "The texts are not shown: the record does not say where they are."
+        return "The texts are not shown: their source is not in the record."
     try:
         table = _read_scored(run, data.source, task, split)
     except GluetuneError as error:

@@ -1,1 +1,1 @@
-"""Hyperparameter search: one objective, a space, and the Optuna study."""
+"""Hyperparameter search with Optuna."""

@@ -1,8 +1,8 @@
-"""The objective: a configuration's run in a folder of its own, its value, and the trial it is.
+"""The objective of a search: a run of one configuration, and its value.
 
-`objective` and `value_of` know no search, sampler or pruner: the result depends on the
-configuration alone, so a trial is repeated, bit for bit, by `gluetune train --config
-FOLDER/config.yaml`. `run_trial` reports it to the study; a process of the pool runs that.
+`objective` and `value_of` do not depend on the search, sampler or pruner: the result depends on the
+configuration alone, so `gluetune train --config FOLDER/config.yaml` repeats a trial bit for bit.
+`run_trial`, which worker processes run, reports it to the study.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import optuna
 
 Select = Callable[[Mapping[str, float]], float]
-"""From an evaluation's numbers to its value, of which greater is better."""
+"""Computes the value of an evaluation from its metrics; greater is better."""
 
 FAILURES = (
     TrainingError,
@@ -48,9 +48,9 @@ FAILURES = (
     TypeError,
     ValueError,
 )
-"""What fails a trial, by its parameters or in the checkpoint's code, and lets the others run.
+"""Errors that fail one trial only: of its parameters, or in the checkpoint's code.
 
-A full disk, a Hub that is away or a locked folder would fail them all: these stop the search."""
+A full disk, an unreachable Hub or a locked folder would fail all trials: these stop the search."""
 
 
 def objective(
@@ -66,13 +66,13 @@ def objective(
     Args:
         config: The whole configuration.
         folder: The run folder.
-        report: Called with every evaluation in order, those before a resumption too; it may raise
-            Pruned, which closes the run's record as pruned.
-        select: In place of `config.metric`, the value that chooses the best epoch.
+        report: Called with every evaluation in order, including those before a resumption; it may
+            raise Pruned, which marks the run as pruned.
+        select: Computes the value that selects the best epoch, instead of `config.metric`.
         on_event: Called with the run's events.
 
-    A finished run is returned as it is, and one that is pruned raises Pruned again: neither
-    reports anything.
+    A finished run is returned as it is, and for a pruned one Pruned is raised again, both without
+    calling `report`.
 
     Raises:
         GluetuneError: as `train`; Pruned where `report` raised it, now or before.
@@ -94,7 +94,7 @@ def objective(
 
 
 def value_of(record: Record) -> float:
-    """Return a trial's value: the selection value of its best epoch, greater is better.
+    """Return a trial's value: the selection value of its best epoch; greater is better.
 
     Raises TrainingError where no epoch's value is defined.
     """
@@ -108,9 +108,9 @@ def value_of(record: Record) -> float:
 
 @dataclass(frozen=True)
 class Selector:
-    """A Select made of the user's function, which reads names with or without Trainer's `eval_`.
+    """A Select that calls the user's function with metrics named with and without `eval_`.
 
-    Raises ConfigurationError where the function reads a number that does not exist.
+    Raises ConfigurationError where the function reads a metric that does not exist.
     """
 
     compute_objective: Callable[[dict[str, float]], float]
@@ -131,7 +131,7 @@ class Selector:
 
 @dataclass(frozen=True)
 class TrialCall:
-    """What decides a trial, and where it is reported; picklable."""
+    """The arguments of a trial, and the study to report to. Picklable."""
 
     search: Path
     """The search's folder."""
@@ -142,13 +142,13 @@ class TrialCall:
     """The trial's run folder."""
     pruner: str
     sign: int
-    """What a selection value is multiplied by for the study."""
+    """1, or -1 for a study that minimizes: the factor from selection values to study values."""
     select: Select | None = None
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """How a trial ended. `value` is in the study's sense; None of one that failed."""
+    """How a trial ended. `value` is the study's; None for a failed trial."""
 
     number: int
     state: Literal["finished", "pruned", "failed"]
@@ -157,9 +157,9 @@ class TrialResult:
 
 
 def run_trial(call: TrialCall) -> TrialResult:
-    """Run or resume a trial, reporting its values to the study on disk, and return how it ended.
+    """Run or resume a trial, report its values to the study on disk, and return how it ended.
 
-    A signal leaves the trial running in the study, to be resumed.
+    After a signal the trial is still RUNNING in the study, to be resumed.
     """
     report = _report_to(call)
     select, on_event = call.select, Throttle(emit)
@@ -173,7 +173,7 @@ def run_trial(call: TrialCall) -> TrialResult:
 
 
 def run_final(config: TrainConfig, folder: Path, select: Select | None, sign: int) -> None:
-    """Train the best parameters, or resume that."""
+    """Train the best parameters in `folder`, or resume the run there."""
     count = 0
 
     def report(epoch: EpochRecord) -> None:
@@ -185,7 +185,7 @@ def run_final(config: TrainConfig, folder: Path, select: Select | None, sign: in
 
 
 def _report_to(call: TrialCall) -> Callable[[EpochRecord], None]:
-    """Return what reports an evaluation to the study, and raises Pruned where its pruner says."""
+    """Return a function that reports an evaluation to the study; it raises Pruned to prune."""
     trial = _load_trial(call)
     count = 0
 
@@ -196,7 +196,7 @@ def _report_to(call: TrialCall) -> Callable[[EpochRecord], None]:
         if epoch.selection is None:
             return
         with warnings.catch_warnings():
-            # Of a trial that is resumed: the same values for the same evaluations.
+            # A resumed trial reports the same values for the same evaluations again.
             warnings.filterwarnings("ignore", message="The reported value is ignored")
             trial.report(call.sign * epoch.selection, count)
         if trial.should_prune():
@@ -216,7 +216,7 @@ def _load_trial(call: TrialCall) -> optuna.Trial:
         study = optuna.load_study(
             study_name=call.study,
             storage=open_storage(call.search),
-            # Nothing is sampled any more; the default sampler would be made anew for nothing.
+            # Nothing is sampled here; creating the default sampler would be wasted work.
             sampler=optuna.samplers.RandomSampler(seed=0),
             pruner=make_pruner(call.pruner),
         )

@@ -1,4 +1,4 @@
-"""Everything about a search that can be found wrong before its first trial, reported together."""
+"""Check a search before its first trial, and report all mistakes together."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ HpSpace = Callable[[Any], Mapping[str, Any]]
 
 _HELD_OUT_SHARE = 0.2
 _HELD_OUT_ROWS = 2000
-"""Held out of train by default: a fifth, and no more than this. With 2,000 examples the
+"""The most rows held out of train by default, a fifth of them otherwise. With 2,000 examples the
 standard error of an accuracy is about one point; more would mostly cost time."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A search in which no mistake was found."""
+    """A search that passed its checks."""
 
     request: SearchRequest
     settings: SearchSettings
     found: Mapping[str, Any]
-    """Settings as resolved, and the data's fingerprints."""
+    """Resolved settings, and the data's fingerprints."""
 
 
 def check(
@@ -61,9 +61,9 @@ def check(
     settings: Mapping[str, Any],
     cluster: Cluster | None = None,
 ) -> Checked:
-    """Check what `gluetune.search` was given. Raises one GluetuneError that lists every mistake.
+    """Check the arguments of `gluetune.search`. Raises one GluetuneError that lists every mistake.
 
-    On a `cluster`, a trial has as many threads as cores.
+    On a `cluster`, a trial uses as many threads as it has cores.
     """
     contradictions, findings = Findings(), Findings()
     own, given = split_settings(SearchSettings, settings, findings)
@@ -102,9 +102,9 @@ def check(
 
 
 def check_callable_space(request: SearchRequest) -> None:
-    """Call the user's `hp_space` once, with a study that nobody keeps, and check what it returns.
+    """Call the user's `hp_space` once, with a trial of a temporary study, and check the result.
 
-    Raises ConfigurationError where it gives no parameters, or some that are none.
+    Raises ConfigurationError where it returns no parameters, or invalid ones.
     """
     import optuna
 
@@ -123,13 +123,13 @@ def check_callable_space(request: SearchRequest) -> None:
 
 
 def _with_objective(base: TrainConfig, objective: str | Objective | None) -> TrainConfig:
-    """Put in what all trials have in common: the metric, and the seed of the rows they draw."""
+    """Set what all trials share: the metric, and the seed that draws their rows."""
     metric = objective if isinstance(objective, str) else base.metric
     return base.model_copy(update={"metric": metric, "sampling_seed": base.rows_seed})
 
 
 def _share_to_hold_out(base: TrainConfig) -> float:
-    """Return the share of train that trials are scored on, where the user names none."""
+    """Return the default share of train that trials are scored on."""
     try:
         source = source_of(base)
         task = source.task if isinstance(source, OwnSource) else get_task(base.task)
@@ -140,7 +140,7 @@ def _share_to_hold_out(base: TrainConfig) -> float:
 
 
 def _as_typed(error: GluetuneError, objective: str | Objective | None) -> GluetuneError:
-    """Name the flag that was typed: the objective is the metric of every trial."""
+    """Replace --metric by the flag that was typed: the objective is the metric of every trial."""
     if not isinstance(objective, str):
         return error
     return type(error).of(
@@ -152,7 +152,7 @@ def _as_typed(error: GluetuneError, objective: str | Objective | None) -> Gluetu
 
 
 def _prepare(base: TrainConfig, space: Space | HpSpace | None, threads: int | None) -> Prepared:
-    """Load and check what trials need, at the longest inputs that they may ask for."""
+    """Load and check what trials need, with the largest `max_length` of the space."""
     with cpu_threads(threads):
         if space is None or callable(space) or "max_length" not in space:
             return prepare(base)
@@ -179,7 +179,7 @@ def _space(
 ) -> Space | HpSpace | None:
     """Return the given space; None for the default.
 
-    Raises ConfigurationError, too, for parameters that are in it and given as flags.
+    Raises ConfigurationError for an invalid space, and for parameters that are also given as flags.
     """
     if space is None or callable(space):
         return space
@@ -190,7 +190,7 @@ def _space(
             [
                 Finding(
                     f"{name} is in the space, and given as a setting of all trials.",
-                    f"Leave {flag_of(name) if name in given else '--set'} out, or the line of "
+                    f"Leave out {flag_of(name) if name in given else '--set'}, or remove it from "
                     "the space.",
                 )
                 for name in both
@@ -204,8 +204,8 @@ def _default_space(prepared: Prepared, given: Mapping[str, Any]) -> Space:
     left = {name: varied for name, varied in space.items() if name not in given}
     if not left:
         raise ConfigurationError(
-            "Every parameter of the default space is given as a flag: nothing is left to search.",
-            hint=f"Leave one of them out ({', '.join(space)}), or give a --space.",
+            "Every parameter of the default space is given as a flag: there is nothing to search.",
+            hint=f"Leave out one of them ({', '.join(space)}), or give a --space.",
         )
     return left
 
@@ -218,13 +218,13 @@ def _set_names(given: Mapping[str, Any]) -> set[str]:
 def _check_together(
     given: Mapping[str, Any], objective: str | Objective | None, checked: SearchSettings
 ) -> None:
-    """Raise ConfigurationError for what is possible alone, and not together."""
+    """Raise ConfigurationError for settings that contradict each other."""
     findings = []
     if objective is not None and "metric" in given and given["metric"] != objective:
         findings.append(
             Finding(
                 f"--metric {given['metric']} and --objective contradict each other.",
-                "Leave --metric out: an epoch is chosen by the objective.",
+                "Leave --metric out: the objective selects the best epoch.",
             )
         )
     if checked.tune_on == "validation" and "holdout" in given:
@@ -244,11 +244,11 @@ def _check_together(
                 "Leave --direction out.",
             )
         )
-    if callable(objective) and checked.jobs > 1 and not _can_be_sent(objective):
+    if callable(objective) and checked.jobs > 1 and not _is_picklable(objective):
         findings.append(
             Finding(
-                "The objective cannot be handed to another process, which --jobs needs.",
-                "Define it at the top of a module of its own, or take jobs=1.",
+                "The objective cannot be pickled for another process, which --jobs needs.",
+                "Define it at the top level of a module, or use jobs=1.",
             )
         )
     if findings:
@@ -256,7 +256,7 @@ def _check_together(
 
 
 def _named(metrics: object) -> Sequence[str]:
-    """Return the names of metrics as they are given, a text or several."""
+    """Return the names of metrics, given as one string or as several."""
     if isinstance(metrics, str):
         return split_names(metrics)
     return [str(name) for name in metrics] if isinstance(metrics, list | tuple) else []
@@ -265,7 +265,7 @@ def _named(metrics: object) -> Sequence[str]:
 def _usual_direction(
     metric: str, objective: str | Objective | None, scored_by: Sequence[str] | None
 ) -> Direction:
-    """Return the better direction of a metric; that of the score by the metrics of the task."""
+    """Return the better direction of a metric; that of `score` by the metrics `scored_by`."""
     if callable(objective):
         return "maximize"
     names = (scored_by or ()) if metric == "score" else (metric,)
@@ -273,7 +273,7 @@ def _usual_direction(
     return "minimize" if metric == "loss" or not all(known) else "maximize"
 
 
-def _can_be_sent(function: Objective) -> bool:
+def _is_picklable(function: Objective) -> bool:
     if function.__module__ == "__main__":
         return False
     try:

@@ -1,15 +1,15 @@
-"""What is requested of a search, its folder's name made from that, and the file that keeps it.
+"""The request of a search, the name of its folder, and the file that stores both.
 
 ```
 searches/cola-all-minilm-l6-v2-1f0c9a2b/
-  search.yaml      what was requested, and what was resolved when the search started
+  search.yaml      the request, and what was resolved when the search started
   study.journal    the Optuna study
   trials/0000/     a run folder for each trial; only the best so far keeps its model
   final/s42/       the best parameters, trained on all of train
   search.html      history, importances, parallel coordinates, the table of trials
 ```
-How long a search lasts (trials, timeout), on how many processes, and what follows it (seeds) are
-no part of the request: the same search can be resumed, and continued further.
+How long a search lasts (trials, timeout), its number of processes and its final runs (seeds) are
+not part of the request: the same search can be resumed and extended.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from gluetune.experiments.search.study import Direction
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What decides every trial of a search."""
+    """The settings that determine every trial of a search."""
 
     base: TrainConfig
-    """What is the same for all trials. Its seed is the search's; its metric the objective, where
-    that is a metric; its holdout what trials are scored on, 0 for the validation set."""
+    """Settings of all trials. `seed` is the search's; `metric` is the objective, where that is a
+    metric; `holdout` is the share of train that trials are scored on, 0 for the validation set."""
     space: Space | Callable[[Any], Mapping[str, Any]]
     """Parameters with their ranges and choices, or the user's `hp_space(trial)`."""
     compute_objective: Callable[[dict[str, float]], float] | None = None
     task: TaskSpec | None = None
-    """What the trials are trained on."""
+    """The task that trials are trained on."""
     direction: Direction = "maximize"
     sampler: str = "tpe"
     pruner: str = "median"
@@ -60,25 +60,25 @@ class SearchRequest:
 
     @property
     def objective_title(self) -> str:
-        """The same as people read it: with the class that F1 is of."""
+        """The objective's name for display, with the class that F1 is of."""
         if self.compute_objective is not None or self.task is None:
             return self.objective
         return self.task.metric_title(self.objective)
 
     @property
     def sign(self) -> int:
-        """What a selection value, of which greater is better, is multiplied by for the study."""
+        """1, or -1 for a study that minimizes: the factor from selection values to study values."""
         return 1 if self.direction == "maximize" else -1
 
     @property
     def select(self) -> Select | None:
-        """What chooses an epoch in place of the metric."""
+        """Computes the value that selects the best epoch, where the objective is a function."""
         if self.compute_objective is None:
             return None
         return Selector(self.compute_objective, maximize=self.direction == "maximize")
 
     def requested(self) -> dict[str, Any]:
-        """Return all that decides the trials, as JSON and YAML hold it."""
+        """Return the settings that determine the trials, as JSON values."""
         space = (
             {"callable": _identity(self.space)}
             if callable(self.space)
@@ -98,9 +98,9 @@ class SearchRequest:
         return plain
 
     def read(self, path: Path) -> dict[str, Any]:
-        """Return what was requested of the search in `path`, as this release would say it.
+        """Return the request of the search in `path`, with this release's names and defaults.
 
-        Raises RunError where no search is kept there that can be read.
+        Raises RunError where there is no readable one.
         """
         kept = read_request(SearchFolder(path))
         try:
@@ -111,12 +111,12 @@ class SearchRequest:
         return {**kept, "fixed": fixed}
 
     def find(self, root: Path) -> Path:
-        """Return the search's folder in `root`: the one that has this request, or a new one."""
+        """Return the search's folder in `root`: an existing one with this request, or a new one."""
         return find_folder(root / self.name, self.requested(), self.read)
 
     @property
     def name(self) -> str:
-        """`TASK-MODEL-HASH`, the hash of the settings that are not the default."""
+        """`TASK-MODEL-HASH`; the hash is of the settings that differ from their defaults."""
         default = _defaults()
         given = {
             name: value
@@ -128,7 +128,7 @@ class SearchRequest:
 
     @property
     def prefix(self) -> str:
-        """`TASK-MODEL`, which the names of the folder and of the study start with."""
+        """`TASK-MODEL`, the prefix of the folder's and the study's name."""
         return f"{self.base.task}-{model_slug(self.base.model)}"
 
     def _fixed(
@@ -140,7 +140,7 @@ class SearchRequest:
             exclude_none=True,
             exclude_defaults=exclude_defaults,
         )
-        # The last class is the positive one where none is chosen.
+        # The last class is the default.
         labels = self.task.labels if self.task is not None else ()
         if labels and fixed.get("positive") == labels[-1]:
             del fixed["positive"]
@@ -148,7 +148,7 @@ class SearchRequest:
 
 
 class SearchFolder:
-    """Names of what is in a search's folder. Nothing is read or made."""
+    """Paths in a search's folder. Nothing is read or created."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
@@ -167,9 +167,9 @@ class SearchFolder:
 def load_or_create(
     folder: SearchFolder, request: SearchRequest, found: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Keep the request and what was `found` out, or return what was when the search started.
+    """Write `request` and `found` to a new folder, or return what an existing one has as `found`.
 
-    Raises RunError where the folder holds another search, or something else.
+    Raises RunError where the folder holds another search, or one on other data.
     """
     requested = request.requested()
     if folder.settings.exists():
@@ -177,7 +177,7 @@ def load_or_create(
         if before != requested:
             raise RunError(
                 f"{folder.path} holds another search: {differences(before, requested)}.",
-                hint="Leave --output out, or choose another: a search is resumed by the command "
+                hint="Leave --output out, or choose another. To resume a search, type the command "
                 "that started it.",
             )
         kept: dict[str, Any] = read_settings(folder.settings)["found"]
@@ -191,14 +191,14 @@ def check_folder(path: Path) -> None:
     """Raise RunError unless a search can start or resume in `path`."""
     if not (path / "search.yaml").exists() and not is_unused(path, "search.yaml"):
         raise RunError(
-            f"{path} exists, and holds no search.", hint="Choose another --output, or leave it out."
+            f"{path} exists and is not a search.", hint="Choose another --output, or leave it out."
         )
 
 
 def read_request(folder: SearchFolder) -> dict[str, Any]:
-    """Return the request that a folder keeps. Raises RunError where it keeps none.
+    """Return the request in a folder, with defaults for settings that later releases added.
 
-    Version 1 of the file has another name for it. What a later release added is filled in.
+    Raises RunError where there is none. Version 1 of the file has another name for it.
     """
     try:
         kept = read_settings(folder.settings)
@@ -222,7 +222,7 @@ def _check_same_data(
 
 
 def _defaults() -> dict[str, Any]:
-    """Return what holds of a search that does not say otherwise."""
+    """Return the defaults of a request."""
     named = {one.name: one.default for one in fields(SearchRequest) if isinstance(one.default, str)}
     return {"objective": TrainConfig.model_fields["metric"].default, **named}
 
@@ -232,7 +232,7 @@ def _named(function: Any) -> str:
 
 
 def _identity(function: Any) -> str:
-    """Name a function with the hash of its source, so that another function is another search."""
+    """Identify a function by its name and a hash of its source."""
     try:
         source = inspect.getsource(function)
     except (OSError, TypeError):

@@ -1,9 +1,9 @@
-"""What a search found: `SearchResult`, returned by `gluetune.search`, and `search.html`."""
+"""The result of a search: `SearchResult`, returned by `gluetune.search`, and `search.html`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
@@ -14,7 +14,7 @@ from gluetune.core.errors import RunError
 from gluetune.core.events import Trial, TrialState, best_trial
 from gluetune.core.files import write_text
 from gluetune.core.runs import Run, RunFolder
-from gluetune.core.tables import Column, Table, plain, tables_html
+from gluetune.core.tables import Cell, Column, Table, plain, tables_html
 from gluetune.core.tasks import HELD_OUT
 from gluetune.experiments.search.request import SearchFolder, SearchRequest, read_request
 from gluetune.experiments.search.scheduler import read_trials
@@ -35,11 +35,11 @@ class SearchResult:
     value: float
     """The best trial's objective at its best epoch, on the data that trials are scored on."""
     parameters: Mapping[str, Any]
-    """The best trial's."""
+    """The best trial's parameters."""
     number: int
-    """The best trial's."""
+    """The best trial's number."""
     run: Run
-    """The best trial's, with its model."""
+    """The best trial's run, with its model."""
     objective: str
     direction: str
     tuned_on: str
@@ -113,7 +113,7 @@ class SearchResult:
 
     @cached_property
     def importances(self) -> Mapping[str, float]:
-        """Share of each parameter in what decides the value, by fANOVA; empty where undefined."""
+        """Importance of each parameter for the value, by fANOVA; empty where undefined."""
         return importances(self.study, self.run.config.seed)
 
     @property
@@ -136,7 +136,7 @@ class SearchResult:
         return sum(trial.state == state for trial in self.trials)
 
     def trials_dataframe(self) -> pd.DataFrame:
-        """Return one row per trial, in the columns of Optuna's own: `params_learning_rate`, …"""
+        """Return one row per trial, with columns named as Optuna's: `params_learning_rate`, …"""
         import pandas as pd
 
         return pd.DataFrame(
@@ -155,7 +155,7 @@ class SearchResult:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return everything as JSON values."""
         found: dict[str, Any] = plain(
             {
                 "folder": self.folder,
@@ -233,25 +233,24 @@ def trials_table(trials: Sequence[Trial], best: Trial | None, objective: str) ->
 
 
 def finals_table(finals: Sequence[Run]) -> Table:
-    """Return the final runs as a table."""
-    rows: list[tuple[str, str | None, str | None, str]] = []
+    """Return the final runs as a table; scores in points, unless the metric is not in points."""
+    in_points = all(run.task.in_points() for run in finals)
+    score = Column("score", "points" if in_points else "number", missing="undefined")
+    rows: list[tuple[Cell, ...]] = []
     for run in finals:
         baseline = run.record.majority_baseline
-        majority = None if baseline is None else _points(baseline.score)
-        rows.append((f"seed {run.record.seed}", _points(run.score), majority, str(run.path)))
+        majority = "" if baseline is None else baseline.score
+        rows.append((f"seed {run.record.seed}", run.score, majority, str(run.path)))
     scores = [run.score for run in finals if run.score is not None]
     if len(scores) > 1:
-        mean = f"{_points(fmean(scores))} ± {_points(stdev(scores))}"
-        rows.append(("all", mean, None, f"mean and sd of {len(scores)} seeds"))
+        mean = f"{score.text(fmean(scores))} ± {score.text(stdev(scores))}"
+        rows.append(("all", mean, "", f"mean and sd of {len(scores)} seeds"))
+    unit = ", in points, 0 to 100" if in_points else ""
     return Table.of(
-        "The best parameters, trained on all of train: validation scores in points, 0 to 100.",
-        ("", Column("score", align="right"), Column("majority", align="right"), "run"),
+        f"The best parameters, trained on all of train: validation scores{unit}.",
+        ("", score, replace(score, title="majority"), "run"),
         rows,
     )
-
-
-def _points(score: float | None) -> str:
-    return "undefined" if score is None else f"{100 * score:.1f}"
 
 
 def _number(value: float | None) -> str:
@@ -269,7 +268,7 @@ def write_page(
     trials: Sequence[Trial],
     finals: Sequence[Run],
 ) -> None:
-    """Write the search's page, whatever it has come to so far."""
+    """Write the search's page, with its trials and final runs so far."""
     maximize = request.direction == "maximize"
     best = best_trial(trials, request.direction)
     title = request.objective_title
@@ -314,12 +313,13 @@ def _warnings(request: SearchRequest, trials: Sequence[Trial]) -> list[str]:
     warnings = []
     if not request.base.holdout:
         warnings.append(
-            "Trials were scored on the validation set: its scores, those of the final runs too, "
-            "are flattered by the choice."
+            "Trials were scored on the validation set: its scores, including those of the final "
+            "runs, are optimistic."
         )
     if sum(trial.state == "finished" for trial in trials) > 1:
         warnings.append(
-            "The best value is the best of many: expect less of a new run with these parameters."
+            "The best value is the best of many: expect a worse one from a new run with these "
+            "parameters."
         )
     return warnings
 
@@ -333,7 +333,7 @@ def _requested_table(request: SearchRequest) -> Table:
         for name, value in {**space, **rest, **requested["fixed"]}.items()
         if value not in ({}, [])
     ]
-    return Table.of("What decides every trial.", ("setting", "value"), rows)
+    return Table.of("Settings that determine every trial.", ("setting", "value"), rows)
 
 
 def _logarithmic(request: SearchRequest) -> list[str]:

@@ -1,7 +1,7 @@
-"""The process that owns a search: it gets trials from the study and reports how they ended.
+"""The scheduler of a search: gets trials from the study, runs them, and reports how they ended.
 
-Everything that it knows is on disk, so that it can be killed at any moment: what the study has of a
-trial, and what is in its run folder, is enough to resume.
+All of its state is on disk, so it can be killed at any moment: the study and the trials' run
+folders are enough to resume.
 """
 
 from __future__ import annotations
@@ -48,30 +48,30 @@ if TYPE_CHECKING:
     import optuna
 
 
-_DEATHS = 3
-"""A trial whose process dies so often has failed: it needs more memory than there is, for one."""
+_MOST_DEATHS = 3
+"""A trial whose process dies this often has failed, for example because memory runs out."""
 
 
 @dataclass
 class SearchScheduler:
-    """One process's work on a search whose folder it has locked."""
+    """Runs the trials of a search whose folder this process has locked."""
 
     folder: SearchFolder
     request: SearchRequest
     base: TrainConfig
-    """What trials have in common, as it was resolved when the search started."""
+    """Settings of all trials, as resolved when the search started."""
     study: optuna.Study
     on_event: OnEvent
     is_parallel: bool
-    """Whether several trials run at a time."""
+    """Whether several trials run in parallel."""
     _waiting: list[int] = field(default_factory=list)
-    """Trials that a killed process left, and those whose own process died."""
+    """Trials to resume: those that a killed process left, and those whose worker died."""
     _deaths: Counter[int] = field(default_factory=Counter)
 
     def run_trials(self, pool: Pool, trials: int, deadline: float | None) -> None:
-        """Run trials until there are `trials`, or the clock shows `deadline`.
+        """Run trials until there are `trials` of them, or until `deadline` (`time.monotonic`).
 
-        Those that a killed process left come first, even after the deadline.
+        Trials that a killed process left are resumed first, even after the deadline.
         """
         ended = tuple(trial for trial in self.trials() if trial.state != "running")
         self.on_event(SearchStarted(self.base.task, self.request.direction, trials, ended))
@@ -86,9 +86,9 @@ class SearchScheduler:
         run_all(pool, start_next, self._end_call)
 
     def run_finals(self, pool: Pool, seeds: int) -> list[Run]:
-        """Train the best parameters on all of train with `seeds` seeds, or resume that.
+        """Train the best parameters on all of train with `seeds` seeds, or resume these runs.
 
-        Raises TrainingError where one of the runs fails, after the others have ended.
+        Raises TrainingError where a run fails, after the others have ended.
         """
         configs = self.final_configs(seeds)
         waiting = list(configs)
@@ -114,12 +114,12 @@ class SearchScheduler:
             first, failure = next(iter(failures.items()))
             raise TrainingError(
                 f"The best parameters could not be trained with {first}: {failure.message}",
-                hint="The trials are kept: the same command resumes here.",
+                hint="The trials are kept. To resume, type the same command again.",
             )
         return [Run(self.folder.final(seed)) for seed in configs]
 
     def final_configs(self, seeds: int) -> dict[int, TrainConfig]:
-        """Return the best configuration on all of train, by seed."""
+        """Return the configurations of the final runs, by seed."""
         best = self.best()
         assert best is not None, "finals follow a search that has a best trial"
         whole = {"fraction": 1.0, "holdout": 0.0, "sampling_seed": None}
@@ -136,18 +136,18 @@ class SearchScheduler:
         return best_trial(self.trials(), self.request.direction)
 
     def keep_best_model_only(self) -> None:
-        """Remove the models of trials that are not the best, if need be again after a kill."""
+        """Remove the models of all trials but the best; also those that a killed process left."""
         best = self.best()
         for trial in self.trials():
             if trial.state != "running" and (best is None or trial.number != best.number):
                 shutil.rmtree(RunFolder(trial.run).model, ignore_errors=True)
 
     def forward(self, key: Hashable, event: Event) -> None:
-        """Pass an event of a process of the pool on, under the name of its trial or final run."""
+        """Forward an event of a worker, under the name of its trial or final run."""
         self.on_event(JobEvent(f"trial {key}" if isinstance(key, int) else str(key), event))
 
     def _next(self, trials: int, deadline: float | None) -> int | None:
-        """Return the next trial to run: one that was left, or a new one that the study proposes."""
+        """Return the next trial to run: one to resume, or a new one that the study proposes."""
         if self._waiting:
             return self._waiting.pop(0)
         number = len(trials_of(self.study))
@@ -156,7 +156,7 @@ class SearchScheduler:
         return self._propose(number)
 
     def _start(self, pool: Pool, number: int) -> None:
-        """Start a trial. One whose parameters are impossible has failed."""
+        """Start a trial; one with invalid parameters fails."""
         try:
             call = self._call(number)
         except ConfigurationError as error:
@@ -184,7 +184,7 @@ class SearchScheduler:
 
     def _call(self, number: int) -> TrialCall:
         trial = trials_of(self.study)[number]
-        if PARAMETERS not in trial.user_attrs:  # killed between the two: proposed once more
+        if PARAMETERS not in trial.user_attrs:  # killed before they were stored: propose again
             with quiet_optuna():
                 self.study.sampler = self._sampler(number)
                 self._suggest(get_trial(self.study, number))
@@ -201,7 +201,7 @@ class SearchScheduler:
         )
 
     def _end_call(self, outcome: Outcome) -> None:
-        """Take the outcome of a trial's call: its result, or why there is none."""
+        """Handle the outcome of a trial's call: end the trial, resume it, or stop the search."""
         if outcome.failure is None:
             self._end(outcome.value)
         elif outcome.failure.kind == "raised" or not isinstance(outcome.key, int):
@@ -228,11 +228,11 @@ class SearchScheduler:
         self.on_event(TrialEnded(self.trials()[result.number], is_best))
 
     def _end_dead(self, number: int, failure: Failure) -> None:
-        """Resume a trial whose process died from its checkpoint; not for ever."""
+        """Resume a trial whose process died from its checkpoint, up to `_MOST_DEATHS` times."""
         self._deaths[number] += 1
-        if self._deaths[number] < _DEATHS:
+        if self._deaths[number] < _MOST_DEATHS:
             self._waiting.append(number)
-            self.on_event(Message(f"trial {number}: {failure.message} It is resumed."))
+            self.on_event(Message(f"trial {number}: {failure.message} Resuming it."))
         else:
             error = f"{failure.message} ({self._deaths[number]} times)"
             self._end(TrialResult(number, "failed", None, error))
@@ -262,10 +262,11 @@ def _trial(frozen: optuna.trial.FrozenTrial, folder: SearchFolder, sign: int) ->
 
 
 def _error(what: str, failure: Failure) -> GluetuneError:
-    """Return the exception that a call ended with, as this process would have raised it."""
+    """Return the exception of a call, as this process would have raised it."""
     kind: Any = getattr(errors, failure.type, None)
     if isinstance(kind, type) and issubclass(kind, GluetuneError):
         found: GluetuneError = kind.of(failure.findings)
         return found
-    said = f"{failure.message}\n{failure.traceback}"
-    return TrainingError(f"The search was stopped by {what}: {said}")
+    return TrainingError(
+        f"The search was stopped by {what}: {failure.message}\n{failure.traceback}"
+    )

@@ -1,4 +1,4 @@
-"""`gluetune.search`: from a task and a space to the best parameters, trained on all of train."""
+"""`gluetune.search`: search for the best hyperparameters, then train with them."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def search(
 ) -> SearchResult:
     """Search for the best hyperparameters of a task, then train with them on all of train.
 
-    The search is a folder, named by a hash of its settings: the same call resumes it, and one with
-    more `trials` continues it.
+    The search is a folder, named by a hash of its settings: the same call resumes it, and a call
+    with more `trials` extends it.
 
     Args:
         task: Name of a GLUE task, e.g. "cola".
-        config: A TrainConfig, or a YAML file of settings that are the same for all trials.
-        space: A YAML file, the content of one, or a function of an Optuna trial that returns
+        config: A TrainConfig, or a YAML file, with settings of all trials.
+        space: A YAML file, its content as a mapping, or a function of an Optuna trial that returns
             settings (Trainer's `hp_space`). Default: learning rate, batch size, epochs, warmup and
-            weight decay, by the model's size, but for those that `settings` give.
+            weight decay, by the model's size, except those given in `settings`.
         objective: A metric ("score" is the task's own; "loss"), or a function of an evaluation's
-            numbers (Trainer's `compute_objective`).
+            metrics (Trainer's `compute_objective`).
         output: The search's folder. Default: searches/TASK-MODEL-HASH.
         on_event: Called with every event of `gluetune.core.events`: trials, reports, steps.
         progress: Whether to show progress on standard error.
@@ -58,9 +58,9 @@ def search(
             every trial, e.g. `model="minilm", fraction=0.1`.
 
     Raises:
-        GluetuneError: with every mistake that can be found before compute is spent; where no trial
-            has finished; where the disk is full or the Hub away. Trials that ended are kept.
-        KeyboardInterrupt: after Ctrl-C, once the trials that run have saved their state.
+        GluetuneError: with every mistake that can be found before training; where no trial has
+            finished; where the disk is full or the Hub cannot be reached. Ended trials are kept.
+        KeyboardInterrupt: after Ctrl-C, once running trials have saved their state.
     """
     root = Path("searches")
     check_writable(root if output is None else Path(output))
@@ -80,7 +80,7 @@ def search(
 def _run(
     checked: Checked, folder: SearchFolder, display: Display, cluster: Cluster | None
 ) -> SearchResult:
-    """Run the rest of the search in `folder`, whose lock is held."""
+    """Run what is left of the search in `folder`, whose lock this process holds."""
     request, settings = checked.request, checked.settings
     found = load_or_create(folder, request, checked.found)
     base = request.base.model_copy(update=found["resolved"])
@@ -106,7 +106,7 @@ def _run(
                 finals = scheduler.run_finals(pool, settings.seeds)
         completed = True
     except (KeyboardInterrupt, SystemExit):
-        display.say(f"Stopped. The same command resumes {folder.path}.")
+        display.say(f"Stopped. To resume {folder.path}, type the same command again.")
         raise
     finally:
         display.emit(ExperimentEnded(completed))
@@ -115,7 +115,7 @@ def _run(
 
 
 def _check_found(scheduler: SearchScheduler) -> None:
-    """Raise where no trial has finished."""
+    """Raise ConfigurationError where no trial has finished."""
     if scheduler.best() is not None:
         return
     trials = scheduler.trials()
@@ -123,20 +123,20 @@ def _check_found(scheduler: SearchScheduler) -> None:
     if not errors:
         raise ConfigurationError(
             f"No trial has finished: {len(trials)} started, {len(trials)} pruned.",
-            hint="Give it more time or more --trials: the same search continues.",
+            hint="Allow more time or more --trials: the same search continues.",
         )
     raise ConfigurationError(
         f"None of the {len(trials)} trials has finished. Their errors:\n  "
         + "\n  ".join(errors[:_ERRORS_SHOWN]),
-        hint=f"Their runs are in {scheduler.folder.path}/trials. Search another --space, or give "
-        "more --trials.",
+        hint=f"Their runs are in {scheduler.folder.path}/trials. Use another --space, or more "
+        "--trials.",
     )
 
 
 def _write_page(scheduler: SearchScheduler, finals: list[Run], display: Display) -> None:
-    """Write search.html; without it a search is still whole."""
+    """Write search.html; a search is complete without it."""
     folder, request, study = scheduler.folder, scheduler.request, scheduler.study
     try:
         write_page(folder, request, study, scheduler.trials(), finals)
     except (StorageError, OSError) as error:
-        display.say(f"There is no {folder.page}: {error}")
+        display.say(f"{folder.page} could not be written: {error}")

@@ -1,12 +1,12 @@
-"""The space of a search: which settings vary, and between what.
+"""The space of a search: the settings that vary, with their ranges and choices.
 
 ```yaml
 learning_rate: {low: 1e-6, high: 1e-4, log: true}     a range
 epochs: {low: 1, high: 5, step: 1}                    a range in steps
 batch_size: [8, 16, 32]                               a choice
-set.lr_scheduler_type: [linear, cosine]               of any other field of TrainingArguments
+set.lr_scheduler_type: [linear, cosine]               any other field of TrainingArguments
 ```
-Of an Optuna trial only the `suggest_` methods are called, so that whatever has them will do.
+Only the `suggest_` methods of an Optuna trial are called.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _TRAINER_NAMES = {
     "per_device_train_batch_size": "batch_size",
     "warmup_steps": "warmup",
 }
-"""What Trainer calls a setting, and gluetune: the search spaces of notebooks use these."""
+"""Trainer's names of settings, which search spaces in notebooks use, and gluetune's."""
 
 _SET = "set."
 
 
 class Suggests(Protocol):
-    """A trial as Optuna makes it, as far as a space needs it."""
+    """The methods of an Optuna trial that a space uses."""
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None, log: bool
@@ -68,7 +68,7 @@ class Suggests(Protocol):
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both among them; whole ones where `whole`."""
+    """Numbers from `low` to `high`, both included; integers if `whole`."""
 
     low: float
     high: float
@@ -84,7 +84,7 @@ class Range:
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
 
     def described(self) -> dict[str, Any]:
-        """Return what a YAML file says."""
+        """Return the range as in a YAML file."""
         kind = int if self.whole else float
         found: dict[str, Any] = {"low": kind(self.low), "high": kind(self.high)}
         if self.log:
@@ -105,7 +105,7 @@ class Choice:
         return cast(Value, trial.suggest_categorical(name, list(self.values)))
 
     def described(self) -> list[Value]:
-        """Return what a YAML file says."""
+        """Return the choices as in a YAML file."""
         return list(self.values)
 
 
@@ -120,7 +120,7 @@ def suggest(space: Space, trial: Suggests) -> dict[str, Value]:
 def with_parameters(base: TrainConfig, parameters: Mapping[str, Any]) -> TrainConfig:
     """Return `base` with a trial's parameters, by gluetune's names or Trainer's.
 
-    Raises ConfigurationError for a parameter that is unknown, is not for trials, or is impossible.
+    Raises ConfigurationError for a parameter that is unknown, cannot vary by trial, or is invalid.
     """
     findings, values, fields = [], base.model_dump(), dict(base.training_args)
     for given, value in parameters.items():
@@ -147,15 +147,15 @@ def read_space(path: Path) -> Space:
 
 
 def parse_space(values: Mapping[str, Any], *, place: str = "space") -> Space:
-    """Check a space as YAML or Python has it, and return it.
+    """Check a space, given as in YAML, and return it.
 
-    Raises ConfigurationError that lists every mistake: parameters that do not exist or are not for
-    trials, bounds and choices that are none, values that no training would take.
+    Raises ConfigurationError that lists every mistake: parameters that do not exist or cannot vary
+    by trial, invalid bounds and choices, values that `train` would not accept.
     """
     findings: list[Finding] = []
     space: dict[str, Range | Choice] = {}
     if not values:
-        findings.append(Finding(f"{place} names no parameter to search over.", _EXAMPLE))
+        findings.append(Finding(f"{place} has no parameter to search over.", _EXAMPLE))
     for given, described in values.items():
         name = _TRAINER_NAMES.get(given, given)
         found = list(_faults(name, given, described, place))
@@ -170,10 +170,10 @@ def parse_space(values: Mapping[str, Any], *, place: str = "space") -> Space:
 
 
 def default_space(parameters: int) -> Space:
-    """Return what is searched over by default, for a model of so many parameters.
+    """Return the default space, for a model of so many parameters.
 
-    Learning rates are those that the published recipes bracket: 3e-4 for ELECTRA-small, 2e-5 to
-    1e-4 for base models, 5e-6 to 5e-5 for large ones (arXiv 2003.10555, 1907.11692, 2111.09543).
+    Learning rates include those of the published recipes: 3e-4 for ELECTRA-small, 2e-5 to 1e-4 for
+    base models, 5e-6 to 5e-5 for large ones (arXiv 2003.10555, 1907.11692, 2111.09543).
     """
     low, high = next(bounds for most, bounds in _LEARNING_RATES if parameters < most)
     return {
@@ -199,8 +199,8 @@ def _name_finding(name: str, given: str, place: str = "hp_space") -> Finding | N
         return None
     if name in TrainConfig.model_fields:
         return Finding(
-            f"{place}: '{given}' is the same for all trials.",
-            f"What may differ: {', '.join(TUNABLE)}, set.NAME.",
+            f"{place}: '{given}' cannot differ between trials.",
+            f"Parameters: {', '.join(TUNABLE)}, set.NAME.",
         )
     near = difflib.get_close_matches(name, TUNABLE, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else f"Parameters: {', '.join(TUNABLE)}."
@@ -230,7 +230,9 @@ def _choice_faults(what: str, values: list[Any] | tuple[Any, ...]) -> Iterator[F
         yield Finding(f"{what} offers no choice.", f"{what.split(': ')[-1]}: [1, 2]")
     for value in values:
         if not isinstance(value, Value) or (isinstance(value, float) and not isfinite(value)):
-            yield Finding(f"{what}: {value!r} is no text, finite number, true, false or null.")
+            yield Finding(
+                f"{what}: {value!r} is neither text nor a finite number, true, false or null."
+            )
     known = [value for value in values if isinstance(value, Value)]
     if len(set(known)) < len(known):
         yield Finding(f"{what} offers a choice twice.")
@@ -240,16 +242,16 @@ def _range_faults(what: str, name: str, described: Mapping[str, Any]) -> Iterato
     known = ("low", "high", "log", "step")
     for key in described:
         if key not in known:
-            yield Finding(f"{what}: there is no '{key}' of a range.", f"It has {', '.join(known)}.")
+            yield Finding(f"{what}: a range has no '{key}'.", f"It has {', '.join(known)}.")
     if name in TUNABLE and name not in _NUMBERS:
-        yield Finding(f"{what} is no number, so it has no range.", "Write a list of choices.")
+        yield Finding(f"{what} is not a number, so it has no range.", "Write a list of choices.")
     numbers = {key: described.get(key) for key in ("low", "high", "step")}
     for key, value in numbers.items():
         if value is None and key != "step":
             yield Finding(f"{what} has no '{key}'.", _EXAMPLE)
         elif value is not None and not _is_number(value, whole=name in _WHOLE):
             kind = "whole" if name in _WHOLE else "finite"
-            yield Finding(f"{what}: {key} = {value!r} is no {kind} number.")
+            yield Finding(f"{what}: {key} = {value!r} is not a {kind} number.")
     if not isinstance(described.get("log", False), bool):
         yield Finding(f"{what}: log = {described['log']!r} is neither true nor false.")
     elif all(value is None or _is_number(value) for value in numbers.values()):
@@ -266,7 +268,7 @@ def _bound_faults(
     if log and low <= 0:
         yield Finding(f"{what}: low = {low} must be above 0 on a logarithmic scale.")
     if log and step is not None:
-        yield Finding(f"{what}: log and step cannot go together.", "Leave one of them out.")
+        yield Finding(f"{what}: log and step cannot be combined.", "Leave one of them out.")
     if step is not None and step <= 0:
         yield Finding(f"{what}: step = {step} must be above 0.")
 
@@ -289,22 +291,22 @@ def _varied(name: str, described: Any) -> Range | Choice:
 
 
 def _value_faults(name: str, varied: Range | Choice, place: str) -> Iterator[Finding]:
-    """Yield which of the values no training would take."""
+    """Yield a finding for each value that `train` would not accept."""
     values = varied.values if isinstance(varied, Choice) else (varied.low, varied.high)
     for value in dict.fromkeys(values):
         if name.startswith(_SET):
             from gluetune.training.arguments import check_set
 
-            yield from _told(lambda value=value: check_set({name[len(_SET) :]: value}), place)  # type: ignore[misc]  # a default binds the loop's value
+            yield from _findings(lambda value=value: check_set({name[len(_SET) :]: value}), place)  # type: ignore[misc]  # a default binds the loop's value
         else:
             given = {"task": "cola", name: value}
-            yield from _told(
+            yield from _findings(
                 lambda given=given: make_config(given, places={name: f"{place}: {name}"}),  # type: ignore[misc]  # see above
                 "",
             )
 
 
-def _told(check: Callable[[], object], place: str) -> Iterator[Finding]:
+def _findings(check: Callable[[], object], place: str) -> Iterator[Finding]:
     try:
         check()
     except ConfigurationError as error:

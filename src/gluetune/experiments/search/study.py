@@ -1,9 +1,9 @@
 """The Optuna study of a search: its file, its samplers and pruners, its trials.
 
-The study is a journal, one line for each thing that happened, which `optuna.load_study` and
-optuna-dashboard open. Only the process that has locked the search's folder starts and ends trials;
-workers add the values of their own. A trial whose process was killed is still RUNNING in the
-journal: it is resumed as it is, with its number and parameters, and no other takes its place.
+The study is a journal with one line per operation, which `optuna.load_study` and optuna-dashboard
+can open. Only the process that has locked the search's folder starts and ends trials; workers
+report values of their own trial. A trial whose process was killed is still RUNNING in the journal;
+it is resumed with its number and parameters, and not replaced by another.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ PARAMETERS, ERROR = "parameters", "error"
 """User attributes of a trial: the settings that it trains with; why it failed."""
 
 _TAIL = 1 << 16
-"""Bytes at a journal's end in which its last lines are looked for: they are far shorter."""
-_DEAD_SECONDS = 1.0
-_LOOK_SECONDS = 0.02
+"""Bytes at a journal's end that contain its last lines, which are far shorter."""
+_STALE_SECONDS = 1.0
+_POLL_SECONDS = 0.02
 
 _SAMPLERS = {
     "tpe": "TPESampler",
@@ -63,14 +63,13 @@ _PRUNERS = {
     "none": "NopPruner",
 }
 _ONE_SEED = frozenset({"QMCSampler"})
-"""Samplers whose trials are one sequence, which belongs to one seed."""
+"""Samplers whose trials are one sequence with one seed."""
 
 
 def seed_of(seed: int, number: int) -> int:
-    """Return the sampler's seed for a trial: another one for each trial of each search.
+    """Return the sampler's seed for a trial: a different one for each trial of each search.
 
-    A sampler that is made anew after a restart, with the search's seed, would begin its draws
-    anew, and propose the same trials again.
+    A sampler created after a restart with the search's seed would propose the first trials again.
     """
     digest = hashlib.sha256(f"trial {number} of search {seed}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
@@ -81,10 +80,16 @@ def make_sampler(
 ) -> optuna.samplers.BaseSampler:
     """Return the sampler that proposes the `number`th trial of the search with this `seed`.
 
-    `several` trials at a time make TPE keep away from those that run (its constant liar).
+    Args:
+        text: Optuna's name or a short one, with or without arguments: `tpe`, `TPESampler`,
+            `TPESampler(multivariate=True)`.
+        seed: The search's seed.
+        number: The trial's number.
+        several: Whether trials run in parallel. TPE then uses `constant_liar`, to propose trials
+            unlike those that are running.
 
-    `text` is Optuna's name or a short one, with arguments or without: `tpe`, `TPESampler`,
-    `TPESampler(multivariate=True)`. Raises ConfigurationError where Optuna has no such thing.
+    Raises:
+        ConfigurationError: where Optuna has no such sampler.
     """
     name, given = _parsed(text, _SAMPLERS, "--sampler")
     made = _class_of("samplers", name, _SAMPLERS, f"--sampler {text}")
@@ -99,7 +104,7 @@ def make_sampler(
 def make_pruner(text: str) -> optuna.pruners.BasePruner:
     """Return the pruner that `text` names: `median`, `MedianPruner(n_warmup_steps=1)`, `none`.
 
-    Raises ConfigurationError where Optuna has no such thing.
+    Raises ConfigurationError where Optuna has no such pruner.
     """
     name, given = _parsed(text, _PRUNERS, "--pruner")
     place = f"--pruner {text}"
@@ -109,21 +114,22 @@ def make_pruner(text: str) -> optuna.pruners.BasePruner:
 
 
 def open_storage(folder: Path) -> JournalStorage:
-    """Open the journal in `folder`, as one of several that do."""
+    """Open the journal in `folder`. Several processes may have it open."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    # Absolute: its lock is a link to it, and a relative link would lead nowhere.
+    # Absolute: its lock is a symbolic link to it, and a relative one would be broken.
     path = (folder / JOURNAL).absolute()
     with quiet_optuna():
         return JournalStorage(JournalFileBackend(str(path), _journal_lock(path)))
 
 
 def open_study(folder: Path, name: str, direction: Direction) -> optuna.Study:
-    """Open the study of the search in `folder`, whose lock is held, or begin it.
+    """Open or create the study of the search in `folder`, whose lock this process holds.
 
-    What a killed process left of the journal is put right: a last line that is torn, a lock.
-    Raises RunError where the journal is another study's or is damaged.
+    Repairs a journal that a killed process left with a truncated last line or a lock.
+
+    Raises RunError where the journal is of another study or is damaged.
     """
     import optuna
 
@@ -144,7 +150,7 @@ def open_study(folder: Path, name: str, direction: Direction) -> optuna.Study:
                 direction=direction,
                 load_if_exists=True,
             )
-    except (ValueError, KeyError) as error:  # the journal's lines are no JSON, or not its own
+    except (ValueError, KeyError) as error:  # lines that are not JSON, or not of a journal
         raise RunError(
             f"{path} is damaged: {error}.", hint="Choose another --output, or remove it."
         ) from error
@@ -160,17 +166,17 @@ def load_study(folder: Path) -> optuna.Study:
         storage = open_storage(folder)
         (name,) = (study.study_name for study in storage.get_all_studies())
         with quiet_optuna():
-            # The default sampler would import what only new trials need.
+            # The default sampler would import modules that only new trials need.
             sampler = optuna.samplers.RandomSampler(seed=0)
             return optuna.load_study(study_name=name, storage=storage, sampler=sampler)
-    except (ValueError, KeyError) as error:  # no study, several, or lines that are no JSON
+    except (ValueError, KeyError) as error:  # no study, several, or lines that are not JSON
         raise RunError(f"{folder / JOURNAL} is damaged: {error}.") from error
 
 
 def importances(study: optuna.Study, seed: int) -> Mapping[str, float]:
-    """Return each parameter's share of what decides the value, by fANOVA; none where it cannot.
+    """Return the importance of each parameter by fANOVA; empty where it is undefined.
 
-    It needs two finished trials that differ, in value and in parameters that all of them have.
+    It needs two finished trials with different values, and parameters that all trials have.
     """
     import optuna
 
@@ -185,14 +191,14 @@ def importances(study: optuna.Study, seed: int) -> Mapping[str, float]:
 
 
 def _is_of_one_search(there: str, name: str) -> bool:
-    """Whether a study's name is `name`, or what another release calls the same search."""
+    """Whether a study's name is `name`, or another release's name of the same search."""
     prefix = re.escape(name.rpartition("-")[0])
     return there == name or bool(prefix and re.fullmatch(rf"{prefix}-[0-9a-f]{{8}}", there))
 
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Keep Optuna from logging what gluetune logs itself, and from announcing its experiments."""
+    """Suppress Optuna's log, since gluetune logs itself, and its ExperimentalWarning."""
     import optuna
 
     before = optuna.logging.get_verbosity()
@@ -206,7 +212,7 @@ def quiet_optuna() -> Iterator[None]:
 
 
 def get_trial(study: optuna.Study, number: int) -> optuna.Trial:
-    """Return a trial that is running, to report to. No sampler is called for it any more."""
+    """Return a running trial, to report to. Its parameters are not sampled again."""
     import optuna
 
     (frozen,) = (one for one in study.get_trials(deepcopy=False) if one.number == number)
@@ -219,31 +225,31 @@ def trials_of(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def unfinished(study: optuna.Study) -> list[int]:
-    """Return the numbers of the trials that say that they run: when none does, they were killed."""
+    """Return the numbers of the trials in state RUNNING; before any is started, those killed."""
     return [trial.number for trial in trials_of(study) if not trial.state.is_finished()]
 
 
 def _journal_lock(path: Path) -> BaseJournalFileLock:
-    """Return Optuna's lock of a journal, which also cuts a torn last line when it is taken.
+    """Return Optuna's lock of a journal, extended to remove a truncated last line on acquisition.
 
-    A process that is killed while it writes leaves one. What the next one appended behind it would
-    be no line of either's, and the journal could not be read any more.
+    A process that is killed while it writes leaves such a line. The line that the next process
+    appends to it would not be JSON, and the journal could no longer be read.
     """
     from optuna.storages.journal import JournalFileSymlinkLock
 
     class TrimmingLock(JournalFileSymlinkLock):  # type: ignore[misc,unused-ignore]  # Optuna's, untyped in part
         def acquire(self) -> bool:
-            taken = super().acquire()
-            cut_torn_line(path)
-            return taken
+            acquired = super().acquire()
+            remove_truncated_line(path)
+            return acquired
 
     return TrimmingLock(str(path))
 
 
-def cut_torn_line(journal: Path) -> None:
-    """Cut what is no whole line from the end of a journal whose lock is held.
+def remove_truncated_line(journal: Path) -> None:
+    """Remove a truncated line from the end of a journal whose lock this process holds.
 
-    A line that ends, and is no JSON behind one that is, is two that were written into each other.
+    A complete last line that is not JSON, after one that is, is two lines written into each other.
     """
     if not journal.exists():
         return
@@ -269,18 +275,18 @@ def _is_json(line: bytes) -> bool:
 
 
 def _remove_dead_lock(lock: Path) -> None:
-    """Remove the lock of a journal that a killed process left; Optuna would wait half a minute.
+    """Remove a journal's lock that a killed process left; Optuna would wait half a minute.
 
-    It has no owner to look for. Who is alive holds it for milliseconds, so that one which stays
-    the same for a second is dead.
+    A lock does not name its owner. A live process holds it for milliseconds, so a lock that does
+    not change for a second is stale.
     """
     seen, since = _identity(lock), time.monotonic()
     while seen is not None:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
         now = _identity(lock)
         if now != seen:
             seen, since = now, time.monotonic()
-        elif time.monotonic() - since > _DEAD_SECONDS:
+        elif time.monotonic() - since > _STALE_SECONDS:
             lock.unlink(missing_ok=True)
             return
 
@@ -320,8 +326,8 @@ def _class_of(kind: str, name: str, short: dict[str, str], place: str) -> Any:
     near = difflib.get_close_matches(name.lower(), [*short, *known], n=1)
     meant = f"Did you mean '{near[0]}'? " if near else ""
     raise ConfigurationError(
-        f"{place}: Optuna has no such thing.",
-        hint=f"{meant}Types: {', '.join(short)}, and Optuna's own names: {', '.join(known)}.",
+        f"{place}: Optuna has no such {kind.removesuffix('s')}.",
+        hint=f"{meant}Names: {', '.join(short)}, and Optuna's own: {', '.join(known)}.",
     )
 
 
@@ -332,5 +338,5 @@ def _made(made: Any, given: dict[str, Any], place: str) -> Any:
     except (TypeError, ValueError, ImportError, NotImplementedError) as error:
         raise ConfigurationError(
             f"{place}: {str(error).strip().splitlines()[0]}",
-            hint=f"See optuna's {made.__name__}, and give its arguments in brackets.",
+            hint=f"See optuna.{made.__name__}, and write its arguments in parentheses.",
         ) from error

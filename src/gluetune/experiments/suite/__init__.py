@@ -1,1 +1,1 @@
-"""Tasks by seeds: the jobs, their order, the processes that run them, and the results."""
+"""Suites: a checkpoint trained on several tasks with several seeds."""

@@ -1,4 +1,4 @@
-"""Which jobs a suite has, which of them may start, and which should start first."""
+"""The jobs of a suite, which of them may start, and which should start first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gluetune.training.settings import over
 
 SOURCE_TASK = "mnli"
 FROM_MNLI = ("rte", "mrpc", "stsb")
-"""What `--mnli-init` starts from MNLI's model, as ModernBERT's paper does (arXiv 2412.13663)."""
+"""Tasks that `--mnli-init` starts from MNLI's model, as ModernBERT does (arXiv 2412.13663)."""
 
 _WORDS = {
     "cola": 8,
@@ -30,14 +30,14 @@ _WORDS = {
     "rte": 52,
     "wnli": 28,
 }
-"""Mean words of GLUE's first 20,000 training examples: what the jobs' order is guessed from."""
+"""Mean number of words of GLUE's first 20,000 training examples, to estimate the cost of jobs."""
 
 _EVALUATION = 1 / 3
-"""What an example costs in evaluation, measured by its cost in training."""
+"""Cost of an example in evaluation, relative to training."""
 
 
 def plan(request: SuiteRequest) -> list[JobRecord]:
-    """Return the jobs, in the order of the request: by task, then by seed."""
+    """Return the jobs in the order of the request: by task, then by seed."""
     return [
         JobRecord(
             task=task,
@@ -50,7 +50,7 @@ def plan(request: SuiteRequest) -> list[JobRecord]:
 
 
 def replan(record: SuiteRecord, request: SuiteRequest) -> None:
-    """Give a suite the seeds of `request`; finished jobs of its other seeds stay with it."""
+    """Set the seeds of a suite to those of `request`; it keeps finished jobs of other seeds."""
     known = {job.name: job for job in record.jobs}
     finished = {name for name, job in known.items() if job.state is Status.FINISHED}
     wanted = {*request.seeds, *(known[name].seed for name in finished)}
@@ -65,7 +65,7 @@ def replan(record: SuiteRecord, request: SuiteRequest) -> None:
 
 
 def default_name(request: SuiteRequest, checkpoint: str) -> str:
-    """Return `CHECKPOINT-HASH`, the hash of the settings that are not the default."""
+    """Return `CHECKPOINT-HASH`; the hash is of the settings that differ from their defaults."""
     default: dict[str, Any] = {"recipe": None, "mnli_init": False, "settings": {}}
     given = {
         name: value
@@ -76,17 +76,17 @@ def default_name(request: SuiteRequest, checkpoint: str) -> str:
 
 
 def settings_of(request: SuiteRequest, task: str) -> dict[str, Any]:
-    """Return a task's settings: the recipe's, and over them what was given besides."""
+    """Return a task's settings: the recipe's, overridden by those of the request."""
     recipe = get_recipe(request.recipe).settings(task) if request.recipe else {}
     return over(recipe, request.settings)
 
 
-def training_of(
+def train_arguments(
     record: SuiteRecord, job: JobRecord, folder: SuiteFolder, machine: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the arguments of `train` for a job, `machine` being those that decide no score.
+    """Return the arguments of `train` for a job. `machine`: settings that do not affect scores.
 
-    One that starts from another's model starts its output layer afresh: the classes are others.
+    A job that starts from another job's model gets a new head, since the classes differ.
     """
     request = record.request
     settings = settings_of(request, job.task)
@@ -113,8 +113,8 @@ def training_of(
 def next_job(jobs: Sequence[JobRecord], costs: Mapping[str, float]) -> JobRecord | None:
     """Return the waiting job that should start now; None where none can.
 
-    The longest first, counting what can only start after it, so that no long job is left to the
-    end, when the other workers have nothing to do.
+    The longest is first, including jobs that can only start after it, so that no long job is left
+    to the end, when other workers are idle.
     """
     by_name = {job.name: job for job in jobs}
     ready = [job for job in jobs if job.state is Status.WAITING and _may_start(job, by_name)]
@@ -122,7 +122,7 @@ def next_job(jobs: Sequence[JobRecord], costs: Mapping[str, float]) -> JobRecord
 
 
 def block(jobs: Sequence[JobRecord]) -> list[JobRecord]:
-    """Mark the waiting jobs whose model will not come, and return them."""
+    """Mark the waiting jobs that start from the model of a failed job, and return them."""
     by_name = {job.name: job for job in jobs}
     blocked = [
         job
@@ -139,7 +139,7 @@ def block(jobs: Sequence[JobRecord]) -> list[JobRecord]:
 
 
 def costs(request: SuiteRequest) -> dict[str, float]:
-    """Return a guess of each job's cost, to order them by: words read, evaluation counted less."""
+    """Estimate each job's cost, to order them: words in training and, weighted, in evaluation."""
     return {job.name: _cost(request, job.task) for job in plan(request)}
 
 
@@ -153,7 +153,7 @@ def _cost(request: SuiteRequest, task: str) -> float:
 
 
 def _rows(data: str, task: str) -> Mapping[str, int]:
-    """Return the rows of each split; of any folder, GLUE's."""
+    """Return the number of rows of each split: the sample's, else GLUE's."""
     spec = get_task(task)
     if data in SAMPLES:
         return {split: sample_rows(spec, split) for split in spec.splits}
@@ -165,6 +165,6 @@ def _may_start(job: JobRecord, by_name: Mapping[str, JobRecord]) -> bool:
 
 
 def _chain(job: JobRecord, jobs: Sequence[JobRecord], costs: Mapping[str, float]) -> float:
-    """Return the cost of a job and of the longest that waits for it."""
+    """Return the cost of a job plus that of the longest job that waits for it."""
     later = [costs[other.name] for other in jobs if other.after == job.name]
     return costs[job.name] + max(later, default=0.0)

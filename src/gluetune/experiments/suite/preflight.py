@@ -1,4 +1,4 @@
-"""Everything about a suite that can be found wrong before its first job, reported together."""
+"""Check a suite before its first job, and report all mistakes together."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from gluetune.training.arguments import check_set
 from gluetune.training.settings import over
 
 FIRST_SEED: int = TrainConfig.model_fields["seed"].default
-"""Where the seeds start when only their number is given: with what `train` takes by itself."""
+"""The first seed when only their number is given: the default of `train`."""
 
 SAMPLE_FRACTION = 0.125
-"""Of the sample, which is there to try a suite out: training on all of it takes eight times as
-long, and its scores would say as little about GLUE."""
+"""Default fraction of the sample, which is for trying a suite: training on all of it takes eight
+times as long, and the scores say as little about GLUE."""
 
 _OWN = {
     "task": "--tasks",
@@ -42,19 +42,19 @@ _OWN = {
 
 @dataclass(frozen=True)
 class Checked:
-    """A suite in which no mistake was found."""
+    """A suite that passed its checks."""
 
     request: SuiteRequest
     checkpoint: Checkpoint
     settings: SuiteSettings
     machine: Mapping[str, Any]
-    """Settings that decide no score: with others, a suite is the same."""
+    """Settings that do not affect scores, and are not part of the request."""
 
 
 def check(model: str, settings: Mapping[str, Any]) -> Checked:
     """Check the settings and return them resolved. Raises one GluetuneError with every finding.
 
-    The rows of the data are read by the jobs: what is wrong with them costs those that need them.
+    The jobs read the data themselves: a mistake in the rows of a task fails its jobs only.
     """
     findings = Findings()
     for name, instead in _OWN.items():
@@ -86,7 +86,7 @@ def check(model: str, settings: Mapping[str, Any]) -> Checked:
     assert config is not None, "its absence is an error"
     assert source is not None, "its absence is an error"
     assert checkpoint is not None, "its absence is an error"
-    # As checked: what was typed as text is a number now.
+    # As checked: numbers that were typed as text are numbers.
     typed = config.model_dump(mode="json", include=set(known) - MACHINE_SETTINGS)
     request = SuiteRequest(
         model="minilm" if model == "minilm" and not checkpoint.commit else checkpoint.name,
@@ -121,7 +121,7 @@ def _check_heads(checkpoint: Checkpoint, names: Sequence[str], settings: Mapping
 
 
 def default_fraction(data: str) -> float:
-    """Return the part of each training set that a suite takes by default."""
+    """Return the default fraction of each training set."""
     return SAMPLE_FRACTION if data in SAMPLES else 1.0
 
 
@@ -129,21 +129,21 @@ def _seeds(seeds: int | Sequence[int]) -> list[int]:
     if isinstance(seeds, int):
         if seeds < 1:
             raise ConfigurationError(
-                f"--seeds {seeds}: there must be at least one.", hint="Type: --seeds 5"
+                f"--seeds {seeds}: a suite needs at least one seed.", hint="Type: --seeds 5"
             )
         return list(range(FIRST_SEED, FIRST_SEED + seeds))
     chosen = list(seeds)
     if not chosen:
-        raise ConfigurationError("--seeds names none.", hint="Type: --seeds 5, or --seeds 1,2,3")
+        raise ConfigurationError("--seeds is empty.", hint="Type: --seeds 5, or --seeds 1,2,3")
     if twice := sorted({seed for seed in chosen if chosen.count(seed) > 1}):
         raise ConfigurationError(
-            f"--seeds: {', '.join(map(str, twice))} is there twice; a repeat is no new seed.",
-            hint="Name each seed once.",
+            f"--seeds has {', '.join(map(str, twice))} more than once.",
+            hint="Give each seed once.",
         )
     wrong = [seed for seed in chosen if not 0 <= seed < 2**32]
     if wrong:
         raise ConfigurationError(
-            f"--seeds: {', '.join(map(str, wrong))} is no seed.",
+            f"--seeds: {', '.join(map(str, wrong))} is not a valid seed.",
             hint="Seeds are from 0 to 4294967295.",
         )
     return chosen
@@ -172,12 +172,12 @@ def _tasks(tasks: Sequence[str] | None) -> list[str]:
     if findings:
         raise ConfigurationError.of(findings)
     if not names:
-        raise ConfigurationError("--tasks names none.", hint="Leave it out for all nine.")
+        raise ConfigurationError("--tasks is empty.", hint="Leave it out for all nine.")
     return list(dict.fromkeys(names))
 
 
 def _check_is_glue(settings: Mapping[str, Any]) -> None:
-    """Refuse text of the user's own first: each task would report that it is not of these data."""
+    """Reject the user's own text first: otherwise every task would report that it is not GLUE."""
     own = {name: settings[name] for name in ("train_file", "data_set") if settings.get(name)}
     if own:
         raise ConfigurationError(
@@ -190,7 +190,7 @@ def _check_mnli_init(names: Sequence[str]) -> None:
     started = [name for name in FROM_MNLI if name in names]
     if not started:
         raise ConfigurationError(
-            f"--mnli-init has nothing to start: --tasks has none of {', '.join(FROM_MNLI)}.",
+            f"--mnli-init has no effect: --tasks has none of {', '.join(FROM_MNLI)}.",
             hint="Leave it out.",
         )
     if SOURCE_TASK not in names:
@@ -214,7 +214,7 @@ def _check_splits(source: Source, names: Sequence[str]) -> None:
             for split in (task.train_split or "", *task.validation_splits):
                 require_split(task, split, there, place=source.name)
         except HubError:
-            raise  # the other tasks would wait for the same Hub
+            raise  # the other tasks would fail too
         except GluetuneError as error:
             findings += error.findings
     if findings:

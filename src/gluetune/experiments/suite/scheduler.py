@@ -1,4 +1,4 @@
-"""Jobs given to a pool in order, the outcome of each written down as it comes; and one job."""
+"""The scheduler of a suite: runs its jobs in a pool and records their outcomes; and one job."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from gluetune.core.suites import (
 )
 from gluetune.core.tasks import TASKS
 from gluetune.data.sources.named import open_source
-from gluetune.experiments.suite.plan import block, costs, next_job, training_of
+from gluetune.experiments.suite.plan import block, costs, next_job, train_arguments
 from gluetune.experiments.suite.summary import summarize
 from gluetune.inference.run_predictions import run_predictions
 from gluetune.models.classifiers import quiet_transformers
@@ -43,17 +43,17 @@ from gluetune.training.run import train
 
 @dataclass
 class SuiteScheduler:
-    """One process's work on a suite whose folder it has locked.
+    """Runs the jobs of a suite whose folder this process has locked.
 
-    `record` and its file say at any time how far it is. A failed job stops only those that start
-    from it.
+    `record` and its file are always up to date. A failed job blocks only those that start from its
+    model.
     """
 
     record: SuiteRecord
     folder: SuiteFolder
     on_event: OnEvent
     machine: Mapping[str, Any]
-    """Settings that decide no score (threads, …), for each run that starts now."""
+    """Settings that do not affect scores (threads, …), for each run that is started."""
     _started: dict[str, float] = field(default_factory=dict)
 
     def run_jobs(self, pool: Pool) -> None:
@@ -76,7 +76,7 @@ class SuiteScheduler:
         run_all(pool, start_next, lambda outcome: self._end(by_name[str(outcome.key)], outcome))
 
     def close(self, status: Status) -> None:
-        """Write the table of what is finished, and how the suite as a whole ended."""
+        """Write the table of the finished runs, and the status of the suite."""
         self.record.status = status
         for job in self.record.jobs:
             if job.state is Status.RUNNING:
@@ -84,7 +84,7 @@ class SuiteScheduler:
         self._save_table()
 
     def forward(self, key: Hashable, event: Event) -> None:
-        """Pass an event of a process of the pool on, under the name of its job."""
+        """Forward an event of a worker, under the name of its job."""
         self.on_event(JobEvent(str(key), event))
 
     def _start(self, pool: Pool, job: JobRecord) -> None:
@@ -92,7 +92,7 @@ class SuiteScheduler:
         self.record.save(self.folder)
         self._started[job.name] = time.monotonic()
         self.on_event(JobStarted(job.name))
-        pool.submit(job.name, run_job, training_of(self.record, job, self.folder, self.machine))
+        pool.submit(job.name, run_job, train_arguments(self.record, job, self.folder, self.machine))
 
     def _end(self, job: JobRecord, outcome: Outcome) -> None:
         if outcome.failure is None:
@@ -132,12 +132,13 @@ class SuiteScheduler:
 
 
 def run_job(arguments: Mapping[str, Any]) -> list[str]:
-    """Bring one job to its end, whatever was done of it before; return notes on it.
+    """Run or resume one job, and return notes on it.
+
+    A finished run is left as it is, an unfinished one is resumed. Tasks without a training set that
+    the model can predict (AX by MNLI's) are predicted, and the predictions are kept in the run.
 
     Args:
-        arguments: Those of `train`, whose `output` is the run folder. A finished run is left as it
-            is, an unfinished one resumes from its checkpoint. Tasks that a model of this one
-            predicts (AX by MNLI's) are predicted, and the predictions kept in the run.
+        arguments: Those of `train`; `output` is the run folder.
     """
     path = Path(arguments["output"])
     on_event = Throttle(emit)
@@ -156,7 +157,7 @@ def _load_or_train(path: Path, arguments: Mapping[str, Any], on_event: OnEvent) 
 
 
 def _predict_others(run: Run) -> list[str]:
-    """Predict the tasks that a model of this run's task predicts; note which have no data."""
+    """Predict the tasks that use a model of this run's task; return notes on those without data."""
     notes = []
     for task in TASKS.values():
         if task.trained_as != run.task.name:

@@ -1,4 +1,4 @@
-"""`gluetune.suite`: a checkpoint on all of GLUE, over seeds, in one folder that can be resumed."""
+"""`gluetune.suite`: train a checkpoint on all of GLUE with several seeds."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from gluetune.training.settings import recipe_notes
 
 _CLUSTER = ("ray", "cpus_per_job", "gpus_per_job")
 _RESTARTS = 2
-"""How often a job is started again whose worker on a cluster died."""
+"""How often to restart a job whose worker on a cluster died."""
 
 
 def suite(
@@ -57,24 +57,23 @@ def suite(
 ) -> SuiteResult:
     """Train a checkpoint on every task with every seed, and return the suite.
 
-    The same call resumes where a killed or interrupted one stopped: finished jobs are not redone,
-    unfinished ones resume from their checkpoints, failed ones are tried again. With other seeds it
-    adds theirs; what has finished stays in the table.
+    The same call resumes a suite that was killed or interrupted: finished jobs are kept, unfinished
+    ones resume from their checkpoints, failed ones are tried again. With other seeds, their jobs
+    are added; finished jobs stay in the table.
 
     Args:
         model: A Hub id, a folder, a run, or "minilm".
-        output: The suite's folder; by default `suites/MODEL-HASH`, of the settings.
+        output: The suite's folder. Default: suites/MODEL-HASH.
         on_event: Called with every event of `gluetune.core.events`: jobs, their steps, evaluations.
         progress: Whether to show progress on standard error.
         settings: Fields of SuiteSettings, e.g. `seeds=3, tasks=["cola", "rte"]`, and fields of
-            TrainConfig for every run. With `jobs` of two and more each job is in a process of its
-            own, which imports your script again: keep what it does under
-            `if __name__ == "__main__":`.
+            TrainConfig for every run. With two or more `jobs` each runs in a process of its own,
+            which imports your script again: put its code under `if __name__ == "__main__":`.
 
     A failed job does not stop the others: see `SuiteResult.failed`.
 
     Raises:
-        GluetuneError: with every mistake that can be found before the first job.
+        GluetuneError: with every mistake that can be found before training.
         KeyboardInterrupt: after Ctrl-C, once every running job has saved its state.
     """
     root = Path("suites")
@@ -100,9 +99,9 @@ def suite(
 
 
 def default_jobs() -> int:
-    """Return how many runs the command trains in parallel: one on a GPU, two on several cores.
+    """Return the command's default of parallel runs: one on a GPU, two on several cores.
 
-    From Python it is one: more need a script that can be imported again.
+    From Python it is one, since more need a script that can be imported again.
     """
     return 1 if device().type != "cpu" else min(2, cores())
 
@@ -141,7 +140,7 @@ def _run(
 
 
 def _find(root: Path, request: SuiteRequest, checkpoint: Checkpoint) -> Path:
-    """Return the suite's folder in `root`: the one that has this request, or a new one."""
+    """Return the suite's folder in `root`: an existing one with this request, or a new one."""
 
     def read(path: Path) -> dict[str, Any]:
         try:
@@ -154,25 +153,23 @@ def _find(root: Path, request: SuiteRequest, checkpoint: Checkpoint) -> Path:
 
 
 def _check_folder(folder: SuiteFolder, request: SuiteRequest) -> None:
-    """Refuse a folder that holds another suite, or anything else."""
+    """Raise RunError where the folder holds another suite, or anything else."""
     if is_suite(folder.path):
         before, now_ = read_suite(folder).request.requested(), request.requested()
         if before != now_:
             raise RunError(
                 f"{folder.path} holds another suite: {differences(before, now_)}.",
-                hint="Choose another --output, or leave it out: the folder is then named by the "
-                "settings.",
+                hint="Choose another --output, or leave it out: the folder is then named after "
+                "the settings.",
             )
     elif not is_unused(folder.path, folder.record.name):
-        raise RunError(
-            f"{folder.path} exists, is no suite and is not empty.", hint="Choose another --output."
-        )
+        raise RunError(f"{folder.path} exists and is not a suite.", hint="Choose another --output.")
 
 
 def _load_or_create(
     folder: SuiteFolder, request: SuiteRequest, checkpoint: Checkpoint
 ) -> SuiteRecord:
-    """Return the suite's record: the one that is there, with these seeds too, or a new one."""
+    """Return the suite's record: the existing one with these seeds added, or a new one."""
     if is_suite(folder.path):
         record = read_suite(folder)
         replan(record, request)
@@ -208,7 +205,7 @@ def _command(request: SuiteRequest, path: Path) -> str:
 
 
 def _typed_seeds(seeds: Sequence[int]) -> str:
-    """Return seeds as they are typed: one alone would be read as a number of seeds."""
+    """Return seeds as typed; a single one without a comma would be read as a number of seeds."""
     return ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")
 
 
@@ -224,10 +221,10 @@ def _introduce(record: SuiteRecord, folder: SuiteFolder, display: Display) -> No
 
 
 def _write_pages(record: SuiteRecord, folder: SuiteFolder) -> None:
-    """Write suite.md and report.html; without the page, the suite is still whole, and says so."""
+    """Write suite.md and report.html; a suite is complete without the latter, and notes that."""
     write_text(folder.markdown, markdown(record))
     try:
         report(folder.path)
     except (GluetuneError, OSError, TemplateError) as error:
-        record.table.notes.append(f"There is no report.html: {error}")
+        record.table.notes.append(f"report.html could not be written: {error}")
         record.save(folder)

@@ -1,7 +1,7 @@
-"""What a suite's finished runs say together: means over seeds, the average, and every reservation.
+"""The summary of a suite's finished runs: means over seeds, the GLUE average, and notes.
 
-The best of several seeds is nowhere a result. A run that collapsed stays in its task's mean, and is
-named; a score that is undefined cannot be in a mean, and is named too.
+The best of several seeds is never reported as a result. Collapsed runs stay in their task's mean
+and are listed; undefined scores cannot be in a mean and are listed too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gluetune.statistics.scores import glue_average
 
 
 def summarize(suite: SuiteResult) -> SuiteTable:
-    """Return the table of a suite's finished runs, however many there are by now."""
+    """Return the table of a suite's finished runs so far."""
     record, runs = suite.record, suite.runs
     by_task = {
         task: [run for run in runs if run.record.task == task] for task in record.request.tasks
@@ -43,7 +43,7 @@ def summarize(suite: SuiteResult) -> SuiteTable:
 
 
 def spread(by_seed: Mapping[int, float | None]) -> Spread | None:
-    """Return mean and standard deviation of the values that are defined; None without any."""
+    """Return mean and standard deviation of the defined values; None if there are none."""
     defined = {seed: value for seed, value in by_seed.items() if value is not None}
     if not defined:
         return None
@@ -88,7 +88,7 @@ def _metrics(records: Sequence[Record]) -> dict[str, Spread]:
 
 
 def _majority(records: Sequence[Record]) -> float | None:
-    """Return the majority baseline, a mean where each seed trains on a part of its own."""
+    """Return the majority baseline; the mean over seeds, which may train on different parts."""
     return _mean([record.majority_baseline.score for record in records if record.majority_baseline])
 
 
@@ -102,7 +102,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _published_scores(task: str, suite: SuiteRecord) -> list[PublishedCell]:
-    """Return what was published of the checkpoint; the sample, which is not GLUE, has nothing."""
+    """Return the checkpoint's published scores; none for the sample, which is not GLUE."""
     if suite.request.data in SAMPLES:
         return []
     return [
@@ -119,7 +119,7 @@ def _published_scores(task: str, suite: SuiteRecord) -> list[PublishedCell]:
 
 
 def _average(tasks: Sequence[TaskSummary], record: SuiteRecord) -> tuple[Spread | None, str]:
-    """Return GLUE's average over the seeds that have a score in each of the nine tasks."""
+    """Return the GLUE average over the seeds that have a score for each of the nine tasks."""
     scores = {one.task: one.score.by_seed if one.score else {} for one in tasks}
     missing = [task for task in GLUE_TASKS if not scores.get(task)]
     if missing:
@@ -142,10 +142,10 @@ def _notes(record: SuiteRecord, by_task: Mapping[str, Sequence[Run]]) -> list[st
     request = record.request
     notes = []
     if request.data in SAMPLES:
-        notes.append("The data are gluetune's own sample: these scores say nothing about GLUE.")
+        notes.append("The data is gluetune's sample: these scores say nothing about GLUE.")
     if request.fraction < 1:
         notes.append(
-            f"Trained on {100 * request.fraction:g}% of each training set, drawn anew by each seed."
+            f"Trained on {100 * request.fraction:g}% of each training set, different for each seed."
         )
     for task, runs in by_task.items():
         notes += _data_notes(task, runs)
@@ -155,7 +155,7 @@ def _notes(record: SuiteRecord, by_task: Mapping[str, Sequence[Run]]) -> list[st
 
 
 def _data_notes(task: str, runs: Sequence[Run]) -> list[str]:
-    """Say where the data changed between the runs of a task: their scores are of other examples."""
+    """Return a note where the runs of a task were scored on different data."""
     validation = get_task(task).validation_splits
     prints = {
         tuple(run.record.data.fingerprints.get(split) for split in validation)
@@ -164,4 +164,4 @@ def _data_notes(task: str, runs: Sequence[Run]) -> list[str]:
     }
     if len(prints) < 2:
         return []
-    return [f"{task}: the seeds were scored on different data; the mean is not of one thing."]
+    return [f"{task}: the seeds were scored on different data; their mean is not meaningful."]

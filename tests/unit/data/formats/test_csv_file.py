@@ -1,4 +1,4 @@
-"""CSV rows: what is read is what was written, and what is no CSV is named by its line."""
+"""CSV: written rows are read back, and invalid ones are reported with their line."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def rows(content: str | bytes) -> list[dict[str, str]]:
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS), max_size=6), st.sampled_from(["\n", "\r\n"]))
-def test_rows_of_the_standard_librarys_writer_come_back(
+def test_rows_of_the_standard_librarys_writer_are_read_back(
     table: list[tuple[str, str]], ending: str
 ) -> None:
     file = io.StringIO(newline="")
@@ -60,7 +60,7 @@ def test_rows_of_the_standard_librarys_writer_come_back(
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=6))
-def test_rows_that_are_written_are_read_again_here_and_by_the_standard_library(
+def test_written_rows_are_read_back_here_and_by_the_standard_library(
     table: list[tuple[str, str]],
 ) -> None:
     file = io.BytesIO()
@@ -94,10 +94,10 @@ def test_lines_are_counted_through_quoted_line_breaks() -> None:
     [
         ("one", "has 1 field, the header 2", Fault.FIELDS),
         ("1,2,3", "has 3 fields, the header 2", Fault.FIELDS),
-        ('say "hi",2', "has a quote inside field 1, which does not begin with one", Fault.QUOTE),
+        ('say "hi",2', "has a quote inside field 1, which does not start with one", Fault.QUOTE),
         ('"a"b,2', "has text after the closing quote of field 1", Fault.QUOTE),
         ('1,"open', "opens a quote that is not closed", Fault.QUOTE),
-        ("a\0b,2", "holds a NUL at position 2", Fault.NUL),
+        ("a\0b,2", "has a NUL at position 2", Fault.NUL),
         ("", "is empty", Fault.EMPTY_LINE),
     ],
 )
@@ -105,7 +105,7 @@ def test_a_bad_row_is_named_and_the_next_is_read(line: str, problem: str, fault:
     assert read(f"a,b\n{line}\nx,y\n") == [BadRow(2, problem, fault), Row(3, {"a": "x", "b": "y"})]
 
 
-def test_bytes_that_are_not_utf_8_are_named_by_their_place() -> None:
+def test_bytes_that_are_not_utf_8_are_reported_with_their_position() -> None:
     found = problems(b"a,b\nx,caf\xe9\n")
     assert found == [(2, "is not UTF-8: byte 0xe9 at position 6")]
 
@@ -136,14 +136,14 @@ def fed(content: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
         ('"', '"",""'),
     ],
 )
-def test_each_line_goes_through_the_parser_a_few_times_at_most(
+def test_each_line_is_parsed_a_few_times_at_most(
     first: str, repeated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = f"a,b\n{first}\n{f'{repeated}{chr(10)}' * 4000}".encode()
     assert 0 < fed(content, monkeypatch) <= 3 * len(content)
 
 
-def test_names_that_repeat_are_read_on_and_known() -> None:
+def test_repeated_names_are_read_and_reported() -> None:
     reader = CsvReader(io.BytesIO(b"a,,,b,b\n1,,,2,3\n"), "f.csv")
     assert reader.columns == ("a", "", "", "b", "b")
     (row,) = reader
@@ -160,7 +160,7 @@ def test_an_open_quote_does_not_read_the_rest_of_a_large_file() -> None:
     assert len(found) == 1 + LONGEST_ROW // 4 + 10
 
 
-def test_empty_lines_at_the_end_are_no_rows_and_a_byte_order_mark_is_no_text() -> None:
+def test_empty_lines_at_the_end_and_a_byte_order_mark_are_ignored() -> None:
     assert read("\ufeffa,b\r\n1,2\r\n\r\n\r\n") == [Row(2, {"a": "1", "b": "2"})]
 
 

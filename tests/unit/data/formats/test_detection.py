@@ -1,4 +1,4 @@
-"""What a file is, by its name and its content: the kinds of files that people really have."""
+"""Detection of formats and dialects by name and content, on files as users have them."""
 
 from __future__ import annotations
 
@@ -72,9 +72,7 @@ def plain_tsv(path: Path, *special: str) -> Path:
         ['a\t"We shall see"'],  # whole, and no other field has quotes
     ],
 )
-def test_quotes_of_a_tsv_that_quotes_nothing_are_characters(
-    tmp_path: Path, special: list[str]
-) -> None:
+def test_quotes_of_an_unquoted_tsv_are_characters(tmp_path: Path, special: list[str]) -> None:
     path = plain_tsv(tmp_path / "talk.tsv", *special)
     found, rows = rows_of(path)
     assert found.dialect is not None
@@ -95,7 +93,7 @@ def test_quotes_of_a_tsv_that_quotes_nothing_are_characters(
         ['a\t"commas, as Excel quotes them"', 'b\t"one, two"'],
     ],
 )
-def test_quotes_around_fields_of_a_spreadsheets_tsv_are_none(
+def test_quotes_around_fields_of_a_spreadsheets_tsv_are_removed(
     tmp_path: Path, special: list[str]
 ) -> None:
     found, rows = rows_of(plain_tsv(tmp_path / "sheet.tsv", *special))
@@ -106,7 +104,7 @@ def test_quotes_around_fields_of_a_spreadsheets_tsv_are_none(
     assert not any('"' in row.values["text"][:1] for row in rows if isinstance(row, Row))
 
 
-def test_quotes_that_could_be_either_are_left_out_and_that_is_said(tmp_path: Path) -> None:
+def test_ambiguous_quotes_are_removed_with_a_note(tmp_path: Path) -> None:
     found, rows = rows_of(plain_tsv(tmp_path / "either.tsv", 'a\t"We shall, yes"'))
     assert "--quoting none" in found.notes[0]
     assert isinstance(rows[20], Row)
@@ -122,7 +120,7 @@ def test_a_column_that_is_quoted_throughout_is_quoted(tmp_path: Path, header: st
     assert [row["text"] for row in values] == [sentence(n) for n in range(9)]
 
 
-def test_what_is_said_of_quotes_wins_over_the_file(tmp_path: Path) -> None:
+def test_stated_quoting_wins_over_the_file(tmp_path: Path) -> None:
     special = ['a\t"We shall see', 'b\tsaid the clerk"']
     path = plain_tsv(tmp_path / "talk.tsv", *special)
     values = values_of(path, FileFormat(quoting="minimal"))
@@ -130,7 +128,7 @@ def test_what_is_said_of_quotes_wins_over_the_file(tmp_path: Path) -> None:
     assert len(values) == 41
 
 
-def test_a_row_that_swallows_rows_is_refused_where_other_quotes_have_a_meaning(
+def test_a_row_that_spans_rows_is_refused_in_a_quoted_file(
     tmp_path: Path,
 ) -> None:
     quoted = [f'a\t"{n} ""x"""' for n in range(9)]
@@ -141,12 +139,12 @@ def test_a_row_that_swallows_rows_is_refused_where_other_quotes_have_a_meaning(
     (bad,) = [row for row in rows if isinstance(row, BadRow)]
     assert bad == BadRow(
         31,
-        "opens a quote that line 32 closes, and each of these lines is a row by itself",
+        "opens a quote that line 32 closes, although each of these lines is a row by itself",
         Fault.QUOTE,
     )
 
 
-def test_the_whole_file_decides_on_its_quotes(tmp_path: Path) -> None:
+def test_quoting_is_detected_by_the_whole_file(tmp_path: Path) -> None:
     lines = [f"{'ab'[n % 2]}\t{sentence(n)}" for n in range(30_000)]
     path = written(tmp_path / "long.tsv", *lines, 'a\t"Well" he said', header="label\ttext")
     assert path.stat().st_size > 2**20
@@ -155,7 +153,7 @@ def test_the_whole_file_decides_on_its_quotes(tmp_path: Path) -> None:
     assert found.dialect.quoting == "none"
 
 
-def test_quotes_behind_a_backslash(tmp_path: Path) -> None:
+def test_quotes_after_a_backslash(tmp_path: Path) -> None:
     lines = [f'"{sentence(n)} \\"x, y\\" and \\\\ too",{"ab"[n % 2]}' for n in range(20)]
     path = written(tmp_path / "export.csv", *lines, header="text,label")
     assert values_of(path)[3]["text"] == f'{sentence(3)} "x, y" and \\ too'
@@ -183,7 +181,7 @@ def test_single_quotes_around_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["csv", "txt", "data", ""])
 @pytest.mark.parametrize("delimiter", [";", "|", "\t"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_another_delimiter_is_found_and_said(
+def test_another_delimiter_is_detected_and_noted(
     tmp_path: Path, ending: str, delimiter: str, line_end: str
 ) -> None:
     path = tmp_path / f"rows.{ending}".rstrip(".")
@@ -193,12 +191,12 @@ def test_another_delimiter_is_found_and_said(
     found, rows = rows_of(path)
     assert found.dialect is not None
     assert found.dialect.delimiter == delimiter
-    assert any("between its columns" in note for note in found.notes)
+    assert any("with the delimiter" in note for note in found.notes)
     assert isinstance(rows[4], Row)
     assert rows[4].values == {"text": f"{sentence(4)}, yes", "label": "a"}
 
 
-def test_a_packed_file_is_looked_at_too(tmp_path: Path) -> None:
+def test_a_compressed_file_is_inspected_too(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv.gz"
     path.write_bytes(gzip.compress("".join(["text;label\n", *["a, b;c\n"] * 9]).encode()))
     found, _ = rows_of(path)
@@ -215,7 +213,7 @@ def test_commas_stay_commas_where_rows_are_broken(tmp_path: Path) -> None:
     ] * 3
 
 
-def test_a_tab_at_the_end_of_every_row_makes_a_column_without_a_name(tmp_path: Path) -> None:
+def test_a_tab_at_the_end_of_every_row_is_a_column_without_a_name(tmp_path: Path) -> None:
     lines = [f"{sentence(n)}\ta\t" for n in range(9)]
     with_name = written(tmp_path / "one.tsv", *lines, header="text\tlabel")
     found, rows = rows_of(with_name)
@@ -247,16 +245,16 @@ def test_columns_of_a_file_without_a_header_line_are_given_or_numbered(tmp_path:
     assert values_of(path, renamed) == [{"label": "b", "text": "two"}]
 
 
-def test_another_number_of_columns_than_is_named_is_refused(tmp_path: Path) -> None:
+def test_a_wrong_number_of_column_names_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "rows.tsv", "a\tone", "b\ttwo")
-    with pytest.raises(DataError, match=r"has 2 fields, and --columns names 3: a, b, c"):
+    with pytest.raises(DataError, match=r"has 2 fields, but --columns names 3: a, b, c"):
         rows_of(path, FileFormat(columns=("a", "b", "c")))
 
 
 # Other formats -----------------------------------------------------------------------------------
 
 
-def test_json_by_what_is_in_it(tmp_path: Path) -> None:
+def test_json_is_detected_by_its_content(tmp_path: Path) -> None:
     objects = [{"text": sentence(n), "label": "ab"[n % 2]} for n in range(9)]
     lines = "".join(f"{json.dumps(one)}\n" for one in objects)
     for name, text in (
@@ -310,7 +308,7 @@ def test_lines_of_text_are_texts_where_no_label_is_needed(tmp_path: Path) -> Non
     assert detect(path, UNSTATED, labelled=False) == Detected(FORMATS["text"])
     assert detect(path, UNSTATED).format is FORMATS["tsv"]
     plain = written(tmp_path / "plain.txt", *map(sentence, range(9)))
-    with pytest.raises(DataError, match="holds plain lines of text, without labels"):
+    with pytest.raises(DataError, match="has plain lines of text, without labels"):
         detect(plain, UNSTATED)
 
 
@@ -322,10 +320,10 @@ def test_lines_of_text_are_texts_where_no_label_is_needed(tmp_path: Path) -> Non
         ("old.csv", b"\xd0\xcf\x11\xe0", "is an Excel workbook"),
         ("book.csv", b"PK\3\4", "is a ZIP archive or an Excel workbook"),
         ("rows.zip", b"PK\3\4", "is a ZIP archive"),
-        ("rows.what", b"some lines\nof text\n", "its name has no known ending"),
+        ("rows.what", b"some lines\nof text\n", "has no known file extension"),
     ],
 )
-def test_what_is_no_file_of_rows_is_called_what_it_is(
+def test_other_kinds_of_files_are_named_in_the_error(
     tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -333,8 +331,8 @@ def test_what_is_no_file_of_rows_is_called_what_it_is(
         detect(tmp_path / name, UNSTATED)
 
 
-def test_a_folder_is_called_one_with_its_files(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is a folder, and no file is in it"):
+def test_the_error_for_a_folder_lists_its_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a folder without files"):
         detect(tmp_path, UNSTATED)
     for name in ("README", "b.csv", "a.csv"):
         (tmp_path / name).touch()
@@ -342,7 +340,7 @@ def test_a_folder_is_called_one_with_its_files(tmp_path: Path) -> None:
         detect(tmp_path, UNSTATED)
 
 
-def test_what_is_said_of_columns_is_refused_for_files_that_have_names(tmp_path: Path) -> None:
+def test_column_settings_are_refused_for_formats_with_names(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n')
     with pytest.raises(ConfigurationError, match="--columns is for delimited text"):
         detect(tmp_path / "rows.jsonl", FileFormat(columns=("a",)))
@@ -371,7 +369,7 @@ _QUOTINGS = ("minimal", "single", "backslash", "none")
     line_end=st.sampled_from(["\n", "\r\n"]),
     mark=st.booleans(),
 )
-def test_what_is_written_in_a_dialect_is_read_back(
+def test_rows_written_in_a_dialect_are_read_back(
     tmp_path: Path,
     delimiter: str,
     quoting: Any,
@@ -409,7 +407,7 @@ def test_what_is_written_in_a_dialect_is_read_back(
 
 @pytest.mark.parametrize("first", ["sep=;", "\ufeffsep=;", '"sep=;"', "SEP=;\r"])
 @pytest.mark.parametrize("name", ["a.csv", "a.txt", "a"])
-def test_a_first_line_that_says_the_delimiter_is_no_header(
+def test_a_first_line_with_the_delimiter_is_not_a_header(
     tmp_path: Path, first: str, name: str
 ) -> None:
     path = written(
@@ -424,7 +422,7 @@ def test_a_first_line_that_says_the_delimiter_is_no_header(
 
 
 @pytest.mark.parametrize("delimiter", ["\t", ",", " ", "|"])
-def test_a_first_line_may_say_any_delimiter(tmp_path: Path, delimiter: str) -> None:
+def test_a_first_line_may_give_any_delimiter(tmp_path: Path, delimiter: str) -> None:
     path = written(
         tmp_path / "a.csv",
         delimiter.join(("text", "label")),
@@ -434,7 +432,7 @@ def test_a_first_line_may_say_any_delimiter(tmp_path: Path, delimiter: str) -> N
     assert values_of(path) == [{"text": sentence(n), "label": "a"} for n in range(9)]
 
 
-def test_files_without_a_header_may_say_the_delimiter(tmp_path: Path) -> None:
+def test_files_without_a_header_may_give_the_delimiter(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", *[f"{sentence(n)};a" for n in range(9)], header="sep=;")
     stated = FileFormat(header=False, columns=("text", "label"))
     assert values_of(path, stated) == [{"text": sentence(n), "label": "a"} for n in range(9)]
@@ -465,13 +463,13 @@ def test_rows_with_a_number_before_them_as_r_writes(
     assert any("without a name" in note for note in found.notes)
 
 
-def test_a_comma_in_every_text_makes_no_names_of_rows(tmp_path: Path) -> None:
+def test_a_comma_in_every_text_is_not_read_as_row_names(tmp_path: Path) -> None:
     lines = [f"{sentence(n)}, {sentence(n + 1)},a" for n in range(30)]
     rows = rows_of(written(tmp_path / "a.csv", *lines, header="text,label"))[1]
     assert all(isinstance(row, BadRow) for row in rows)
 
 
-def test_numbers_that_repeat_are_no_names_of_rows(tmp_path: Path) -> None:
+def test_repeated_numbers_are_not_row_names(tmp_path: Path) -> None:
     lines = [f"{n % 3}\t{sentence(n)}\ta" for n in range(30)]
     rows = rows_of(written(tmp_path / "a.tsv", *lines, header="text\tlabel"))[1]
     assert all(isinstance(row, BadRow) for row in rows)

@@ -1,4 +1,4 @@
-"""Files of rows: which format they are in, plain lines, Parquet, and what cannot be opened."""
+"""Files of rows: the format of a file, plain lines, Parquet, and files that cannot be opened."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from gluetune.data.formats.registry import FORMATS, format_of, open_rows, writin
         ("a.txt", "text"),
     ],
 )
-def test_the_name_says_the_format(name: str, expected: str) -> None:
+def test_the_extension_determines_the_format(name: str, expected: str) -> None:
     assert format_of(Path(name)) is FORMATS[expected]
 
 
-def test_a_stated_format_wins_and_a_stream_holds_lines() -> None:
+def test_a_stated_format_wins_and_a_stream_has_lines() -> None:
     assert format_of(Path("a.csv"), "jsonl") is FORMATS["jsonl"]
     assert format_of(io.BytesIO()) is FORMATS["text"]
     assert written_as(FORMATS["text"]) is FORMATS["jsonl"]
@@ -38,12 +38,12 @@ def test_a_stated_format_wins_and_a_stream_holds_lines() -> None:
 
 
 @pytest.mark.parametrize(("name", "stated"), [("a.xlsx", None), ("a", None), ("a.csv", "xls")])
-def test_an_unknown_format_is_refused_with_those_there_are(name: str, stated: str | None) -> None:
+def test_an_unknown_format_is_refused_with_a_list_of_formats(name: str, stated: str | None) -> None:
     with pytest.raises(ConfigurationError, match=r"csv.*jsonl.*parquet"):
         format_of(Path(name), stated)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(DataError, match=r"gone\.csv cannot be read: No such file"),
         open_rows(tmp_path / "gone.csv", FORMATS["csv"]),
@@ -52,7 +52,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "text"])
-def test_an_absurdly_long_line_is_passed_over(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_very_long_line_is_skipped(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "LONGEST_LINE", 64)
     start = {"csv": "text\n", "jsonl": "", "text": ""}[kind]
     good = {"csv": "fine", "jsonl": '{"text": "fine"}', "text": "fine"}[kind]
@@ -66,14 +66,14 @@ def test_an_absurdly_long_line_is_passed_over(kind: str, monkeypatch: pytest.Mon
     assert row.line == bad.line + 1
 
 
-def test_plain_lines_hold_one_text_or_two_apart_by_a_tab() -> None:
+def test_plain_lines_have_one_text_or_two_separated_by_a_tab() -> None:
     with open_rows(io.BytesIO(b"a\tb\r\nc\n"), FORMATS["text"]) as reader:
         assert [row[1] for row in reader] == [{"text": "a\tb"}, {"text": "c"}]
     with open_rows(io.BytesIO(b"a\tb\nc\nd\te\tf\n"), FORMATS["text"], ("p", "q")) as reader:
         assert list(reader) == [
             Row(1, {"p": "a", "q": "b"}),
-            BadRow(2, "has 0 tabs; one belongs between the two texts", Fault.FIELDS),
-            BadRow(3, "has 2 tabs; one belongs between the two texts", Fault.FIELDS),
+            BadRow(2, "has 0 tabs; one is needed between the two texts", Fault.FIELDS),
+            BadRow(3, "has 2 tabs; one is needed between the two texts", Fault.FIELDS),
         ]
 
 
@@ -102,7 +102,7 @@ def test_parquet_keeps_every_column_and_type(tmp_path: Path) -> None:
     assert found["score"].to_pylist() == [0.0, 2.0]
 
 
-def test_parquet_is_no_stream_and_other_files_are_no_parquet(tmp_path: Path) -> None:
+def test_parquet_streams_and_other_files_are_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(ConfigurationError, match="--file"),
         open_rows(io.BytesIO(), FORMATS["parquet"]),

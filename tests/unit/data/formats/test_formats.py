@@ -1,4 +1,4 @@
-"""A format is one record: another is added by one, and nobody else knows its name or ending."""
+"""A format is one record: one entry adds it, and nothing else knows its name or extension."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
 import pytest
-from tests.support.trainings import Bench
+from tests.support.tiny_runs import Bench
 
 import gluetune
 from gluetune.core.errors import ConfigurationError
@@ -110,7 +110,7 @@ def _write_cards(path: Path, count: int = 40) -> Path:
     return path
 
 
-def test_a_format_that_is_added_is_found_and_read(cards: Format, tmp_path: Path) -> None:
+def test_an_added_format_is_detected_and_read(cards: Format, tmp_path: Path) -> None:
     path = _write_cards(tmp_path / "reviews.card", 2)
     assert format_of(path) is cards
     found = detect(path, UNSTATED)
@@ -124,7 +124,7 @@ def test_a_format_that_is_added_is_found_and_read(cards: Format, tmp_path: Path)
         detect(path, FileFormat(delimiter=";"))
 
 
-def test_a_format_that_is_added_is_checked_with_its_bad_rows(cards: Format, tmp_path: Path) -> None:
+def test_an_added_format_is_checked_with_its_bad_rows(cards: Format, tmp_path: Path) -> None:
     path = _write_cards(tmp_path / "reviews.card")
     assert gluetune.check_files(path).labels == {"bad": 18, "good": 18}
     path.write_text(path.read_text() + "label: good | no colon\nlabel: good | text: \n")
@@ -143,7 +143,7 @@ def test_a_format_that_is_added_is_checked_with_its_bad_rows(cards: Format, tmp_
 
 
 @pytest.mark.parametrize("ending", ["", *COMPRESSIONS])
-def test_a_format_that_is_added_is_predicted(
+def test_an_added_format_is_predicted(
     cards: Format, tmp_path: Path, predictor: Predictor, ending: str
 ) -> None:
     source = _write_cards(tmp_path / "in.card", 3)

@@ -1,4 +1,4 @@
-"""JSON lines: objects come back as they were, and what is none is named by its line."""
+"""JSON lines: written objects are read back, and invalid ones are reported with their line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read(content: str | bytes) -> list[Row | BadRow]:
 
 
 @given(st.lists(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=4), VALUES)))
-def test_objects_that_are_written_come_back(objects: list[dict[str, object]]) -> None:
+def test_written_objects_are_read_back(objects: list[dict[str, object]]) -> None:
     file = io.BytesIO()
     writer = JsonLinesWriter(file)
     for values in objects:
@@ -47,13 +47,13 @@ def test_objects_that_are_written_come_back(objects: list[dict[str, object]]) ->
     ("line", "problem"),
     [
         ("{", "is not JSON: "),
-        ("[1]", "holds a list, not an object"),
-        ('"text"', "holds text, not an object"),
-        ("null", "holds null, not an object"),
-        ("true", "holds true or false, not an object"),
-        ("7", "holds a number, not an object"),
+        ("[1]", "is a list, not an object"),
+        ('"text"', "is text, not an object"),
+        ("null", "is null, not an object"),
+        ("true", "is true or false, not an object"),
+        ("7", "is a number, not an object"),
         ('{"a": 1, "a": 2}', "the key 'a' occurs twice"),
-        (r'{"a": "\ud800"}', "holds half of a surrogate pair"),
+        (r'{"a": "\ud800"}', "has half of a surrogate pair"),
         ("[" * 100_000, "is not JSON that can be read"),
         ("", "is empty"),
     ],
@@ -66,7 +66,7 @@ def test_a_bad_row_is_named_and_the_next_is_read(line: str, problem: str) -> Non
     assert problem in bad.problem
 
 
-def test_the_columns_are_those_of_the_first_row_that_can_be_read() -> None:
+def test_the_columns_are_those_of_the_first_readable_row() -> None:
     reader = JsonLinesReader(io.BytesIO(b'oops\n{"b": 1, "a": 2}\n{"c": 3}\n'), "f.jsonl")
     assert reader.columns == ("b", "a")
     assert [row.line for row in reader] == [1, 2, 3]
@@ -118,7 +118,7 @@ def test_objects_without_one_list(tmp_path: Path, content: Any, expected: str) -
         list(reader)
 
 
-def test_an_object_that_is_cut_off_anywhere(tmp_path: Path) -> None:
+def test_an_object_truncated_anywhere_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     whole = json.dumps({"n": [1], "data": ROWS[:2], "more": {"a": 1}})
     for length in range(1, len(whole)):

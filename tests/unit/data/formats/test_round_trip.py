@@ -1,4 +1,4 @@
-"""Every format gives back the rows that were put in: quotes, newlines, tabs, emoji, huge fields."""
+"""Every format reads back what it wrote: quotes, newlines, tabs, emoji, huge fields."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
 )
 @given(rows=ROWS)
 @example(rows=[{"text": 'ends in "', "label": '"'}, {"text": '"\n"', "label": "x\n"}])
-def test_every_format_gives_back_what_was_written(
+def test_every_format_reads_back_what_was_written(
     tmp_path: Path, kind: str, ending: str, rows: list[dict[str, str]]
 ) -> None:
     name = "arrow" if kind == "stream" else kind
@@ -141,7 +141,7 @@ def test_typed_values_keep_their_types_where_the_format_has_any(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
-def test_a_packed_file_that_is_cut_off_is_told(tmp_path: Path, ending: str) -> None:
+def test_a_truncated_compressed_file_is_reported(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"rows.csv{ending}"
     path.write_bytes(_packed(ending, b"text,label\n" + b"abc,d\n" * 99)[:-7])
     with pytest.raises(DataError, match=r"rows\.csv.* cannot be decompressed"):
@@ -152,15 +152,15 @@ def test_a_packed_file_that_is_cut_off_is_told(tmp_path: Path, ending: str) -> N
     ("text", "says"),
     [
         ("", ":1 .*is empty"),
-        ('{"text": 1}', ":1 .*it is one object"),
+        ('{"text": 1}', ":1 .*it is an object"),
         ('[{"text": "a"},\n{"text": "b"', ":2 .*is not closed"),
         ('[{"text": "a"}\n{"text": "b"}]', r"line=1, problem='is not JSON: Extra data"),
         ('[{"text": "a"}]\n\n[1]', ":3 .*after the list"),
         ('[{"text": "a"},\n\n{"text": "b}]', ":3 .*not closed"),
-        ("[{}}]", ":1 .*not open"),
+        ("[{}}]", ":1 .*no opening one"),
     ],
 )
-def test_a_list_that_cannot_be_followed_is_told_with_its_line(
+def test_a_list_that_cannot_be_parsed_is_reported_with_its_line(
     tmp_path: Path, text: str, says: str
 ) -> None:
     path = tmp_path / "rows.json"

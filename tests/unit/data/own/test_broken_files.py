@@ -1,4 +1,4 @@
-"""Forty and more broken files, each with the finding that it gets."""
+"""More than forty broken files, each with its finding."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GOOD = "text,label\n" + "".join(f"text {n} here,{'ab'[n % 2]}\n" for n in range(
 
 @dataclass(frozen=True)
 class Broken:
-    """A file, how it is read, and what is said of it."""
+    """A file, how it is read, and its findings."""
 
     name: str
     content: bytes | str
@@ -64,7 +64,7 @@ _TYPED = [{"text": f"t {n}", "label": n % 2} for n in range(8)]
 
 BROKEN = (
     Broken("empty.csv", "", " is empty.", "first line must name the columns"),
-    Broken("header.csv", "text,label\n", " holds no row that can be used."),
+    Broken("header.csv", "text,label\n", " has no usable rows."),
     Broken("twice.csv", "text,label,text\na,b,c\n", ":1 has 2 columns called 'text'."),
     Broken("short.csv", _csv("alone"), ":10 has 1 field, the header 2."),
     Broken("long.csv", _csv("a,b,c"), ":10 has 3 fields, the header 2."),
@@ -78,7 +78,7 @@ BROKEN = (
     Broken("spaces.csv", _csv("  \t ,a"), ":10 has an empty 'text'."),
     Broken("no_label.csv", _csv("some text,"), ":10 has no label: 'label' is empty."),
     Broken("neither.csv", _csv(" , "), ":10 has an empty 'text' and has no label"),
-    Broken("nul.csv", _csv("a\0b,a"), ":10 holds a NUL at position 2."),
+    Broken("nul.csv", _csv("a\0b,a"), ":10 has a NUL at position 2."),
     Broken(
         "latin.csv",
         _csv("café crème brûlée,a").encode("cp1252"),
@@ -92,7 +92,7 @@ BROKEN = (
         ":1 is not UTF-8: byte 0xff at position 1.",
         "It looks like UTF-16.",
     ),
-    Broken("utf16le.csv", GOOD.encode("utf-16-le"), ":1 holds a NUL", "It looks like UTF-16LE."),
+    Broken("utf16le.csv", GOOD.encode("utf-16-le"), ":1 has a NUL", "It looks like UTF-16LE."),
     Broken(
         "sjis.csv",
         _csv("これは良い映画でした,a").encode("shift_jis"),
@@ -127,14 +127,14 @@ BROKEN = (
     Broken(
         "number.csv",
         _csv("a text,NA"),
-        ":2 has the label 'a', no finite number.",
+        ":2 has the label 'a', not a finite number.",
         settings={"kind": "regression"},
         total=7,
     ),
     Broken(
         "infinite.csv",
         "text,label\n" + "".join(f"t {n},{n}.5\n" for n in range(8)) + "t 9,inf\n",
-        ":10 has the label 'inf', no finite number.",
+        ":10 has the label 'inf', not a finite number.",
         settings={"kind": "regression"},
     ),
     Broken(
@@ -153,7 +153,7 @@ BROKEN = (
     Broken(
         "none.jsonl",
         "".join(f'{{"text": "text {n}", "label": []}}\n' for n in range(8)),
-        " has none as a label: there is nothing to tell apart.",
+        " has none as a label: there is nothing to learn.",
     ),
     Broken(
         "hidden.parquet",
@@ -162,7 +162,7 @@ BROKEN = (
         total=2,
     ),
     Broken("json.jsonl", _jsonl() + '{"text": "a",\n', ":9 is not JSON: "),
-    Broken("array.jsonl", _jsonl([1]), ":9 holds a list, not an object."),
+    Broken("array.jsonl", _jsonl([1]), ":9 is a list, not an object."),
     Broken("null_text.jsonl", _jsonl({"text": None, "label": "a"}), ":9 has no 'text'."),
     Broken(
         "number_text.jsonl", _jsonl({"text": 7, "label": "a"}), ":9 has no text in 'text', but 7."
@@ -177,8 +177,8 @@ BROKEN = (
         "are of several types: text (",
         "Write all of them as text, or all as numbers.",
     ),
-    Broken("nul.jsonl", _jsonl({"text": "a\0b", "label": "a"}), ":9 holds a NUL in 'text'."),
-    Broken("half.jsonl", _jsonl() + '{"text":"\\ud83d","label":"a"}\n', ":9 holds half of a surr"),
+    Broken("nul.jsonl", _jsonl({"text": "a\0b", "label": "a"}), ":9 has a NUL in 'text'."),
+    Broken("half.jsonl", _jsonl() + '{"text":"\\ud83d","label":"a"}\n', ":9 has half of a surr"),
     Broken("nested.jsonl", _jsonl({"text": "x", "label": [["a"]]}), "one is a list"),
     Broken(
         "list.jsonl",
@@ -187,9 +187,9 @@ BROKEN = (
         "--kind multi_label",
         settings={"kind": "single_label"},
     ),
-    Broken("object.json", '{"text": ["a"]}', ":1 is not JSON that can be read: it is one object"),
+    Broken("object.json", '{"text": ["a"]}', ":1 is not JSON that can be read: it is an object"),
     Broken("open.json", '[{"text": "a", "label": "b"}', ":1 is not JSON that can be read"),
-    Broken("item.json", '[{"text": "a", "label": "b"}, 3]', ", item 2 holds a number", total=4),
+    Broken("item.json", '[{"text": "a", "label": "b"}, 3]', ", item 2 is a number", total=4),
     Broken("junk.parquet", b"PAR1 not at all", " cannot be read as Parquet: "),
     Broken("junk.arrow", b"ARROW1 not at all", " cannot be read as Arrow: "),
     Broken(
@@ -224,7 +224,7 @@ def check(path: Path, case: Broken) -> CheckedFiles:
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)
-def test_a_broken_file_gets_its_finding(tmp_path: Path, case: Broken) -> None:
+def test_a_broken_file_has_its_finding(tmp_path: Path, case: Broken) -> None:
     found = check(tmp_path / case.name, case)
     told = [finding for finding in found.findings if case.finding in finding.message]
     assert told, [str(finding) for finding in found.findings]
@@ -232,11 +232,11 @@ def test_a_broken_file_gets_its_finding(tmp_path: Path, case: Broken) -> None:
     assert len(found.findings) == case.total, [str(finding) for finding in found.findings]
 
 
-def test_there_are_at_least_forty() -> None:
+def test_there_are_at_least_forty_broken_files() -> None:
     assert len(BROKEN) >= 40
 
 
-def test_a_good_file_is_good(tmp_path: Path) -> None:
+def test_a_valid_file_has_no_findings(tmp_path: Path) -> None:
     path = tmp_path / "good.csv"
     path.write_text(GOOD)
     found = check_files(path)
@@ -246,7 +246,7 @@ def test_a_good_file_is_good(tmp_path: Path) -> None:
     assert set(found.labels) == {"a", "b"}
 
 
-def test_everything_is_told_at_once(tmp_path: Path) -> None:
+def test_all_findings_are_reported_together(tmp_path: Path) -> None:
     path, other = tmp_path / "train.csv", tmp_path / "valid.csv"
     path.write_text(_csv("alone", ",a", "x y,z"))
     other.write_text(_csv("x,unseen", '"open'))
@@ -262,7 +262,7 @@ def test_everything_is_told_at_once(tmp_path: Path) -> None:
         assert part in told
 
 
-def test_rows_are_left_out_only_when_asked_and_counted(tmp_path: Path) -> None:
+def test_rows_are_left_out_only_on_request_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     path.write_text(_csv("alone", ",a", "x y,z", '"open'))
     found = check_files(path, on_bad_row="skip")
@@ -273,9 +273,7 @@ def test_rows_are_left_out_only_when_asked_and_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["quote", "field", "NUL", "JSON", "not UTF-8", "no text"])
-def test_rows_are_counted_by_what_is_wrong_whatever_the_column_is_called(
-    tmp_path: Path, column: str
-) -> None:
+def test_rows_are_counted_by_fault_for_any_column_name(tmp_path: Path, column: str) -> None:
     path = tmp_path / "train.csv"
     path.write_text(_csv(",a").replace("text", column, 1))
     found = check_files(path, text=column, on_bad_row="skip")
@@ -291,7 +289,7 @@ def test_labels_of_very_many_digits_are_names(tmp_path: Path) -> None:
     assert list(found.labels) == ["1" * 5000, "2" * 5000]
 
 
-def test_a_full_disk_is_no_mistake_of_the_file(
+def test_a_full_disk_is_not_reported_as_a_mistake_in_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -309,7 +307,7 @@ REMARKS = {
     "which repeats line 2.": _csv("text 0 here,a"),
     "2 rows of train repeat an earlier text": _csv("text 0 here,a", "text 0 here,a"),
     "1 of them has another label": _csv("text 0 here,b"),
-    "differ in case or spaces only": _csv("some x,A", "some y,A"),
+    "differ only in case, spaces": _csv("some x,A", "some y,A"),
     "'cafe\u0301', 'caf\u00e9' differ": _csv(
         *(f"some {n},{name}" for n in range(4) for name in ("caf\u00e9", "cafe\u0301"))
     ),
@@ -323,7 +321,7 @@ REMARKS = {
 
 
 @pytest.mark.parametrize("remark", REMARKS)
-def test_what_is_odd_is_remarked_and_does_not_stop(tmp_path: Path, remark: str) -> None:
+def test_unusual_rows_give_a_remark_and_no_error(tmp_path: Path, remark: str) -> None:
     path = tmp_path / "train.csv"
     path.write_text(REMARKS[remark])
     more: dict[str, Any] = {"text_pair": "more"} if "more" in REMARKS[remark][:20] else {}
@@ -332,14 +330,14 @@ def test_what_is_odd_is_remarked_and_does_not_stop(tmp_path: Path, remark: str) 
     assert any(remark in one for one in found.remarks), found.remarks
 
 
-def test_texts_of_a_script_without_spaces_are_no_ids(tmp_path: Path) -> None:
+def test_texts_of_a_script_without_spaces_are_not_taken_for_ids(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     rows = "".join(f"这家店的菜很好吃{n},{'ab'[n % 2]}\n" for n in range(30))
     path.write_text("text,label\n" + rows, encoding="utf-8")
     assert not any("id?" in one for one in check_files(path).remarks)
 
 
-def test_a_row_of_parquet_repeats_a_row(tmp_path: Path) -> None:
+def test_a_repeated_row_of_parquet_is_noted(tmp_path: Path) -> None:
     path = tmp_path / "train.parquet"
     path.write_bytes(_parquet([*_TYPED, {"text": "t 2", "label": 1}]))
     told = " ".join(check_files(path).remarks)
@@ -347,7 +345,7 @@ def test_a_row_of_parquet_repeats_a_row(tmp_path: Path) -> None:
     assert "(1; row 3: 0)." in told
 
 
-def test_overlap_of_files_is_remarked_with_its_count(tmp_path: Path) -> None:
+def test_overlap_of_files_is_noted_with_its_count(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("train.csv", "valid.csv", "test.csv")]
     paths[0].write_text(GOOD)
     paths[1].write_text("text,label\nTEXT  0 here,a\nnew,b\n")
@@ -357,9 +355,9 @@ def test_overlap_of_files_is_remarked_with_its_count(tmp_path: Path) -> None:
     assert "8 of 8 texts of test are also in train" in told
 
 
-def test_a_file_of_an_unknown_kind_is_told(tmp_path: Path) -> None:
+def test_an_unknown_file_extension_is_reported(tmp_path: Path) -> None:
     (finding,) = check_files(tmp_path / "rows.xlsx").findings
-    assert "its name has no known ending" in finding.message
+    assert "its extension is unknown" in finding.message
     (finding,) = check_files(tmp_path / "gone.csv").findings
     assert "No such file" in finding.message
     with pytest.raises(ConfigurationError, match="0 files are given"):

@@ -1,4 +1,4 @@
-"""Columns of text and label that are found, and first lines that are rows."""
+"""Detection of text and label columns, and of first lines that are rows."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ def empty(number: int) -> str:
         (("sentence", "words", "label"), (number, sentence, label), ("words", None, "label")),
     ],
 )
-def test_columns_are_found_where_names_or_values_make_it_plain(
+def test_columns_are_found_where_names_or_values_are_unambiguous(
     columns: Sequence[str], makers: Sequence[Any], expected: tuple[Any, ...] | None
 ) -> None:
     found = find_columns(table(columns, *makers))
     assert found == FoundColumns(*(expected or ("premise", "hypothesis", "label")))
 
 
-def test_few_rows_say_nothing_by_their_values() -> None:
+def test_the_values_of_few_rows_are_not_used() -> None:
     assert find_columns(table(("v1", "v2"), label, sentence, rows=6)) == FoundColumns()
 
 
@@ -92,13 +92,13 @@ def as_first(first: Sequence[str], *makers: Any, rows: int = 30) -> FirstRows:
 @pytest.mark.parametrize(
     ("first", "makers", "reason"),
     [
-        (("ham", "the cup is here now"), (label, sentence), "'ham' is a value of 20 rows too"),
-        (("17", "spam", "so it is"), (number, label, sentence), "'spam' is a value of 10"),
+        (("ham", "the cup is here now"), (label, sentence), "'ham' is also a value of 20 rows"),
+        (("17", "spam", "so it is"), (number, label, sentence), "'spam' is also a value of 10"),
         (("4.25", "the cup is here now"), (number, sentence), "'4.25' is a number"),
         (("x9", "what do you think of it?"), (number, sentence), "is a sentence"),
     ],
 )
-def test_a_first_line_that_is_a_row_is_seen(
+def test_a_first_line_that_is_a_row_is_detected(
     first: Sequence[str], makers: Sequence[Any], reason: str
 ) -> None:
     found = row_in_place_of_names(as_first(first, *makers))
@@ -117,7 +117,7 @@ def test_a_first_line_that_is_a_row_is_seen(
         (("id", "2019"), (sentence, number)),
     ],
 )
-def test_names_are_names(first: Sequence[str], makers: Sequence[Any]) -> None:
+def test_column_names_are_not_taken_for_a_row(first: Sequence[str], makers: Sequence[Any]) -> None:
     assert row_in_place_of_names(as_first(first, *makers)) is None
 
 
@@ -134,7 +134,7 @@ def headless(path: Path, rows: int = 40, between: str = "\t") -> Path:
 def test_no_row_is_lost_as_a_header_line(tmp_path: Path, settings: dict[str, Any]) -> None:
     path = headless(tmp_path / "spam.tsv")
     (finding,) = check_files(path, **settings).findings
-    assert "its first line looks like a row, not like names of columns: 'ham'" in finding.message
+    assert "the first line looks like a row, not like column names: 'ham'" in finding.message
     assert finding.hint.startswith("Type: --no-header --columns label,text;")
     found = check_files(path, header=False, columns="label,text")
     assert found.are_good
@@ -143,7 +143,7 @@ def test_no_row_is_lost_as_a_header_line(tmp_path: Path, settings: dict[str, Any
     assert sum(kept.rows.values()) == 39, "the user says that it names the columns"
 
 
-def test_what_is_found_is_said_and_typed_next(tmp_path: Path) -> None:
+def test_detected_columns_are_printed_and_typed_next(tmp_path: Path) -> None:
     path = tmp_path / "spam.csv"
     lines = [f'{label(n)},"{sentence(n)}, yes",,,' for n in range(40)]
     path.write_text("v1,v2,,,\n" + "".join(f"{line}\n" for line in lines))
@@ -154,7 +154,7 @@ def test_what_is_found_is_said_and_typed_next(tmp_path: Path) -> None:
     assert check_files(path, text="v2").columns == {"label": ("v1",)}
 
 
-def test_a_training_takes_no_column_that_is_not_named_and_says_which_it_would(
+def test_train_needs_named_columns_and_suggests_them(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "reviews.csv"
@@ -169,9 +169,7 @@ def test_a_training_takes_no_column_that_is_not_named_and_says_which_it_would(
 
 
 @pytest.mark.parametrize("header", ["v1,v2\n", ""])
-def test_a_file_that_is_sorted_by_its_labels_is_looked_at_further_on(
-    tmp_path: Path, header: str
-) -> None:
+def test_later_parts_of_a_file_sorted_by_label_are_inspected(tmp_path: Path, header: str) -> None:
     path = tmp_path / "sorted.csv"
     lines = [f'{"neg" if n < 2500 else "pos"},"{sentence(n)}, so"' for n in range(5000)]
     path.write_text(header + "".join(f"{line}\n" for line in lines))
@@ -183,7 +181,7 @@ def test_a_file_that_is_sorted_by_its_labels_is_looked_at_further_on(
         assert "--no-header --columns label,text" in finding.hint
 
 
-def test_very_long_rows_are_not_held(tmp_path: Path) -> None:
+def test_very_long_rows_are_not_kept_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     with path.open("w") as file:
         file.write("text,label\n")
@@ -193,7 +191,7 @@ def test_very_long_rows_are_not_held(tmp_path: Path) -> None:
     assert 5 < len(first.rows) < 15
 
 
-def test_one_name_with_a_comma_is_no_two_names(tmp_path: Path) -> None:
+def test_a_name_with_a_comma_is_one_name(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     rows = "".join(f"{sentence(n)},{label(n)}\n" for n in range(40))
     path.write_text('text,"label, one"\n' + rows)
@@ -220,7 +218,7 @@ def test_nested_values_are_read_by_their_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["book.xlsx", "folder", "plain.txt"])
-def test_what_cannot_be_read_is_one_finding(tmp_path: Path, name: str) -> None:
+def test_an_unreadable_file_is_one_finding(tmp_path: Path, name: str) -> None:
     if name == "folder":
         (tmp_path / name).mkdir()
     else:
@@ -231,7 +229,7 @@ def test_what_cannot_be_read_is_one_finding(tmp_path: Path, name: str) -> None:
     assert "--format tsv" not in finding.hint
 
 
-def test_rows_with_wrong_quotes_come_with_the_option_for_files_without_quoting(
+def test_rows_with_wrong_quotes_suggest_quoting_none(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "rows.csv"
@@ -288,7 +286,7 @@ def flags(n: int) -> str:
         ),
     ],
 )
-def test_columns_that_may_be_meant_are_offered(
+def test_likely_columns_are_offered(
     tmp_path: Path, names: Sequence[str], makers: Sequence[Any], hints: Sequence[str]
 ) -> None:
     path = written(tmp_path / "a.tsv", names, *makers)
@@ -314,7 +312,7 @@ def long_text(n: int) -> str:
         (("when", "x", "y"), (lambda n: f"Apr 6 22:19:{n % 5:02}", sentence, label), "x, y"),
     ],
 )
-def test_what_is_doubtful_is_not_taken(
+def test_ambiguous_columns_are_not_chosen(
     columns: Sequence[str], makers: Sequence[Any], expected: Any
 ) -> None:
     known = {"pair": ("context", "hypothesis", "label"), "x, y": ("x", None, "y")}
@@ -322,7 +320,7 @@ def test_what_is_doubtful_is_not_taken(
     assert found == FoundColumns(*(known[expected] if isinstance(expected, str) else expected))
 
 
-def test_the_encoding_is_said_before_the_columns(tmp_path: Path) -> None:
+def test_the_encoding_is_reported_before_the_columns(tmp_path: Path) -> None:
     path = written(
         tmp_path / "a.tsv", ("v1", "v2"), label, lambda n: f"café {n}", encoding="latin-1"
     )
@@ -334,16 +332,18 @@ def test_the_encoding_is_said_before_the_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("a.json", '[["a text", "b"]]', "item 1 holds a list, not an object"),
-        ("a.json", "[]", "holds no row"),
-        ("a.jsonl", '["a text", "b"]\n', ":1 holds a list, not an object"),
-        ("a.csv", "\n\ntext,label\na,b\n", ":1 is its first line, and names no column"),
+        ("a.json", '[["a text", "b"]]', "item 1 is a list, not an object"),
+        ("a.json", "[]", "has no usable rows"),
+        ("a.jsonl", '["a text", "b"]\n', ":1 is a list, not an object"),
+        ("a.csv", "\n\ntext,label\na,b\n", ":1 is the first line and names no columns"),
         ("a.csv", ",,\na,b,c\n", "names no column"),
         ("a.csv", "text,label\ra,b\r", "carriage returns alone"),
         ("a.txt", "text\tlabel\ra\tb\r", "carriage returns alone"),
     ],
 )
-def test_files_without_names_say_so(tmp_path: Path, name: str, content: str, expected: str) -> None:
+def test_files_without_column_names_are_reported(
+    tmp_path: Path, name: str, content: str, expected: str
+) -> None:
     (tmp_path / name).write_bytes(content.encode())
     findings = check_files(tmp_path / name).findings
     assert any(expected in finding.message for finding in findings), findings

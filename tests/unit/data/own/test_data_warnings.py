@@ -1,4 +1,4 @@
-"""Remarks on a user's splits are those of a reading with dictionaries, however rows are cut up."""
+"""Warnings about a user's splits equal those computed with dictionaries, for any batches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.own_files import own_config, write_csv
 from tests.unit.data.own.test_broken_files import BROKEN, check
 
 from gluetune.data.own.source import OwnSource
-from gluetune.data.own.stored import digests, first_rows, stand_in
+from gluetune.data.own.stored import contained_in, digests, first_rows
 from gluetune.data.sampling import take_fraction
 from gluetune.data.sources.named import without_held_out
 from gluetune.data.tables import fingerprint
@@ -60,8 +60,8 @@ def cut_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let rows pass through memory three at a time."""
     monkeypatch.setattr("gluetune.data.own.reading.BATCH", 3)
     monkeypatch.setattr("gluetune.data.own.stored._KEPT_PAGES", 2)
-    monkeypatch.setattr("gluetune.data.own.stored._AT_ONCE", 2)
-    monkeypatch.setattr("gluetune.data.tables._HASHED_AT_ONCE", 2)
+    monkeypatch.setattr("gluetune.data.own.stored._CHUNK", 2)
+    monkeypatch.setattr("gluetune.data.tables._HASHED_ROWS", 2)
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)
@@ -98,7 +98,7 @@ def plain(text: str) -> str:
 
 
 def expected_remarks(train: list[dict[str, Any]], validation: list[dict[str, Any]]) -> list[str]:
-    """What is said of texts that occur again, found with dictionaries."""
+    """The remarks about repeated texts, computed with dictionaries."""
     first: dict[str, int] = {}
     again: list[tuple[int, int]] = []
     for number, row in enumerate(train):
@@ -134,7 +134,7 @@ def expected_remarks(train: list[dict[str, Any]], validation: list[dict[str, Any
     train=st.lists(st.tuples(st.sampled_from(TEXTS), st.booleans()), min_size=4, max_size=60),
     validation=st.lists(st.tuples(st.sampled_from((*TEXTS, "new")), st.booleans()), min_size=1),
 )
-def test_repeated_and_shared_texts_are_those_of_a_dictionary(
+def test_repeated_and_shared_texts_match_a_dictionary(
     tmp_path_factory: pytest.TempPathFactory,
     train: list[tuple[str, bool]],
     validation: list[tuple[str, bool]],
@@ -155,16 +155,16 @@ def test_repeated_and_shared_texts_are_those_of_a_dictionary(
 
 
 @given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3) | st.just(2**63), max_size=60))
-def test_first_rows_are_those_of_a_dictionary(values: list[int]) -> None:
+def test_first_rows_match_a_dictionary(values: list[int]) -> None:
     keys = np.array(values, dtype=np.uint64)
     first: dict[int, int] = {}
     expected = [first.setdefault(value, row) for row, value in enumerate(values)]
     assert first_rows(keys).tolist() == expected
     known = np.sort(keys[::2])
-    assert stand_in(keys, known).tolist() == [value in set(values[::2]) for value in values]
+    assert contained_in(keys, known).tolist() == [value in set(values[::2]) for value in values]
 
 
-def test_digests_stay_what_they_are_and_tell_texts_apart() -> None:
+def test_digests_do_not_change_and_distinguish_texts() -> None:
     texts = ["", "a", "b", "a\0", "é"]
     found = digests([pa.array(texts[:2]), pa.array(texts[2:])], len(texts))
     assert len(set(found.tolist())) == len(texts)
@@ -208,9 +208,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, ending: str) -> None
 
 
 @pytest.mark.parametrize("several", [False, True], ids=["classes", "labels"])
-def test_memory_does_not_grow_with_what_is_held_out_and_taken(
-    tmp_path: Path, several: bool
-) -> None:
+def test_memory_does_not_grow_with_held_out_and_sampled_rows(tmp_path: Path, several: bool) -> None:
     """Neither part of a training set, nor a fraction of it, is ever whole in memory."""
     config = own_config(write_large(tmp_path / "large.parquet", several), holdout=0.4)
     source = OwnSource(config)

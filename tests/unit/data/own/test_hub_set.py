@@ -1,4 +1,4 @@
-"""A data set of the Hub is read as the files that it consists of: shards in order, any format."""
+"""A data set of the Hub is read as its files: shards in order, any format."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def shards(path: Path, count: int, rows: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl"])
-def test_shards_are_the_rows_of_one_file(folder: Path, ending: str, tmp_path: Path) -> None:
+def test_shards_are_read_as_one_file(folder: Path, ending: str, tmp_path: Path) -> None:
     shards(folder / "data" / f"train.{ending}", 3, ROWS)
     shards(folder / "data" / f"validation.{ending}", 2, ROWS[:9])
     (tmp_path / "train.jsonl").write_text(lines(ROWS))
@@ -65,7 +65,7 @@ def test_shards_are_the_rows_of_one_file(folder: Path, ending: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("inside", ["data", "."])
-def test_csv_and_packed_files_are_read_there_or_at_the_top(folder: Path, inside: str) -> None:
+def test_csv_and_compressed_files_are_read_in_data_or_at_the_top(folder: Path, inside: str) -> None:
     write_csv(folder / inside / "train.csv", ROWS)
     (folder / inside / "dev.csv.gz").write_bytes(
         gzip.compress(write_csv(folder / "dev", ROWS[:7]).read_bytes())
@@ -77,7 +77,7 @@ def test_csv_and_packed_files_are_read_there_or_at_the_top(folder: Path, inside:
     assert found["validation"]["text"].to_pylist() == [row["text"] for row in ROWS[:7]]
 
 
-def test_parquet_is_taken_before_other_formats_and_a_configuration_by_its_name(
+def test_parquet_is_preferred_and_a_configuration_is_chosen_by_name(
     folder: Path,
 ) -> None:
     (folder / "films").mkdir()
@@ -88,7 +88,7 @@ def test_parquet_is_taken_before_other_formats_and_a_configuration_by_its_name(
     assert sum(map(len, tables().values())) == 60
 
 
-def test_what_is_wrong_in_a_shard_is_told_with_its_line(folder: Path) -> None:
+def test_a_mistake_in_a_shard_is_reported_with_its_line(folder: Path) -> None:
     shards(folder / "data" / "train.jsonl", 2, ROWS)
     second = folder / "data" / "train-00001-of-00002.jsonl"
     bad = {"text": " ", "label": "neg"}
@@ -102,7 +102,7 @@ def test_what_is_wrong_in_a_shard_is_told_with_its_line(folder: Path) -> None:
     assert re.search(place, told), told
 
 
-def test_shards_with_other_columns_or_classes_are_refused(folder: Path) -> None:
+def test_shards_with_different_columns_or_classes_are_refused(folder: Path) -> None:
     shards(folder / "data" / "train.parquet", 2, ROWS)
     second = folder / "data" / "train-00001-of-00002.parquet"
     pq.write_table(pa.table({"text": ["a"], "stars": ["b"]}), second)
@@ -112,11 +112,11 @@ def test_shards_with_other_columns_or_classes_are_refused(folder: Path) -> None:
     declared = json.dumps({"info": {"features": feature}}).encode()
     table = pa.Table.from_pylist([{**row, "label": 0} for row in ROWS[30:]])
     pq.write_table(table.replace_schema_metadata({b"huggingface": declared}), second)
-    with pytest.raises(DataError, match="declares other classes than"):
+    with pytest.raises(DataError, match="declares different classes than"):
         tables()
 
 
-def test_splits_that_there_are_not_and_repositories_without_data_are_told(folder: Path) -> None:
+def test_missing_splits_and_repositories_without_data_are_reported(folder: Path) -> None:
     (folder / "README.md").write_text("# Reviews")
     with pytest.raises(DataError, match=r"There are no data files in folder '\.' of"):
         tables()
@@ -129,7 +129,7 @@ def test_splits_that_there_are_not_and_repositories_without_data_are_told(folder
         tables()
 
 
-def test_the_fingerprint_in_a_shards_name_is_no_part_of_its_split(folder: Path) -> None:
+def test_the_fingerprint_in_a_shards_name_is_not_part_of_the_split(folder: Path) -> None:
     """`datasets` before 2.14 pushed train-00000-of-00002-93aa4bd5b2d0e8a1.parquet."""
     shards(folder / "data" / "train.parquet", 2, ROWS)
     for number, digits in enumerate(("f3aa4bd5b2d0e8a1", "03aa4bd5b2d0e8a1")):
@@ -142,12 +142,10 @@ def test_the_fingerprint_in_a_shards_name_is_no_part_of_its_split(folder: Path) 
 
 
 @pytest.mark.parametrize("inside", ["data", "."])
-def test_files_that_are_cached_are_read_again_without_the_hub(
-    folder: Path, hub: Hub, inside: str
-) -> None:
+def test_cached_files_are_read_without_the_hub(folder: Path, hub: Hub, inside: str) -> None:
     write_csv(folder / inside / "train.csv", ROWS)
     online = tables()
     hub.fail(".*", status=503)
     assert fingerprint(tables()["train"]) == fingerprint(online["train"])
-    with pytest.raises(HubError, match="The copy in the local cache is not whole"):
+    with pytest.raises(HubError, match="The copy in the local cache is incomplete"):
         tables("someone/reviews:films")

@@ -1,4 +1,4 @@
-"""What labels are: class ids are no numbers, a cell of several labels is no class, 0.0 is 0."""
+"""The inferred kind of labels: ids of classes, numbers, several labels in a cell, 0.0 as 0."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_gapless_ids_that_repeat_are_classes(tmp_path: Path, labels: list[Any]) 
 
 
 @pytest.mark.parametrize("labels", NUMBERS.values(), ids=NUMBERS.keys())
-def test_what_can_be_no_id_is_a_number(tmp_path: Path, labels: list[Any]) -> None:
+def test_numbers_that_cannot_be_ids_are_numbers(tmp_path: Path, labels: list[Any]) -> None:
     found = checked(tmp_path, labels)
     assert found.are_good, found.findings
     assert "a number" in found.title
@@ -81,7 +81,7 @@ def test_what_can_be_no_id_is_a_number(tmp_path: Path, labels: list[Any]) -> Non
 
 
 @pytest.mark.parametrize("labels", UNCLEAR.values(), ids=UNCLEAR.keys())
-def test_what_may_be_either_is_asked_for(tmp_path: Path, labels: list[Any]) -> None:
+def test_an_ambiguous_kind_must_be_stated(tmp_path: Path, labels: list[Any]) -> None:
     (finding,) = checked(tmp_path, labels).findings
     assert f"'label' holds {len(set(labels))} different whole numbers" in finding.message
     assert finding.hint == "Type: --kind single_label, or --kind regression"
@@ -90,7 +90,7 @@ def test_what_may_be_either_is_asked_for(tmp_path: Path, labels: list[Any]) -> N
         assert checked(tmp_path, labels, kind="single_label").are_good
 
 
-def test_whole_numbers_are_ordered_as_numbers_also_with_a_point(tmp_path: Path) -> None:
+def test_whole_numbers_are_ordered_numerically_also_with_a_point(tmp_path: Path) -> None:
     found = checked(tmp_path, IDS["as pandas writes them beside a gap"])
     assert list(found.labels)[:3] == ["0.0", "1.0", "2.0"]
     assert list(found.labels)[-1] == "39.0"
@@ -128,14 +128,14 @@ def test_several_labels_in_a_cell_are_recognised(
 ) -> None:
     path = write(tmp_path / "a.csv", values * 9)
     (finding,) = check_files(path).findings
-    assert "'label' holds several labels in a cell" in finding.message
+    assert "'label' has several labels in a cell" in finding.message
     assert repr(next(one for one in values if len(one) > 2)) in finding.message
     assert hint in finding.hint
     assert check_files(path, kind="single_label").are_good, "unless they are said to be classes"
 
 
 @pytest.mark.parametrize(("values", "hint"), CELLS.values(), ids=CELLS.keys())
-def test_what_is_to_be_typed_for_them_is_taken(
+def test_the_hint_for_several_labels_can_be_typed(
     tmp_path: Path, values: list[str], hint: str
 ) -> None:
     path = write(tmp_path / "a.csv", values * 9)
@@ -157,7 +157,7 @@ def settings_of(typed: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("values", CLASSES.values(), ids=CLASSES.keys())
-def test_names_with_signs_are_classes(tmp_path: Path, values: list[str]) -> None:
+def test_names_with_separators_are_classes(tmp_path: Path, values: list[str]) -> None:
     found = checked(tmp_path, values * 9)
     assert found.are_good, found.findings
     assert set(found.labels) == set(values)
@@ -173,7 +173,7 @@ FLOATS, INTS = [0.0, 1.0, 2.0] * 8, [2, 1, 0, 0, 1, 2]
 
 @pytest.mark.parametrize(("train", "other"), [(FLOATS, INTS), (INTS * 4, FLOATS)])
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
-def test_a_class_with_a_point_is_that_without(
+def test_a_class_with_a_point_is_the_class_without(
     tmp_path: Path, train: list[Any], other: list[Any], ending: str
 ) -> None:
     path, more = (
@@ -191,14 +191,14 @@ def test_a_class_with_a_point_is_that_without(
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
-def test_one_file_may_write_a_class_both_ways(tmp_path: Path, ending: str) -> None:
+def test_one_file_may_have_both_spellings_of_a_class(tmp_path: Path, ending: str) -> None:
     path = write(tmp_path / f"a.{ending}", [0, 1, 1.0, 0.0, 2.0, 2] * 6)
     found = check_files(path, validation_fraction=0.5)
     assert found.are_good, found.findings
     assert found.labels == {"0": 6, "1": 6, "2": 6}
 
 
-def test_sets_of_numbers_may_be_written_both_ways(tmp_path: Path) -> None:
+def test_sets_of_numbers_may_have_both_spellings(tmp_path: Path) -> None:
     train = write(tmp_path / "a.jsonl", [[0.0, 1.0], [1.0], [], [2.0]] * 8)
     more = write(tmp_path / "b.jsonl", [[0], [2, 1]])
     source = OwnSource(own_config(train, validation_file=str(more)))
@@ -207,7 +207,7 @@ def test_sets_of_numbers_may_be_written_both_ways(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", ["1.5", "01", "1.0.0", "3"])
-def test_another_number_is_another_label(tmp_path: Path, label: str) -> None:
+def test_a_different_number_is_a_different_label(tmp_path: Path, label: str) -> None:
     train = write(tmp_path / "a.csv", ["0", "1", "2"] * 8)
     more = write(tmp_path / "b.csv", ["0", label])
     with pytest.raises(DataError, match=f"b.csv:3 has the label '{label}', which train lacks"):
@@ -251,7 +251,7 @@ USUAL = {
 
 @pytest.mark.parametrize("kind", ["classes", "labels"])
 @pytest.mark.parametrize(("counts", "said"), RARE.values(), ids=RARE.keys())
-def test_rare_classes_are_named_with_what_can_be_done(
+def test_rare_classes_are_named_with_remedies(
     tmp_path: Path, counts: dict[str, int], said: str, kind: str
 ) -> None:
     labels: list[Any] = counted(counts)
@@ -273,11 +273,11 @@ def test_rare_classes_are_named_with_what_can_be_done(
 
 
 @pytest.mark.parametrize("counts", USUAL.values(), ids=USUAL.keys())
-def test_usual_classes_need_no_word(tmp_path: Path, counts: dict[str, int]) -> None:
+def test_frequent_classes_give_no_note(tmp_path: Path, counts: dict[str, int]) -> None:
     assert not about_rare(checked(tmp_path, counted(counts)))
 
 
-def test_what_is_done_already_is_not_recommended(tmp_path: Path) -> None:
+def test_remedies_in_use_are_not_recommended(tmp_path: Path) -> None:
     labels = counted({"a": 100, "b": 90, "c": 5})
     (remark,) = about_rare(checked(tmp_path, labels, class_weights="balanced"))
     assert "--class-weights" not in remark
@@ -304,7 +304,7 @@ MULTI_HOT: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("name", MULTI_HOT)
-def test_lists_of_zeros_and_ones_are_the_places_of_the_ones(tmp_path: Path, name: str) -> None:
+def test_lists_of_zeros_and_ones_are_the_positions_of_the_ones(tmp_path: Path, name: str) -> None:
     rows = MULTI_HOT[name]
     found = checked_lines(tmp_path, rows)
     assert found.are_good, found.findings
@@ -336,7 +336,7 @@ def test_sets_of_ids_stay_sets(tmp_path: Path, rows: list[list[int]]) -> None:
     assert not any("zeros and ones" in remark for remark in found.remarks)
 
 
-def test_multi_hot_cells_of_text_are_read_the_same_way(tmp_path: Path) -> None:
+def test_multi_hot_cells_of_text_are_read_alike(tmp_path: Path) -> None:
     cells = [str(row) for row in MULTI_HOT["whole numbers"]]
     found = checked(tmp_path, cells, kind="multi_label")
     assert found.are_good
@@ -347,7 +347,7 @@ COMMAS = [f"{n % 6},{n % 10}" if n % 10 else str(n % 6) for n in range(80)]
 
 
 @pytest.mark.parametrize("kind", ["auto", "multi_label"])
-def test_decimal_commas_are_not_taken_for_two_labels(tmp_path: Path, kind: str) -> None:
+def test_decimal_commas_are_not_read_as_two_labels(tmp_path: Path, kind: str) -> None:
     (finding,) = checked(tmp_path, COMMAS, kind=kind).findings
     assert "decimal comma" in finding.message
     assert finding.hint.startswith("Type: --kind regression;")
@@ -362,12 +362,12 @@ def test_numbers_with_decimal_commas_are_read(tmp_path: Path) -> None:
         assert number == pytest.approx(float(said[int(text.split()[-1])].replace(",", ".")))
 
 
-def test_what_may_be_thousands_is_no_number(tmp_path: Path) -> None:
+def test_possible_thousands_separators_are_not_numbers(tmp_path: Path) -> None:
     found = checked(tmp_path, [*COMMAS, "1,234"], kind="regression")
     assert "'1,234'" in found.findings[0].message
 
 
-def test_pairs_of_ids_that_go_up_stay_labels(tmp_path: Path) -> None:
+def test_pairs_of_ascending_ids_are_labels(tmp_path: Path) -> None:
     cells = [f"{n % 5},{n % 5 + 1 + n % 3}" if n % 4 else str(n % 8) for n in range(80)]
     (finding,) = checked(tmp_path, cells).findings
     assert (

@@ -1,4 +1,4 @@
-"""By which metrics text of the user's own is scored."""
+"""Metrics of tasks of the user's own."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_several_metrics_make_the_score_and_others_are_reported(tmp_path: Path) 
     assert task.title.endswith("scored by balanced_accuracy and roc_auc")
 
 
-def test_the_default_is_what_it_was(tmp_path: Path) -> None:
+def test_the_default_metrics_do_not_change(tmp_path: Path) -> None:
     task = task_of(tmp_path, TWO)
     assert task.metrics == ("accuracy",)
     assert task.extra_metrics == ("f1_macro", "matthews_correlation")
@@ -66,7 +66,7 @@ def test_average_precision_of_two_classes_is_of_the_positive_one(tmp_path: Path)
         (TWO, {"metrics": "f1_macro,f1_macro"}, "named twice", "Name each once."),
     ],
 )
-def test_metrics_that_cannot_make_a_score_are_refused(
+def test_invalid_metrics_are_refused(
     tmp_path: Path, labels: list[str], settings: dict[str, str], message: str, hint: str
 ) -> None:
     with pytest.raises(DataError) as caught:
@@ -75,8 +75,8 @@ def test_metrics_that_cannot_make_a_score_are_refused(
     assert hint in finding.hint
 
 
-def test_a_record_that_calls_them_otherwise_is_read(tmp_path: Path) -> None:
-    """Records had `beside` for the extra metrics, and `multi_label` for the kind, at first."""
+def test_a_record_with_former_names_is_read(tmp_path: Path) -> None:
+    """Earlier records have `beside` for the extra metrics, and `multi_label` for the kind."""
     task = {
         "name": "mine",
         "title": "",

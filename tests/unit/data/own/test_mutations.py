@@ -135,7 +135,7 @@ def mutated(seed: int) -> bytes:
     return content
 
 
-def test_the_good_file_is_read_by_both(tmp_path: Path) -> None:
+def test_both_readers_read_the_valid_file(tmp_path: Path) -> None:
     assert ours(tmp_path / "good.csv", GOOD)[0] == strict_rows(GOOD)
     assert len(strict_rows(GOOD) or ()) == 5
 
@@ -153,7 +153,9 @@ def ours(path: Path, content: bytes) -> tuple[list[tuple[str, str]] | None, list
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_two_thousand_changes_give_the_rows_or_a_located_finding(tmp_path: Path, part: int) -> None:
+def test_two_thousand_mutations_give_the_rows_or_a_located_finding(
+    tmp_path: Path, part: int
+) -> None:
     path = tmp_path / "rows.csv"
     good = bad = 0
     for seed in range(part * 500, part * 500 + 500):

@@ -1,4 +1,4 @@
-"""Which of two classes F1 is of: the one that is asked for, else the rarer one, and it is said."""
+"""The positive class: as requested, else the rarer one, with a note."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def notes(path: Path, **settings: Any) -> str:
         ({"ham": 50, "spam": 50}, "spam", "the last of two equally frequent classes"),
     ],
 )
-def test_f1_is_of_the_rarer_class_and_that_is_said(
+def test_f1_is_of_the_rarer_class_and_a_note_states_it(
     tmp_path: Path, counts: dict[str, int], positive: str, said: str
 ) -> None:
     path = file_of(tmp_path, counts)
@@ -107,7 +107,7 @@ def test_f1_is_of_the_rarer_class_and_that_is_said(
         ),
     ],
 )
-def test_a_class_that_cannot_be_the_positive_one_is_refused(
+def test_an_invalid_positive_class_is_refused(
     tmp_path: Path, counts: dict[str, int], settings: dict[str, Any], message: str, hint: str
 ) -> None:
     with pytest.raises(GluetuneError) as caught:
@@ -117,7 +117,7 @@ def test_a_class_that_cannot_be_the_positive_one_is_refused(
     assert hint in told[0].hint
 
 
-def test_glues_own_tasks_keep_their_definition() -> None:
+def test_glue_tasks_keep_their_positive_class() -> None:
     with pytest.raises(ConfigurationError, match="this is for your own labelled text"):
         make_config({"task": "mrpc", "positive": "not_equivalent"})
     assert get_task("mrpc").positive_label == "equivalent"
@@ -126,7 +126,7 @@ def test_glues_own_tasks_keep_their_definition() -> None:
     assert get_task("cola").positive_label is None
 
 
-def test_a_number_is_the_class_that_is_written_so(tmp_path: Path) -> None:
+def test_a_number_in_yaml_is_the_class_of_that_name(tmp_path: Path) -> None:
     path = file_of(tmp_path, {"0": 30, "1": 60})
     assert task_of(path, positive=1).positive == "1"
     (tmp_path / "true").mkdir()
@@ -134,12 +134,12 @@ def test_a_number_is_the_class_that_is_written_so(tmp_path: Path) -> None:
     assert task_of(path, positive=True).positive == "true"
 
 
-def test_a_run_from_before_the_choice_keeps_the_last_class_and_says_so() -> None:
+def test_an_older_run_keeps_the_last_class_with_a_note() -> None:
     old = TaskSpec(
         name="mine", title="", text_columns=("text",), labels=("abusive", "normal"), metrics=("f1",)
     )
     assert (old.positive_id, old.positive_label) == (1, "normal")
-    assert "its F1 is of 'normal', the last one" in old.positive_note
+    assert "its metrics of one class are of 'normal', the last one" in old.positive_note
 
 
 def test_a_long_or_odd_name_stays_readable_in_a_title() -> None:
@@ -158,7 +158,7 @@ def test_a_long_or_odd_name_stays_readable_in_a_title() -> None:
         assert [task.metric_title(name) for name in task.extra_metrics] == ["accuracy", "f1_macro"]
 
 
-def test_a_class_that_is_left_alone_is_nothing_to_tell_apart(tmp_path: Path) -> None:
+def test_a_single_remaining_class_is_refused(tmp_path: Path) -> None:
     path = file_of(tmp_path, {"a": 30, "b": 1})
-    with pytest.raises(DataError, match="has 1 classes of more than one row"):
+    with pytest.raises(DataError, match="has 1 classes with more than one row"):
         task_of(path, on_bad_row="skip")

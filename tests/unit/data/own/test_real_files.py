@@ -1,4 +1,4 @@
-"""The true GLUE texts as files of one's own, unquoted as GLUE has them: read as they are."""
+"""Real GLUE texts as unquoted files of the user's own are read unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("name", ["cola", "sst2", "mrpc", "stsb", "qnli", "rte", "wnli"])
-def test_every_row_of_an_unquoted_file_is_read_as_it_is(tmp_path: Path, name: str) -> None:
+def test_every_row_of_an_unquoted_file_is_read_unchanged(tmp_path: Path, name: str) -> None:
     task = get_task(name)
     source = open_source(None)
     if "train" not in source.splits(task):

@@ -1,4 +1,4 @@
-"""A user's file becomes a task like GLUE's: labels as written, one seeded split, nothing lost."""
+"""A user's file as a task: labels as written, one seeded split, no row lost."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ def test_the_same_file_and_seed_give_the_same_split(tmp_path: Path) -> None:
         (["1.0", "2.0"], ("1.0", "2.0")),
     ],
 )
-def test_classes_are_called_as_they_were_written(
+def test_classes_are_named_as_written(
     tmp_path: Path, labels: list[str], names: tuple[str, ...]
 ) -> None:
     assert labelled(tmp_path / "a.csv", labels * 4).task.labels == names
 
 
-def test_whole_numbers_and_text_are_told_apart_where_the_file_has_types(tmp_path: Path) -> None:
+def test_whole_numbers_and_text_are_different_labels_in_typed_files(tmp_path: Path) -> None:
     assert labelled(tmp_path / "a.jsonl", [1, 2] * 4).task.labels == ("1", "2")
     assert labelled(tmp_path / "b.jsonl", [True, False] * 4).task.labels == ("false", "true")
     with pytest.raises(DataError, match=r"several types: whole number .*:1. and text .*:2"):
@@ -97,7 +97,7 @@ def test_whole_numbers_and_text_are_told_apart_where_the_file_has_types(tmp_path
         (["x", "1.5"], "single_label"),
     ],
 )
-def test_what_labels_are_is_told_by_the_data_and_said(
+def test_the_kind_is_inferred_from_the_data_and_reported(
     tmp_path: Path, labels: list[str], kind: str
 ) -> None:
     source = labelled(tmp_path / "a.csv", labels * 3)
@@ -115,15 +115,15 @@ def test_digits_of_other_scripts_are_names(tmp_path: Path) -> None:
     assert len(labelled(tmp_path / "b.jsonl", [" 1.5\x1f", "\u20032"] * 9).task.labels) == 0
 
 
-def test_stars_are_either(tmp_path: Path) -> None:
+def test_stars_can_be_classes_or_numbers(tmp_path: Path) -> None:
     stars = ["1", "2", "3", "4", "5"] * 4
     assert labelled(tmp_path / "a.csv", stars, kind="single_label").task.num_labels == 5
     task = labelled(tmp_path / "a.csv", stars, kind="regression").task
     assert task.kind is REGRESSION
-    assert (task.metrics, task.extra_metrics) == (("pearson",), ("spearman",))
+    assert (task.metrics, task.extra_metrics) == (("pearson",), ("spearman", "mae"))
 
 
-def test_several_labels_come_as_a_list_as_text_or_as_columns(tmp_path: Path) -> None:
+def test_several_labels_are_a_list_text_or_columns(tmp_path: Path) -> None:
     sets = [["a", "b"], [], ["b"], ["a"]] * 5
     as_list = jsonl(
         tmp_path / "l.jsonl", [{"text": f"t{n}", "label": one} for n, one in enumerate(sets)]
@@ -171,7 +171,7 @@ def test_class_names_that_datasets_declares_are_kept_in_their_order(tmp_path: Pa
     assert set(label_array(source.read(source.task, "train"), source.task)) == {0, 1}
 
 
-def test_a_metric_can_be_chosen_and_a_wrong_one_is_told(tmp_path: Path) -> None:
+def test_a_metric_can_be_chosen_and_an_invalid_one_is_reported(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", reviews())
     task = source_of(path, metric="f1_macro").task
     assert (task.metrics, task.extra_metrics) == (
@@ -185,7 +185,7 @@ def test_a_metric_can_be_chosen_and_a_wrong_one_is_told(tmp_path: Path) -> None:
         _ = source_of(three, metric="f1").task
 
 
-def test_files_of_their_own_for_validation_and_test(tmp_path: Path) -> None:
+def test_separate_files_for_validation_and_test(tmp_path: Path) -> None:
     paths = {
         name: write_csv(tmp_path / f"{name}.csv", reviews(count))
         for name, count in (("train", 20), ("valid", 8), ("test", 6))
@@ -201,7 +201,7 @@ def test_files_of_their_own_for_validation_and_test(tmp_path: Path) -> None:
         source.read(source.task, "dev")
 
 
-def test_any_name_of_a_column_will_do(tmp_path: Path) -> None:
+def test_columns_can_have_any_name(tmp_path: Path) -> None:
     rows = [{"label": f"t{n}", "idx": "ab"[n % 2], "labels": "x"} for n in range(20)]
     source = source_of(write_csv(tmp_path / "a.csv", rows), text="label", label="idx")
     names = source.read(source.task, "train").column_names
@@ -244,7 +244,7 @@ def test_no_group_is_on_both_sides_and_every_class_is_trained_on(
     fraction=st.floats(0.02, 0.95),
     seed=st.integers(0, 9),
 )
-def test_a_split_is_that_of_all_draws_in_order(
+def test_a_split_is_independent_of_the_chunks_of_draws(
     rows: list[tuple[int, int]], fraction: float, seed: int
 ) -> None:
     strata, users = (np.array(values, dtype=np.int32) for values in zip(*rows, strict=True))
@@ -259,7 +259,7 @@ def test_a_split_is_that_of_all_draws_in_order(
             count = 1 + int(np.abs(reached[:-1] - fraction * reached[-1]).argmin())
             expected.update(order[:count])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gluetune.data.sampling._AT_ONCE", 7)
+        patch.setattr("gluetune.data.sampling._CHUNK_ROWS", 7)
         held = held_out(strata, groups, fraction, seed)
     assert set(groups[held].tolist()) == expected
     assert held.tolist() == [row in expected for row in groups.tolist()]
@@ -291,7 +291,7 @@ def test_a_group_and_the_same_text_stay_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("label", [lambda n: "ab"[n % 2], lambda n: n / 7, lambda n: ["a", "b"]])
 @pytest.mark.parametrize("column", ["user", "text"])
-def test_what_is_held_out_of_train_keeps_groups_whole(
+def test_holding_out_of_train_keeps_groups_whole(
     tmp_path: Path, column: str, label: Callable[[int], Any]
 ) -> None:
     rows = [{"text": f"text {n // 2}", "label": label(n), "user": n % 12} for n in range(120)]
@@ -329,7 +329,7 @@ def variants(names: tuple[str, str], count: int = 40) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("names", VARIANTS.values(), ids=VARIANTS.keys())
 @pytest.mark.parametrize("pair", [False, True], ids=["one text", "a pair"])
 @pytest.mark.parametrize("kind", ["classes", "labels"])
-def test_no_split_divides_a_text_that_is_written_in_two_ways(
+def test_no_split_divides_two_spellings_of_a_text(
     tmp_path: Path, names: tuple[str, str], pair: bool, kind: str
 ) -> None:
     rows = variants(names)
@@ -379,13 +379,13 @@ SHARES = {
     "many small classes": (
         [{"text": f"t{n}", "label": f"class {n // 4}"} for n in range(40)],
         {},
-        (10, "every class that is split gives at least one row"),
+        (10, "every class with several rows gives at least one"),
     ),
 }
 
 
 @pytest.mark.parametrize(("rows", "more", "said"), SHARES.values(), ids=SHARES.keys())
-def test_another_share_than_was_requested_is_reported_with_numbers(
+def test_a_different_share_than_requested_is_reported_with_numbers(
     tmp_path: Path, rows: list[dict[str, Any]], more: dict[str, Any], said: tuple[int, str]
 ) -> None:
     path = jsonl(tmp_path / "a.jsonl", rows)
@@ -406,7 +406,7 @@ def test_another_share_than_was_requested_is_reported_with_numbers(
 
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
 @pytest.mark.parametrize("count", [40, 44, 300])
-def test_the_requested_share_needs_no_remark(tmp_path: Path, fraction: float, count: int) -> None:
+def test_the_requested_share_gives_no_note(tmp_path: Path, fraction: float, count: int) -> None:
     source = source_of(
         write_csv(tmp_path / "a.csv", reviews(count)), validation_fraction=fraction, holdout=0.2
     )

@@ -1,4 +1,4 @@
-"""Rows on disk."""
+"""Rows stored on disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gluetune.data.own.stored import store
 SCHEMA = pa.schema([("line", pa.int32())])
 
 
-def test_rows_that_are_being_written_leave_no_file_behind(
+def test_rows_that_are_written_leave_no_file_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even for a process that is killed: the file has no name."""

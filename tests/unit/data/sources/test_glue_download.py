@@ -49,7 +49,7 @@ def test_every_split_of_every_task_is_read_back(tmp_path: Path, newline: str, bo
     assert seen == 30
 
 
-def test_one_folder_serves_the_tasks_that_share_it(tmp_path: Path) -> None:
+def test_tasks_can_share_a_folder(tmp_path: Path) -> None:
     write_download(tmp_path, get_task("mnli"), tables(get_task("mnli")))
     task = get_task("mnli-mm")
     source = GlueDownload(tmp_path)
@@ -106,7 +106,7 @@ def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
     assert messages[-1] == "... and 15 more: 25 findings in all."
 
 
-def test_scores_that_are_no_numbers_are_found(tmp_path: Path) -> None:
+def test_scores_that_are_not_numbers_are_reported(tmp_path: Path) -> None:
     task = get_task("stsb")
     (path,) = write_download(tmp_path, task, tables(task, "train"))
     lines = path.read_text().splitlines()
@@ -115,7 +115,7 @@ def test_scores_that_are_no_numbers_are_found(tmp_path: Path) -> None:
     assert found(tmp_path, task)[0] == f"{path}:4: 'high' is not a number."
 
 
-def test_a_file_without_its_header_is_not_taken_for_data(tmp_path: Path) -> None:
+def test_a_file_without_its_header_is_refused(tmp_path: Path) -> None:
     task = get_task("sst2")
     (path,) = write_download(tmp_path, task, tables(task, "train"))
     write_lines(path, path.read_text().splitlines()[1:])
@@ -124,10 +124,10 @@ def test_a_file_without_its_header_is_not_taken_for_data(tmp_path: Path) -> None
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "CoLA/train.tsv", [])
-    assert found(tmp_path, COLA) == [f"{path} holds no rows."]
+    assert found(tmp_path, COLA) == [f"{path} has no rows."]
 
 
-def test_rows_that_qqp_is_known_to_break_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_known_broken_rows_of_qqp_are_left_out_and_counted(tmp_path: Path) -> None:
     paths = write_download(tmp_path, QQP, tables(QQP))
     lines = paths[0].read_text().splitlines()
     broken = lines[4].split("\t")
@@ -139,7 +139,7 @@ def test_rows_that_qqp_is_known_to_break_are_left_out_and_counted(tmp_path: Path
     assert table["idx"].to_pylist() == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11]
 
 
-def test_a_missing_split_names_those_that_are_there(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_split_lists_the_available_ones(tmp_path: Path) -> None:
     write_download(tmp_path, COLA, tables(COLA, "train", "test"))
     with pytest.raises(DataError) as caught:
         GlueDownload(tmp_path).read(COLA, "validation")
@@ -208,7 +208,7 @@ def test_a_list_that_names_unknown_rows_is_refused(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "MRPC/dev_ids.tsv", ["103\t203", "107\t208", "109"])
     assert found(tmp_path, MRPC, "validation") == [
         f"{path}:3 has 1 columns, not 2.",
-        f"{path}:2: no row of the data has the key 107 208.",
+        f"{path}:2: no row in the data has the key 107 208.",
     ]
 
 

@@ -37,7 +37,7 @@ def download(tmp_path: Path) -> Path:
     return tmp_path / "glue_data"
 
 
-def test_a_folder_is_recognised_by_what_is_in_it(parquet: Path, download: Path) -> None:
+def test_a_folder_is_recognised_by_its_content(parquet: Path, download: Path) -> None:
     first, second = open_source(str(parquet)), open_source(str(download))
     assert isinstance(first, ParquetFolder)
     assert isinstance(second, GlueDownload)
@@ -54,7 +54,7 @@ def test_the_same_rows_have_one_fingerprint_in_every_layout(parquet: Path, downl
         assert prints == {fingerprint(table)}
 
 
-def test_nothing_named_means_the_environment_and_then_the_hub(
+def test_the_default_is_the_environment_and_then_the_hub(
     parquet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(open_source(None), HubSource)
@@ -87,7 +87,7 @@ def test_an_unknown_name_suggests_the_nearest(typed: str, meant: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         open_source(typed)
     assert caught.value.findings[0].message == (
-        f"--data {typed}: there is no such folder, and no data of that name."
+        f"--data {typed}: there is no such folder or data set."
     )
     assert f"'{meant}'" in caught.value.findings[0].hint
 
@@ -97,7 +97,7 @@ def test_a_mistyped_folder_suggests_its_neighbour(parquet: Path) -> None:
         open_source(str(parquet.parent / "hubb"))
 
 
-def test_an_unknown_name_in_the_environment_is_said_to_be_there(
+def test_an_unknown_name_in_the_environment_names_the_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("GLUETUNE_DATA", "/no/such/place")
@@ -105,14 +105,14 @@ def test_an_unknown_name_in_the_environment_is_said_to_be_there(
         open_source(None)
 
 
-def test_a_file_is_pointed_to_its_own_flag(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_suggests_its_flag(tmp_path: Path) -> None:
     (tmp_path / "reviews.csv").write_text("review,stars\n")
     with pytest.raises(ConfigurationError, match="--train-file FILE"):
         open_source(str(tmp_path / "reviews.csv"))
 
 
-def test_a_folder_in_neither_layout_says_what_was_expected_and_seen(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="It has: nothing"):
+def test_a_folder_in_neither_layout_is_refused_with_both(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="It contains: nothing"):
         open_source(str(tmp_path))
     (tmp_path / "cola").mkdir()
     for number in range(9):
@@ -120,7 +120,7 @@ def test_a_folder_in_neither_layout_says_what_was_expected_and_seen(tmp_path: Pa
     with pytest.raises(DataError) as caught:
         open_source(str(tmp_path))
     text = str(caught.value)
-    assert "It has: cola/, notes0.txt" in text
+    assert "It contains: cola/, notes0.txt" in text
     assert "and 2 more" in text
     assert "cola/train.parquet" in text
     assert "CoLA/train.tsv" in text
@@ -148,7 +148,7 @@ def test_the_hub_s_shards_are_read_once_downloaded(
         source.read(COLA, "dev")
 
 
-def test_the_sample_holds_every_split_of_every_task() -> None:
+def test_the_sample_has_every_split_of_every_task() -> None:
     source = open_source("sample")
     seen = 0
     for task in TASKS.values():
@@ -161,7 +161,7 @@ def test_the_sample_holds_every_split_of_every_task() -> None:
         source.read(COLA, "dev")
 
 
-def test_what_is_held_out_of_glue_keeps_the_same_text_together_too(tmp_path: Path) -> None:
+def test_holding_out_of_glue_keeps_equal_texts_together(tmp_path: Path) -> None:
     texts = [f"{number // 2} {(' One', 'one ')[number % 2]}" for number in range(60)]
     table = make_table(COLA, "train", rows=60).set_column(0, "sentence", pa.array(texts))
     write_parquet(tmp_path, COLA, {"train": table})
@@ -173,7 +173,7 @@ def test_what_is_held_out_of_glue_keeps_the_same_text_together_too(tmp_path: Pat
     assert sum(map(len, numbers)) == 30, "no text is on both sides"
 
 
-def test_glue_without_repeated_texts_is_held_out_as_ever(tmp_path: Path) -> None:
+def test_holding_out_of_glue_without_repeated_texts_does_not_change(tmp_path: Path) -> None:
     texts = [f"text {number}" for number in range(60)]
     table = make_table(COLA, "train", rows=60).set_column(0, "sentence", pa.array(texts))
     write_parquet(tmp_path, COLA, {"train": table})

@@ -15,7 +15,7 @@ def record(source: str, **fingerprints: str) -> DataRecord:
     return DataRecord(source=source, rows={}, fingerprints=fingerprints, truncated={})
 
 
-def test_glue_is_known_by_where_it_was_read_or_by_its_rows() -> None:
+def test_glue_is_recognised_by_source_or_rows() -> None:
     cola, mnli = get_task("cola"), get_task("mnli")
     known = {split: VALIDATION_FINGERPRINTS["mnli", split] for split in mnli.validation_splits}
     assert is_glue(record("nyu-mll/glue"), cola)
@@ -27,7 +27,7 @@ def test_glue_is_known_by_where_it_was_read_or_by_its_rows() -> None:
 
 @pytest.mark.real
 @pytest.mark.skipif("GLUETUNE_DATA" not in os.environ, reason="no true GLUE files (GLUETUNE_DATA)")
-def test_the_fingerprints_are_those_of_true_glue() -> None:
+def test_the_fingerprints_are_those_of_real_glue() -> None:
     source = open_source(os.environ["GLUETUNE_DATA"])
     whole = {}
     for task in GLUE_TASKS.values():

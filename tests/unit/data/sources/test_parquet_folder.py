@@ -66,7 +66,7 @@ def test_a_split_is_read_from_one_file_shards_or_a_folder(tmp_path: Path, names:
     assert fingerprint(read) == fingerprint(table)
 
 
-def test_splits_whose_names_begin_alike_are_kept_apart(tmp_path: Path) -> None:
+def test_splits_with_a_common_prefix_are_distinguished(tmp_path: Path) -> None:
     task = get_task("mnli")
     written = {split: make_table(task, split) for split in ("test_matched", "validation_matched")}
     write_parquet(tmp_path, task, written)
@@ -87,7 +87,8 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     names = ["train-00000-of-00003.parquet", "train-00002-of-00003.parquet"]
     write_shards(tmp_path, COLA, names, make_table(COLA, "train"))
     assert found(tmp_path) == [
-        f"{tmp_path / 'cola'} holds 2 shards of 'train', whose names say 3. Missing: 00001."
+        f"{tmp_path / 'cola'} has 2 shards of 'train', which are numbered "
+        "-of-00003. Missing: 00001."
     ]
 
 
@@ -95,11 +96,11 @@ def test_shards_of_two_versions_are_refused(tmp_path: Path) -> None:
     names = ["train-00000-of-00001.parquet", "train-00000-of-00002.parquet"]
     write_shards(tmp_path, COLA, names, make_table(COLA, "train"))
     assert found(tmp_path) == [
-        f"{tmp_path / 'cola'} holds 2 shards of 'train', whose names say 1. Missing: none."
+        f"{tmp_path / 'cola'} has 2 shards of 'train', which are numbered -of-00001. Missing: none."
     ]
 
 
-def test_a_bad_row_is_placed_in_its_shard(tmp_path: Path) -> None:
+def test_a_bad_row_is_reported_with_its_shard(tmp_path: Path) -> None:
     table = make_table(COLA, "train", rows=10)
     labels = [0, 1] * 3 + [7, 0, 1, 9]
     names = ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
@@ -112,14 +113,14 @@ def test_a_bad_row_is_placed_in_its_shard(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_parquet_is_named(tmp_path: Path) -> None:
     write_parquet(tmp_path, COLA, {"train": make_table(COLA, "train")})
     path = tmp_path / "cola/train-00000-of-00001.parquet"
     whole = path.read_bytes()
     for content in (b"", b"index\tsentence\n", whole[: len(whole) // 2]):
         path.write_bytes(content)
         (message,) = found(tmp_path)
-        assert message.startswith(f"{path} cannot be read as parquet: ")
+        assert message.startswith(f"{path} cannot be read as Parquet: ")
 
 
 def test_shards_with_different_columns_are_refused(tmp_path: Path) -> None:
@@ -128,10 +129,10 @@ def test_shards_with_different_columns_are_refused(tmp_path: Path) -> None:
         table = pa.table({"sentence": ["It rains."], "label": label, "idx": [int(name)]})
         pq.write_table(table, tmp_path / f"cola/train/{name}.parquet")
     (message,) = found(tmp_path)
-    assert message.startswith(f"The shards in {tmp_path / 'cola/train'} do not have the same")
+    assert message.startswith(f"The shards in {tmp_path / 'cola/train'} have different columns: ")
 
 
-def test_the_training_split_of_a_task_that_has_none_says_what_to_type(tmp_path: Path) -> None:
+def test_a_missing_training_split_gives_the_command_to_type(tmp_path: Path) -> None:
     task = get_task("ax")
     write_parquet(tmp_path, task, {"test": make_table(task, "test")})
     with pytest.raises(DataError) as caught:

@@ -18,14 +18,14 @@ from gluetune.data.tables import canonical_table
 SHIPPED = tables()
 
 
-def test_the_files_that_are_shipped_are_those_that_the_generator_writes() -> None:
+def test_shipped_and_generated_files_have_the_same_names() -> None:
     files = {path.relative_to(SAMPLE_FOLDER) for path in SAMPLE_FOLDER.rglob("*.parquet")}
     assert files == set(SHIPPED)
     assert len(files) == 30 + 11
 
 
 @pytest.mark.parametrize("name", SHIPPED, ids=str)
-def test_a_shipped_file_holds_what_the_generator_makes(name: Path) -> None:
+def test_a_shipped_file_has_the_generated_rows(name: Path) -> None:
     table = pq.read_table(SAMPLE_FOLDER / name, partitioning=None)
     assert table.equals(SHIPPED[name])
 
@@ -39,7 +39,7 @@ def test_the_sample_has_its_default_sizes() -> None:
     assert seen == 33
 
 
-def test_official_test_splits_have_the_leaderboards_rows_and_begin_with_the_samples() -> None:
+def test_official_test_splits_have_the_leaderboards_size_and_start_with_the_sample() -> None:
     official, sample = SampleSource(OFFICIAL_SAMPLE), SampleSource()
     seen = 0
     for task in TASKS.values():
@@ -52,7 +52,7 @@ def test_official_test_splits_have_the_leaderboards_rows_and_begin_with_the_samp
     assert seen == 12
 
 
-def test_official_rows_that_are_repeated_are_what_the_generator_repeats() -> None:
+def test_repeated_official_rows_match_the_generator() -> None:
     task = get_task("qqp")
     made = generate(task, "test", rows=task.rows["test"])
     expected: pa.Table = canonical_table(made, task, "test", place="", locate=str)

@@ -49,7 +49,7 @@ def test_any_cells_are_read_back(
         "שלום",
     ],
 )
-def test_only_tabs_and_line_feeds_divide(tmp_path: Path, text: str) -> None:
+def test_only_tabs_and_line_feeds_separate_cells(tmp_path: Path, text: str) -> None:
     path = write_lines(tmp_path / "x.tsv", [f"0\t{text}", f"1\t{text}"])
     table = read_tsv(path, ["text"], table_findings(), header=("id", "text"))
     assert table.columns["text"] == [text, text]
@@ -93,6 +93,6 @@ def test_missing_columns_are_named_with_the_header(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent\.tsv cannot be read: No such file"):
         read_tsv(tmp_path / "absent.tsv", ["a"], table_findings())

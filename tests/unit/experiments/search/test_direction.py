@@ -1,4 +1,4 @@
-"""A search goes in the direction in which its metric is better."""
+"""The direction of a search is the better direction of its metric."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trial's training: resumed where it stopped, ended early when told, worth its best epoch."""
+"""The run of a trial: resumed, pruned, and its value that of its best epoch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.trainings import Bench, outcome
+from tests.support.tiny_runs import Bench, outcome
 
 import gluetune
 from gluetune.core.config import TrainConfig
@@ -48,7 +48,7 @@ def _raising(error: BaseException, count: int) -> Callable[[EpochRecord], None]:
     return report
 
 
-def test_an_objective_is_the_training_of_its_configuration(bench: Bench, whole: Run) -> None:
+def test_an_objective_trains_its_configuration(bench: Bench, whole: Run) -> None:
     alone = gluetune.train(config=whole.folder.config, output=bench.new_output(), progress=False)
     assert outcome(alone) == outcome(whole)
     assert alone.folder.config.read_text() == whole.folder.config.read_text()
@@ -57,7 +57,7 @@ def test_an_objective_is_the_training_of_its_configuration(bench: Bench, whole: 
     assert [path.name for path in whole.folder.predictions.iterdir()] == ["holdout.parquet"]
 
 
-def test_a_report_says_that_the_score_is_of_a_part_of_train(whole: Run) -> None:
+def test_a_report_states_that_the_score_is_of_a_part_of_train(whole: Run) -> None:
     text = (whole.path / "report.html").read_text(encoding="utf-8")
     assert "held-out part of train, best of 2 epochs" in text
     assert "Predictions on holdout" in text
@@ -67,16 +67,14 @@ def test_a_report_says_that_the_score_is_of_a_part_of_train(whole: Run) -> None:
     assert "people" not in text
 
 
-def test_a_finished_run_is_returned_at_once_and_reports_nothing(
-    config: TrainConfig, whole: Run
-) -> None:
+def test_a_finished_run_is_returned_without_reports(config: TrainConfig, whole: Run) -> None:
     before = whole.folder.record.read_bytes()
     again = objective(config, whole.path, _raising(AssertionError("reported"), 1))
     assert again.folder.record.read_bytes() == before
     assert value_of(again.record) == value_of(whole.record)
 
 
-def test_a_stopped_run_goes_on_and_reports_what_was_before(
+def test_a_stopped_run_is_resumed_and_reports_earlier_evaluations(
     bench: Bench, config: TrainConfig, whole: Run
 ) -> None:
     output = bench.new_output()
@@ -89,7 +87,7 @@ def test_a_stopped_run_goes_on_and_reports_what_was_before(
     assert outcome(done) == outcome(whole)
 
 
-def test_what_a_process_left_before_it_began_is_no_obstacle(
+def test_files_of_a_process_killed_at_the_start_are_ignored(
     bench: Bench, config: TrainConfig, whole: Run
 ) -> None:
     output = bench.new_output()
@@ -103,7 +101,7 @@ def test_what_a_process_left_before_it_began_is_no_obstacle(
         objective(config, bench.folder / "letters", _ignore)
 
 
-def test_a_pruned_run_says_so_and_keeps_no_weights(bench: Bench, config: TrainConfig) -> None:
+def test_a_pruned_run_is_recorded_and_keeps_no_weights(bench: Bench, config: TrainConfig) -> None:
     output = bench.new_output()
     for _ in range(2):  # the second time it is pruned already, and nothing is trained or reported
         with pytest.raises(Pruned):
@@ -126,7 +124,7 @@ def test_a_run_at_its_last_epoch_is_finished_and_not_pruned(
     assert outcome(done) == outcome(whole)
 
 
-def test_a_run_that_was_killed_before_its_pruning_was_written_is_pruned_when_taken_up(
+def test_a_run_killed_before_its_pruning_was_recorded_is_pruned_on_resumption(
     bench: Bench, config: TrainConfig
 ) -> None:
     output = bench.new_output()
@@ -159,7 +157,7 @@ def test_the_user_s_function_chooses_the_epoch(
     assert run.record.best.epoch == losses.index(best) + 1
 
 
-def test_a_number_that_does_not_exist_is_named() -> None:
+def test_an_unknown_metric_in_compute_objective_is_named() -> None:
     def wanted(metrics: dict[str, float]) -> float:
         return metrics["eval_f1"]
 
@@ -193,7 +191,7 @@ def _record(*selections: float | None) -> Record:
     return Record(task="cola", seed=1, started=now(), updated=now(), command="x", epochs=epochs)
 
 
-def test_a_trial_is_worth_its_best_epoch_and_not_its_last() -> None:
+def test_the_value_of_a_trial_is_that_of_its_best_epoch() -> None:
     assert value_of(_record(0.1, 0.7, None, 0.3)) == 0.7
     with pytest.raises(TrainingError, match="undefined in all 2 epochs"):
         value_of(_record(None, None))

@@ -1,8 +1,9 @@
-"""The page of a search: true plots, and text that stays text."""
+"""The page of a search: correct plots, and escaped text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from gluetune.core.config_checks import make_config
 from gluetune.core.events import Trial
 from gluetune.core.runs import Run
 from gluetune.experiments.search.request import SearchFolder, SearchRequest
-from gluetune.experiments.search.result import write_page
+from gluetune.experiments.search.result import finals_table, write_page
 from gluetune.experiments.search.scheduler import read_trials
 from gluetune.experiments.search.space import parse_space
 from gluetune.experiments.search.study import ERROR, PARAMETERS, importances
@@ -77,7 +78,7 @@ def _page(path: Path, finals: int = 0) -> Path:
     return folder.page
 
 
-def test_the_page_shows_all_trials_and_keeps_text_text(tmp_path: Path) -> None:
+def test_the_page_shows_all_trials_and_escapes_text(tmp_path: Path) -> None:
     text = _page(tmp_path / "a <script>", finals=2).read_text(encoding="utf-8")
     page = Page(text)
     assert "script" not in page.tags
@@ -93,7 +94,7 @@ def test_the_page_shows_all_trials_and_keeps_text_text(tmp_path: Path) -> None:
     ):
         assert words in page.text
     assert "\x00" not in text
-    assert "flattered" not in page.text
+    assert "optimistic" not in page.text
 
 
 def test_an_empty_search_has_a_page(tmp_path: Path) -> None:
@@ -102,8 +103,25 @@ def test_an_empty_search_has_a_page(tmp_path: Path) -> None:
     write_page(folder, settings, optuna.create_study(), (), ())
     page = Page(folder.page.read_text(encoding="utf-8"))
     assert "0 trials: none" in page.text
-    assert "flattered" in page.text
+    assert "optimistic" in page.text
     assert "svg" not in page.tags
+
+
+@pytest.mark.parametrize(
+    ("metric", "shown", "title"),
+    [("accuracy", ["50.0", "0.0", "50.0 ± 0.0"], "in points"), ("log_loss", ["0.5000"], "scores.")],
+)
+def test_final_scores_are_shown_in_points_unless_the_metric_is_not(
+    tmp_path: Path, metric: str, shown: list[str], title: str
+) -> None:
+    runs = [Run(write_run(tmp_path / f"f{seed}", seed=seed)) for seed in (1, 2)]
+    for run in runs:
+        run.record.own_task = replace(run.task, metrics=(metric,))
+    table = finals_table(runs)
+    cells = [column.text(row[at]) for row in table.rows for at, column in enumerate(table.columns)]
+    assert set(shown) <= set(cells)
+    assert ("50.0" in cells) is (metric == "accuracy")
+    assert title in table.title
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -113,7 +131,7 @@ def test_the_page_opens_with_an_empty_console(tmp_path: Path) -> None:
     assert "CONSOLE" not in console
 
 
-def test_the_parameter_that_decides_is_the_important_one() -> None:
+def test_the_decisive_parameter_has_the_greatest_importance() -> None:
     found = importances(_study(30), 0)
     assert max(found, key=lambda name: found[name]) == "learning_rate"
     assert sum(found.values()) == pytest.approx(1)
@@ -139,7 +157,7 @@ _TRIALS = st.lists(st.tuples(_VALUES, _STATES, _PARAMETERS), max_size=12).map(
 
 
 @given(_TRIALS, st.booleans())
-def test_every_point_lies_between_the_axes(tried: list[Trial], maximize: bool) -> None:
+def test_every_point_is_between_the_axes(tried: list[Trial], maximize: bool) -> None:
     shown = history(tried, maximize=maximize)
     across = parallel(tried, ["rate"], "score", maximize=maximize)
     points = []
@@ -161,7 +179,7 @@ def test_every_point_lies_between_the_axes(tried: list[Trial], maximize: bool) -
         assert TOP <= point.y <= HEIGHT - BOTTOM
 
 
-def test_bars_are_as_long_as_their_shares() -> None:
+def test_bars_are_proportional_to_their_shares() -> None:
     bars = importance_bars({"a": 0.25, "b": 0.75})
     assert bars is not None
     assert [(bar.name, bar.share) for bar in bars.bars] == [("b", "75%"), ("a", "25%")]

@@ -1,4 +1,4 @@
-"""A search is named by what decides its trials, and its folder is nobody else's."""
+"""The request of a search determines its name, and its folder is checked."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def _settings(**changed: Any) -> SearchRequest:
     return SearchRequest(base=base, **given)
 
 
-def test_the_name_is_of_what_was_asked() -> None:
+def test_the_name_depends_on_the_request() -> None:
     name = _settings().name
     assert name.startswith("cola-model-x-")
     assert name == _settings(output="elsewhere").name
-    # What the space decides is not asked twice.
+    # A setting that is in the space is not a fixed one.
     assert name == _settings(epochs=3, learning_rate=1e-2).name
     others = [
         _settings(seed=1),
@@ -55,7 +55,7 @@ def test_the_name_is_of_what_was_asked() -> None:
     assert len({name, *(other.name for other in others)}) == 1 + len(others)
 
 
-def test_the_name_is_of_the_settings_that_are_not_the_default() -> None:
+def test_the_name_depends_on_settings_that_differ_from_the_default() -> None:
     assert _settings().name == "cola-model-x-f313e87b"
     assert _settings(batch_size=TrainConfig.model_fields["batch_size"].default).name == (
         _settings().name
@@ -71,7 +71,7 @@ def test_the_name_is_of_the_settings_that_are_not_the_default() -> None:
     assert _settings(**own, quoting="none").name != _settings(**own).name
 
 
-def test_a_search_is_found_under_the_name_of_another_release(tmp_path: Path) -> None:
+def test_a_search_with_the_name_of_another_release_is_found(tmp_path: Path) -> None:
     request = _settings()
     named = tmp_path / request.name
     assert request.find(tmp_path) == named
@@ -93,7 +93,7 @@ def test_a_search_is_found_under_the_name_of_another_release(tmp_path: Path) -> 
     assert load_or_create(before, request, FOUND) == FOUND
 
 
-def test_functions_are_known_by_their_source() -> None:
+def test_functions_are_identified_by_their_source() -> None:
     def one(trial: Any) -> dict[str, Any]:
         return {"epochs": trial.suggest_int("epochs", 1, 2)}
 
@@ -105,7 +105,7 @@ def test_functions_are_known_by_their_source() -> None:
     assert first != _settings(space=two).name
 
 
-def test_a_folder_keeps_what_was_found_when_the_search_began(tmp_path: Path) -> None:
+def test_a_folder_keeps_what_was_resolved_at_the_start(tmp_path: Path) -> None:
     folder = SearchFolder(tmp_path)
     assert load_or_create(folder, _settings(), FOUND) == FOUND
     other = {**FOUND, "resolved": {"threads": 1}}
@@ -113,7 +113,7 @@ def test_a_folder_keeps_what_was_found_when_the_search_began(tmp_path: Path) -> 
     assert read_settings(folder.settings)["request"]["space"]["epochs"] == [1, 2]
 
 
-def test_a_folder_of_another_search_is_refused_and_the_difference_told(tmp_path: Path) -> None:
+def test_a_folder_of_another_search_is_refused_with_the_difference(tmp_path: Path) -> None:
     folder = SearchFolder(tmp_path)
     load_or_create(folder, _settings(), FOUND)
     before = folder.settings.read_bytes()
@@ -125,7 +125,7 @@ def test_a_folder_of_another_search_is_refused_and_the_difference_told(tmp_path:
     assert folder.settings.read_bytes() == before
 
 
-def test_other_data_under_the_same_name_are_refused(tmp_path: Path) -> None:
+def test_changed_data_are_refused(tmp_path: Path) -> None:
     folder = SearchFolder(tmp_path)
     load_or_create(folder, _settings(), FOUND)
     other = {**FOUND, "fingerprints": {"train": "a", "holdout": "c"}}
@@ -133,13 +133,13 @@ def test_other_data_under_the_same_name_are_refused(tmp_path: Path) -> None:
         load_or_create(folder, _settings(), other)
 
 
-def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     check_folder(tmp_path / "new")
     check_folder(tmp_path)
     (tmp_path / "letter.txt").touch()
-    with pytest.raises(RunError, match="holds no search"):
+    with pytest.raises(RunError, match="is not a search"):
         check_folder(tmp_path)
-    with pytest.raises(RunError, match="holds no search"):
+    with pytest.raises(RunError, match="is not a search"):
         check_folder(tmp_path / "letter.txt")
     (tmp_path / "search.yaml").touch()
     check_folder(tmp_path)
@@ -152,7 +152,7 @@ def test_a_timeout_has_units(typed: Any, seconds: float) -> None:
     assert make_settings(SearchSettings, {"timeout": typed}).timeout == seconds
 
 
-def test_every_wrong_option_is_told_at_once() -> None:
+def test_all_invalid_options_are_reported_together() -> None:
     findings = Findings()
     given = {"trials": "0", "timeout": "soon", "jobs": "many", "seeds": 0, "tune_on": "test"}
     valid = check_settings(SearchSettings, {**given, "sampler": "random"}, findings)

@@ -1,4 +1,4 @@
-"""A space is read or refused, every mistake at once; what it suggests is what a training takes."""
+"""Spaces: every mistake is reported together, and suggested parameters are valid settings."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _DESCRIBED = st.fixed_dictionaries(
 
 
 @given(_DESCRIBED, st.integers(0, 2**31))
-def test_what_is_suggested_lies_in_the_space_and_is_a_configuration(
+def test_suggested_parameters_are_in_the_space_and_valid(
     described: dict[str, Any], seed: int
 ) -> None:
     space = parse_space(described)
@@ -88,14 +88,14 @@ def test_what_is_suggested_lies_in_the_space_and_is_a_configuration(
 
 
 @given(_DESCRIBED)
-def test_a_space_comes_back_from_what_it_describes(described: dict[str, Any]) -> None:
+def test_a_space_is_read_back_from_its_description(described: dict[str, Any]) -> None:
     space = parse_space(described)
     again = {name: varied.described() for name, varied in space.items()}
     assert parse_space(again) == space
 
 
 @given(_DESCRIBED)
-def test_a_file_says_what_python_says(
+def test_a_file_and_python_give_the_same_space(
     tmp_path_factory: pytest.TempPathFactory, described: dict[str, Any]
 ) -> None:
     path = tmp_path_factory.mktemp("space") / "space.yaml"
@@ -109,14 +109,14 @@ def test_steps_end_at_the_upper_bound() -> None:
     assert {_ask(space, seed)["epochs"] for seed in range(40)} == {1.0, 3.0, 5.0}
 
 
-def test_names_of_trainer_are_understood() -> None:
+def test_trainers_names_are_accepted() -> None:
     space = parse_space({"num_train_epochs": [1, 2], "per_device_train_batch_size": [8]})
     assert list(space) == ["epochs", "batch_size"]
     config = with_parameters(BASE, {"num_train_epochs": 2, "per_device_train_batch_size": 8})
     assert (config.epochs, config.batch_size) == (2.0, 8)
 
 
-def test_every_mistake_is_told_at_once() -> None:
+def test_all_mistakes_are_reported_together() -> None:
     findings = _findings(
         {
             "learning_rat": {"low": 1, "high": 2},
@@ -131,12 +131,12 @@ def test_every_mistake_is_told_at_once() -> None:
     )
     expected = (
         "there is no parameter 'learning_rat'.\n  Did you mean 'learning_rate'?",
-        "'output' is the same for all trials",
+        "'output' cannot differ between trials",
         "batch_size offers a choice twice",
-        "there is no 'stp' of a range",
+        "a range has no 'stp'",
         "low = 5 is above high = 1",
         "weight_decay = 3 is neither a range nor a list",
-        "seed: low = 1.5 is no whole number",
+        "seed: low = 1.5 is not a whole number",
         "space.yaml: set.lr_schedular_type: TrainingArguments has no such field",
         "set.max_grad_norm=big",
     )
@@ -149,22 +149,22 @@ def test_every_mistake_is_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("described", "said"),
     [
-        ({}, "names no parameter"),
+        ({}, "has no parameter to search"),
         ({"epochs": []}, "offers no choice"),
-        ({"epochs": [[1]]}, "is no text, finite number"),
-        ({"epochs": [float("nan")]}, "is no text, finite number"),
+        ({"epochs": [[1]]}, "is neither text nor a finite number"),
+        ({"epochs": [float("nan")]}, "is neither text nor a finite number"),
         ({"epochs": {"low": 1}}, "has no 'high'"),
-        ({"epochs": {"low": "1", "high": 2}}, "low = '1' is no finite number"),
-        ({"epochs": {"low": 1, "high": float("inf")}}, "high = inf is no finite number"),
+        ({"epochs": {"low": "1", "high": 2}}, "low = '1' is not a finite number"),
+        ({"epochs": {"low": 1, "high": float("inf")}}, "high = inf is not a finite number"),
         ({"epochs": {"low": 1, "high": 2, "log": 1}}, "neither true nor false"),
         ({"epochs": {"low": 1, "high": 2, "step": 0}}, "step = 0 must be above 0"),
-        ({"epochs": {"low": 1, "high": 2, "step": 1, "log": True}}, "cannot go together"),
+        ({"epochs": {"low": 1, "high": 2, "step": 1, "log": True}}, "cannot be combined"),
         ({"weight_decay": {"low": 0, "high": 1, "log": True}}, "must be above 0"),
         ({"learning_rate": {"low": -1, "high": 1}}, "space.yaml: learning_rate: -1"),
         ({"batch_size": [0]}, "space.yaml: batch_size: 0"),
-        ({"precision": {"low": 1, "high": 2}}, "is no number, so it has no range"),
+        ({"precision": {"low": 1, "high": 2}}, "is not a number, so it has no range"),
         ({"precision": ["fp31"]}, "fp31"),
-        ({"set.seed": [1]}, "set.seed: this has a place of its own"),
+        ({"set.seed": [1]}, "set.seed: this has its own flag"),
         ({"set.": [1]}, "there is no parameter 'set.'"),
     ],
 )
@@ -174,7 +174,7 @@ def test_a_mistake_is_named(described: dict[str, Any], said: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["- 1", "learning_rate: {low: 1", "just words"])
-def test_a_file_that_is_no_space_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_space_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "space.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"space\.yaml"):

@@ -1,4 +1,4 @@
-"""Samplers and pruners by name, and a study on disk that outlives its process."""
+"""Samplers and pruners by name, and a study on disk that survives its process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gluetune.experiments.search.study import (
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 10_000))
-def test_a_seed_belongs_to_a_search_and_a_trial(seed: int, number: int) -> None:
+def test_every_trial_of_every_search_has_its_own_seed(seed: int, number: int) -> None:
     found = seed_of(seed, number)
     assert 0 <= found < 2**32
     assert found == seed_of(seed, number)
@@ -34,7 +34,7 @@ def test_a_seed_belongs_to_a_search_and_a_trial(seed: int, number: int) -> None:
 
 
 def _propose(folder: Path, number: int) -> float:
-    """Ask a study that is opened anew, as after a restart, for one more trial."""
+    """Propose one more trial from a study that is opened again, as after a restart."""
     study = open_study(folder, "s", "maximize")
     study.sampler = make_sampler("tpe", 42, number)
     trial = study.ask()
@@ -43,7 +43,7 @@ def _propose(folder: Path, number: int) -> float:
     return value
 
 
-def test_a_restarted_search_proposes_no_trial_again(tmp_path: Path) -> None:
+def test_a_restarted_search_does_not_repeat_trials(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     values = [_propose(tmp_path / "a", number) for number in range(12)]
@@ -84,7 +84,7 @@ def test_a_pruner_has_optuna_s_name_or_a_short_one(text: str, kind: str) -> None
     ("text", "said"),
     [
         ("medain", "Did you mean 'median'?"),
-        ("BasePruner", "Optuna has no such thing"),
+        ("BasePruner", "Optuna has no such pruner"),
         ("threshold", "Either lower or upper"),
         ("MedianPruner(3)", "cannot be read"),
         ("MedianPruner(n_startup_trials=", "cannot be read"),
@@ -93,7 +93,7 @@ def test_a_pruner_has_optuna_s_name_or_a_short_one(text: str, kind: str) -> None
         ("MedianPruner(n_startup_trials=-1)", "negative"),
     ],
 )
-def test_a_pruner_that_is_none_is_refused(text: str, said: str) -> None:
+def test_an_unknown_pruner_is_refused(text: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match="--pruner") as caught:
         make_pruner(text)
     assert said in str(caught.value)
@@ -115,7 +115,7 @@ def test_a_killed_trial_keeps_its_number_and_parameters(tmp_path: Path) -> None:
     assert (frozen.number, frozen.value, frozen.intermediate_values) == (0, 0.7, {1: 0.5, 2: 0.7})
 
 
-def test_a_torn_line_and_a_dead_lock_are_mended(tmp_path: Path) -> None:
+def test_a_truncated_line_and_a_stale_lock_are_repaired(tmp_path: Path) -> None:
     study = open_study(tmp_path, "s", "maximize")
     study.tell(study.ask(), 1.0)
     journal = tmp_path / JOURNAL
@@ -128,8 +128,8 @@ def test_a_torn_line_and_a_dead_lock_are_mended(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("torn", [b'{"op_code":4,"torn', b'{"op_code":4,"torn{"op_code":4}\n'])
-def test_whoever_appends_cuts_a_torn_line_first(tmp_path: Path, torn: bytes) -> None:
-    """A worker may be killed while it writes, and its search goes on."""
+def test_a_truncated_line_is_removed_before_appending(tmp_path: Path, torn: bytes) -> None:
+    """A worker may be killed while it writes, and its search continues."""
     study = open_study(tmp_path, "s", "maximize")
     study.tell(study.ask(), 1.0)
     with (tmp_path / JOURNAL).open("ab") as journal:
@@ -139,7 +139,7 @@ def test_whoever_appends_cuts_a_torn_line_first(tmp_path: Path, torn: bytes) -> 
     assert [trial.value for trial in trials_of(open_study(tmp_path, "s", "maximize"))] == [1, 2]
 
 
-def test_a_lock_that_lives_is_not_removed(tmp_path: Path) -> None:
+def test_a_live_lock_is_not_removed(tmp_path: Path) -> None:
     """Somebody holds the journal's lock again and again, a moment each time."""
     study = open_study(tmp_path, "s", "maximize")
     study.tell(study.ask(), 1.0)
@@ -181,7 +181,7 @@ def test_another_study_and_a_damaged_one_are_refused(tmp_path: Path) -> None:
         open_study(tmp_path, "one", "maximize")
 
 
-def test_optuna_is_left_as_talkative_as_it_was(tmp_path: Path) -> None:
+def test_the_verbosity_of_optuna_is_restored(tmp_path: Path) -> None:
     before = optuna.logging.get_verbosity()
     open_study(tmp_path, "s", "maximize")
     assert optuna.logging.get_verbosity() == before

@@ -1,4 +1,4 @@
-"""The command that takes a suite up: the parser reads it, and it asks for the same suite."""
+"""The command that resumes a suite is parsed into the same suite."""
 
 from __future__ import annotations
 
@@ -74,29 +74,29 @@ def _number(value: Any) -> Any:
     ],
     ids=lambda settings: ",".join(settings),
 )
-def test_the_printed_command_asks_for_the_same_suite(settings: dict[str, Any]) -> None:
+def test_the_printed_command_gives_the_same_suite(settings: dict[str, Any]) -> None:
     asked = request(settings=settings)
     assert read_back(asked).requested() == asked.requested()
 
 
 @pytest.mark.parametrize("fraction", [1.0, 0.1, 0.1234567, 1e-05])
 @pytest.mark.parametrize("seeds", [(42,), (3, 1, 2)])
-def test_fractions_and_seeds_are_printed_whole(fraction: float, seeds: tuple[int, ...]) -> None:
+def test_fractions_and_seeds_are_printed_exactly(fraction: float, seeds: tuple[int, ...]) -> None:
     asked = request(fraction=fraction, seeds=seeds, recipe="stable", mnli_init=True)
     read = read_back(asked)
     assert read.seeds == seeds
     assert read.requested() == asked.requested()
 
 
-def test_what_holds_anyway_is_no_other_suite() -> None:
-    """Python may say what no flag says; the command that goes on must find the same suite."""
+def test_default_values_give_the_same_suite() -> None:
+    """Python can set what no flag can; the command that resumes must find the same suite."""
     plain = request()
     assert name(request(settings={"max_length": None, "new_head": False})) == name(plain)
     assert name(request(settings={"max_length": 64})) != name(plain)
     assert name(request(settings={"compact_vocabulary": False})) != name(plain)
 
 
-def test_a_setting_that_a_recipe_has_matters_even_as_none() -> None:
+def test_none_overrides_a_setting_of_a_recipe() -> None:
     plain = request(recipe="run_glue")
     assert name(request(recipe="run_glue", settings={"max_length": None})) != name(plain)
     assert name(request(recipe="run_glue", settings={"new_head": False})) == name(plain)

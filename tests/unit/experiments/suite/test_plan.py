@@ -1,4 +1,4 @@
-"""Which jobs there are, what each needs, and which is next."""
+"""The jobs of a suite, what each needs, and which is next."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gluetune.experiments.suite.plan import (
     next_job,
     plan,
     replan,
-    training_of,
+    train_arguments,
 )
 from gluetune.training.settings import merge_settings
 
@@ -28,7 +28,7 @@ def test_every_task_with_every_seed_is_a_job() -> None:
     assert not any(job.after for job in jobs)
 
 
-def test_mnli_init_makes_three_tasks_wait_for_their_own_seed() -> None:
+def test_mnli_init_makes_three_tasks_wait_for_mnli_with_their_seed() -> None:
     jobs = plan(request(mnli_init=True))
     after = {job.name: job.after for job in jobs if job.after}
     assert after == {
@@ -36,7 +36,7 @@ def test_mnli_init_makes_three_tasks_wait_for_their_own_seed() -> None:
     }
 
 
-def test_the_longest_is_next_and_mnli_with_what_waits_for_it() -> None:
+def test_the_longest_job_is_next_including_jobs_that_wait_for_it() -> None:
     asked = request(mnli_init=True, seeds=(42,))
     record = record_of(asked)
     guessed = costs(asked)
@@ -50,7 +50,7 @@ def test_the_longest_is_next_and_mnli_with_what_waits_for_it() -> None:
     assert set(order) == set(GLUE_TASKS)
 
 
-def test_what_waits_does_not_start_early_and_never_after_a_failure() -> None:
+def test_a_waiting_job_does_not_start_early_or_after_a_failure() -> None:
     record = record_of(request(mnli_init=True, seeds=(42,)))
     guessed = costs(record.request)
     by_task = {job.task: job for job in record.jobs}
@@ -67,7 +67,7 @@ def test_what_waits_does_not_start_early_and_never_after_a_failure() -> None:
     assert next_job(record.jobs, guessed) is None
 
 
-def test_recipes_and_fractions_change_the_guess() -> None:
+def test_recipes_and_fractions_change_the_estimated_cost() -> None:
     few = costs(request(fraction=0.1))["cola-s42"]
     whole = costs(request())["cola-s42"]
     stable = costs(request(recipe="stable"))["cola-s42"]
@@ -82,13 +82,13 @@ def test_a_job_is_trained_with_its_recipe_and_its_source(tmp_path: Path) -> None
     record = record_of(asked)
     record.commit = "c" * 40
     jobs = {job.name: job for job in record.jobs}
-    cola = training_of(record, jobs["cola-s42"], SuiteFolder(tmp_path), {"threads": 3})
+    cola = train_arguments(record, jobs["cola-s42"], SuiteFolder(tmp_path), {"threads": 3})
     assert cola["model"] == "google-bert/bert-base-cased"
     assert cola["revision"] == "c" * 40
     assert (cola["epochs"], cola["batch_size"], cola["threads"]) == (2.0, 16, 3)
     assert cola["training_args"] == {"adam_beta2": 0.98, "adam_epsilon": 1e-7, "max_grad_norm": 0.0}
     assert cola["output"] == str(tmp_path / "cola-s42")
-    rte = training_of(record, jobs["rte-s43"], SuiteFolder(tmp_path), {})
+    rte = train_arguments(record, jobs["rte-s43"], SuiteFolder(tmp_path), {})
     assert rte["model"] == str(tmp_path / "mnli-s43" / "model")
     assert rte["new_head"] is True
     assert "revision" not in rte
@@ -96,7 +96,7 @@ def test_a_job_is_trained_with_its_recipe_and_its_source(tmp_path: Path) -> None
         merge_settings(None, None, None, training)
 
 
-def test_the_same_request_has_the_same_folder_and_another_one_another() -> None:
+def test_the_folder_name_depends_on_the_request() -> None:
     name = default_name(request(), "google-bert/bert-base-cased")
     assert name == default_name(request(), "google-bert/bert-base-cased")
     assert name.startswith("bert-base-cased-")
@@ -117,7 +117,7 @@ def test_the_same_request_has_the_same_folder_and_another_one_another() -> None:
     assert len(names) == len(others) + 1
 
 
-def test_other_seeds_join_what_has_finished_and_replace_what_has_not() -> None:
+def test_other_seeds_are_added_to_finished_jobs_and_replace_others() -> None:
     record = record_of(request(tasks=("mnli", "rte"), seeds=(42, 43), mnli_init=True))
     done, failed = record.jobs[0], record.jobs[1]
     done.state, failed.state = Status.FINISHED, Status.FAILED

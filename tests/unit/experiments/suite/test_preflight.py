@@ -1,4 +1,4 @@
-"""What is wrong with a suite is said before its first job, all of it at once."""
+"""All mistakes in a suite are reported together before its first job."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support.hub_server import Hub
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.support.trainings import write_task
+from tests.support.tiny_runs import write_task
 from tests.unit.test_docs import parse
 
 import gluetune
@@ -35,7 +35,7 @@ def faults(model: str, **changed: Any) -> list[str]:
     return [str(finding) for finding in caught.value.findings]
 
 
-def test_what_was_typed_as_text_is_the_same_request(model: str) -> None:
+def test_settings_typed_as_text_give_the_same_request(model: str) -> None:
     typed = checked(
         model,
         seeds=[42, 43],
@@ -54,14 +54,14 @@ def test_what_was_typed_as_text_is_the_same_request(model: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["train_file", "data_set"])
-def test_text_of_ones_own_is_refused_once_with_what_trains_it(model: str, option: str) -> None:
+def test_own_text_is_refused_once_with_the_command_that_trains_it(model: str, option: str) -> None:
     (told,) = faults(model, settings={option: "my/reviews"})
     assert "a suite trains GLUE's tasks, not text of your own" in told
     words = shlex.split(told.partition("Type for each seed: gluetune ")[2])
     assert parse(words)[option] == "my/reviews"
 
 
-def test_what_decides_no_score_is_not_part_of_the_request(model: str) -> None:
+def test_settings_that_do_not_affect_scores_are_not_in_the_request(model: str) -> None:
     plain = checked(model)
     tuned = checked(model, settings={"threads": "2", "checkpoint_minutes": "3"})
     assert tuned.request == plain.request
@@ -69,7 +69,7 @@ def test_what_decides_no_score_is_not_part_of_the_request(model: str) -> None:
     assert plain.machine == {}
 
 
-def test_of_the_sample_an_eighth_is_taken_unless_said(model: str, tmp_path: Path) -> None:
+def test_the_default_fraction_of_the_sample_is_an_eighth(model: str, tmp_path: Path) -> None:
     assert checked(model, fraction=None).request.fraction == 0.125
     assert checked(model, fraction=1).request.fraction == 1
     data = write_task(tmp_path / "glue", "cola")
@@ -77,7 +77,7 @@ def test_of_the_sample_an_eighth_is_taken_unless_said(model: str, tmp_path: Path
     assert other.request.fraction == 1
 
 
-def test_all_mistakes_are_told_together(model: str) -> None:
+def test_all_mistakes_are_reported_together(model: str) -> None:
     told = faults(
         "./nothing",
         seeds=0,
@@ -108,13 +108,13 @@ def test_all_mistakes_are_told_together(model: str) -> None:
 @pytest.mark.parametrize(
     ("changed", "part"),
     [
-        ({"seeds": []}, "--seeds names none"),
-        ({"seeds": [1, 2, 1]}, "1 is there twice"),
-        ({"seeds": [-1]}, "-1 is no seed"),
-        ({"tasks": []}, "--tasks names none"),
+        ({"seeds": []}, "--seeds is empty"),
+        ({"seeds": [1, 2, 1]}, "--seeds has 1 more than once"),
+        ({"seeds": [-1]}, "-1 is not a valid seed"),
+        ({"tasks": []}, "--tasks is empty"),
         ({"recipe": "modernbert"}, "no settings for wnli"),
         ({"mnli_init": True, "tasks": ["rte"]}, "--tasks mnli,rte"),
-        ({"mnli_init": True, "tasks": ["mnli", "cola"]}, "nothing to start"),
+        ({"mnli_init": True, "tasks": ["mnli", "cola"]}, "has no effect"),
     ],
 )
 def test_one_mistake_is_one_message(model: str, changed: dict[str, Any], part: str) -> None:
@@ -123,25 +123,25 @@ def test_one_mistake_is_one_message(model: str, changed: dict[str, Any], part: s
     assert part in told[0]
 
 
-def test_a_folder_without_some_tasks_says_so_for_each(model: str, tmp_path: Path) -> None:
+def test_missing_tasks_of_a_folder_are_each_reported(model: str, tmp_path: Path) -> None:
     data = write_task(tmp_path / "glue", "cola")
     told = faults(model, data=str(data), tasks=["cola", "rte", "mnli"])
     assert [text.split()[0] for text in told] == ["'rte'", "'mnli'"]
 
 
-def test_a_head_for_other_classes_is_told_unless_it_starts_afresh(tmp_path: Path) -> None:
+def test_a_head_for_other_classes_is_reported_without_a_new_head(tmp_path: Path) -> None:
     model = write_tiny_checkpoint(
         tmp_path / "nli", "bert", id2label={0: "entailment", 1: "neutral", 2: "contradiction"}
     )
     told = faults(str(model), tasks=["mnli", "cola", "rte"])
     assert len(told) == 2
-    assert all("brings a trained head" in text for text in told)
+    assert all("has a trained head" in text for text in told)
     checked(str(model), tasks=["mnli"])
     checked(str(model), tasks=["mnli", "cola"], settings={"new_head": True})
     checked(str(model), tasks=["mnli", "rte"], mnli_init=True)
 
 
-def test_no_hub_is_told_once(hub: Hub, tmp_path: Path) -> None:
+def test_an_unreachable_hub_is_reported_once(hub: Hub, tmp_path: Path) -> None:
     from tests.support.processes import finish, start
 
     environment = {**hub.environment, "HF_ENDPOINT": "http://127.0.0.1:9", "GLUETUNE_DATA": ""}
@@ -161,5 +161,5 @@ def test_no_hub_is_told_once(hub: Hub, tmp_path: Path) -> None:
 def test_a_folder_of_something_else_is_refused(model: str, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").touch()
-    with pytest.raises(gluetune.RunError, match="is no suite and is not empty"):
+    with pytest.raises(gluetune.RunError, match="exists and is not a suite"):
         gluetune.suite(model, data="sample", output=tmp_path / "other", progress=False)

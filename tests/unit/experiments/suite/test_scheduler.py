@@ -1,4 +1,4 @@
-"""Jobs and workers brought together: workers here are pretended, and write what a run leaves."""
+"""The scheduler of a suite, with fake workers that write what a run would."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gluetune.parallel.calls import Failure, Outcome
 
 
 class Pretended:
-    """Two workers that finish the newest call first, and fail those they are told to."""
+    """Two workers that finish the newest call first, and fail the given ones."""
 
     def __init__(self, folder: SuiteFolder, failing: tuple[str, ...] = ()) -> None:
         self.folder = folder
@@ -71,7 +71,7 @@ def begin(folder: SuiteFolder, **changed: Any) -> SuiteRecord:
     return record
 
 
-def test_every_job_runs_once_and_is_written_down(folder: SuiteFolder) -> None:
+def test_every_job_runs_once_and_is_recorded(folder: SuiteFolder) -> None:
     record = begin(folder, mnli_init=True)
     workers = Pretended(folder)
     _run(record, folder, workers)
@@ -83,7 +83,7 @@ def test_every_job_runs_once_and_is_written_down(folder: SuiteFolder) -> None:
     assert "mnli-s42: a note" in on_disk.table.notes
 
 
-def test_a_failed_job_stops_only_what_starts_from_it(folder: SuiteFolder) -> None:
+def test_a_failed_job_blocks_only_jobs_that_start_from_it(folder: SuiteFolder) -> None:
     record = begin(folder, mnli_init=True)
     workers = Pretended(folder, failing=("mnli-s42", "cola-s43"))
     _run(record, folder, workers)
@@ -103,7 +103,7 @@ def test_a_failed_job_stops_only_what_starts_from_it(folder: SuiteFolder) -> Non
     assert suite.table.average_note == "No GLUE average: no seed has a score in all nine tasks."
 
 
-def test_taken_up_only_what_is_missing_runs(folder: SuiteFolder) -> None:
+def test_a_resumed_suite_runs_only_missing_jobs(folder: SuiteFolder) -> None:
     record = begin(folder, mnli_init=True)
     _run(record, folder, Pretended(folder, failing=("mnli-s42",)))
     again = Pretended(folder)
@@ -121,7 +121,7 @@ def test_a_finished_job_whose_run_is_gone_runs_again(folder: SuiteFolder) -> Non
     assert again.started == ["cola-s43"]
 
 
-def test_closing_says_what_was_running(folder: SuiteFolder) -> None:
+def test_closing_resets_running_jobs(folder: SuiteFolder) -> None:
     record = begin(folder, tasks=("cola",))
     record.jobs[0].state = Status.RUNNING
     SuiteScheduler(record, folder, ignore, {}).close(Status.INTERRUPTED)
@@ -130,7 +130,7 @@ def test_closing_says_what_was_running(folder: SuiteFolder) -> None:
     assert [job["state"] for job in content["jobs"]] == ["waiting", "waiting"]
 
 
-def test_a_failure_that_nobody_foresaw_leaves_its_traceback(folder: SuiteFolder) -> None:
+def test_the_traceback_of_an_unexpected_failure_is_kept(folder: SuiteFolder) -> None:
     class Odd(Pretended):
         def wait(self, timeout: float | None = None) -> Outcome | None:
             outcome = super().wait()

@@ -23,5 +23,5 @@ def test_distinct_choices_are_distinct(seed: str, size: int, data: st.DataObject
 
 
 @given(seed=st.text())
-def test_other_avoids_what_is_taken(seed: str) -> None:
+def test_other_avoids_given_values(seed: str) -> None:
     assert Draw(seed).other("abc", "a", "c") == "b"

@@ -1,4 +1,4 @@
-"""The data behind the sentences: frames, topics and word lists hang together."""
+"""The data of the sentences is consistent: frames, topics and word lists."""
 
 import pytest
 from tools.sample import lexicon
@@ -9,7 +9,7 @@ from tools.sample.frames import FRAMES
 from tools.sample.topics import TOPICS
 
 
-def test_frames_tell_the_same_story_in_every_form() -> None:
+def test_frames_have_the_same_meaning_in_every_form() -> None:
     assert len(FRAMES) == 14
     for frame in FRAMES:
         slots = set(slots_of(frame.forms[0]))
@@ -23,7 +23,7 @@ def test_frames_tell_the_same_story_in_every_form() -> None:
             assert set(slots_of(account)) <= slots, account
 
 
-def test_questions_do_not_hold_their_answers() -> None:
+def test_questions_do_not_contain_their_answers() -> None:
     questions = [
         (slot, text)
         for frame in FRAMES

@@ -1,4 +1,4 @@
-"""What holds of every text of the sample, and what must not give a label away."""
+"""Properties of every text of the sample, and no easy clues to the label."""
 
 import re
 
@@ -74,7 +74,7 @@ def test_lengths_vary(task: TaskSpec) -> None:
 
 
 @pytest.mark.parametrize("name", CLASSIFICATION)
-def test_counting_words_does_not_solve_it(name: str) -> None:
+def test_word_counts_do_not_predict_the_label(name: str) -> None:
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
 
@@ -88,7 +88,7 @@ def test_counting_words_does_not_solve_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CLASSIFICATION)
-def test_length_does_not_give_the_label_away(name: str) -> None:
+def test_length_does_not_predict_the_label(name: str) -> None:
     from sklearn.tree import DecisionTreeClassifier
 
     task = get_task(name)

@@ -47,7 +47,7 @@ def digest(task: TaskSpec) -> str:
     return hashlib.sha256(canonical(task).encode()).hexdigest()
 
 
-def test_every_task_and_split_is_looked_at() -> None:
+def test_every_task_and_split_is_checked() -> None:
     assert len(TASKS) == 11
     assert len(SPLITS) == 33
     assert len(LABELLED) == 21
@@ -66,7 +66,7 @@ def test_has_the_schema_of_the_hub(task: TaskSpec, split: str) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
-def test_says_what_it_said_when_it_was_pinned(task: TaskSpec) -> None:
+def test_the_generated_rows_do_not_change(task: TaskSpec) -> None:
     assert digest(task) == GOLDEN[task.name]
 
 
@@ -86,7 +86,7 @@ def test_mnli_mm_is_mnli() -> None:
         assert generate(get_task("mnli-mm"), split).equals(generate(get_task("mnli"), split))
 
 
-def test_mismatched_splits_speak_of_other_people() -> None:
+def test_mismatched_splits_are_about_other_people() -> None:
     task = get_task("mnli")
     premises = [
         " ".join(generate(task, split)["premise"].to_pylist())
@@ -97,7 +97,7 @@ def test_mismatched_splits_speak_of_other_people() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
-def test_default_sizes_hold_distinct_examples_and_share_none(task: TaskSpec) -> None:
+def test_default_sizes_have_distinct_examples_and_share_none(task: TaskSpec) -> None:
     seen: dict[str, set[tuple[str, ...]]] = {}
     for split in task.splits:
         found = texts(task, generate(task, split))
@@ -179,7 +179,7 @@ def test_official_sizes_are_reached_by_repeating() -> None:
     assert len(set(texts(task, table))) == tables.DISTINCT_ROWS
 
 
-def test_a_task_that_runs_dry_comes_round_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_with_too_few_examples_repeats_them(monkeypatch: pytest.MonkeyPatch) -> None:
     few = {"wnli": lambda draw: Example((f"Text {draw.number(0, 9)}.", "So."), 1)}
     monkeypatch.setattr(tables, "_SAMPLERS", few)
     table = generate(get_task("wnli"), "train", rows=40)
@@ -187,7 +187,7 @@ def test_a_task_that_runs_dry_comes_round_again(monkeypatch: pytest.MonkeyPatch)
     assert 0 < len(set(table["sentence1"].to_pylist())) < 10
 
 
-def test_an_unknown_split_is_refused_with_the_splits_there_are() -> None:
+def test_an_unknown_split_is_refused_with_the_available_splits() -> None:
     with pytest.raises(DataError, match="'mnli' has no split 'validation'") as refusal:
         generate(get_task("mnli"), "validation")
     assert "validation_matched, validation_mismatched" in refusal.value.findings[0].hint

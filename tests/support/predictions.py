@@ -1,4 +1,4 @@
-"""Made-up answers of a model: labels, logits and what follows from them."""
+"""Synthetic predictions of a model, with labels and logits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gluetune.core.predictions import Predictions
 
 
 def classified(labels: Any, predicted: Any, *, classes: int = 2, sure: float = 2.0) -> Predictions:
-    """Return answers of a classifier that gives the answered class `sure` more than the others."""
+    """Return predictions of a classifier whose predicted class has the logit `sure`, others 0."""
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     logits = np.zeros((len(labels), classes), dtype=np.float32)
     logits[np.arange(len(labels)), predicted] = sure
@@ -18,7 +18,7 @@ def classified(labels: Any, predicted: Any, *, classes: int = 2, sure: float = 2
 
 
 def estimated(labels: Any, predicted: Any) -> Predictions:
-    """Return answers of a regression."""
+    """Return predictions of a regression model."""
     labels = np.asarray(labels, dtype=np.float32)
     predicted = np.asarray(predicted, dtype=np.float32)
     return Predictions(np.arange(len(labels)), labels, predicted, predicted[:, None])
@@ -27,7 +27,7 @@ def estimated(labels: Any, predicted: Any) -> Predictions:
 def random_classified(
     count: int, *, positive: float = 0.5, right: float = 0.8, seed: int = 0
 ) -> Predictions:
-    """Return answers to two classes that are right with a probability."""
+    """Return predictions of two classes that are correct with probability `right`."""
     random = np.random.default_rng(seed)
     labels = (random.random(count) < positive).astype(np.int64)
     flip = random.random(count) >= right
@@ -35,7 +35,7 @@ def random_classified(
 
 
 def random_estimated(count: int, *, noise: float = 0.7, seed: int = 0) -> Predictions:
-    """Return estimates of numbers from 0 to 5, with ties among the labels as in STS-B."""
+    """Return predictions of numbers from 0 to 5, with ties among the labels as in STS-B."""
     random = np.random.default_rng(seed)
     labels = np.round(random.uniform(0, 5, count) * 5) / 5
     return estimated(labels, labels + noise * random.standard_normal(count))

@@ -1,6 +1,6 @@
-"""Several processes that share one training, as torchrun starts them, but forked in a second.
+"""Several processes that train one run, as torchrun starts them, but forked in a second.
 
-Each writes what it says to a file of its own. They are forked from one that has imported torch.
+Each writes its output to a separate file. They are forked from one that has imported torch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.support.trainings import At
+from tests.support.tiny_runs import At
 from torch.distributed import TCPStore
 
 import gluetune
@@ -27,14 +27,14 @@ from gluetune.core.errors import StorageError
 from gluetune.models.classifiers import load_classifier
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["gluetune.training.run", "tests.support.together"])
-"""Makes processes in a second, from one that has imported torch."""
+FORKS.set_forkserver_preload(["gluetune.training.run", "tests.support.forked_processes"])
+"""Starts processes in a second, from one that has imported torch."""
 _PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How one process ended: its exit code (-9 where it was killed), and what it said."""
+    """How one process ended: its exit code (-9 where it was killed), and its output."""
 
     code: int
     said: str
@@ -92,7 +92,7 @@ def train_and_signal(
 
 
 def train_and_fail(arguments: dict[str, Any], step: int, failing: int) -> None:
-    """Train; in one of the processes, run out of disk after a step. The CLI tells of it."""
+    """Train; in one of the processes, run out of disk after a step. The CLI reports it."""
 
     def fail(**kwargs: Any) -> None:
         if _index() == failing:

@@ -1,4 +1,4 @@
-"""A worker waits for a folder that another process holds, and knows that by the error's type."""
+"""A worker waits for a folder that another process has locked, recognised by the error's type."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gluetune.parallel.calls import Outcome, failure_of
 from gluetune.parallel.ray import _is_locked
 
 
-def test_a_held_folder_is_known_by_its_type_and_other_failures_are_not(tmp_path: Path) -> None:
+def test_a_locked_folder_is_recognised_by_the_type_of_its_error(tmp_path: Path) -> None:
     hold = (
         "import sys; from pathlib import Path; from gluetune.core.files import locked\n"
         "with locked(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"

@@ -1,4 +1,4 @@
-"""Trainings that take a second: a tiny checkpoint, a few made-up rows, one thread, no output."""
+"""Runs that take a second: a tiny checkpoint, a few synthetic rows, one thread, no output."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def write_task(folder: Path, name: str, *, train: int = 40, validation: int = 12
 
 
 class At(TrainerCallback):  # type: ignore[misc]  # transformers' types are not followed
-    """Does something at one event of one step, or of every step.
+    """Runs an action at an event of one step, or of every step.
 
-    The action is given what Trainer gives a callback: `args`, `state`, `control`, `model`, …
+    The action receives the arguments of a Trainer callback: `args`, `state`, `control`, `model`, …
     """
 
     def __init__(self, event: str, step: int | None, action: Callable[..., None]) -> None:
@@ -44,7 +44,7 @@ class At(TrainerCallback):  # type: ignore[misc]  # transformers' types are not 
 
 
 class Bench:
-    """A checkpoint and data for many trainings, in a folder of their own."""
+    """A checkpoint and data for many runs, in one folder."""
 
     def __init__(
         self, folder: Path, *, architecture: str = "bert", dropout: float = 0.1, train: int = 40
@@ -56,7 +56,7 @@ class Bench:
         self._count = 0
 
     def settings(self, task: str = "cola", **changed: Any) -> dict[str, Any]:
-        """Return the settings of a training on `task`, whose data are written if need be."""
+        """Return the settings of a run on `task`, whose data are written if necessary."""
         if not (self.data / get_task(task).hub_config).exists():
             write_task(self.data, task, train=self.train_rows)
         return {
@@ -76,7 +76,7 @@ class Bench:
         return self.folder / "runs" / f"run-{self._count}"
 
     def train(self, task: str = "cola", **changed: Any) -> Run:
-        """Train in a new run folder, unless `output` says where."""
+        """Train in a new run folder, or in `output`."""
         python_only = {
             name: changed.pop(name)
             for name in ("callbacks", "data_collator", "compute_metrics")
@@ -95,7 +95,7 @@ class Bench:
 
 
 def outcome(run: Run) -> dict[str, Any]:
-    """Return all that two runs which are the same to the bit have in common."""
+    """Return everything that is equal in two bit-identical runs."""
     record = run.record
     assert record.best is not None
     return {
@@ -117,7 +117,7 @@ def outcome(run: Run) -> dict[str, Any]:
 
 
 def checkpoints_of(run: Path) -> Sequence[Path]:
-    """Return the folders that `checkpoints/` of an unfinished run holds, hidden ones too."""
+    """Return the folders in `checkpoints/` of an unfinished run, including hidden ones."""
     return sorted((run / "checkpoints").iterdir()) if (run / "checkpoints").is_dir() else []
 
 
@@ -127,5 +127,5 @@ def send_signal(number: signal.Signals = signal.SIGINT) -> Callable[..., None]:
 
 
 def resumed(output: Path, **extras: Any) -> Run:
-    """Take up the run in `output` where it stopped, and return it finished."""
+    """Resume the run in `output`, and return it finished."""
     return gluetune.train(resume=output, progress=False, **extras)

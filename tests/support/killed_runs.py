@@ -1,4 +1,4 @@
-"""Trainings that kill their own process at a chosen moment, as SIGKILL or a power cut would.
+"""Runs that kill their own process at a chosen moment, as SIGKILL or a power cut would.
 
 The processes are forked from one that has imported torch already, so that they cost a second.
 """
@@ -28,14 +28,14 @@ _PLACES = {
     "predictions": "gluetune.training.job.keep_predictions",
 }
 MOMENTS = tuple(_PLACES)
-"""Where a training can be killed: at the n-th call of one of its functions."""
+"""Where a run can be killed: at the n-th call of one of its functions."""
 _FIRST_PLACES = {
     "settings": "gluetune.core.config.write_text",
     "first record": "gluetune.core.records.write_json",
     "text baseline": "gluetune.training.history.kept_baseline",
 }
 FIRST_MOMENTS = tuple(_FIRST_PLACES)
-"""Where a training can be killed before it trains."""
+"""Where a run can be killed before it trains."""
 _SEARCH_PLACES = {
     "proposal": "gluetune.experiments.search.scheduler.SearchScheduler._suggest",
     "start": "gluetune.experiments.search.scheduler.run_trial",
@@ -44,13 +44,13 @@ _SEARCH_PLACES = {
     "told": "gluetune.experiments.search.scheduler.SearchScheduler.keep_best_model_only",
 }
 SEARCH_MOMENTS = tuple(_SEARCH_PLACES)
-"""Where a search can be killed, besides."""
+"""Where a search can be killed, in addition."""
 
 
 def train_and_die(moment: str, count: int, arguments: dict[str, Any]) -> int:
     """Train in another process that dies at the `count`-th `moment`; return its exit code.
 
-    It is -9 when it was killed, and 0 when the training ended before that moment came.
+    It is -9 when it was killed, and 0 when the run ended before that moment.
     """
     return _die("train", moment, count, arguments)
 
