@@ -194,7 +194,7 @@ def test_processes_with_different_data_are_refused(bench: Bench, tmp_path: Path)
         (["--set", "train_sampling_strategy=group_by_length"], "draw a different order"),
         (["--set", "nonsense"], "is not of the form name=value"),
         (["--no-such-flag"], "No such option"),
-        (["--processes", "3"], "This run has 3 processes, and 2 processes are started."),
+        (["--processes", "3"], "This run has 3 processes, but was started with 2 processes."),
         (["--epochs", "0"], "--epochs 0: must be greater than 0"),
     ],
 )
