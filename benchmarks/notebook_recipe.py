@@ -1,11 +1,11 @@
-"""gluetune with the notebook's settings on real GLUE, beside the plain Trainer's scores.
+"""Scores of gluetune with the notebook's settings on real GLUE, compared with the plain Trainer's.
 
     python benchmarks/notebook_recipe.py --data DIR --runs FOLDER --write benchmarks/results/…md
 
 It is about scores: both sides' times are not compared here, for they were not taken side by side.
 Runs that FOLDER already holds are not repeated: the table is made from their records. The plain
 Trainer's scores come from files that `benchmarks/peers/notebook.py --output` wrote into
-`benchmarks/results/peers/`. Equal seeds are held against each other; they give both sides the same
+`benchmarks/results/peers/`. Equal seeds are compared; they give both sides the same
 order of examples, not the same dropout masks nor the same new head.
 """
 
@@ -74,7 +74,7 @@ def report(records: list[Record]) -> str:
 
 
 def _difference_row(task: str, records: list[Record]) -> str:
-    """Hold the metric that the notebook chooses its best epoch by against each other, in points."""
+    """Compare the metric by which the notebook chooses its best epoch, in points."""
     metric = _deciding_metric(task)
     peers = _peer_by_seed(task)
     pairs = {

@@ -2,7 +2,7 @@
 
     python -m benchmarks.predict_memory --write benchmarks/results/predict-memory.md
 
-Memory should not grow with the file. Every file is answered by a process of its own, whose peak is
+Memory should not grow with the file. Every file is predicted by a process of its own, whose peak is
 what the system counted. `tiny` is a random BERT (2 layers of 32), so that a million rows take
 minutes: its rate is that of reading, tokenizing, batching and writing. `--model RUN` measures
 another, with fewer rows.
@@ -82,7 +82,7 @@ def _row(folder: Path, count: int, options: argparse.Namespace) -> tuple[int, fl
 
 
 def _measure(model: str, path: Path, threads: int) -> tuple[float, float]:
-    """Answer a file in this process; return its peak in MiB and its rows per second."""
+    """Predict a file in this process; return its peak in MiB and its rows per second."""
     import gluetune
 
     predictor = gluetune.load(model, precision="fp32", threads=threads)

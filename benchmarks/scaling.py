@@ -25,7 +25,7 @@ from typing import Any
 RATES = Path(__file__).parent / "results" / "scaling-rates.json"
 DEVICES = (1, 8, 64, 512)
 SEEDS, TRIALS, EPOCHS, WARM_UP = 5, 200, 5, 10
-"""Of a suite; of a search; of a training; finished trials from which TPE begins to learn."""
+"""Of a suite; of a search; of a run; finished trials from which TPE begins to learn."""
 FASTER = 100
 """For the table that supposes a faster device."""
 ROWS = {  # training, validation: the official sizes
@@ -43,7 +43,7 @@ ROWS = {  # training, validation: the official sizes
 
 @dataclass(frozen=True)
 class Job:
-    """One training: how long it computes, and how often it asks the storage."""
+    """One run: how long it computes, and how often it uses the storage."""
 
     name: str
     seconds: float
@@ -66,7 +66,7 @@ class World:
 
 @dataclass
 class Outcome:
-    """What a simulation came to."""
+    """The result of a simulation."""
 
     makespan: float
     busy: float
@@ -91,7 +91,7 @@ def longest_first(jobs: Sequence[Job]) -> list[Job]:
 
 
 def simulate(jobs: Sequence[Job], world: World, policy: Policy = longest_first) -> Outcome:
-    """Let each device take the next job whenever it is free, and return what comes of it."""
+    """Let each device take the next job whenever it is free, and return the result."""
     speeds = _speeds(world)
     free = [(0.0, device) for device in range(world.devices)]
     heapq.heapify(free)

@@ -1,16 +1,16 @@
-"""Requests per second and latencies of `gluetune serve`, beside a plain pipeline behind FastAPI.
+"""Requests per second and latencies of `gluetune serve`, and of a plain pipeline behind FastAPI.
 
     python -m benchmarks.serving --write benchmarks/results/serving.md
 
 Every contestant is a process of its own with the same checkpoint, in turn; the clients are
-connections of one process that ask for one text at a time and share the processor with the server.
+connections of one process that send one text at a time and share the processor with the server.
 The checkpoint is all-MiniLM-L6-v2 with a head of random weights, since speed does not depend on
 them, and the texts are the validation set of the sample's SST-2. One more run holds many clients
 for longer, and reads the server's memory at its start and its end.
 
     python -m benchmarks.serving --idle 2000 --write benchmarks/results/serving-idle.md
 
-measures something else, in a minute: what a few clients get beside so many connections that send
+measures something else, in a minute: what a few clients get next to so many connections that send
 nothing, or half of a request's head, where the server may have 1,024 files open.
 """
 
@@ -53,7 +53,7 @@ class Contestant:
 
     name: str
     command: Sequence[str]
-    """PORT stands where the port goes."""
+    """With PORT in place of the port."""
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--many", type=int, default=200, help="Clients of the long run.")
     parser.add_argument("--long", type=float, default=60.0, help="Seconds of the long run.")
-    parser.add_argument("--idle", type=int, default=0, help="Measure beside idle connections.")
+    parser.add_argument("--idle", type=int, default=0, help="Measure next to idle connections.")
     parser.add_argument("--write", type=Path, default=None)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -85,13 +85,13 @@ def compare_load(folder: Path, texts: Sequence[str], options: argparse.Namespace
 
 
 def compare_idle(folder: Path, texts: Sequence[str], options: argparse.Namespace) -> str:
-    """Measure `gluetune serve` beside idle connections, and return the table."""
+    """Measure `gluetune serve` next to idle connections, and return the table."""
     server = gluetune_serve(write_checkpoint(folder), options.threads)
     return report_idle(beside_idle(server, texts, options), options)
 
 
 def sample_texts() -> list[str]:
-    """Return the texts that are asked."""
+    """Return the texts of the requests."""
     from gluetune.core.tasks import get_task
     from gluetune.data.sources.named import open_source
 
@@ -146,7 +146,7 @@ def gluetune_serve(checkpoint: Path, threads: int) -> Contestant:
 def measure(
     contestants: Sequence[Contestant], texts: Sequence[str], options: argparse.Namespace
 ) -> dict[tuple[str, int], Load]:
-    """Return what clients saw, by contestant and number of clients, over all rounds."""
+    """Return the results by contestant and number of clients, over all rounds."""
     found: dict[tuple[str, int], Load] = {}
     for _ in range(options.rounds):
         for contestant in contestants:
@@ -180,12 +180,12 @@ def hold(contestant: Contestant, texts: Sequence[str], clients: int, seconds: fl
 
 @dataclass(frozen=True)
 class Idle:
-    """What a few clients got beside idle connections of one kind, and what those cost."""
+    """The results of a few clients next to idle connections of one kind, and the cost of those."""
 
     kind: str
     load: Load
     processor: float
-    """Seconds of the processor per second while nobody asked for anything."""
+    """CPU seconds per second without requests."""
     closed: float | None
     """Seconds until the server had closed the last of them; None where it did not."""
 
@@ -193,7 +193,7 @@ class Idle:
 def beside_idle(
     contestant: Contestant, texts: Sequence[str], options: argparse.Namespace
 ) -> tuple[list[Idle], int]:
-    """Return what clients got beside idle connections of each kind, and the bytes of the log."""
+    """Return the results of clients next to idle connections of each kind, and the log's bytes."""
     head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
     kinds = {"send nothing": b"", "send half a head": head}
     allow_files(options.idle + 500)
@@ -268,7 +268,7 @@ def processor_seconds(pid: int) -> float:
 
 
 def report_idle(found: tuple[list[Idle], int], options: argparse.Namespace) -> str:
-    """Return the table of what clients got beside idle connections, as Markdown."""
+    """Return the table of the results next to idle connections, as Markdown."""
     rows, logged = found
     lines = [
         "# Serving with idle connections",

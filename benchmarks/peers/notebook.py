@@ -86,7 +86,7 @@ DEPENDENCIES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the command line asked for."""
+    """The settings of the command line."""
 
     task: str
     data: Path
@@ -257,7 +257,7 @@ def training_arguments(settings: Settings, folder: Path) -> TrainingArguments:
         metric_for_best_model=BEST_MODEL_METRIC.get(settings.task, "accuracy"),
         seed=settings.seed,
         bf16=settings.precision == "bf16",
-        use_cpu=not torch.accelerator.is_available(),  # bf16 on a CPU is refused unless asked for
+        use_cpu=not torch.accelerator.is_available(),  # bf16 on a CPU is refused unless requested
     )
 
 
@@ -309,7 +309,7 @@ def scores_in(logged: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def describe_settings(settings: Settings, train: Dataset, validation: Dataset) -> dict[str, Any]:
-    """Return what was asked for, without where data and output lie, and the sizes of the data."""
+    """Return the settings, without the places of data and output, and the sizes of the data."""
     paths = ("data", "output")
     asked = {name: value for name, value in asdict(settings).items() if name not in paths}
     return {
@@ -337,7 +337,7 @@ def hardware(device: torch.device) -> dict[str, Any]:
 
 
 def _cpu_model() -> str:
-    """Return the processor's name: Linux keeps it in /proc, other systems tell Python."""
+    """Return the processor's name: Linux has it in /proc, Python elsewhere."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

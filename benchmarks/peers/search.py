@@ -3,7 +3,7 @@
 Nothing of gluetune is imported. What the notebook does is done on today's API: a model for every
 trial (`model_init`), evaluation and a checkpoint after every epoch, `hyperparameter_search` with
 the Optuna backend, then `setattr(trainer.args, …)` with the best run's hyperparameters and one
-training on all of train. A trial is worth its last epoch, as Trainer has it.
+run on all of train. A trial is worth its last epoch, as Trainer has it.
 
 The proposals come from the job file, in place of a sampler, so that both sides train the same
 trials. It holds: task, model, precision, seed, threads, the parquet files `train`, `tune`, `all`
@@ -56,7 +56,7 @@ class Given(optuna.samplers.BaseSampler):
 
 
 def main(job_file: str, result_file: str) -> None:
-    """Search as the job says, train the best setting, and write what came of it."""
+    """Search as the job says, train the best setting, and write the results."""
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     torch.set_num_threads(job["threads"])
     with tempfile.TemporaryDirectory(prefix="search-", ignore_cleanup_errors=True) as scratch:

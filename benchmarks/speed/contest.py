@@ -29,7 +29,7 @@ class Case:
 
 @dataclass
 class Contest:
-    """Everything that was asked and found out; it grows as turns are taken."""
+    """All settings and measurements; it grows as turns are taken."""
 
     options: argparse.Namespace
     folder: Path
@@ -139,7 +139,7 @@ def _wanted(
 
 
 def described_data(facts: list[dict[str, Any]]) -> str:
-    """Say what the data are, from what `prepare` found, without where they lie."""
+    """Describe the data from what `prepare` found, without their place."""
     source = facts[0]["source"]
     if source == "sample":
         return "`sample`, which gluetune wrote: its texts are not GLUE's"
@@ -156,7 +156,7 @@ def rotated(contestants: list[Contestant], by: int) -> list[Contestant]:
 
 
 def say(line: str) -> None:
-    """Tell whoever waits how far it is."""
+    """Report the progress."""
     print(line, file=sys.stderr, flush=True)
 
 

@@ -53,7 +53,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def switches(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what gluetune.Trainer is asked for beyond its defaults."""
+    """Return gluetune.Trainer's arguments beyond its defaults."""
     asked: dict[str, Any] = {"compute": options.compute} if options.compute else {}
     if options.no_compact_vocabulary:
         asked["compact_vocabulary"] = False
@@ -61,7 +61,7 @@ def switches(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def shown_command(words: Sequence[str]) -> str:
-    """Return the command for the report, without where things lie on this machine."""
+    """Return the command for the report, without the paths of this machine."""
     hidden = {"--data": "GLUE", "--model": "MODEL", "--write": "FILE"}
     shown = [
         hidden[before] if before in hidden and os.sep in word else word

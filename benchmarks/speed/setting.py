@@ -1,6 +1,6 @@
 """What all contestants are given alike: model, data, TrainingArguments, collator.
 
-Nothing of gluetune is imported here: the plain contestants stand on this module too.
+Nothing of gluetune is imported here: the plain contestants use this module too.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _arguments(turn: Turn, settings: notebook.Settings, scratch: Path) -> Traini
         max_steps=turn.warmup + turn.steps,
         seed=settings.seed,
         bf16=turn.precision == "bf16",
-        use_cpu=not torch.accelerator.is_available(),  # bf16 on a CPU is refused unless asked for
+        use_cpu=not torch.accelerator.is_available(),  # bf16 on a CPU is refused unless requested
         eval_strategy="no",
         save_strategy="no",
         disable_tqdm=True,

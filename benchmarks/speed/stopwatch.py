@@ -1,4 +1,4 @@
-"""Time, memory and losses of a training, taken without getting in its way."""
+"""Time, memory and losses of a run, measured without slowing it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def forget_peak(device: torch.device) -> None:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Return the most memory in use at once: the accelerator's, or the process's."""
+    """Return the peak of memory in use: the accelerator's, or the process's."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     if _STATUS.exists():

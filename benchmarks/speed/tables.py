@@ -37,7 +37,7 @@ class Row:
 
     @property
     def logits(self) -> list[list[float]]:
-        """What this way of evaluating answered in the first of the rounds."""
+        """The predictions of this way of evaluating in the first of the rounds."""
         return self.turns[0].logits[self.how]
 
     @property
@@ -163,7 +163,7 @@ def projection_table(
     *,
     epochs: int,
 ) -> str:
-    """Return the seconds that each contestant would take for whole trainings, case by case.
+    """Return the seconds that each contestant would take for whole runs, case by case.
 
     They are what `train()` takes outside of its steps, `epochs` times the training rows and as
     often the validation rows, at the median rates. `rows_by_case` are training's and evaluation's.

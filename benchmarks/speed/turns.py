@@ -1,7 +1,8 @@
-"""A turn: what one worker process is asked, what it measured, and the process itself.
+"""A turn: the request to one worker process, its measurements, and the process itself.
 
-Request and answer are JSON files, so whatever libraries print cannot spoil them. The parent imports
-no torch: a child starts with its parent's peak memory as its own, as far as the system counts.
+Request and response are JSON files, so whatever libraries print cannot spoil them. The parent
+imports no torch: a child starts with its parent's peak memory as its own, as far as the system
+counts.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """What training, or one way of evaluating, came to."""
+    """The results of training, or of one way of evaluating."""
 
     seconds: float
     examples: int
@@ -82,14 +83,14 @@ class Measurement:
     evaluations: dict[str, Phase]
     """By how it was done; "" is the contestant's first way."""
     logits: dict[str, list[list[float]]]
-    """What each evaluation answered, in the data's order."""
+    """The logits of each evaluation, in the data's order."""
 
     @classmethod
-    def of(cls, answer: dict[str, Any]) -> Measurement:
+    def of(cls, response: dict[str, Any]) -> Measurement:
         """Return the measurement that `asdict` made into plain values."""
-        phases = {name: Phase(**phase) for name, phase in answer["evaluations"].items()}
-        training = Phase(**answer["training"])
-        return cls(**{**answer, "training": training, "evaluations": phases})
+        phases = {name: Phase(**phase) for name, phase in response["evaluations"].items()}
+        training = Phase(**response["training"])
+        return cls(**{**response, "training": training, "evaluations": phases})
 
 
 class WorkerError(Exception):
@@ -99,11 +100,12 @@ class WorkerError(Exception):
 def run_worker(
     job: Job, request: dict[str, Any], *, folder: Path, threads: int | None
 ) -> dict[str, Any]:
-    """Do `job` in a process of its own and return its answer. Raises WorkerError."""
+    """Do `job` in a process of its own and return its response. Raises WorkerError."""
     name = f"{job}-{time.monotonic_ns()}"
-    asked, answer, log = (folder / f"{name}.{kind}" for kind in ("json", "answer.json", "log"))
-    asked.write_text(json.dumps(request), encoding="utf-8")
-    command = [sys.executable, "-m", "benchmarks.speed.worker", job, str(asked), str(answer)]
+    kinds = ("json", "response.json", "log")
+    sent, response, log = (folder / f"{name}.{kind}" for kind in kinds)
+    sent.write_text(json.dumps(request), encoding="utf-8")
+    command = [sys.executable, "-m", "benchmarks.speed.worker", job, str(sent), str(response)]
     with log.open("wb") as printed:
         done = subprocess.run(
             command,
@@ -114,10 +116,10 @@ def run_worker(
             stderr=subprocess.STDOUT,
             check=False,
         )
-    if done.returncode != 0 or not answer.exists():
+    if done.returncode != 0 or not response.exists():
         tail = "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-15:])
         raise WorkerError(f"The worker `{job}` ended with {done.returncode}:\n{tail}")
-    found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(response.read_text(encoding="utf-8"))
     return found
 
 

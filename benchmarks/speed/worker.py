@@ -1,4 +1,4 @@
-"""The process of one job: `python -m benchmarks.speed.worker JOB REQUEST ANSWER`.
+"""The process of one job: `python -m benchmarks.speed.worker JOB REQUEST RESPONSE`.
 
 A plain contestant's process never imports gluetune: each job imports only what it needs.
 """
@@ -12,10 +12,10 @@ from typing import Any
 
 
 def main() -> None:
-    """Read the request, do the job, write the answer."""
-    job, request, answer = sys.argv[1:]
-    asked = json.loads(Path(request).read_text(encoding="utf-8"))
-    Path(answer).write_text(json.dumps(do(job, asked)), encoding="utf-8")
+    """Read the request, do the job, write the response."""
+    job, request, response = sys.argv[1:]
+    settings = json.loads(Path(request).read_text(encoding="utf-8"))
+    Path(response).write_text(json.dumps(do(job, settings)), encoding="utf-8")
 
 
 def do(job: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import matthews_corrcoef
+from sklearn.metrics import log_loss, matthews_corrcoef
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.tiny_runs import Bench
 from transformers import AutoModelForSequenceClassification
@@ -19,7 +19,7 @@ import gluetune
 from gluetune.cli.app import app
 from gluetune.core.deprecations import RenamedWarning
 from gluetune.core.errors import CheckpointError, ConfigurationError, DataError
-from gluetune.core.runs import Run
+from gluetune.core.runs import Run, recipe_of
 from gluetune.core.tasks import get_task
 
 MNLI = get_task("mnli")
@@ -171,6 +171,40 @@ def test_the_command_prints_calibration_and_the_worst_errors_with_their_text(run
     assert len(split["worst_errors"]) <= 5
 
 
+def test_extra_metrics_are_reported_with_intervals_and_the_score_stays(run: Run) -> None:
+    plain = gluetune.evaluate(run.path)
+    found = run.evaluate(extra_metrics=["log_loss", "accuracy"])
+    assert found.score.score == plain.score.score
+    assert found.intervals["score"] == plain.intervals["score"]
+    assert found.intervals.keys() - plain.intervals.keys() == {
+        "matched log_loss",
+        "mismatched log_loss",
+    }
+    typed = ["evaluate", str(run.path), "--extra-metrics", "log_loss", "--json"]
+    parsed = json.loads(CliRunner().invoke(app, typed).output)
+    for split, one in found.predictions.items():
+        value = log_loss(one.labels, MNLI.kind.probabilities(one.logits), labels=range(3))
+        assert parsed["score"]["metrics"][split]["log_loss"] == pytest.approx(value)
+        name = f"{split.removeprefix('validation_')} log_loss"
+        assert parsed["intervals"][name]["low"] < value < parsed["intervals"][name]["high"]
+        assert found.scores.table("").to_pandas()["metric"].str.fullmatch(name).sum() == 1
+    with pytest.raises(ConfigurationError, match="--extra-metrics mae: a task of kind"):
+        run.evaluate(extra_metrics="mae")
+
+
+def test_a_glue_run_keeps_its_extra_metrics_and_its_score(bench: Bench) -> None:
+    plain = bench.train("stsb", epochs=1)
+    run = bench.train("stsb", epochs=1, extra_metrics=("rmse",))
+    assert run.score == plain.score
+    assert run.task.extra_metrics == ("mae", "rmse"), "the task's own, and that"
+    assert Run(run.path).history[0]["rmse"] is not None
+    assert {*run.evaluate().intervals} == {"score", "pearson", "spearman", "mae", "rmse"}
+    assert "rmse" in (run.path / "report.html").read_text(encoding="utf-8")
+    again = gluetune.train(config=run.folder.config, output=bench.new_output())
+    assert again.task.extra_metrics == run.task.extra_metrics
+    assert recipe_of(run) == recipe_of(plain)
+
+
 def test_the_former_name_of_the_option_works_with_a_warning(run: Run) -> None:
     with pytest.warns(RenamedWarning, match="--hardest is now called --worst-errors"):
         result = CliRunner().invoke(app, ["evaluate", str(run.path), "--hardest", "1", "--json"])
@@ -253,4 +287,6 @@ def test_diagnostics_need_mnli_models_and_no_other_data(bench: Bench, tmp_path: 
         gluetune.diagnose(bench.train("rte", epochs=1).path, path)
     result = CliRunner().invoke(app, ["evaluate", "x", "--task", "ax", "--diagnostics", str(path)])
     assert isinstance(result.exception, ConfigurationError)
-    assert "--task ax is given too" in str(result.exception)
+    assert "--task ax is also given" in str(result.exception)
+    typed = ["evaluate", "x", "--diagnostics", str(path), "--extra-metrics", "f1"]
+    assert "--extra-metrics f1 is given too" in str(CliRunner().invoke(app, typed).exception)

@@ -36,7 +36,7 @@ def test_the_notebooks_story_as_a_script(tmp_path: Path) -> None:
     assert (tmp_path / lines[3]).exists()
     assert "Prediction(label=" in lines[4]
     assert "'model.safetensors'" in lines[-1]
-    assert (tmp_path / "answered.jsonl").read_text().count('"label"') == 1
+    assert (tmp_path / "predictions.jsonl").read_text().count('"label"') == 1
 
 
 def test_every_example_is_tested() -> None:

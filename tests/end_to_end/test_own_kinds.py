@@ -140,7 +140,7 @@ def test_it_is_learned_scored_compared_and_predicted(
     page = (run.path / "report.html").read_text(encoding="utf-8")
     assert all(label in page for label in run.task.labels)
     assert "are not shown" not in page
-    assert "Bag of words" in page
+    assert "bag of words" in page
 
 
 def test_thresholds_are_stored_in_the_run_and_with_the_model(tmp_path: Path, model: Path) -> None:

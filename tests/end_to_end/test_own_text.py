@@ -136,7 +136,7 @@ def test_every_later_verb_accepts_it(own: Own, run: Run, tmp_path: Path) -> None
     )
     assert "they say" in (run.path / "report.html").read_text()
     assert "reviews on" in typed("evaluate", str(run.path))
-    with pytest.raises(ConfigurationError, match="no leaderboard scores"):
+    with pytest.raises(ConfigurationError, match="not on a task of the leaderboard"):
         gluetune.submit(run.path)
 
 

@@ -113,7 +113,7 @@ def test_every_verb_names_the_class(trained: Trained, tmp_path: Path) -> None:
     assert NAMED in typed("evaluate", path)
     assert json.loads(typed("evaluate", path, "--json"))["positive"] == RARE
     page = (path / "report.html").read_text(encoding="utf-8")
-    assert f"This run, f1 of &#39;{RARE}&#39;" in page
+    assert f"f1 of &#39;{RARE}&#39;" in page
     card = typed("push", path, "me/mine", "--dry-run")
     assert "| f1 of '\\[red\\]rare' |" in card
     assert f"name: \"f1 of '{RARE}'\"" in card
@@ -178,7 +178,10 @@ def test_an_older_run_keeps_the_last_class_with_a_note(
     assert found.spec.positive_label == "usual"
     said = typed("evaluate", old)
     assert "f1 of 'usual'" in said
-    assert "does not state a positive class: its F1 is of 'usual', the last one" in said
+    assert (
+        "does not state a positive class: its metrics of one class are of 'usual', the last one"
+        in said
+    )
     compared = gluetune.compare(old, usual.path)
     assert compared.pairs[0].difference == 0
     assert any("does not state a positive class" in note for note in compared.notes)

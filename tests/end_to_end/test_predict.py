@@ -69,7 +69,7 @@ def test_lines_of_standard_input_are_predicted_to_standard_output(model: Path) -
     assert [row["text"] for row in rows] == ["a b", "c — é"]
     messages = done.stderr.decode()
     assert "left out: standard input:2 has an empty 'text'." in messages
-    assert "2 rows answered, 1 left out" in messages
+    assert "2 rows predicted, 1 left out" in messages
     assert "Traceback" not in messages
 
 
@@ -77,7 +77,7 @@ def test_a_file_is_predicted_into_a_file(model: Path, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("text\na b\nc\n")
     code, out, err = typed(model, "--file", tmp_path / "in.csv", "--output", tmp_path / "out.csv")
     assert (code, out) == (0, "")
-    assert "2 rows answered" in err
+    assert "2 rows predicted" in err
     header = (tmp_path / "out.csv").read_text().splitlines()[0]
     assert header == "text,label,score,probability_dull [red],probability_lively"
 
@@ -85,9 +85,9 @@ def test_a_file_is_predicted_into_a_file(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["a", "b", "c"], "3 texts are typed"),
-        (["a", "--file", "x.csv"], "Text is typed, and a file is named too"),
-        (["a", "--precision", "fp8"], "precision = 'fp8': choose from auto"),
+        (["a", "b", "c"], "3 texts are given"),
+        (["a", "--file", "x.csv"], "Both a text and --file or --output are given"),
+        (["a", "--precision", "fp8"], "--precision fp8: choose from auto, fp32, bf16, fp16"),
         (["--file", "gone.csv"], "gone.csv cannot be read"),
         (["--file", "what.xls"], "its extension is unknown"),
     ],
@@ -107,7 +107,7 @@ def test_truncated_texts_are_reported_at_the_end(model: Path, tmp_path: Path) ->
     code, out, err = typed(model, "--file", tmp_path / "in.csv", "--output", tmp_path / "out.csv")
     assert (code, out) == (0, "")
     said = " ".join(err.split())
-    assert re.search(r"2 rows answered.* 1 of 2 texts was cut to \d+ tokens \(50\.0%\): ", said)
+    assert re.search(r"2 rows predicted.* 1 of 2 texts was cut to \d+ tokens \(50\.0%\): ", said)
     code, out, err = typed(model, long)
     assert code == 0
     assert "the text was cut to" in err.lower()

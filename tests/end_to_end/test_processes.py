@@ -188,12 +188,12 @@ def test_processes_with_different_data_are_refused(bench: Bench, tmp_path: Path)
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["--batch-size", "15"], "--batch-size 15: 2 processes cannot share a step"),
-        (["--set", "train_sampling_strategy=group_by_length"], "an order of its own"),
+        (["--batch-size", "15"], "--batch-size 15 cannot be divided evenly among 2"),
+        (["--set", "train_sampling_strategy=group_by_length"], "draw a different order"),
         (["--set", "nonsense"], "is not of the form name=value"),
         (["--no-such-flag"], "No such option"),
-        (["--processes", "3"], "This training is one of 3 processes, and here run 2 processes."),
-        (["--epochs", "0"], "epochs = '0'"),
+        (["--processes", "3"], "This run has 3 processes, and 2 processes are started."),
+        (["--epochs", "0"], "--epochs 0: must be greater than 0"),
     ],
 )
 def test_a_mistake_is_reported_once(
@@ -212,7 +212,7 @@ def test_a_run_of_one_process_is_not_resumed_by_two(bench: Bench, tmp_path: Path
     assert done.config.processes == 1
     first, second = run_together(tmp_path, command, "train", "--resume", str(done.path))
     assert (first.code, second.code) == (2, 2)
-    assert "one of 1 process, and here run 2 processes" in first.said
+    assert "This run has 1 process, and 2 processes are started" in first.said
     assert second.said == ""
 
 

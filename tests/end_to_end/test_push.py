@@ -195,8 +195,8 @@ def failure_of(run: Run, repo: str) -> gluetune.GluetuneError | None:
 def test_every_failure_at_every_stage_is_one_message_and_a_repeat_completes(
     writable: Hub, trained: Run, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    # Bytes are compared too; predictions are compared in the tests above.
-    monkeypatch.setattr(upload, "check_answers", lambda *given: Verification(0, None, "a test"))
+    # Bytes are compared all the same; answers are in the tests above.
+    monkeypatch.setattr(upload, "check_predictions", lambda *given: Verification(0, None, "a test"))
     harmless: set[tuple[str, int | str]] = set()
     for fault in FAULTS:
         repo = f"me/cola-{fault}"
@@ -292,7 +292,7 @@ def test_a_push_deletes_only_files_of_earlier_pushes(
     assert typed("push", str(run.path), REPO) == 0
     shown = capsys.readouterr().out
     assert "kept     merges.txt" in shown
-    assert "its history keeps that one" in shown, "weights of the same name are replaced"
+    assert "which stays in the history" in shown, "weights of the same name are replaced"
     for _ in range(2):
         served = _served(writable)
         assert {name: served.get(name) for name in OWNED} == OWNED
@@ -374,7 +374,7 @@ def test_a_readme_that_cannot_be_read_is_not_overwritten(
     writable.models[REPO] = tmp_path / "there"
     writable.models[REPO].mkdir()
     _put(writable, {"README.md": readme})
-    with pytest.raises(gluetune.HubError, match="its owner's part cannot be kept"):
+    with pytest.raises(gluetune.HubError, match="its owner's text cannot be kept"):
         gluetune.push(run, REPO)
     assert _served(writable) == {"README.md": readme}
 
@@ -392,7 +392,7 @@ def test_all_mistakes_are_reported_before_anything_is_sent(writable: Hub, run: R
     assert "--revision 'a b'" in messages[1]
     assert "optimizer.pt can run code" in messages[2]
     assert "training_args.bin can run code" in messages[3]
-    assert "not those that the record is of" in messages[4]
+    assert "not those of the record" in messages[4]
     assert writable.requests == []
 
 

@@ -64,7 +64,7 @@ def test_it_is_evaluated_loaded_predicted_with_reported_and_published(
     monkeypatch.setattr(server, "make_server", stop)
     messages: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        gluetune.serve(run, port=0, tell=messages.append)
+        gluetune.serve(run, port=0, on_message=messages.append)
     assert f"Serving {run.path} on" in messages[-1]
     with pytest.raises(KeyboardInterrupt):
         run.serve(port=0)

@@ -104,7 +104,7 @@ def test_only_the_best_trial_keeps_its_model_and_all_keep_their_settings(
     assert with_model == [whole.number]
     finished = [row for row in whole.trials if row.state == "finished"]
     other = next(row for row in finished if row.number != whole.number)
-    with pytest.raises(RunError, match="has kept no model") as caught:
+    with pytest.raises(RunError, match="a search keeps only that of its best trial") as caught:
         _ = Run(other.run).model_path
     assert f"--config {other.run}/config.yaml" in caught.value.findings[0].hint
     for row in whole.trials:

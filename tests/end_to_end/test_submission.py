@@ -106,7 +106,7 @@ def test_a_missing_task_is_refused_with_the_command_to_type(
     assert "--fill-missing" in text
     with pytest.raises(ConfigurationError, match="both answer wnli"):
         gluetune.submit(runs["wnli"], runs["wnli"], output=tmp_path / "x.zip", fill_missing=True)
-    with pytest.raises(ConfigurationError, match="no run and no data"):
+    with pytest.raises(ConfigurationError, match="No run and no data"):
         gluetune.submit(output=tmp_path / "x.zip", fill_missing=True)
     assert not list(tmp_path.iterdir())
 
@@ -125,6 +125,6 @@ def test_the_command_lists_tasks_without_predictions(runs: dict[str, Run], tmp_p
         app, ["submit", *paths, "--output", str(path), "--fill-missing"], env={"COLUMNS": "200"}
     )
     assert result.exit_code == 0, result.output
-    assert "No model answered SST-2.tsv, MRPC.tsv, QQP.tsv" in result.output
+    assert "No model predicted SST-2.tsv, MRPC.tsv, QQP.tsv" in result.output
     assert "most frequent label of train" in result.output
     assert is_taken(path)

@@ -1,4 +1,4 @@
-"""Chromium: the console output, network requests and visible content of a page."""
+"""Drive Chromium: a page's console, network requests and content."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Watched:
-    """An open page, and what it did that nobody sees."""
+    """An open page, with its console and network requests."""
 
     page: Page
     console: list[str] = field(default_factory=list)
     """Warnings, errors and refusals."""
     requests: list[str] = field(default_factory=list)
-    """Addresses other than the page's own that it requested; none gets a response."""
+    """Requests to other addresses than the page's own, all of which are blocked."""
 
     def violations(self) -> list[str]:
         """Return what axe-core finds wrong with the page's accessibility."""

@@ -1,6 +1,6 @@
-"""Several processes of one run, as torchrun starts them, but forked in a second.
+"""Several processes that train one run, as torchrun starts them, but forked in a second.
 
-Each writes its output to a file of its own. They are forked from one that has imported torch.
+Each writes its output to a separate file. They are forked from one that has imported torch.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def train_and_signal(
 
 
 def train_and_fail(arguments: dict[str, Any], step: int, failing: int) -> None:
-    """Train by the CLI; in one of the processes, run out of disk after a step."""
+    """Train; in one of the processes, run out of disk after a step. The CLI reports it."""
 
     def fail(**kwargs: Any) -> None:
         if _index() == failing:
@@ -127,7 +127,7 @@ def train_in_float64(arguments: dict[str, Any], weights: Path) -> None:
 def _with_callback(callback: At) -> Callable[..., Any]:
     from gluetune.training.job import Extras
 
-    return lambda callbacks, *others: Extras((*callbacks, callback), *others)
+    return lambda callbacks, *others, **named: Extras((*callbacks, callback), *others, **named)
 
 
 def _index() -> int:

@@ -25,14 +25,14 @@ from tests.support.hub_repository import LARGE, Repository, etag
 from tests.support.hub_writing import WRITING
 
 TOKEN = "hf_" + "t" * 34
-"""Whose holder may write as `me`, where a test's Hub is `writable`."""
+"""Token with write access as `me`, in tests whose Hub is `writable`."""
 _NOT_HANDED_ON = re.compile(r"HF_|HUGGING|TRANSFORMERS_OFFLINE|.*_proxy$", re.IGNORECASE)
 """Environment variables that would lead a child process past the stand-in, tokens among them."""
 
 
 @dataclass
 class Fault:
-    """What happens to requests whose "METHOD /path" holds a match of `pattern`."""
+    """A fault of requests whose "METHOD /path" matches `pattern`."""
 
     pattern: str
     action: Literal["fail", "truncate", "drop", "lose", "stall"]
@@ -41,11 +41,11 @@ class Fault:
     body: str = ""
     seconds: float = 0.0
     left: int | None = None
-    """How many more requests it strikes; None for all."""
+    """Number of remaining requests with the fault; None for all."""
 
 
 class Hub:
-    """The fake Hub: what it serves, the requests it received, and how it should fail."""
+    """The stand-in: what it serves, the requests it received, and the faults it simulates."""
 
     def __init__(self, home: Path) -> None:
         self.models: dict[str, Path] = {}
@@ -121,25 +121,25 @@ class Hub:
         status: int,
         times: int | None = None,
         headers: Mapping[str, str] | None = None,
-        body: str = '{"error": "as the test asked"}',
+        body: str = '{"error": "as the test requested"}',
     ) -> None:
         """Respond with `status`, `headers` and `body`, the next `times` times (None: always)."""
         fault = Fault(pattern, "fail", status=status, headers=headers or {}, body=body, left=times)
         self._add(fault)
 
     def truncate(self, pattern: str, *, times: int | None = None) -> None:
-        """Send half of each file or response, like a truncating proxy that also halves the length.
+        """Send half of each file or response, with a matching length, as a broken proxy would.
 
         Of an uploaded file, half arrives.
         """
         self._add(Fault(pattern, "truncate", left=times))
 
     def lose(self, pattern: str, *, times: int | None = None) -> None:
-        """Handle the request, and close the connection instead of responding."""
+        """Process the request, and close the connection instead of responding."""
         self._add(Fault(pattern, "lose", left=times))
 
     def drop(self, pattern: str, *, times: int | None = None) -> None:
-        """Close the connection in the middle of a file's body, or instead of any other response."""
+        """Close the connection: in the middle of a file, or instead of any other response."""
         self._add(Fault(pattern, "drop", left=times))
 
     def stall(self, pattern: str, *, seconds: float, times: int | None = None) -> None:
@@ -154,12 +154,12 @@ class Hub:
         return folder
 
     def heal(self) -> None:
-        """Take all faults away."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
     def start(self) -> None:
-        """Serve requests in threads of this process."""
+        """Serve requests, in threads of this process."""
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
         ).start()
@@ -213,7 +213,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection: finds the route, applies a fault, responds."""
+    """One connection: finds the route, applies faults, and responds."""
 
     protocol_version = "HTTP/1.1"
     fault: Fault | None = None
@@ -239,7 +239,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (inherited name)
         """Say nothing: `Hub.requests` is the log."""
 
-    def answer(
+    def respond(
         self, body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
         if self.fault and self.fault.action == "lose":
@@ -254,13 +254,13 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def answer_json(
+    def respond_json(
         self, content: object, *, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
         body = json.dumps(content).encode()
         if self.fault and self.fault.action == "truncate":
             body = body[: len(body) // 2]
-        self.answer(
+        self.respond(
             body,
             status=status,
             headers={"Content-Type": "application/json"} | dict(headers or {}),
@@ -268,7 +268,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def refuse(self, status: int, code: str, message: str) -> None:
         headers = {"X-Error-Code": code, "X-Error-Message": message}
-        self.answer_json({"error": message}, status=status, headers=headers)
+        self.respond_json({"error": message}, status=status, headers=headers)
 
     def cut(self) -> None:
         """Close the connection immediately, so that the client sees its end."""
@@ -284,7 +284,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.fault and self.fault.action == "stall":
             time.sleep(self.fault.seconds)
         if self.fault and self.fault.action == "fail":
-            self.answer(
+            self.respond(
                 self.fault.body.encode(), status=self.fault.status, headers=self.fault.headers
             )
             return
@@ -348,7 +348,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _front_page(handler: Handler, match: re.Match[str]) -> None:
-    handler.answer(b"a stand-in for the Hub")
+    handler.respond(b"a stand-in for the Hub")
 
 
 def _describe(handler: Handler, match: re.Match[str]) -> None:
@@ -356,7 +356,7 @@ def _describe(handler: Handler, match: re.Match[str]) -> None:
     if repository and handler.fault and handler.fault.action == "drop":
         handler.cut()
     elif repository:
-        handler.answer_json(repository.description(), headers={"X-Repo-Commit": repository.commit})
+        handler.respond_json(repository.description(), headers={"X-Repo-Commit": repository.commit})
 
 
 def _list_tree(handler: Handler, match: re.Match[str]) -> None:
@@ -366,7 +366,7 @@ def _list_tree(handler: Handler, match: re.Match[str]) -> None:
     elif repository:
         entries = repository.tree(match["under"] or "")
         if entries or not match["under"]:
-            handler.answer_json(entries)
+            handler.respond_json(entries)
         else:
             handler.refuse(404, "EntryNotFound", f"{match['under']} does not exist")
 
@@ -403,7 +403,7 @@ def _send_file(handler: Handler, content: bytes, headers: dict[str, str]) -> Non
         headers["Content-Length"] = str(len(content))
     if action in ("drop", "truncate") and handler.command == "GET":
         content = content[: len(content) // 2]
-    handler.answer(content, status=status, headers=headers)
+    handler.respond(content, status=status, headers=headers)
     if action == "drop":
         handler.cut()
 
@@ -431,7 +431,7 @@ _ROUTES: list[tuple[tuple[str, ...], re.Pattern[str], Callable[[Handler, re.Matc
         _resolve,
     ),
 ]
-"""Methods, path, and handler. The first match wins."""
+"""Methods, path and handler. The first match wins."""
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def _create(handler: Handler, match: re.Match[str]) -> None:
         (hub.models[name] / ".gitattributes").write_text("*.safetensors filter=lfs\n")
         if "private" in (asked.get("visibility"), asked.get("private") and "private"):
             hub.private.add(name)
-        handler.answer_json({"url": f"{hub.endpoint}/{name}", "id": "1", "name": name})
+        handler.respond_json({"url": f"{hub.endpoint}/{name}", "id": "1", "name": name})
 
 
 def _validate_yaml(handler: Handler, match: re.Match[str]) -> None:
@@ -50,10 +50,10 @@ def _validate_yaml(handler: Handler, match: re.Match[str]) -> None:
     try:
         values = yaml.safe_load(front[1]) if front else None
     except yaml.YAMLError as error:
-        handler.answer_json({"errors": [{"message": str(error)}], "warnings": []}, status=400)
+        handler.respond_json({"errors": [{"message": str(error)}], "warnings": []}, status=400)
         return
     warnings = [] if values else [{"message": "empty or missing yaml metadata in repo card"}]
-    handler.answer_json({"errors": [], "warnings": warnings})
+    handler.respond_json({"errors": [], "warnings": warnings})
 
 
 def _create_collection(handler: Handler, match: re.Match[str]) -> None:
@@ -65,24 +65,24 @@ def _create_collection(handler: Handler, match: re.Match[str]) -> None:
     if asked["namespace"] != owner:
         handler.refuse(403, "", "You don't have the rights to create a collection there")
     elif slug in handler.hub.collections:
-        handler.answer_json({"slug": slug, "error": "exists"}, status=409)
+        handler.respond_json({"slug": slug, "error": "exists"}, status=409)
     else:
         handler.hub.collections[slug] = []
-        handler.answer_json(_collection(handler.hub, slug))
+        handler.respond_json(_collection(handler.hub, slug))
 
 
 def _read_collection(handler: Handler, match: re.Match[str]) -> None:
-    handler.answer_json(_collection(handler.hub, match["slug"]))
+    handler.respond_json(_collection(handler.hub, match["slug"]))
 
 
 def _collect(handler: Handler, match: re.Match[str]) -> None:
     items = handler.hub.collections[match["slug"]]
     item = json.loads(handler.body)["item"]["id"]
     if item in items:
-        handler.answer_json({"error": "exists"}, status=409)
+        handler.respond_json({"error": "exists"}, status=409)
     else:
         items.append(item)
-        handler.answer_json(_collection(handler.hub, match["slug"]))
+        handler.respond_json(_collection(handler.hub, match["slug"]))
 
 
 def _collection(hub: Hub, slug: str) -> dict[str, object]:
@@ -113,18 +113,18 @@ def _make_branch(handler: Handler, match: re.Match[str]) -> None:
         return
     branches[branch] = handler.hub.new_folder(f"{name}-{branch}")
     shutil.copytree(handler.hub.models[name], branches[branch], dirs_exist_ok=True)
-    handler.answer_json({})
+    handler.respond_json({})
 
 
 def _preupload(handler: Handler, match: re.Match[str]) -> None:
     repository = _writable(handler, match)
     if repository is None:
         return
-    answers = []
+    entries = []
     for file in json.loads(handler.body)["files"]:
         there = repository.files.get(file["path"])
         is_large = file["path"].endswith(LARGE)
-        answers.append(
+        entries.append(
             {
                 "path": file["path"],
                 "uploadMode": "lfs" if is_large else "regular",
@@ -132,7 +132,7 @@ def _preupload(handler: Handler, match: re.Match[str]) -> None:
                 "oid": etag(there) if there and not is_large else None,
             }
         )
-    handler.answer_json({"files": answers})
+    handler.respond_json({"files": entries})
 
 
 def _batch(handler: Handler, match: re.Match[str]) -> None:
@@ -140,23 +140,23 @@ def _batch(handler: Handler, match: re.Match[str]) -> None:
         return
     hub, objects = handler.hub, []
     for one in json.loads(handler.body)["objects"]:
-        answer: dict[str, Any] = {"oid": one["oid"], "size": one["size"]}
+        entry: dict[str, Any] = {"oid": one["oid"], "size": one["size"]}
         if one["oid"] not in hub.blobs:
-            answer["actions"] = {
+            entry["actions"] = {
                 "upload": {"href": f"{hub.endpoint}/lfs/{one['oid']}"},
                 "verify": {"href": f"{hub.endpoint}/{match['name']}.git/info/lfs/verify"},
             }
-        objects.append(answer)
-    handler.answer_json({"transfer": "basic", "objects": objects})
+        objects.append(entry)
+    handler.respond_json({"transfer": "basic", "objects": objects})
 
 
 def _store(handler: Handler, match: re.Match[str]) -> None:
-    """Keep what arrived, as a bucket does; whether it is complete is verified later."""
+    """Store the body, as a bucket does: `_verify` checks it afterwards."""
     body = handler.body
     if handler.fault and handler.fault.action == "truncate":
         body = body[: len(body) // 2]
     handler.hub.arrived[match["oid"]] = body
-    handler.answer(b"")
+    handler.respond(b"")
 
 
 def _verify(handler: Handler, match: re.Match[str]) -> None:
@@ -166,7 +166,7 @@ def _verify(handler: Handler, match: re.Match[str]) -> None:
         handler.refuse(422, "", "The uploaded file is not the one that was announced")
         return
     hub.blobs[asked["oid"]] = content
-    handler.answer_json({})
+    handler.respond_json({})
 
 
 def _commit(handler: Handler, match: re.Match[str]) -> None:
@@ -197,7 +197,7 @@ def _commit(handler: Handler, match: re.Match[str]) -> None:
     commit = Repository("models", match["name"], repository.folder).commit
     handler.hub.commits.append((match["name"], match["revision"], header["summary"]))
     url = f"{handler.hub.endpoint}/{match['name']}/commit/{commit}"
-    handler.answer_json({"success": True, "commitUrl": url, "commitOid": commit, "hookOutput": ""})
+    handler.respond_json({"success": True, "commitUrl": url, "commitOid": commit, "hookOutput": ""})
 
 
 def _writable(handler: Handler, match: re.Match[str]) -> Repository | None:
@@ -237,4 +237,4 @@ WRITING: list[tuple[tuple[str, ...], re.Pattern[str], Callable[[Handler, re.Matc
     (("POST",), re.compile(rf"/{_NAME}\.git/info/lfs/verify"), _verify),
     (("PUT",), re.compile(r"/lfs/(?P<oid>[0-9a-f]{64})"), _store),
 ]
-"""Methods, path, and handler."""
+"""Methods, path and handler."""

@@ -1,4 +1,4 @@
-"""Runs that kill their own process at a chosen moment, like SIGKILL or a power cut.
+"""Runs that kill their own process at a chosen moment, as SIGKILL or a power cut would.
 
 The processes are forked from one that has imported torch already, so that they cost a second.
 """

@@ -26,7 +26,7 @@ class Kind:
     """As a task of this file has them; none for numbers."""
     problem: Literal["single_label", "multi_label", "regression"] = "single_label"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of a run on it, in addition to the file."""
+    """Settings of a run on the file."""
     checkpoint: str = "bert"
     """The architecture that is trained."""
     pairs: bool = False

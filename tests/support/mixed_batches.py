@@ -104,7 +104,7 @@ def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def distance(found: Step, plain: Step) -> float:
-    """Return the largest error of a gradient, relative to the tolerance.
+    """Return the largest error of a gradient, relative to its tolerance.
 
     That is the larger of the gradient's own size and a thousandth of the whole gradient's.
     Attention key biases, whose true gradient is 0, are compared with the whole gradient's size.

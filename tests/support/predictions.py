@@ -1,4 +1,4 @@
-"""Synthetic predictions of a model: labels and logits."""
+"""Synthetic predictions of a model, with labels and logits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gluetune.core.predictions import Predictions
 
 
 def classified(labels: Any, predicted: Any, *, classes: int = 2, sure: float = 2.0) -> Predictions:
-    """Return predictions of a classifier; the predicted class has a logit greater by `sure`."""
+    """Return predictions of a classifier whose predicted class has the logit `sure`, others 0."""
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     logits = np.zeros((len(labels), classes), dtype=np.float32)
     logits[np.arange(len(labels)), predicted] = sure
@@ -18,7 +18,7 @@ def classified(labels: Any, predicted: Any, *, classes: int = 2, sure: float = 2
 
 
 def estimated(labels: Any, predicted: Any) -> Predictions:
-    """Return predictions of a regression."""
+    """Return predictions of a regression model."""
     labels = np.asarray(labels, dtype=np.float32)
     predicted = np.asarray(predicted, dtype=np.float32)
     return Predictions(np.arange(len(labels)), labels, predicted, predicted[:, None])

@@ -1,4 +1,4 @@
-"""Run folders on disk, without the training that writes them."""
+"""Run folders on disk, made without training."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A schedule-free AdamW (Defazio et al. 2024, arXiv 2405.15682), as in `schedulefree`.
 
-The weights that are trained, y, are between a fast sequence, z, and its mean, x, which is
-evaluated and kept. `eval` and `train` switch between them, up to the precision of the weights.
+The weights that are trained, y, interpolate between a fast sequence, z, and its mean, x, which is
+evaluated and saved. `eval` and `train` switch between x and y, to the precision of the weights.
 """
 
 from __future__ import annotations

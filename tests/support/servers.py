@@ -26,7 +26,7 @@ _PATIENCE = 30
 
 @dataclass
 class Served:
-    """A server that responds."""
+    """A running server."""
 
     url: str
     port: int
@@ -34,7 +34,7 @@ class Served:
     thread: threading.Thread
 
     def stop(self) -> None:
-        """Request a stop, as a signal does, and wait for the end."""
+        """Stop the server, as a signal does, and wait for its end."""
         self.server.should_exit = True
         self.thread.join(_PATIENCE)
         assert not self.thread.is_alive(), "the server did not stop"
@@ -42,7 +42,7 @@ class Served:
 
 @contextmanager
 def serving(predictor: Predictor, limits: Limits | None = None, **options: Any) -> Iterator[Served]:
-    """Serve on a free port for the block's time. `options` are make_app's."""
+    """Serve on a free port inside the block. `options` are those of make_app."""
     limits = limits or Limits()
     server = make_server(make_app(predictor, limits, **options), limits)
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
@@ -58,11 +58,11 @@ def serving(predictor: Predictor, limits: Limits | None = None, **options: Any) 
 
 @contextmanager
 def serving_run(model: Path, **options: Any) -> Iterator[str]:
-    """Run the whole of `gluetune.serve` in a thread for the block's time, and give its address.
+    """Run `gluetune.serve` in a thread inside the block, and yield its URL.
 
-    What it raises before it listens is raised here.
+    Errors before it listens are raised here.
     """
-    said: queue.Queue[str | BaseException] = queue.Queue()
+    messages: queue.Queue[str | BaseException] = queue.Queue()
     started: list[uvicorn.Server] = []
 
     def make(app: Any, limits: Limits) -> uvicorn.Server:
@@ -71,14 +71,14 @@ def serving_run(model: Path, **options: Any) -> Iterator[str]:
 
     def run() -> None:
         try:
-            module.serve(model, port=0, tell=said.put, **options)
+            module.serve(model, port=0, on_message=messages.put, **options)
         except BaseException as error:  # noqa: BLE001  # handed to the test's own thread
-            said.put(error)
+            messages.put(error)
 
     thread = threading.Thread(target=run, daemon=True)
     with patch.object(module, "make_server", make):
         thread.start()
-        while isinstance(line := said.get(timeout=_PATIENCE), str) and " on http" not in line:
+        while isinstance(line := messages.get(timeout=_PATIENCE), str) and " on http" not in line:
             pass
     if isinstance(line, BaseException):
         raise line
@@ -91,7 +91,7 @@ def serving_run(model: Path, **options: Any) -> Iterator[str]:
 
 
 class Watched:
-    """A backend that notes its batches; `before` is called ahead of each, and may wait or raise."""
+    """A backend that records its batches; `before` is called before each, and may wait or raise."""
 
     def __init__(self, backend: Any, before: Callable[[], None] = lambda: None) -> None:
         self.backend, self.before = backend, before
@@ -101,7 +101,7 @@ class Watched:
         return getattr(self.backend, name)
 
     def logits(self, encoded: Encoded) -> Any:
-        """Predict as the backend does."""
+        """Return the logits of the backend."""
         self.batches.append(encoded.lengths.tolist())
         self.before()
         return self.backend.logits(encoded)

@@ -3,7 +3,7 @@
 They have the peculiarities of the published ones: GPT-2 has no pad token, Qwen2 has one that its
 configuration does not know, XLNet pads on the left and, like T5, knows no longest input, RoBERTa's
 positions start after the pad id, ModernBERT mixes global and sliding attention, ALBERT's layers
-share their weights, DeBERTa has relative positions and no absolute ones, OPT's decoder has the
+share their weights, DeBERTa has relative positions and no absolute ones, OPT's decoder holds the
 embeddings next to the layers, BLOOM adds a bias by distance, Mistral attends to a window.
 """
 

@@ -44,7 +44,7 @@ class At(TrainerCallback):  # type: ignore[misc]  # transformers' types are not 
 
 
 class Bench:
-    """A checkpoint and data for many runs, in a folder of their own."""
+    """A checkpoint and data for many runs, in one folder."""
 
     def __init__(
         self, folder: Path, *, architecture: str = "bert", dropout: float = 0.1, train: int = 40
@@ -95,7 +95,7 @@ class Bench:
 
 
 def outcome(run: Run) -> dict[str, Any]:
-    """Return everything that is equal for two bit-identical runs."""
+    """Return everything that is equal in two bit-identical runs."""
     record = run.record
     assert record.best is not None
     return {

@@ -1,8 +1,7 @@
 """Runs, a search and a suite as version 1 wrote them, with the tiny checkpoint they start from.
 
 Made from the sample data (`several` from `several.csv`), without the report pages and the models
-that no test opens. Absolute paths in them start with `/version_one`, which is replaced by the path
-of the copy.
+that no test opens. Absolute paths in them start with `/version_one`, the placeholder of the copy.
 """
 
 from __future__ import annotations

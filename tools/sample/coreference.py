@@ -1,6 +1,6 @@
 """WNLI: a pronoun with two candidates, and a sentence that puts one of them in its place.
 
-A schema has two endings; which candidate the pronoun stands for changes with the ending alone
+A schema has two endings; which candidate the pronoun refers to changes with the ending alone
 (Levesque et al. 2012). Nothing but knowledge of the world decides, so a small model that is
 trained on a few hundred of these stays near chance, as it does on the real WNLI: a score of about
 one half is the honest result here, not a fault of the run.
@@ -23,7 +23,7 @@ _NOT_ENTAILED, _ENTAILED = 0, 1
 class Schema:
     """A stem with candidates `{a}` and `{b}`, and the endings that pick the one or the other.
 
-    `{p}` stands for the pronoun in the stem, and for the candidate in the hypothesis.
+    `{p}` is the pronoun in the stem, and for the candidate in the hypothesis.
     """
 
     stem: str

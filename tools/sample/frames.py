@@ -1,4 +1,4 @@
-"""News events as data: how each can be told, weakened, denied and asked about.
+"""News events as data: accounts, weaker accounts, denials and questions for each.
 
 A slot such as `{city}` or `{company2}` is filled by `events` from the word list of its kind (the
 name without its digits). All `forms` of a frame say the same and fill every slot.

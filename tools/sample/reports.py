@@ -1,4 +1,4 @@
-"""The voice of a newspaper: who says so, and remarks that change nothing in what is said."""
+"""The voice of a newspaper: who says so, and remarks that do not change the content."""
 
 from __future__ import annotations
 

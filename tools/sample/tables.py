@@ -94,7 +94,7 @@ DEFAULT_ROWS: Mapping[str, Mapping[str, int]] = MappingProxyType(
         "ax": MappingProxyType({"test": 256}),
     }
 )
-"""Rows of every split, by `hub_config` and split, when no number is asked for."""
+"""Rows of every split, by `hub_config` and split, when no number is given."""
 
 
 def generate(task: TaskSpec, split: str, *, rows: int | None = None, seed: int = 0) -> pa.Table:

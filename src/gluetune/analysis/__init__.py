@@ -1,1 +1,1 @@
-"""What predictions say: scores, diagnostics, comparisons."""
+"""Analysis of predictions: scores, diagnostics, comparisons."""

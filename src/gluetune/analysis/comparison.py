@@ -24,7 +24,7 @@ from gluetune.core.tasks import TaskSpec
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """What came of comparing runs."""
+    """The result of comparing runs."""
 
     task: str
     score: str
@@ -41,7 +41,7 @@ class Comparison:
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """What is shown of each pair, in words."""
+        """The finding on each pair, in words."""
         return tuple(pair.verdict for pair in self.pairs)
 
     def tables(self) -> Iterator[Table]:
@@ -117,8 +117,9 @@ def compare(*runs: str | Path | Run | SuiteResult) -> Comparison:
     Each is a Run, a SuiteResult, or its folder.
 
     Raises:
-        RunError: with every fault together: what is no run, fewer than two runs, unfinished ones,
-            other tasks, other validation data, a run given twice, a seed twice on one side.
+        RunError: with every fault together: a folder that is not a run, fewer than two runs,
+            unfinished ones, other tasks, other validation data, a run given twice, a seed twice on
+            one side.
     """
     opened = open_runs(runs)
     check_runs(opened)
@@ -341,7 +342,9 @@ def _lacks(run: Run, split: str) -> list[Finding]:
     """Say what a run does not have that a comparison needs of a split."""
     findings = []
     if data_fingerprint(run, split) is None:
-        findings.append(Finding(f"{run.path} does not say which data it was scored on ({split})."))
+        findings.append(
+            Finding(f"{run.path} does not record which data it was scored on ({split}).")
+        )
     if not run.folder.predictions_on(split).exists():
         findings.append(Finding(f"{run.path} has no predictions on '{split}'."))
     return findings

@@ -204,8 +204,8 @@ def _verdict(
         difference = abs(difference)
         low, high = (None, None) if low is None else (-high, -low)
     more = "more" if task.greater_is_better else "less"
-    interval = "" if low is None else f" [{_amount(task, low)}, {_amount(task, high)}]"
-    size = f"{_amount(task, difference)}{_unit(task)}{interval}"
+    interval = "" if low is None else f" [{task.amount(low)}, {task.amount(high)}]"
+    size = f"{task.amount(difference)}{_unit(task)}{interval}"
     corrected = f", corrected for {pairs} comparisons" if pairs > 1 else ""
     proof = f"p = {p_value:.2g}{corrected}, {pair['test']}"
     if p_value < _ALPHA:
@@ -216,11 +216,6 @@ def _verdict(
         f"No difference is shown: {better} scores {size} {more} than {worse} ({proof})."
         + _limits(task, pair, examples)
     )
-
-
-def _amount(task: TaskSpec, value: float) -> str:
-    """Return a difference of scores as people read it: in points, or as it is."""
-    return f"{100 * value:.1f}" if task.in_points() else f"{value:.3f}"
 
 
 def _unit(task: TaskSpec) -> str:
@@ -234,6 +229,6 @@ def _limits(task: TaskSpec, pair: dict[str, Any], examples: int) -> str:
     if pair["visible"]:
         return (
             f" With {examples:,} examples a difference below "
-            f"{_amount(task, pair['visible'])}{_unit(task)} would mostly go unseen."
+            f"{task.amount(pair['visible'])}{_unit(task)} would mostly go unseen."
         )
     return ""

@@ -1,4 +1,4 @@
-"""`gluetune.diagnose`: which phenomena of language an MNLI model has learned.
+"""`gluetune.diagnose`: which linguistic phenomena an MNLI model has learned.
 
 GLUE's labelled diagnostic set: a user's own copy of `diagnostic-full.tsv`.
 
@@ -43,7 +43,7 @@ _UNRELIABLE = (
 
 @dataclass(frozen=True)
 class Category:
-    """What a model scores on the rows that turn on one phenomenon."""
+    """The scores of a model on the rows with one phenomenon."""
 
     coarse: str
     """Empty for the whole set."""
@@ -59,7 +59,7 @@ class Category:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a model scores on the labelled diagnostics."""
+    """The scores of a model on the labelled diagnostics."""
 
     model: str
     file: Path
@@ -127,28 +127,28 @@ def diagnose(
 
     diagnostics, task = read_diagnostics(Path(file)), get_task("ax")
     opened = open_model(model, task, make_settings(InferenceSettings, settings))
-    answers = opened.predict(task, {_SPLIT: diagnostics.table})[_SPLIT]
-    return Diagnosis(opened.name, Path(file), tuple(_categories(task, diagnostics, answers)))
+    predictions = opened.predict(task, {_SPLIT: diagnostics.table})[_SPLIT]
+    return Diagnosis(opened.name, Path(file), tuple(_categories(task, diagnostics, predictions)))
 
 
 def _categories(
-    task: TaskSpec, diagnostics: Diagnostics, answers: Predictions
+    task: TaskSpec, diagnostics: Diagnostics, predictions: Predictions
 ) -> Iterator[Category]:
-    yield _category(task, answers, "", "", np.arange(len(answers.labels)))
+    yield _category(task, predictions, "", "", np.arange(len(predictions.labels)))
     for coarse, fine in diagnostics.fine.items():
         if fine:
             everything = np.unique(np.concatenate(list(fine.values())))
-            yield _category(task, answers, coarse, "", everything)
+            yield _category(task, predictions, coarse, "", everything)
         for name, rows in fine.items():
-            yield _category(task, answers, coarse, name, rows)
+            yield _category(task, predictions, coarse, name, rows)
 
 
 def _category(
-    task: TaskSpec, answers: Predictions, coarse: str, fine: str, rows: NDArray[Any]
+    task: TaskSpec, predictions: Predictions, coarse: str, fine: str, rows: NDArray[Any]
 ) -> Category:
     from gluetune.inference.scoring import score_predictions
 
-    part = {_SPLIT: answers.rows(rows)}
+    part = {_SPLIT: predictions.rows(rows)}
     return Category(
         coarse=coarse,
         fine=fine,
@@ -164,7 +164,7 @@ COARSE = ("Lexical Semantics", "Predicate-Argument Structure", "Logic", "Knowled
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """The labelled rows, and which of them turn on what."""
+    """The labelled rows, and the phenomena of each."""
 
     table: pa.Table
     """Canonical rows of `ax`, with their labels."""

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from gluetune.analysis.scores import (
-    MAJORITY,
-    WORDS,
-    Baseline,
-    Scores,
-    bag_of_words,
-)
+from gluetune.analysis.scores import MAJORITY, WORDS, Baseline, Scores, bag_of_words
 from gluetune.analysis.splits import SplitEvaluation
 from gluetune.core.command_lines import command_line
+from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.files import UnwritableError
@@ -42,7 +37,6 @@ from gluetune.inference.run_predictions import keep_run_predictions
 from gluetune.statistics.agreement import Agreement
 from gluetune.statistics.baseline_test import WordTest, compare_with_words, words_of
 from gluetune.statistics.intervals import Interval, kept_intervals, score_intervals
-from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.statistics.scores import majority_baseline
 
 if TYPE_CHECKING:
@@ -68,9 +62,9 @@ class Evaluation:
     scores: Scores
     splits: Mapping[str, SplitEvaluation]
     baseline_test: WordTest | None = None
-    """Whether the model is shown to be worse or better than the bag of words."""
+    """Whether the model is significantly worse or better than the bag of words."""
     warnings: tuple[str, ...] = ()
-    """What makes the model or its labels doubtful."""
+    """What makes the model or its labels suspicious."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Precision, path, batch size, threads and length: what decides the last bits."""
 
@@ -95,6 +89,11 @@ class Evaluation:
         return self.scores.intervals
 
     @property
+    def baselines(self) -> Mapping[str, Baseline]:
+        """The majority baseline and, where a run keeps its predictions, the bag of words."""
+        return self.scores.baselines
+
+    @property
     def rows(self) -> dict[str, int]:
         """Examples by split."""
         return {name: len(split.predictions.labels) for name, split in self.splits.items()}
@@ -112,10 +111,10 @@ class Evaluation:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know of the scores, the warnings apart."""
+        """What a reader should know of the scores, apart from the warnings."""
         test = self.baseline_test
-        said = test.sentence if test is not None and not test.is_worse else ""
-        return tuple(note for note in (self.spec.positive_note, said) if note)
+        sentence = test.sentence if test is not None and not test.is_worse else ""
+        return tuple(note for note in (self.spec.positive_note, sentence) if note)
 
     @property
     def title(self) -> str:
@@ -175,6 +174,14 @@ class Evaluation:
         }
         return dataclasses.replace(self, splits=splits)
 
+    def __getattr__(self, name: str) -> Any:
+        """Find a field by its former name, with a warning."""
+        if name not in _FORMER_FIELDS:
+            raise AttributeError(f"an Evaluation has no {name!r}")
+        new, value = _FORMER_FIELDS[name]
+        warn_renamed(f"Evaluation.{name}", new)
+        return value(self)
+
     def __repr__(self) -> str:
         values = ", ".join(
             f"{self.spec.metric_title(name)}={'undefined' if value is None else f'{value:.4f}'}"
@@ -188,6 +195,18 @@ class Evaluation:
     def _split_tables(self) -> Iterator[tuple[str, Table]]:
         for name, split in self.splits.items():
             yield from ((name, table) for table in split.tables() if table.name)
+
+
+def _baseline_score(evaluation: Evaluation, name: str) -> ScoreRecord | None:
+    return evaluation.baselines[name].score if name in evaluation.baselines else None
+
+
+_FORMER_FIELDS: Mapping[str, tuple[str, Callable[[Evaluation], Any]]] = {
+    "majority": ("baselines['majority'].score", lambda one: _baseline_score(one, MAJORITY)),
+    "words": ("baselines['bag_of_words'].score", lambda one: _baseline_score(one, WORDS)),
+    "word_test": ("baseline_test", lambda one: one.baseline_test),
+    "suspicion": ("warnings", lambda one: " ".join(one.warnings)),
+}
 
 
 def _joined(first: pd.DataFrame | None, second: pd.DataFrame) -> pd.DataFrame:
@@ -207,8 +226,9 @@ def evaluate(
     Args:
         model: A run or its folder, a folder that save_pretrained wrote, or a Hub id.
         file_format: Format of the file that `data` names, where it differs from the run's own.
-        settings: Fields of `EvaluateSettings`: `task`, `split`, `data`, and `precision`,
-            `batch_size`, `threads`, `max_length`, `label_order`, `revision`, `trust_remote_code`.
+        settings: Fields of `EvaluateSettings`: `task`, `split`, `data`, `extra_metrics`, and
+            `precision`, `batch_size`, `threads`, `max_length`, `label_order`, `revision`,
+            `trust_remote_code`.
             A run's own by default: its predictions are then bit-identical to those of training, on
             the same machine.
 
@@ -216,7 +236,8 @@ def evaluate(
 
     Raises:
         GluetuneError: where there is no task, split, data or trained head, where the head's labels
-            are not the task's, or where the split's labels are hidden.
+            are not the task's, where the split's labels are hidden, or where a task of this kind
+            has no such metric.
     """
     from gluetune.inference.loader import open_model
 
@@ -225,10 +246,10 @@ def evaluate(
     opened = open_model(model, spec, how)
     if opened.task is None:
         raise ConfigurationError(
-            f"{model} is no run, and its config.json names no GLUE task whose classes it has.",
+            f"{model} is not a run, and its config.json names no GLUE task with its classes.",
             hint=_run_around(model) or "Type for instance: --task mnli",
         )
-    spec = opened.task
+    spec = opened.task.with_extra_metrics(how.extra_metrics)
     source = evaluation_source(opened.run, spec, how.data, file_format)
     names = (how.split,) if how.split is not None else spec.validation_splits
     tables = {name: source.read(spec, name) for name in names}
@@ -298,11 +319,9 @@ def _evaluation(
     )
     words = words_of(run, found) if run is not None else {}
     test = compare_with_words(task, found, words)
-    mean_error = run.record.mean_absolute_error.get("mean") if run is not None and words else None
-    baselines = {MAJORITY: _majority(task, found, mean_error)}
+    baselines = {MAJORITY: _majority(task, found)}
     if words:
-        error = mean_absolute_error(task, words.values())
-        baselines[WORDS] = bag_of_words(score_predictions(task, words), error)
+        baselines[WORDS] = bag_of_words(score_predictions(task, words))
     suspicion = _suspicion(task, intervals.get("score"), baselines[MAJORITY].score.score)
     worse = test.sentence if test is not None and test.is_worse else ""
     return Evaluation(
@@ -312,7 +331,6 @@ def _evaluation(
             task=task,
             score=score_predictions(task, found),
             intervals=intervals,
-            mean_absolute_error=mean_absolute_error(task, found.values()),
             baselines=baselines,
         ),
         splits={
@@ -337,29 +355,20 @@ def _evaluation(
     )
 
 
-def _majority(
-    task: TaskSpec, found: Mapping[str, Predictions], mean_error: float | None
-) -> Baseline:
-    """Return what the most frequent class of these very rows scores.
-
-    `mean_error` is the mean absolute error of the mean of train's labels; without it that of the
-    mean of these rows is taken.
-    """
+def _majority(task: TaskSpec, found: Mapping[str, Predictions]) -> Baseline:
+    """Return what the most frequent class of these very rows scores."""
     import numpy as np
 
     from gluetune.inference.scoring import score_record
 
     labels = np.concatenate([one.labels for one in found.values()])
     by_split = {split: one.labels for split, one in found.items()}
-    constant = task.kind.constant(labels, task.num_labels)
-    own_error = task.kind.absolute_error(labels, constant)
-    error = own_error if own_error is None or mean_error is None else mean_error
     score = score_record(majority_baseline(task, labels, by_split))
-    return Baseline(task.kind.constant_word, "one prediction for all of these rows", score, error)
+    return Baseline(task.kind.constant_word, "one prediction for all of these rows", score)
 
 
 def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None) -> str:
-    """Say that a score this low is no accident: a wrong order of labels makes such scores."""
+    """Warn of a score so low that the labels are probably in a wrong order."""
     if (
         not task.kind.can_be_misordered
         or not task.greater_is_better
@@ -370,7 +379,7 @@ def _suspicion(task: TaskSpec, interval: Interval | None, majority: float | None
         return ""
     return (
         f"This is below the majority class ({100 * majority:.1f} points) by more than chance: the "
-        "model's classes may be in another order than its names say. Look at the confusions, and "
+        "model's classes may be in another order than its names. Look at the confusions, and "
         f"try --label-order with another order of {listed(task.labels)}."
     )
 

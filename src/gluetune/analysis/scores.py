@@ -12,6 +12,7 @@ from gluetune.core.references import Reference, human, published
 from gluetune.core.tables import Between, Cell, Column, Table, plain
 from gluetune.core.tasks import HELD_OUT, TaskSpec
 from gluetune.data.sources.glue_parquet import SAMPLES
+from gluetune.metrics.registry import get_metric
 
 if TYPE_CHECKING:
     from gluetune.statistics.intervals import Interval
@@ -22,8 +23,6 @@ MAJORITY, WORDS = "majority", "bag_of_words"
 MOST_FULL_NAMES = 4
 """Metrics whose full names are the heads of columns; of more, their short labels."""
 
-_ERROR = "mean absolute error"
-
 
 @dataclass(frozen=True)
 class Baseline:
@@ -32,25 +31,21 @@ class Baseline:
     name: str
     protocol: str
     score: ScoreRecord
-    mean_absolute_error: float | None = None
-    """Of a regression, in units of its labels."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """A model's scores, with intervals, baselines and what was published."""
+    """A model's scores, with intervals, baselines and published results."""
 
     task: TaskSpec
     score: ScoreRecord
     intervals: Mapping[str, Interval | None] = field(default_factory=dict)
     """95% intervals over the examples, of `score` and of each metric."""
-    mean_absolute_error: float | None = None
-    """Of a regression, in units of its labels."""
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     """By `majority` and `bag_of_words`."""
     published: tuple[Reference, ...] = ()
     protocol: str = ""
-    """How the score came about."""
+    """Evaluation protocol."""
 
     @classmethod
     def of_record(
@@ -62,7 +57,6 @@ class Scores:
             task=record.spec,
             score=record.best.validation,
             intervals=intervals or {},
-            mean_absolute_error=record.mean_absolute_error.get("run"),
             baselines=recorded_baselines(record),
             published=published_results(record),
             protocol=f"{scored_on(record)}, {epoch_choice(record)}, one seed ({record.seed})",
@@ -74,20 +68,16 @@ class Scores:
 
     def table(self, title: str) -> Table:
         """Return each metric with its interval and the baselines."""
-        baselines = [(one, named_values(one.score)) for one in self.baselines.values()]
+        baselines = [named_values(one.score) for one in self.baselines.values()]
         rows: list[tuple[Cell, ...]] = [
             (
                 self.task.metric_title(name),
                 value,
                 between(self.intervals.get(name)),
-                *(values.get(name) for _, values in baselines),
+                *(values.get(name) for values in baselines),
             )
             for name, value in self.values().items()
         ]
-        if self.mean_absolute_error is not None:
-            errors = (one.mean_absolute_error for one, _ in baselines)
-            rows.append((_ERROR, self.mean_absolute_error, None, *errors))
-        reasons = {one.reason for one in self.intervals.values() if one and one.reason}
         return Table.of(
             title,
             (
@@ -100,32 +90,26 @@ class Scores:
                 ),
             ),
             rows,
-            notes=[f"* unreliable: {'; '.join(sorted(reasons))}."] if reasons else [],
+            notes=list(self._notes()),
             name="scores",
         )
 
     def baseline_table(self) -> Table:
-        """Return the model's row above the baselines and what is published of its checkpoint.
+        """Return the model's row above the baselines and the published results of its checkpoint.
 
-        A published value is in its own metric's column only.
+        A published value is in the column of its own metric only.
         """
         names = list(self.score.flat())
-        has_error = self.mean_absolute_error is not None
-        own = self._row("this run", self.score, self.mean_absolute_error, self.protocol)
-        others = [
-            self._row(one.name, one.score, one.mean_absolute_error, one.protocol)
-            for one in self.baselines.values()
-        ]
+        own = self._row("this run", self.score, self.protocol)
+        others = [self._row(one.name, one.score, one.protocol) for one in self.baselines.values()]
         short = len(names) > MOST_FULL_NAMES
         columns = [
             Column(self.task.metric_title(name, short=short), "number", key=name) for name in names
         ]
-        if has_error:
-            columns.append(Column(_ERROR, "number"))
         return Table.of(
             "Baselines and published results" if self.published else "Baselines",
             (Column("", key="model"), *columns, Column("protocol")),
-            [own, *others, *self._published_rows(names, has_error)],
+            [own, *others, *self._published_rows(names)],
             name="baselines",
             bold=frozenset({0}),
         )
@@ -135,22 +119,27 @@ class Scores:
         return {
             "score": plain(self.score),
             "intervals": plain(self.intervals),
-            "mean_absolute_error": self.mean_absolute_error,
             "baselines": plain(self.baselines),
         }
 
-    def _row(
-        self, name: str, score: ScoreRecord, error: float | None, protocol: str
-    ) -> tuple[Cell, ...]:
+    def _notes(self) -> Iterator[str]:
+        """Yield why intervals are unreliable, and what the bag of words cannot be scored by."""
+        reasons = {one.reason for one in self.intervals.values() if one and one.reason}
+        if reasons:
+            yield f"* unreliable: {'; '.join(sorted(reasons))}."
+        names = [name for name in self.task.all_metrics if get_metric(name).needs_probabilities]
+        if names and WORDS in self.baselines:
+            yield f"The bag of words keeps no probabilities: it has no {', '.join(names)}."
+
+    def _row(self, name: str, score: ScoreRecord, protocol: str) -> tuple[Cell, ...]:
         values = score.flat()
         cells = [
             "undefined" if metric in values and values[metric] is None else values.get(metric)
             for metric in self.score.flat()
         ]
-        errors = [] if self.mean_absolute_error is None else [error]
-        return (name, *cells, *errors, protocol)
+        return (name, *cells, protocol)
 
-    def _published_rows(self, names: list[str], has_error: bool) -> Iterator[tuple[Cell, ...]]:
+    def _published_rows(self, names: list[str]) -> Iterator[tuple[Cell, ...]]:
         """Yield a row for each published result, its metrics together."""
         for _, group in groupby(self.published, key=_result):
             references = list(group)
@@ -164,8 +153,7 @@ class Scores:
                     apart.append(f"{reference.value / 100:.4f} ({metric})")
             first = references[0]
             where = f"{first.split}, {first.protocol}; {first.source}"
-            errors = [None] if has_error else []
-            yield (first.model, *under.values(), *errors, "; ".join([*apart, where]))
+            yield (first.model, *under.values(), "; ".join([*apart, where]))
 
 
 def named_values(score: ScoreRecord) -> dict[str, float | None]:
@@ -176,23 +164,23 @@ def named_values(score: ScoreRecord) -> dict[str, float | None]:
 
 def recorded_baselines(record: Record) -> dict[str, Baseline]:
     """Return the baselines that a record has."""
-    errors, found = record.mean_absolute_error, {}
+    found = {}
     if record.majority_baseline:
         kind, score = record.spec.kind, record.majority_baseline
         protocol = f"the {kind.constant_description}"
-        found[MAJORITY] = Baseline(kind.constant_name, protocol, score, errors.get("mean"))
+        found[MAJORITY] = Baseline(kind.constant_name, protocol, score)
     if record.text_baseline:
-        found[WORDS] = bag_of_words(record.text_baseline, errors.get("words"))
+        found[WORDS] = bag_of_words(record.text_baseline)
     return found
 
 
-def bag_of_words(score: ScoreRecord, error: float | None) -> Baseline:
+def bag_of_words(score: ScoreRecord) -> Baseline:
     """Return the bag of words as a baseline."""
-    return Baseline("bag of words", "TF-IDF and a linear model, of train", score, error)
+    return Baseline("bag of words", "TF-IDF and a linear model, of train", score)
 
 
 def published_results(record: Record) -> tuple[Reference, ...]:
-    """Return what was published of the checkpoint and of people; nothing for other data.
+    """Return the published results of the checkpoint and of humans; nothing for other data.
 
     Other data than GLUE's validation sets are the sample, and a part of train that is held out.
     """

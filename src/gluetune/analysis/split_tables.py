@@ -166,10 +166,9 @@ def residual_tables(split: SplitEvaluation, found: Residuals) -> Iterator[Table]
 
 def residual_plots(split: SplitEvaluation, found: Residuals) -> Iterator[Plot]:
     """Yield each prediction over its label."""
-    answers = split.predictions
-    yield scatter_plot("Prediction by label", "label", answers.labels, answers.predicted).named(
-        "residuals"
-    )
+    predictions = split.predictions
+    dots = scatter_plot("Prediction by label", "label", predictions.labels, predictions.predicted)
+    yield dots.named("residuals")
 
 
 def length_tables(split: SplitEvaluation, found: ByLength) -> Iterator[Table]:

@@ -83,17 +83,17 @@ def _statistic(
 
 @dataclass(frozen=True)
 class WorstError:
-    """One of the predictions that are furthest from their labels."""
+    """One of the predictions with the highest loss."""
 
     row: int
     index: Any
-    """The data's own number of the row."""
+    """The number of the row in the data."""
     label: str
     prediction: str
     probability: float | None
     """Of the predicted class; None unless there is one class per example."""
     texts: Mapping[str, str]
-    """By column; empty where they are not at hand."""
+    """By column; empty where they are not available."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,11 @@ class SplitEvaluation:
     split: str
     predictions: Predictions
     read_texts: Callable[[], pa.Table | str]
-    """Returns the rows that were predicted, or the reason why they are not at hand."""
+    """Returns the rows that were predicted, or the reason why they are not available."""
     kept: Predictions | None = None
     """Predictions of the same rows that the run keeps, to compare with."""
     worst: int = 10
-    """How many worst errors there are at most."""
+    """Maximum number of worst errors."""
 
     @_statistic(show.agreement_table)
     def agreement(self) -> Agreement | None:
@@ -185,7 +185,7 @@ class SplitEvaluation:
 
     @_statistic(show.worst_tables)
     def worst_errors(self) -> list[WorstError] | None:
-        """The worst errors, the worst first, with their texts where those are at hand."""
+        """The worst errors, the worst first, with their texts where those are available."""
         found, task = self.predictions, self.task
         chosen = hardest(task, found, self.worst)
         confidence = task.kind.confidence(found.logits[chosen])
@@ -203,12 +203,12 @@ class SplitEvaluation:
 
     @cached_property
     def rows(self) -> pa.Table | str:
-        """The rows that were predicted, or the reason why they are not at hand."""
+        """The rows that were predicted, or the reason why they are not available."""
         return self.read_texts()
 
     @cached_property
     def texts(self) -> dict[str, list[str]]:
-        """The texts by column; empty where they are not at hand."""
+        """The texts by column; empty where they are not available."""
         if isinstance(self.rows, str):
             return {}
         return {name: self.rows.column(name).to_pylist() for name in self.task.text_columns}

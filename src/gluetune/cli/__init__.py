@@ -1,1 +1,1 @@
-"""The command line: one file per verb, each a thin skin over the function of the same name."""
+"""The command line: one file per verb, each a thin layer over the function of the same name."""

@@ -1,10 +1,6 @@
-"""`gluetune`: the verbs, and how errors are printed.
+"""`gluetune`: the verbs, their help, and how errors are printed.
 
-Only the verb that runs imports what it needs, so that `--help` is instant.
-
-The tables of `--help`: names of options are never cut.
-
-typer lets rich narrow every column of a table alike, and in 80 columns a long name ends in "…".
+Each verb imports what it needs only when it runs, so that `--help` is instant.
 """
 
 from __future__ import annotations
@@ -41,11 +37,12 @@ from gluetune.cli.suite import suite
 from gluetune.cli.train import train
 from gluetune.core.deprecations import RenamedWarning
 from gluetune.core.errors import GluetuneError, StorageError
+from gluetune.core.settings import shell_settings
 from gluetune.core.terminal import Console, Table, tolerate_encodings
 from gluetune.core.text import from_here, visible_lines
 
 _GRACE = 5.0
-"""Seconds that a silent process leaves the one that tells: torchrun ends all when one has ended."""
+"""Seconds that a silent process waits: when one ends, torchrun ends all, and one is to report."""
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _USAGE_ERROR = typer.BadParameter.__bases__[0]  # of the click that typer brings
 
@@ -74,6 +71,7 @@ app.command()(env)
 
 @app.callback(invoke_without_command=True)
 def gluetune(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
     ] = False,
@@ -82,6 +80,7 @@ def gluetune(
     if version:
         typer.echo(f"gluetune {__version__}")
         raise typer.Exit
+    context.with_resource(shell_settings())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -91,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     silent = os.environ.get("RANK", "0") != "0"
     words = given
     if {"-h", "--help"} & {*given}:
-        keep_names_whole()
+        use_options_table()
     try:
         words = run_glue.translate(given)
         if silent:
@@ -126,16 +125,16 @@ def _plain_warnings() -> Iterator[None]:
 
 
 def _leave(error: GluetuneError, words: Sequence[str], *, silent: bool) -> NoReturn:
-    """Tell an error, unless another process of this training does, and exit with its code."""
+    """Print an error, unless another process of this run does, and exit with its code."""
     if silent if error.reported_elsewhere is None else error.reported_elsewhere:
         time.sleep(_GRACE)
     else:
-        tell(error, words[0] if words else "")
+        print_error(error, words[0] if words else "")
     sys.exit(error.exit_code)
 
 
 def _forbidden(error: PermissionError) -> StorageError:
-    """Return what to say of a file that this user may not use, wherever it was tried."""
+    """Return the error for a file that this user may not use."""
     return StorageError(
         f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}.",
         hint="Check its permissions, and those of the folders that it is in.",
@@ -143,16 +142,16 @@ def _forbidden(error: PermissionError) -> StorageError:
 
 
 def _run_silently(words: list[str]) -> int:
-    """Run the command in a process that is not the first of its training; return its exit code."""
+    """Run the command in a process that is not the first of its run; return its exit code."""
     try:
         code = app(words, prog_name="gluetune", standalone_mode=False)
     except _USAGE_ERROR:  # type: ignore[misc]  # known by its place only
-        time.sleep(_GRACE)  # the first process says what is wrong
+        time.sleep(_GRACE)  # the first process reports the mistake
         return 2
     return code if isinstance(code, int) else 0
 
 
-def tell(error: GluetuneError, verb: str = "") -> None:
+def print_error(error: GluetuneError, verb: str = "") -> None:
     """Print what went wrong in `gluetune VERB` and what to type, on standard error."""
     console = Console(stderr=True)
     for finding in error.findings:
@@ -167,13 +166,13 @@ def tell(error: GluetuneError, verb: str = "") -> None:
 
 
 def hint_for(verb: str, hint: str) -> str:
-    """Return a hint to one who typed `verb`: which of its options other verbs alone have.
+    """Return a hint for `verb`; options that only other verbs have are marked with those verbs.
 
-    Verbs share what finds a mistake, and not every one of them has the option that fixes it.
+    Verbs share their checks, and not all of them have the option that fixes a mistake.
     """
     if verb not in _options_of():
         return hint
-    # Behind a command stand its own options.
+    # Options after a command are that command's.
     alone = hint.partition("gluetune ")[0]
     remarks = []
     for option in dict.fromkeys(_OPTION.findall(alone)):
@@ -195,18 +194,37 @@ def _options_of() -> dict[str, frozenset[str]]:
     }
 
 
+_PLACEHOLDERS = {
+    "<bool>": "",
+    "<str>": "TEXT",
+    "<int>": "NUMBER",
+    "<path>": "PATH",
+    "<list[Path]>": "PATH …",
+    "<list[str]>": "TEXT …",
+}
+"""Placeholders of values in the help, by typer's, which are types of Python."""
+
+
 class OptionsTable(Table):
-    """A table whose columns keep their width, but for the last two: kinds of values, and help."""
+    """A table of the help in which nothing is cut: names keep their width, and the rest is folded.
+
+    By default rich narrows every column alike, and in 80 columns a long name ends in "…".
+    """
 
     def add_row(self, *cells: Any, **settings: Any) -> None:
         """Add a row, which makes the columns of a table without any."""
-        super().add_row(*cells, **settings)
+        *names, kind, described = cells
+        if isinstance(kind, Text) and kind.plain in _PLACEHOLDERS:
+            kind = Text(_PLACEHOLDERS[kind.plain], kind.style)
+        super().add_row(*names, kind, described, **settings)
         for column in self.columns[:-2]:
             column.no_wrap = True
+        for part in getattr(described, "renderables", ()):
+            part.overflow = "fold"
 
 
-def keep_names_whole() -> None:
-    """Have typer make its tables of options and arguments so."""
+def use_options_table() -> None:
+    """Make typer print its options and arguments as an `OptionsTable`."""
     from typer import rich_utils  # slow to import, and only help needs it
 
     vars(rich_utils)["Table"] = OptionsTable

@@ -1,4 +1,4 @@
-"""`gluetune check`: what is wrong in files of labelled text, before anything is trained."""
+"""`gluetune check`: find mistakes in files of labelled text before training."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def check(
         typer.Argument(help="Training file; then optionally a validation and a test file."),
     ],
     model: Annotated[
-        str | None, typer.Option(help="Checkpoint: also count texts longer than it takes.")
+        str | None,
+        typer.Option(help="Checkpoint: also count the texts that exceed its maximum length."),
     ] = None,
     max_length: Annotated[
         int | None, typer.Option(help="Maximum length in tokens. Default: the checkpoint's limit.")
@@ -51,20 +52,22 @@ def check(
     """Check files of labelled text as `gluetune train` does, without training."""
     from gluetune.inference.file_checks import check_files
 
-    said = given_settings({**options, "model": model, "max_length": max_length})
-    found = check_files(*files, **said)
+    settings = given_settings({**options, "model": model, "max_length": max_length})
+    found = check_files(*files, **settings)
     console = Console()
     _print(console, found)
     if not found.are_good:
         raise typer.Exit(2)
-    console.print(Text(f"\nNext:\n  {_training(files, {**said, **found.columns})}"), soft_wrap=True)
+    console.print(
+        Text(f"\nNext:\n  {_training(files, {**settings, **found.columns})}"), soft_wrap=True
+    )
 
 
-def _training(files: list[Path], said: dict[str, Any]) -> str:
+def _training(files: list[Path], given: dict[str, Any]) -> str:
     """Return the command that trains on the files as they were checked."""
-    checked = TrainConfig.model_validate({"task": "checked", **said})
+    checked = TrainConfig.model_validate({"task": "checked", **given})
     settings: dict[str, Any] = dict(zip(FILE_SETTINGS, files, strict=False))
-    for name in said:
+    for name in given:
         if (value := getattr(checked, name)) != TrainConfig.model_fields[name].default:
             settings[name] = value
     return command_line("train", **typed_settings(settings))

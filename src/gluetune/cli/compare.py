@@ -17,7 +17,7 @@ def compare(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Compare runs on the same examples; runs that differ only in the seed are one side.
+    """Compare runs on the same examples; runs that differ only in the seed are one group.
 
     Suites are compared task by task.
     """

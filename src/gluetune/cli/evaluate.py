@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gluetune.cli.options import Model, file_options, given_settings, options_of, typed_format
+from gluetune.core.command_lines import options as typed_options
 from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.files import write_text
@@ -27,14 +28,19 @@ def evaluate(
     model: Model,
     diagnostics: Annotated[
         Path | None,
-        typer.Option(help="GLUE's labelled diagnostic-full.tsv: score an MNLI model on that."),
+        typer.Option(
+            help="Score an MNLI model on GLUE's diagnostic set: its labelled diagnostic-full.tsv."
+        ),
     ] = None,
     worst_errors: Annotated[
-        int, typer.Option(min=0, help="How many of the worst errors are shown, with their text.")
+        int,
+        typer.Option(
+            min=0, metavar="NUMBER", help="Number of worst errors to show, with their text."
+        ),
     ] = 5,
     hardest: Annotated[int | None, typer.Option(min=0, hidden=True)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    output: Annotated[Path | None, typer.Option(help="Write the JSON to this file too.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
     **options: Any,
 ) -> None:
     """Score a model on labelled splits: intervals, errors by class, calibration, worst errors."""
@@ -58,13 +64,13 @@ def evaluate(
 
 def _check_alone(options: Mapping[str, Any]) -> None:
     given = [
-        f"--{name} {options[name]}"
-        for name in ("task", "split", "data")
+        typed_options(**{name: options[name]})
+        for name in ("task", "split", "data", "extra_metrics")
         if options[name] is not None
     ]
     if given:
         raise ConfigurationError(
-            f"--diagnostics is a data set of its own; {', '.join(given)} is given too.",
+            f"--diagnostics is a data set of its own; {', '.join(given)} is also given.",
             hint="Leave one of them out.",
         )
 

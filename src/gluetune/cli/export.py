@@ -1,4 +1,4 @@
-"""`gluetune export`: a run's model as ONNX, and how it answers beside PyTorch."""
+"""`gluetune export`: a run's model as ONNX, and its predictions compared with PyTorch's."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def export(
     """Export a model to ONNX, and compare its predictions on the whole validation set."""
     if not onnx:
         raise ConfigurationError(
-            "Nothing says what to export to.",
+            "No export format is given.",
             hint="Type: " + command_line("export", model, onnx=True),
         )
     from gluetune.exporting.onnx import export as write_export
 
-    told = Console(stderr=True)
+    progress = Console(stderr=True)
     record = write_export(
         model,
-        tell=lambda line: told.print(Text(from_here(line), style="dim"), soft_wrap=True),
+        on_message=lambda line: progress.print(Text(from_here(line), style="dim"), soft_wrap=True),
         **given_settings(options),
     )
     _render(Console(), record)
@@ -50,7 +50,7 @@ def _render(console: Console, record: ExportRecord) -> None:
     title = f"{record.task} on {from_here(record.data)} ({rows:,} rows), {threads}"
     table = Table(title=visible(title), title_justify="left")
     table.add_column("")
-    for name in ("score", "rows/s", "MB", "largest difference", "other labels"):
+    for name in ("score", "rows/s", "MB", "largest difference", "changed predictions"):
         table.add_column(name, justify="right")
     table.add_row("torch", shown(record.score), f"{record.rows_per_second:,.0f}")
     for one in record.checked:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Container, Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -34,7 +35,7 @@ from gluetune.core.tasks import GLUE_TASKS
 CLUSTER_PANEL = "A cluster"
 
 _WIDEST = 20
-"""Characters of what stands for a value in the help, where it is a list of choices."""
+"""Characters of a placeholder that lists the choices, at most."""
 
 Command = Callable[..., None]
 
@@ -46,7 +47,7 @@ def options_of(
     but: Container[str] = (),
     group: str | None = None,
 ) -> Callable[[Command], Command]:
-    """Give a Typer command one option per field of `model`, in place of its `**options`.
+    """Give a Typer command one option per field of `model`, instead of its `**options`.
 
     Several of these, one above the other, give a command the fields of several models.
 
@@ -98,7 +99,7 @@ def suggest(words: Iterable[str]) -> Callable[[str], list[str]]:
 
 
 def metavar(field: FieldInfo) -> str:
-    """Return what stands for the value of an option in its help."""
+    """Return the placeholder of an option's value in the help."""
     if own := option_of(field).metavar:
         return own
     if choices := choices_of(field):
@@ -108,7 +109,7 @@ def metavar(field: FieldInfo) -> str:
     kinds = typing.get_args(field.annotation) or (field.annotation,)
     if float in kinds or int in kinds:
         return "NUMBER"
-    return "TEXT"
+    return "PATH" if Path in kinds else "TEXT"
 
 
 def _by_group(model: type[Settings]) -> list[str]:
@@ -129,7 +130,7 @@ def _parameter(model: type[Settings], name: str, group: str | None) -> inspect.P
 
 
 def _typed_as(field: FieldInfo) -> Any:
-    """Return what the parser reads: a switch, an option that is given several times, or text."""
+    """Return the type for the parser: a switch, an option that can be repeated, or text."""
     if field.annotation in (bool, bool | None):
         return bool | None
     return list[str] | None if option_of(field).repeated else str | None
@@ -147,7 +148,7 @@ def _typer_option(model: type[Settings], name: str, group: str | None) -> Any:
         help=_help(field, shown),
         metavar=None if is_switch else shown,
         autocompletion=suggest(words) if words else None,
-        show_default=False,  # the parser's own is none: what is left out is left to the model
+        show_default=False,  # what is not given is left to the model
         rich_help_panel=group,
     )
 
@@ -190,8 +191,8 @@ Task = Annotated[
 ]
 Model = Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")]
 
-file_options = options_of(TrainConfig, only=FORMAT_SETTINGS, group="How the file is written")
-"""Gives a command the options that say how the file that it reads is written."""
+file_options = options_of(TrainConfig, only=FORMAT_SETTINGS, group="File format")
+"""Gives a command the options of the format of the file that it reads."""
 
 
 def typed_format(options: Mapping[str, Any]) -> FileFormat:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gluetune.kinds.base import Prediction
 
 _FIRST_LINE_AFTER = 10.0
-"""Seconds after which, and as often, a long file's progress is told."""
+"""Interval in seconds between two lines on the progress of a long file."""
 
 
 @options_of(LoadSettings)
@@ -57,22 +57,22 @@ def predict(
     predictor = load(model, **given_settings(options, LoadSettings))
     if texts:
         _check_count(predictor, texts, model)
-        _answer(Console(), predictor, texts, as_json)
+        _predict_typed(Console(), predictor, texts, as_json)
         return
     how = given_settings(options, PredictSettings)
-    _answer_file(predictor, file, output, {**how, "file_format": stated})
+    _predict_file(predictor, file, output, {**how, "file_format": stated})
 
 
 def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | None) -> None:
     if texts and (file or output):
         raise ConfigurationError(
-            "Text is typed, and a file is named too.", hint="Give the text, or --file FILE."
+            "Both a text and --file or --output are given.", hint="Give the text, or --file FILE."
         )
     for text in texts or ():
         _refuse_file(text)
     if texts and len(texts) > 2:
         raise ConfigurationError(
-            f"{len(texts)} texts are typed; an example has one, or two that are a pair.",
+            f"{len(texts)} texts are given; an example has one, or two that are a pair.",
             hint="Put many into a file, or a line each on standard input.",
         )
     if not texts and file is None and sys.stdin.isatty():
@@ -112,11 +112,11 @@ def _check_count(predictor: Predictor, texts: list[str], model: str) -> None:
     )
 
 
-def _answer(console: Console, predictor: Predictor, texts: list[str], as_json: bool) -> None:
+def _predict_typed(console: Console, predictor: Predictor, texts: list[str], as_json: bool) -> None:
     from gluetune.inference.file_predictions import cut_advice
 
     encoded = predictor.encode([(texts[0], texts[1]) if len(texts) == 2 else texts[0]])
-    (found,) = predictor.answers(predictor.opened.logits(encoded))
+    (found,) = predictor.predictions(predictor.opened.logits(encoded))
     if encoded.truncated:
         length, limit = predictor.opened.max_length, predictor.opened.limit
         note = f"The text was cut to {length} tokens: {cut_advice(length, limit)}"
@@ -137,7 +137,7 @@ def _answer(console: Console, predictor: Predictor, texts: list[str], as_json: b
 
 
 def _limit(threshold: float, given: bool) -> str:
-    """Say of one of several labels whether it is predicted, and from where on it is."""
+    """Return whether one of several labels is predicted, and from which probability on, as text."""
     return f"  ({'predicted: above' if given else 'not above'} {threshold:.4f})"
 
 
@@ -149,40 +149,40 @@ def _plain(found: Prediction) -> dict[str, Any]:
     return {"label": found.label, "score": found.score, "probabilities": found.probabilities}
 
 
-def _answer_file(
+def _predict_file(
     predictor: Predictor, file: Path | None, output: Path | None, options: dict[str, Any]
 ) -> None:
     from gluetune.inference.file_predictions import predict as predict_file
 
-    told = Console(stderr=True)
+    console = Console(stderr=True)
     found = predict_file(
         predictor,
         file or sys.stdin.buffer,
         output=output or sys.stdout.buffer,
-        progress=_Progress(told),
+        progress=_Progress(console),
         **options,
     )
     sys.stdout.buffer.flush()
     for note in found.notes:
-        told.print(Text("note: ", "yellow").append(visible(note), ""), soft_wrap=True)
+        console.print(Text("note: ", "yellow").append(visible(note), ""), soft_wrap=True)
     for problem in found.problems:
-        told.print(Text("left out: ", "yellow").append(problem, ""), soft_wrap=True)
+        console.print(Text("left out: ", "yellow").append(problem, ""), soft_wrap=True)
     if found.skipped > len(found.problems):
-        told.print(Text(f"… and {found.skipped - len(found.problems):,} more"))
-    told.print(Text(_summary(found)), soft_wrap=True)
+        console.print(Text(f"… and {found.skipped - len(found.problems):,} more"))
+    console.print(Text(_summary(found)), soft_wrap=True)
     if found.cut_note:
-        told.print(Text(found.cut_note, "yellow"), soft_wrap=True)
+        console.print(Text(found.cut_note, "yellow"), soft_wrap=True)
 
 
 def _summary(found: FilePredictions) -> str:
     where = f" -> {found.output}" if found.output else ""
     skipped = f", {found.skipped:,} left out" if found.skipped else ""
     rate = f"{found.rows_per_second:,.0f} rows/s"
-    return f"{found.rows:,} rows answered{skipped}, {rate}{where}"
+    return f"{found.rows:,} rows predicted{skipped}, {rate}{where}"
 
 
 class _Progress:
-    """Tells now and then how far a long file is."""
+    """Print the progress on a long file every few seconds."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -44,27 +44,29 @@ def push(
         return
     if seed is not None or collection is not None:
         raise ConfigurationError(
-            f"--seed and --collection are of a suite, and {run} is none.", hint="Leave them out."
+            f"--seed and --collection are for suites, and {run} is a run.", hint="Leave them out."
         )
-    publish_and_tell(run, repo, **options)
+    publish_and_print(run, repo, **options)
 
 
 def _publish_suite(suite: Path, repo: str, **options: Any) -> None:
     from gluetune.publishing.upload import push_suite
 
-    told, console = Console(stderr=True), Console()
+    progress, console = Console(stderr=True), Console()
     for pushed in push_suite(
-        suite, repo, tell=lambda line: told.print(Text(line), soft_wrap=True), **options
+        suite, repo, on_message=lambda line: progress.print(Text(line), soft_wrap=True), **options
     ):
         render_pushed(console, pushed)
 
 
-def publish_and_tell(run: Path, repo: str, **options: Any) -> None:
-    """Publish a run as `gluetune.push` does, and print what became of it."""
+def publish_and_print(run: Path, repo: str, **options: Any) -> None:
+    """Publish a run as `gluetune.push` does, and print the result."""
     from gluetune.publishing.upload import push as publish
 
-    told = Console(stderr=True)
-    pushed = publish(run, repo, tell=lambda line: told.print(Text(line), soft_wrap=True), **options)
+    progress = Console(stderr=True)
+    pushed = publish(
+        run, repo, on_message=lambda line: progress.print(Text(line), soft_wrap=True), **options
+    )
     render_pushed(Console(), pushed)
 
 
@@ -78,7 +80,7 @@ def render_pushed(console: Console, pushed: PushResult) -> None:
             Text(f"Nothing was sent. It would go to {visibility} {pushed.url}."), soft_wrap=True
         )
         return
-    for line in _told(pushed):
+    for line in _lines(pushed):
         console.print(Text(line), soft_wrap=True)
 
 
@@ -91,14 +93,14 @@ def _files(pushed: PushResult) -> Table:
     return table
 
 
-def _told(pushed: PushResult) -> list[str]:
+def _lines(pushed: PushResult) -> list[str]:
     lines = [f"model    {pushed.url}" + (" (private)" if pushed.private else "")]
     what = "nothing to do: all of it was there" if pushed.status == "unchanged" else "uploaded"
     lines.append(f"commit   {(pushed.commit or '')[:12]} on {pushed.revision} ({what})")
     before = [name for name in (*pushed.replaced, *pushed.removed) if name.endswith(".safetensors")]
     if before:
         lines.append(
-            f"         in place of another model's {', '.join(before)}: its history keeps that one"
+            f"         replaced another model's {', '.join(before)}, which stays in the history"
         )
     if pushed.kept:
         lines.append(

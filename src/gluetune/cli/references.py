@@ -1,4 +1,4 @@
-"""`gluetune references`: what was published, by whom, and by which protocol."""
+"""`gluetune references`: published results with their protocol and source."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def references(
     model: Annotated[str | None, typer.Option(help="Only this checkpoint.")] = None,
     run: Annotated[
         Path | None,
-        typer.Option(help="Compare with this run: its task and checkpoint, and people."),
+        typer.Option(
+            help="Compare this run with published results of its task and checkpoint, and humans."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -40,7 +42,7 @@ def references(
 
 
 def _compare(run: Path, task: str | None, model: str | None, as_json: bool) -> None:
-    """Print a run's score with its baselines and what is published of its checkpoint."""
+    """Print a run's score with its baselines and the published results of its checkpoint."""
     from gluetune.analysis.scores import Scores
     from gluetune.core.runs import Run
 

@@ -11,10 +11,12 @@ from gluetune.core.text import visible
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold some.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that contain runs.")],
     output: Annotated[
         Path | None,
-        typer.Option(help="The file to write; report.html in the folder given, or here for many."),
+        typer.Option(
+            help="File to write. Default: report.html in the folder given; of several, here."
+        ),
     ] = None,
 ) -> None:
     """Write one self-contained HTML page about runs: scores, curves, settings."""

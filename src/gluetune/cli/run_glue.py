@@ -21,19 +21,19 @@ Treatment = Literal["translated", "not needed", "refused"]
 
 @dataclass(frozen=True)
 class Flag:
-    """What becomes of a flag of run_glue.py."""
+    """How a flag of run_glue.py is treated."""
 
     treatment: Treatment
     option: str = ""
-    """gluetune's option, of a flag that is translated."""
+    """gluetune's option, where it is translated."""
     note: str = ""
-    """Why it is not needed, or what to type instead of one that is refused."""
+    """Why it is not needed, or what to type instead where it is refused."""
     is_switch: bool = False
-    """Whether it stands alone, or with true or false."""
+    """Whether it takes no value, or true or false."""
 
 
 def _of_settings() -> dict[str, Flag]:
-    """Return the flags that are a setting's name in other words."""
+    """Return the flags that are another name of a setting."""
     return {
         alias: Flag("translated", flag_of(name))
         for name, field in TrainConfig.model_fields.items()
@@ -102,7 +102,7 @@ NOT_OURS = {
     "text_column": "Type: --text COLUMN",
     "label_column": "Type: --label COLUMN",
 }
-"""Flags that are neither run_glue.py's nor gluetune's, and that are typed all the same."""
+"""Flags of neither run_glue.py nor gluetune that are often typed."""
 
 _SWITCHES = ("trust_remote_code", "new_head")
 _PRECISIONS = ("bf16", "fp16")
@@ -181,11 +181,11 @@ def _translate_one(flag: str, name: str, value: str | None) -> list[str]:
 def _batch_flags(
     sizes: Mapping[str, str | None], translated: Sequence[str], findings: list[Finding]
 ) -> list[str]:
-    """Batch and accumulation of run_glue.py: the step is their product, here the batch size."""
+    """Translate batch size and accumulation: their product is gluetune's batch size."""
     hint = "Type: --batch-size 32 --micro-batch-size 8"
     if sizes and not {"--batch-size", "--micro-batch-size"}.isdisjoint(translated):
         names = " and ".join(f"--{name}" for name in sizes)
-        findings.append(Finding(f"{names} stand beside gluetune's own batch sizes.", hint))
+        findings.append(Finding(f"{names} and gluetune's own batch sizes are both given.", hint))
         return []
     if _ACCUMULATION not in sizes:
         return [word for value in sizes.values() for word in ("--batch-size", value) if word]
@@ -200,7 +200,7 @@ def _batch_flags(
 
 
 def _push_flags(hub: Mapping[str, str | None], findings: list[Finding]) -> list[str]:
-    """Pushing of run_glue.py: `--push_to_hub` says whether, `--hub_model_id` where to."""
+    """Translate pushing: `--push_to_hub` is whether, `--hub_model_id` where to."""
     pushes = "push_to_hub" in hub and not _is_false(hub["push_to_hub"])
     repo = hub.get("hub_model_id")
     if pushes and repo:
@@ -217,7 +217,7 @@ def _push_flags(hub: Mapping[str, str | None], findings: list[Finding]) -> list[
 
 
 def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield each flag with its value, and each word that stands alone with None."""
+    """Yield each flag with its value, and each word without a flag with None."""
     index = 0
     while index < len(arguments):
         word = arguments[index]
@@ -238,7 +238,7 @@ def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 
 def _takes_value(flag: str, following: str) -> bool:
-    """Tell a switch before the task's name (`--new-head cola`) from a flag and its value."""
+    """Whether the next word is the flag's value, and not the task (`--new-head cola`)."""
     name = flag.removeprefix("--").replace("-", "_")
     known = FLAGS.get(name)
     is_switch = name in (*_SWITCHES, *_PRECISIONS, *_HUB_SWITCHES, "help")
@@ -247,7 +247,7 @@ def _takes_value(flag: str, following: str) -> bool:
 
 
 def _metric(name: str) -> str:
-    """Trainer's metrics carry a prefix, and run_glue.py calls the mean of several combined."""
+    """Return gluetune's name of a metric: Trainer adds a prefix, run_glue.py combines scores."""
     return name.removeprefix("eval_").replace("combined_score", "score")
 
 

@@ -1,4 +1,4 @@
-"""`gluetune search`: the best hyperparameters, and a run with them."""
+"""`gluetune search`: find the best hyperparameters, and train with them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def search(
 
 
 def render_search(console: Console, result: SearchResult) -> None:
-    """Print what a search found: its trials, the best of them, and the final runs."""
+    """Print the result of a search: its trials, the best of them, and the final runs."""
     from gluetune.core.display import trials_table
 
     table = trials_table(result.trials, result.best)

@@ -25,6 +25,6 @@ def serve(model: Model, **options: Any) -> None:
     serve_model(
         model,
         limits=limits,
-        tell=lambda line: console.print(Text(line), soft_wrap=True),
+        on_message=lambda line: console.print(Text(line), soft_wrap=True),
         **given_settings(options, LoadSettings, ServeSettings),
     )

@@ -21,20 +21,24 @@ _SHORTEST_BAR = 5
 
 
 def show(
-    task: Annotated[str, typer.Argument(help="A GLUE task: cola, sst2, mrpc, stsb, ...")],
+    task: Annotated[
+        str,
+        typer.Argument(help="GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli, ax."),
+    ],
     data: Annotated[
         str | None,
-        typer.Option(help="'sample', a folder, or the Hub's nyu-mll/glue (the default)."),
+        typer.Option(
+            help="Source of GLUE: `sample`, or a folder of its files. Default: GLUETUNE_DATA, "
+            "else the Hub."
+        ),
     ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Which split; the training split unless you say so.")
-    ] = None,
-    rows: Annotated[int, typer.Option("--rows", "-n", help="How many examples to draw.")] = 10,
+    split: Annotated[str | None, typer.Option(help="Split to show. Default: train.")] = None,
+    rows: Annotated[int, typer.Option("--rows", "-n", help="Number of examples to draw.")] = 10,
     seed: Annotated[
-        int | None, typer.Option(help="Draw the same examples again; others at every call if not.")
+        int | None, typer.Option(help="Seed of the draw. Default: a new one each time.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Also show one example as this model receives it.")
+        str | None, typer.Option(help="Also show one example as tokenized for this checkpoint.")
     ] = None,
 ) -> None:
     """Show random examples of a task, its label balance, and how long its texts are."""
@@ -48,7 +52,7 @@ def show(
 
 
 def render_summary(console: Console, summary: Summary) -> None:
-    """Print `summary`: what it is, label balance, lengths, examples."""
+    """Print a split's source, label balance, lengths and examples."""
     console.print(Text(summary.task.title, style="bold"))
     console.print(_plain(f"{summary.rows:,} examples of '{summary.split}' from {summary.source}"))
     for note in summary.notes:
@@ -69,7 +73,7 @@ def render_summary(console: Console, summary: Summary) -> None:
 
 
 def render_encoded(console: Console, encoded: Mapping[str, list[int]], tokens: list[str]) -> None:
-    """Print one example as the model receives it: its tokens, then every input by name."""
+    """Print one example as the model receives it: its tokens, then each input by name."""
     _heading(console, f"As the model receives it: {len(tokens)} tokens")
     grid = _grid()
     grid.add_row(_name("tokens"), _plain(" ".join(tokens)))
@@ -148,5 +152,5 @@ def _name(text: str) -> Text:
 
 
 def _plain(text: str) -> Text:
-    """Return `text` as it is: square brackets in it are no markup."""
+    """Return `text` as it is: square brackets in it are not markup."""
     return Text(visible(text))

@@ -1,4 +1,4 @@
-"""`gluetune submit`: the GLUE leaderboard's zip, or a check of anybody's."""
+"""`gluetune submit`: write the zip for the GLUE leaderboard, or check one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 def submit(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Run folders, one per task (MNLI's predicts AX too), or a suite."),
+        typer.Argument(
+            help="Run folders, one per task (MNLI's also predicts AX), or a suite folder."
+        ),
     ] = None,
-    output: Annotated[Path, typer.Option(help="The zip to write.")] = Path("submission.zip"),
+    output: Annotated[Path, typer.Option(help="Zip file to write.")] = Path("submission.zip"),
     fill_missing: Annotated[
         bool,
         typer.Option("--fill-missing", help="Predict the majority class for tasks without a run."),
@@ -47,14 +49,14 @@ def submit(
         return
     from gluetune.publishing.submission import submit as write_submission
 
-    told = Console(stderr=True)
+    progress = Console(stderr=True)
     found = write_submission(
         *(runs or ()),
         output=output,
         fill_missing=fill_missing,
         data=data,
         seed=seed,
-        tell=lambda line: told.print(Text(line), soft_wrap=True),
+        on_message=lambda line: progress.print(Text(line), soft_wrap=True),
     )
     _render(console, found)
 
@@ -63,18 +65,18 @@ def _check(console: Console, path: Path) -> None:
     from gluetune.publishing.leaderboard_files import check_submission
 
     check_submission(path)
-    console.print(Text(f"{path}: all eleven files are as the leaderboard takes them."))
+    console.print(Text(f"{path}: all eleven files have the leaderboard's format."))
 
 
 def _render(console: Console, found: Submission) -> None:
     table = Table(title=str(found.path), title_justify="left")
     table.add_column("file")
     table.add_column("rows", justify="right")
-    table.add_column("answered by")
+    table.add_column("predicted by")
     for file in found.files:
         table.add_row(file.name, f"{file.rows:,}", Text(file.origin, overflow="fold"))
     console.print(table)
     if found.filled:
         names = ", ".join(file.name for file in found.filled)
-        console.print(Text(f"No model answered {names}: see the table.", style="yellow"))
+        console.print(Text(f"No model predicted {names}: see the table.", style="yellow"))
     console.print(Text("The zip was read back and passes the check."))

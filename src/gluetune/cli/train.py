@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class PushError(GluetuneError):
-    """The training is finished, and its `--push` is not: a failure of the work."""
+    """The run is finished, and publishing it failed."""
 
     exit_code = 1
 
@@ -103,21 +103,16 @@ def train(
 
 
 def _print_curve(console: Console, run: Run) -> None:
-    """Train on parts of the training set, and print what each scored."""
+    """Train on parts of the training set, and print their scores."""
     from gluetune.experiments.learning_curve import learning_curve
+    from gluetune.rendering.tables import curve_table
 
-    columns = (
-        Column("of train", "percent"),
-        Column("examples", "count"),
-        Column("score", "number", missing="undefined"),
-    )
     points = learning_curve(run, progress=True)
-    rows = [(point.share, point.rows, point.score) for point in points]
-    console.show(Table.of("Would more data help?", columns, rows))
+    console.show(curve_table([(point.rows, point.score) for point in points]))
 
 
 def _check_push(repo: str | None, private: bool) -> None:
-    """Find before any compute what would keep the run from being published."""
+    """Check before training whether the run can be published."""
     if repo is None:
         if private:
             raise ConfigurationError(
@@ -133,11 +128,11 @@ def _check_push(repo: str | None, private: bool) -> None:
 
 
 def _push(run: Run, repo: str, private: bool) -> None:
-    """Publish a run that is finished whatever becomes of it here."""
-    from gluetune.cli.push import publish_and_tell
+    """Publish a run; where that fails, the run stays finished."""
+    from gluetune.cli.push import publish_and_print
 
     try:
-        publish_and_tell(run.path, repo, private=private)
+        publish_and_print(run.path, repo, private=private)
     except GluetuneError as error:
         again = command_line("push", run.path, repo, private=private)
         more = Finding(f"{run.path} is finished, and is not on the Hub.", f"Type: {again}")
@@ -145,7 +140,7 @@ def _push(run: Run, repo: str, private: bool) -> None:
 
 
 def render_run(console: Console, run: Run) -> None:
-    """Print what came of a run: scores by epoch, baselines, what to type next."""
+    """Print the result of a run: scores by epoch, baselines, what to type next."""
     from gluetune.analysis.evaluation import evaluation_of
 
     record, found = run.record, evaluation_of(run)
@@ -163,14 +158,14 @@ def render_run(console: Console, run: Run) -> None:
 
 
 def _warning(record: Record, test: WordTest | None) -> str:
-    """Name a run that learnt nothing, or less than words alone show, and say what to try."""
+    """Return a warning of a run no better than a baseline, with what to try; else nothing."""
     best, baseline, words = best_epoch(record), record.majority_baseline, record.text_baseline
     if best.collapsed:
         same = record.spec.kind.unit_of_example
         found = f"This run collapsed: it gives every example the same {same}."
     elif _is_beaten(record, baseline.score if baseline else None):
         constant = record.spec.kind.constant_name
-        found = f"This run does not beat the {constant}: it learnt nothing that shows."
+        found = f"This run does not beat the {constant}: it learned nothing measurable."
     elif test is not None and test.is_worse:
         found = f"{test.sentence} That costs next to nothing."
     elif test is None and words and _is_better(record, words.score, best.validation.score):
@@ -240,7 +235,7 @@ def _next_steps(run: Run) -> Text:
 
 
 def _commands(run: Run) -> list[str]:
-    """Return what to type next: use the model, look at the data, learn what the seed does."""
+    """Return what to type next: predict, serve, show the data, repeat with another seed."""
     record = run.record
     texts = ["Some text.", "Some other text."][: len(run.task.text_columns)]
     example = dict(zip(("text", "text_pair"), texts, strict=False))
@@ -253,13 +248,13 @@ def _commands(run: Run) -> list[str]:
         command_line("predict", run.path, *texts),
         command_line("serve", run.path),
         typed("python", "-c", code),
-        *_looking(run),
+        *_show_again(run),
         run.config.command_with(config=run.folder.config, seed=record.seed + 1),
     ]
 
 
-def _looking(run: Run) -> list[str]:
-    """Return what shows the data again; GLUE's only, whose columns are known."""
+def _show_again(run: Run) -> list[str]:
+    """Return the command that shows the data; only of GLUE, whose columns are known."""
     record = run.record
     if record.own_task is not None:
         return [command_line("report", run.path)]

@@ -1,1 +1,1 @@
-"""What every room stands on: errors, files, tasks, settings, records and run folders."""
+"""Foundations: errors, files, tasks, settings, records and run folders."""

@@ -1,7 +1,7 @@
-"""Commands that a message prints: what the shell and gluetune's own parser read as it is meant.
+"""Commands in messages, quoted as a shell and gluetune's own parser need it.
 
 Every command with a value in it is made here, so that a path with a space is quoted and a setting
-that no flag can say is left out. Messages without values write theirs as plain text.
+that no option can give is left out. Commands without values are plain text in their message.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Verb = Literal[
 ]
 
 REST = "…"
-"""Stands for what the user adds; a message shows it without quotes."""
+"""Placeholder of what the user adds; printed without quotes."""
 
 
 def command_line(verb: Verb, *words: object, **settings: object) -> str:

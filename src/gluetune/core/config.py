@@ -51,7 +51,7 @@ OnBadRow = Literal["stop", "skip"]
 ClassWeights = Literal["none", "balanced"]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Source = Annotated[Name, BeforeValidator(_path_text), Accepts(("str", "PathLike[str]"))]
-"""A place that has a path or another name."""
+"""A path, or another name of a source."""
 File = Annotated[
     Name,
     BeforeValidator(_path_text),
@@ -76,6 +76,7 @@ def _names(value: Any) -> Any:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 """Names, also as the text "a, b"."""
+MetricNames = Annotated[Names, Option(suggestions=tuple(METRICS))]
 
 
 def _metric_names() -> str:
@@ -92,7 +93,7 @@ Delimiter = Annotated[str, BeforeValidator(delimiter_of)]
 
 
 def _written(value: Any) -> Any:
-    """Return a label that YAML or Python has as a number, true or false as the text that it is."""
+    """Return a label that YAML or Python reads as a number or a boolean as its text in the file."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value) if isinstance(value, int | float) else value
@@ -104,7 +105,7 @@ Label = Annotated[str, StringConstraints(min_length=1), BeforeValidator(_written
 MACHINE_SETTINGS = frozenset(
     {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes"}
 )
-"""Settings that change no more of a score than its last bits: recipes have none of them."""
+"""Settings of the machine, which change a score by rounding only: recipes have none of them."""
 
 
 FILE_SETTINGS = ("train_file", "validation_file", "test_file")
@@ -127,7 +128,6 @@ OWN_SETTINGS = (
     *FORMAT_SETTINGS,
     "kind",
     "metrics",
-    "extra_metrics",
     "positive",
     "label_separator",
     "validation_fraction",
@@ -142,7 +142,7 @@ class TrainConfig(Settings):
     """All settings of a run. Fields left at `auto` or null are resolved when it starts.
 
     `config.yaml` in a run folder is this record with every such field resolved, so that it repeats
-    the run to the bit on the same machine.
+    the run bit for bit on the same machine.
     """
 
     former_names: ClassVar[Mapping[str, str]] = {"set": "training_args"}
@@ -167,6 +167,7 @@ class TrainConfig(Settings):
             "seed",
             "precision",
             "metric",
+            "extra_metrics",
             "early_stopping",
             "class_weights",
             "label_smoothing",
@@ -279,15 +280,10 @@ class TrainConfig(Settings):
         description="Positive class of binary metrics such as F1. Default: the rarer class of the "
         "training file.",
     )
-    metrics: Annotated[Names | None, Option(suggestions=tuple(METRICS))] = Field(
+    metrics: MetricNames | None = Field(
         default=None,
         description="Metrics whose mean is the score of your own text. "
         f"{_metric_names()} Default: the first one that `kind` has.",
-    )
-    extra_metrics: Annotated[Names | None, Option(suggestions=tuple(METRICS))] = Field(
-        default=None,
-        description="Metrics that are also reported, and do not count towards the score. Default: "
-        "a few that suit `kind`.",
     )
     label_separator: Column | None = Field(
         default=None, description="Separator of the labels in one cell, e.g. ';'."
@@ -312,7 +308,7 @@ class TrainConfig(Settings):
     )
     on_bad_row: OnBadRow = Field(
         default="stop",
-        description="What a row that cannot be read does: stop, or skip (left out and counted).",
+        description="On a row that cannot be read: stop, or skip it (left out and counted).",
     )
     fraction: float = Field(
         default=1.0,
@@ -402,6 +398,11 @@ class TrainConfig(Settings):
         "of the task, `loss` (the lowest), or one that your compute_metrics returns. For your own "
         "text it is also the score, unless `metrics` names others.",
     )
+    extra_metrics: MetricNames | None = Field(
+        default=None,
+        description="Metrics that are also reported, and do not count towards the score. Default: "
+        "for your own text a few that suit `kind`.",
+    )
     early_stopping: int | None = Field(
         default=None,
         ge=1,
@@ -478,9 +479,9 @@ class TrainConfig(Settings):
         return self.train_file is not None or self.data_set is not None
 
     def file_of(self, split: str) -> str | None:
-        """Return the user's file that has the rows of `split`; None where no file is named.
+        """Return the user's file that contains the rows of `split`; None where no file is named.
 
-        Rows that are held out, for validation too, are of the training file.
+        Rows that are held out, also for validation, are rows of the training file.
         """
         files = {"validation": self.validation_file, "test": self.test_file}
         return files.get(split) or self.train_file
@@ -498,7 +499,7 @@ class TrainConfig(Settings):
 
 
 def own_name(source: str) -> str:
-    """Return what a task on the file or data set `source` is called; never as one of GLUE's."""
+    """Return the name of a task on the file or data set `source`; never the name of a GLUE task."""
     stem = source.rstrip("/").replace("\\", "/").rpartition("/")[2].split(".")[0].split(":")[0]
     name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "text"
     return f"own-{name}" if is_task(name) else name

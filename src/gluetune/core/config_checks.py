@@ -15,13 +15,14 @@ from gluetune.core.config import OWN_SETTINGS, TrainConfig, flag_of
 from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.file_formats import FileFormat
-from gluetune.core.settings import validated
-from gluetune.core.tasks import get_task, is_task
+from gluetune.core.settings import stated, validated
+from gluetune.core.settings_files import split_names
+from gluetune.core.tasks import get_task, is_task, unfit_metrics
 from gluetune.kinds import FORMER_NAMES
 
 _FILE = re.compile(r"\.[a-z][a-z0-9]*$")
 _SETTINGS_FILE = re.compile(r"\.(json|ya?ml)$")
-"""A file in the place of a task: settings, else labelled text."""
+"""A file given instead of a task: settings, else labelled text."""
 
 
 def make_config(
@@ -29,18 +30,18 @@ def make_config(
 ) -> TrainConfig:
     """Check `values` and return them as a configuration.
 
-    `places` says where a value came from, by field ("--epochs", "recipe.yaml"). Raises
+    `places` is where values of a file come from, by field ("recipe.yaml: epochs"). Raises
     ConfigurationError that lists every mistake.
     """
     if values.get("kind") in FORMER_NAMES and (places or {}).get("kind") == "kind":
-        # As it was typed: of settings that were saved the place is their file, or none.
+        # Only as it was typed: a saved setting has its file as its place, or none.
         warn_renamed(f"kind {values['kind']}", FORMER_NAMES[values["kind"]])
     config, findings = validated(TrainConfig, values, places)
     task = values.get("task")
     if values.get("train_file") is None and values.get("data_set") is None:
         if not _is_text_file(task):
             findings += _own_only_findings(values, places or {})
-        findings += _task_findings(task)
+        findings += _task_findings(task, values.get("extra_metrics"))
     else:
         findings += _own_findings(values)
     if config is None or findings:
@@ -59,12 +60,12 @@ def make_file_format(settings: Mapping[str, Any]) -> FileFormat:
 
 
 def _is_text_file(task: object) -> bool:
-    """Whether a file of labelled text is given in place of a task."""
+    """Whether a file of labelled text is given instead of a task."""
     name = task.strip().lower() if isinstance(task, str) else ""
     return _FILE.search(name) is not None and _SETTINGS_FILE.search(name) is None
 
 
-def _task_findings(task: object) -> list[Finding]:
+def _task_findings(task: object, extra_metrics: object) -> list[Finding]:
     if not isinstance(task, str) or not task.strip():
         return []
     if _is_text_file(task):
@@ -85,12 +86,14 @@ def _task_findings(task: object) -> list[Finding]:
     if spec.train_split is None:
         return [
             Finding(
-                f"Task '{spec.name}' has no training split: it is answered by a model of "
-                f"'{spec.trained_as}'.",
+                f"Task '{spec.name}' has no training split: models of "
+                f"'{spec.trained_as}' predict it.",
                 "Type: " + command_line("train", spec.trained_as),
             )
         ]
-    return []
+    given = split_names(extra_metrics) if isinstance(extra_metrics, str) else extra_metrics
+    names = given if isinstance(given, list | tuple) else ()  # the field itself says what is wrong
+    return unfit_metrics("extra_metrics", map(str, names), spec.kind, spec.num_labels)
 
 
 def _own_only_findings(values: Mapping[str, Any], places: Mapping[str, str]) -> list[Finding]:
@@ -99,10 +102,10 @@ def _own_only_findings(values: Mapping[str, Any], places: Mapping[str, str]) -> 
     own = "--train-file reviews.csv --text review --label stars"
     hint = f"Type for instance: {own}"
     if isinstance(task, str) and is_task(task.strip()):
-        hint = f"Leave it out, since '{task}' is GLUE's; or in place of '{task}' type: {own}"
+        hint = f"Leave it out, since '{task}' is GLUE's; or instead of '{task}' type: {own}"
     return [
         Finding(
-            f"{places.get(name, flag_of(name))} = {values[name]!r}: this is for your own labelled "
+            f"{stated(TrainConfig, name, values[name], places)}: this is for your own labelled "
             "text, and no file is given.",
             hint,
         )
@@ -128,7 +131,7 @@ def _own_findings(values: Mapping[str, Any]) -> list[Finding]:
         )
     if values.get("data") is not None:
         findings.append(
-            Finding("--data says where GLUE lies; text of your own is given.", "Leave it out.")
+            Finding("--data is for GLUE's tasks, and text of your own is given.", "Leave it out.")
         )
     of_files = {"validation_file", "test_file"} if values.get("data_set") is not None else set()
     of_hub = {"train_split", "validation_split"} if values.get("data_set") is None else set()

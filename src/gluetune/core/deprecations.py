@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from gluetune.core.errors import ConfigurationError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _PACKAGE = str(Path(__file__).parents[1])
 
 
 class RenamedWarning(FutureWarning):
-    """A name is used that the next release will not know."""
+    """A former name is used, which the next release will refuse."""
 
 
 def warn_renamed(old: str, new: str) -> None:
@@ -49,6 +51,22 @@ def with_new_names(values: Mapping[str, T], renamed: Mapping[str, str]) -> dict[
             warn_renamed(given, name)
         named[name] = value
     return named
+
+
+def renamed_parameters(**renamed: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorate a function to accept former names of keyword arguments: old name=new name."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            if renamed.keys() & kwargs.keys():
+                named = with_new_names(kwargs, renamed)
+                return function(*args, **named)  # type: ignore[arg-type]  # as they are declared
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def _level_of_caller() -> int:

@@ -35,11 +35,11 @@ from gluetune.core.terminal import Console, Table
 from gluetune.core.text import visible_lines
 
 _LINE_SECONDS = 15.0
-"""At most one plain line on a run's steps in this time."""
+"""Minimum interval between two plain lines on a run's steps."""
 _ALONE = "training"
-"""What the bar of a run is called that is no part of a search or a suite."""
+"""Name of a run's bar outside a search or a suite."""
 _TRIALS = 12
-"""Trials in the live table at most: the best, and the last ones."""
+"""Maximum number of trials in the live table: the best, and the last ones."""
 
 
 @singledispatch
@@ -102,7 +102,7 @@ def _(event: events.JobEvent) -> str | None:
 
 
 class PlainDisplay:
-    """Prints a line for each event that has one: for files, pipes, notebooks and logs."""
+    """Print a line for each event that has one: for files, pipes, notebooks and logs."""
 
     is_live = False
 
@@ -149,12 +149,12 @@ class _Job:
 
     @property
     def share(self) -> float:
-        """Which share of its steps is completed."""
+        """Completed share of the steps."""
         return self.step / self.steps if self.steps else 0.0
 
 
 class LiveDisplay(PlainDisplay):
-    """Shows what is running, how far it is and how long it takes, below lines of what is done.
+    """Draw what is running, with progress and time, below lines of what is completed.
 
     rich draws it from a thread of its own: what is drawn is read and changed under one lock, and
     nothing is printed while that is held.
@@ -193,7 +193,7 @@ class LiveDisplay(PlainDisplay):
             self.print(line)
 
     def close(self, *, keep: bool = False) -> None:
-        """Stop drawing; `keep` the last drawing on the screen."""
+        """Stop drawing; `keep` leaves the last drawing on the screen."""
         if self._live is not None:
             self._live.transient = not keep
             self._live.stop()
@@ -301,7 +301,7 @@ class LiveDisplay(PlainDisplay):
     def _move(self, job: _Job, event: events.RunStarted | events.StepCompleted) -> None:
         job.step, job.steps = event.step, event.steps
         if isinstance(event, events.RunStarted):
-            # Set anew: steps that a checkpoint brings say nothing about speed.
+            # Reset: steps restored from a checkpoint say nothing about speed.
             self._bars.reset(job.bar, total=event.steps, completed=event.step)
         else:
             rate = f"{event.examples_per_second:.0f} examples/s"
@@ -343,7 +343,7 @@ class LiveDisplay(PlainDisplay):
         return f"{job.share:.0%}" if job is not None and job.steps else "starts"
 
     def _time_left(self) -> str:
-        """Estimate how long the rest takes, by what this process has seen end."""
+        """Estimate the remaining time from the jobs that ended in this process."""
         costs, before = self._costs()
         ended = sum(cost for name, cost in costs.items() if name in self._ended - before)
         running = sum(costs.get(name, 0.0) * job.share for name, job in self._jobs.items())
@@ -369,18 +369,18 @@ _DRAWN = (
     events.JobStarted,
     events.JobEvent,
 )
-"""Events that the live display draws in place of their line."""
+"""Events that the live display draws instead of printing their line."""
 
 
 def trials_table(trials: Sequence[Trial], best: Trial | None, state_of: Any = None) -> Table:
-    """Return trials as a table; `state_of` gives how far a trial is, and its time."""
-    # Narrow, for the five settings of the default space to fit 80 columns.
+    """Return trials as a table; `state_of` returns the progress and the time of a trial."""
+    # Narrow, so that the five settings of the default space fit 80 columns.
     table = Table(title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("trial", "state", "value", "epoch", "time"):
         table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
     names = list(dict.fromkeys(name for trial in trials for name in trial.parameters))
     for name in names:
-        # Broken where the words are: five of them side by side are wider than a terminal.
+        # Broken between words: five headings in full are wider than a terminal.
         heading = Text(name.removeprefix("set.").replace("_", "\n"))
         table.add_column(heading, justify="right", overflow="fold")
     has_errors = any(trial.error for trial in trials)
@@ -410,7 +410,7 @@ def describe_parameters(parameters: Mapping[str, Any]) -> str:
 
 @contextmanager
 def open_display(progress: bool, on_event: events.OnEvent | None = None) -> Iterator[Display]:
-    """Give what shows events where the output goes, and passes them on to `on_event`."""
+    """Show events where the output goes, and pass them on to `on_event`."""
     display = None
     if progress:
         console = Console(stderr=True)

@@ -11,7 +11,7 @@ GluetuneError                 base: a message, the next thing to type, an exit c
 ├── StorageError              the disk is full, or the file cannot be written
 ├── TrainingError             training itself failed: a loss that is not finite, no memory left
 │   └── ProcessLostError      another process of the run exited unexpectedly
-└── Pruned                    no failure: a run was ended early, since others do better
+└── Pruned                    not a failure: a run is stopped early, since others do better
 ```
 
 A message names the value and the place; `hint` says what to type next. Mistakes that can be found
@@ -42,10 +42,10 @@ class Finding:
 
 
 class GluetuneError(Exception):
-    """Base of everything gluetune raises on purpose."""
+    """Base class of the errors that gluetune raises."""
 
     exit_code = 2
-    """What the command line exits with: 2 is the user's to fix, 1 is a failure of the work."""
+    """Exit code of the command line: 2 for a mistake of the user, 1 for a failure."""
 
     reported_elsewhere: bool | None = None
     """Whether another process of the same run reports the error; None while that is undecided."""
@@ -80,7 +80,7 @@ class HubError(GluetuneError):
 
 
 class RunError(GluetuneError):
-    """A run folder is held by another process, finished, broken, or not a run."""
+    """A run folder is locked by another process, finished, broken, or not a run."""
 
 
 class LockedError(RunError):
@@ -98,11 +98,11 @@ class TrainingError(GluetuneError):
 
 
 class ProcessLostError(TrainingError):
-    """Another process of the run exited unexpectedly; resumed with as many, the run continues."""
+    """Another process of the run exited unexpectedly; the run can be resumed with as many."""
 
 
-class Pruned(GluetuneError):  # noqa: N818  # it is no error
-    """A run was ended early, since others do better: what `on_epoch` may raise."""
+class Pruned(GluetuneError):  # noqa: N818  # not an error
+    """A run is stopped early, since others do better; `on_epoch` may raise it."""
 
     exit_code = 1
 
@@ -110,7 +110,7 @@ class Pruned(GluetuneError):  # noqa: N818  # it is no error
 class Findings:
     """Mistakes as they are found, to be raised together.
 
-    Of very many only the first `most` are kept in words, with the total.
+    With `most`, only that many are kept in words; all are counted.
     """
 
     def __init__(
@@ -122,17 +122,17 @@ class Findings:
         self._most = most
 
     def add(self, message: str, hint: str = "") -> None:
-        """Note one mistake."""
+        """Add one mistake."""
         self.add_rows([0], lambda _: message, hint)
 
     def add_rows(self, rows: Sequence[int], describe: Callable[[int], str], hint: str = "") -> None:
-        """Note one mistake for each of `rows`; `describe` words only those that are kept."""
+        """Add one mistake for each of `rows`; `describe` is called only for those that are kept."""
         room = len(rows) if self._most is None else max(self._most - self.total, 0)
         self.errors += [self._kind(describe(row), hint=hint) for row in rows[:room]]
         self.total += len(rows)
 
     def attempt(self, step: Callable[[], T]) -> T | None:
-        """Return what `step` returns; None, with the error that it raised noted, where it fails."""
+        """Return what `step` returns; where it raises, add the error and return None."""
         try:
             return step()
         except GluetuneError as error:
@@ -149,7 +149,7 @@ class Findings:
         return found
 
     def raise_any(self) -> None:
-        """Raise everything that was found; do nothing when that is nothing."""
+        """Raise everything that was found, if anything."""
         if self.errors:
             raise self.error()
 
@@ -157,7 +157,7 @@ class Findings:
 def merged(
     errors: Sequence[GluetuneError], kind: type[GluetuneError] = ConfigurationError
 ) -> GluetuneError:
-    """Return one exception for several (at least one), without what two of them have alike."""
+    """Return one exception for several (at least one), with each finding once."""
     if len({error.findings for error in errors}) == 1:
         return errors[0]
     findings = dict.fromkeys(finding for error in errors for finding in error.findings)

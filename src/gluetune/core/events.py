@@ -1,7 +1,7 @@
-"""What happens in a run, a search and a suite, as values that a display shows and a caller logs.
+"""Events of runs, searches and suites, which a display shows and a caller logs.
 
-Whoever works calls one function, `on_event`, with one event after another. A run inside a search or
-a suite, in whichever process it trains, arrives wrapped in a `JobEvent` that names it.
+The process that works calls one function, `on_event`, for each event. An event of a run inside a
+search or a suite, whichever process trains it, is wrapped in a `JobEvent` that names the run.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class StepCompleted:
 
 @dataclass(frozen=True)
 class EvaluationCompleted:
-    """An epoch, or a part of one, has been evaluated."""
+    """An epoch, or a part of one, was evaluated."""
 
     epoch: float
     metrics: Mapping[str, float | None]
-    """By the name that people read; None where undefined."""
+    """By displayed name; None where undefined."""
     train_loss: float | None = None
     is_collapsed: bool = False
     """Whether the model predicts the same for every example."""
@@ -86,7 +86,7 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name in messages."""
         return f"trial {self.number}"
 
 
@@ -133,7 +133,7 @@ class FinalRunStarted:
 
     @property
     def name(self) -> str:
-        """What messages call the run."""
+        """Name in messages."""
         return f"seed {self.seed}"
 
 
@@ -203,7 +203,7 @@ Event = (
 
 
 def ignore(event: Event) -> None:
-    """Do nothing: the `on_event` of whoever wants to hear of nothing."""
+    """Do nothing: an `on_event` that ignores every event."""
 
 
 def fan_out(*listeners: OnEvent | None) -> OnEvent:

@@ -3,9 +3,9 @@
 ```
 RUN/onnx/
   model.onnx       float32
-  model_int8.onnx  the same with 8-bit weights, where that was asked for
+  model_int8.onnx  the same with 8-bit weights, if requested
   config.json      and the tokenizer's files, as save_pretrained writes them
-  export.json      what it was made from, and how it answers beside PyTorch
+  export.json      what was exported, and how its predictions compare with PyTorch's
 ```
 """
 
@@ -31,7 +31,7 @@ FILES: dict[Variant, str] = {"onnx": "model.onnx", "onnx-int8": "model_int8.onnx
 
 
 class ExportFolder:
-    """Names of what lies in an export's folder. Nothing is read or made."""
+    """Names of the files in an export's folder. Nothing is read or created."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,20 +47,21 @@ class _Part(BaseModel):
 
 
 class Checked(_Part):
-    """How one exported file answers the validation set, beside PyTorch in float32."""
+    """Comparison of one exported file with PyTorch in float32, on the validation set."""
 
     variant: Variant
     megabytes: float
     largest_difference: float
-    """Of any logit on any row."""
+    """Over all logits of all rows."""
     changed: int
-    """Rows with another label, or set of labels, than PyTorch's; 0 for regression."""
+    """Rows whose predicted label, or set of labels, is not PyTorch's; 0 for regression."""
     changed_beyond_ties: int
-    """Those of them in which PyTorch's logits held a label that changed by more than the
-    tolerance: above the others, or, of several labels, beyond its threshold."""
+    """Those of them in which a label changed although PyTorch's logit was further than the
+    tolerance from the others, or, of several labels, from its threshold.
+    """
     score: float | None
     rows_per_second: float
-    """Encoded rows, answered in batches."""
+    """Encoded rows, predicted in batches."""
     good: bool
     verdict: str
     """Why it is good, or why not."""
@@ -90,7 +91,7 @@ class ExportRecord(_Part):
     rows_per_second: float
     """PyTorch's."""
     max_loss: float
-    """What int8 may lose of the score."""
+    """Loss of score that is allowed for int8."""
     threads: int
     device: str
     versions: dict[str, str]
@@ -107,7 +108,7 @@ class ExportRecord(_Part):
         return all(one.good for one in self.checked)
 
     def of(self, variant: Variant) -> Checked | None:
-        """Return what is known of a variant, None where it was not made."""
+        """Return the check of a variant; None where it was not exported."""
         return next((one for one in self.checked if one.variant == variant), None)
 
     def save(self, path: Path) -> None:

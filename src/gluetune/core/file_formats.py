@@ -38,10 +38,10 @@ class FileFormat:
     columns: tuple[str, ...] | None = None
 
     def over(self, below: FileFormat) -> FileFormat:
-        """Return these settings, and those of `below` where there are none.
+        """Return these settings, completed by those of `below`.
 
-        A header line that is stated here has names of its own: those of `below` are for files
-        that lack them.
+        A header that is stated here has names of its own: those of `below` are for files without
+        one.
         """
         given = {
             name: getattr(self if getattr(self, name) != getattr(UNSTATED, name) else below, name)
@@ -57,7 +57,7 @@ UNSTATED = FileFormat()
 
 
 def delimiter_of(value: Any) -> Any:
-    """Return the character that `tab`, `\\t`, `comma`, `semicolon`, `pipe`, `space` stand for."""
+    """Return the character that `tab`, `\\t`, `comma`, `semicolon`, `pipe`, `space` name."""
     if not isinstance(value, str):
         return value
     found = _DELIMITER_NAMES.get(value.lower(), value)

@@ -1,4 +1,4 @@
-"""Files and folders that are whole or absent, locks of folders, and fingerprints."""
+"""Atomic writes of files and folders, locks of folders, and fingerprints."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RUNS_FOLDERS = ("runs", "suites", "searches")
 """Where gluetune makes its folders, in the working folder."""
 _RUNS_SHOWN = 3
 _LOOKED_AT = 1000
-"""Names of files that one is compared with."""
+"""Number of file names that one is compared with."""
 _LIKE, _BEGINS_LIKE = 0.6, 0.8
 """How alike names are that may be meant."""
 # Libraries with a native writer raise their own types: of safetensors and Arrow only the text of
@@ -68,10 +68,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def runs_near(path: Path, files: Sequence[str] = ("record.json", "config.json")) -> list[str]:
-    """Return folders that may be meant by one that holds none of `files`, the likeliest first.
+    """Return folders that may be meant by one without any of `files`, the likeliest first.
 
-    Of a folder with runs in it, as `runs/` or a search's, the newest; of a folder that is not
-    there, those next to it or in `runs/` with a similar name.
+    For a folder that contains runs, such as `runs/` or a search's, the newest; for a missing
+    folder, those next to it or in `runs/` with a similar name.
     """
     if path.is_dir():
         depths = ("*", "*/*", "*/*/*")  # runs/RUN, a search's final/s42, searches/SEARCH/final/s42
@@ -82,14 +82,15 @@ def runs_near(path: Path, files: Sequence[str] = ("record.json", "config.json"))
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether it has the form of an id: no path's beginning or end, and at most one slash."""
+    """Whether a name has the form of a Hub id: not of a path, and at most one slash."""
     return re.fullmatch(r"[^./~\\][^/\\]*(/[^/\\]+)?", name) is not None
 
 
 def names_hub_model(path: str | PathLike[str]) -> bool:
-    """Whether a path, where there is nothing, is `owner/name` of a model on the Hub.
+    """Whether a path where nothing exists is `owner/name` of a model on the Hub.
 
-    It is a folder's where there is a folder `owner`, or gluetune itself makes such ones.
+    It is a folder's where a folder `owner` exists, or where gluetune itself makes folders of that
+    name.
     """
     name = os.fspath(path)
     owner, slash, _ = name.partition("/")
@@ -98,7 +99,7 @@ def names_hub_model(path: str | PathLike[str]) -> bool:
 
 
 def hint_of_runs(path: Path, files: Sequence[str] = ("record.json", "config.json")) -> str:
-    """Return a question that names what may be meant by a folder that is not there; maybe empty.
+    """Return a question that names what may be meant by a missing folder; possibly empty.
 
     Where no name is similar, the newest folders next to it and in `runs/` are listed.
     """
@@ -110,7 +111,7 @@ def hint_of_runs(path: Path, files: Sequence[str] = ("record.json", "config.json
 
 
 def nearest_file(path: Path) -> str:
-    """Return a hint that names the file near one that cannot be opened that may be meant."""
+    """Return a hint that names the file most like one that cannot be opened."""
     try:
         names = [each.name for each in islice(path.parent.iterdir(), _LOOKED_AT)]
     except OSError:
@@ -120,7 +121,7 @@ def nearest_file(path: Path) -> str:
 
 
 def _nearby(path: Path, files: Sequence[str]) -> dict[Path, str]:
-    """Return the runs, or whatever has one of `files`, in the folder of `path` and in `runs/`."""
+    """Return the runs, or all folders with one of `files`, next to `path` and in `runs/`."""
     places = dict.fromkeys([path.parent, *(Path(name) for name in RUNS_FOLDERS)])
     return {
         found.parent: found.parent.name
@@ -141,7 +142,7 @@ def _similar(name: str, folders: Mapping[Path, str]) -> list[Path]:
 
 
 def _likeness(name: str, known: str) -> float:
-    """Return from 0 to 1 how much a name is like a known one, or like its beginning.
+    """Return from 0 to 1 how similar a name is to a known one, or to its beginning.
 
     The names of runs end in the time, which is hard to remember.
     """
@@ -171,9 +172,9 @@ def make_folder(path: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise UnwritableError where `path` could not be made or written, as far as can be seen now.
+    """Raise UnwritableError where `path` cannot be created or written, as far as is known now.
 
-    Nothing is made: this is a check before a long computation that writes there.
+    Nothing is created: this is a check before a long computation that writes there.
     """
     there = _existing(path.absolute())
     if not there.is_dir() and there != path.absolute():
@@ -185,8 +186,8 @@ def check_writable(path: Path) -> None:
 def is_unused(path: Path, *first: str) -> bool:
     """Whether something new can begin at `path`: it is absent, or an empty folder.
 
-    So is what a process left that was killed at its start. `first` are the files that it writes
-    before anything else; the lock next to them shows that nothing else made the folder.
+    The folder of a process that was killed at its start counts as empty. `first` are the files that
+    it writes before anything else; the lock next to them shows that nothing else made the folder.
     """
     if not path.is_dir():
         return not path.exists()
@@ -199,11 +200,11 @@ def is_unused(path: Path, *first: str) -> bool:
 
 @contextmanager
 def write_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder to fill, and put it at `path` when the block ends well.
+    """Give an empty folder to fill, and move it to `path` when the block succeeds.
 
-    What is at `path` before is replaced in one step; after an error it is still there, and nothing
-    else is. A process that is killed on the way leaves the old folder or the new one
-    (`restore_folder`). Raises RunError at once where another process is writing `path`.
+    What was at `path` is replaced in one step, and unchanged after an error. A process that is
+    killed meanwhile leaves the old folder or the new one (`restore_folder`). Raises RunError
+    immediately where another process is writing `path`.
     """
     path = path.resolve() if path.is_symlink() else path
     make_folder(path.parent)
@@ -225,9 +226,9 @@ def write_folder(path: Path) -> Iterator[Path]:
 
 
 def restore_folder(path: Path) -> None:
-    """Put back what a process left that was killed between two renames of `write_folder`.
+    """Restore the folder that a killed process left between two renames of `write_folder`.
 
-    Nothing is done while a process is writing `path`, nor where the folder takes no changes.
+    Nothing is done while a process is writing `path`, nor where the folder cannot be changed.
     """
     if not _replaced(path).exists():
         return
@@ -259,14 +260,14 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 class UnwritableError(StorageError):
-    """A folder takes no files: it is read-only, or something else than a folder."""
+    """A folder cannot be written: it is read-only, or not a folder."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process alone; the lock goes when the process does, however it ends.
+    """Lock `folder` for this process; the lock is released when the process ends, however it ends.
 
-    Raises LockedError when another process holds it, StorageError where there are no locks.
+    Raises LockedError where another process has the lock, StorageError where there are no locks.
     """
     with _not_held(f"is working in {folder}"), held(folder / ".lock"):
         yield
@@ -274,7 +275,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Let no other process replace the folder `path` meanwhile."""
+    """Keep other processes from replacing the folder `path` meanwhile."""
     lock = path.parent / f".{path.name}.lock"
     with _not_held(f"is writing {path}"), held(lock, temporary=True):
         yield

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from gluetune.core.config import Column, Name, Names, OnBadRow, Precision, Source
+from gluetune.core.config import Column, MetricNames, Name, Names, OnBadRow, Precision, Source
 from gluetune.core.settings import Option, Settings
 from gluetune.core.tasks import TASKS
 
@@ -16,7 +16,7 @@ BackendName = Literal["torch", "onnx", "onnx-int8"]
 
 
 class InferenceSettings(Settings):
-    """How a model is run. What is None or `auto` is a run's own, or found out."""
+    """How a model is run. None and `auto` are the run's own value, or inferred."""
 
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Inference": (
@@ -33,7 +33,8 @@ class InferenceSettings(Settings):
 
     precision: Precision = Field(
         default="auto",
-        description="auto is the run's own, else bf16 where the hardware multiplies it natively.",
+        description="Floating-point precision: auto is the run's own, else bf16 where the hardware "
+        "multiplies it natively.",
     )
     batch_size: int | None = Field(
         default=None, ge=1, description="Examples per forward pass. Default: the run's own, or 32."
@@ -44,8 +45,8 @@ class InferenceSettings(Settings):
     max_length: int | None = Field(
         default=None,
         ge=3,
-        description="Tokens per example; longer ones are cut. Default: the run's own, or the most "
-        "that fit.",
+        description="Maximum length in tokens; longer examples are truncated. Default: the run's "
+        "own, or the model's limit.",
     )
     label_order: Names | None = Field(
         default=None,
@@ -60,7 +61,7 @@ class InferenceSettings(Settings):
 
     @property
     def are_default(self) -> bool:
-        """Whether a run is run with its own settings."""
+        """Whether a run is used with its own settings."""
         fields = InferenceSettings.model_fields.items()
         return all(
             getattr(self, name) == field.default
@@ -81,7 +82,7 @@ class LoadSettings(InferenceSettings):
         "checkpoint's config.json names; else the classes of the checkpoint.",
     )
     backend: BackendName = Field(
-        default="torch", description="What runs the model: torch, or an export, onnx or onnx-int8."
+        default="torch", description="Backend: torch, or an exported model (onnx, onnx-int8)."
     )
 
 
@@ -98,8 +99,13 @@ class EvaluateSettings(InferenceSettings):
     )
     data: Source | None = Field(
         default=None,
-        description="Where the data are, as in training; for a run on your own text, another file "
+        description="Source of the data, as in training; for a run on your own text, another file "
         "with the same columns. Default: the run's own.",
+    )
+    extra_metrics: MetricNames = Field(
+        default=(),
+        description="Metrics that are also reported, besides the task's own: NAME,NAME,… The "
+        "score stays the same.",
     )
 
 
@@ -118,7 +124,7 @@ class PredictSettings(Settings):
     )
     on_error: OnBadRow = Field(
         default="stop",
-        description="What a row that cannot be read does: stop, or skip (reported and left out).",
+        description="On a row that cannot be read: stop, or skip it (reported and left out).",
     )
     prefix: str = Field(default="", description="Prefix of the names of the new columns.")
 
@@ -126,7 +132,9 @@ class PredictSettings(Settings):
 class ExportSettings(Settings):
     """Settings of `export`."""
 
-    int8: bool = Field(default=False, description="Also with 8-bit weights (dynamic quantisation).")
+    int8: bool = Field(
+        default=False, description="Also export with 8-bit weights (dynamic quantisation)."
+    )
     output: Path | None = Field(
         default=None, description="Folder to write. Default: onnx in the run's folder."
     )
@@ -134,11 +142,11 @@ class ExportSettings(Settings):
         default=0.01,
         ge=0,
         le=1,
-        description="How much of the score int8 may lose: 0.01 is one point.",
+        description="Maximum loss of score by int8: 0.01 is one point.",
     )
     task: Task = Field(default=None, description="GLUE task. Default: the run's own.")
     data: Source | None = Field(
-        default=None, description="Where the validation set is. Default: the run's own."
+        default=None, description="Source of the validation set. Default: the run's own."
     )
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads. Default: the run's own, or PyTorch's choice."

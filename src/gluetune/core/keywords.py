@@ -28,13 +28,13 @@ class ReadKeywords(TypedDict, total=False):
     columns: str | Sequence[str] | None
     kind: Literal["auto", "single_label", "multi_label", "regression", "ordinal"]
     metrics: str | Sequence[str] | None
-    extra_metrics: str | Sequence[str] | None
     positive: str | None
     label_separator: str | None
     validation_fraction: float
     split_seed: int
     group: str | None
     on_bad_row: Literal["stop", "skip"]
+    extra_metrics: str | Sequence[str] | None
 
 
 class CheckKeywords(ReadKeywords, total=False):
@@ -71,6 +71,7 @@ class EvaluateKeywords(InferenceKeywords, total=False):
     task: str | None
     split: str | None
     data: str | PathLike[str] | None
+    extra_metrics: str | Sequence[str]
 
 
 class PredictKeywords(LoadKeywords, total=False):

@@ -1,4 +1,4 @@
-"""The one door to file locks: held by a process, and free again when it ends, however it ends.
+"""File locks: held by a process, and released when it ends, however it ends.
 
 A lock is `flock`'s, on Windows `msvcrt`'s. Its file names the holder, for messages. A process that
 is forked while a lock is held (a data loader's worker) does not keep it.
@@ -17,7 +17,7 @@ from pathlib import Path
 from gluetune.core.errors import StorageError
 
 _HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
-"""Error numbers for a lock that is held elsewhere."""
+"""Error numbers of a lock that another process holds."""
 _LOCKED_BYTE = 1 << 30
 """Windows locks bytes, which then cannot be read: one far behind the holder's name."""
 
@@ -74,7 +74,7 @@ if hasattr(os, "register_at_fork"):
 def held(path: Path, *, temporary: bool = False) -> Iterator[None]:
     """Hold the lock file `path` for this process alone, as long as the block lasts.
 
-    `temporary` removes the file at the end. Raises LockHeldError at once where another process
+    `temporary` removes the file at the end. Raises LockHeldError immediately where another process
     holds it, and StorageError where the file cannot be made or its file system has no locks.
     """
     lock = _take(path)

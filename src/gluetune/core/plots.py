@@ -12,9 +12,9 @@ from string import ascii_uppercase
 from typing import Any
 
 _BARS = 24
-"""Bars of a histogram at most."""
+"""Maximum number of bars of a histogram."""
 _DOTS = 600
-"""Dots of a scatter plot at most; more would hide each other and swell the page."""
+"""Maximum number of dots of a scatter plot; more would hide each other and swell the page."""
 
 Ends = tuple[float, float]
 
@@ -48,7 +48,7 @@ class Plot:
     y_ends: Ends | None = None
     """Ends of the axes; those of the data unless given."""
     name: str = ""
-    """Under which it is found in a set of plots."""
+    """Key in a set of plots."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plot as JSON has it."""
@@ -61,7 +61,7 @@ class Plot:
         }
 
     def named(self, name: str) -> Plot:
-        """Return the plot under a name."""
+        """Return the plot with this key."""
         return dataclasses.replace(self, name=name)
 
 
@@ -86,7 +86,7 @@ def line_plot(
 
 
 def scatter_plot(title: str, across: str, xs: Any, ys: Any) -> Plot:
-    """Return one value over another in the same units; of many, every so many-th."""
+    """Return a scatter plot of two values in the same units; of many points, every n-th."""
     step = max(1, -(-len(xs) // _DOTS))
     dots = tuple((float(x), float(y)) for x, y in zip(xs[::step], ys[::step], strict=True))
     ends = data_ends([value for dot in dots for value in dot])
@@ -94,7 +94,7 @@ def scatter_plot(title: str, across: str, xs: Any, ys: Any) -> Plot:
 
 
 def histogram(title: str, across: str, values: Any) -> Plot:
-    """Return how often whole numbers occur, in bars of equal width."""
+    """Return a histogram of whole numbers, in bars of equal width."""
     import numpy as np
 
     low, high = int(values.min()), int(values.max())
@@ -111,13 +111,15 @@ def seeds_plot(
     *,
     names: Sequence[str] = (),
     across_name: str = "configuration, in the table's order",
+    in_points: bool = True,
 ) -> Plot | None:
-    """Return each seed's score in points, a column a group; None for fewer than two scores.
+    """Return each seed's score, a column a group; None for fewer than two scores.
 
     Groups are called by `names`; without them by letters, as in the table of configurations.
     """
+    scale = 100 if in_points else 1
     dots = tuple(
-        (float(number), 100 * score) for number, group in enumerate(groups) for score in group
+        (float(number), scale * score) for number, group in enumerate(groups) for score in group
     )
     if len(dots) < 2:
         return None

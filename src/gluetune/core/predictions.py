@@ -1,7 +1,7 @@
-"""What a model answered on one split, as it lies in `predictions/SPLIT.parquet`.
+"""Predictions on one split, as a run keeps them in `predictions/SPLIT.parquet`.
 
-Everything that is said of a model's answers (scores, intervals, comparisons, reports) starts from
-these columns and needs neither the model nor the text.
+Scores, intervals, comparisons and reports are computed from these columns and need neither the
+model nor the text.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _FINGERPRINT_KEY = b"gluetune.data"
 
 @dataclass(frozen=True)
 class Predictions:
-    """A model's answers on one split, in the order of its rows."""
+    """A model's predictions on one split, in the order of its rows."""
 
     index: NDArray[Any]
     labels: NDArray[Any]
     """Class ids of the task, or numbers; -1 where they are hidden. Where an example may have
     several labels: shape (rows, labels), 0 or 1."""
     predicted: NDArray[Any]
-    """The same, as the model answers."""
+    """The same, as predicted."""
     logits: NDArray[np.float32]
     """Shape (rows, classes) in the order of the task's classes, or (rows, 1)."""
 
     def rows(self, chosen: NDArray[Any]) -> Predictions:
-        """Return the answers on some of the rows, by number."""
+        """Return the predictions on some of the rows, by number."""
         return Predictions(
             self.index[chosen], self.labels[chosen], self.predicted[chosen], self.logits[chosen]
         )
@@ -89,12 +89,12 @@ def _values(column: pa.ChunkedArray) -> NDArray[Any]:
 
 
 def kept_name(task: TaskSpec, split: str) -> str:
-    """Return what a split's predictions are kept as in a run: AX's are `ax`, in an MNLI run."""
+    """Return the name of a split's predictions in a run: AX's are `ax`, in an MNLI run."""
     return task.name if task.trained_as else split
 
 
 def keep_predictions(path: Path, predictions: Predictions, fingerprint: str) -> None:
-    """Write predictions atomically, with the fingerprint of the data that they answer."""
+    """Write predictions atomically, with the fingerprint of the data."""
     import pyarrow.parquet as pq
 
     table = predictions.table().replace_schema_metadata({_FINGERPRINT_KEY: fingerprint})
@@ -102,6 +102,6 @@ def keep_predictions(path: Path, predictions: Predictions, fingerprint: str) -> 
 
 
 def kept_fingerprint(table: pa.Table) -> str | None:
-    """Return the fingerprint of the data that a kept table answers; None where it has none."""
+    """Return the fingerprint of the data of a stored table; None where it has none."""
     raw = (table.schema.metadata or {}).get(_FINGERPRINT_KEY)
     return None if raw is None else raw.decode()

@@ -1,8 +1,8 @@
 """Published recipes as data: which settings a source trains each GLUE task with.
 
 A recipe is chosen by name (`--recipe stable`), never by gluetune. Its values are settings of
-TrainConfig like any that are typed; a flag wins over it. What a source does beyond them stands in
-`omitted`, and is said whenever the recipe is used.
+TrainConfig like any that are typed; a flag wins over it. What a source does beyond them is listed
+in `omitted`, which is printed whenever the recipe is used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SMALL = 10_000
 """A task with fewer training examples in GLUE is a small one."""
 
 SMALL_TASKS = tuple(name for name, task in GLUE_TASKS.items() if task.rows["train"] < _SMALL)
-"""CoLA, MRPC, STS-B, RTE, WNLI: whatever part of them is trained on."""
+"""CoLA, MRPC, STS-B, RTE, WNLI: also where only a part of them is trained on."""
 
 
 def _settings(**settings: Any) -> Mapping[str, Any]:
@@ -40,11 +40,11 @@ class Recipe:
     source: str
     common: Mapping[str, Any]
     by_task: Mapping[str, Mapping[str, Any]] = field(default_factory=_none)
-    """What a task has in place of, or besides, the common settings."""
+    """Settings of a task that replace the common ones, or add to them."""
     tasks: tuple[str, ...] = tuple(GLUE_TASKS)
     """The tasks that the source has settings for."""
     omitted: tuple[str, ...] = ()
-    """What the source does and these settings do not."""
+    """What the source does and these settings cannot express."""
 
     def settings(self, task: str) -> dict[str, Any]:
         """Return the settings of `task`. Raises ConfigurationError where the source has none."""

@@ -1,7 +1,7 @@
 """What happened in a run: `record.json`, versioned and typed.
 
 Everything after training (reports, comparisons, cards) reads this record and never needs the
-process that wrote it. A score that is undefined is null, with its reason beside it.
+process that wrote it. A score that is undefined is null, and its reason is recorded.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
@@ -22,14 +24,19 @@ from pydantic import (
     Field,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
+from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import RunError
 from gluetune.core.files import hint_of_runs, is_unused, write_json
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.kinds import kind_of_record
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
+
+_ERRORS, _MAE = "mean_absolute_error", "mae"
+"""The field of version 1, and the metric in its place."""
 
 
 class Status(StrEnum):
@@ -63,7 +70,7 @@ def metric_title(split: str, name: str, *, several: bool) -> str:
 
 
 def shown(value: float | None) -> str:
-    """Return a recorded value as a line or a table of text shows it."""
+    """Return a recorded value as it is printed in a line or a table."""
     return "undefined" if value is None else f"{value:.4f}"
 
 
@@ -95,7 +102,7 @@ class EpochRecord(_Part):
     validation: ScoreRecord
     validation_loss: float | None
     selection: float | None
-    """The value by which the best epoch is chosen."""
+    """The value that chooses the best epoch."""
     extra: Mapping[str, float | None] = Field(default_factory=dict)
     """What the user's own compute_metrics returned; null where that was not finite."""
     collapsed: bool = False
@@ -113,7 +120,7 @@ class EpochRecord(_Part):
 
 
 class BestRecord(_Part):
-    """The best epoch, and what the saved model scored when it was read back from disk."""
+    """The best epoch, and the score of the saved model after reloading it."""
 
     epoch: float
     step: int
@@ -124,7 +131,7 @@ class BestRecord(_Part):
 
 
 class ModelRecord(_Part):
-    """Which checkpoint was trained, and what was made of its head."""
+    """Which checkpoint was trained, and how its head was initialised."""
 
     name: str
     commit: str | None
@@ -137,7 +144,7 @@ class ModelRecord(_Part):
 
 
 class DataRecord(_Part):
-    """Which examples were used. A fingerprint is of the rows' content, whatever file held them."""
+    """Which examples were used. A fingerprint is of the rows' content, not of the file."""
 
     source: str
     rows: dict[str, int]
@@ -150,7 +157,7 @@ class DataRecord(_Part):
 
 
 class EnvironmentRecord(_Part):
-    """The software and hardware that a repeat to the bit needs."""
+    """The software and hardware that a bit-identical repeat needs."""
 
     versions: dict[str, str]
     platform: str
@@ -173,7 +180,7 @@ class TimingRecord(_Part):
 
 
 class ComputeRecord(_Part):
-    """How the arithmetic was saved."""
+    """How computation was saved."""
 
     path: str
     """`unpadded`, `grouped` or `padded`."""
@@ -190,7 +197,7 @@ class ErrorRecord(_Part):
 
 
 def _with_new_names(own_task: Any) -> Any:
-    """Name the kind and the extra metrics of a task in a record that calls them otherwise."""
+    """Update the kind and the extra metrics of a task in a record that has former names."""
     if not isinstance(own_task, dict):
         return own_task
     known = {**own_task}
@@ -214,11 +221,13 @@ class Record(_Part):
     task: str
     own_task: OwnTask | None = None
     """A task of the user's own, whole; None for one of GLUE's, which its name says."""
+    extra_metrics: tuple[str, ...] = ()
+    """Metrics of one of GLUE's tasks that are also reported."""
     seed: int
     started: str
     updated: str
     command: str
-    """What repeats the run."""
+    """Settings that repeat the run."""
     model: ModelRecord | None = None
     data: DataRecord | None = None
     environment: EnvironmentRecord | None = None
@@ -228,26 +237,70 @@ class Record(_Part):
     majority_baseline: ScoreRecord | None = None
     text_baseline: ScoreRecord | None = None
     """TF-IDF with a linear model, for text of the user's own."""
-    mean_absolute_error: dict[str, float] = Field(default_factory=dict)
-    """Of a regression, in units of its labels: of the kept model (`run`), of the mean of train's
-    labels (`mean`), whose correlation is undefined, and of the bag of words (`words`)."""
     timing: TimingRecord = Field(default_factory=TimingRecord)
     steps: int = 0
     """Optimiser steps done."""
     total_steps: int | None = None
     resumed_from: list[int] = Field(default_factory=list)
-    """Steps at which the run was taken up again."""
+    """Steps at which the run was resumed."""
     final_weights_sha256: str | None = None
-    """Of the weights after the last step (not the best epoch's), to compare repeats by."""
+    """SHA-256 of the weights after the last step (not the best epoch's), to compare repeats."""
     best_weights_sha256: str | None = None
     notes: list[str] = Field(default_factory=list)
-    """Anything that was decided on the way and that a reader should know."""
+    """Decisions made during the run that a reader should know."""
     error: ErrorRecord | None = None
+
+    @field_validator("version")
+    @classmethod
+    def _written_as_it_is_now(cls, value: int) -> int:
+        """A record that is read is written again in today's form."""
+        return RECORD_VERSION
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_one(cls, values: Any) -> Any:
+        """Read a regression's errors, once a field of their own, as the metric that they are."""
+        if not isinstance(values, dict) or _ERRORS not in values:
+            return values
+        known = deepcopy(values)
+        errors = known.pop(_ERRORS)
+        best = known.get("best") or {}
+        scores = {
+            "run": (best.get("validation"), best.get("reloaded")),
+            "mean": (known.get("majority_baseline"),),
+            "words": (known.get("text_baseline"),),
+        }
+        for name, error in errors.items():
+            for score in filter(None, scores[name]):
+                (metrics,) = score["metrics"].values()  # a regression has one validation split
+                metrics.setdefault(_MAE, error)
+        if errors:
+            task = known.get("own_task") or known
+            name = "beside" if "beside" in task else "extra_metrics"
+            metrics = [*task.get("metrics", ()), *task.get(name, ())]
+            task[name] = [*task.get(name, ()), *([] if _MAE in metrics else [_MAE])]
+        return known
+
+    @property
+    def mean_absolute_error(self) -> dict[str, float]:
+        """Mean absolute errors of the model (`run`) and of the baselines (`mean`, `words`)."""
+        warn_renamed("Record.mean_absolute_error", f"the metric {_MAE} of each score")
+        scores = {
+            "run": self.best and self.best.validation,
+            "mean": self.majority_baseline,
+            "words": self.text_baseline,
+        }
+        return {
+            name: error
+            for name, score in scores.items()
+            for error in (score.flat().get(_MAE) if score else None,)
+            if error is not None
+        }
 
     @property
     def spec(self) -> TaskSpec:
         """What the task is."""
-        return self.own_task or get_task(self.task)
+        return self.own_task or replace(get_task(self.task), extra_metrics=self.extra_metrics)
 
     def save(self, path: Path) -> None:
         """Write the record as JSON, atomically."""
@@ -262,7 +315,7 @@ def best_epoch(record: Record) -> EpochRecord:
 
 
 def epoch_choice(record: Record) -> str:
-    """Return how the epoch that is scored was chosen."""
+    """Return the rule that chose the epoch that is scored."""
     count = len(record.epochs)
     return "one epoch" if count == 1 else f"best of {count} epochs"
 
@@ -286,7 +339,7 @@ def read_versioned(
     absent: Callable[[], RunError],
     remedy: str = "",
 ) -> RecordT:
-    """Read a record that gluetune wrote as JSON, up to `version` of its form.
+    """Read a record that gluetune wrote as JSON, of any version up to `version`.
 
     Raises `absent()` where there is no file, and RunError where it is damaged (`remedy` is the
     hint) or of a newer version.

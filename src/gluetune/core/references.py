@@ -1,9 +1,9 @@
 """Published GLUE results, each with its metric, protocol and source.
 
-They stand beside a run's own scores, so each says what it takes to compare: a median of many seeds,
-a single run and the best of 48 settings are different things. `metric` is None where the source
-does not say (MRPC's accuracy and F1 lie five points apart); a task with one official metric is
-taken to be measured by it.
+They are shown next to a run's own scores, so each states what a comparison needs: a median of many
+seeds, a single run and the best of 48 settings are different things. `metric` is None where the
+source does not say (MRPC's accuracy and F1 are five points apart); a task with one official metric
+is taken to be measured by it.
 
 One row of `_ROWS` is one model as one source reports it; `published` finds single results.
 """
@@ -20,7 +20,7 @@ from gluetune.core.tasks import TASKS, get_task
 Split = Literal["dev", "test"]
 
 AVERAGE = "glue"
-"""What `Reference.task` says of the leaderboard's macro average."""
+"""Value of `Reference.task` for the leaderboard's macro average."""
 
 UNSTATED = "unstated"
 """The protocol of a source that gives none."""
@@ -64,7 +64,7 @@ def published(task: str | None = None, checkpoint: str | None = None) -> tuple[R
 
 
 def human(task: str) -> tuple[Reference, ...]:
-    """Return what people score on `task`. Raises ConfigurationError for one that does not exist."""
+    """Return human performance on `task`. Raises ConfigurationError for one that does not exist."""
     return tuple(one for one in published(task) if one.model == HUMAN.model)
 
 
@@ -81,7 +81,7 @@ _COLUMNS = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli"
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
-    """A model's results in the order of `_COLUMNS`, which may end early; `-` is no result."""
+    """A model's results in the order of `_COLUMNS`, which may end early; `-` is none."""
 
     model: str
     checkpoints: tuple[str, ...] = ()
@@ -332,7 +332,7 @@ def _average(model: str, value: float, protocol: str, source: str) -> Reference:
 
 
 HUMAN = _average("Human", 87.1, _PEOPLE, _HUMAN)
-"""What people score on GLUE."""
+"""Human performance on GLUE."""
 
 LEADERBOARD_TOP: tuple[Reference, ...] = tuple(
     _average(model, value, "leaderboard; undated copy", _LEADERBOARD)

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 
 class RunFolder:
-    """Paths of the parts of a run folder. Nothing is read or made."""
+    """Paths of the parts of a run folder. Nothing is read or created."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -74,7 +74,7 @@ class RunFolder:
 
 
 class Run:
-    """A run on disk. Whatever takes a run's folder takes a Run too.
+    """A run on disk. Functions that take a run's folder also take a Run.
 
     Raises RunError when `path` holds none.
     """
@@ -208,7 +208,7 @@ class Run:
         """Folder of the best model. Raises RunError while there is none."""
         if not self.folder.model.is_dir() and self._record.status is Status.FINISHED:
             raise RunError(
-                f"{self.path} has kept no model: a search keeps that of its best trial alone.",
+                f"{self.path} has no model: a search keeps only that of its best trial.",
                 hint="To make it again: " + command_line("train", config=self.folder.config),
             )
         if not self.folder.model.is_dir():
@@ -242,7 +242,7 @@ class Run:
             ) from error
 
     def baseline_predictions(self, split: str, found: Predictions) -> Predictions | None:
-        """Return what the bag of words predicts for the rows of `found`; None where not kept."""
+        """Return the bag of words' predictions for the rows of `found`; None where not kept."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -281,19 +281,19 @@ def open_run(run: str | PathLike[str] | Run) -> Run:
 
 
 def find_run(model: str | PathLike[str] | Run) -> Run | None:
-    """Return the run that `model` is or names, None where it is no run's folder."""
+    """Return the run that `model` is or names; None where it is not a run."""
     return open_run(model) if RunFolder(Path(model)).record.exists() else None
 
 
 def recipe_of(run: Run, *, machine: bool = False) -> dict[str, Any]:
-    """Return what a run shares with those of its recipe: its settings but for seed and output.
+    """Return the settings that runs of one recipe have in common: all but seed and output.
 
-    Those of the machine are left out too, unless `machine` asks for them.
+    Metrics that are only reported are left out too, and settings of the machine unless `machine`.
 
     Where it started from another run's model, that model is known by the other's recipe, so that a
-    suite's runs which started from MNLI's of their own seed have one recipe.
+    suite's runs that started from MNLI's model of the same seed have one recipe.
     """
-    left_out = {"seed", "output"} | (set() if machine else MACHINE_SETTINGS)
+    left_out = {"seed", "output", "extra_metrics"} | (set() if machine else MACHINE_SETTINGS)
     settings = run.config.model_dump(exclude=left_out)
     source = Path(settings["model"])
     if source.name == "model" and RunFolder(source.parent).record.exists():

@@ -24,9 +24,9 @@ _CORE = {
         "-+.0123456789",
     ),
 }
-"""What a plain word is in YAML 1.2's core schema, and what it begins with; any other is text.
+"""Plain words of YAML 1.2's core schema, with their first characters; any other is text.
 
-PyYAML knows 1.1 alone, in which `on` is true, 010 is 8, 1:30 is 90, and 1e-6 is text.
+PyYAML has 1.1 only, in which `on` is true, 010 is 8, 1:30 is 90, and 1e-6 is text.
 """
 
 
@@ -64,7 +64,7 @@ class _WrittenLoader(_Loader):
 
 
 class _Before(yaml.resolver.Resolver):
-    """What the dumper took words for before it knew the core schema."""
+    """What the dumper of former versions took words for."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -126,7 +126,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 _WRITTEN = ("# GLUE task: ", "asked:")
-"""What a configuration and a search's settings that gluetune wrote begin with."""
+"""First words of a configuration and of a search's settings that gluetune wrote."""
 
 
 def read_yaml(text: str) -> Any:
@@ -143,7 +143,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     if path.is_dir():
         inside = path / "config.yaml"
         hint = f"Type: --config {shlex.quote(str(inside))}" if inside.is_file() else "Give a file."
-        raise ConfigurationError(f"{path} is a folder, and no file.", hint=hint)
+        raise ConfigurationError(f"{path} is a folder, not a file.", hint=hint)
     try:
         values = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

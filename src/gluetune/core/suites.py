@@ -40,7 +40,7 @@ SUITE_VERSION = 1
 
 
 class SuiteFolder:
-    """Names of what is in a suite's folder. Nothing is read or made."""
+    """Names of what is in a suite's folder. Nothing is read or created."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
@@ -70,7 +70,7 @@ def _by_new_names(settings: Any) -> Any:
 
 
 class SuiteRequest(_Part):
-    """What was requested, as far as it decides scores: the same request is the same suite.
+    """What was requested, as far as it affects scores: the same request is the same suite.
 
     Seeds may be added to a suite, so they do not distinguish suites.
     """
@@ -85,13 +85,13 @@ class SuiteRequest(_Part):
     recipe: str | None = None
     mnli_init: bool = False
     settings: Annotated[dict[str, Any], BeforeValidator(_by_new_names)]
-    """Settings of every run that were given besides."""
+    """Further settings of every run."""
 
     def requested(self) -> dict[str, Any]:
         """Return what is the same in all requests for one suite: all but the seeds, as JSON.
 
-        Settings of an earlier release are returned as this one calls them. One that says what holds
-        without it is no other request.
+        Settings of an earlier release are returned by their names of today, and defaults that are
+        given are left out.
         """
         values = self.model_dump(mode="json", exclude={"seeds", "settings"})
         config = make_config({**self.settings, "task": self.tasks[0]})
@@ -120,7 +120,7 @@ class JobRecord(_Part):
 
     @property
     def name(self) -> str:
-        """What the job and its run folder are called."""
+        """Name of the job and of its run folder."""
         return f"{self.task}-s{self.seed}"
 
 
@@ -150,7 +150,7 @@ class PublishedCell(_Part):
 
 
 class TaskSummary(_Part):
-    """What the finished runs of one task say together."""
+    """The results of one task over its finished runs."""
 
     task: str
     score: Spread | None
@@ -222,9 +222,9 @@ def read_suite(folder: SuiteFolder) -> SuiteRecord:
 
 
 class SuiteResult:
-    """A suite on disk: its runs, and its scores over seeds. Whatever takes its folder takes it too.
+    """A suite on disk: its runs, and its scores over seeds.
 
-    Raises RunError when `path` holds none.
+    Functions that take its folder also take it. Raises RunError when `path` holds none.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -361,17 +361,17 @@ def suite_table(record: SuiteRecord) -> Table:
 
 
 def suite_warnings(record: SuiteRecord) -> tuple[str, ...]:
-    """Return what makes a mean doubtful: runs that collapsed, runs without a defined score."""
+    """Return what makes a mean unreliable: runs that collapsed, runs without a defined score."""
     warnings = []
     for one in record.table.tasks:
         if one.collapsed:
             seeds = ", ".join(map(str, one.collapsed))
             warnings.append(
-                f"{one.task}: collapsed to one class with seed {seeds}; the mean counts this in."
+                f"{one.task}: collapsed to one class with seed {seeds}; the mean includes it."
             )
         if one.undefined:
             seeds = ", ".join(map(str, one.undefined))
-            warnings.append(f"{one.task}: undefined with seed {seeds}; the mean leaves this out.")
+            warnings.append(f"{one.task}: undefined with seed {seeds}; the mean excludes it.")
     return tuple(warnings)
 
 
@@ -407,7 +407,7 @@ def seeds_table(record: SuiteRecord) -> Table:
     """Return the score of each task with each seed."""
     seeds = record.request.seeds
     return Table.of(
-        "Scores by seed, in points. The best of them is no result: a mean is.",
+        "Scores by seed, in points. The result is the mean, not the best.",
         ("task", *(Column(f"seed {seed}", align="right") for seed in seeds)),
         [
             (_task_name(one), *(_seed_cell(one, seed) for seed in seeds))
@@ -428,13 +428,12 @@ def markdown(record: SuiteRecord) -> str:
     return "\n".join([*lines, "", f"Made by `{markdown_text(record.command)}`.", ""])
 
 
-def spread_text(value: Spread | None) -> str:
-    """Return `mean ± sd` in points."""
+def spread_text(value: Spread | None, *, in_points: bool = True) -> str:
+    """Return `mean ± sd`, in points or as the values are."""
     if value is None:
         return "none"
-    return _points(value.mean) + (
-        f" {_PLUS_MINUS} {_points(value.sd)}" if value.sd is not None else ""
-    )
+    known = [one for one in (value.mean, value.sd) if one is not None]
+    return f" {_PLUS_MINUS} ".join(_points(one) if in_points else f"{one:.3f}" for one in known)
 
 
 def counts(jobs: Sequence[JobRecord]) -> str:
@@ -463,14 +462,15 @@ def _legend(tasks: Sequence[TaskSummary]) -> list[str]:
         for cell in task.published:
             legend.letter(cell)
     lines = [f"Published ({letter}): {text}." for text, letter in legend.texts.items()]
-    return [*lines, "Unlike protocols are not ranked against each other."] if lines else []
+    return [*lines, "Results of different protocols are not a ranking."] if lines else []
 
 
 def _row(one: TaskSummary, legend: Legend, has_published: bool) -> tuple[str, ...]:
     several = len(one.metrics) > 1
+    task = get_task(one.task)
     metrics = ", ".join(
-        get_task(one.task).metric_title(name, short=True)
-        + (f" {spread_text(value)}" if several else "")
+        task.metric_title(name, short=True)
+        + (f" {spread_text(value, in_points=task.in_points(name))}" if several else "")
         for name, value in one.metrics.items()
     )
     published = [_published(cell, legend) for cell in one.published]

@@ -1,6 +1,6 @@
 """A table as a value: a title, columns with formats, rows of plain values, and notes.
 
-Whoever has something to tabulate builds a `Table`. How it looks is decided once for each surface:
+Every result in rows and columns is a `Table`. How it looks is decided once for each surface:
 `Console.show` (core/terminal.py) for the terminal, `to_markdown`, `to_html`, `to_dict` for JSON.
 """
 
@@ -50,7 +50,7 @@ Cell = str | int | float | Between | None
 
 @dataclass(frozen=True)
 class Column:
-    """What a column holds, and how its values are written."""
+    """A column: its name, and how its values are written."""
 
     title: str
     format: Format = "text"
@@ -100,7 +100,7 @@ class Ranking:
     """Which rows of a long table are shown where there is no room for all."""
 
     rule: str
-    """What they have in common, for the title: "with the lowest F1"."""
+    """What these rows have in common, for the title: "with the lowest F1"."""
     order: tuple[int, ...]
     """Row numbers, the most important first."""
 
@@ -114,10 +114,10 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     name: str = ""
-    """Under which it is found in a set of tables."""
+    """Key in a set of tables."""
     ranking: Ranking | None = None
     most: int | None = None
-    """At most so many rows are shown on any surface; records have all."""
+    """Maximum number of rows shown on any surface; records have all."""
     narrow: Table | None = None
     """What a terminal shows instead where this table does not fit its width."""
     bold: frozenset[int] = frozenset()

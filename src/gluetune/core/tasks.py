@@ -9,20 +9,21 @@ Sizes, label ids and file names are those of the GLUE leaderboard (Wang et al. 2
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from gluetune.core.command_lines import options
 from gluetune.core.deprecations import warn_renamed
-from gluetune.core.errors import ConfigurationError
-from gluetune.core.text import visible
+from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.core.text import nearest, visible
 from gluetune.kinds import REGRESSION, SINGLE_LABEL
 from gluetune.kinds.base import Kind
-from gluetune.metrics.registry import METRICS, is_of_one_class, short_label
+from gluetune.metrics.registry import METRICS, is_of_one_class, metrics_of, short_label
 
 HELD_OUT = "holdout"
-"""Name of the part of a training set that is held out and scored in validation's place."""
+"""Name of the part of a training set that is held out and scored instead of validation."""
 
 _LONGEST_LABEL = 40
 """Characters of a class's name in the title of a metric."""
@@ -89,7 +90,7 @@ class TaskSpec:
 
     @property
     def is_published(self) -> bool:
-        """Whether a leaderboard scores it, so that there are results to hold a score against."""
+        """Whether a leaderboard scores it, so that there are published results to compare with."""
         return bool(self.submission)
 
     @property
@@ -129,6 +130,10 @@ class TaskSpec:
         names = self.metrics if last == "score" else (last,)
         return all(METRICS[one].in_points for one in names if one in METRICS)
 
+    def amount(self, score: float) -> str:
+        """Return a score, or a difference of scores, as people read it: in points, or as it is."""
+        return f"{100 * score:.1f}" if self.in_points() else f"{score:.3f}"
+
     @property
     def sign(self) -> int:
         """What a score is multiplied by so that a greater one is better."""
@@ -136,13 +141,23 @@ class TaskSpec:
 
     @property
     def positive_note(self) -> str:
-        """Say of a run that is older than the choice which class its F1 is of; else nothing."""
+        """Note on the class of the metrics of one class, where the run does not state it."""
         if self.positive_label is None or self.positive is not None or self.is_published:
             return ""
         return (
-            f"This run does not state a positive class: its F1 is of '{self.positive_label}', the "
-            "last one, as F1 always was before --positive."
+            "This run does not state a positive class: its metrics of one class are of "
+            f"'{self.positive_label}', the last one."
         )
+
+    def with_extra_metrics(self, names: Sequence[str]) -> TaskSpec:
+        """Return the task with further metrics that are also reported.
+
+        Raises ConfigurationError that lists the names that are no metrics of its kind.
+        """
+        if findings := unfit_metrics("extra_metrics", names, self.kind, self.num_labels):
+            raise ConfigurationError.of(findings)
+        further = (name for name in names if name not in self.metrics)
+        return replace(self, extra_metrics=tuple(dict.fromkeys((*self.extra_metrics, *further))))
 
     def metric_title(self, name: str, *, short: bool = False) -> str:
         """Return a metric's name, with a split before it or not, and the class that it is of.
@@ -202,7 +217,7 @@ _SST2 = TaskSpec(
 
 _MRPC = TaskSpec(
     name="mrpc",
-    title="MRPC: do the two sentences say the same?",
+    title="MRPC: are the two sentences paraphrases?",
     text_columns=("sentence1", "sentence2"),
     labels=("not_equivalent", "equivalent"),
     metrics=("accuracy", "f1"),
@@ -213,11 +228,12 @@ _MRPC = TaskSpec(
 
 _STSB = TaskSpec(
     name="stsb",
-    title="STS-B: how alike are the two sentences, from 0 to 5?",
+    title="STS-B: how similar are the two sentences, from 0 to 5?",
     text_columns=("sentence1", "sentence2"),
     labels=(),
     kind=REGRESSION,
     metrics=("pearson", "spearman"),
+    extra_metrics=("mae",),
     rows=_rows(train=5749, validation=1500, test=1379),
     label_range=(0.0, 5.0),
     hub_config="stsb",
@@ -226,7 +242,7 @@ _STSB = TaskSpec(
 
 _QQP = TaskSpec(
     name="qqp",
-    title="QQP: do the two questions ask the same?",
+    title="QQP: are the two questions duplicates?",
     text_columns=("question1", "question2"),
     labels=("not_duplicate", "duplicate"),
     metrics=("accuracy", "f1"),
@@ -268,7 +284,7 @@ _MNLI_MISMATCHED = replace(
 
 _QNLI = TaskSpec(
     name="qnli",
-    title="QNLI: does the sentence answer the question?",
+    title="QNLI: does the sentence contain what the question asks for?",
     text_columns=("question", "sentence"),
     labels=("entailment", "not_entailment"),
     metrics=("accuracy",),
@@ -290,7 +306,7 @@ _RTE = TaskSpec(
 
 _WNLI = TaskSpec(
     name="wnli",
-    title="WNLI: is the pronoun resolved rightly?",
+    title="WNLI: is the pronoun resolved correctly?",
     text_columns=("sentence1", "sentence2"),
     labels=("not_entailment", "entailment"),
     metrics=("accuracy",),
@@ -301,7 +317,7 @@ _WNLI = TaskSpec(
 
 _AX = TaskSpec(
     name="ax",
-    title="AX: the diagnostic set, answered by an MNLI model",
+    title="AX: the diagnostic set, predicted by an MNLI model",
     text_columns=("premise", "hypothesis"),
     labels=_MNLI.labels,
     metrics=("matthews_correlation",),
@@ -319,12 +335,29 @@ GLUE_TASKS: Mapping[str, TaskSpec] = MappingProxyType(
 """The nine tasks that the GLUE average is taken over."""
 
 LEADERBOARD_TASKS: Mapping[str, TaskSpec] = MappingProxyType({**GLUE_TASKS, _AX.name: _AX})
-"""The tasks that a submission to the leaderboard answers, in its order."""
+"""The tasks of a submission to the leaderboard, in its order."""
 
 TASKS: Mapping[str, TaskSpec] = MappingProxyType(
     {**GLUE_TASKS, _MNLI_MISMATCHED.name: _MNLI_MISMATCHED, _AX.name: _AX}
 )
 """The nine tasks, the diagnostic set, and `mnli-mm`."""
+
+
+def unfit_metrics(setting: str, names: Iterable[str], kind: Kind, labels: int) -> list[Finding]:
+    """Return a finding for each metric that a task of this kind and so many labels cannot have.
+
+    `setting` is the one that names them.
+    """
+    known = metrics_of(kind.name, labels=labels)
+    return [
+        Finding(
+            f"{options(**{setting: name})}: a task of kind {kind} has no such metric.",
+            f"{nearest(name, known)}Metrics: {', '.join(known)}"
+            + (f"; {name} is for two classes." if name in metrics_of(kind.name) else "."),
+        )
+        for name in names
+        if name not in known
+    ]
 
 
 def get_task(name: str) -> TaskSpec:

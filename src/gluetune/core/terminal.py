@@ -1,8 +1,8 @@
-"""Where everything goes that is printed: text stays text.
+"""Console output, in which text stays text.
 
-Names of tasks, labels, metrics and files come from users and data. So no string is markup here,
-whoever prints it: `[b]` is printed as it is, and a control character is made visible. Style comes
-from rich's `Text` alone. Nothing else in the package makes a console or a table of rich.
+Names of tasks, labels, metrics and files come from users and data. So no string is markup here:
+`[b]` is printed as it is, and a control character is made visible. Style comes from rich's `Text`
+alone. Nothing else in the package makes a console or a table of rich.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Tabulated(Protocol):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What makes the result doubtful."""
+        """What makes the result unreliable."""
 
     def tables(self) -> Iterable[tables.Table]:
         """Return the tables, the main one first."""

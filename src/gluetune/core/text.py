@@ -68,7 +68,7 @@ _WITHOUT_A_PICTURE = (
     (0x2028, 0x202E),  # line and paragraph separators, embeddings and overrides
     (0x2060, 0x206F),  # word joiner, invisible operators, isolates
     (0x3164, 0x3164),
-    (0xD800, 0xDFFF),  # halves of characters, as in file names that are no UTF-8
+    (0xD800, 0xDFFF),  # halves of characters, as in file names that are not UTF-8
     (0xFEFF, 0xFEFF),
     (0xFFA0, 0xFFA0),
     (0xFFF9, 0xFFFB),
@@ -99,6 +99,12 @@ def first_few(names: Sequence[str], most: int = 8) -> str:
     """Return names with commas between them: the first `most`, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) or "none") + more
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its type."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:

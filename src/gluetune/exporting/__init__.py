@@ -1,1 +1,1 @@
-"""A trained model handed to other runtimes, and held against itself."""
+"""Export a trained model to other runtimes, and compare it with PyTorch."""

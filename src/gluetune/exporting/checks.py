@@ -1,4 +1,4 @@
-"""An exported model held against PyTorch's answers on the validation set."""
+"""Compare an exported model's predictions with PyTorch's on the validation set."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from gluetune.inference.backends import Backend
 
 TOLERANCE = 1e-4
-"""How far float32 logits may lie apart, as a part of the largest (of 1 at least)."""
+"""Largest difference of float32 logits, relative to the largest logit (at least 1)."""
 
 _WARM_UP = 64
-"""Rows that are answered before the clock starts: first calls allocate."""
+"""Rows that are predicted before timing starts: first calls allocate."""
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What one backend answered on the splits, in one array, and how fast."""
+class BackendResult:
+    """The logits of one backend on all splits, its score and its throughput."""
 
     logits: NDArray[np.float32]
     score: float | None
@@ -41,7 +41,7 @@ class Answers:
 
 
 class ValidationSet:
-    """The rows that every backend is asked, encoded once."""
+    """The rows that every backend predicts, encoded once."""
 
     def __init__(self, task: TaskSpec, tables: Mapping[str, pa.Table], backend: Backend) -> None:
         self.task = task
@@ -52,11 +52,11 @@ class ValidationSet:
 
     @property
     def count(self) -> int:
-        """Rows of all splits."""
+        """Number of rows in all splits."""
         return sum(len(split.labels) for split in self.splits.values())
 
-    def ask(self, backend: Backend) -> Answers:
-        """Return the answers of `backend` to every row."""
+    def run(self, backend: Backend) -> BackendResult:
+        """Run `backend` on every row."""
         encoded = {name: _in_memory(split.encoded) for name, split in self.splits.items()}
         first = next(iter(encoded.values()))
         backend.logits(_head(first, _WARM_UP))
@@ -69,22 +69,22 @@ class ValidationSet:
             for name, split in self.splits.items()
         }
         score = score_predictions(self.task, predictions).score
-        return Answers(logits, score, len(logits) / seconds)
+        return BackendResult(logits, score, len(logits) / seconds)
 
 
 def check(
     variant: Variant,
     file: Path,
-    reference: Answers,
-    found: Answers,
+    reference: BackendResult,
+    found: BackendResult,
     max_loss: float,
     *,
     task: TaskSpec | None = None,
 ) -> Checked:
-    """Hold what an exported file answered against PyTorch's answers to rows of `task`.
+    """Compare the result of an exported file with PyTorch's.
 
-    float32 must agree to `TOLERANCE` on every logit, so that no label changes but one that is as
-    good as tied. int8 must keep the score, but for `max_loss`.
+    float32 must agree to `TOLERANCE` on every logit, so that only labels near a tie can change.
+    int8 must keep the score to within `max_loss`.
     """
     difference = float(np.abs(found.logits - reference.logits).max())
     allowed = TOLERANCE * max(1.0, float(np.abs(reference.logits).max()))
@@ -122,9 +122,9 @@ def _score_kept(before: float | None, after: float | None, max_loss: float) -> t
 
 
 def _margins(logits: NDArray[np.float32], task: TaskSpec | None) -> NDArray[np.float64]:
-    """Return how far each label is from changing; of a number there is no label.
+    """Return each label's distance from the decision boundary; see `Kind.margins`.
 
-    Without a task rows have one class each, or a number where they have one logit.
+    Without a task rows have one class each, or a number if they have one logit.
     """
     if task is None:
         return kind_of_head(None, logits.shape[1]).margins(logits)
@@ -134,10 +134,10 @@ def _margins(logits: NDArray[np.float32], task: TaskSpec | None) -> NDArray[np.f
 def _changed(
     reference: NDArray[np.floating], found: NDArray[np.floating], margin: float
 ) -> tuple[int, int]:
-    """Return how many rows have other labels, and how many of those changed one that was no tie.
+    """Return how many rows changed a label, and how many of them changed one that was not tied.
 
-    A label is given above 0: see `Kind.margins`. `margin` is how far apart two logits that are
-    as good as tied may lie.
+    A label is predicted above 0: see `Kind.margins`. Two logits are tied if they differ by at most
+    `margin`.
     """
     other = (reference > 0) != (found > 0)
     no_tie = other & (np.abs(reference) > margin)
@@ -145,7 +145,7 @@ def _changed(
 
 
 def _in_memory(encoded: Encoded) -> Encoded:
-    """Return the examples as a list: reading Arrow row by row is no part of a model's speed."""
+    """Return the examples as a list: reading Arrow row by row must not be timed."""
     columns = [name for name in encoded.examples.column_names if name != "labels"]
     rows = encoded.examples.select_columns(columns).to_list()
     return Encoded(rows, encoded.lengths, encoded.truncated)

@@ -1,6 +1,6 @@
-"""`gluetune.export`: a run's model as ONNX, with the record of how it answers.
+"""`gluetune.export`: export a run's model to ONNX, in float32 or int8, and compare it with PyTorch.
 
-From a PyTorch model to ONNX: the graph with open batch and length, and its 8-bit form.
+The batch size and the sequence length of the graph are dynamic.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from transformers import DataCollatorWithPadding
 
+from gluetune.core.deprecations import renamed_parameters
 from gluetune.core.errors import CheckpointError, ConfigurationError, Finding, require_extra
 from gluetune.core.exports import ExportFolder, ExportRecord, Variant
 from gluetune.core.files import check_writable, restore_folder, weights_digest, write_folder
@@ -28,6 +29,7 @@ from gluetune.core.keywords import ExportKeywords
 from gluetune.core.runs import find_run
 from gluetune.core.settings import validated
 from gluetune.core.tasks import get_task, is_task
+from gluetune.core.text import first_line
 from gluetune.data.sources.named import evaluation_source, place_of
 from gluetune.data.tables import fingerprint
 from gluetune.exporting.checks import ValidationSet, check
@@ -48,28 +50,29 @@ if TYPE_CHECKING:
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
+@renamed_parameters(tell="on_message")
 def export(
     model: str | Path | Run,
     *,
-    tell: Callable[[str], object] = lambda line: None,
+    on_message: Callable[[str], object] = lambda line: None,
     **settings: Unpack[ExportKeywords],
 ) -> ExportRecord:
     """Export a run, a checkpoint folder or a checkpoint of the Hub to ONNX, and check it.
 
-    Batch size and length stay dynamic. The exported files predict the whole validation set in ONNX
-    Runtime, and how they compare with PyTorch is written to `export.json`, good or not; `load(…,
-    backend="onnx")` runs only what passed.
+    Batch size and length stay dynamic. The exported files are run on the whole validation set in
+    ONNX Runtime, and the comparison with PyTorch is written to `export.json`, passed or not;
+    `load(…, backend="onnx")` loads only what passed.
 
     Args:
         model: A run's folder, a checkpoint's folder, or a Hub id.
-        tell: Called with a line before each part of the work.
+        on_message: Called with a line before each step.
         settings: Fields of `ExportSettings`: `int8`, `output`, `max_loss`, `task`, `data`,
             `threads`, `revision`.
 
     Raises:
-        GluetuneError: ConfigurationError where there is no task or the folder holds something
-            else, CheckpointError where the architecture cannot be exported, DataError and HubError
-            where the validation set cannot be read.
+        GluetuneError: ConfigurationError if there is no task or the folder holds something else,
+            CheckpointError if the architecture cannot be exported, DataError and HubError if the
+            validation set cannot be read.
     """
     require_extra("onnx", "gluetune export", "onnx", "onnxscript", "onnxruntime")
     how, findings = validated(ExportSettings, settings)
@@ -81,17 +84,17 @@ def export(
     source = evaluation_source(opened.run, known, how.data)
     tables = {name: source.read(known, name) for name in known.validation_splits}
     rows, origin = ValidationSet(known, tables, opened), place_of(source, tables)
-    # From here on no other process writes there: what takes long is not done for nothing.
+    # Locked before the long work starts: another process then fails early.
     with write_folder(target.path) as place:
         folder = ExportFolder(place)
-        tell(f"PyTorch predicts {rows.count:,} rows of {origin} …")
-        reference = rows.ask(opened)
-        tell("torch.onnx traces the model …")
+        on_message(f"PyTorch predicts {rows.count:,} rows of {origin} …")
+        reference = rows.run(opened)
+        on_message("torch.onnx traces the model …")
         inputs = _write(opened, known, folder, int8=how.int8)
         checked = []
         for variant in _variants(int8=how.int8):
-            tell(f"ONNX Runtime predicts them from {folder.model(variant).name} …")
-            found = rows.ask(_exported(opened, known, folder, variant, inputs))
+            on_message(f"ONNX Runtime predicts them from {folder.model(variant).name} …")
+            found = rows.run(_exported(opened, known, folder, variant, inputs))
             file = folder.model(variant)
             checked.append(check(variant, file, reference, found, how.max_loss, task=known))
         record = ExportRecord(
@@ -116,7 +119,7 @@ def _opened(model: str | Path | Run, how: ExportSettings) -> tuple[OpenedModel, 
     opened = open_model(model, spec, fixed)
     if opened.task is None:
         raise ConfigurationError(
-            f"{model} is no run, so nothing says on which data it is to be checked.",
+            f"{model} is not a run, so the data to check it on are unknown.",
             hint="Type for instance: --task mnli",
         )
     on_cpu = replace(opened, device=torch.device("cpu"))
@@ -125,7 +128,7 @@ def _opened(model: str | Path | Run, how: ExportSettings) -> tuple[OpenedModel, 
 
 
 def _origin(opened: OpenedModel, task: TaskSpec, tables: Mapping[str, pa.Table]) -> dict[str, Any]:
-    """Return what a record says of the model, the data and the machine."""
+    """Return the record's fields on the model, the data and the environment."""
     return {
         "task": task.name,
         "own_task": None if is_task(task.name) else task,
@@ -193,16 +196,16 @@ def _target(
     if run is None:
         check_folder_name(os.fspath(model), revision)
         if Path(model).is_dir():
-            find_checkpoint(os.fspath(model))  # what is no checkpoint either is told as that
+            find_checkpoint(os.fspath(model))  # raises if it is not a checkpoint either
         raise ConfigurationError(
-            f"{model} is no run, so nothing says where its export belongs.",
+            f"{model} is not a run, so the export needs an output folder.",
             hint="Type for instance: --output onnx",
         )
     return ExportFolder(run.folder.onnx)
 
 
 def _target_findings(target: ExportFolder) -> list[Finding]:
-    """Refuse to replace what is no export."""
+    """Refuse to replace a folder that is not an export."""
     place = target.path
     restore_folder(place)
     check_writable(place)
@@ -212,7 +215,7 @@ def _target_findings(target: ExportFolder) -> list[Finding]:
 
 
 _EXAMPLES = ("The first text.", "The second of the texts is longer than the first.")
-"""What the model is traced with. Batch and length must not be 0 or 1: those are taken as fixed."""
+"""Inputs for tracing. torch.export would treat a batch size or length of 0 or 1 as static."""
 
 
 def write_onnx(
@@ -245,8 +248,9 @@ def write_onnx(
             program.save(path)
     except (torch.onnx.OnnxExporterError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{type(model).__name__} cannot be exported to ONNX: {_first_line(error)}",
-            hint="torch.onnx knows no way for this architecture; PyTorch runs it as before.",
+            f"{type(model).__name__} cannot be exported to ONNX: "
+            f"{first_line(error.__cause__ or error)}",
+            hint="torch.onnx does not support this architecture; use it with PyTorch.",
         ) from error
     return names
 
@@ -265,7 +269,7 @@ def _traced(function: _LogitsOnly, arrays: tuple[torch.Tensor, ...]) -> Any:
 
 
 def write_int8(path: Path, source: Path) -> None:
-    """Write `source` with 8-bit weights: products of activations that are quantised as they come.
+    """Write `source` with 8-bit weights; activations are quantised dynamically.
 
     Weights are unsigned, by column: signed ones lose accuracy on CPUs without VNNI, where the sum
     of two products saturates (ONNX Runtime, "Quantize ONNX models", on U8S8 and `reduce_range`).
@@ -290,14 +294,14 @@ class _LogitsOnly(nn.Module):  # type: ignore[misc]  # torch is not followed
         if self.float_mask and "attention_mask" in inputs:
             inputs["attention_mask"] = inputs["attention_mask"].to(self.model.dtype)
         if "use_cache" in inspect.signature(self.model.forward).parameters:
-            inputs["use_cache"] = False  # keys and values that nobody asks for again
+            inputs["use_cache"] = False  # past keys and values are not needed
         logits = self.model(**inputs)["logits"]
         return logits.reshape(logits.shape[0], -1)
 
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Keep the exporters' remarks on their own insides off the screen."""
+    """Silence the exporters' warnings and logs."""
     loggers = [logging.getLogger(), logging.getLogger("torch.onnx")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -309,8 +313,3 @@ def _quiet_exporter() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error.__cause__ or error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -1,1 +1,1 @@
-"""The one door to the Hugging Face Hub."""
+"""All access to the Hugging Face Hub."""

@@ -1,9 +1,9 @@
-"""The one door to the Hugging Face Hub: every download passes here, uploads through hub_uploads.
+"""Downloads from the Hugging Face Hub, by `huggingface_hub`.
 
-`huggingface_hub` does the work. This module decides which files may come in (never a pickle), how
-long a failing Hub is waited for, and turns every failure into one of gluetune's errors, which says
-what was requested from which host, and what to type next. HF_ENDPOINT, HF_HOME, HF_TOKEN and
-HF_HUB_OFFLINE mean what they mean to `huggingface_hub`, which reads them when it is first imported.
+This module decides which files are downloaded (never a pickle) and how long requests are retried,
+and turns every failure into one of gluetune's errors, which names the request, the host, and what
+to type next. `huggingface_hub` reads HF_ENDPOINT, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE when it is
+first imported.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from gluetune.hub.failures import (
 _log = logging.getLogger(__name__)
 
 CHECKPOINT_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
-"""Configuration, weights, and what tokenizers are made of (vocab.txt, merges.txt, spm.model)."""
+"""Configuration, weights, and tokenizer files (vocab.txt, merges.txt, spm.model)."""
 
 INSTEAD_OF_MODEL = "type instead: `--model minilm`, or `--model PATH` for a folder on this machine"
 _INSTEAD_OF_DATA = "type instead: `--data sample`, or `--data DIR` for a folder on this machine"
 
 _LISTING_TIMEOUT = 10.0
-"""Seconds without an answer after which a listing is given up."""
+"""Timeout of a listing, in seconds."""
 
 _PATIENCE = 2.0
-"""Seconds for which 429 and 5xx answers are tried again; more than this is not waited for."""
+"""Seconds for which requests with status 429 or 5xx are retried, at most."""
 
 _SHARD = re.compile(
     r"(?P<split>[^.]+?)(-\d{5}-of-(?P<count>\d{5})(-[0-9a-f]{16})?)?"
@@ -48,7 +48,7 @@ _SHARD = re.compile(
 )
 """After the count comes a fingerprint where `datasets` before 2.14 pushed the file."""
 _DESCRIPTIONS = re.compile(r"(.*/)?(dataset_infos?|dataset_dict|state)\.json")
-"""Files that `datasets` writes beside the data."""
+"""Files that `datasets` writes next to the data."""
 
 
 def download_checkpoint(
@@ -61,13 +61,13 @@ def download_checkpoint(
     """Return a local folder with the configuration, tokenizer and safetensors of model `repo`.
 
     Nothing else is downloaded: no pickle (*.bin, *.pt, *.pth), no other framework's weights, no
-    sub-folder, and Python files only with `allow_code`. (Files that another program had put into
-    the same cached snapshot stay there.) When the Hub cannot be reached and the local cache holds
-    a whole copy, that copy is used, with a warning in the log.
+    subfolder, and Python files only with `allow_code`. (Files that another program has put into
+    the same cached snapshot stay there.) If the Hub cannot be reached and the local cache has a
+    complete copy, that copy is used, with a warning in the log.
 
-    `fallback` is the hint that says what to type when the Hub fails. Raises CheckpointError when
-    there is no such model, revision, configuration or safetensors file, HubError when the Hub
-    refuses, fails or cannot be reached, and StorageError when the disk does not take the files.
+    `fallback` is the hint on what to type if the Hub fails. Raises CheckpointError if there is no
+    such model, revision, configuration or safetensors file, HubError if the Hub refuses, fails or
+    cannot be reached, and StorageError if the files cannot be written.
     """
     request = HubRequest("model", repo, revision, fallback)
     patterns = [*CHECKPOINT_FILES, "*.py"] if allow_code else list(CHECKPOINT_FILES)
@@ -88,14 +88,13 @@ def download_data_files(
 ) -> dict[str, list[Path]]:
     """Return the data files of data set `repo` by split name, shards in order.
 
-    They are those in the first of `folders` that has any, and of the first of `endings` that has
-    any there, also followed by the ending of one of `compressions`. The layout is the Hub's own:
-    `{folder}/{split}-00000-of-00001.parquet`. The local cache stands in for a Hub that cannot be
-    reached as in `download_checkpoint`. `fallback` is the hint that says what to type when the Hub
-    fails.
+    They are those in the first of `folders` that has any, with the first of `endings` that occurs
+    there, optionally followed by one of `compressions`. The layout is the Hub's own:
+    `{folder}/{split}-00000-of-00001.parquet`. If the Hub cannot be reached, the local cache is used
+    as in `download_checkpoint`. `fallback` is the hint on what to type if the Hub fails.
 
-    Raises DataError when there is no such data set, revision, folder or shard, HubError when the
-    Hub refuses, fails or cannot be reached, and StorageError when the disk does not take the files.
+    Raises DataError if there is no such data set, revision, folder or shard, HubError if the Hub
+    refuses, fails or cannot be reached, and StorageError if the files cannot be written.
     """
     request = HubRequest("dataset", repo, revision, fallback)
     for folder in folders:
@@ -104,7 +103,7 @@ def download_data_files(
         except (_NoDataFilesError, _NoneCachedError):
             if folder == folders[-1]:
                 raise
-    raise ValueError("no folder is named")
+    raise ValueError("no folder is given")
 
 
 class _NoDataFilesError(DataError):
@@ -112,7 +111,7 @@ class _NoDataFilesError(DataError):
 
 
 class _NoneCachedError(HubError):
-    """The Hub cannot be reached, and a folder of the copy in the cache has no data files."""
+    """The Hub cannot be reached, and the cached copy of a folder has no data files."""
 
 
 def _data_files(
@@ -130,7 +129,7 @@ def _data_files(
 
 
 def reachable(timeout: float = 3.0) -> str | None:
-    """Return None when the Hub answers within `timeout` seconds, else the reason in one line."""
+    """Return None if the Hub responds within `timeout` seconds, else the reason in one line."""
     from huggingface_hub import constants, errors, get_session
 
     try:
@@ -138,7 +137,7 @@ def reachable(timeout: float = 3.0) -> str | None:
     except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]  # httpx's or httpx2's
         return why_unreachable(error)
     if response.status_code in TRY_AGAIN:
-        return f"{host()} answers with status {response.status_code}"
+        return f"{host()} responds with status {response.status_code}"
     return None
 
 
@@ -148,7 +147,7 @@ def _snapshot(
     ignored: list[str],
     check: Callable[[Sequence[str]], object],
 ) -> Path:
-    """Download what matches `patterns` if `check` takes the list of files; else use the cache."""
+    """Download files by `patterns` once `check` accepts their list, or use the local cache."""
     from huggingface_hub import errors, snapshot_download
 
     def download(**options: Any) -> Path:
@@ -182,12 +181,12 @@ def _snapshot(
 
 
 def _without_cache(failure: UnreachableError, problem: Exception) -> HubError:
-    """Return `failure`, with a word on the copy in the local cache when there is part of one."""
+    """Return `failure`, with a note if the copy in the local cache is incomplete."""
     if not isinstance(problem, GluetuneError) and not hasattr(problem, "snapshot_path"):
         return failure
     message, hint = failure.findings[0].message, failure.findings[0].hint
     kind = _NoneCachedError if isinstance(problem, _NoDataFilesError) else HubError
-    return kind(f"{message} The copy in the local cache is not whole.", hint=hint)
+    return kind(f"{message} The copy in the local cache is incomplete.", hint=hint)
 
 
 def _names_on_hub(request: HubRequest) -> list[str]:
@@ -197,8 +196,8 @@ def _names_on_hub(request: HubRequest) -> list[str]:
     try:
         info = describe(request.repo, revision=request.revision, timeout=_LISTING_TIMEOUT)
     except (json.JSONDecodeError, KeyError, TypeError):
-        # A proxy's page, or another server altogether.
-        raise ConnectionError("the answer is not one that the Hub gives") from None
+        # A proxy's page, or a server that is not a Hub.
+        raise ConnectionError("the response is not from a Hub") from None
     return sorted(file.rfilename for file in info.siblings or ())
 
 
@@ -212,9 +211,9 @@ def _require_safetensors(request: HubRequest, names: Sequence[str]) -> None:
     top = [name for name in names if "/" not in name]
     if not any(name.endswith(".safetensors") for name in top):
         raise CheckpointError(
-            f"There are no safetensors in {request.place}, and gluetune loads nothing else, since"
-            f" other weight files can run code when they are opened. It has: {first_few(top)}.",
-            hint="Convert it where you trust it: `model = AutoModel.from_pretrained("
+            f"There are no safetensors in {request.place}, and gluetune loads no other weights,"
+            f" which can run code when they are opened. It has: {first_few(top)}.",
+            hint="If you trust it, convert it: `model = AutoModel.from_pretrained("
             f"'{request.repo}'); model.save_pretrained('DIR')`, the same for AutoTokenizer, then"
             " `--model DIR`. Or look for a revision that has them.",
         )
@@ -246,7 +245,7 @@ def _shards(
     compressions: Sequence[str],
     names: Sequence[str],
 ) -> dict[str, list[str]]:
-    """Return the data files of `folder` among `names`, by split, every one of them present."""
+    """Return the data files of `folder` among `names` by split. Raises DataError."""
     by_ending: dict[str, dict[str, list[str]]] = {}
     counts: dict[str, int] = {}
     folders = set()
@@ -281,9 +280,9 @@ def _shards(
 def bounded_retries(patience: float) -> Iterator[None]:
     """Let `huggingface_hub` retry 429 and 5xx for `patience` seconds rather than for minutes.
 
-    It retries five times with growing waits, and waits for as long as the server says (the Hub's
-    rate limits say up to five minutes). No argument bounds that, so a hook on its client raises
-    in the library's own way once the time is over.
+    It retries five times with growing waits, and waits as long as the server requests (up to five
+    minutes for the Hub's rate limits). No argument bounds that, so a hook on its client raises the
+    library's own error once the time is over.
     """
     from huggingface_hub import get_session
     from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]  # not in its __all__
@@ -295,7 +294,7 @@ def bounded_retries(patience: float) -> Iterator[None]:
         if response.status_code not in TRY_AGAIN:
             return
         deadline = deadline or time.monotonic() + patience
-        if time.monotonic() >= deadline or _wait_asked_for(response.headers) > patience:
+        if time.monotonic() >= deadline or _requested_wait(response.headers) > patience:
             hf_raise_for_status(response)
 
     hooks = get_session().event_hooks["response"]
@@ -306,8 +305,8 @@ def bounded_retries(patience: float) -> Iterator[None]:
         hooks.remove(give_up)
 
 
-def _wait_asked_for(headers: Any) -> int:
-    """Return the seconds until the server accepts the next request, 0 when it does not say."""
+def _requested_wait(headers: Any) -> int:
+    """Return the seconds until the server accepts the next request, 0 if unknown."""
     from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]  # not in its __all__
 
     limit = parse_ratelimit_headers(headers)

@@ -1,7 +1,7 @@
-"""What a failure of the Hub means: `huggingface_hub`'s exceptions as gluetune's errors.
+"""Translate `huggingface_hub`'s exceptions into gluetune's errors.
 
-Every message says what was requested from which host, and every hint what to type next. Tokens are
-in no message: request headers are never read here.
+Every message names the request and the host, and every hint says what to type next. No message
+contains a token: request headers are never read here.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 from gluetune.core.errors import CheckpointError, DataError, GluetuneError, HubError, StorageError
 
 TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
-"""The statuses that `huggingface_hub` takes for passing trouble."""
+"""The statuses that `huggingface_hub` retries."""
 
 
 @dataclass(frozen=True)
 class HubRequest:
-    """What was requested from the Hub, as every message about it names it."""
+    """A request to the Hub, as messages name it."""
 
     kind: Literal["model", "dataset"]
     repo: str
@@ -29,7 +29,7 @@ class HubRequest:
 
     @property
     def noun(self) -> str:
-        """What such a repository is called in a sentence."""
+        """The kind of repository in a sentence."""
         return "model" if self.kind == "model" else "data set"
 
     @property
@@ -39,17 +39,17 @@ class HubRequest:
         return f"{self.noun} '{self.repo}'{revision} on {host()}"
 
     def absent(self, message: str, *, hint: str) -> GluetuneError:
-        """Return the error for a thing that is not there."""
+        """Return the error for something that does not exist."""
         error = CheckpointError if self.kind == "model" else DataError
         return error(message, hint=hint)
 
 
 class UnreachableError(HubError):
-    """The Hub cannot be reached, so that a complete copy in the local cache is used instead."""
+    """The Hub cannot be reached; a complete copy in the local cache may be used instead."""
 
 
 def explained(error: Exception, request: HubRequest) -> GluetuneError:
-    """Return the gluetune error that says what `error` means for the request."""
+    """Return the gluetune error for `error` of a download."""
     from huggingface_hub.errors import HFValidationError
 
     chain = list(_chain(error))
@@ -65,9 +65,9 @@ def explained(error: Exception, request: HubRequest) -> GluetuneError:
         return _refusal(response, request)
     if "Consistency check failed" in str(error):
         return HubError(
-            f"A file of {request.place} arrived truncated: {str(error).splitlines()[0]} It was not"
-            " kept.",
-            hint=f"Try again. If it stays so, a proxy on the way is the likely cause; or"
+            f"A file of {request.place} arrived truncated: {str(error).splitlines()[0]} It was"
+            " discarded.",
+            hint=f"Try again. If this persists, a proxy is the likely cause; or"
             f" {request.fallback}.",
         )
     return UnreachableError(
@@ -77,7 +77,7 @@ def explained(error: Exception, request: HubRequest) -> GluetuneError:
 
 
 def explained_upload(error: Exception, request: HubRequest) -> GluetuneError:
-    """Return the gluetune error that says what `error` means for what was to be written."""
+    """Return the gluetune error for `error` of an upload."""
     response = next((link.response for link in _chain(error) if hasattr(link, "response")), None)
     if response is None:
         if "metadata in README.md" in str(error):
@@ -112,7 +112,7 @@ def _in_one_line(error: Exception) -> str:
 
 
 def _refusal(response: Any, request: HubRequest) -> GluetuneError:
-    """Return the error for an answer of the Hub that is not a success."""
+    """Return the error for an unsuccessful response of the Hub."""
     status, code = response.status_code, response.headers.get("X-Error-Code")
     if code == "GatedRepo":
         return HubError(
@@ -137,7 +137,7 @@ def _refusal(response: Any, request: HubRequest) -> GluetuneError:
         )
     if status == 429:
         return UnreachableError(
-            f"The Hub refuses more requests for now (429), for {request.place}.",
+            f"The Hub limits the rate of requests (429), for {request.place}.",
             hint=f"Try later, set HF_TOKEN for a higher limit, or {request.fallback}.",
         )
     if status in TRY_AGAIN or status >= 500:
@@ -154,7 +154,7 @@ def _refusal(response: Any, request: HubRequest) -> GluetuneError:
 def _is_about_storage(error: BaseException) -> bool:
     if not isinstance(error, OSError):
         return "os error 28" in str(error)  # hf_xet writes from Rust and raises a RuntimeError
-    # A network can refuse with EACCES too; only what happened to a file names one.
+    # A network can refuse with EACCES too; only errors on files have a filename.
     on_file = error.filename is not None and not isinstance(error, FileNotFoundError)
     return on_file or error.errno in (errno.ENOSPC, errno.EDQUOT)
 
@@ -164,13 +164,13 @@ def _storage_error(chain: Sequence[BaseException], request: HubRequest) -> Stora
 
     reason = next(str(link) for link in chain if _is_about_storage(link))
     return StorageError(
-        f"The cache {constants.HF_HUB_CACHE} does not take {request.place}: {reason}.",
+        f"The cache {constants.HF_HUB_CACHE} cannot store {request.place}: {reason}.",
         hint="Free some space there, or set HF_HOME to a folder on another disk.",
     )
 
 
 def why_unreachable(error: BaseException) -> str:
-    """Return in one line why `error`'s request got no response."""
+    """Return in one line why a request got no response."""
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     chain = list(_chain(error))
@@ -178,9 +178,9 @@ def why_unreachable(error: BaseException) -> str:
         return "offline mode is on (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set)"
     root = chain[-1]
     if "Timeout" in type(root).__name__ or isinstance(root, TimeoutError):
-        return f"{host()} did not answer in time"
-    said = str(root).strip().splitlines()
-    return f"{host()}: {said[0].rstrip('.') if said else type(root).__name__}"
+        return f"{host()} did not respond in time"
+    lines = str(root).strip().splitlines()
+    return f"{host()}: {lines[0].rstrip('.') if lines else type(root).__name__}"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

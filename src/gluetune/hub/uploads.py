@@ -1,9 +1,8 @@
-"""Writing to a model repository of the Hub: one commit at a time, and read back afterwards.
+"""Uploads to model repositories of the Hub, one commit at a time, by `huggingface_hub`.
 
-`huggingface_hub` does the work. A commit is all or nothing: before it, an interrupted upload leaves
-blobs that no revision names; after it, the files are there. Failures become gluetune's errors as in
-`gluetune.hub.downloads`. The token is whatever `huggingface_hub` finds (HF_TOKEN, or what
-`hf auth login` left); it passes through no variable of this module.
+A commit is atomic: an upload that is interrupted before it leaves only blobs that no revision
+names. Failures become gluetune's errors as in `gluetune.hub.downloads`. The token is the one that
+`huggingface_hub` finds (HF_TOKEN, or that of `hf auth login`); no variable of this module holds it.
 """
 
 from __future__ import annotations
@@ -24,33 +23,33 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _PATIENCE = 20.0
-"""Seconds for which 429 and 5xx answers are tried again: an upload is dearer than a listing."""
+"""Seconds for which requests with status 429 or 5xx are retried, at most."""
 
 
 @dataclass(frozen=True)
 class RemoteBranch:
-    """What a branch of a repository holds."""
+    """The state of a branch of a repository."""
 
     head: str
     """Its newest commit."""
     private: bool
     digests: Mapping[str, str]
-    """By file: the sha256 of a large one, git's blob id of a small one."""
+    """By file: the sha256 of a large file, git's blob id of a small one."""
 
 
 def require_token() -> None:
-    """Raise HubError where `huggingface_hub` finds no token."""
+    """Raise HubError if `huggingface_hub` finds no token."""
     from huggingface_hub import get_token
 
     if get_token() is None:
         raise HubError(
-            f"There is no token to write to {host()} with.",
-            hint="Type: hf auth login, or set HF_TOKEN, to a token that may write.",
+            f"There is no token to write to {host()}.",
+            hint="Type: hf auth login, or set HF_TOKEN, with a token that has write access.",
         )
 
 
 def known_tokens() -> list[str]:
-    """Return the tokens of this machine, so that they can be looked for in what is published."""
+    """Return the tokens of this machine, to search for them in what is published."""
     from huggingface_hub import get_token
 
     token = get_token()
@@ -73,10 +72,10 @@ class ModelRepository:
         return f"{constants.ENDPOINT}/{self.repo}"
 
     def open(self, *, private: bool) -> tuple[RemoteBranch, bool]:
-        """Return the branch and whether the repository was made for it, as a private one or not.
+        """Return the branch, and whether the repository was created.
 
-        A repository or branch that is not there is made. Raises ConfigurationError when a private
-        one is requested and there is a public one, HubError when the Hub refuses or fails.
+        A repository or branch that does not exist is created. Raises ConfigurationError if a
+        private one is requested and it is public, HubError if the Hub refuses or fails.
         """
         from huggingface_hub import errors
 
@@ -93,7 +92,7 @@ class ModelRepository:
             found = self._read(api)
         if private and not found.private:
             raise ConfigurationError(
-                f"--private: {self.repo} is there already, and is public.",
+                f"--private: {self.repo} exists already, and is public.",
                 hint=f"Make it private in its settings ({self.url}/settings), or leave it out.",
             )
         return found, made
@@ -107,7 +106,7 @@ class ModelRepository:
     ) -> str:
         """Add `files` and delete others in one commit on top of `parent`; return its id.
 
-        Nothing changes on the branch unless all of it arrives. Raises HubError.
+        The commit is atomic. Raises HubError.
         """
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -127,7 +126,7 @@ class ModelRepository:
         return str(info.oid)
 
     def download(self, commit: str, names: Sequence[str], folder: Path) -> Path:
-        """Download `names` as of `commit` below `folder`, past every cache, and return where."""
+        """Download `names` at `commit` into `folder`, bypassing the cache; return the snapshot."""
         from huggingface_hub import snapshot_download
 
         with _explained(self._request):
@@ -138,7 +137,7 @@ class ModelRepository:
             )
 
     def read(self, commit: str, names: Sequence[str]) -> dict[str, bytes]:
-        """Return the contents of those of `names` that are there as of `commit`."""
+        """Return the contents of those of `names` that exist at `commit`."""
         with tempfile.TemporaryDirectory(prefix="gluetune-read-") as folder:
             snapshot = self.download(commit, names, Path(folder))
             paths = {name: snapshot / name for name in names}
@@ -168,11 +167,13 @@ class ModelRepository:
 
 
 def collect(owner: str, title: str, repos: Sequence[str], private: bool) -> str:
-    """Put models into a collection of `owner`, made where there is none; return its address.
+    """Add models to a collection of `owner`, created if it does not exist; return its URL.
 
     Raises HubError.
     """
-    request = HubRequest("model", repos[0], None, "type it again, which adds only what is missing")
+    request = HubRequest(
+        "model", repos[0], None, "repeat the command, which adds only what is missing"
+    )
     with _explained(request):
         api = _api()
         made = api.create_collection(title, namespace=owner, private=private, exists_ok=True)
@@ -183,17 +184,17 @@ def collect(owner: str, title: str, repos: Sequence[str], private: bool) -> str:
 
 @contextmanager
 def _explained(request: HubRequest) -> Iterator[None]:
-    """Bound the retries, and turn what fails into gluetune's errors."""
+    """Bound the retries, and turn failures into gluetune's errors."""
     from huggingface_hub import errors
 
     try:
         with bounded_retries(_PATIENCE):
             yield
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        # A proxy's page, an answer that was cut short, or another server altogether.
-        broken = ConnectionError("the answer is not one that the Hub gives")
+        # A proxy's page, a truncated response, or a server that is not a Hub.
+        broken = ConnectionError("the response is not from a Hub")
         raise explained_upload(broken, request) from error
-    # ValueError: an answer that lacks something. RuntimeError: a file that did not arrive.
+    # ValueError: a response that lacks a field. RuntimeError: a file that did not arrive.
     except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:  # type: ignore[attr-defined]  # httpx's or httpx2's
         raise explained_upload(error, request) from error
 

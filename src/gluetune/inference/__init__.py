@@ -1,1 +1,1 @@
-"""From a checkpoint and text to logits and predictions."""
+"""Inference: from a checkpoint and texts to logits and predictions."""

@@ -1,6 +1,6 @@
-"""What a predictor asks for logits: PyTorch with the checkpoint's own code, or ONNX Runtime.
+"""The interface of inference backends: PyTorch, or ONNX Runtime.
 
-Text is encoded before and answers are named after, the same for either.
+A backend maps encoded texts to logits; encoding and decoding are the same for both.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 class Backend(Protocol):
-    """A trained model that is ready to answer."""
+    """A trained model that is ready for inference."""
 
     @property
     def name(self) -> str:
-        """What the user called the model."""
+        """The model as the user named it."""
 
     @property
     def backend(self) -> BackendName:
-        """What computes."""
+        """Name of the backend."""
 
     @property
     def run(self) -> Run | None:
-        """The run that the model comes from, None where it comes from none."""
+        """The run that trained the model; None if unknown."""
 
     @property
     def task(self) -> TaskSpec | None:
-        """The task whose classes it answers with; None: its own classes."""
+        """The task whose classes it predicts; None: the checkpoint's own classes."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ class Backend(Protocol):
 
     @property
     def thresholds(self) -> tuple[float, ...]:
-        """The logit above which each label is given; empty for 0, a probability of one half."""
+        """The logit above which each label is predicted; empty for 0, a probability of 0.5."""
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -56,11 +56,11 @@ class Backend(Protocol):
 
     @property
     def max_length(self) -> int | None:
-        """Tokens per example; longer ones are cut. None where nothing bounds them."""
+        """Maximum tokens per example; longer ones are truncated. None for no limit."""
 
     @property
     def limit(self) -> int | None:
-        """Tokens that the model can take at most. None where nothing bounds them."""
+        """Maximum tokens that the model supports. None for no limit."""
 
     @property
     def batch_size(self) -> int:
@@ -73,5 +73,5 @@ class Backend(Protocol):
     def logits(self, encoded: Encoded) -> NDArray[np.float32]:
         """Return logits of shape (examples, classes) in the order of `labels`, or (examples, 1).
 
-        Raises TrainingError when they are not finite.
+        Raises TrainingError if they are not finite.
         """

@@ -1,4 +1,4 @@
-"""Where a model computes, in which precision, and with how many threads."""
+"""Device, precision and number of threads."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gluetune.inference.logits import ResolvedPrecision
 
 
 def device(*, use_cpu: bool = False) -> torch.device:
-    """Return where Trainer will train: the first accelerator, else (or if so set) the CPU."""
+    """Return the device that Trainer uses: the first accelerator, or the CPU."""
     if torch.accelerator.is_available() and not use_cpu:
         return torch.device(torch.accelerator.current_accelerator().type, 0)
     return torch.device("cpu")
 
 
 def visible_devices() -> tuple[str, ...]:
-    """Return what CUDA_VISIBLE_DEVICES calls each GPU of several; nothing where there is one."""
+    """Return the GPUs by their names in CUDA_VISIBLE_DEVICES; empty if there is only one."""
     count = torch.cuda.device_count()
     if count < 2:
         return ()
@@ -32,7 +32,7 @@ def visible_devices() -> tuple[str, ...]:
 
 
 def device_name(chosen: torch.device) -> str:
-    """Return what the device is called, e.g. 'NVIDIA H200' or the CPU's model."""
+    """Return the device's name, e.g. 'NVIDIA H200' or the CPU's model."""
     if chosen.type == "cuda":
         return str(torch.cuda.get_device_name(chosen))
     if chosen.type == "cpu":
@@ -41,7 +41,7 @@ def device_name(chosen: torch.device) -> str:
 
 
 def multiplies_bf16(chosen: torch.device) -> bool:
-    """Return whether the device multiplies bfloat16 natively, rather than by way of float32."""
+    """Return whether the device multiplies bfloat16 natively."""
     if chosen.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if chosen.type == "cpu":
@@ -52,23 +52,23 @@ def multiplies_bf16(chosen: torch.device) -> bool:
     return False
 
 
-def resolve_precision(asked: Precision, chosen: torch.device) -> ResolvedPrecision:
-    """Return the precision that `auto` means here.
+def resolve_precision(requested: Precision, chosen: torch.device) -> ResolvedPrecision:
+    """Resolve `auto` to a precision for a device.
 
     Raises ConfigurationError for fp16 on a CPU, where it has neither speed nor loss scaling.
     """
-    if asked == "auto":
+    if requested == "auto":
         return "bf16" if multiplies_bf16(chosen) else "fp32"
-    if asked == "fp16" and chosen.type == "cpu":
+    if requested == "fp16" and chosen.type == "cpu":
         raise ConfigurationError(
             "--precision fp16 needs a GPU.", hint="Type: --precision auto, bf16 or fp32."
         )
-    return asked
+    return requested
 
 
 @contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
-    """Compute with `count` CPU threads: another number gives other last bits."""
+    """Compute with `count` CPU threads, on which the last bits of results depend."""
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)

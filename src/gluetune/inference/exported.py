@@ -1,4 +1,4 @@
-"""A model that `gluetune export` made, opened to be asked through ONNX Runtime."""
+"""Load a model that `gluetune export` has made into ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PRECISIONS: dict[Variant, str] = {"onnx": "fp32", "onnx-int8": "int8"}
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedModel:
-    """A model in ONNX Runtime with all that decides its answers: a `Backend`."""
+    """A `Backend` in ONNX Runtime, with all settings that determine its predictions."""
 
     name: str
     backend: Variant
@@ -50,7 +50,7 @@ class ExportedModel:
 
     @property
     def limit(self) -> int | None:
-        """Tokens that the model can take at most: the length that it was exported with."""
+        """Maximum tokens that the model supports: the length that it was exported with."""
         return self.max_length
 
     @property
@@ -65,7 +65,7 @@ class ExportedModel:
 
     @property
     def thresholds(self) -> tuple[float, ...]:
-        """The logit above which each label is given, as PyTorch's model has it."""
+        """The logit above which each label is predicted, as in PyTorch's model."""
         return self.task.thresholds
 
     @property
@@ -76,7 +76,7 @@ class ExportedModel:
     def logits(self, encoded: Encoded) -> NDArray[np.float32]:
         """Return logits of shape (examples, classes) in the order of `labels`, or (examples, 1).
 
-        Raises TrainingError when they are not finite.
+        Raises TrainingError if they are not finite.
         """
         collate = DataCollatorWithPadding(self.tokenizer, return_tensors="np")
         order = np.argsort(-encoded.lengths, kind="stable")
@@ -98,11 +98,10 @@ def open_exported(
     task: TaskSpec | None = None,
     settings: InferenceSettings | None = None,
 ) -> ExportedModel:
-    """Open what was exported from a run, or the folder of an export.
+    """Load a run's export, or the folder of an export.
 
-    Raises ConfigurationError for settings that an exported model has fixed, and RunError where
-    there is no export, where it was made from other weights than the run now has, or where its
-    check did not pass.
+    Raises ConfigurationError for settings that an exported model has fixed, and RunError if there
+    is no export, if it was made from other weights than the run's, or if its check failed.
     """
     require_extra("onnx", f"--backend {variant}", "onnxruntime")
     settings = settings or InferenceSettings()
@@ -138,12 +137,12 @@ def open_session(file: Path, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # its warnings are about nodes, not about anybody's mistake
+    options.log_severity_level = 3  # its warnings are about nodes, not about the user's input
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
 def find_export(model: str | Path | Run) -> ExportFolder:
-    """Return the folder of a run's export, or `model` itself where it is one."""
+    """Return the folder of a run's export, or `model` itself if it is one."""
     path = Path(model)
     inside = RunFolder(path).onnx
     for place in (path, inside):
@@ -162,7 +161,7 @@ def _check_settings(
         ("--task", task and task.name, task is not None and task.name != record.task),
     )
     wrong = [
-        Finding(f"{flag} {value}: an exported model has this fixed.", f"Leave {flag} out.")
+        Finding(f"{flag} {value}: this is fixed in an exported model.", f"Leave {flag} out.")
         for flag, value, is_wrong in fixed
         if is_wrong
     ]
@@ -180,11 +179,11 @@ def _check_made(
         raise RunError(f"{folder.path} has no {folder.model(variant).name}.", hint=f"Type: {again}")
     if run is not None and weights_digest(run.model_path) != record.weights_sha256:
         raise RunError(
-            f"{folder.path} was exported from other weights than the run has now.",
+            f"{folder.path} was exported from other weights than the run's.",
             hint=f"Type: {again}",
         )
     if not checked.good:
         raise RunError(
-            f"{folder.model(variant)} did not pass its check: {checked.verdict}",
+            f"{folder.model(variant)} failed its check: {checked.verdict}",
             hint=f"Type: {again}" + " --max-loss VALUE" * (variant == "onnx-int8"),
         )

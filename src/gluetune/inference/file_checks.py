@@ -1,4 +1,4 @@
-"""`gluetune.check_files`: a user's files checked, and their lengths compared with a model's."""
+"""`gluetune.check_files`: check a user's files, and their text lengths for a model."""
 
 from __future__ import annotations
 
@@ -29,55 +29,55 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckedFiles:
-    """What was found in the files of a task."""
+    """The result of checking the files of a task."""
 
     findings: tuple[Finding, ...]
-    """What would stop training; empty where nothing would."""
+    """Problems that would stop training."""
     remarks: tuple[str, ...]
-    """What is unusual, and what was decided."""
+    """Anomalies, and what was inferred from the data."""
     left_out: Mapping[str, Mapping[str, int]]
-    """Rows that cannot be used, by file and reason: with `skip` they are left out."""
+    """Invalid rows by file and reason; `skip` leaves them out."""
     rows: Mapping[str, int] = field(default_factory=dict)
-    """Examples by split; empty where there are findings."""
+    """Examples by split; empty if there are findings."""
     labels: Mapping[str, int] = field(default_factory=dict)
     """Training examples by class or label; empty for numbers."""
     title: str = ""
-    """What the task is."""
+    """Description of the task."""
     columns: Mapping[str, Any] = field(default_factory=dict)
-    """Settings that name the columns which were found; empty where the user names them."""
+    """Settings for the columns that were found; empty if the user names them."""
 
     @property
     def are_good(self) -> bool:
-        """Whether one can train on the files."""
+        """Whether training on the files is possible."""
         return not self.findings
 
 
 def check_files(
     *files: str | PathLike[str] | DataFrame | Dataset | pa.Table, **settings: Unpack[CheckKeywords]
 ) -> CheckedFiles:
-    """Check labelled text as `train` does, before any model is loaded.
+    """Check labelled text as `train` does, without loading a model.
 
     Args:
-        files: The file to train on; after it, where there are, those to validate and to test on.
-            Paths, pandas DataFrames, datasets.Dataset or pyarrow.Table.
-        settings: The fields of TrainConfig that say how files are read: `text`, `text_pair`,
-            `label`, `format`, `delimiter`, `quoting`, `header`, `columns`, `kind`,
-            `label_separator`, `group`, `validation_fraction`, `on_bad_row`, … Columns of text and
-            label that are not named are found where they are unambiguous.
+        files: The training file, optionally followed by the validation and the test file: paths,
+            pandas DataFrames, datasets.Dataset or pyarrow.Table.
+        settings: The fields of TrainConfig on reading files: `text`, `text_pair`, `label`,
+            `format`, `delimiter`, `quoting`, `header`, `columns`, `kind`, `label_separator`,
+            `group`, `validation_fraction`, `on_bad_row`, … Text and label columns that are not
+            named are inferred if they are unambiguous.
             With `model` (and `revision`, `max_length`) its tokenizer counts texts that are too
-            long, and tokens that it does not know; `train` reports these tokens again.
+            long, and unknown tokens, which `train` reports too.
 
     Raises:
         ConfigurationError: for settings that contradict each other, a number of files other than
-            one to three, or a `max_length` that the `model` does not take.
+            one to three, or a `max_length` above the model's.
         CheckpointError, HubError: for a `model` whose tokenizer cannot be read.
 
-    What is wrong in the files is returned, not raised.
+    Problems in the files are returned, not raised.
     """
     if not 1 <= len(files) <= len(FILE_SETTINGS):
         raise ConfigurationError(
-            f"{len(files)} files are given: one to train on, and at most one each to validate and "
-            "to test on.",
+            f"{len(files)} files are given: a training file, and at most one validation and one "
+            "test file, are needed.",
             hint="Type: gluetune check train.csv [validation.csv [test.csv]]",
         )
     named = {name: as_file(file, name) for name, file in zip(FILE_SETTINGS, files, strict=False)}
@@ -102,7 +102,7 @@ def check_files(
 
 
 def _with_columns(config: TrainConfig, problems: Problems) -> tuple[TrainConfig, Mapping[str, Any]]:
-    """Name the columns of text and label that the user does not, where they are unambiguous."""
+    """Infer the text and label columns that the user does not name, if they are unambiguous."""
     assert config.train_file is not None, "files are checked"
     if config.text is not None and config.label is not None:
         return config, {}
@@ -137,7 +137,7 @@ def _balance(own: OwnTask) -> dict[str, int]:
 
 
 def _of_model(config: TrainConfig, own: OwnTask) -> Iterator[str]:
-    """Yield remarks on texts that are too long for the model, or unknown to its tokenizer."""
+    """Yield remarks on texts that are too long for the model, and on unknown tokens."""
     import torch
 
     from gluetune.data.encoding import encode, tokenizer_processes, unknown_note

@@ -1,7 +1,7 @@
-"""`gluetune.predict`: a file of rows in, the same rows with label, score and probabilities out.
+"""`gluetune.predict`: add label, score and probabilities to the rows of a file.
 
-Rows are read, predicted and written a window at a time, so a file may be larger than memory; inside
-a window they run in order of length, and are written in their own.
+Rows are read, predicted and written in windows, so a file may be larger than memory. Inside a
+window they are batched by length and written in their own order.
 """
 
 from __future__ import annotations
@@ -53,34 +53,34 @@ from gluetune.kinds.base import Prediction
 OnError = Literal["stop", "skip"]
 
 _PLAIN_COLUMNS = ("text", "text_pair")
-"""What text columns are called where a file does not use the task's own names."""
+"""Names of text columns in files that do not use the task's names."""
 
 _DECIMALS = 6
-"""Of numbers in files. float32, the type of logits, has no more."""
+"""Decimals of numbers in files: the precision of float32, the type of logits."""
 
 
 @dataclass
 class FilePredictions:
-    """The predictions of a file: where they are, and how many."""
+    """The result of predicting a file: output path, counts and notes."""
 
     output: Path | None
     rows: int = 0
     """Rows that were predicted."""
     skipped: int = 0
-    """Rows that were left out."""
+    """Invalid rows that were left out."""
     problems: list[str] = field(default_factory=list)
-    """Why, with the line, of the first of them."""
+    """Line and reason of the first of them."""
     seconds: float = 0.0
     cut: int = 0
-    """Rows whose text was cut to `max_length`."""
+    """Rows whose text was truncated to `max_length`."""
     max_length: int | None = None
-    """Tokens of a row that were read at most."""
+    """Maximum tokens per row."""
     limit: int | None = None
-    """Tokens that the model could read."""
+    """Maximum tokens that the model supports."""
 
     @property
     def cut_note(self) -> str:
-        """The note on texts that were cut, and what to do; nothing where none was."""
+        """A note on truncated texts and how to avoid it; empty if there are none."""
         if not self.cut:
             return ""
         were = "was" if self.cut == 1 else "were"
@@ -90,11 +90,11 @@ class FilePredictions:
         )
 
     notes: tuple[str, ...] = ()
-    """How the file was read, where that is not clear from its name."""
+    """How the file was read, if that is not clear from its name."""
 
     @property
     def rows_per_second(self) -> float:
-        """Of reading, predicting and writing together."""
+        """Throughput of reading, predicting and writing together."""
         return self.rows / self.seconds if self.seconds else 0.0
 
 
@@ -109,26 +109,26 @@ def predict(
 ) -> FilePredictions:
     """Predict every row of a CSV, JSON lines, Parquet or text file, in constant memory.
 
-    The output has the input's columns and order, and besides them `label`, `score` and
+    The output has the input's columns and order, and the new columns `label`, `score` and
     `probability_CLASS` for each class (in JSON lines one object, `probabilities`); for regression
-    only `score`; where a text may have several labels, `labels` (in CSV with `;` between them) and
-    the probability of each. Lines of text come out as JSON lines.
+    only `score`; for several labels per text, `labels` (in CSV separated by `;`) and the
+    probability of each. For lines of plain text the output is JSON lines.
 
     Args:
         model: A run, a checkpoint, or what `gluetune.load` returned.
-        file: CSV (RFC 4180, with a header line, UTF-8), JSON lines, Parquet, or plain lines of
-            text, a tab between the two of a pair. An open file, such as standard input, too.
-        output: A file, which is whole or absent; or an open one, but for Parquet.
+        file: CSV (RFC 4180, with a header line, UTF-8), JSON lines, Parquet, or lines of plain
+            text, with a tab between the two texts of a pair. Also an open file, such as stdin.
+        output: A path, which is written atomically; or an open file, except for Parquet.
         file_format: `csv`, `tsv`, `jsonl`, `json`, `parquet`, `arrow`, `fasttext`, `trec` or
-            `text`, where the file's name has another ending; or a FileFormat, for files with other
-            delimiters, quotes or no header line. Output of the same delimiter has a header line.
-        progress: Called after every window with what was done so far.
+            `text`, if the file's name has another ending; or a FileFormat, for other delimiters,
+            quotes or no header line. The output has the same delimiter, and a header line.
+        progress: Called after every window with the counts so far.
         settings: Fields of `PredictSettings` (`text`, `text_pair`, `on_error`, `prefix`) and of
             `LoadSettings`, as `gluetune.load` takes them.
 
     Raises:
-        ConfigurationError: for a column that is not there, or a name that is taken.
-        DataError: for a file that cannot be read, and with `stop` for its first bad rows.
+        ConfigurationError: for a missing column, or a name that is taken.
+        DataError: for a file that cannot be read, and with `stop` for its first invalid rows.
     """
     loading, reading = split_settings((LoadSettings, PredictSettings), settings)
     how = make_settings(PredictSettings, reading)
@@ -152,11 +152,11 @@ def predict(
         if not reader.columns and (wrong := stated_wrongly(found, reader, stated)):
             raise DataError.of([wrong])
         columns = _text_columns(predictor, reader, how.text, how.text_pair)
-        answering = _Columns(predictor, written_as(found.format), how.prefix)
-        new = tuple(answering.sample)
+        added = _NewColumns(predictor, written_as(found.format), how.prefix)
+        new = tuple(added.sample)
         _check_free(reader, new, how.prefix)
         rows = _Rows(reader, columns, new, how.on_error)
-        return _write(rows, answering, target, progress, found.notes)
+        return _write(rows, added, target, progress, found.notes)
 
 
 def _stated(file_format: str | FileFormat | None) -> FileFormat:
@@ -168,7 +168,7 @@ def _stated(file_format: str | FileFormat | None) -> FileFormat:
 
 
 def _as_run(predictor: Predictor, path: Path, stated: FileFormat) -> FileFormat:
-    """Return how a file is written: as a run's own, but that its columns may be others."""
+    """Return the format of a file: that of the run's own files, except for the columns."""
     run = predictor.opened.run
     if run is None:
         return stated
@@ -181,7 +181,7 @@ def _as_run(predictor: Predictor, path: Path, stated: FileFormat) -> FileFormat:
 def _check_first_line(
     path: Path, found: Detected, predictor: Predictor, text: str | None, stated: FileFormat
 ) -> None:
-    """Refuse a first line that looks like a row, unless it is stated to be a header line."""
+    """Refuse a first line that looks like a row, unless `stated` has a header line."""
     if found.dialect is None or not found.dialect.header or stated.header:
         return
     given = (text,) if text is not None else _line_columns(predictor)
@@ -191,42 +191,42 @@ def _check_first_line(
 
 
 def cut_advice(max_length: int | None, limit: int | None) -> str:
-    """Return what cutting texts to `max_length` tokens means, and how to avoid it."""
-    remedy = "The model takes no more: split longer texts, or train a checkpoint that does."
+    """Return what truncation to `max_length` tokens means, and how to avoid it."""
+    remedy = "The model supports no more: split longer texts, or train another checkpoint."
     if max_length is not None and (limit is None or limit > max_length):
         remedy = f"Type: --max-length {limit or 'NUMBER'}"
     return f"tokens beyond that are ignored. {remedy}"
 
 
-class _Columns:
-    """From rows to the values of the new columns."""
+class _NewColumns:
+    """Computes the values of the new columns."""
 
     def __init__(self, predictor: Predictor, fmt: Format, prefix: str) -> None:
         self._predictor = predictor
         self.format = fmt
         self._prefix = prefix
         self.cut = 0
-        """Texts that were cut so far."""
+        """Texts that were truncated so far."""
         self.max_length, self.limit = predictor.opened.max_length, predictor.opened.limit
         logits = np.full((1, len(predictor.labels) or 1), 1e30, dtype=np.float32)
-        self.sample = self._values(predictor.answers(logits)[0])
+        self.sample = self._values(predictor.predictions(logits)[0])
         """The new columns by name, each with a value of its type."""
 
     def __call__(self, texts: list[Text]) -> Iterator[Mapping[str, Any]]:
         """Yield the new values of each text, in order."""
         encoded = self._predictor.encode(texts)
         self.cut += encoded.truncated
-        answers = self._predictor.answers(self._predictor.opened.logits(encoded))
-        return (self._values(answer) for answer in answers)
+        found = self._predictor.predictions(self._predictor.opened.logits(encoded))
+        return (self._values(prediction) for prediction in found)
 
-    def _values(self, answer: Prediction) -> Mapping[str, Any]:
-        score = {f"{self._prefix}score": round(answer.score, _DECIMALS)}
-        if answer.label is None:
+    def _values(self, prediction: Prediction) -> Mapping[str, Any]:
+        score = {f"{self._prefix}score": round(prediction.score, _DECIMALS)}
+        if prediction.label is None:
             return score
-        shares = {name: round(share, _DECIMALS) for name, share in answer.probabilities.items()}
-        label = {f"{self._prefix}label": answer.label}
-        if answer.labels is not None:
-            label = {f"{self._prefix}labels": self._joined(answer.labels)}
+        shares = {name: round(share, _DECIMALS) for name, share in prediction.probabilities.items()}
+        label = {f"{self._prefix}label": prediction.label}
+        if prediction.labels is not None:
+            label = {f"{self._prefix}labels": self._joined(prediction.labels)}
             score = {}
         if self.format.holds_objects:
             return {**label, **score, f"{self._prefix}probabilities": shares}
@@ -234,12 +234,12 @@ class _Columns:
         return {**label, **score, **columns}
 
     def _joined(self, labels: tuple[str, ...]) -> Any:
-        """Return several labels as the file can hold them: a list, or text with `;` between."""
+        """Return several labels as a list, or joined by `;` if the format has no lists."""
         return list(labels) if self.format.holds_lists else ";".join(labels)
 
 
 class _Rows:
-    """The rows of a file in windows, without those that cannot be used, which are kept count of."""
+    """The valid rows of a file in windows; invalid ones are counted."""
 
     def __init__(
         self,
@@ -256,9 +256,9 @@ class _Rows:
         self.problems: list[str] = []
 
     def __iter__(self) -> Iterator[list[Row]]:
-        """Yield windows of rows. Raises DataError at the first bad ones, unless they are left out.
+        """Yield windows of rows. Raises DataError for invalid ones, unless they are skipped.
 
-        All of a window are reported, so that a file which is wrong throughout shows how.
+        All invalid rows of a window are reported together.
         """
         checked = map(self._checked, iter(self.reader))
         while window := list(islice(checked, WINDOW)):
@@ -306,7 +306,7 @@ class _Rows:
 
 def _write(
     rows: _Rows,
-    answering: _Columns,
+    added: _NewColumns,
     target: Path | BinaryIO,
     progress: Callable[[FilePredictions], object] | None,
     notes: tuple[str, ...],
@@ -318,20 +318,20 @@ def _write(
         target if isinstance(target, Path) else None,
         problems=rows.problems,
         notes=notes,
-        max_length=answering.max_length,
-        limit=answering.limit,
+        max_length=added.max_length,
+        limit=added.limit,
     )
 
     def count(predicted: int) -> None:
         done.rows += predicted
         done.skipped = rows.skipped
-        done.cut = answering.cut
+        done.cut = added.cut
         done.seconds = time.monotonic() - begin
 
     def pump(place: Path | BinaryIO) -> None:
-        with writing_rows(place, answering.format, rows.reader, answering.sample, packed) as writer:
+        with writing_rows(place, added.format, rows.reader, added.sample, packed) as writer:
             for window in rows:
-                for row, more in zip(window, answering(rows.texts(window)), strict=True):
+                for row, more in zip(window, added(rows.texts(window)), strict=True):
                     writer.write(row, more)
                 count(len(window))
                 if progress is not None:
@@ -352,7 +352,7 @@ def _check_output(source: Path | BinaryIO, target: Path | BinaryIO, fmt: Format)
         return
     if isinstance(source, Path) and target.resolve() == source.resolve():
         raise ConfigurationError(
-            f"{source} is to be read and written at once.", hint="Choose another --output."
+            f"{source} cannot be both input and output.", hint="Choose another --output."
         )
     if format_of(target) is not fmt:
         raise ConfigurationError(
@@ -362,7 +362,7 @@ def _check_output(source: Path | BinaryIO, target: Path | BinaryIO, fmt: Format)
 
 
 def _line_columns(predictor: Predictor) -> tuple[str, ...]:
-    """Return the names for the texts of a plain line."""
+    """Return the column names for lines of plain text."""
     task = predictor.opened.task
     return task.text_columns if task else _PLAIN_COLUMNS[:1]
 
@@ -370,7 +370,7 @@ def _line_columns(predictor: Predictor) -> tuple[str, ...]:
 def _text_columns(
     predictor: Predictor, reader: RowReader, text: str | None, text_pair: str | None
 ) -> tuple[str, ...]:
-    """Return which columns hold the texts. Raises ConfigurationError where that is not clear."""
+    """Return the text columns. Raises ConfigurationError if they are ambiguous."""
     task, count = predictor.opened.task, predictor.texts_per_example
     if text is None and text_pair is not None:
         raise ConfigurationError("--text-pair is given without --text.")

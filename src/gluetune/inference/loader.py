@@ -1,7 +1,7 @@
-"""A trained model opened to be asked: a run, a folder or a checkpoint of the Hub.
+"""Load a trained model for inference: a run, a folder or a checkpoint of the Hub.
 
-A run is asked as its own training scored it: its config.yaml says precision, threads, batch size
-and length, so that its predictions come out the same to the bit on the same machine.
+A run uses the precision, threads, batch size and length of its config.yaml, so that predictions on
+the same machine are bit-identical to those of its validation.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from gluetune.models.classifiers import (
     stated_task,
 )
 from gluetune.models.fast.paths import computing, resolve_compute
+from gluetune.models.tokenizers import check_length
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,37 +49,37 @@ if TYPE_CHECKING:
     from gluetune.core.predictions import Predictions
 
 BATCH_SIZE = 32
-"""Examples per forward pass, where neither a run nor the user says."""
+"""Examples per forward pass, unless a run or the user sets it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedModel:
-    """A trained model with all that decides its answers."""
+    """A trained model in PyTorch, with all settings that determine its predictions."""
 
     name: str
     run: Run | None
     task: TaskSpec | None
-    """The task whose classes it answers with; None: its own classes."""
+    """The task whose classes it predicts; None: the checkpoint's own classes."""
     classifier: Classifier
     device: torch.device
     precision: ResolvedPrecision
     path: ComputePath
-    """How batches pass through the model: a run's own, `padded` for any other checkpoint."""
+    """Execution path of batches: the run's own, `padded` for any other checkpoint."""
     batch_size: int
     threads: int
     max_length: int | None
     settings: InferenceSettings
     lock: AbstractContextManager[Any] = field(default_factory=Lock, repr=False, compare=False)
-    """For the thread that computes: a path is a matter of the whole model."""
+    """Held during inference: the execution path is a state of the whole model."""
 
     @property
     def backend(self) -> BackendName:
-        """What computes."""
+        """Name of the backend."""
         return "torch"
 
     @property
     def limit(self) -> int | None:
-        """Tokens that the model can take at most, however many it is asked with."""
+        """Maximum tokens that the model supports, whatever `max_length` is."""
         return self.classifier.limit
 
     @property
@@ -96,7 +97,7 @@ class OpenedModel:
 
     @property
     def kind(self) -> Kind:
-        """The kind of task: the task's own, else what the checkpoint's config.json states."""
+        """The kind of task: the task's own, or that of the checkpoint's config.json."""
         if self.task is not None:
             return self.task.kind
         config = self.classifier.model.config
@@ -104,7 +105,7 @@ class OpenedModel:
 
     @property
     def thresholds(self) -> tuple[float, ...]:
-        """The logit above which each label is given, as the run or the model's config has it."""
+        """The logit above which each label is predicted, from the run or the model's config."""
         if self.task is not None and self.task.thresholds:
             return self.task.thresholds
         by_name = getattr(self.classifier.model.config, THRESHOLDS, None) or {}
@@ -118,7 +119,7 @@ class OpenedModel:
     def logits(self, encoded: Encoded) -> NDArray[np.float32]:
         """Return logits of shape (examples, classes) in the order of `labels`, or (examples, 1).
 
-        Raises TrainingError when they are not finite.
+        Raises TrainingError if they are not finite.
         """
         model = self.classifier.model
         with self.lock, cpu_threads(self.threads), computing(model, self.path):
@@ -133,7 +134,7 @@ class OpenedModel:
         return logits[:, list(self.outputs)]
 
     def predict(self, task: TaskSpec, tables: Mapping[str, pa.Table]) -> dict[str, Predictions]:
-        """Answer every row of canonical tables of `task`, by split; labels may be hidden."""
+        """Predict every row of canonical tables of `task`, by split; labels may be hidden."""
         with self.lock, quiet_transformers(), cpu_threads(self.threads):
             splits = encoded_splits(
                 task, tables, self.tokenizer, max_length=self.max_length, outputs=self.outputs
@@ -155,8 +156,8 @@ def open_model(
 ) -> OpenedModel:
     """Load the model of a run, a folder, or a checkpoint of the Hub, with its trained head.
 
-    `task` is whose classes the answers are to be; without it a run's own task, for any other
-    checkpoint the GLUE task that its config.json states, and its own classes where it states none.
+    Predictions are classes of `task`; by default, of a run's own task. For any other checkpoint the
+    default is the GLUE task in its config.json, or its own classes if there is none.
     Raises RunError, CheckpointError, HubError, ConfigurationError.
     """
     settings = settings or InferenceSettings()
@@ -165,7 +166,7 @@ def open_model(
         task = run.task
     if settings.label_order and task is None:
         raise ConfigurationError(
-            "--label-order says which of a task's classes each output is, and no task is given.",
+            "--label-order maps outputs to a task's classes, and no task is given.",
             hint="Type for instance: --task mnli",
         )
     config = run.config if run is not None else None
@@ -192,21 +193,21 @@ def open_model(
 
 
 def check_finite(logits: NDArray[np.float32], name: str) -> None:
-    """Raise TrainingError where a model answers with what is no number."""
+    """Raise TrainingError if logits are not finite."""
     if not np.isfinite(logits).all():
         raise TrainingError(
-            f"{name} answers with values that are not finite.",
-            hint="Take --precision fp32, or train it again with a lower --learning-rate.",
+            f"{name} predicts values that are not finite.",
+            hint="Use --precision fp32, or train it again with a lower --learning-rate.",
         )
 
 
 def _precision(
     settings: InferenceSettings, config: TrainConfig | None, where: torch.device
 ) -> ResolvedPrecision:
-    asked = settings.precision
-    if asked == "auto" and config is not None:
-        asked = config.precision
-    return resolve_precision(asked, where)
+    precision = settings.precision
+    if precision == "auto" and config is not None:
+        precision = config.precision
+    return resolve_precision(precision, where)
 
 
 def _checkpoint(
@@ -216,7 +217,7 @@ def _checkpoint(
     settings: InferenceSettings,
 ) -> Checkpoint:
     if run is not None:
-        _ = run.model_path  # says what to type while there is no model yet
+        _ = run.model_path  # raises, with what to type, if there is no model yet
     trusted = settings.trust_remote_code or bool(config and config.trust_remote_code)
     return find_checkpoint(os.fspath(model), revision=settings.revision, trust_remote_code=trusted)
 
@@ -228,9 +229,5 @@ def _max_length(
     checkpoint: Checkpoint,
 ) -> int | None:
     limit = classifier.limit
-    if settings.max_length and limit and settings.max_length > limit:
-        raise ConfigurationError(
-            f"--max-length {settings.max_length}: {checkpoint.name} takes at most {limit} tokens.",
-            hint=f"Type: --max-length {limit}, or leave it out.",
-        )
+    check_length(settings.max_length, limit, checkpoint.name)
     return settings.max_length or (config and config.max_length) or limit

@@ -1,4 +1,4 @@
-"""Logits for every example of a set, longest first, handed back in the set's own order."""
+"""Compute logits for every example of a split, batched by length."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ def compute_logits(
 ) -> NDArray[np.float32]:
     """Return the model's logits, of shape (examples, outputs), without dropout.
 
-    Each of `processes` computes every n-th batch and is told the rest: the batches, and so the
-    bits, are those of one process, and every process comes to the same scores.
+    Each of `processes` computes every n-th batch and receives the others: the batches, and so the
+    bits, are those of one process, and every process computes the same scores.
 
-    Examples run in order of length, longest first, so that little is padded and a lack of memory
-    shows at once; it is answered by smaller batches. The first batch has `batch_size` examples; of
-    shorter ones as many run together as have no more places than it. No random number is drawn, so
-    an evaluation in the middle of a training changes nothing. Raises TrainingError when one example
-    does not fit.
+    Examples run in order of length, longest first, so that padding is small and a lack of memory
+    shows in the first batch; batches are then made smaller. The first batch has `batch_size`
+    examples; later batches have no more positions than it. No random number is drawn, so an
+    evaluation does not affect training. Raises TrainingError if a single example does not fit into
+    memory.
     """
     order = np.argsort(-split.lengths, kind="stable")
-    places = batch_size * int(split.lengths.max(initial=1))
-    mine = _batches(order, split.lengths, places)[processes.index :: processes.count]
+    positions = batch_size * int(split.lengths.max(initial=1))
+    mine = _batches(order, split.lengths, positions)[processes.index :: processes.count]
     training = model.training
     model.eval()
     try:
-        # Autocast keeps the weights that it has cast for the next batch, but in inference mode not.
+        # Autocast caches the weights that it has cast, except in inference mode.
         with torch.no_grad(), autocast(model.device, precision):
             parts = _run(model, split, collate, mine)
     finally:
@@ -66,7 +66,7 @@ def compute_logits(
 
 
 def autocast(device: torch.device, precision: ResolvedPrecision) -> AbstractContextManager[Any]:
-    """Return the context in which a forward pass has this precision."""
+    """Return the autocast context for a precision."""
     if precision == "fp32":
         return nullcontext()
     context: AbstractContextManager[Any] = torch.autocast(device.type, dtype=_DTYPES[precision])
@@ -74,10 +74,10 @@ def autocast(device: torch.device, precision: ResolvedPrecision) -> AbstractCont
 
 
 def keep_cast_weights() -> None:
-    """Let this thread use what autocast has cast for one forward pass in all that follow.
+    """Keep autocast's cache of cast weights for all later forward passes of this thread.
 
-    For a thread that only answers: weights that change, and passes that are trained on, would find
-    the old casts. Autocast forgets at the end of the outermost of its contexts; this is one more.
+    Only for inference threads: training would use outdated weights. Autocast clears its cache at
+    the end of its outermost context, so this increments the nesting.
     """
     torch.autocast_increment_nesting()
 
@@ -97,20 +97,20 @@ def _run(
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
-            places = _smaller(len(rows), error) * int(split.lengths[rows[0]])
-            waiting = deque(_batches(np.concatenate(waiting), split.lengths, places))
+            positions = _smaller(len(rows), error) * int(split.lengths[rows[0]])
+            waiting = deque(_batches(np.concatenate(waiting), split.lengths, positions))
         else:
             waiting.popleft()
     return parts
 
 
 def _batches(
-    order: NDArray[np.intp], lengths: NDArray[np.int64], places: int
+    order: NDArray[np.intp], lengths: NDArray[np.int64], positions: int
 ) -> list[NDArray[np.intp]]:
-    """Cut examples, the longest first, into batches that have at most `places` when padded."""
+    """Cut examples, the longest first, into batches with at most `positions` when padded."""
     found, start = [], 0
     while start < len(order):
-        size = max(1, places // max(1, int(lengths[order[start]])))
+        size = max(1, positions // max(1, int(lengths[order[start]])))
         found.append(order[start : start + size])
         start += size
     return found

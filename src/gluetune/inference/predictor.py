@@ -9,6 +9,7 @@ from typing import Any, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from gluetune.core.deprecations import warn_renamed
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.inference_settings import LoadSettings
 from gluetune.core.keywords import LoadKeywords
@@ -28,12 +29,12 @@ Text = str | tuple[str, str]
 _HINTS = {
     1: 'Type predictor("a text"), or for several predictor(["one", "two"]).',
     2: 'Type predictor("first", "second"), or for several predictor([("a", "b"), ("c", "d")]).',
-    None: "Give texts alone or pairs alone, not both at once.",
+    None: "Give either texts or pairs, not both.",
 }
-"""How a model is called, by the texts of an example."""
+"""How a predictor is called, by the number of texts per example."""
 
 WINDOW = 4096
-"""Texts that are sorted by length together, and held in memory at once."""
+"""Texts that are sorted by length together, and held in memory."""
 
 
 class Predictor:
@@ -49,7 +50,7 @@ class Predictor:
         self.labels = opened.labels
         self.kind = opened.kind
         self.texts_per_example = len(opened.task.text_columns) if opened.task else None
-        """1 or 2; None where the checkpoint does not say."""
+        """1 or 2; None if unknown."""
 
     def __repr__(self) -> str:
         classes = listed(self.labels) or "a number"
@@ -64,18 +65,18 @@ class Predictor:
     def __call__(
         self, texts: Text | Sequence[Text], pair: str | None = None
     ) -> Prediction | list[Prediction]:
-        """Return the answer to a text, or to each of a list of texts.
+        """Predict a text, or each of a list of texts.
 
         A pair is `predictor(first, second)` or a tuple of two. Raises ConfigurationError for one
-        text where the model was trained on pairs, and the reverse.
+        text if the model was trained on pairs, and vice versa.
         """
         if pair is not None:
             if not isinstance(texts, str):
                 raise ConfigurationError("A second text goes with one first text, not with a list.")
-            return self.answers(self.logits([(texts, pair)]))[0]
+            return self.predictions(self.logits([(texts, pair)]))[0]
         if isinstance(texts, str | tuple):
-            return self.answers(self.logits([texts]))[0]
-        return self.answers(self.logits(texts))
+            return self.predictions(self.logits([texts]))[0]
+        return self.predictions(self.logits(texts))
 
     def logits(self, texts: Sequence[Text]) -> NDArray[np.float32]:
         """Return the logits, of shape (texts, classes) in the order of `labels`, or (texts, 1)."""
@@ -86,32 +87,37 @@ class Predictor:
         ]
         return np.concatenate(parts) if parts else np.empty((0, width), dtype=np.float32)
 
+    def predictions(self, logits: NDArray[np.float32]) -> list[Prediction]:
+        """Turn logits into predictions."""
+        return self.kind.predictions(self.labels, logits, self.opened.thresholds)
+
     def answers(self, logits: NDArray[np.float32]) -> list[Prediction]:
-        """Return what logits mean."""
-        return self.kind.answers(self.labels, logits, self.opened.thresholds)
+        """Return `predictions(logits)`: the former name."""
+        warn_renamed("Predictor.answers", "Predictor.predictions")
+        return self.predictions(logits)
 
     def scores(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return what logits are as probabilities, in their shape; numbers as they are.
+        """Turn logits into probabilities of the same shape; numbers are returned as they are.
 
-        Those of classes sum to 1; where a text may have several labels each has its own.
+        Probabilities of classes sum to 1; those of several labels per text are independent.
         """
         return self.kind.probabilities(logits)
 
     @property
     def problem_type(self) -> str:
-        """What transformers calls the kind of task that the model was trained for."""
+        """The `problem_type` of transformers for the kind of task."""
         return self.kind.problem_type
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """The probability above which each label is predicted, where a text may have several."""
+        """The probability above which each label is predicted, for several labels per text."""
         return self.kind.probability_thresholds(self.labels, self.opened.thresholds)
 
     def encode(self, texts: Sequence[Text], *, cut: bool = True) -> Encoded:
-        """Return texts as the model reads them, in memory: nothing is cached.
+        """Encode texts in memory, without a cache.
 
-        Without `cut` texts keep the tokens that the model has no room for. Raises
-        ConfigurationError for one text where two are read, and the reverse.
+        Without `cut`, texts are not truncated. Raises ConfigurationError for one text if the model
+        reads pairs, and vice versa.
         """
         limit = self.opened.max_length if cut else None
         columns = self._columns(texts)
@@ -141,7 +147,7 @@ class Predictor:
 
 
 def load(model: str | Path | Run, **settings: Unpack[LoadKeywords]) -> Predictor:
-    """Load a run or a checkpoint with a trained head, to be called with text.
+    """Load a run or a checkpoint with a trained head for inference.
 
     Args:
         model: A run's folder, a checkpoint's folder, or a Hub id.

@@ -1,4 +1,4 @@
-"""A run's predictions on tables: kept ones where they are of the same data, else computed."""
+"""A run's predictions on tables: saved ones of the same data, or computed."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def run_predictions(
 ) -> dict[str, Predictions]:
     """Return the predictions of `run` on canonical tables of `task`, by split.
 
-    torch is imported only to compute those that are missing, which are then kept in the run, unless
-    `precision` is not its own. `say` is called with a line before that.
+    torch is imported only to compute missing ones, which are then saved in the run, unless
+    `precision` differs from its own. `say` is called with a line before that.
 
     Raises:
-        RunError: where kept predictions cannot be read.
+        RunError: if saved predictions cannot be read.
     """
     prints = {split: fingerprint(table) for split, table in tables.items()}
     kept = {
@@ -52,14 +52,14 @@ def run_predictions(
         try:
             keep_run_predictions(run, task, made, prints)
         except UnwritableError as error:
-            say(f"The predictions are not kept. {error.findings[0].message}")
+            say(f"The predictions are not saved. {error.findings[0].message}")
     return kept | made
 
 
 def keep_run_predictions(
     run: Run, task: TaskSpec, made: Mapping[str, Predictions], prints: Mapping[str, str]
 ) -> None:
-    """Keep predictions in the run, by split, with the fingerprints of the data."""
+    """Save predictions in the run, by split, with the fingerprints of the data."""
     for split, predictions in made.items():
         path = run.folder.predictions_on(kept_name(task, split))
         keep_predictions(path, predictions, prints[split])

@@ -1,4 +1,4 @@
-"""What a model scores on a task's validation splits, with every prediction kept."""
+"""Evaluate a model on a task's validation splits, with all predictions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoredSplit:
-    """A split to predict: its encoded examples with the labels and indices of its rows."""
+    """A split to predict: encoded examples, labels and indices of its rows."""
 
     encoded: Encoded
     labels: NDArray[Any]
@@ -48,7 +48,7 @@ def encoded_splits(
     max_length: int | None,
     outputs: tuple[int, ...],
 ) -> dict[str, ScoredSplit]:
-    """Encode canonical tables to be predicted, as `gluetune.data.encoding.encode` does."""
+    """Encode canonical tables for prediction; see `gluetune.data.encoding.encode`."""
     return {
         name: ScoredSplit.of(
             table, task, encode(table, task, tokenizer, max_length=max_length, outputs=outputs)
@@ -64,11 +64,11 @@ class Evaluation:
     score: ScoreRecord
     predictions: Mapping[str, Predictions]
     loss: float
-    """Mean over the examples, as `Kind.losses` has it: cross-entropy, squared error, …"""
+    """Mean over the examples of `Kind.losses`: cross-entropy, squared error, …"""
     collapsed: bool
-    """Whether every row of every split got the same class, or set of labels."""
+    """Whether the prediction is the same for every row of every split."""
     thresholds: tuple[float, ...] = ()
-    """Logit above which each label was given, where those were tuned."""
+    """Tuned logit above which each label is predicted; empty if not tuned."""
 
 
 def evaluate_task(
@@ -86,7 +86,7 @@ def evaluate_task(
 
     `outputs` is the model's output for each class of the task.
 
-    Raises TrainingError when the model answers with something that is not a number.
+    Raises TrainingError if logits are not finite.
     """
     predictions = predict_splits(
         model,
@@ -125,15 +125,15 @@ def predict_splits(
         )
         if not np.isfinite(logits).all():
             raise TrainingError(
-                f"The model answers {name} with values that are not finite: training diverged.",
-                hint="Lower --learning-rate, add --warmup 0.1, or take --precision fp32.",
+                f"The logits on {name} are not finite: training diverged.",
+                hint="Lower --learning-rate, add --warmup 0.1, or use --precision fp32.",
             )
         predictions[name] = predictions_of(split, logits[:, list(outputs)], task)
     return predictions
 
 
 def score_record(score: TaskScore) -> ScoreRecord:
-    """Return a score as the record keeps it: values, and why some are null."""
+    """Return a score as stored in the record: values, and why some are null."""
     metrics = {
         split: {name: measure.value for name, measure in measures.items()}
         for split, measures in score.by_split.items()
@@ -150,7 +150,7 @@ def score_record(score: TaskScore) -> ScoreRecord:
 
 
 def predictions_of(split: ScoredSplit, logits: NDArray[np.float32], task: TaskSpec) -> Predictions:
-    """Return what logits, in the order of the task's classes, answer to a split."""
+    """Return a split's predictions from logits, in the order of the task's classes."""
     predicted = task.kind.decode(logits, task.thresholds)
     return Predictions(split.index, split.labels, predicted, logits)
 

@@ -40,7 +40,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 FORMER_NAMES: Mapping[str, KindName] = MappingProxyType(
     {"classes": "single_label", "labels": "multi_label", "number": "regression"}
 )
-"""What the kinds were called before, by which files that are kept may still call them."""
+"""Former names of the kinds, which saved files may have."""
 
 
 def get_kind(name: str) -> Kind:

@@ -28,7 +28,7 @@ Cell = Literal["name", "names", "number"]
 Widget = Literal["bars", "checks", "dial"]
 """How a page shows a prediction: a bar for each class, bars with thresholds, or a number."""
 Section = Literal["confusion", "classes", "calibration", "residuals"]
-"""What an evaluation shows besides the scores."""
+"""What an evaluation shows in addition to the scores."""
 
 IGNORED = -100
 """The label of an example without one, as in torch's cross-entropy."""
@@ -36,7 +36,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one text or pair."""
+    """The prediction for one text or pair."""
 
     label: str | None
     """Name of the likeliest class; None for regression."""
@@ -50,13 +50,13 @@ class Prediction:
 
 
 class Kind(ABC):
-    """A kind of task. There is one object of each, which `gluetune.kinds.KINDS` has by name."""
+    """A kind of task. Each is one object, which `gluetune.kinds.KINDS` has by name."""
 
     name: ClassVar[str]
     problem_type: ClassVar[str]
-    """What transformers calls it in config.json."""
+    """Problem type of transformers in config.json."""
     activation: ClassVar[str] = "torch.nn.modules.linear.Identity"
-    """What sentence-transformers' CrossEncoder puts logits through."""
+    """Activation that sentence-transformers' CrossEncoder applies to logits."""
     hub_task: ClassVar[tuple[str, str]] = ("text-classification", "Text Classification")
     """The Hub's id and name of the task."""
 
@@ -66,7 +66,7 @@ class Kind(ABC):
     fewest_labels: ClassVar[int] = 2
     """Labels that a task needs."""
     default_metrics: ClassVar[tuple[str, ...]]
-    """The first is the score unless another is asked for."""
+    """The first is the score by default."""
     label_order_names_classes: ClassVar[bool] = False
     """Whether `--label-order` gives the order of the classes, rather than that of a head's
     outputs."""
@@ -85,16 +85,16 @@ class Kind(ABC):
     widget: ClassVar[Widget] = "bars"
     sections: ClassVar[tuple[Section, ...]]
     unit: ClassVar[str] = "class"
-    """What a label or prediction of one example is."""
+    """Name of the label or prediction of one example."""
     units: ClassVar[str] = "classes"
     unit_of_example: ClassVar[str] = "class"
-    """What another prediction of an example is another one of."""
+    """Name of the whole prediction of an example, where `unit` is one label of it."""
     constant_word: ClassVar[str] = "majority"
     """A short name of the baseline that predicts the same for every example."""
     constant_name: ClassVar[str] = "majority class"
     constant_description: ClassVar[str] = "most frequent label of train"
     quality_name: ClassVar[str] = "accuracy"
-    """What `quality` is."""
+    """Name of what `quality` returns."""
     quality_is_proportion: ClassVar[bool] = True
 
     def __repr__(self) -> str:
@@ -124,7 +124,7 @@ class Kind(ABC):
         return f"{len(names)} {self.units}"
 
     def label_text(self, names: Sequence[str], label: Any, *, none: str = "-") -> str:
-        """Return a label or a prediction as text; `none` stands for no label at all."""
+        """Return a label or a prediction as text; `none` where there is no label at all."""
         return names[int(label)]
 
     def column_type(self, size: int) -> pa.DataType:
@@ -159,7 +159,7 @@ class Kind(ABC):
         import pyarrow as pa
 
         labels = self.array(column, len(outputs))
-        # A hidden label (-1) stays hidden: it is no output.
+        # A hidden label (-1) stays hidden: it is not an output.
         return pa.array(np.where(labels >= 0, np.asarray(outputs, dtype=np.int64)[labels], -1))
 
     def counts(self, labels: NDArray[Any], size: int) -> NDArray[np.int64]:
@@ -232,7 +232,7 @@ class Kind(ABC):
         """Return what logits are as probabilities, in their shape; numbers as they are."""
 
     @abstractmethod
-    def answers(
+    def predictions(
         self, names: Sequence[str], logits: NDArray[Any], thresholds: Sequence[float] = ()
     ) -> list[Prediction]:
         """Return what logits mean, one by one."""
@@ -275,7 +275,7 @@ class Kind(ABC):
     def rank_errors(
         self, labels: NDArray[Any], predicted: NDArray[Any], logits: NDArray[Any]
     ) -> NDArray[np.int64]:
-        """Return the examples that are predicted wrongly, the worst first."""
+        """Return the examples that are predicted incorrectly, the worst first."""
 
     def class_counts(
         self, labels: NDArray[Any], predicted: NDArray[Any], size: int
@@ -291,10 +291,6 @@ class Kind(ABC):
     def quality(self, labels: NDArray[Any], predicted: NDArray[Any]) -> float:
         """Return how good the predictions for a part of the examples are; see `quality_name`."""
         return float((predicted == labels).mean())
-
-    def absolute_error(self, labels: NDArray[Any], predicted: Any) -> float | None:
-        """Return the mean absolute error in units of the labels; None where they have none."""
-        return None
 
     # The baseline of a bag of words.
 

@@ -154,7 +154,7 @@ class MultiLabel(Kind):
         """Return that of each label alone."""
         return sigmoid(logits)
 
-    def answers(
+    def predictions(
         self, names: Sequence[str], logits: NDArray[Any], thresholds: Sequence[float] = ()
     ) -> list[Prediction]:
         """Return the labels that are predicted, with the probabilities of all."""
@@ -223,7 +223,7 @@ class MultiLabel(Kind):
         return float((predicted == labels).all(axis=1).mean())
 
     def heads_at_once(self, size: int) -> int:
-        """Return 1 where each label gets a model of its own, one after the other."""
+        """Return 1: each label gets a model of its own, fitted sequentially."""
         from gluetune.kinds.linear_models import FEW_CLASSES
 
         return 1 if size <= FEW_CLASSES else size

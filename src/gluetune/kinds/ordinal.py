@@ -2,14 +2,13 @@
 
 The head and the prediction are those of any classifier: an output a class, of which the largest is
 predicted. So `pipeline()`, `AutoModelForSequenceClassification`, the Hub's widget, ONNX and servers
-need to know nothing of the order, and predict what was scored. Only the loss knows it: the
-cross-entropy plus the ranked probability score (Epstein 1969), which is the squared earth mover's
-distance between the predicted distribution and the true class (Hou et al. 2016, arXiv 1611.05916).
-Both are strictly proper scoring rules (Gneiting & Raftery 2007), so their sum is: probabilities
-stay honest, where targets that are smoothed by distance would flatten them. The cross-entropy keeps
-the gradient of a prediction that is wrong and sure, which the second part alone would lose. A
-cumulative link model (CORAL, proportional odds) would save parameters, but needs a head and a
-decoder of its own.
+need no order, and predict what was scored. Only the loss depends on it: the cross-entropy plus the
+ranked probability score (Epstein 1969), which is the squared earth mover's distance between the
+predicted distribution and the true class (Hou et al. 2016, arXiv 1611.05916). Both are strictly
+proper scoring rules (Gneiting & Raftery 2007), so their sum is: probabilities stay calibrated,
+where targets that are smoothed by distance would flatten them. The cross-entropy keeps the gradient
+of a confident wrong prediction, which the second part alone would lose. A cumulative link model
+(CORAL, proportional odds) would save parameters, but needs a head and a decoder of its own.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Regression(Kind):
     problem_type = "regression"
     cell = "number"
     fewest_labels = 0
-    default_metrics = ("pearson", "spearman")
+    default_metrics = ("pearson", "spearman", "mae")
     is_weighted = False
     can_collapse = False
     strata_are_bins = True
@@ -141,7 +141,7 @@ class Regression(Kind):
 
         return logits.astype(np.float64)
 
-    def answers(
+    def predictions(
         self, names: Sequence[str], logits: NDArray[Any], thresholds: Sequence[float] = ()
     ) -> list[Prediction]:
         """Return the numbers."""
@@ -178,12 +178,6 @@ class Regression(Kind):
         import numpy as np
 
         return float(np.abs(predicted - labels).mean())
-
-    def absolute_error(self, labels: NDArray[Any], predicted: Any) -> float | None:
-        """Return the mean absolute error, computed in float64."""
-        import numpy as np
-
-        return float(np.abs(np.asarray(predicted, dtype=np.float64) - labels).mean())
 
     def fit_words(
         self, features: Any, labels: NDArray[Any], size: int, *, balanced: bool

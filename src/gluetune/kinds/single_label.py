@@ -85,7 +85,7 @@ class SingleLabel(Kind):
         """Return the softmax."""
         return softmax(logits)
 
-    def answers(
+    def predictions(
         self, names: Sequence[str], logits: NDArray[Any], thresholds: Sequence[float] = ()
     ) -> list[Prediction]:
         """Return the likeliest class of each, with the probabilities of all."""

@@ -100,9 +100,9 @@ class SetCounts:
         import numpy as np
         from scipy.sparse import csr_array, hstack
 
-        said, true = csr_array(predicted.astype(np.float64)), csr_array(labels.astype(np.float64))
-        both = said * true
-        extra, missed = said - both, true - both
+        given, true = csr_array(predicted.astype(np.float64)), csr_array(labels.astype(np.float64))
+        both = given * true
+        extra, missed = given - both, true - both
         wrong = extra.sum(axis=1) + missed.sum(axis=1)
         whole = np.stack([wrong == 0, np.ones(len(labels), dtype=bool)], axis=1)
         return csr_array(hstack([both, extra, missed, csr_array(whole.astype(np.float64))]))

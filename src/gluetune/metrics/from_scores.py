@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def _columns(inputs: Inputs) -> Iterator[tuple[NDArray[np.bool_], Floats]]:
-    """Give who has each class or label, and the probability that each example has it."""
+    """Yield, for each class or label, which examples have it and its probability for each."""
     probabilities = _probabilities(inputs)
     if inputs.labels.ndim == 2:
         for number in range(inputs.labels.shape[1]):
@@ -55,7 +55,7 @@ def _ranking(score: Callable[[Numbers, Numbers], float], inputs: Inputs) -> Meas
         if true.any() and not true.all()
     ]
     if not values:
-        return Measure(None, "no class or label is had by some examples and not by others")
+        return Measure(None, "no class or label has both positive and negative examples")
     return Measure(float(np.mean(values)))
 
 
@@ -92,16 +92,16 @@ class _Ranked:
         self._positive = self.rows[places]
         self._start, self._end = bounds[group], bounds[group + 1]
         self._first = np.searchsorted(group, group)
-        self._drawn = np.empty(len(true), dtype=np.int64)
-        self._below = np.zeros(len(true) + 1, dtype=np.int64)
-        self._positive_below = np.zeros(len(places) + 1, dtype=np.int64)
+        self._drawn = np.empty(len(true))
+        self._below = np.zeros(len(true) + 1)
+        self._positive_below = np.zeros(len(places) + 1)
 
     def _weigh(self, weights: Numbers) -> tuple[Numbers, int, int]:
         """Sum up a sample's weights; return those of the positive examples, their sum and all's."""
         import numpy as np
 
         # All indices are valid; only with "clip" does NumPy write to `out` itself.
-        whole = weights.astype(np.int64, copy=False)
+        whole = weights.astype(np.float64, copy=False)
         np.cumsum(whole.take(self.rows, out=self._drawn, mode="clip"), out=self._below[1:])
         positive = whole.take(self._positive)
         np.cumsum(positive, out=self._positive_below[1:])

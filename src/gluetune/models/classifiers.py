@@ -1,7 +1,4 @@
-"""A checkpoint fitted to a task: the model, its tokenizer, and what each output means.
-
-The output layer: which weights it consists of, and which of its outputs is which class.
-"""
+"""Load a checkpoint as a classifier, and match the outputs of its head to a task's classes."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,7 +21,7 @@ from gluetune.core.errors import CheckpointError, Finding
 from gluetune.core.files import write_json
 from gluetune.core.settings_files import typed_names
 from gluetune.core.tasks import TaskSpec, get_task, is_task
-from gluetune.core.text import normalized
+from gluetune.core.text import first_line, normalized
 from gluetune.models.checkpoints import Checkpoint
 from gluetune.models.tokenizers import input_limit, load_config, load_tokenizer, skeleton
 
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
 
 
 THRESHOLDS = "thresholds"
-"""Field of config.json with the logit above which each label is given, by name."""
+"""Field of config.json with the logit above which each label is predicted, by name."""
 _STATED_TASK = "finetuning_task"
 """Field of config.json with the GLUE task that the model was fine-tuned for."""
 
@@ -42,7 +39,7 @@ _OLD_CROSS_ENCODER = "sbert_ce_default_activation_function"
 """Fields of config.json that sentence-transformers reads."""
 
 _BOUNDARY = 64
-"""Bytes. PyTorch's own memory on CPUs begins at a multiple of it."""
+"""Alignment of PyTorch's own CPU memory, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +51,9 @@ class Classifier:
     outputs: tuple[int, ...]
     """The model's output for each class of the task, by the task's ids; (0,) for regression."""
     new_weights: tuple[str, ...]
-    """Parameters that the checkpoint did not bring."""
+    """Newly initialised parameters, which the checkpoint does not have."""
     limit: int | None
-    """How many tokens the model takes; None where nothing bounds it."""
+    """Maximum tokens that the model supports; None for no limit."""
 
     @property
     def parameters(self) -> int:
@@ -74,17 +71,17 @@ def load_classifier(
 ) -> Classifier:
     """Load a checkpoint as a classifier for `task`, in float32.
 
-    A head that the checkpoint brings is kept, and its outputs are matched to the task's classes by
-    name; `new_head` starts its output layer afresh. New weights are drawn from `seed`. Raises
+    A trained head of the checkpoint is kept, and its outputs are matched to the task's classes by
+    name; `new_head` initialises its output layer anew, from `seed` as all new weights. Raises
     CheckpointError.
     """
-    config, tokenizer, brings_head = _read_parts(checkpoint)
+    config, tokenizer, has_head = _read_parts(checkpoint)
     trusted = checkpoint.trust_remote_code
-    keeps_head = brings_head and not new_head
+    keeps_head = has_head and not new_head
     if label_order and not keeps_head:
         raise CheckpointError(
-            f"--label-order names the outputs of a head that {checkpoint.name} "
-            + ("starts afresh with --new-head." if brings_head else "does not bring."),
+            f"--label-order names the outputs of a trained head, and {checkpoint.name} "
+            + ("gets a new one by --new-head." if has_head else "has none."),
             hint="Leave --label-order out.",
         )
     if keeps_head:
@@ -94,7 +91,7 @@ def load_classifier(
     _name_outputs(config, task, outputs)
     set_seed(seed)
     model, missing = _load(checkpoint, config)
-    if brings_head and new_head:
+    if has_head and new_head:
         missing |= _restart_output_layer(model, trusted)
     limit = input_limit(config, tokenizer, trust_remote_code=trusted)
     return Classifier(model, tokenizer, outputs, tuple(sorted(missing)), limit)
@@ -107,12 +104,12 @@ def check_heads(
     new_head: bool = False,
     order: tuple[str, ...] | None = None,
 ) -> None:
-    """Raise one CheckpointError with every task that the checkpoint's own head does not fit.
+    """Raise one CheckpointError with every task that the checkpoint's trained head does not fit.
 
-    Its weights are not read; a checkpoint without a head, or one that gets a new one, fits all.
+    Weights are not loaded. A checkpoint without a head, or with a new one, fits all tasks.
     """
-    config, _, brings_head = _read_parts(checkpoint)
-    if new_head or not brings_head:
+    config, _, has_head = _read_parts(checkpoint)
+    if new_head or not has_head:
         return
     findings: list[Finding] = []
     for name in tasks:
@@ -130,16 +127,16 @@ def load_trained(
     *,
     label_order: tuple[str, ...] | None = None,
 ) -> Classifier:
-    """Load a checkpoint with the head that it was trained with, in float32, to be asked.
+    """Load a checkpoint with its trained head for inference, in float32.
 
     The head's outputs are matched to the classes of `task` by name; without a task they keep their
     own names (`model.config.id2label`) and order. No random number is drawn. Raises
-    CheckpointError, also where the checkpoint brings no head.
+    CheckpointError, also if the checkpoint has no trained head.
     """
-    config, tokenizer, brings_head = _read_parts(checkpoint)
-    if not brings_head:
+    config, tokenizer, has_head = _read_parts(checkpoint)
+    if not has_head:
         raise CheckpointError(
-            f"{checkpoint.name} brings no trained classification head, so it has no answers yet.",
+            f"{checkpoint.name} has no trained classification head, so it cannot predict.",
             hint="Train it first: "
             + command_line("train", task.name if task else "TASK", model=checkpoint.name),
         )
@@ -158,10 +155,10 @@ def load_trained(
 
 
 def stated_task(checkpoint: Checkpoint) -> TaskSpec | None:
-    """Return the GLUE task that a checkpoint's config.json says it was fine-tuned for.
+    """Return the GLUE task that a checkpoint was fine-tuned for, by its config.json.
 
-    run_glue.py states it as we do, by `finetuning_task`. None where nothing is stated, or where the
-    head's classes do not have the task's names. Raises CheckpointError.
+    run_glue.py writes the same field, `finetuning_task`. None if it is absent, or if the head's
+    classes do not have the task's names. Raises CheckpointError.
     """
     config = load_config(checkpoint)
     name = getattr(config, _STATED_TASK, None)
@@ -178,7 +175,7 @@ def stated_task(checkpoint: Checkpoint) -> TaskSpec | None:
 def _read_parts(
     checkpoint: Checkpoint,
 ) -> tuple[PretrainedConfig, PreTrainedTokenizerBase, bool]:
-    """Return a checkpoint's config and tokenizer, and whether it brings an output layer."""
+    """Return a checkpoint's config and tokenizer, and whether it has a trained output layer."""
     config = load_config(checkpoint)
     tokenizer = load_tokenizer(checkpoint, config)
     config.pad_token_id = tokenizer.pad_token_id
@@ -187,16 +184,16 @@ def _read_parts(
 
 
 def reload_classifier(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedModel:
-    """Load a saved model as any user of transformers would. Raises CheckpointError."""
+    """Load a saved model with `from_pretrained`. Raises CheckpointError."""
     checkpoint = Checkpoint(str(folder), folder, trust_remote_code=trust_remote_code)
     return _load(checkpoint, load_config(checkpoint))[0]
 
 
 def write_output_names(folder: Path, config: PretrainedConfig) -> None:
-    """Write the names of the outputs into a saved model's config.json, where they are left out.
+    """Add the names of the outputs to a saved model's config.json if they are missing.
 
-    transformers leaves LABEL_0 and LABEL_1 out; of an architecture whose default is another number
-    of outputs (BART: three) the model could not be loaded again.
+    transformers omits LABEL_0 and LABEL_1; the model could then not be loaded again if the default
+    number of outputs of its architecture differs (BART: three).
     """
     path = folder / "config.json"
     saved = json.loads(path.read_text(encoding="utf-8"))
@@ -211,17 +208,17 @@ def _name_outputs(config: PretrainedConfig, task: TaskSpec, outputs: tuple[int, 
     config.id2label = dict(sorted(zip(outputs, names, strict=True)))
     config.label2id = {name: output for output, name in config.id2label.items()}
     setattr(config, _STATED_TASK, task.name if is_task(task.name) else None)
-    if hasattr(config, THRESHOLDS):  # of what the checkpoint was trained on before
+    if hasattr(config, THRESHOLDS):  # those of an earlier task
         delattr(config, THRESHOLDS)
     _name_activation(config, task)
     config.problem_type = task.kind.problem_type
 
 
 def _name_activation(config: PretrainedConfig, task: TaskSpec) -> None:
-    """State for sentence-transformers' CrossEncoder what it puts logits through.
+    """Set the activation function of sentence-transformers' CrossEncoder.
 
-    Unstated it takes a sigmoid for one output, which would squash a number; a checkpoint that was
-    a CrossEncoder's brings its own statement, under the name that it had before version 4 too.
+    Its default for one output is a sigmoid, which is wrong for regression. A checkpoint of a
+    CrossEncoder may have the field, also under its name before version 4.
     """
     activation = task.kind.activation
     setattr(config, _CROSS_ENCODER, {"activation_fn": activation})
@@ -243,8 +240,8 @@ def _load(checkpoint: Checkpoint, config: PretrainedConfig) -> tuple[PreTrainedM
             )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
         raise CheckpointError(
-            f"{checkpoint.name} cannot be loaded for classification: {_first_line(error)}",
-            hint="Choose an encoder or decoder that AutoModelForSequenceClassification knows.",
+            f"{checkpoint.name} cannot be loaded for classification: {first_line(error)}",
+            hint="Choose an encoder or decoder that AutoModelForSequenceClassification supports.",
         ) from error
     mismatched = {name for name, *_ in report["mismatched_keys"]}
     _check_loaded(checkpoint, model, mismatched, set(report["missing_keys"]))
@@ -253,10 +250,10 @@ def _load(checkpoint: Checkpoint, config: PretrainedConfig) -> tuple[PreTrainedM
 
 
 def _align(model: PreTrainedModel) -> None:
-    """Put weights where new ones lie; in a file that is mapped they begin anywhere.
+    """Align weights in memory as PyTorch allocates them; in a mapped file they are unaligned.
 
-    Products on CPUs are summed in another order there: the last bit of an answer would differ
-    between the model that was trained and the same one read back.
+    The order of summation on CPUs depends on the alignment: the last bits of logits would differ
+    between the trained model and the same model loaded again.
     """
     for weights in model.parameters():
         if weights.data_ptr() % _BOUNDARY:
@@ -266,7 +263,7 @@ def _align(model: PreTrainedModel) -> None:
 def _check_loaded(
     checkpoint: Checkpoint, model: PreTrainedModel, mismatched: set[str], missing: set[str]
 ) -> None:
-    """Refuse a checkpoint whose body did not load: it would train from random weights."""
+    """Refuse a checkpoint whose body did not load: training would start from random weights."""
     if strange := mismatched - output_weights(
         model.config, trust_remote_code=checkpoint.trust_remote_code
     ):
@@ -278,18 +275,18 @@ def _check_loaded(
     names = {name for name, _ in model.named_parameters()}
     if names and len(missing & names) > len(names) / 2:
         raise CheckpointError(
-            f"{checkpoint.name} holds {len(names - missing)} of the {len(names)} weights that "
+            f"{checkpoint.name} has {len(names - missing)} of the {len(names)} weights that "
             f"{type(model).__name__} needs.",
-            hint="It is a checkpoint of another architecture than its config.json says.",
+            hint="Its weights are of another architecture than its config.json.",
         )
 
 
 def _restart_output_layer(model: PreTrainedModel, trusted: bool) -> set[str]:
-    """Draw the output layer anew, as the architecture initialises it.
+    """Initialise the output layer anew, as the architecture does.
 
-    transformers marks what it loaded, weights and modules, and its initialisation passes over what
-    is marked: so the marks are taken from the output layer and from the modules around it (an
-    architecture may initialise its head as a whole), and from nothing else.
+    transformers marks the weights and modules that it has loaded, and does not initialise them. The
+    marks are removed from the output layer and from the modules around it only (an architecture may
+    initialise its head as a whole).
     """
     names = output_weights(model.config, trust_remote_code=trusted)
     for name in names:
@@ -309,14 +306,14 @@ def _weight_names(folder: Path) -> set[str]:
                 names |= set(weights.keys())
         except (SafetensorError, OSError) as error:
             raise CheckpointError(
-                f"{file} is damaged: {_first_line(error)}", hint="Get the checkpoint again."
+                f"{file} is damaged: {first_line(error)}", hint="Get the checkpoint again."
             ) from error
     return names
 
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keep transformers' reports and bars off the screen: gluetune says in its own words."""
+    """Silence transformers' reports and progress bars."""
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     bars = transformers_logging.is_progress_bar_enabled()
@@ -329,23 +326,18 @@ def quiet_transformers() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _first_line(error: Any) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
-
-
 _CHOICES = (
-    "Start a fresh output layer with --new-head, or keep this one and say what its outputs mean "
-    "with --label-order NAME,NAME,… (by id)."
+    "Initialise a new output layer with --new-head, or keep this one and name its outputs, by id, "
+    "with --label-order NAME,NAME,…"
 )
-_STATE_ORDER = "Say what its outputs mean, by id: --label-order {classes} (in the head's order)."
-_OTHER_TASK = "Give --task the task that it was trained for, or another checkpoint."
+_STATE_ORDER = "Name its outputs, by id: --label-order {classes} (in the head's order)."
+_OTHER_TASK = "Give the task that it was trained for with --task, or another checkpoint."
 
 
 def output_weights(config: PretrainedConfig, *, trust_remote_code: bool) -> frozenset[str]:
     """Return the names of the parameters whose shape depends on the number of labels.
 
-    That is the output layer, whatever an architecture calls it: `classifier.*`, `score.weight`,
+    That is the output layer, in any architecture: `classifier.*`, `score.weight`,
     `classifier.out_proj.*`, `logits_proj.*`, …
     """
     here, wider = (
@@ -367,11 +359,11 @@ def match_labels(
     order: Sequence[str] | None,
     may_restart: bool = True,
 ) -> tuple[int, ...]:
-    """Return, for each class of `task` by id, the output of an existing head that means it.
+    """Return, for each class of `task` by id, the matching output of a trained head.
 
-    `outputs` are the head's own names by id, `order` the names that the user states for them;
-    `may_restart` says whether the user could have a fresh head instead. Raises CheckpointError
-    where the names do not say it.
+    `outputs` are the head's own names by id, `order` the names that the user gives instead;
+    `may_restart` says whether a new head is an alternative. Raises CheckpointError if the names do
+    not match.
     """
     names = [outputs[index] for index in sorted(outputs)]
     if len(names) != task.num_labels:
@@ -388,11 +380,10 @@ def match_labels(
 
 
 def _matched(names: Sequence[str], task: TaskSpec) -> tuple[int, ...] | None:
-    """Return where each class of `task` stands among `names`; None unless each does, once.
+    """Return the index of each class of `task` in `names`; None unless each occurs once.
 
-    A name that is the class's own, character for character, is never second-guessed. What is left
-    over is compared with less and less of the spelling, as long as nothing on either side is
-    spelt alike: "C++" is never taken for "C".
+    Identical names match first. The others are compared by ever looser spellings, as long as they
+    are unique on both sides: "C++" never matches "C".
     """
     found: dict[str, int] = {}
     for spell in _SPELLINGS:
@@ -411,7 +402,7 @@ def _matched(names: Sequence[str], task: TaskSpec) -> tuple[int, ...] | None:
 def _wrong_order(order: Sequence[str], task: TaskSpec) -> CheckpointError:
     if not task.labels:
         return CheckpointError(
-            f"--label-order {typed_names(order)}: {task.name} has numbers, no classes to order.",
+            f"--label-order {typed_names(order)}: {task.name} is regression, without classes.",
             hint="Leave --label-order out.",
         )
     return CheckpointError(
@@ -427,34 +418,33 @@ def _mismatch(
     fits = len(names) == task.num_labels
     if fits and all(re.fullmatch(r"LABEL_\d+", name) for name in names):
         message = (
-            f"{checkpoint} brings a trained head whose outputs have no names "
-            f"({_listed(names)}), so nothing says which of them is which of {task.name}'s "
-            f"classes ({wanted})."
+            f"{checkpoint} has a trained head whose outputs have no names ({_listed(names)}), so "
+            f"they cannot be matched to {task.name}'s classes ({wanted})."
         )
     else:
         message = (
-            f"{checkpoint} brings a trained head for {_listed(names)}; {task.name} needs {wanted}."
+            f"{checkpoint} has a trained head for {_listed(names)}; {task.name} needs {wanted}."
         )
     return CheckpointError(message, hint=_choices(task, fits and task.num_labels > 1, may_restart))
 
 
 def _choices(task: TaskSpec, can_be_ordered: bool, may_restart: bool) -> str:
     if may_restart:
-        return _CHOICES if can_be_ordered else "Start a fresh one: --new-head"
+        return _CHOICES if can_be_ordered else "Initialise a new head: --new-head"
     return _STATE_ORDER.format(classes=typed_names(task.labels)) if can_be_ordered else _OTHER_TASK
 
 
 def _without_separators(name: str) -> str:
     """Return a name without case, spaces, dashes and underscores.
 
-    Before a digit they stay unless a letter precedes them: -1 is not 1, and 1-2 is not 12.
+    They are kept before a digit unless a letter precedes them: -1 is not 1, and 1-2 is not 12.
     """
     return _SEPARATORS.sub("", normalized(name))
 
 
 _SEPARATORS = re.compile(r"[\s_\u2010-\u2015-]+(?!\d)|(?<=[^\W\d_])[\s_\u2010-\u2015-]+(?=\d)")
 _SPELLINGS: tuple[Callable[[str], str], ...] = (str, normalized, _without_separators)
-"""What of a name is compared, from all of it to its words alone."""
+"""Normalisations of names, from none to the loosest."""
 
 _MOST_NAMES, _LONGEST_NAME = 20, 60
 """Names, and characters of one, that a message repeats."""

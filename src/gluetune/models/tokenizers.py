@@ -1,17 +1,18 @@
-"""A checkpoint's configuration, and its tokenizer prepared for batches.
+"""Load a checkpoint's configuration and tokenizer.
 
-That is a pad token, the padding side, and the longest input that the model accepts.
+The tokenizer gets a pad token and the padding side of its model.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from gluetune.core.errors import CheckpointError, ConfigurationError
+from gluetune.core.text import first_line
 from gluetune.models.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ def load_config(checkpoint: Checkpoint) -> PretrainedConfig:
 def skeleton(
     config: PretrainedConfig, *, trust_remote_code: bool, num_labels: int | None = None
 ) -> PreTrainedModel:
-    """Build the classifier that `config` describes without memory for its weights.
+    """Build the classifier of `config` on the meta device, without memory for its weights.
 
-    Raises CheckpointError where the architecture has none.
+    Raises CheckpointError if the architecture has none.
     """
     config = copy.deepcopy(config)
     if num_labels is not None:
@@ -48,8 +49,7 @@ def skeleton(
             )
     except (OSError, ValueError, ImportError) as error:
         raise CheckpointError(
-            f"{config.name_or_path} cannot be loaded for classification: "
-            f"{str(error).strip().splitlines()[0]}",
+            f"{config.name_or_path} cannot be loaded for classification: {first_line(error)}",
             hint="Choose an encoder or decoder that AutoModelForSequenceClassification knows.",
         ) from error
 
@@ -59,7 +59,7 @@ def load_tokenizer(
 ) -> PreTrainedTokenizerBase:
     """Load a checkpoint's tokenizer, with a pad token and the padding side that its model needs.
 
-    Raises CheckpointError when there is none, or when it has ids that the model lacks.
+    Raises CheckpointError if there is none, or if it has ids that the model lacks.
     """
     config = config or load_config(checkpoint)
     try:
@@ -71,9 +71,9 @@ def load_tokenizer(
     _check_vocabulary(tokenizer, config, checkpoint)
     if tokenizer.pad_token is None:
         _borrow_pad_token(tokenizer, checkpoint)
-    # XLNet's head reads the last position, so its padding stands in front. Everywhere else padding
-    # stands behind: absolute positions then start at the first token, and causal models never
-    # attend to padding. (Their heads find the last real token by its pad id.)
+    # XLNet's head reads the last position, so it is padded on the left. All others are padded on
+    # the right: absolute positions then start at the first token, and causal models never attend to
+    # padding. (Their heads find the last real token by the pad id.)
     reads_last = getattr(config, "summary_type", None) == "last"
     tokenizer.padding_side = "left" if reads_last else "right"
     return tokenizer
@@ -85,10 +85,10 @@ def input_limit(
     *,
     trust_remote_code: bool = False,
 ) -> int | None:
-    """Return how many tokens the model can take, None where nothing bounds it.
+    """Return the model's maximum number of tokens, None for no limit.
 
-    The tokenizer's own limit may be absent (1e30) and the config's may count rows that no token
-    can use: position tables with a padding row (RoBERTa's kin) start behind it.
+    The tokenizer's limit may be absent (1e30), and the config's may count positions that no token
+    can use: position tables with a padding row (as RoBERTa's) start after it.
     """
     limits = []
     stated = getattr(tokenizer, "model_max_length", None)
@@ -101,7 +101,7 @@ def input_limit(
 
 
 def check_length(length: int | None, limit: int | None, model: str) -> None:
-    """Raise ConfigurationError where a `length` is asked for that is over the model's `limit`."""
+    """Raise ConfigurationError if `length` is above the model's `limit`."""
     if length and limit and length > limit:
         raise ConfigurationError(
             f"--max-length {length}: {model} takes at most {limit} tokens.",
@@ -120,12 +120,12 @@ def _unusable_positions(config: PretrainedConfig, trust_remote_code: bool) -> in
 def _check_vocabulary(
     tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, checkpoint: Checkpoint
 ) -> None:
-    # Where the files are missing, transformers 5 makes a tokenizer of special tokens alone (and of
-    # SentencePiece's mark of a space): it would read every word as unknown.
+    # If the files are missing, transformers 5 makes a tokenizer of special tokens only (and of
+    # SentencePiece's mark of a space), which would read every word as unknown.
     if not set(tokenizer.get_vocab()) - {*tokenizer.all_special_tokens, "\u2581"}:
         raise CheckpointError(
             f"{checkpoint.name} has no tokenizer: there is no vocabulary among its files.",
-            hint="Save its tokenizer beside the model with tokenizer.save_pretrained.",
+            hint="Save its tokenizer in the model's folder with tokenizer.save_pretrained.",
         )
     vocabulary = getattr(config, "vocab_size", None)
     if isinstance(vocabulary, int) and len(tokenizer) > vocabulary:
@@ -141,17 +141,15 @@ def _borrow_pad_token(tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint
     if token is None:
         raise CheckpointError(
             f"The tokenizer of {checkpoint.name} has no pad, end or unknown token to pad with.",
-            hint="Set tokenizer.pad_token, save the tokenizer beside the model, and try again.",
+            hint="Set tokenizer.pad_token, save the tokenizer there, and try again.",
         )
     tokenizer.pad_token = token
 
 
-def _unreadable(checkpoint: Checkpoint, part: str, error: Any) -> CheckpointError:
-    text = str(error)
-    if "trust_remote_code" in text:
+def _unreadable(checkpoint: Checkpoint, part: str, error: Exception) -> CheckpointError:
+    if "trust_remote_code" in str(error):
         return CheckpointError(
-            f"{checkpoint.name} brings Python code of its own for its {part}.",
+            f"{checkpoint.name} has custom Python code for its {part}.",
             hint="Read that code; if you trust it, add --trust-remote-code.",
         )
-    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
-    return CheckpointError(f"The {part} of {checkpoint.name} cannot be read: {first}")
+    return CheckpointError(f"The {part} of {checkpoint.name} cannot be read: {first_line(error)}")

@@ -1,1 +1,1 @@
-"""What leaves gluetune for others: the leaderboard's files, and models on the Hub."""
+"""Publish results: the GLUE leaderboard's submission, and models on the Hub."""

@@ -1,12 +1,8 @@
-"""The model card: what a run's record says, as the README.md of a model on the Hub.
+"""The model card: the README.md of a published run, made from its record.
 
-Everything on it is taken from the record, the configuration and the kept predictions; what they do
-not hold is left out. Text from them is escaped (`gluetune.publishing.readme`), and the folders of
-the machine that trained are left out (`gluetune.publishing.private_text`).
-
-The command line that repeats a run, without the folders of the machine that it ran on.
-
-How a published model is loaded, as code that can be copied from its card.
+Everything on it comes from the record, the configuration and the saved predictions. Their text is
+escaped (`gluetune.publishing.readme`), and local folders are removed
+(`gluetune.publishing.private_text`). It ends with the command line that reproduces the run.
 """
 
 from __future__ import annotations
@@ -37,7 +33,7 @@ _NOT_SETTINGS = frozenset({"task", "model", "revision", "data", "output", "check
 
 @dataclass(frozen=True)
 class Card:
-    """A model card, and what else is said of the same score."""
+    """A model card, and the confidence intervals of its scores."""
 
     text: str
     """README.md: front matter and Markdown."""
@@ -46,7 +42,7 @@ class Card:
 
 
 def make_card(run: Run, repo: str, revision: str | None, paths: LocalPaths) -> Card:
-    """Return the card of a finished run that is to be `repo`, `owner/name`, on the Hub."""
+    """Return the card of a finished run to be published as `repo`, `owner/name`."""
     found = evaluation_of(run)
     values = _values(run, found, repo, revision, paths)
     text = environment().get_template("card.md").render(**values)
@@ -60,14 +56,14 @@ def _values(
     revision: str | None,
     paths: LocalPaths,
 ) -> dict[str, Any]:
-    """Return what the template shows: text that it escapes, and Markdown that it does not."""
+    """Return the values of the template: text, which it escapes, and Markdown."""
     record, config, task = run.record, run.config, run.task
     scores = found.scores.table("") if found else None
     test = found.baseline_test if found else None
     intervals = [one for one in found.intervals.values() if one] if found else []
     best = record.best
     command = repeat_command(run, paths)
-    unsaid = _NOT_SETTINGS if config.is_own else _NOT_SETTINGS | {*OWN_SETTINGS}
+    hidden = _NOT_SETTINGS if config.is_own else _NOT_SETTINGS | {*OWN_SETTINGS}
     return {
         "metadata": front_matter(metadata(record, task, repo)),
         "title": repo.partition("/")[2],
@@ -87,12 +83,12 @@ def _values(
         "data": _data(record, task, paths),
         "limits": list(_limits(run, task)),
         "usage": usage(repo, revision, task, trusts_code=config.trust_remote_code),
-        "answers": answers(task, record),
+        "interface": interface(task, record),
         "thresholds": threshold_rows(task),
         "settings": {
             name: _shown_setting(value, paths)
             for name, value in config.model_dump(mode="json", exclude_none=True).items()
-            if name not in unsaid and value != {}
+            if name not in hidden and value != {}
         },
         "hardware": _hardware(record),
         "speed": _speed(record),
@@ -103,7 +99,7 @@ def _values(
 
 
 def metadata(record: Record, task: TaskSpec, repo: str) -> dict[str, Any]:
-    """Return the card's front matter: what the Hub's pages and filters read."""
+    """Return the card's front matter, which the Hub's pages and filters read."""
     values: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": task.kind.hub_task[0]}
     data, model = record.data, record.model
     if data is not None and (is_glue(data, task) or data.source in SAMPLES):
@@ -141,15 +137,15 @@ def _warnings(record: Record) -> Iterator[str]:
     score, majority = best.validation.score, baseline.score if baseline else None
     if score is not None and majority is not None and not record.spec.is_better(score, majority):
         constant = record.spec.kind.constant_name
-        yield f"this model does not beat the {constant}: it learnt nothing that shows."
+        yield f"this model does not beat the {constant}: it has learned nothing measurable."
     if best.agrees is False:
-        yield "read back from disk, the model did not score what it scored in training."
+        yield "loaded from disk, the model does not reproduce its score in training."
 
 
 def _data(record: Record, task: TaskSpec, paths: LocalPaths) -> dict[str, Any]:
     data = record.data
     if data is None:
-        return {"words": "The record does not say which.", "splits": [], "notes": []}
+        return {"words": "Not recorded.", "splits": [], "notes": []}
     rows = [
         {
             "name": split,
@@ -167,51 +163,48 @@ def _data(record: Record, task: TaskSpec, paths: LocalPaths) -> dict[str, Any]:
 
 
 def _origin(record: Record, task: TaskSpec) -> str:
-    assert record.data is not None, "asked of a record with data"
+    assert record.data is not None, "called for a record with data"
     if record.data.source in SAMPLES:
-        return (
-            "The sample that comes with gluetune: sentences written by a program, in GLUE's schema."
-        )
+        return "The sample data of gluetune: sentences generated by a program, in GLUE's schema."
     if record.own_task is not None:
-        return f"Labelled text of its author's own, {task.name}, which is not published with it."
+        return f"A private data set, {task.name}, which is not published with the model."
     if is_glue(record.data, task):
         return f"GLUE, configuration {task.hub_config} of nyu-mll/glue."
     return (
-        f"A local folder in GLUE's layout for {task.name}. Its validation rows are not known to be "
-        "GLUE's own."
+        f"A local folder in GLUE's layout for {task.name}. Its validation rows may differ from "
+        "GLUE's."
     )
 
 
 def _limits(run: Run, task: TaskSpec) -> Iterator[str]:
-    """Yield what a reader must not take the score for, as far as the record shows it."""
+    """Yield the limitations of the score that the record shows."""
     record, config = run.record, run.config
     if task.positive_note:
         yield task.positive_note
     if record.data is not None and record.data.source in SAMPLES:
-        yield "A score on the sample says nothing about GLUE or about texts that people wrote."
+        yield "A score on the sample data does not transfer to GLUE or to texts that people write."
     if len(record.epochs) > 1:
         yield (
-            "The epoch was chosen by the same validation set that is scored here, which flatters "
-            "the score a little."
+            "The epoch was chosen on the same validation set that is scored here, so the score is "
+            "slightly optimistic."
         )
-    yield f"This is one run, of seed {record.seed}. Another seed gives another score."
+    yield f"This is one run, with seed {record.seed}. Scores vary with the seed."
     if config.fraction < 1:
         yield f"It was trained on {config.fraction:.4g} of the training set."
     rows = record.data.rows if record.data else {}
     for split in task.validation_splits:
         if split in rows:
-            yield f"The score on {split} rests on {rows[split]:,} examples."
+            yield f"The score on {split} is computed on {rows[split]:,} examples."
     cut = record.data.truncated if record.data else {}
     for split, count in cut.items():
         if count:
-            yield f"{count:,} examples of {split} were longer than the model takes, and were cut."
+            yield f"{count:,} examples of {split} were truncated to the model's maximum length."
     yield (
-        "It was trained and scored on these data only: on other texts, languages and tasks nothing "
-        "is known of it, nor was it tested for what it does to groups of people."
+        "It was trained and evaluated on these data only. It has not been evaluated on other "
+        "texts, languages or tasks, nor for bias against groups of people."
     )
     yield (
-        "The record states no license: that of the base checkpoint and that of the data hold, "
-        "where they have one."
+        "The record states no license: the licenses of the base checkpoint and of the data apply."
     )
 
 
@@ -261,16 +254,16 @@ def _shown_setting(value: Any, paths: LocalPaths) -> str:
 
 
 MODEL_FOLDER, DATA_FOLDER = "MODEL_FOLDER", "DATA_FOLDER"
-"""What stands for folders that are not published."""
+"""Placeholders for folders that are not published."""
 
 _NOT_TYPED = frozenset({"task", "model", "data", "output"})
 
 
 def repeat_command(run: Run, paths: LocalPaths) -> str:
-    """Return `gluetune train TASK …` with every setting that is not its default.
+    """Return `gluetune train TASK …` with every setting that differs from its default.
 
-    Folders of the machine stand as MODEL_FOLDER and DATA_FOLDER; a path inside `--set` is cut to
-    its last name.
+    Local folders become MODEL_FOLDER and DATA_FOLDER; a path inside `--set` is reduced to its last
+    component.
     """
     config = run.config
     changed = {
@@ -308,7 +301,7 @@ _TEXTS = ("A text.", "Another text.")
 def usage(
     repo: str, revision: str | None, task: TaskSpec, *, trusts_code: bool = False
 ) -> dict[str, str]:
-    """Return pieces of Python by what they use: `pipeline`, `model`, `gluetune`."""
+    """Return Python snippets that load the model: by `pipeline`, `model` and `gluetune`."""
     options = [f"revision={revision!r}"] if revision else []
     options += ["trust_remote_code=True"] if trusts_code else []
     given = "".join(f", {option}" for option in options)
@@ -330,14 +323,14 @@ def usage(
     }
 
 
-def answers(task: TaskSpec, record: Record) -> str:
-    """Return what the model answers with, and what it reads."""
+def interface(task: TaskSpec, record: Record) -> str:
+    """Describe the model's inputs and outputs in a sentence."""
     columns = " and ".join(task.text_columns)
     reads = f"It reads {columns}" + (", in this order" if len(task.text_columns) > 1 else "")
     length = record.model.max_length if record.model else None
-    cut = f", cut to {length:,} tokens in training" if length else ""
+    cut = f", truncated to {length:,} tokens in training" if length else ""
     outputs = task.kind.outputs_text(listed(task.labels), task.label_range)
-    return f"{reads}{cut}, and answers with {outputs}."
+    return f"{reads}{cut}, and predicts {outputs}."
 
 
 def threshold_rows(task: TaskSpec) -> list[tuple[str, str, str]]:

@@ -1,7 +1,7 @@
 """A run's scores as the Hub reads them: `model-index` in the card, and `.eval_results/*.yaml`.
 
 `model-index` is the metadata of a model card (huggingface/hub-docs, modelcard.md). The files in
-`.eval_results/` are what model pages and leaderboards are made from now
+`.eval_results/` are what the Hub's model pages and leaderboards are made from
 (https://huggingface.co/docs/hub/eval-results; the fields are in hub-docs' eval_results.yaml and in
 `huggingface_hub.EvalResultEntry`): a data set of the Hub, the id of one of its tasks, one value.
 They name a data set of the Hub, so only a score on GLUE itself is written there.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def protocol(record: Record) -> str:
-    """Return how the score came about, in a few words."""
+    """Return the evaluation protocol of the score, in a few words."""
     return f"validation, {epoch_choice(record)}, one seed ({record.seed})"
 
 
@@ -52,7 +52,7 @@ def model_index(name: str, record: Record, task: TaskSpec) -> list[dict[str, Any
 
 
 def _dataset(data: DataRecord, task: TaskSpec, split: str) -> dict[str, str]:
-    """Return the data set under the name that it has: GLUE's only where it is GLUE."""
+    """Return the data set's name on the Hub for GLUE itself, otherwise a local name."""
     if is_glue(data, task):
         return {
             "name": f"GLUE {task.hub_config}",
@@ -61,17 +61,17 @@ def _dataset(data: DataRecord, task: TaskSpec, split: str) -> dict[str, str]:
             "split": split,
         }
     source = "gluetune-sample" if data.source in SAMPLES else "local"
-    words = "the sample that gluetune writes itself" if data.source in SAMPLES else "own data"
+    words = "the sample data of gluetune" if data.source in SAMPLES else "own data"
     return {"name": f"{task.name}, {words}", "type": source, "config": task.name, "split": split}
 
 
 def results_file(
     record: Record, task: TaskSpec, interval: Interval | None
 ) -> tuple[str, list[dict[str, Any]]] | None:
-    """Return name and content of the file in `.eval_results/`; None for a score that is not GLUE's.
+    """Return name and content of the file in `.eval_results/`; None for a score not on GLUE.
 
-    The value is the task's score, from 0 to 1. The Hub takes one value for a task, and shows it on
-    a leaderboard once the data set is a registered benchmark.
+    The value is the task's score, from 0 to 1. The Hub stores one value per task, and shows it on a
+    leaderboard once the data set is a registered benchmark.
     """
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
@@ -79,11 +79,11 @@ def results_file(
     if best is None or data is None or best.validation.score is None or not is_glue(data, task):
         return None
     notes = [protocol(record)]
-    names = list(best.validation.flat())
+    names = [name for name in best.validation.flat() if name.split(" ")[-1] in task.metrics]
     if len(names) > 1:
         notes.append(f"mean of {', '.join(map(task.metric_title, names))}")
     if interval is not None:
-        doubt = f", not to be relied on: {interval.reason}" if interval.reason else ""
+        doubt = f", unreliable: {interval.reason}" if interval.reason else ""
         between = f"{shown(interval.low)} to {shown(interval.high)}"
         notes.append(f"{interval.level:.0%} interval {between}{doubt}")
     entry = EvalResultEntry(

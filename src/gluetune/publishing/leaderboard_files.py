@@ -1,8 +1,8 @@
-"""Checks a submission of anybody's against what the GLUE leaderboard takes.
+"""Check any submission against the format of the GLUE leaderboard.
 
 The rules are those of jiant's `_write_glue_preds` and GLUE-baselines' `evaluate.py`: eleven
 tab-separated files in a flat zip, the header `index<TAB>prediction`, the index from 0 in the order
-of the test set, unquoted. Only `tasks.py` is shared with the writer.
+of the test set, unquoted. The check shares only `tasks.py` with the writer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gluetune.core.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec
 HEADER = "index\tprediction"
 
 _LARGEST_FILE = 64 * 2**20
-"""Bytes; the largest real one (QQP) has about 4 MB. More is no submission, whatever it is."""
+"""Bytes; the largest file of a real submission (QQP) has about 4 MB."""
 
 _THREE_DECIMALS = re.compile(r"-?\d+\.\d{3}")
 
@@ -27,7 +27,7 @@ _THREE_DECIMALS = re.compile(r"-?\d+\.\d{3}")
 SUBMISSION_FILES: Mapping[str, tuple[TaskSpec, SubmissionFile]] = MappingProxyType(
     {file.name: (task, file) for task in LEADERBOARD_TASKS.values() for file in task.submission}
 )
-"""The eleven files by name, each with the task that it answers."""
+"""The eleven files by name, each with its task."""
 
 _HOW = "Give a submission: `gluetune submit RUN…` writes submission.zip."
 
@@ -35,10 +35,10 @@ _IN_ANY_CASE = {name.lower(): name for name in SUBMISSION_FILES}
 
 
 def check_submission(path: str | Path) -> None:
-    """Check a submission, whoever wrote it.
+    """Check a submission of any origin.
 
-    Raises DataError that lists every fault: what is wrong with the zip, and each kind of mistake
-    in each file once, with its first line and how often it occurs.
+    Raises DataError that lists every mistake in the zip, and each kind of mistake in each file
+    once, with its first line and its count.
     """
     findings = faults(Path(path))
     if findings:
@@ -53,7 +53,7 @@ def faults(path: Path) -> list[Finding]:
     except OSError as error:
         return [Finding(f"{path} cannot be read: {error.strerror or error}.", _HOW)]
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        return [Finding(f"{path} is not a zip that can be read: {error}", _HOW)]
+        return [Finding(f"{path} is not a readable zip file: {error}", _HOW)]
 
 
 def _archive_faults(archive: zipfile.ZipFile) -> list[Finding]:
@@ -73,14 +73,14 @@ def _archive_faults(archive: zipfile.ZipFile) -> list[Finding]:
 
 
 def _misplaced(name: str) -> Finding:
-    """Say why a member of the zip is none of the eleven."""
+    """Return why a member of the zip is none of the eleven files."""
     if "/" in name.rstrip("/") or "\\" in name:
         return Finding(f"{name} is in a folder.", "The zip must be flat.")
     if name.endswith("/"):
         return Finding(f"{name} is a folder.", "The zip must be flat.")
     if name.lower() in _IN_ANY_CASE:
         return Finding(f"{name} must be called {_IN_ANY_CASE[name.lower()]}.")
-    return Finding(f"{name} does not belong into a submission.")
+    return Finding(f"{name} is not a file of a submission.")
 
 
 def _all_file_faults(archive: zipfile.ZipFile) -> list[Finding]:
@@ -123,24 +123,24 @@ def _file_faults(
 def _check_lines(lines: list[str], kinds: _Kinds, task: TaskSpec, file: SubmissionFile) -> None:
     header = lines[0].removesuffix("\r") if lines else ""
     if header != HEADER:
-        kinds.add(f"has the header {header!r} where {HEADER!r} belongs", 1)
+        kinds.add(f"has the header {header!r} instead of {HEADER!r}", 1)
     fault_of = _value_check(task, file)
     indices: list[int | None] = []
     for number, line in enumerate(lines, start=1):
         if line.endswith("\r"):
-            kinds.add("has lines that end in CR LF; LF alone belongs there", number)
+            kinds.add("has lines that end in CR LF instead of LF", number)
         if number == 1:
             continue
         cells = line.removesuffix("\r").split("\t")
         if len(cells) != 2:
-            kinds.add("has rows that are not two cells with a tab between them", number, line)
+            kinds.add("has rows that are not two cells separated by a tab", number, line)
             continue
         if any('"' in cell or "'" in cell for cell in cells):
             kinds.add("has quoted cells", number, line)
             cells = [cell.strip("\"'") for cell in cells]
         indices.append(_index(cells[0]))
         if indices[-1] is None:
-            kinds.add("has indices that are no whole numbers", number, cells[0])
+            kinds.add("has indices that are not integers", number, cells[0])
         if fault := fault_of(cells[1]):
             kinds.add(fault, number, cells[1])
     _check_indices(indices, len(lines) - 1, kinds, task.rows[file.split])
@@ -148,7 +148,7 @@ def _check_lines(lines: list[str], kinds: _Kinds, task: TaskSpec, file: Submissi
 
 def _check_indices(indices: list[int | None], rows: int, kinds: _Kinds, wanted: int) -> None:
     if rows != wanted:
-        kinds.add(f"has {rows:,} rows; {wanted:,} belong there", None)
+        kinds.add(f"has {rows:,} rows instead of {wanted:,}", None)
     known = [index for index in indices if index is not None]
     seen: set[int] = set()
     for line, index in enumerate(indices, start=2):
@@ -168,7 +168,7 @@ def _check_indices(indices: list[int | None], rows: int, kinds: _Kinds, wanted: 
 
 
 def _value_check(task: TaskSpec, file: SubmissionFile) -> Callable[[str], str]:
-    """Return what says why a value is wrong; it says nothing of a right one."""
+    """Return a function that explains why a value is wrong, with "" for a valid one."""
     if file.values == "number":
         low, high = task.label_range or (float("-inf"), float("inf"))
         return lambda value: _number_fault(value, low, high)
@@ -181,7 +181,7 @@ def _value_check(task: TaskSpec, file: SubmissionFile) -> Callable[[str], str]:
             return ""
         kind = "class names" if other == task.labels else "class ids"
         named = kind if value in other else "unknown labels"
-        return f"holds {named}; {expected} belong there"
+        return f"holds {named} instead of {expected}"
 
     return fault
 
@@ -190,7 +190,7 @@ def _number_fault(value: str, low: float, high: float) -> str:
     try:
         number = float(value)
     except ValueError:
-        return "holds values that are no numbers"
+        return "holds values that are not numbers"
     if not float("-inf") < number < float("inf"):
         return "holds values that are not finite"
     if not low <= number <= high:
@@ -203,7 +203,7 @@ def _index(text: str) -> int | None:
 
 
 class _Kinds:
-    """The mistakes in one file by kind: the first line of each, and how many there are."""
+    """The mistakes in one file by kind: the first line of each, and their count."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -211,7 +211,7 @@ class _Kinds:
         self._count: dict[str, int] = {}
 
     def add(self, kind: str, line: int | None, value: str | None = None) -> None:
-        """Note a mistake; `line` None is one of the whole file."""
+        """Add a mistake; `line` is None for a mistake of the whole file."""
         self._count[kind] = self._count.get(kind, 0) + 1
         if kind not in self._first:
             self._first[kind] = (line, "" if value is None else f" ({value[:40]!r})")

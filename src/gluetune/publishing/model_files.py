@@ -1,8 +1,8 @@
 """The files of a run that are published, and those that never are.
 
-Only what a checkpoint of the Hub may be read as goes out: configuration, safetensors, tokenizer. A
-pickle, an optimiser's state, predictions or anything else that lies among them is refused rather
-than left out, since it should not be there.
+Only the files of a checkpoint are published: configuration, safetensors, tokenizer. A pickle, an
+optimiser's state, predictions or any other file among them is an error, since it should not be
+there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gluetune.hub.downloads import CHECKPOINT_FILES
 from gluetune.publishing.private_text import LocalPaths, find_secrets
 
 _REWRITTEN = frozenset({"config.json", "generation_config.json", "tokenizer_config.json"})
-"""Files in which a path of this machine may stand, and no vocabulary does."""
+"""Files that may contain local paths, and contain no vocabulary."""
 
 _BINARY = (".safetensors", ".model")
 _UNSAFE = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack", ".npz")
@@ -29,7 +29,7 @@ _UNSAFE = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack",
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """A file as it will lie in the repository."""
+    """A file of the repository."""
 
     name: str
     content: bytes | Path
@@ -42,12 +42,12 @@ class PublishedFile:
 
     @cached_property
     def sha256(self) -> str:
-        """Hex digest, by which the Hub knows large files."""
+        """Hex digest, by which the Hub identifies large files."""
         return self._digest(hashlib.sha256())
 
     @cached_property
     def git_blob(self) -> str:
-        """Hex digest, by which git, and so the Hub, knows small files."""
+        """Hex digest, by which git and the Hub identify small files."""
         header = f"blob {self.size}\0".encode()
         return self._digest(hashlib.sha1(header, usedforsecurity=False))
 
@@ -69,7 +69,7 @@ class PublishedFile:
 
 
 def model_files(run: Run, paths: LocalPaths) -> list[PublishedFile]:
-    """Return the model's files in order of name, without paths of this machine."""
+    """Return the model's files sorted by name, without local paths."""
     return [
         PublishedFile(path.name, _without_paths(path, paths))
         for path in sorted(run.model_path.iterdir())
@@ -77,27 +77,27 @@ def model_files(run: Run, paths: LocalPaths) -> list[PublishedFile]:
 
 
 def stray_files(run: Run) -> Iterator[Finding]:
-    """Yield what lies in a run's model folder and cannot be published."""
+    """Yield a finding for each file in a run's model folder that cannot be published."""
     allowed = [*CHECKPOINT_FILES, *(["*.py"] if run.config.trust_remote_code else [])]
     for path in sorted(run.model_path.iterdir()):
         if path.is_file() and any(fnmatch(path.name, pattern) for pattern in allowed):
             continue
         unsafe = path.suffix in _UNSAFE
-        why = "can run code when it is opened" if unsafe else "is no part of a checkpoint"
+        why = "can run code when it is opened" if unsafe else "is not part of a checkpoint"
         yield Finding(f"{path} {why}, and is never uploaded.", f"Move it away: mv {path} ELSEWHERE")
 
 
 def secret_findings(
     files: Sequence[PublishedFile], folder: Path, known: Sequence[str]
 ) -> Iterator[Finding]:
-    """Yield every place in the texts among `files` that looks like a secret."""
+    """Yield a finding for each apparent secret in the texts among `files`."""
     for file in files:
         text = file.text()
         place = str(folder / file.name) if isinstance(file.content, Path) else file.name
         for secret in find_secrets(place, text or "", known):
             yield Finding(
                 f"{secret} Nothing was uploaded.",
-                "Take it out (and revoke it, if it is real), then push again.",
+                "Remove it (and revoke it, if it is real), then push again.",
             )
 
 

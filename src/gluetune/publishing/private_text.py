@@ -1,9 +1,8 @@
-"""Paths of this machine, kept out of what is published: they name users, projects and customers.
+"""Local paths and secrets, kept out of what is published.
 
-What looks like a secret in a text that is about to be published.
-
-A published secret is lost, whatever is deleted later; so a text that may hold one is refused, with
-file and line, and the secret itself is repeated nowhere.
+Paths name users, projects and customers, and are removed. A published secret cannot be withdrawn,
+so a text that appears to hold one is refused with its file and line; the message does not repeat
+it.
 """
 
 from __future__ import annotations
@@ -22,12 +21,14 @@ _HIDDEN = "…"
 
 
 class LocalPaths:
-    """The folders that a run's record and config may name, and how to leave them out."""
+    """Removes the local folders that a run's record and config may name."""
 
     def __init__(self, run: Run) -> None:
         record = run.record
         named = [record.data.source] if record.data else []
-        if record.own_task is not None:  # a file, whose last name the repeating command has too
+        if (
+            record.own_task is not None
+        ):  # a file, whose name the command that reproduces the run has too
             named = [str(Path(source).parent) for source in named]
         named += [record.model.name] if record.model else []
         roots = {
@@ -44,15 +45,15 @@ class LocalPaths:
         )
 
     def hide(self, text: str) -> str:
-        """Return `text` with the folders of this machine left out, and last names kept."""
+        """Return `text` without local folders; the last components of paths stay."""
         return _ABSOLUTE.sub(rf"{_HIDDEN}/\g<name>", self._roots.sub(_HIDDEN, text))
 
     def within(self, text: str) -> bool:
-        """Say whether `text` names one of the folders."""
+        """Return whether `text` names one of the folders."""
         return self._roots.search(text) is not None
 
     def hide_within(self, value: Any) -> Any:
-        """Return a value of JSON or YAML with every text in it hidden likewise."""
+        """Apply `hide` to every string in a value of JSON or YAML."""
         if isinstance(value, str):
             return self.hide(value)
         if isinstance(value, dict):
@@ -63,7 +64,7 @@ class LocalPaths:
 
 
 def base_name(name: str) -> str:
-    """Return how a checkpoint is named in public: its Hub id, or the last name of its folder."""
+    """Return the public name of a checkpoint: its Hub id, or the name of its folder."""
     path = Path(name)
     if not path.is_absolute():
         return name
@@ -71,7 +72,7 @@ def base_name(name: str) -> str:
 
 
 def is_local(name: str) -> bool:
-    """Say whether a checkpoint's recorded name is a folder of the machine that trained."""
+    """Return whether a checkpoint's recorded name is a local folder."""
     return Path(name).is_absolute()
 
 
@@ -95,7 +96,7 @@ _KINDS = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
 @dataclass(frozen=True)
 class Secret:
-    """Where a text holds what looks like a secret, and of which kind. Not the secret."""
+    """The location and the kind of an apparent secret, without the secret."""
 
     file: str
     line: int
@@ -106,10 +107,9 @@ class Secret:
 
 
 def find_secrets(file: str, text: str, known: Sequence[str] = ()) -> Iterator[Secret]:
-    """Yield what looks like a secret in `text`, line by line, one of a kind in each.
+    """Yield the apparent secrets in `text`, one of each kind per line.
 
-    `known` are secrets of this process, such as its own token, which are found whatever they look
-    like.
+    `known` are secrets of this process, such as its token, which are found literally.
     """
     for number, line in enumerate(text.splitlines(), start=1):
         for kind, pattern in _KINDS:

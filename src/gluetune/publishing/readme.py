@@ -1,18 +1,14 @@
-"""README.md of a repository that is pushed to again: our section in it, and what is its owner's.
+"""README.md of a repository that is pushed to repeatedly: our section, and its owner's text.
 
-A push writes between two marks, which no reader sees. Text outside of them stays as it is. Of the
-metadata in front, keys that we do not write stay, lists hold the owner's entries besides ours, and
-what an earlier push wrote (`written`, from the manifest) makes way.
+A push writes between two invisible marks. Text outside of them is kept. In the front matter, keys
+that we do not write are kept, lists hold the owner's entries in addition to ours, and what an
+earlier push wrote (`written`, from the manifest) is replaced.
 
-Markdown and its YAML front matter, made of text that may hold anything.
+Values are escaped: what CommonMark and GitHub's extensions read as markup (CommonMark 0.31,
+section 2.4), and line breaks and other control characters, so that no value can begin a line.
 
-Text of unknown origin stays text: what CommonMark and GitHub's extensions would take for markup is
-escaped (CommonMark 0.31, section 2.4), and a line break or another control character becomes its
-picture, so that no value can begin a line.
-
-What pushes of ours have put into a repository, as `.gluetune/manifest.json` there says.
-
-Only what is in it, and still is as we wrote it, is ours to delete.
+`.gluetune/manifest.json` lists the files that pushes have written. Only a file that is listed and
+unchanged may be deleted.
 """
 
 from __future__ import annotations
@@ -37,7 +33,7 @@ BEGIN, END = "<!-- gluetune:begin -->", "<!-- gluetune:end -->"
 _ADVICE = "<!-- `gluetune push` replaces what is between these marks: write before or behind. -->"
 
 _OUR_WARNINGS = ("> **Warning:**", "> **Mind:**")
-"""How a warning of ours begins, and how it did in the release before."""
+"""How a warning of ours begins, in this release and in the one before."""
 _MARK = rf"^[ \t]*(?:{re.escape(BEGIN)}|{re.escape(END)})[ \t]*\r?$"
 _MARKED = re.compile(
     rf"^[ \t]*{re.escape(BEGIN)}[ \t]*\r?\n"
@@ -45,7 +41,7 @@ _MARKED = re.compile(
     rf"[ \t]*{re.escape(END)}[ \t]*(?=\r?$)",
     re.MULTILINE,
 )
-"""A whole section: no mark is between its two."""
+"""A section with both marks, and no mark between them."""
 _FRONT = re.compile(r"\A\s*---[ \t]*\r?\n(.*?\n|)---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 
 _SECTIONS = ("Score", "Data", "Limits", "How to load it", "How it was trained")
@@ -56,7 +52,7 @@ _TAG = "gluetune"
 
 
 class UnreadableReadmeError(ValueError):
-    """The metadata in front of a README.md are no YAML mapping."""
+    """The front matter of a README.md is not a YAML mapping."""
 
 
 @dataclass(frozen=True)
@@ -75,17 +71,17 @@ class _Readme:
         except yaml.YAMLError as error:
             raise UnreadableReadmeError(" ".join(str(error).split())) from error
         if not isinstance(values, dict | None):
-            raise UnreadableReadmeError("it is no list of keys with values")
+            raise UnreadableReadmeError("it is not a YAML mapping")
         return cls(dict(values or {}), text[found.end() :])
 
 
 def metadata_of(card: str) -> dict[str, Any]:
-    """Return the metadata in front of a card. Raises UnreadableReadmeError."""
+    """Return a card's front matter. Raises UnreadableReadmeError."""
     return _Readme.of(card).metadata
 
 
 def is_ours(text: str) -> bool:
-    """Whether a push wrote (part of) a README.md: it has our marks, or an older card's sections."""
+    """Return whether a push wrote a README.md: it has our marks, or an older card's sections."""
     readme = _Readme.of(text)
     return _MARKED.search(readme.body) is not None or _is_older_card(readme)
 
@@ -96,11 +92,11 @@ def merge_readme(
     """Return a repository's README.md with `card` as its section between the marks.
 
     Args:
-        card: What is to be said now: metadata and text.
-        existing: The README.md that is there.
-        written: Metadata that an earlier push wrote; None where nothing tells.
+        card: The new card: front matter and text.
+        existing: The repository's README.md.
+        written: Front matter that an earlier push wrote; None if unknown.
 
-    Raises UnreadableReadmeError where the metadata of `existing` cannot be read.
+    Raises UnreadableReadmeError if the front matter of `existing` cannot be read.
     """
     new, old = _Readme.of(card), _Readme.of(existing or "")
     if written is None:
@@ -112,7 +108,7 @@ def merge_readme(
 
 
 def _merge_metadata(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return our metadata with the owner's: a key that we write is ours, lists are united."""
+    """Merge our metadata with the owner's: our keys win, and lists are united."""
     merged: dict[str, Any] = {}
     for key, value in ours.items():
         other = theirs.get(key)
@@ -144,7 +140,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _merge_body(section: str, old: _Readme) -> str:
     if marked := _MARKED.search(old.body):
-        # Where a section was copied, each copy is ours, and what is between them is not.
+        # If the section was copied, each copy is ours; the text between them is not.
         behind = _MARKED.sub("", old.body[marked.end() :])
         return old.body[: marked.start()] + section + behind
     before, after = _owners_text(old)
@@ -200,7 +196,7 @@ def _is_older_card(readme: _Readme) -> bool:
 
 
 def _written_before(old: _Readme) -> dict[str, Any]:
-    """Return which of an older card's metadata a push wrote, as far as the names tell."""
+    """Return the metadata of an older card whose keys are those that pushes wrote."""
     return {
         **{key: old.metadata.get(key) for key in ("library_name", "pipeline_tag", "base_model")},
         "model-index": old.metadata.get("model-index"),
@@ -232,7 +228,7 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 class Markdown(str):
-    """Text that is Markdown already, and is not escaped again."""
+    """Text that is Markdown, and is not escaped."""
 
     __slots__ = ()
 
@@ -243,7 +239,7 @@ def escape(text: str) -> Markdown:
 
 
 def fenced(text: str, language: str = "") -> Markdown:
-    """Return `text` as a block of code, with a fence that it cannot close."""
+    """Return `text` as a code block, with a fence that it cannot close."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return Markdown(f"{fence}{language}\n{visible_lines(text)}\n{fence}")
@@ -252,8 +248,8 @@ def fenced(text: str, language: str = "") -> Markdown:
 def front_matter(values: dict[str, Any]) -> Markdown:
     """Return values as a model card's front matter, fences included.
 
-    Only ASCII is written: what YAML would take for a line break, or refuse, is then a harmless
-    escape, and no text can hold the fence.
+    Only ASCII is written: line breaks and characters that YAML refuses are escaped, and no text can
+    contain the fence.
     """
     text = yaml.dump(
         values, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=10_000, line_break="\n"
@@ -262,7 +258,7 @@ def front_matter(values: dict[str, Any]) -> Markdown:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text in double quotes wherever a plain word would not do."""
+    """Writes text in double quotes unless it is a plain word."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -300,7 +296,7 @@ _VERSION = 1
 
 
 class _File(BaseModel):
-    """How the Hub knows a file: large ones by the one digest, small ones by the other."""
+    """A file's digests: the Hub identifies large files by sha256, small ones by git_blob."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
@@ -309,16 +305,16 @@ class _File(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The whole of the manifest. What a later version adds is not read."""
+    """The manifest. Fields of later versions are ignored."""
 
     version: int = _VERSION
     files: dict[str, _File] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
-    """The metadata that we wrote in front of README.md."""
+    """Front matter that we wrote into README.md."""
 
     @classmethod
     def of(cls, files: Sequence[PublishedFile], metadata: Mapping[str, Any]) -> Manifest:
-        """Return what is to be written of a push of `files`."""
+        """Return the manifest of a push of `files`."""
         digests = {
             file.name: _File(sha256=file.sha256, git_blob=file.git_blob)
             for file in sorted(files, key=lambda file: file.name)
@@ -326,9 +322,9 @@ class Manifest(BaseModel):
         return cls(files=digests, metadata=dict(metadata))
 
     def stale(self, there: Mapping[str, str], names: Sequence[str]) -> list[str]:
-        """Return the files that we wrote, that are still as we wrote them, and no longer belong.
+        """Return the files that we wrote, that are unchanged since, and that are not in `names`.
 
-        `there` are the digests of the files in the repository, `names` what belongs to it now.
+        `there` are the digests of the files in the repository.
         """
         return sorted(
             name
@@ -343,7 +339,7 @@ class Manifest(BaseModel):
 
 
 def read_manifest(content: bytes | None) -> Manifest | None:
-    """Return the manifest that is there; without one that can be read, None: nothing is ours."""
+    """Parse the manifest; None if there is none or it cannot be read."""
     if content is None:
         return None
     try:

@@ -1,7 +1,7 @@
 """`gluetune.submit`: the leaderboard's zip from one run per task.
 
-Predictions that a run keeps are used as they are, when they answer the same data; torch is imported
-only to make those that are missing. The same predictions give the same bytes.
+A run's saved predictions are used if they are on the same data; torch is imported only to compute
+missing ones. The same predictions give the same bytes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.core.command_lines import REST, command_line
 from gluetune.core.config import Precision
+from gluetune.core.deprecations import renamed_parameters
 from gluetune.core.errors import ConfigurationError, DataError, Finding, GluetuneError
 from gluetune.core.files import write_atomically
 from gluetune.core.predictions import Predictions
@@ -29,34 +30,35 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _TIME = (1980, 1, 1, 0, 0, 0)
-"""The oldest that a zip can state, so that the same predictions give the same bytes."""
+"""The earliest date of a zip member, so that the same predictions give the same bytes."""
 
 
 @dataclass(frozen=True)
 class SubmittedFile:
-    """One file of the zip, and where its answers come from."""
+    """One file of the zip, and the origin of its predictions."""
 
     name: str
     rows: int
     origin: str
-    """A run's folder, or the constant that fills a task without a run."""
+    """A run's folder, or the constant prediction of a task without a run."""
     filled: bool = False
-    """Whether no model answered it."""
+    """Whether the prediction is a constant."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A zip that was written, and passed the check."""
+    """A zip that was written and has passed the check."""
 
     path: Path
     files: tuple[SubmittedFile, ...]
 
     @property
     def filled(self) -> tuple[SubmittedFile, ...]:
-        """The files that no model answered."""
+        """The files with a constant prediction."""
         return tuple(file for file in self.files if file.filled)
 
 
+@renamed_parameters(tell="on_message")
 def submit(
     *runs: str | Path | Run | SuiteResult,
     output: str | Path = "submission.zip",
@@ -64,56 +66,56 @@ def submit(
     data: str | None = None,
     precision: Precision = "auto",
     seed: int | None = None,
-    tell: Callable[[str], object] | None = None,
+    on_message: Callable[[str], object] | None = None,
 ) -> Submission:
     """Write the GLUE leaderboard's zip from finished runs, one per task.
 
     Args:
-        runs: Run folders, or suites' folders. MNLI's answers AX too.
+        runs: Run folders, or suites' folders. MNLI's run also predicts AX.
         output: The zip.
-        fill_missing: Answer tasks without a run with the most frequent class of their training set
-            (STS-B: its mean label).
-        data: Where the test sets are, as in training; by default, where each run was trained from.
-        precision: Of predictions that are still to be made; `auto` is each run's own.
-        seed: Of suites, whose runs to take; by default the first that the suite was asked for, and
-            never the best on validation.
-        tell: Called with a line before each longer piece of work, and with the seed taken.
+        fill_missing: Predict the most frequent class of the training set (STS-B: the mean label)
+            for tasks without a run.
+        data: The source of the test sets, as in training; by default, that of each run.
+        precision: Of predictions that are missing; `auto` is each run's own.
+        seed: Seed of the runs to take from suites; by default the suite's first seed, never the
+            best on validation.
+        on_message: Called with a line before each longer step, and with the seed taken.
 
     Raises:
-        GluetuneError: with everything that stands against the submission: tasks without a run or
-            with two, runs without a model, test sets that are not of the leaderboard's size.
+        GluetuneError: with every problem of the submission: tasks without a run or with two, runs
+            without a model, test sets of another size than the leaderboard's.
     """
-    opened = list(_opened(runs, seed, tell or (lambda line: None)))
+    opened = list(_opened(runs, seed, on_message or (lambda line: None)))
     chosen = _by_task(opened, fill_missing)
     if not chosen and data is None:
         raise ConfigurationError(
-            "There is no run and no data to fill the submission from.",
+            "No run and no data are given to make the submission from.",
             hint="Type: gluetune submit RUN RUN …",
         )
-    writer = _Writer(chosen, data, precision, tell or (lambda line: None))
+    writer = _Writer(chosen, data, precision, on_message or (lambda line: None))
     tables = writer.read_tests()
-    answered = [writer.answer(task, tables[task.name]) for task in LEADERBOARD_TASKS.values()]
-    contents = {name: text for texts, _ in answered for name, text in texts.items()}
+    predicted = [writer.predict(task, tables[task.name]) for task in LEADERBOARD_TASKS.values()]
+    contents = {name: text for texts, _ in predicted for name, text in texts.items()}
     path = Path(output)
     write_atomically(path, lambda temporary: _write_zip(temporary, contents))
     check_submission(path)
-    return Submission(path, tuple(file for _, files in answered for file in files))
+    return Submission(path, tuple(file for _, files in predicted for file in files))
 
 
 class _Writer:
-    """Turns runs into the leaderboard's files."""
+    """Makes the leaderboard's files from runs."""
 
     def __init__(
         self,
         runs: Mapping[str, Run],
         data: str | None,
         precision: Precision,
-        tell: Callable[[str], object],
+        on_message: Callable[[str], object],
     ) -> None:
         self.runs = runs
         self.data = data
         self.precision = precision
-        self.tell = tell
+        self.on_message = on_message
         self._sources: dict[str | None, Source] = {}
 
     def read_tests(self) -> dict[str, dict[str, pa.Table]]:
@@ -135,10 +137,10 @@ class _Writer:
             raise DataError.of(list(findings))
         return tables | {name: {} for name in LEADERBOARD_TASKS if name not in tables}
 
-    def answer(
+    def predict(
         self, task: TaskSpec, tables: Mapping[str, pa.Table]
     ) -> tuple[dict[str, str], list[SubmittedFile]]:
-        """Return the text of each of a task's files, and where it comes from."""
+        """Return the text of each of a task's files, with its origin."""
         run = self._run(task)
         if run is None:
             return self._filled(task)
@@ -166,7 +168,7 @@ class _Writer:
         return texts, files
 
     def _constant(self, task: TaskSpec) -> tuple[float, str]:
-        """Return the answer that needs no model, and what it is."""
+        """Return the constant prediction of a task, and its description."""
         labels = self._source(task).read(task, task.train_split or "")[task.label_column].to_numpy()
         constant = task.kind.constant(labels, task.num_labels)
         what = f"the {task.kind.constant_description}, {task.label_text(constant)}"
@@ -175,14 +177,14 @@ class _Writer:
     def _predictions(
         self, run: Run, task: TaskSpec, tables: Mapping[str, pa.Table]
     ) -> dict[str, Predictions]:
-        """Return the run's answers: kept ones where they are of these data, new ones elsewhere."""
-        return run_predictions(run, task, tables, precision=self.precision, say=self.tell)
+        """Return the run's predictions: saved ones on the same data, otherwise new ones."""
+        return run_predictions(run, task, tables, precision=self.precision, say=self.on_message)
 
     def _run(self, task: TaskSpec) -> Run | None:
         return self.runs.get(task.trained_as or task.name)
 
     def _source(self, task: TaskSpec) -> Source:
-        """Return where a task's data are: where it is said, else where its run was trained from."""
+        """Return a task's data source: `data` if given, otherwise that of its run."""
         run = self._run(task) or next(iter(self.runs.values()), None)
         name = self.data
         if name is None and run is not None and run.record.data is not None:
@@ -193,7 +195,9 @@ class _Writer:
 
 
 def _opened(
-    runs: Sequence[str | Path | Run | SuiteResult], seed: int | None, tell: Callable[[str], object]
+    runs: Sequence[str | Path | Run | SuiteResult],
+    seed: int | None,
+    on_message: Callable[[str], object],
 ) -> Iterator[Run]:
     """Open each run, and of each suite those of one seed."""
     suites = [run for run in runs if not isinstance(run, Run) and is_suite(run)]
@@ -207,23 +211,23 @@ def _opened(
         elif run in suites:
             suite = SuiteResult(run)
             taken = suite.runs_of(seed)
-            said = seed if seed is not None else suite.record.request.seeds[0]
-            tell(f"{run}: seed {said} of {', '.join(map(str, suite.record.request.seeds))}")
+            first = seed if seed is not None else suite.record.request.seeds[0]
+            on_message(f"{run}: seed {first} of {', '.join(map(str, suite.record.request.seeds))}")
             yield from taken
         else:
             yield Run(run)
 
 
 def _by_task(runs: Sequence[Run], fill_missing: bool) -> dict[str, Run]:
-    """Return the run of each task. Raises ConfigurationError that lists what stands against it."""
+    """Return the run of each task. Raises ConfigurationError with every problem."""
     chosen: dict[str, Run] = {}
     findings: list[Finding] = []
     for run in runs:
         if not run.task.is_published:
             findings.append(
                 Finding(
-                    f"{run.path} was trained on text of your own ({run.task.name}), which no "
-                    "leaderboard scores.",
+                    f"{run.path} was trained on your own data ({run.task.name}), not on a task of "
+                    "the leaderboard.",
                     "Give runs on GLUE's tasks.",
                 )
             )
@@ -232,7 +236,7 @@ def _by_task(runs: Sequence[Run], fill_missing: bool) -> dict[str, Run]:
         if name in chosen:
             findings.append(
                 Finding(
-                    f"{chosen[name].path} and {run.path} both answer {name}.",
+                    f"{chosen[name].path} and {run.path} are both runs on {name}.",
                     "Give one run per task.",
                 )
             )
@@ -246,9 +250,9 @@ def _by_task(runs: Sequence[Run], fill_missing: bool) -> dict[str, Run]:
     if missing and not fill_missing:
         findings.append(
             Finding(
-                f"No run answers {', '.join(missing)}; the leaderboard takes all tasks or none.",
-                f"Train them ({command_line('train', missing[0], REST)}), or answer them with the "
-                "most frequent class: --fill-missing",
+                f"No run is on {', '.join(missing)}; the leaderboard takes all tasks or none.",
+                f"Train them ({command_line('train', missing[0], REST)}), or predict their most "
+                "frequent class: --fill-missing",
             )
         )
     if findings:
@@ -257,14 +261,14 @@ def _by_task(runs: Sequence[Run], fill_missing: bool) -> dict[str, Run]:
 
 
 def _leaderboard_task(task: TaskSpec) -> TaskSpec:
-    """Return the task of the leaderboard that a run of `task` answers: `mnli` for `mnli-mm`."""
+    """Return the leaderboard's task of a run on `task`: `mnli` for `mnli-mm`."""
     return next(
         known for known in LEADERBOARD_TASKS.values() if known.hub_config == task.hub_config
     )
 
 
 def _checked(table: pa.Table, task: TaskSpec, file: SubmissionFile, place: str) -> pa.Table:
-    """Return a test set in the order of its index. Raises DataError unless it is the official."""
+    """Return a test set sorted by its index. Raises DataError unless it has the official rows."""
     import numpy as np
 
     wanted = task.rows[file.split]
@@ -282,13 +286,13 @@ def _checked(table: pa.Table, task: TaskSpec, file: SubmissionFile, place: str) 
     if not (index[order] == np.arange(wanted)).all():
         raise DataError(
             f"'{task.index_column}' of '{file.split}' of {task.name} in {place} does not count "
-            f"from 0 to {wanted - 1}, so nothing says which row is which of the leaderboard's."
+            f"from 0 to {wanted - 1}, so its rows cannot be matched to the leaderboard's."
         )
     return table.take(order)
 
 
 def _text(task: TaskSpec, file: SubmissionFile, predicted: Iterable[Any]) -> str:
-    """Return one file: the header, then index and prediction in the leaderboard's words."""
+    """Return one file: the header, then index and prediction in the leaderboard's format."""
     if file.values == "ids":
         values = [str(int(value)) for value in predicted]
     elif file.values == "names":

@@ -1,9 +1,7 @@
-"""`gluetune.push`: a finished run as a model on the Hub, with its card, read back and compared.
+"""`gluetune.push`: publish a finished run on the Hub, with a model card, and verify it.
 
-`gluetune.push_suite`: a suite's models on the Hub, a repository for each task, in a collection.
-
-The runs are those of one seed, the first unless another is said: the best of several would be
-published as if it were what the recipe gives.
+`gluetune.push_suite`: publish a suite's runs of one seed, a repository per task, in a collection.
+The seed is the suite's first by default: the best of several would overstate the recipe.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from gluetune.core.command_lines import command_line, typed
+from gluetune.core.deprecations import renamed_parameters
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError, HubError, RunError
 from gluetune.core.records import Record, Status, shown
 from gluetune.core.runs import Run, open_run
@@ -33,7 +32,7 @@ from gluetune.publishing.model_files import (
 from gluetune.publishing.private_text import LocalPaths, base_name
 from gluetune.publishing.readme import NAME as MANIFEST
 from gluetune.publishing.readme import Manifest, is_ours, merge_readme, metadata_of, read_manifest
-from gluetune.publishing.verification import Verification, check_answers, check_files
+from gluetune.publishing.verification import Verification, check_files, check_predictions
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _BRANCH = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
@@ -43,17 +42,17 @@ _LOADED = re.compile(
     r"|(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|generation_config)\.json"
     r"|vocab\.txt|merges\.txt|[^/]+\.model|chat_template\.jinja"
 )
-"""What transformers may read besides our files, where it is there."""
+"""Files that transformers may read in addition to ours."""
 _RESULTS = re.compile(r"\.eval_results/glue-[^/]+\.yaml")
-"""Scores that pushes wrote before there was a manifest. Of another model they would be false."""
+"""Scores that pushes wrote before there was a manifest. They are false for another model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PushResult:
-    """What became of a push."""
+    """The result of a push."""
 
     status: Literal["uploaded", "unchanged", "dry run"]
-    """`unchanged`: the Hub held all of it already, and it was read back all the same."""
+    """`unchanged`: the Hub had every file already; it was verified all the same."""
     repo: str
     url: str
     revision: str
@@ -62,19 +61,20 @@ class PushResult:
     card: str
     """README.md."""
     files: tuple[tuple[str, int], ...]
-    """Names and sizes in bytes of all that belongs to the model."""
+    """Names and sizes in bytes of the model's files."""
     commit: str | None = None
     made: bool = False
-    """Whether the repository was made for it."""
+    """Whether the push created the repository."""
     replaced: tuple[str, ...] = ()
-    """Files that stood there with another content; the repository's history keeps it."""
+    """Files that had another content before; the repository's history keeps it."""
     removed: tuple[str, ...] = ()
-    """Files that an earlier push wrote and that no longer belong; the history keeps them."""
+    """Files of an earlier push that were deleted; the history keeps them."""
     kept: tuple[str, ...] = ()
-    """Files there that no push of ours wrote, and that a loader may read besides the model's."""
+    """Files that no push wrote, and that a loader may read in addition to the model's."""
     verification: Verification | None = None
 
 
+@renamed_parameters(tell="on_message")
 def push(
     run: str | Path | Run,
     repo: str,
@@ -83,41 +83,40 @@ def push(
     revision: str | None = None,
     message: str | None = None,
     dry_run: bool = False,
-    tell: Callable[[str], object] | None = None,
+    on_message: Callable[[str], object] | None = None,
 ) -> PushResult:
     """Publish a finished run's best model on the Hugging Face Hub as `repo`, `owner/name`.
 
-    Safetensors, tokenizer and configuration go up with a card made from the record and the scores
-    as the Hub reads them, in one commit. It is downloaded again afterwards, compared byte for byte,
-    and asked about validation rows. What is there already is not sent again, so a push that broke
-    off is repeated by the same call. What an earlier push wrote is replaced, or deleted where it no
-    longer belongs, and stays in the repository's history. Nothing else is deleted: files, metadata
-    and text of README.md that are the owner's stay.
+    One commit adds safetensors, tokenizer, configuration, a model card made from the record, and
+    the scores in the Hub's format. The commit is then downloaded, compared byte for byte, and run
+    on validation rows. Files that are on the Hub already are not sent again, so the same call
+    completes an interrupted push. Files of an earlier push are replaced or deleted, and stay in the
+    repository's history. Files, metadata and text of README.md that the owner wrote are kept.
 
     Args:
         run: A run's folder.
-        repo: The repository; it is made where there is none.
-        private: Make it a private one.
+        repo: The repository; it is created if it does not exist.
+        private: Create a private repository.
         revision: Branch to write to; `main` by default.
-        message: Of the commit.
-        dry_run: Make the card and the list of files, and touch no network.
-        tell: Called with a line before each longer piece of work.
+        message: Commit message.
+        dry_run: Make the card and the list of files, without network access.
+        on_message: Called with a line before each longer step.
 
-    The token is the one that `huggingface_hub` finds: HF_TOKEN, or what `hf auth login` left.
+    The token is the one that `huggingface_hub` finds: HF_TOKEN, or that of `hf auth login`.
 
     Raises:
-        ConfigurationError: for a name that is none, a run that is not finished, files that must not
-            be published, and texts that look as if they held a secret: all together.
-        HubError: when there is no token, the Hub refuses, fails or cannot be reached, or what it
-            gives back is not what was sent.
+        ConfigurationError: for an invalid name, an unfinished run, files that must not be
+            published, and texts that appear to hold a secret: all together.
+        HubError: if there is no token, the Hub refuses, fails or cannot be reached, or the
+            downloaded files or predictions differ.
     """
     run = open_run(run)
     findings = [*name_findings(repo, revision), *run_findings(run)]
     if findings:
         raise ConfigurationError.of(findings)
-    say = tell or (lambda line: None)
+    say = on_message or (lambda line: None)
     card, model = _package(run, repo, revision)
-    files = _whole(card, model, _There())
+    files = _all_files(card, model, _RemoteContent())
     branch = ModelRepository(repo, revision, _again(run, repo, private, revision))
     planned = PushResult(
         status="dry run",
@@ -132,7 +131,7 @@ def push(
         return planned
     require_token()
     sent, files = _send(branch, card, model, planned, message or _message(run.record), say)
-    say("Reading it back")
+    say("Verifying the upload")
     try:
         found = _read_back(run, branch, files, sent)
     except GluetuneError as error:
@@ -141,7 +140,7 @@ def push(
 
 
 def name_findings(repo: str, revision: str | None = None) -> Iterator[Finding]:
-    """Yield what is wrong with the names of a repository and of a branch in it."""
+    """Yield a finding for an invalid name of a repository or branch."""
     parts = repo.split("/")
     whole = len(parts) == 2 and all(_NAME.fullmatch(part) for part in parts)
     if not whole or len(repo) > 96 or "--" in repo or ".." in repo or repo.endswith(".git"):
@@ -157,11 +156,11 @@ def name_findings(repo: str, revision: str | None = None) -> Iterator[Finding]:
 
 
 def run_findings(run: Run) -> Iterator[Finding]:
-    """Yield what stands against publishing a run."""
+    """Yield each reason why a run cannot be published."""
     record = run.record
     if record.status is not Status.FINISHED:
         yield Finding(
-            f"{run.path} is not finished: its record says '{record.status.value}'.",
+            f"{run.path} is not finished: its status is '{record.status.value}'.",
             "Type: " + command_line("train", resume=run.path),
         )
         return
@@ -170,13 +169,13 @@ def run_findings(run: Run) -> Iterator[Finding]:
 
     if weights_digest(run.model_path) != record.best_weights_sha256:
         yield Finding(
-            f"The weights in {run.model_path} are not those that the record is of.",
-            "Train it again: what was scored is not what would be published.",
+            f"The weights in {run.model_path} are not those of the record.",
+            "Train it again: the published weights would not be those that were evaluated.",
         )
 
 
 def _package(run: Run, repo: str, revision: str | None) -> tuple[str, list[PublishedFile]]:
-    """Return the card and the model's files, all searched for secrets."""
+    """Return the card and the model's files, after a search for secrets."""
     paths = LocalPaths(run)
     task = run.task
     card = make_card(run, repo, revision, paths)
@@ -193,14 +192,14 @@ def _package(run: Run, repo: str, revision: str | None) -> tuple[str, list[Publi
 
 
 @dataclass(frozen=True)
-class _There:
-    """What a branch holds of earlier pushes and of its owner."""
+class _RemoteContent:
+    """What earlier pushes and the owner have written on a branch."""
 
     readme: str | None = None
     manifest: Manifest | None = None
 
     def stale(self, digests: Mapping[str, str], names: Sequence[str]) -> list[str]:
-        """Return the files that are ours to delete."""
+        """Return the files of earlier pushes to delete."""
         if self.manifest is not None:
             return self.manifest.stale(digests, names)
         if self.readme is None or not is_ours(self.readme):
@@ -208,8 +207,10 @@ class _There:
         return sorted(name for name in digests if name not in names and _RESULTS.fullmatch(name))
 
 
-def _whole(card: str, model: Sequence[PublishedFile], there: _There) -> list[PublishedFile]:
-    """Return all files of a push: README.md with the owner's part, the model's, the manifest."""
+def _all_files(
+    card: str, model: Sequence[PublishedFile], there: _RemoteContent
+) -> list[PublishedFile]:
+    """Return all files of a push: README.md with the owner's text, the model's, the manifest."""
     written = None if there.manifest is None else there.manifest.metadata
     readme = merge_readme(card, there.readme, written)
     manifest = Manifest.of(model, metadata_of(card))
@@ -220,22 +221,22 @@ def _text_of(files: Sequence[PublishedFile]) -> str:
     return next(file.text() or "" for file in files if file.name == _README)
 
 
-def _read_there(branch: ModelRepository, found: RemoteBranch) -> _There:
-    """Read what earlier pushes and the owner wrote. Raises HubError where it cannot be read."""
+def _read_remote(branch: ModelRepository, found: RemoteBranch) -> _RemoteContent:
+    """Read what earlier pushes and the owner wrote. Raises HubError if that is not possible."""
     names = [name for name in (_README, MANIFEST) if name in found.digests]
     contents = branch.read(found.head, names) if names else {}
     readme = contents.get(_README)
     try:
-        there = _There(
+        there = _RemoteContent(
             None if readme is None else readme.decode("utf-8"),
             read_manifest(contents.get(MANIFEST)),
         )
         merge_readme("", there.readme)
     except ValueError as error:
         raise HubError(
-            f"README.md of {branch.url} cannot be read, so its owner's part cannot be kept: "
+            f"README.md of {branch.url} cannot be read, so its owner's text cannot be kept: "
             f"{error}.",
-            hint=f"Put it right on its page ({branch.url}), then push again. Nothing was changed.",
+            hint=f"Fix it on its page ({branch.url}), then push again. Nothing was changed.",
         ) from error
     return there
 
@@ -248,13 +249,13 @@ def _send(
     message: str,
     say: Callable[[str], object],
 ) -> tuple[PushResult, list[PublishedFile]]:
-    """Bring the branch to hold the model, by one commit, or by none where it does.
+    """Commit the files that the branch lacks, if any.
 
-    Returns what was done, and every file that is there now by this push.
+    Return the result, and every file of this push.
     """
     found, made = branch.open(private=planned.private)
-    there = _read_there(branch, found)
-    files = _whole(card, model, there)
+    there = _read_remote(branch, found)
+    files = _all_files(card, model, there)
     names = [file.name for file in files]
     changed = [file for file in files if not _is_there(file, found)]
     removed = there.stale(found.digests, names)
@@ -288,33 +289,33 @@ def _is_there(file: PublishedFile, there: RemoteBranch) -> bool:
 def _read_back(
     run: Run, branch: ModelRepository, files: Sequence[PublishedFile], sent: PushResult
 ) -> Verification:
-    """Download what was pushed, with what a loader reads besides, and compare both with the run."""
+    """Download the push, with other files that a loader reads, and compare it with the run."""
     with tempfile.TemporaryDirectory(prefix="gluetune-push-") as folder:
         names = [*(file.name for file in files), *sent.kept]
         snapshot = branch.download(sent.commit or "", names, Path(folder))
         check_files(files, snapshot, branch.url)
         try:
-            return check_answers(run, snapshot, branch.url)
+            return check_predictions(run, snapshot, branch.url)
         except GluetuneError as error:
             first = error.findings[0]
             message = first.message.replace(str(snapshot), branch.url)
-            raise HubError(message, hint=_look_at_kept(branch, sent.kept) or first.hint) from error
+            raise HubError(message, hint=_kept_hint(branch, sent.kept) or first.hint) from error
 
 
-def _look_at_kept(branch: ModelRepository, kept: Sequence[str]) -> str:
-    """Return what to do where files of somebody else may be why a model cannot be read; or ""."""
+def _kept_hint(branch: ModelRepository, kept: Sequence[str]) -> str:
+    """Return what to do if files of the owner may be why a model cannot be read; or ""."""
     if not kept:
         return ""
     revision = [] if branch.branch == "main" else ["--revision", branch.branch]
     delete = typed("hf", "repos", "delete-files", branch.repo, *kept, *revision)
     return (
-        f"No push wrote {', '.join(kept)}, and loaders may read them. Delete those that are of "
-        f"another model, then push again: {delete}"
+        f"No push wrote {', '.join(kept)}, and loaders may read them. Delete those of another "
+        f"model, then push again: {delete}"
     )
 
 
 def _not_verified(sent: PushResult, error: GluetuneError, branch: ModelRepository) -> HubError:
-    """Return the error of a commit that stands, and could not be read back as it should be."""
+    """Return the error of a commit that was made and could not be verified."""
     first = error.findings[0]
     return HubError(
         f"Commit {(sent.commit or '')[:12]} is on {branch.url}, but it is not verified. "
@@ -332,9 +333,10 @@ def _message(record: Record) -> str:
 def _again(run: Run, repo: str, private: bool, revision: str | None) -> str:
     """Return what to type after a failure, as the end of a sentence."""
     again = command_line("push", run.path, repo, private=private, revision=revision)
-    return f"type it again, which sends only what is missing: {again}"
+    return f"repeat the command, which sends only what is missing: {again}"
 
 
+@renamed_parameters(tell="on_message")
 def push_suite(
     suite: str | Path | SuiteResult,
     repo: str,
@@ -345,37 +347,37 @@ def push_suite(
     revision: str | None = None,
     message: str | None = None,
     dry_run: bool = False,
-    tell: Callable[[str], object] | None = None,
+    on_message: Callable[[str], object] | None = None,
 ) -> list[PushResult]:
-    """Publish the runs of one seed of a suite, each as `repo` with its task's name behind it.
+    """Publish the runs of one seed of a suite, each as `repo` followed by its task's name.
 
     Args:
         suite: A suite's folder.
         repo: `owner/name`: CoLA's model becomes `owner/name-cola`, and so on.
-        seed: Whose runs; the first that the suite was asked for by default.
-        collection: Title of a collection of the owner's that lists them; it is made where there is
-            none.
-        private, revision, message, dry_run, tell: As in `gluetune.push`.
+        seed: Seed of the runs; the suite's first by default.
+        collection: Title of a collection of the owner that lists them; it is created if it does not
+            exist.
+        private, revision, message, dry_run, on_message: As in `gluetune.push`.
 
-    What stands against any of them is told before the first is sent. Repeated, it sends only what
-    is missing.
+    Every problem is reported before the first run is sent. The same call completes an interrupted
+    push.
 
     Raises:
-        GluetuneError: as `gluetune.push`; RunError for a seed that the suite does not have, or that
-            finished no run.
+        GluetuneError: as `gluetune.push`; RunError for a seed that the suite does not have, or
+            without a finished run.
     """
     opened = suite if isinstance(suite, SuiteResult) else SuiteResult(suite)
     runs = opened.runs_of(seed)
     if not runs:
         raise RunError(
             f"{opened.path} has no finished run of this seed.",
-            hint=f"Go on with it: {opened.record.command}",
+            hint=f"Resume it: {opened.record.command}",
         )
     names = {f"{repo}-{run.record.task}": run for run in runs}
     findings = _findings(names, repo, revision)
     if findings:
         raise ConfigurationError.of(findings)
-    say = tell or (lambda line: None)
+    say = on_message or (lambda line: None)
     say(f"{len(runs)} runs of seed {runs[0].record.seed}, a repository each")
     pushed = [
         push(
@@ -385,7 +387,7 @@ def push_suite(
             revision=revision,
             message=message,
             dry_run=dry_run,
-            tell=tell,
+            on_message=on_message,
         )
         for name, run in names.items()
     ]

@@ -1,4 +1,4 @@
-"""What was published, read back: the same bytes, and the same answers as the run's."""
+"""Verify a published model: download it, and compare its bytes and predictions with the run's."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ if TYPE_CHECKING:
     from gluetune.core.runs import Run
 
 ROWS = 256
-"""Validation rows that are asked again; all of them where there are fewer."""
+"""Validation rows that are predicted again, at most."""
 
 _TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2, "fp16": 5e-3}
-"""How far a logit may be off, of the largest: batches and the way through the model differ."""
+"""Largest difference of a logit, relative to the largest: batches and execution paths differ."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What reading back showed. Everything that is not said here was found equal."""
+    """The result of a verification. Everything else was found equal."""
 
     rows: int
-    """Validation rows whose logits were compared; 0 where that could not be done."""
+    """Validation rows whose logits were compared; 0 if that was not possible."""
     largest_difference: float | None
-    """Of a logit, from what the run kept."""
+    """Of a logit, from the run's saved one."""
     not_compared: str = ""
     """Why no logits were compared."""
 
 
 def check_files(files: Sequence[PublishedFile], folder: Path, place: str) -> None:
-    """Raise HubError unless `folder` holds every one of `files`, byte for byte."""
+    """Raise HubError unless `folder` contains each of `files`, byte for byte."""
     for file in files:
         path = folder / file.name
         if not path.is_file() or PublishedFile(file.name, path).sha256 != file.sha256:
-            state = "differs from" if path.is_file() else "is missing of"
+            state = "differs from" if path.is_file() else "is missing from"
             raise HubError(
                 f"{file.name} {state} what was sent to {place}.",
-                hint="Push again. If it stays so, something on the way changes files.",
+                hint="Push again. If this persists, a proxy may be changing files.",
             )
 
 
-def check_answers(run: Run, folder: Path, place: str) -> Verification:
-    """Ask the model in `folder` about validation rows, and hold its logits against the run's.
+def check_predictions(run: Run, folder: Path, place: str) -> Verification:
+    """Run the model in `folder` on validation rows, and compare its logits with the run's.
 
-    Where the rows or the kept logits are not there any more, that is said instead. Raises HubError
-    where the answers differ by more than rounding.
+    If the rows or the saved logits are missing, `Verification.not_compared` says so. Raises
+    HubError if the logits differ by more than rounding.
     """
     task = run.task
     split = task.validation_splits[0]
@@ -62,7 +62,7 @@ def check_answers(run: Run, folder: Path, place: str) -> Verification:
     except GluetuneError as error:
         return Verification(0, None, error.findings[0].message)
     if rows is None:
-        return Verification(0, None, f"the data of '{split}' have changed since the training.")
+        return Verification(0, None, f"the data of '{split}' have changed since the run.")
     return _compared(run, task, folder, place, kept, rows)
 
 
@@ -73,7 +73,7 @@ def _kept(run: Run, split: str) -> Predictions:
 
 
 def _rows(run: Run, task: TaskSpec, split: str) -> pa.Table | None:
-    """Return the first rows that the run was validated on, None where they are others now."""
+    """Return the first validation rows of the run; None if the data have changed."""
     from gluetune.data.sources.named import source_of
     from gluetune.data.tables import fingerprint
 
@@ -107,8 +107,8 @@ def _compared(
     scale = max(1.0, float(np.abs(kept.logits).max(initial=0.0)))
     if not largest <= _TOLERANCES[opened.precision] * scale:
         raise HubError(
-            f"{place} gives back a model that does not answer as the run does: a logit differs by "
+            f"The model on {place} does not predict as the run does: a logit differs by "
             f"{largest:.3g}.",
-            hint=f"Look whether {run.path} itself does: {command_line('evaluate', run.path)}",
+            hint=f"Check whether {run.path} itself does: {command_line('evaluate', run.path)}",
         )
     return Verification(len(rows), largest)

@@ -1,6 +1,6 @@
-"""HTML from a package's `templates/`: every text from outside escaped, control characters shown.
+"""HTML pages: `report` writes the page of runs or of a suite, from a package's `templates/`.
 
-The page itself: runs are read, described, and written as one HTML file.
+Every text from outside is escaped, and its control characters are made visible.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from gluetune.core.runs import Run
 from gluetune.core.suites import SuiteResult, is_suite
 from gluetune.core.text import visible
 from gluetune.rendering import plots
-from gluetune.rendering.suite_view import suite_view
-from gluetune.rendering.views import RunView, overview, run_folders, view
+from gluetune.rendering.views import RunView, overview, run_folders, suite_view, view
 
 
 @cache
@@ -53,9 +52,9 @@ def _finalize(value: Any) -> Any:
 def report(*runs: str | Path | Run | SuiteResult, output: str | Path | None = None) -> Path:
     """Write one self-contained HTML page about `runs` and return its path.
 
-    Each is a run, its folder, or a folder that holds some; a suite alone gives the suite's table.
-    Without `output` the page is `report.html` in the folder, or in the working folder where several
-    are given.
+    Each is a run, its folder, or a folder that contains runs; a suite alone gives the suite's
+    table. Without `output` the page is `report.html` in the folder, or in the working folder where
+    several are given.
 
     Raises RunError where a folder holds no run, ConfigurationError where none is given.
     """
@@ -77,17 +76,14 @@ def report(*runs: str | Path | Run | SuiteResult, output: str | Path | None = No
 def render(views: Sequence[RunView]) -> str:
     """Return the page: every text from outside is escaped, its control characters made visible."""
     title = views[0].name if len(views) == 1 else f"Report of {len(views)} runs"
-    return str(
-        html_environment("gluetune.rendering")
-        .get_template("report.html")
-        .render(title=title, views=views, overview=overview(views), canvas=plots)
-    )
+    return _render("report.html", title=title, views=views, overview=overview(views))
 
 
 def render_suite(suite: SuiteResult, target: Path) -> str:
     """Return the page of a suite, to be written to `target`: its links lead from there."""
-    return str(
-        html_environment("gluetune.rendering")
-        .get_template("suite.html")
-        .render(view=suite_view(suite, target), canvas=plots)
-    )
+    return _render("suite.html", view=suite_view(suite, target))
+
+
+def _render(template: str, **values: Any) -> str:
+    page = html_environment("gluetune.rendering").get_template(template)
+    return str(page.render(**values, canvas=plots))

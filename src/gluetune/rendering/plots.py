@@ -106,7 +106,7 @@ _Scale = Callable[[float], float]
 
 
 def _scales(xs: Ends, ys: Ends) -> tuple[_Scale, _Scale]:
-    """Return what places a value along each axis."""
+    """Return the functions from data to pixels, across and down."""
 
     def across(value: float) -> float:
         share = (value - xs[0]) / (xs[1] - xs[0])
@@ -129,7 +129,7 @@ def _count_ticks(scale: _Scale, ends: Ends) -> tuple[Tick, ...]:
 
 
 def tick_text(value: float) -> str:
-    """Return a number as an axis shows it: more than seven characters have no room there."""
+    """Return a number as an axis shows it: at most seven characters fit."""
     text = f"{value:.3g}"
     if len(text) <= 6:
         return text

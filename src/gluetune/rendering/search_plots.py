@@ -8,6 +8,7 @@ from math import log
 from typing import Any
 
 from gluetune.core.events import Trial
+from gluetune.core.plots import data_ends
 from gluetune.rendering.plots import Point, Tick
 
 WIDTH, HEIGHT = 720, 260
@@ -31,7 +32,7 @@ class History:
 
 @dataclass(frozen=True)
 class Bar:
-    """A parameter's share of what decides the value."""
+    """Importance of one parameter."""
 
     name: str
     share: str
@@ -81,7 +82,7 @@ def history(trials: Sequence[Trial], *, maximize: bool) -> History | None:
     if not ended:
         return None
     last = max(max(trial.number for trial, _ in ended), 1)
-    low, high = _ends([value for _, value in ended])
+    low, high = data_ends([value for _, value in ended])
 
     def place(number: float, value: float) -> Point:
         return Point(_across(number / last), _down((value - low) / (high - low)))
@@ -145,7 +146,7 @@ def parallel(
         for name, column in [*zip(names, columns, strict=True), (value_name, values)]
     ]
     xs = [_across(number / len(names)) for number in range(len(names) + 1)]
-    low, high = _ends(values)
+    low, high = data_ends(values)
     best = (max if maximize else min)(values)
     traces = []
     chosen = values.index(best)
@@ -176,10 +177,10 @@ def _values(trials: Sequence[Trial], *states: str) -> list[tuple[Trial, float]]:
 
 
 def _scale(column: Sequence[Any], *, log_scale: bool) -> tuple[Any, list[tuple[float, str]]]:
-    """Return what places a value between 0 and 1, and where what is written."""
+    """Return the function from values to positions from 0 to 1, and the ticks of the axis."""
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in column):
         bend = log if log_scale and min(column) > 0 else float
-        low, high = _ends([bend(value) for value in column])
+        low, high = data_ends([bend(value) for value in column])
         ends = dict.fromkeys((min(column), max(column)))
         return (
             lambda value: (bend(value) - low) / (high - low),
@@ -195,13 +196,6 @@ def _scale(column: Sequence[Any], *, log_scale: bool) -> tuple[Any, list[tuple[f
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-
-def _ends(values: Sequence[float]) -> tuple[float, float]:
-    """Return the lowest and highest value, apart even where all are the same."""
-    low, high = min(values), max(values)
-    margin = abs(low) / 10 or 1.0
-    return (low, high) if high > low else (low - margin, high + margin)
 
 
 def _across(share: float) -> float:

@@ -1,28 +1,36 @@
-"""What the page says of a run and of several, taken from their records and predictions."""
+"""The content of the pages about runs and suites, from their records and predictions."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from gluetune.analysis.evaluation import Evaluation, evaluation_of
 from gluetune.core.plots import Plot, line_plot, seeds_plot
 from gluetune.core.records import EpochRecord, Status, has_collapsed
 from gluetune.core.runs import Run, described_data, recipe_of
-from gluetune.core.tables import Table
-from gluetune.rendering.tables import (
-    curve_table,
-    pairs_table,
-    runs_table,
-    seeds_table,
-    time_table,
+from gluetune.core.suites import (
+    SuiteRecord,
+    SuiteResult,
+    TaskSummary,
+    counts,
+    jobs_table,
+    suite_notes,
+    suite_table,
+    suite_title,
+    suite_warnings,
 )
+from gluetune.core.suites import seeds_table as suite_seeds_table
+from gluetune.core.tables import Table
+from gluetune.rendering.tables import curve_table, pairs_table, runs_table, seeds_table, time_table
 
 
 @dataclass(frozen=True)
 class SplitView:
-    """What is measured of one split, ready for the page."""
+    """The statistics of one split, ready for the page."""
 
     split: str
     tables: tuple[Table, ...]
@@ -64,7 +72,7 @@ class Overview:
 
 
 def view(run: Run, number: int) -> RunView:
-    """Return what the page says of `run`, the `number`th on it."""
+    """Return the content about `run`, the `number`th on the page."""
     record, config = run.record, run.config
     evaluation = evaluation_of(run)
     curve = _curve(run)
@@ -111,7 +119,11 @@ def overview(views: Sequence[RunView]) -> Overview:
     return Overview(
         runs=runs_table([(each.name, each.run, each.evaluation) for each in views]),
         seeds=seeds_table(scored),
-        plot=seeds_plot("Scores of the seeds, by configuration", [one[2] for one in scored]),
+        plot=seeds_plot(
+            "Scores of the seeds, by configuration",
+            [one[2] for one in scored],
+            in_points=all(one.run.task.in_points() for one in views),
+        ),
     )
 
 
@@ -133,7 +145,7 @@ def _summary(run: Run) -> str:
         if record.environment
         else "unknown"
     )
-    return f"Data: {data}. Device: {device}. Seed {record.seed}, begun {record.started}."
+    return f"Data: {data}. Device: {device}. Seed {record.seed}, started {record.started}."
 
 
 def _plots(epochs: Sequence[EpochRecord], best: float | None) -> tuple[Plot, ...]:
@@ -188,3 +200,78 @@ def _warnings(run: Run, evaluation: Evaluation | None) -> tuple[str, ...]:
     if run.score is not None and baseline is not None and run.task.is_better(baseline, run.score):
         found.append("The score is below that of the majority baseline.")
     return (*found, *(evaluation.warnings if evaluation else ()))
+
+
+@dataclass(frozen=True)
+class RunLink:
+    """A run, and the link to its own page."""
+
+    name: str
+    href: str
+
+
+@dataclass(frozen=True)
+class SuiteView:
+    """One suite, ready for the page."""
+
+    title: str
+    warnings: tuple[str, ...]
+    scores: Table
+    notes: tuple[str, ...]
+    plots: tuple[Plot, ...]
+    unfinished: Table
+    seeds: Table
+    runs: tuple[RunLink, ...]
+    command: str
+    settings: Table
+
+
+def suite_view(suite: SuiteResult, target: Path) -> SuiteView:
+    """Return the content of the page of `suite`; its links are relative to `target`, its file."""
+    record = suite.record
+    settings = record.request.model_dump(mode="json", exclude_none=True)
+    return SuiteView(
+        title=suite_title(record),
+        warnings=_suite_warnings(record),
+        scores=suite_table(record),
+        notes=suite_notes(record),
+        plots=_suite_plots(record.table.tasks),
+        unfinished=jobs_table(record),
+        seeds=suite_seeds_table(record),
+        runs=tuple(
+            RunLink(run.path.name, _link(run.path / "report.html", target))
+            for run in suite.runs
+            if (run.path / "report.html").exists()
+        ),
+        command=record.command,
+        settings=pairs_table("Settings.", ("setting", "value"), settings),
+    )
+
+
+def _link(page: Path, target: Path) -> str:
+    relative = os.path.relpath(page.resolve(), target.resolve().parent)
+    # A colon in the first part would be read as a scheme.
+    return "./" + quote(relative)
+
+
+def _suite_warnings(record: SuiteRecord) -> tuple[str, ...]:
+    doubts = suite_warnings(record)
+    if record.status is Status.FINISHED:
+        return doubts
+    return (f"This suite is incomplete: {counts(record.jobs)}.", *doubts)
+
+
+def _suite_plots(tasks: list[TaskSummary]) -> tuple[Plot, ...]:
+    scored = [(one.task, one.score) for one in tasks if one.score is not None]
+    names = [task for task, _ in scored]
+    scores = [list(score.by_seed.values()) for _, score in scored]
+    distances = [[value - score.mean for value in score.by_seed.values()] for _, score in scored]
+    made = [
+        seeds_plot(
+            "Score of each seed, by task, in points", scores, names=names, across_name="task"
+        )
+    ]
+    if any(len(group) > 1 for group in scores):
+        title = "Each seed's distance from its task's mean, in points"
+        made.append(seeds_plot(title, distances, names=names, across_name="task"))
+    return tuple(plot for plot in made if plot is not None)

@@ -1,1 +1,1 @@
-"""A trained model answering over HTTP: a page for people, an API for programs."""
+"""A trained model served over HTTP: a web page, and the API of Text Embeddings Inference."""

@@ -44,10 +44,10 @@ def make_app(
     auto_truncate: bool = False,
     api_key: str | None = None,
 ) -> FastAPI:
-    """Return the application. `note` says why there are no examples, where there are none."""
+    """Return the application. `note` explains why there are no examples, if there are none."""
     batcher = Batcher(predictor, limits)
     if api_key is not None:
-        # A browser opens a page without a key, so the page holds nothing that a key protects.
+        # A browser opens the page without a key, so the page shows nothing that the key protects.
         examples, note = (), "No examples are shown where a key is required."
 
     @asynccontextmanager
@@ -95,13 +95,13 @@ def _add_prediction(
         for status, text in {
             400: "No text, or no JSON",
             401: "No API key, or a wrong one, where the server has one",
-            408: "The head or the body came too slowly",
+            408: "Timeout while reading the head or the body",
             413: "More than the limits allow",
             415: "Another content type than application/json",
             421: "The Host header names another server",
             422: "Inputs of another shape than the model reads",
             424: "The model failed",
-            429: "More waits than the queue holds; Retry-After says when to come again",
+            429: "The queue is full; Retry-After gives the seconds to wait",
             503: "Timeout, or too many connections",
         }.items()
     }
@@ -114,7 +114,7 @@ def _add_prediction(
         "/predict",
         response_model=list[Prediction] | list[list[Prediction]],
         responses=errors,
-        summary="Classes or labels with their probabilities, the likeliest first",
+        summary="Classes or labels with their probabilities, the most likely first",
         openapi_extra={
             "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
         },
@@ -140,17 +140,17 @@ def _add_prediction(
 
 def _add_state(app: FastAPI, batcher: Batcher, info: dict[str, Any]) -> None:
     @app.get("/info", summary="The model and the limits")
-    async def tell_info() -> dict[str, Any]:
+    async def get_info() -> dict[str, Any]:
         return info
 
     @app.get("/health", summary="200 while requests are served", response_class=Response)
-    async def tell_health() -> Response:
+    async def get_health() -> Response:
         if not batcher.is_healthy:
             raise Refusal(503, "Unhealthy", "unhealthy")
         return Response(status_code=200)
 
-    @app.get("/metrics", summary="Numbers for Prometheus", response_class=Response)
-    async def tell_metrics() -> Response:
+    @app.get("/metrics", summary="Prometheus metrics", response_class=Response)
+    async def get_metrics() -> Response:
         from prometheus_client import CONTENT_TYPE_LATEST
 
         return Response(batcher.meters.exposition(), media_type=CONTENT_TYPE_LATEST)
@@ -166,7 +166,7 @@ def _add_pages(app: FastAPI, page: str, docs: str) -> None:
         return HTMLResponse(docs)
 
     @app.get("/static/{name}", include_in_schema=False)
-    async def give_file(name: str) -> Response:
+    async def get_file(name: str) -> Response:
         if name not in MEDIA_TYPES:
             return Response(status_code=404)
         return FileResponse(STATIC / name, media_type=MEDIA_TYPES[name])
@@ -178,24 +178,24 @@ async def _refuse(request: Request, refusal: Exception) -> Response:
 
 
 async def _refuse_route(request: Request, error: Exception) -> Response:
-    """Report an unknown path or method in the form of every other error."""
+    """Return an unknown path or method as JSON, like every other error."""
     assert isinstance(error, HTTPException), "the handler is registered for HTTPException"
     refusal = malformed(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
     return JSONResponse(refusal.body, refusal.status, headers=error.headers)
 
 
 async def _fail(request: Request, error: Exception) -> Response:
-    """Report an unexpected error by its type alone: its message may quote a text."""
+    """Return an unexpected error by its type alone: its message may quote a text."""
     refusal = Refusal(500, "Backend", f"the server failed ({type(error).__name__}); see its log")
     headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
-    # This handler responds outside of every middleware, so no other code adds the headers.
+    # This handler runs outside of every middleware, so the headers are added here.
     return JSONResponse(refusal.body, refusal.status, headers=headers)
 
 
 def _predictions(
     predictor: Predictor, output: RequestLogits, *, raw_scores: bool
 ) -> list[list[dict[str, Any]]]:
-    """Return each text's classes or labels, the likeliest first; for regression the number."""
+    """Return each text's classes or labels, the most likely first; for regression the number."""
     logits = output.logits
     labels = predictor.labels or ("score",)
     scores = logits if raw_scores else predictor.scores(logits)
@@ -212,7 +212,7 @@ def _predictions(
 
 
 def _headers(parsed: ParsedRequest, output: RequestLogits, seconds: float) -> dict[str, str]:
-    """Return where the time went, in milliseconds: TEI's headers, here with a decimal."""
+    """Return TEI's timing headers, in milliseconds, here with a decimal."""
     spent = (seconds, output.tokenization, output.queue, output.inference)
     return {
         **{name: f"{1000 * each:.1f}" for name, each in zip(_TIMES, spent, strict=True)},
@@ -225,7 +225,7 @@ def _headers(parsed: ParsedRequest, output: RequestLogits, seconds: float) -> di
 def _info(
     predictor: Predictor, batcher: Batcher, limits: Limits, *, auto_truncate: bool
 ) -> dict[str, Any]:
-    """Return TEI's Info, and what a text classifier has besides."""
+    """Return TEI's Info, with the fields of a text classifier."""
     backend = predictor.opened
     names = predictor.labels or ("score",)
     classes = {

@@ -1,9 +1,9 @@
-"""Dynamic batching: the waiting texts of many requests, sorted by length, in few forward passes.
+"""Dynamic batching: queued texts of many requests, sorted by length, in few forward passes.
 
-One thread makes tokens and one runs the model; the event loop only hands over. A text that is
-admitted is predicted, unless its request is cancelled before its batch begins.
+One thread tokenizes and one runs the model; the event loop only passes work between them. A text
+that is admitted is predicted, unless its request is cancelled before its batch starts.
 
-Metrics for Prometheus. Numbers only: no text, no label that a client could choose.
+Prometheus metrics hold numbers only: no text, and no label that a client could choose.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class _Item:
 
 
 class Batcher:
-    """The queue before one model. `start` and `close` belong to the event loop that uses it."""
+    """The request queue of one model. Call `start` and `close` in the event loop that uses it."""
 
     def __init__(self, predictor: Predictor, limits: Limits) -> None:
         self._predictor = predictor
@@ -74,18 +74,18 @@ class Batcher:
         self._arrival = asyncio.Event()
         self._queued = 0
         self._rate = 0.0
-        """Texts per second, of late."""
+        """Texts per second, as an exponential moving average."""
         self.meters = Meters(lambda: self._queued)
         self._tokenizing = ThreadPoolExecutor(1, "gluetune-tokenizer")
         self._computing = ThreadPoolExecutor(1, "gluetune-model", keep_cast_weights)
         self._work: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start computing."""
+        """Start the batching loop."""
         self._work = asyncio.get_running_loop().create_task(self._run_forever())
 
     async def close(self) -> None:
-        """Stop; a batch that is being computed is waited for."""
+        """Stop, after the batch in progress."""
         if self._work is not None:
             self._work.cancel()
             await asyncio.wait([self._work])
@@ -100,9 +100,9 @@ class Batcher:
     async def predict(self, texts: Sequence[Text], *, truncate: bool) -> RequestLogits:
         """Return the logits of `texts`, in their order.
 
-        Raises Refusal: 429 beyond the bounded queue, 413 for a text that is too long and not to be
-        truncated, 422 for the wrong number of texts per example, 424 where the model fails, 503
-        where the timeout is exceeded.
+        Raises Refusal: 429 if the queue is full, 413 for a text that is too long without
+        `truncate`, 422 for the wrong number of texts per example, 424 if the model fails, 503 on a
+        timeout.
         """
         if self._queued + len(texts) > self._limits.max_queue:
             raise overloaded(self._seconds_to_wait())
@@ -120,7 +120,7 @@ class Batcher:
             ) from None
         finally:
             for item in items:
-                item.result.cancel()  # nothing where it is done; else its turn is passed over
+                item.result.cancel()  # no effect if it is done; otherwise its batch skips it
             self._queued -= len(texts)
 
     async def _predict_admitted(
@@ -159,7 +159,7 @@ class Batcher:
     def _encode(
         self, texts: Sequence[Text], truncate: bool
     ) -> tuple[list[dict[str, Any]], list[int], int]:
-        """Return each text as the model reads it, its tokens, and how many were cut."""
+        """Return the encoded texts, their lengths in tokens, and how many were truncated."""
         examples: list[dict[str, Any]] = []
         lengths: list[int] = []
         truncated = 0
@@ -189,20 +189,20 @@ class Batcher:
     async def _run_forever(self) -> None:
         while True:
             await self._arrival.wait()
-            await self._wait_for_company()
+            await self._wait_for_more()
             for part in self._parts():
                 await self._compute(part)
             if not self._waiting:
                 self._arrival.clear()
 
-    async def _wait_for_company(self) -> None:
+    async def _wait_for_more(self) -> None:
         ready = sum(item.length for item in self._waiting) >= self.most_tokens
         if self._waiting and not ready and self.most_texts > 1:
             waited = time.perf_counter() - self._waiting[0].arrived
             await asyncio.sleep(max(0.0, self._limits.max_wait_ms / 1000 - waited))
 
     def _parts(self) -> Iterator[list[_Item]]:
-        """Take the oldest texts, one batch's worth of tokens, and yield them in parts by length."""
+        """Take the oldest texts, up to the tokens of one batch, and yield parts by length."""
         taken: list[_Item] = []
         tokens = 0
         while self._waiting and len(taken) < self._limits.max_queue:
@@ -254,12 +254,12 @@ class Batcher:
             self.meters.queued.observe(begin - item.arrived)
 
     def _seconds_to_wait(self) -> int:
-        """Guess when there will be room again, from the recent rate of texts."""
+        """Estimate from the recent rate when the queue will have room again."""
         return min(60, max(1, math.ceil(self._queued / self._rate))) if self._rate else 1
 
 
 def _forms(texts_per_example: int | None) -> str:
-    """Return how one example and a batch are written for a model."""
+    """Return how `inputs` of one example and of a batch are written."""
     if texts_per_example == 2:
         return '["first", "second"]; a batch is [["a", "b"], ["c", "d"]]'
     return '"a text"; a batch is [["one"], ["two"]]'
@@ -270,10 +270,10 @@ _POWERS = tuple(float(2**power) for power in range(15))
 
 
 class Meters:
-    """The numbers of one server."""
+    """The Prometheus metrics of one server."""
 
     def __init__(self, queued: Callable[[], int]) -> None:
-        """`held` returns how many texts are waiting or being computed."""
+        """`queued` returns how many texts are waiting or being computed."""
         self.registry = CollectorRegistry()
 
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
@@ -281,7 +281,7 @@ class Meters:
 
         self.requests = Counter(
             "gluetune_requests",
-            "Requests to /predict by how they ended: ok, or the type of the error.",
+            "Requests to /predict by outcome: ok, or the type of the error.",
             ["outcome"],
             registry=self.registry,
         )
@@ -292,19 +292,27 @@ class Meters:
             "gluetune_tokens", "Tokens of the texts, padding not counted.", registry=self.registry
         )
         self.truncated = Counter(
-            "gluetune_truncated_texts", "Texts that were cut.", registry=self.registry
+            "gluetune_truncated_texts", "Texts that were truncated.", registry=self.registry
         )
         queue = Gauge(
             "gluetune_queue_texts", "Texts waiting or being computed.", registry=self.registry
         )
         queue.set_function(queued)
-        self.request = histogram("request_seconds", "From body to response.", _SECONDS)
-        self.tokenization = histogram("tokenization_seconds", "Of a request's texts.", _SECONDS)
-        self.queued = histogram("queue_seconds", "A text's wait for its batch.", _SECONDS)
-        self.inference = histogram("inference_seconds", "Of one batch.", _SECONDS)
-        self.batch_texts = histogram("batch_texts", "Texts of a batch.", _POWERS)
-        self.batch_tokens = histogram("batch_tokens", "Of a batch, with padding.", _POWERS)
+        self.request = histogram(
+            "request_seconds", "Seconds per request, from body to response.", _SECONDS
+        )
+        self.tokenization = histogram(
+            "tokenization_seconds", "Seconds to tokenize a request's texts.", _SECONDS
+        )
+        self.queued = histogram(
+            "queue_seconds", "Seconds that a text waits for its batch.", _SECONDS
+        )
+        self.inference = histogram("inference_seconds", "Seconds of a forward pass.", _SECONDS)
+        self.batch_texts = histogram("batch_texts", "Texts per batch.", _POWERS)
+        self.batch_tokens = histogram(
+            "batch_tokens", "Tokens per batch, padding included.", _POWERS
+        )
 
     def exposition(self) -> bytes:
-        """Return all numbers in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -1,9 +1,9 @@
 """Connections: how many may be open, and how long one may keep the server waiting.
 
-A connection that waits for its client (for a request's head, for its body, or for the next request)
-is closed after a while, and at once where its place is needed: at the limit a new connection takes
-the place of the one that has waited longest. Where every connection has a request in progress, a
-new one gets 503. So idle connections, however many, keep no client out.
+A connection that waits for its client (for a request's head, its body, or the next request) is
+closed after a timeout, or earlier at the limit: a new connection then replaces the one that has
+waited longest. If every connection has a request in progress, a new one gets 503. So idle
+connections never block a client.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ ACCEPT_BATCH = 8
 """Connections that the event loop accepts in one turn, before it looks at any of them."""
 _DEFAULT_MOST = 1_000
 _RESERVED = 16 + 4 * ACCEPT_BATCH
-"""Files that stay free for the server itself, and for connections that are accepted in the turns of
-the event loop that pass until one over the limit is closed."""
+"""Files kept free for the server itself, and for connections that the event loop accepts before one
+over the limit is closed."""
 _OPENED_BY_A_MODEL = 16
 """Files that are opened between the start of the process and the first connection, at most."""
 
 
 class Connections:
-    """The open connections of one server, and those of them that wait for their client."""
+    """The open connections of one server, and which of them wait for their client."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self._open: set[Connection] = set()
         self._waiting: dict[Connection, None] = {}
-        """The one that has waited longest comes first."""
+        """In order of waiting time, the longest first."""
 
     def __len__(self) -> int:
         return len(self._open)
 
     def admit(self, connection: Connection) -> bool:
-        """Count a new connection in, unless all places are taken by requests in progress."""
+        """Register a new connection, unless all others have a request in progress."""
         if len(self._open) >= self.most:
             if not self._waiting:
                 return False
@@ -58,23 +58,23 @@ class Connections:
         return True
 
     def waits(self, connection: Connection) -> None:
-        """Note that a connection begins to wait for its client."""
+        """Mark a connection as waiting for its client."""
         self._waiting.pop(connection, None)
         if connection in self._open:
             self._waiting[connection] = None
 
     def works(self, connection: Connection) -> None:
-        """Note that a connection's request is in progress."""
+        """Mark a connection as having a request in progress."""
         self._waiting.pop(connection, None)
 
     def forget(self, connection: Connection) -> None:
-        """Count a connection out."""
+        """Remove a connection."""
         self._waiting.pop(connection, None)
         self._open.discard(connection)
 
 
 class ConnectionState(ServerState):
-    """What uvicorn's connections share, and the limits and places of ours."""
+    """State that uvicorn shares among connections, with our limits and connections."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class ConnectionState(ServerState):
 
 
 class Connection(H11Protocol):
-    """uvicorn's HTTP connection with a deadline wherever it waits for the client."""
+    """uvicorn's HTTP connection with a timeout whenever it waits for the client."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -111,7 +111,7 @@ class Connection(H11Protocol):
         self._expect(self._limits.header_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place back."""
+        """Remove the connection from the open ones."""
         self._places.forget(self)
         _cancel(self._read_deadline)
         _cancel(self._write_deadline)
@@ -119,7 +119,7 @@ class Connection(H11Protocol):
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; from a head's first byte to its last there is `header_timeout`."""
+        """Read data; a request head has to be complete within `header_timeout`."""
         if not self._is_admitted:
             return
         self._has_sent = True
@@ -159,11 +159,11 @@ class Connection(H11Protocol):
         self.transport.close()
 
     def drop(self) -> None:
-        """Close at once: what the client has not read yet is not waited for."""
+        """Close immediately, without waiting for the client to read the response."""
         self.transport.abort()
 
     def _note_progress(self) -> None:
-        """Have a deadline, or a place that can be taken, only while the client is waited for."""
+        """Cancel the timeout and mark the connection busy once its request is complete."""
         if self._is_between_requests():
             return
         self._awaits_head = False
@@ -183,7 +183,7 @@ class Connection(H11Protocol):
         self._read_deadline = self.loop.call_later(seconds, self._give_up)
 
     def _give_up(self) -> None:
-        """Close; say why where the client has begun a first request and nothing else was sent."""
+        """Close, with status 408 if the client has begun its first request."""
         if self._request is None and self._has_sent and not self.transport.is_closing():
             seconds = f"{self._limits.header_timeout:g}"
             problem = malformed(408, f"no complete request head within {seconds} s")
@@ -192,7 +192,7 @@ class Connection(H11Protocol):
 
 
 def raw_response(problem: Refusal) -> bytes:
-    """Return a whole HTTP response, after which the connection is closed."""
+    """Return a complete HTTP response that closes the connection."""
     body = json.dumps(problem.body).encode()
     headers = {
         "Content-Type": "application/json",
@@ -206,7 +206,7 @@ def raw_response(problem: Refusal) -> bytes:
 
 
 def check_connections(limits: Limits) -> None:
-    """Raise ConfigurationError where the process may not open as many files as the limits need."""
+    """Raise ConfigurationError if the process may not open as many files as the limits need."""
     room = _room()
     if room is None:
         return
@@ -225,14 +225,14 @@ def check_connections(limits: Limits) -> None:
 
 
 def most_connections(limits: Limits) -> int:
-    """Return how many connections may be open: as the limits say, within those of the process."""
+    """Return how many connections may be open, given the limits and the process's open files."""
     most = limits.max_connections or _DEFAULT_MOST
     room = _room()
     return most if room is None else max(1, min(most, room))
 
 
 def _room() -> int | None:
-    """Return for how many connections there are files; None where there is no such limit."""
+    """Return how many more files may be opened for connections; None without a limit."""
     most = _most_files()
     return None if most is None else most - _open_files() - _RESERVED
 
@@ -247,7 +247,7 @@ def _most_files() -> int | None:
 
 
 def _open_files() -> int:
-    """Return how many files the process has open, or a guess on systems that do not list them."""
+    """Return how many files the process has open; 32 on systems that do not list them."""
     listed = Path("/dev/fd")
     try:
         return sum(1 for _ in listed.iterdir())

@@ -2,9 +2,9 @@
 
 A page of another site can make a browser send requests to 127.0.0.1, and by rebinding its own name
 to that address can even read the responses; but then the Host header still has its name. An address
-cannot be rebound, so a Host that is one is always taken.
+cannot be rebound, so a Host that is an address is always allowed.
 
-The API key: read from a file, since an argument is seen by everybody on the machine.
+The API key is read from a file: other users of the machine can see command-line arguments.
 """
 
 from __future__ import annotations
@@ -45,10 +45,9 @@ def is_allowed(host: str, names: Sequence[str]) -> bool:
 
 
 def host_name(host: str) -> str:
-    """Return a host as it is compared: no port, no brackets, no final dot, lower case, ASCII.
+    """Normalise a host for comparison: no port, brackets or final dot, lower case, ASCII (IDNA).
 
-    A name with other letters becomes what a browser sends for it (IDNA). What is no host stays no
-    host: it equals nothing.
+    Return "" for an address in brackets that is invalid.
     """
     name = host.strip()
     if name.startswith("["):
@@ -88,7 +87,7 @@ def _is_address(name: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware: refuses strange hosts, and adds the headers to every response."""
+    """ASGI middleware that refuses unknown hosts, and adds security headers to every response."""
 
     def __init__(self, app: ASGIApp, names: Sequence[str]) -> None:
         self._app = app
@@ -118,8 +117,7 @@ class Guard:
 
 
 class KeyCheck:
-    """ASGI middleware: without the API key only the page (with a field for it) and /health are
-    served."""
+    """ASGI middleware that requires the API key, except for the page and /health."""
 
     def __init__(self, app: ASGIApp, key: str) -> None:
         self._app = app
@@ -152,7 +150,7 @@ class KeyCheck:
 
 
 def _is_open(scope: Scope) -> bool:
-    """Return whether a request may come without a key: none of these shows data or the model."""
+    """Return whether a request needs no key: these paths expose neither data nor predictions."""
     path = scope["path"]
     is_page = path in ("/", "/docs", "/health") or path.startswith("/static/")
     return is_page and scope["method"] in ("GET", "HEAD")
@@ -167,7 +165,7 @@ _MAKE_ONE = 'Type: (umask 077; python -c "import secrets; print(secrets.token_ur
 
 
 def read_key(file: Path) -> tuple[str, str]:
-    """Return the key in a file, and a warning where others may read it, else "".
+    """Return the key in a file, and a warning if other users can read it, else "".
 
     Raises ConfigurationError, which does not quote the file's content.
     """
@@ -184,7 +182,7 @@ def read_key(file: Path) -> tuple[str, str]:
     if not re.fullmatch(r"[!-~]+", key) or len(content) > _MOST_BYTES:
         raise ConfigurationError(
             f"--api-key-file {file} {'holds no API key' if key else 'is empty'}: a key is one word "
-            "of letters, digits and signs of ASCII.",
+            "of printable ASCII characters.",
             hint=f"{_MAKE_ONE} > {file}",
         )
     return key, _warning(file, mode)

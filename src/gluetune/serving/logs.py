@@ -1,6 +1,6 @@
-"""What a server writes down: never a text, so never an exception's message, which may quote one.
+"""Filters of a server's logs: exceptions without their messages, and a bounded number of records.
 
-And never without bound: whoever can connect can cause lines, so each logger passes only so many.
+A message may quote a client's text. Clients can cause records, so each logger writes only so many.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _LOGGERS = ("asyncio", "uvicorn.error", "gluetune.serving.batching")
-"""The loggers that a client can make write."""
+"""Loggers in which clients can cause records."""
 _MOST_RECORDS = 10
 _WINDOW = 60.0
 """Seconds in which a logger writes at most `_MOST_RECORDS`."""
 
 
 def without_message(error: BaseException) -> str:
-    """Return an exception's type and where it came from."""
+    """Return an exception's type and traceback, without its message."""
     frames = "".join(traceback.format_tb(error.__traceback__))
     return f"{type(error).__name__}\n{frames}"
 
 
 def drop_message(record: logging.LogRecord) -> bool:
-    """Let a record pass, its exception without the message: a filter for anybody's logger."""
+    """Replace a record's exception by its type and traceback: a filter that passes every record."""
     if record.exc_info and record.exc_info[1] is not None:
         record.msg, record.args = f"{record.msg}: {without_message(record.exc_info[1])}", ()
         record.exc_info = record.exc_text = None
@@ -34,7 +34,7 @@ def drop_message(record: logging.LogRecord) -> bool:
 
 
 class Bounded:
-    """A filter that drops messages of exceptions, and of many warnings passes a few a minute."""
+    """A filter that drops messages of exceptions, and limits the warnings per minute."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -43,7 +43,7 @@ class Bounded:
         self._left_out = 0
 
     def __call__(self, record: logging.LogRecord) -> bool:
-        """Return whether a record is written; the first after a flood says how long that was."""
+        """Return whether to write a record; the first after a flood counts the dropped ones."""
         if record.levelno >= logging.WARNING and not self._has_room():
             self._left_out += 1
             return False
@@ -63,7 +63,7 @@ class Bounded:
 
 @contextmanager
 def bounded_logs() -> Iterator[None]:
-    """Keep messages of exceptions, and floods, out of what the loggers of a server write."""
+    """Filter the loggers of a server inside the block."""
     filters = [(logging.getLogger(name), Bounded()) for name in _LOGGERS]
     for logger, bounded in filters:
         logger.addFilter(bounded)

@@ -1,7 +1,4 @@
-"""Examples for the page, out of the validation set that the run was scored on.
-
-The page for people: one HTML template, filled once, with its own script and style beside it.
-"""
+"""The web page: a template that is rendered once, with examples from the validation set."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
 
 _COUNT = 6
 _SHORT = 300
-"""Characters of all its texts that an example may have, where there are enough such."""
+"""Characters of an example's texts, at most, if there are enough such examples."""
 _SEED = 0
 
 
@@ -37,14 +34,14 @@ class Example:
 
     texts: tuple[str, ...]
     label: str
-    """What the data say, as text: a class, a number, or labels."""
+    """The gold label as text: a class, a number, or labels."""
 
 
 def find_examples(backend: Backend) -> tuple[list[Example], str]:
-    """Return examples that show every class, or none and the reason."""
+    """Return examples of every class; or none, and the reason."""
     task, run = backend.task, backend.run
     if run is None or task is None or not task.validation_splits:
-        return [], "A checkpoint that is no run names no data to take examples from."
+        return [], "No examples are shown: a checkpoint that is not a run has no data."
     table = scored_rows(run, task, task.validation_splits[0])
     if isinstance(table, str):
         return [], table.replace("The texts are not shown", "No examples are shown")
@@ -55,7 +52,7 @@ def find_examples(backend: Backend) -> tuple[list[Example], str]:
 
 
 def _candidates(task: TaskSpec, table: pa.Table) -> list[dict[str, Any]]:
-    """Return rows in random order, the short ones alone where there are enough."""
+    """Return rows in random order, only short ones if there are enough."""
     import numpy as np
 
     order = np.random.default_rng(_SEED).permutation(len(table))[: 50 * _COUNT]
@@ -72,13 +69,13 @@ def _example(task: TaskSpec, row: dict[str, Any]) -> Example:
 
 STATIC = Path(__file__).parent / "static"
 MEDIA_TYPES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
-"""The files beside the page. Nothing else in the folder is served."""
+"""The static files of the page. Nothing else in the folder is served."""
 
 
 def render_page(
     predictor: Predictor, examples: Sequence[Example], note: str, *, needs_key: bool = False
 ) -> str:
-    """Return the page. `note` says why there are no examples, where there are none."""
+    """Return the page. `note` explains why there are no examples, if there are none."""
     from markupsafe import escape
 
     backend = predictor.opened
@@ -92,7 +89,7 @@ def render_page(
             examples=[
                 {
                     "shown": example.texts,
-                    # Exactly as it is: what a field is filled with is no label of the page.
+                    # Exactly as it is: the text goes into an input field.
                     "raw": [escape(text) for text in example.texts],
                     "label": example.label,
                 }
@@ -101,7 +98,7 @@ def render_page(
             note=note,
             dial=_dial(backend),
             widget=predictor.kind.widget,
-            # Exactly as they are, too: the script looks labels up by name.
+            # Exactly as they are: the script looks labels up by name.
             thresholds=escape(json.dumps(predictor.thresholds)),
             facts=_facts(backend),
             needs_key=needs_key,
@@ -132,7 +129,7 @@ def _fields(predictor: Predictor) -> list[dict[str, Any]]:
     task = predictor.opened.task
     if task is not None:
         return [{"name": _in_words(name), "optional": False} for name in task.text_columns]
-    # A checkpoint that does not say takes one text or two.
+    # A checkpoint without a task reads one text or two.
     return [{"name": "Text", "optional": False}, {"name": "Second text", "optional": True}]
 
 
@@ -152,5 +149,5 @@ def _facts(backend: Backend) -> list[str]:
         facts.append(f"reads {backend.max_length} tokens")
     run = backend.run
     if run is not None and run.score is not None:
-        facts.append(f"scored {100 * run.score:.1f} on validation")
+        facts.append(f"scored {run.task.amount(run.score)} on validation")
     return facts

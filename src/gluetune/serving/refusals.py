@@ -16,7 +16,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Refusal(Exception):  # noqa: N818  # most are the client's errors, none is the server's
-    """A request that is refused."""
+    """A request is refused."""
 
     def __init__(
         self,
@@ -37,18 +37,15 @@ class Refusal(Exception):  # noqa: N818  # most are the client's errors, none is
 
 
 def overloaded(seconds: int) -> Refusal:
-    """Return the refusal of one request too many; it may come back after `seconds`."""
+    """Return status 429, with `Retry-After: seconds`."""
     return Refusal(429, "Overloaded", "Model is overloaded", {"Retry-After": str(seconds)})
 
 
 def too_large(message: str) -> Refusal:
-    """Return the refusal of more than the limits allow.
-
-    The connection is closed: what is still to come of the body is not worth reading.
-    """
+    """Return status 413. The connection is closed, so that the rest of the body is not read."""
     return Refusal(413, "Validation", message, {"Connection": "close"})
 
 
 def malformed(status: int, message: str) -> Refusal:
-    """Return the refusal of what is no request at all."""
+    """Return a client error, such as 400 or 422."""
     return Refusal(status, "Validation", message)

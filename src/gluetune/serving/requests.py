@@ -1,6 +1,6 @@
-"""The body of `/predict`: what Text Embeddings Inference takes, read and bounded.
+"""Read and validate the body of `/predict`, in the format of Text Embeddings Inference.
 
-Its `inputs` (PredictInput in router/src/http/types.rs) is a text, a pair `[first, second]`, or a
+`inputs` (PredictInput in router/src/http/types.rs) is a text, a pair `[first, second]`, or a
 batch `[[text], [first, second], …]`; `["text"]` is one text too.
 """
 
@@ -41,7 +41,7 @@ class PredictRequest(BaseModel):
 
 
 class Prediction(BaseModel):
-    """A class and how likely it is, or the logit."""
+    """A label with its probability, or its logit."""
 
     score: float
     label: str
@@ -56,7 +56,7 @@ class ErrorResponse(BaseModel):
 
 @dataclass(frozen=True)
 class ParsedRequest:
-    """A request with its inputs as a list of texts and pairs."""
+    """A request whose inputs are a list of texts and pairs."""
 
     texts: list[Text]
     is_batch: bool
@@ -65,14 +65,14 @@ class ParsedRequest:
 
     @property
     def characters(self) -> int:
-        """Of all texts."""
+        """Characters of all texts."""
         return sum(map(_characters, self.texts))
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
-    """Return a request's body. Raises Refusal where it is too large, too slow or no JSON."""
+    """Read a request's body. Raises Refusal if it is too large, too slow or not JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":  # a page of another origin can post anything else unasked
+    if kind != "application/json":  # browsers send other types across origins without a preflight
         raise malformed(415, "Content-Type has to be application/json")
     problem = f"the body is larger than {limits.max_body_bytes:,} bytes"
     declared = request.headers.get("content-length", "")
@@ -95,7 +95,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 
 
 def parse(body: bytes, limits: Limits) -> ParsedRequest:
-    """Return the request in a body. Raises Refusal, which repeats nothing of the texts."""
+    """Parse a body. Raises Refusal, whose message never quotes the texts."""
     try:
         request = PredictRequest.model_validate_json(body)
     except ValidationError as error:

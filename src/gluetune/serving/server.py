@@ -1,4 +1,4 @@
-"""`gluetune.serve`: a socket, a server, and a shutdown that completes the requests before it."""
+"""`gluetune.serve`: an HTTP server that completes requests in progress before it stops."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from gluetune.core.deprecations import renamed_parameters
 from gluetune.core.errors import ConfigurationError, Finding, require_extra
 from gluetune.core.inference_settings import LoadSettings
 from gluetune.core.keywords import ServeKeywords
@@ -28,25 +29,26 @@ if TYPE_CHECKING:
 _BACKLOG = 2048
 
 
+@renamed_parameters(tell="on_message")
 def serve(
     model: str | Path | Run,
     *,
     limits: Limits | None = None,
-    tell: Callable[[str], object] = lambda line: None,
+    on_message: Callable[[str], object] = lambda line: None,
     **settings: Unpack[ServeKeywords],
 ) -> None:
     """Serve predictions of a run or a checkpoint over HTTP until Ctrl-C or SIGTERM.
 
     Args:
         model: A run's folder, a checkpoint's folder, or a Hub id.
-        limits: How much it takes at once.
-        tell: Called with each line of progress.
+        limits: Limits on batches, queue, requests and connections.
+        on_message: Called with each line of progress.
         settings: Fields of `ServeSettings` (`host`, `port`, `auto_truncate`, `allowed_hosts`,
             `cors_origins`, `api_key_file`) and of `LoadSettings`, as `gluetune.load` takes them.
 
     Raises:
         GluetuneError: before it listens: ConfigurationError for a port that is taken or a package
-            that is not installed, and whatever `gluetune.load` raises.
+            that is not installed, and the errors of `gluetune.load`.
     """
     require_extra("serve", "gluetune serve", "fastapi", "uvicorn", "prometheus_client")
     limits = limits or Limits()
@@ -55,7 +57,7 @@ def serve(
     make_settings(LoadSettings, loading)  # reported before the port is taken
     api_key, warning = _check_options(limits, how)
     if warning:
-        tell(warning)
+        on_message(warning)
     with _listening(how.host, how.port) as listener:
         from gluetune.inference.predictor import load
         from gluetune.serving.app import make_app
@@ -75,15 +77,15 @@ def serve(
         )
         _warm_up(predictor)
         if note:
-            tell(note)
-        tell(f"Serving {predictor.opened.name} on {_address(listener)} (Ctrl-C stops)")
-        with _signals_end_it_well():
+            on_message(note)
+        on_message(f"Serving {predictor.opened.name} on {_address(listener)} (Ctrl-C stops)")
+        with _graceful_signals():
             make_server(app, limits).run(sockets=[listener])
-        tell("Stopped.")
+        on_message("Stopped.")
 
 
 def make_server(app: Any, limits: Limits) -> uvicorn.Server:
-    """Return a server that logs no text, and stops when the requests that came in are completed."""
+    """Return a server that logs no text, and completes requests in progress before it stops."""
     import uvicorn
 
     from gluetune.serving.connections import ACCEPT_BATCH, Connection, ConnectionState
@@ -100,8 +102,8 @@ def make_server(app: Any, limits: Limits) -> uvicorn.Server:
             self.server_state = ConnectionState(limits)  # counts the files that are open by now
             await super().startup(sockets)
             for each in sockets or ():
-                # asyncio takes one number for two: how many it accepts in a turn, which has to be
-                # small for it to stop in time, and how many may wait in the system's queue.
+                # asyncio uses one number for two things: how many connections it accepts in a turn,
+                # which has to be small for a timely stop, and how many the system may queue.
                 each.listen(_BACKLOG)
 
     return Server(
@@ -124,12 +126,12 @@ def make_server(app: Any, limits: Limits) -> uvicorn.Server:
 
 
 def _warm_up(predictor: Predictor) -> None:
-    """Predict once before the first request: it allocates, and a broken model fails here."""
+    """Predict once before the first request, to allocate memory and to find a broken model."""
     predictor("One", "two") if predictor.texts_per_example == 2 else predictor("One")
 
 
-def _where_else(host: str) -> str:
-    """Say what to type where a host and port cannot be listened on."""
+def _address_hint(host: str) -> str:
+    """Return what to type if a host and port cannot be listened on."""
     try:
         with socket.create_server((host, 0), family=_family(host)):
             return "Choose another port; --port 0 takes a free one."
@@ -143,17 +145,17 @@ def _family(host: str) -> socket.AddressFamily:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Open the socket before the model is loaded: a port that is taken is reported at once."""
+    """Open the socket before the model is loaded, to report a taken port early."""
     try:
         listener = socket.create_server((host, port), family=_family(host), backlog=_BACKLOG)
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(
             f"--host {host} --port {port} cannot be listened on: {reason}.",
-            hint=_where_else(host),
+            hint=_address_hint(host),
         ) from error
-    # asyncio does this for sockets of its own making only. Without it, head and body of a response
-    # leave apart, and the second waits for the client to acknowledge the first: 40 ms on Linux.
+    # asyncio does this only for sockets that it creates. Without it, head and body of a response
+    # are sent apart, and the body waits for the client to acknowledge the head: 40 ms on Linux.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listener:
         yield listener
@@ -165,7 +167,7 @@ def _address(listener: socket.socket) -> str:
 
 
 def _check_options(limits: Limits, how: ServeSettings) -> tuple[str | None, str]:
-    """Return the API key and a warning about its file. Raises all that is wrong as one error."""
+    """Return the API key and a warning about its file. Raises one error with every mistake."""
     from gluetune.serving.connections import check_connections
 
     wrong = _wrong_names(how.allowed_hosts, how.cors_origins)
@@ -203,10 +205,10 @@ def _wrong_names(hosts: Sequence[str], origins: Sequence[str]) -> list[Finding]:
 
 
 @contextmanager
-def _signals_end_it_well() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the server and then nothing else.
+def _graceful_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop the server only.
 
-    uvicorn raises a signal again once it has stopped; here the process continues to its own end.
+    uvicorn raises a signal again once it has stopped; here the process then continues.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

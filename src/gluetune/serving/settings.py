@@ -1,4 +1,4 @@
-"""Settings of a server: where it listens, who has access, and how much it takes at once."""
+"""Settings of a server: address, access control and limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from gluetune.core.config import Name, Source
 from gluetune.core.errors import Finding
-from gluetune.core.settings import Accepts, Option, Settings, flag_for
+from gluetune.core.settings import Accepts, Option, Settings, as_typed
 
 
 def _listed(value: Any) -> Any:
@@ -20,7 +20,7 @@ Repeated = Annotated[tuple[Name, ...], BeforeValidator(_listed), Accepts(("Seque
 
 
 class ServeSettings(Settings):
-    """Where a server listens, and who has access."""
+    """Address and access control of a server."""
 
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Access control": ("allowed_hosts", "api_key_file", "cors_origins"),
@@ -51,7 +51,7 @@ class ServeSettings(Settings):
 
 
 class Limits(Settings):
-    """Bounds of a server. Names are Text Embeddings Inference's where it has the same bound."""
+    """Limits of a server, named as in Text Embeddings Inference where it has the same limit."""
 
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Limits": (
@@ -115,7 +115,7 @@ class Limits(Settings):
 
     @classmethod
     def contradictions(cls, values: Mapping[str, Any]) -> Iterator[Finding]:
-        """Yield that no request of the largest size would fit into the queue."""
+        """Yield a finding if a request of the largest size does not fit into the queue."""
         largest, queue = (
             values.get(name, cls.model_fields[name].default)
             for name in ("max_client_batch_size", "max_queue")
@@ -126,7 +126,7 @@ class Limits(Settings):
             return
         if not fits:
             yield Finding(
-                f"max_client_batch_size = {largest} is more than max_queue = {queue}: such a "
-                "request would never be served.",
-                f"Type: {flag_for(cls, 'max_queue')} {largest}",
+                f"{as_typed(cls, 'max_client_batch_size', largest)} is more than "
+                f"{as_typed(cls, 'max_queue', queue)}: such a request would never be served.",
+                f"Type: {as_typed(cls, 'max_queue', largest)}",
             )

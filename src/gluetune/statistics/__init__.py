@@ -1,1 +1,1 @@
-"""What can be said of a model's answers without the model: intervals, errors, comparisons."""
+"""Statistics of predictions, without the model: intervals, errors, tests, comparisons."""

@@ -1,7 +1,7 @@
-"""How far the same model's answers differ when they are computed in another way.
+"""How far predictions of the same model differ when they are computed differently.
 
 Another precision, path, thread count or machine changes the last bits of logits, and with them the
-answers that were close to a tie.
+predictions that were close to a tie.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two computations of one model's answers on the same examples."""
+    """Two computations of one model's predictions on the same examples."""
 
     examples: int
     flips: int
-    """Examples that got another class, or another set of labels; 0 for regression."""
+    """Examples whose predicted class, or set of labels, changed; 0 for regression."""
     largest_difference: float
     """Of the logits."""
     widest_flip: float
-    """Largest margin, in the first computation, between the class that was left and the one that
-    was taken: how far from a tie a flip can be. Of several labels the largest distance from its
-    threshold of a label that was given or taken away. 0 where nothing flipped."""
+    """Largest margin, in the first computation, between the former class and the new one: how far
+    from a tie a flip can be. Of several labels the largest distance from its threshold of a
+    label that was added or removed. 0 where nothing flipped.
+    """
 
 
 def agreement(task: TaskSpec, first: Predictions, second: Predictions) -> Agreement:

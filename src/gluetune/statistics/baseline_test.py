@@ -19,7 +19,7 @@ _LEVEL = 0.05
 
 @dataclass(frozen=True)
 class WordTest:
-    """The model's score less that of the bag of words, and whether chance alone gives as much."""
+    """The model's score less that of the bag of words, with a test of the difference."""
 
     difference: float
     p_value: float
@@ -28,12 +28,12 @@ class WordTest:
 
     @property
     def is_shown(self) -> bool:
-        """Whether a difference is shown, at 5%."""
+        """Whether the difference is significant, at 5%."""
         return self.p_value < _LEVEL
 
     @property
     def is_worse(self) -> bool:
-        """Whether the model is shown to be worse."""
+        """Whether the model is significantly worse."""
         return self.is_shown and (self.difference < 0) == self.greater_is_better
 
     @property

@@ -1,10 +1,8 @@
-"""Whether a model is right as often as it says: expected calibration error and its bins.
+"""Calibration: the expected calibration error and its bins, and thresholds of labels.
 
-From which logit on each label is given, where an example may have several.
-
-One half is right for a calibrated model and accuracy; F1 of a rare label is mostly highest at less
-(Lipton et al. 2014, arXiv 1402.1892). So each label gets the threshold with the highest F1 on rows
-that were kept out of the training and that no score is told of.
+A threshold of one half is right for a calibrated model and accuracy; F1 of a rare label is mostly
+highest at a lower one (Lipton et al. 2014, arXiv 1402.1892). So each label gets the threshold with
+the highest F1 on rows that are neither trained on nor scored.
 """
 
 from __future__ import annotations
@@ -22,29 +20,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Answers whose probability lies from `low` (not itself, but for 0) to `high`."""
+    """Predictions whose probability is above `low` (or is 0) and at most `high`."""
 
     low: float
     high: float
     count: int
     confidence: float
-    """Mean probability of the answers."""
+    """Mean probability of the predictions."""
     accuracy: float
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Expected calibration error, and the bins that hold any answer."""
+    """Expected calibration error, and the bins that contain predictions."""
 
     ece: float
     bins: tuple[CalibrationBin, ...]
 
 
 def calibration(predictions: Predictions, bins: int = 15) -> Calibration:
-    """Return the calibration of a classifier's answers, in equally wide bins.
+    """Return the calibration of a classifier's predictions, in equally wide bins.
 
-    The error is the mean over answers of |confidence - accuracy| of their bin (Naeini et al. 2015;
-    Guo et al. 2017, arXiv 1706.04599, whose 15 bins are the default).
+    The error is the mean over predictions of |confidence - accuracy| of their bin (Naeini et al.
+    2015; Guo et al. 2017, arXiv 1706.04599, whose 15 bins are the default).
     """
     import numpy as np
 
@@ -69,11 +67,11 @@ def calibration(predictions: Predictions, bins: int = 15) -> Calibration:
 
 
 FEWEST = 5
-"""Rows with a label, and without it, below which its threshold stays at one half (a logit of 0)."""
+"""Rows with a label, and without it, that tuning its threshold needs; else it is a logit of 0."""
 
 
 def best_thresholds(labels: NDArray[Any], logits: NDArray[Any]) -> tuple[float, ...]:
-    """Return the logit above which each label is given; both arrays have the shape (rows, labels).
+    """Return the logit above which each label is predicted; both arrays have shape (rows, labels).
 
     Of thresholds with the same F1 the one nearest to 0 is taken, and 0 unless another is better.
     """
@@ -87,13 +85,13 @@ def _best(given: NDArray[Any], logits: NDArray[Any]) -> float:
         return 0.0
     values = np.unique(logits.astype(np.float32))
     middles = (values[:-1] + (values[1:] - values[:-1]) / 2).astype(np.float32)
-    # Between neighbours of float32 there is no middle: the lower then stands for it.
+    # Neighbours in float32 have no middle: the threshold is the lower one.
     middles = np.where(middles < values[1:], middles, values[:-1])
     candidates = np.concatenate([np.zeros(1, dtype=np.float32), middles])
     order = np.argsort(logits, kind="stable")
     below = np.searchsorted(logits[order], candidates, side="right")
     given_below = np.concatenate([[0], np.cumsum(given[order])])[below]
-    right, said = given.sum() - given_below, len(given) - below
-    f1 = 2 * right / (said + given.sum())
+    right, predicted = given.sum() - given_below, len(given) - below
+    f1 = 2 * right / (predicted + given.sum())
     tied = candidates[f1 >= f1.max()]
     return 0.0 if f1[0] >= f1.max() else float(tied[np.abs(tied).argmin()])

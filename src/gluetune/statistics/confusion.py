@@ -1,4 +1,4 @@
-"""Which classes are predicted for which, and how well each is found."""
+"""Which classes are predicted for which, with precision and recall of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class: how often it is there, and how well it is found; None where nothing says."""
+    """The statistics of one class; None where a value is undefined."""
 
     name: str
     support: int
@@ -23,14 +23,14 @@ class ClassRow:
     recall: float | None
     f1: float | None
     confused_with: str | None = None
-    """The class that is most often predicted in its place; None for none, and of several labels."""
+    """The class that is most often predicted instead; None for none, and of several labels."""
     confused: int = 0
     """How often."""
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """A class that is predicted in the place of another."""
+    """A class that is predicted instead of another."""
 
     label: str
     predicted: str
@@ -68,7 +68,7 @@ def confusions(task: TaskSpec, predictions: Predictions) -> list[Confusion]:
 
 
 def class_table(task: TaskSpec, predictions: Predictions) -> list[ClassRow]:
-    """Return a row for each class, or for each label where an example may have several."""
+    """Return the statistics of each class, or of each label where an example may have several."""
     most: dict[str, Confusion] = {}
     if "confusion" in task.kind.sections:
         for one in confusions(task, predictions):

@@ -1,18 +1,17 @@
 """Confidence intervals of a task's metrics, by bootstrap over the examples.
 
-The examples of a validation set are a sample of those that might have been asked: an interval says
-how far the metric would move with others of the same kind. It says nothing about seeds.
+The examples of a validation set are a sample of those that might have been drawn: an interval is
+how far the metric would move with others of the same kind. It does not include seeds.
 
 Accuracy and the share of exact sets of labels get Wilson's interval (Wilson 1927), which needs no
 drawing and is never empty. Everything else is drawn: the percentile and the BCa bootstrap (Efron
-1987; Efron & Tibshirani 1993, ch. 14).
-`benchmarks/interval_coverage.py` shows how often each holds the truth; where it does not, by that
-table, the interval is marked as unreliable, with the reason.
+1987; Efron & Tibshirani 1993, ch. 14). `benchmarks/interval_coverage.py` measures how often each
+covers the true value; where it does not, by that table, the interval is marked as unreliable, with
+the reason.
 
-Intervals that are kept in a file, so that those of the same predictions are computed once.
-
-An entry's key is a digest of everything that an interval depends on, so a file that is out of date
-is merely of no use, and one that is damaged is as good as none.
+Intervals are kept in a file, so that those of the same predictions are computed once. The key of an
+entry is a digest of everything that an interval depends on; a file that is out of date or damaged
+is ignored.
 """
 
 from __future__ import annotations
@@ -41,14 +40,14 @@ if TYPE_CHECKING:
 Method = Literal["percentile", "bca"]
 
 _FEW = 100
-"""Examples below which no drawn interval is relied on."""
+"""Examples below which every drawn interval is unreliable."""
 _RARE = 20
-"""Examples that the rarer outcome needs: members of the smaller class, or errors."""
+"""Examples of the rarer outcome that are needed: members of the smaller class, or errors."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a metric lies with probability `level`, and whether that can be relied on."""
+    """The interval of a metric with probability `level`, and whether it is reliable."""
 
     low: float
     high: float
@@ -76,9 +75,11 @@ def score_intervals(
     ConfigurationError for a level outside (0, 1) or fewer than 100 draws.
     """
     if not 0 < level < 1:
-        raise ConfigurationError(f"level = {level}: must lie between 0 and 1.", hint="Type: 0.95")
+        raise ConfigurationError(
+            f"level={level}: must be between 0 and 1.", hint="Type: level=0.95"
+        )
     if draws < 100:
-        raise ConfigurationError(f"draws = {draws}: must be at least 100.", hint="Type: 10000")
+        raise ConfigurationError(f"draws={draws}: must be at least 100.", hint="Type: draws=10000")
     score = score_predictions(task, predictions)
     parts: dict[tuple[str, str], Resampled] = {}
     for number, (split, found) in enumerate(predictions.items()):
@@ -97,7 +98,7 @@ def score_intervals(
         intervals["score"] = _interval(everything, level, method, doubt)
     for (split, name), one in parts.items():
         value = score.by_split[split][name].value
-        # A metric of the score shares its doubts, one beside it has its own.
+        # A metric of the score shares its doubts; an extra metric has its own.
         of = task.metrics if name in task.metrics else (name,)
         doubt = _doubt(task, predictions[split], of)
         known = None if value is None else _interval([one], level, method, doubt)
@@ -155,18 +156,23 @@ def _acceleration(parts: Sequence[Resampled]) -> float:
     by_split: dict[str, list[Resampled]] = {}
     for part in parts:
         by_split.setdefault(part.split, []).append(part)
-    cubes = squares = 0.0
+    effects = []
     for members in by_split.values():
         values = np.sum([part.left_out for part in members], axis=0) / len(parts)
         weights = members[0].weights
-        center = np.average(values, weights=weights)
-        cubes += float(np.sum(weights * (center - values) ** 3))
-        squares += float(np.sum(weights * (center - values) ** 2))
+        effects.append((weights, np.average(values, weights=weights) - values))
+    # In another unit, a power of two, the result is the same, and no cube overflows or vanishes.
+    _, exponent = np.frexp(max(float(np.abs(effect).max()) for _, effect in effects))
+    cubes = squares = 0.0
+    for weights, effect in effects:
+        scaled = np.ldexp(effect, -exponent)
+        cubes += float(np.sum(weights * scaled**3))
+        squares += float(np.sum(weights * scaled**2))
     return cubes / (6 * squares**1.5) if squares > 0 else 0.0
 
 
 def _doubt(task: TaskSpec, found: Predictions, metrics: Sequence[str]) -> str:
-    """Say why a drawn interval of these metrics cannot be relied on; empty where it can."""
+    """Return why a drawn interval of these metrics is unreliable; empty where it is reliable."""
     import numpy as np
 
     count = len(found.labels)
@@ -183,11 +189,11 @@ def _doubt(task: TaskSpec, found: Predictions, metrics: Sequence[str]) -> str:
         return ""
     wrong = int(np.sum(found.labels != found.predicted))
     rarer, kind = min((wrong, "wrong"), (count - wrong, "right"))
-    return f"only {rarer} answers are {kind}" if rarer < _RARE else ""
+    return f"only {rarer} predictions are {kind}" if rarer < _RARE else ""
 
 
 _VERSION = 1
-"""Of the method: another number makes every interval anew."""
+"""Version of the method: another one computes every interval anew."""
 _MOST_ENTRIES = 8
 """The newest are kept: a run may be evaluated on any number of files."""
 
@@ -200,7 +206,7 @@ def kept_intervals(
 ) -> _Intervals:
     """Return `score_intervals` of predictions, read from `path` or computed and kept there.
 
-    Where `path` cannot be written, as in a folder of somebody else's, they are computed each time.
+    Where `path` cannot be written, as in another user's folder, they are computed each time.
     """
     entries, key = _read(path), _key(task, predictions)
     if key in entries:

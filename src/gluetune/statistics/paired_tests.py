@@ -1,10 +1,8 @@
-"""Two models on the same examples: is one better?
+"""Two models on the same examples, or over seeds: is one better?
 
-Seeds against seeds: an exact permutation test of two groups of scores.
-
-Several comparisons at once: p-values that keep their promise together.
-
-How small a difference a comparison could have seen.
+McNemar's test and a paired bootstrap compare two models on examples; an exact permutation test
+compares two groups of scores over seeds. Holm's correction covers several comparisons, and
+`smallest_visible` is the power of a comparison.
 """
 
 from __future__ import annotations
@@ -28,10 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class McNemar:
-    """McNemar's exact test (McNemar 1947): do the models differ on whom they get right?"""
+    """McNemar's exact test (McNemar 1947) of which examples each model predicts correctly."""
 
     only_first: int
-    """Examples that the first model alone gets right."""
+    """Examples that only the first model predicts correctly."""
     only_second: int
     p_value: float
 
@@ -43,12 +41,12 @@ class Difference:
     value: float
     low: float | None
     high: float | None
-    """None where the models answer so alike that no sample differs from another."""
+    """None where the predictions are so similar that no sample differs from another."""
     level: float
     spread: float
     """Standard deviation of the difference over the samples."""
     p_value: float
-    """How often the samples lie on the other side of 0, doubled: an approximate test."""
+    """Twice the proportion of samples beyond 0: an approximate test."""
 
 
 def mcnemar(first: Predictions, second: Predictions) -> McNemar:
@@ -121,12 +119,12 @@ def paired_difference(
 
 
 _EXACT = 20_000
-"""Rearrangements up to which all are looked at."""
+"""Maximum number of rearrangements that are enumerated."""
 
 
 @dataclass(frozen=True)
 class Permutation:
-    """The difference of two means, and how often chance gives one as large."""
+    """The difference of two means, with the probability of one as large by chance."""
 
     difference: float
     p_value: float
@@ -139,7 +137,7 @@ def permutation_test(
 ) -> Permutation:
     """Test whether two groups of scores have one mean, two-sided (Fisher 1935; Pitman 1937).
 
-    All rearrangements are looked at where there are at most 20,000, else as many are drawn.
+    All rearrangements are enumerated where there are at most 20,000, else as many are drawn.
     """
     import numpy as np
 

@@ -262,7 +262,12 @@ def _prepared(metrics: Sequence[Metric], kind: str, inputs: Inputs) -> Callable[
             if isinstance(bootstrap, OfWeights)
             else _each_example(metric, kind, inputs)
         )
-    return lambda weights: np.stack([np.reshape(each(weights), -1) for each in functions])
+
+    def of_samples(weights: NDArray[Any]) -> Floats:
+        whole = weights.astype(np.float64, copy=False)  # once for all metrics
+        return np.stack([np.reshape(each(whole), -1) for each in functions])
+
+    return of_samples
 
 
 def _is_missing(metric: Metric, inputs: Inputs) -> bool:
@@ -292,7 +297,8 @@ def _resample_weights(
     results: dict[str, Resampled] = {}
     for metric, values, value in zip(metrics, drawn, map(float, whole), strict=True):
         bootstrap = metric.formulas[kind].bootstrap
-        smoothed = bool(np.isfinite(value) and not varies(values))
+        unit = 1.0 if metric.in_points else abs(value)
+        smoothed = bool(np.isfinite(value) and not varies(values, unit))
         if _is_missing(metric, inputs):
             without = np.zeros(count)
         elif isinstance(bootstrap, OfWeights):
@@ -382,12 +388,12 @@ def _drawn_one_by_one(
     return np.bincount(drawn, minlength=kinds)
 
 
-def varies(drawn: Floats) -> bool:
-    """Return whether a metric is not the same on every sample."""
+def varies(drawn: Floats, unit: float = 1.0) -> bool:
+    """Return whether a metric, which is of about the size of `unit`, differs between samples."""
     import numpy as np
 
     known = drawn[np.isfinite(drawn)]
-    return bool(len(known) and np.ptp(known) > 1e-9)
+    return bool(len(known) and np.ptp(known) > 1e-9 * unit)
 
 
 def resample_pair(

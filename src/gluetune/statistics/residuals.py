@@ -1,11 +1,7 @@
-"""How far a model's numbers lie from the labels.
-
-Which examples a model gets most wrong.
-"""
+"""Residuals of a regression, and the worst errors of any model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Residuals:
-    """Answers less labels, summed up, in units of the labels."""
+    """Residuals (prediction less label) in units of the labels."""
 
     bias: float
-    """Mean: above 0 where the model answers too much."""
+    """Mean: above 0 where the predictions are too high."""
     mean_absolute: float
     deviation: float
     """Standard deviation around the bias."""
@@ -30,19 +26,8 @@ class Residuals:
     """Of the absolute values."""
 
 
-def mean_absolute_error(task: TaskSpec, predictions: Iterable[Predictions]) -> float | None:
-    """Return the mean absolute error over all examples of some splits; None without a unit."""
-    import numpy as np
-
-    found = list(predictions)
-    labels, predicted = (
-        np.concatenate([getattr(one, side) for one in found]) for side in ("labels", "predicted")
-    )
-    return task.kind.absolute_error(labels, predicted)
-
-
 def residuals(predictions: Predictions) -> Residuals:
-    """Return the residuals of a regression's answers."""
+    """Return the residuals of a regression's predictions."""
     import numpy as np
 
     errors = np.asarray(predictions.predicted, dtype=np.float64) - predictions.labels
@@ -55,9 +40,9 @@ def residuals(predictions: Predictions) -> Residuals:
 
 
 def hardest(task: TaskSpec, predictions: Predictions, count: int = 10) -> NDArray[np.int64]:
-    """Return the rows of the `count` worst answers, the worst first.
+    """Return the rows of the `count` worst predictions, the worst first.
 
-    `Kind.rank_errors` says which those are. There may be fewer than `count`.
+    `Kind.rank_errors` ranks them. There may be fewer than `count`.
     """
     kind = task.kind
     return kind.rank_errors(predictions.labels, predictions.predicted, predictions.logits)[:count]

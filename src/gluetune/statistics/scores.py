@@ -1,7 +1,7 @@
-"""What predictions score: a task's metrics, each a number or the reason why there is none.
+"""What predictions score: a task's metrics, each a number or the reason why it is undefined.
 
 Scores follow the conventions of GLUE's own scorer, which is scikit-learn and SciPy. Where those
-would warn and return NaN or a made-up 0.0, a `Measure` holds None and says why. The one exception
+would warn and return NaN or a made-up 0.0, a `Measure` has None and the reason. The one exception
 is Matthews correlation of constant predictions: scikit-learn's 0.0 is the official score there.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gluetune.metrics.metric import Floats, Numbers
 
 HIDDEN_LABEL = -1
-"""What GLUE writes in place of a test label."""
+"""GLUE's test label, where labels are hidden."""
 
 _HIDDEN_HINT = "Score a validation split: GLUE's test labels are known to its leaderboard only."
 
@@ -57,7 +57,7 @@ def compute_metric(
     - Matthews, when the labels hold one class only. Constant predictions on labels of several
       classes score 0.0, scikit-learn's convention and so the official one;
     - Pearson and Spearman, of fewer than two examples, and of constant predictions or labels;
-    - ROC AUC and average precision, where no class is had by some examples and not by others;
+    - ROC AUC and average precision, where no class has both positive and negative examples;
     - metrics of probabilities, without any.
 
     Args:
@@ -84,7 +84,7 @@ def compute_metric(
         kind = next(iter([*fitting, *metric.kinds]), "")
     if kind not in metric.kinds:
         raise ConfigurationError(
-            f"{name} is no metric of kind {kind or 'single_label'}.",
+            f"{name} is not a metric of kind {kind or 'single_label'}.",
             hint=f"It is of {', '.join(metric.kinds)}.",
         )
     chosen = KINDS[kind]
@@ -317,7 +317,7 @@ def _placed(place: str, findings: list[Finding]) -> list[Finding]:
 
 
 def _faults(metric: Metric, kind: Kind, predictions: Numbers, labels: Numbers) -> list[Finding]:
-    """What makes the arrays unfit for the metric, whatever the task."""
+    """What makes the arrays unfit for the metric, for any task."""
     import numpy as np
 
     shape = ("(examples,)", "(examples, labels)")[kind.label_axes - 1]
@@ -370,7 +370,7 @@ def _all_hidden(labels: Numbers) -> list[Finding]:
 
 
 def _class_faults(what: str, values: Numbers, classes: tuple[int, int] | None) -> list[Finding]:
-    """Which values are no class ids; `classes` are the lowest and the highest, where known."""
+    """Which values are not class ids; `classes` are the lowest and the highest, where known."""
     import numpy as np
 
     if what == "labels" and (hidden := int((values == HIDDEN_LABEL).sum())):

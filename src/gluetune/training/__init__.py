@@ -1,1 +1,1 @@
-"""Training: the trainer, its checkpoints, the checks before it, and the run that holds it all."""
+"""Training: the trainer, its checkpoints, the preflight checks, and the run."""

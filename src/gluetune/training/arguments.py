@@ -1,4 +1,4 @@
-"""From a configuration to transformers' TrainingArguments, with `--set` for their other fields."""
+"""Make transformers' TrainingArguments from a configuration, with other fields from `--set`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from transformers.integrations import get_reporting_integration_callbacks
 
 from gluetune.core.config import TrainConfig
 from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.core.text import first_line
 
 _HAS_FLAG = {
     "learning_rate": "--learning-rate",
@@ -37,13 +38,13 @@ _HAS_FLAG = {
     "resume_from_checkpoint": "--resume",
     "hub_token": "the environment variable HF_TOKEN: a token is never written to a run",
 }
-"""Fields that a flag of gluetune's stands for."""
+"""Fields that gluetune sets by its own flags."""
 
 _MEANT = {
     **dict.fromkeys(("yes", "on", "y"), "true"),
     **dict.fromkeys(("no", "off", "n"), "false"),
 }
-"""What YAML 1.2 reads as text, and 1.1 as true or false."""
+"""Strings in YAML 1.2 that are booleans in YAML 1.1."""
 
 _DECIDED = {
     "eval_strategy": "every epoch is evaluated",
@@ -53,19 +54,19 @@ _DECIDED = {
     "save_steps": "every epoch is saved, and see --checkpoint-minutes",
     "save_total_limit": "the best model and the newest state are kept",
     "save_only_model": "the newest state is kept, for --resume",
-    "load_best_model_at_end": "the best epoch's model is always what is kept",
-    "greater_is_better": "the metrics are all better when greater",
-    "auto_find_batch_size": "memory failures are answered by smaller micro-batches",
+    "load_best_model_at_end": "the best epoch's model is always kept",
+    "greater_is_better": "the metric says whether greater is better",
+    "auto_find_batch_size": "the micro-batch size is halved if memory runs out",
     "logging_nan_inf_filter": "a loss that is not finite stops the run",
     "disable_tqdm": "gluetune shows the progress itself",
-    "do_train": "`gluetune train` does it",
+    "do_train": "`gluetune train` trains",
     "do_eval": "every epoch is evaluated",
     "do_predict": "predictions are written for the validation splits",
     "push_to_hub": "a run is pushed when it is finished",
-    "enable_jit_checkpoint": "SIGTERM already leaves a state to resume from",
-    "ignore_data_skip": "a resumed run must see the data that it would have seen",
-    "remove_unused_columns": "the encoded data hold only what the model reads",
-    "label_names": "the task says what its labels are",
+    "enable_jit_checkpoint": "SIGTERM saves a checkpoint already",
+    "ignore_data_skip": "a resumed run must continue with the same batches",
+    "remove_unused_columns": "the encoded data have only the model's inputs",
+    "label_names": "the labels are the task's",
     **dict.fromkeys(
         (
             "batch_eval_metrics",
@@ -83,9 +84,9 @@ _DECIDED = {
 
 
 def check_set(given: Mapping[str, Any]) -> None:
-    """Raise ConfigurationError listing every `set` that is unknown, not for the user, or no number.
+    """Raise ConfigurationError with every `--set` that is unknown, reserved, or of a wrong type.
 
-    transformers takes text where it needs a number or true, and fails on it in mid-training.
+    transformers accepts a string for a number or a boolean, and fails on it during training.
     """
     known = {field.name for field in dataclasses.fields(TrainingArguments) if field.init}
     kinds = typing.get_type_hints(TrainingArguments)
@@ -100,14 +101,14 @@ def check_set(given: Mapping[str, Any]) -> None:
 def training_arguments(config: TrainConfig, folder: Path) -> TrainingArguments:
     """Return the arguments of a configuration whose `auto` fields are resolved.
 
-    Raises ConfigurationError when transformers refuses a value, or processes cannot share a step.
+    Raises ConfigurationError if transformers refuses a value, or processes cannot share a step.
     """
     processes = config.processes or 1
     _check_shares(config, processes)
     values = {
         "report_to": "none",
         "logging_steps": 50,
-        # Said outright, or transformers refuses bf16 where it finds no accelerator.
+        # Explicit, since transformers otherwise refuses bf16 without an accelerator.
         "use_cpu": not torch.accelerator.is_available(),
         "dataloader_pin_memory": torch.accelerator.is_available(),
         **config.training_args,
@@ -129,35 +130,34 @@ def training_arguments(config: TrainConfig, folder: Path) -> TrainingArguments:
     }
     try:
         arguments = TrainingArguments(**values)
-        # Trainer looks them up only after all that is long: a name of none, and one not installed.
+        # Trainer looks them up late; this finds unknown names and missing packages now.
         for reporter in get_reporting_integration_callbacks(arguments.report_to):
             reporter()
     except (ValueError, TypeError, ImportError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
         raise ConfigurationError(
-            f"transformers refuses these settings: {first}",
+            f"transformers refuses these settings: {first_line(error)}",
             hint=f"Check --set ({', '.join(config.training_args) or 'none given'}).",
         ) from error
     if arguments.world_size != processes:
         raise ConfigurationError(
-            f"{arguments.world_size} processes were started in a way that gluetune does not know.",
+            f"{arguments.world_size} processes were started in an unsupported way.",
             hint="Start them with: torchrun --nproc-per-node NUMBER -m gluetune train …",
         )
     if arguments.n_gpu > 1:
-        # One process with several GPUs: DataParallel would make the step so many times larger.
+        # DataParallel on several GPUs would multiply the batch size.
         arguments._n_gpu = 1
     return arguments
 
 
 def _check_shares(config: TrainConfig, processes: int) -> None:
-    """Refuse a step that cannot be shared evenly, and an order that processes do not agree on."""
+    """Refuse a batch size that cannot be divided, and an order that differs between processes."""
     findings = []
     if rest := config.batch_size % processes:
         below, above = config.batch_size - rest, config.batch_size - rest + processes
         findings.append(
             Finding(
-                f"--batch-size {config.batch_size}: {processes} processes cannot share a step of "
-                "so many examples evenly.",
+                f"--batch-size {config.batch_size} cannot be divided evenly among {processes} "
+                "processes.",
                 f"Type: --batch-size {below or above}, or start fewer processes.",
             )
         )
@@ -165,8 +165,8 @@ def _check_shares(config: TrainConfig, processes: int) -> None:
     if processes > 1 and order not in ("random", "sequential"):
         findings.append(
             Finding(
-                f"--set train_sampling_strategy={order}: every process would draw an order of its "
-                "own.",
+                f"--set train_sampling_strategy={order}: every process would draw a different "
+                "order.",
                 "Leave it out: padding is avoided anyway.",
             )
         )
@@ -176,7 +176,7 @@ def _check_shares(config: TrainConfig, processes: int) -> None:
 
 def _finding(name: str, known: set[str]) -> Finding | None:
     if name in _HAS_FLAG:
-        return Finding(f"--set {name}: this has a place of its own.", f"Type: {_HAS_FLAG[name]}")
+        return Finding(f"--set {name}: this has its own flag.", f"Type: {_HAS_FLAG[name]}")
     if name in _DECIDED:
         return Finding(f"--set {name} is not needed: {_DECIDED[name]}.")
     if name.startswith("hub_"):

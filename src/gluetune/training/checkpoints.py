@@ -1,17 +1,17 @@
-"""What a run needs to go on: one folder, whole or absent, checked before it is trusted.
+"""Checkpoints of a run: folders that are written atomically and verified before use.
 
 ```
 checkpoints/step-000120/
   model.safetensors, config.json, tokenizer…    the weights at this step
   optimizer.pt, scheduler.pt, rng_state.pth, trainer_state.json
-  meter.json                                    what the current epoch has measured so far
-                                                (rng_state_N.pth, meter_N.json of several processes)
+  meter.json                                    loss and time of the current epoch so far
+                                                (rng_state_N.pth, meter_N.json for each process)
   vocabulary.json                               the decay of the word embeddings that never occur
   best/                                         the best model so far (hard links where possible)
   manifest.json                                 SHA-256 of every file above
 ```
-State and best model are committed in one rename, so they never disagree. A new checkpoint is
-written beside the old one, which is then removed: at most two are on disk, for a moment.
+State and best model are committed in one rename, so they always match. The old checkpoint is
+removed once the new one is complete.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class CheckpointStore:
 
     @contextmanager
     def writing(self, step: int, *, is_best: bool) -> Iterator[Path]:
-        """Give a folder to save the state of `step` into; commit it when the block ends well.
+        """Yield a folder for the state of `step`; commit it when the block ends without an error.
 
-        `is_best` says that this step's model is the best so far; else the best of the checkpoint
-        before is carried over. Raises StorageError when the disk is full: the checkpoint before
-        then still stands.
+        `is_best` says that this step's model is the best so far; otherwise the best model of the
+        previous checkpoint is kept. Raises StorageError if the disk is full; the previous
+        checkpoint is then kept.
         """
         self._remove_unfinished()
         before = self._steps()
@@ -64,9 +64,9 @@ class CheckpointStore:
                 shutil.rmtree(self._path(step_before))
 
     def newest(self) -> Path | None:
-        """Return the newest checkpoint, every file checked, or None before the first.
+        """Return the newest checkpoint after verifying every file; None before the first.
 
-        Raises RunError when a file is missing or changed.
+        Raises RunError if a file is missing or changed.
         """
         steps = self._steps()
         if not steps:
@@ -83,11 +83,11 @@ class CheckpointStore:
         return path
 
     def remove(self) -> None:
-        """Delete every checkpoint: a finished run needs none."""
+        """Delete all checkpoints."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _remove_unfinished(self) -> None:
-        """Delete what a process left that was killed while it wrote."""
+        """Delete unfinished checkpoints of killed processes."""
         for path in self._entries():
             if re.fullmatch(r"\.step-\d+\.writing", path.name):
                 shutil.rmtree(path)

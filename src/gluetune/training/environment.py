@@ -1,4 +1,4 @@
-"""The software and hardware that a training runs on, as its record keeps them."""
+"""The software and hardware of a run, for its record."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Return the version of Python and of each package that a result depends on."""
+    """Return the versions of Python and of the packages that results depend on."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -40,7 +40,7 @@ def versions() -> dict[str, str]:
 def describe(
     precision: ResolvedPrecision, chosen: torch.device, processes: int | None = None
 ) -> EnvironmentRecord:
-    """Return the record of this process's environment, on the device that was chosen."""
+    """Describe the environment of this process and the chosen device."""
     return EnvironmentRecord(
         versions=versions(),
         platform=platform.platform(),
@@ -53,7 +53,7 @@ def describe(
 
 
 def _git_commit() -> str | None:
-    """Return the commit of the working folder: that of the user's own experiment, if any."""
+    """Return the git commit of the working folder, the user's own repository, if any."""
     try:
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False

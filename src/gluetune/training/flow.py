@@ -1,10 +1,10 @@
-"""When to evaluate, save and stop: one callback that decides, in place of Trainer's strategies.
+"""When a run evaluates, saves and stops; and how several processes share its batches.
 
-What each of several processes takes of a batch: its share, and never an example twice.
+A callback replaces Trainer's strategies for evaluation and saving.
 
-accelerate hands out whole batches in turn, and fills the last ones up with examples of the first,
-which are then trained on twice. Here every process takes every n-th example of each batch, so that
-the batches are those of one process.
+accelerate assigns whole batches to processes in turn, and pads the last ones with examples of the
+first, which are then trained on twice. Here every process takes every n-th example of each batch,
+so that the batches are those of one process.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _BETWEEN_AGREEMENTS = 1.0
-"""Seconds for which processes go on without asking whether one of them was told to stop."""
+"""Seconds between two synchronisations of stop requests among processes."""
 
 
 class Flow(TrainerCallback):
-    """Evaluates and saves at the end of every epoch, and saves now and then in between.
+    """Evaluates and saves after every epoch, and saves at intervals within an epoch.
 
-    A state is never saved right before an epoch's evaluation: taken up from there, the run would
-    go on without it. `early_stopping` counts epochs without a better one. Several processes agree
-    on all of it: a signal reaches each of them in another step, and their clocks differ.
+    A checkpoint is never saved right before an epoch's evaluation: the resumed run would skip it.
+    `early_stopping` counts epochs without a better one. Several processes agree on every decision,
+    since a signal reaches them in different steps, and their clocks differ.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Flow(TrainerCallback):
 
     @property
     def stopping(self) -> bool:
-        """Whether the training shall stop, which with several processes they have agreed on."""
+        """Whether to stop; several processes have agreed on it."""
         return self.stop.made if self.processes.count == 1 else self._stopping
 
     def on_step_end(
@@ -62,7 +62,7 @@ class Flow(TrainerCallback):
     ) -> None:
         """Save, or save and stop, between two steps of an epoch."""
         if not _within_epoch(state, kwargs):
-            # The epoch's end does both, in the right order, whatever other callbacks asked for.
+            # The end of the epoch does both in order; other callbacks may have requested them.
             control.should_evaluate = control.should_save = False
             return
         is_due = self._agree(state.global_step)
@@ -74,39 +74,39 @@ class Flow(TrainerCallback):
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Evaluate and save, unless the epoch was left in the middle to be taken up again."""
+        """Evaluate and save, unless training stops within the epoch."""
         left = self.stopping and _within_epoch(state, kwargs)
         control.should_evaluate = control.should_save = not left
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Stop once saved, when asked to or when no better epoch came for long enough."""
+        """Stop after saving, on request or by early stopping."""
         self._saved_at = time.monotonic()
-        self._agree(state.global_step, at_once=True)
+        self._agree(state.global_step, immediately=True)
         if self.stopping or self.is_exhausted(state, len(kwargs["train_dataloader"])):
             control.should_training_stop = True
 
     def is_exhausted(self, state: TrainerState, steps_per_epoch: int) -> bool:
-        """Return whether early stopping has waited long enough."""
+        """Return whether early stopping ends the run."""
         if self.early_stopping is None or state.best_global_step is None:
             return False
         waited: int = state.global_step - state.best_global_step
         return waited >= self.early_stopping * steps_per_epoch
 
-    def _agree(self, step: int, *, at_once: bool = False) -> bool:
-        """Agree on whether to stop; return whether it is time to save, by the first one's clock."""
+    def _agree(self, step: int, *, immediately: bool = False) -> bool:
+        """Agree on whether to stop; return whether to save, by the clock of the main process."""
         now = time.monotonic()
         is_due = self.processes.is_first and now - self._saved_at >= self.interval
         if self.processes.count == 1:
             return is_due
-        if step < self._next_agreement and not at_once:
+        if step < self._next_agreement and not immediately:
             return False
         rate = (step - self._agreed_step) / max(now - self._agreed_at, 1e-6)
-        asked = self.stop.signal or 0
-        # The slowest process counts: the largest of negative numbers.
+        requested = self.stop.signal or 0
+        # The slowest process decides: the largest of negative numbers.
         number, due, pause = self.processes.largest(
-            [int(asked), int(is_due), -max(1, int(rate * _BETWEEN_AGREEMENTS))]
+            [int(requested), int(is_due), -max(1, int(rate * _BETWEEN_AGREEMENTS))]
         )
         self._agreed_at, self._agreed_step, self._next_agreement = now, step, step - pause
         if number and not self._stopping:
@@ -117,7 +117,7 @@ class Flow(TrainerCallback):
 
 
 def _within_epoch(state: TrainerState, given: Mapping[str, Any]) -> bool:
-    """Return whether steps of the epoch are left; `given` is what every callback is given."""
+    """Return whether steps of the epoch are left; `given` are a callback's keyword arguments."""
     steps: int = len(given["train_dataloader"])
     step: int = state.global_step
     last: int = state.max_steps
@@ -125,14 +125,14 @@ def _within_epoch(state: TrainerState, given: Mapping[str, Any]) -> bool:
 
 
 _MAY_SKIP = ("layerdrop", "expert")
-"""Parts of the names by which a configuration says that a batch may pass by some weights."""
+"""Parts of configuration names that mean that a batch may skip some weights."""
 
 
 class Shares(BatchSampler):
     """One process's share of each batch of a sampler.
 
-    `size` is that of the whole batch. Where the last batch has fewer examples than there are
-    processes, those that have none take one that is another's, and `is_empty` says so.
+    `size` is that of the whole batch. If the last batch has fewer examples than there are
+    processes, those without one take the first example, and `is_empty` is true.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Shares(BatchSampler):
 
     @property
     def is_empty(self) -> bool:
-        """Whether this process has no example of its own in the last batch."""
+        """Whether this process has no example of the last batch."""
         rest = len(self.sampler) % self.batch_size
         return not self.drop_last and 0 < rest <= self.process
 
@@ -153,7 +153,7 @@ class Shares(BatchSampler):
 
 
 def share_batches(loader: DataLoader[Any], *, process: int, processes: int) -> Shares:
-    """Have a loader that accelerate prepared give this process its shares."""
+    """Make a loader that accelerate has prepared yield this process's shares."""
     split = loader.batch_sampler  # accelerate's, which gives a process every n-th batch
     batches = split.batch_sampler
     size = processes * batches.batch_size
@@ -168,10 +168,10 @@ def share_batches(loader: DataLoader[Any], *, process: int, processes: int) -> S
 def uses_all_weights(model: PreTrainedModel, inputs: Mapping[str, Any]) -> bool:
     """Return whether every batch gives all of the model's weights a gradient.
 
-    Processes then need not look in every step which of them got none. No random number is drawn.
+    DistributedDataParallel then need not search for unused ones. No random number is drawn.
     """
-    told = model.config.to_dict()
-    if any(word in name and value for name, value in told.items() for word in _MAY_SKIP):
+    config = model.config.to_dict()
+    if any(word in name and value for name, value in config.items() for word in _MAY_SKIP):
         return False
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     training = model.training

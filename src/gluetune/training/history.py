@@ -1,4 +1,4 @@
-"""What a run's record says at its start, and how it is set back when the run is resumed."""
+"""Create a run's record, and rewind it when the run is resumed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from gluetune.core.records import (
 from gluetune.core.runs import RunFolder
 from gluetune.data.tables import label_array
 from gluetune.inference.scoring import score_predictions, score_record
-from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.statistics.scores import majority_baseline
 from gluetune.training.environment import describe
 from gluetune.training.preflight import Prepared
@@ -29,7 +28,7 @@ from gluetune.training.text_baseline import kept_baseline, predict_by_words
 
 
 def new_record(prepared: Prepared, folder: RunFolder) -> Record:
-    """Return the record of a run that is about to begin."""
+    """Return the record of a new run."""
     task = prepared.task
     baseline = majority_baseline(
         task,
@@ -39,6 +38,7 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
     return Record(
         task=task.name,
         own_task=task if prepared.config.is_own else None,
+        extra_metrics=() if prepared.config.is_own else task.extra_metrics,
         seed=prepared.config.seed,
         started=now(),
         updated=now(),
@@ -47,20 +47,15 @@ def new_record(prepared: Prepared, folder: RunFolder) -> Record:
         data=prepared.data,
         environment=describe(prepared.precision, prepared.device, prepared.config.processes),
         majority_baseline=score_record(baseline),
-        mean_absolute_error=_mean_absolute_error_of_constant(prepared),
     )
 
 
-def fit_text_baseline(
-    prepared: Prepared, folder: RunFolder
-) -> tuple[ScoreRecord, dict[str, float]]:
-    """Return what a bag of words scores on text of the user's own, and its mean absolute errors.
+def fit_text_baseline(prepared: Prepared, folder: RunFolder) -> ScoreRecord:
+    """Fit the bag-of-words baseline on the user's data; return its score.
 
-    Its predictions are kept in the run's folder, for paired tests.
+    Its predictions are saved in the run's folder, for paired tests.
     """
-    words = _words(prepared, folder)
-    error = mean_absolute_error(prepared.task, words.values())
-    return score_predictions(prepared.task, words), {} if error is None else {"words": error}
+    return score_predictions(prepared.task, _words(prepared, folder))
 
 
 def _words(prepared: Prepared, folder: RunFolder) -> dict[str, Predictions]:
@@ -84,17 +79,8 @@ def _words(prepared: Prepared, folder: RunFolder) -> dict[str, Predictions]:
     return found
 
 
-def _mean_absolute_error_of_constant(prepared: Prepared) -> dict[str, float]:
-    """Return that of the mean of train's labels, where labels have a unit."""
-    task = prepared.task
-    constant = task.kind.constant(label_array(prepared.train_table, task), task.num_labels)
-    labels = np.concatenate([one.labels for one in prepared.validation.values()])
-    error = task.kind.absolute_error(labels, constant)
-    return {} if error is None else {"mean": error}
-
-
 def check_same(record: Record, prepared: Prepared, folder: RunFolder) -> None:
-    """Refuse other data; note other versions, with which the repeat is not to the bit."""
+    """Refuse changed data; note a changed environment, in which results may differ."""
     if record.data is not None and record.data.fingerprints != prepared.data.fingerprints:
         changed = [
             split
@@ -102,8 +88,8 @@ def check_same(record: Record, prepared: Prepared, folder: RunFolder) -> None:
             if record.data.fingerprints.get(split) != digest
         ]
         raise RunError(
-            f"The data of {folder.path} have changed since it began: {', '.join(changed)}.",
-            hint="Start anew: " + command_line("train", config=folder.config),
+            f"The data of {folder.path} have changed since the run started: {', '.join(changed)}.",
+            hint="Start a new run: " + command_line("train", config=folder.config),
         )
     here = describe(prepared.precision, prepared.device, prepared.config.processes)
     if record.environment is not None and record.environment != here:
@@ -114,13 +100,13 @@ def check_same(record: Record, prepared: Prepared, folder: RunFolder) -> None:
         ]
         if differing:
             record.notes.append(
-                f"Resumed with another environment ({', '.join(differing)}): the result need not "
-                "equal an uninterrupted run's to the bit."
+                f"Resumed in another environment ({', '.join(differing)}): the result may not be "
+                "bit-identical to that of an uninterrupted run."
             )
 
 
 def rewind(record: Record, step: int) -> None:
-    """Set the record back to the checkpoint: what came after it is done again."""
+    """Set the record back to the checkpoint of `step`."""
     record.epochs = [epoch for epoch in record.epochs if epoch.step <= step]
     record.best = _best(record.epochs)
     record.status = Status.RUNNING
@@ -130,7 +116,7 @@ def rewind(record: Record, step: int) -> None:
 
 
 def _best(epochs: list[EpochRecord]) -> BestRecord | None:
-    """Return the best epoch, by the rule of the trainer: the first of equals, undefined last."""
+    """Return the best epoch, as the trainer does: the first of equals, undefined last."""
     if not epochs:
         return None
     defined = [epoch for epoch in epochs if epoch.selection is not None]
@@ -143,7 +129,7 @@ def _selection(epoch: EpochRecord) -> float:
 
 
 def timing(record: Record, prepared: Prepared) -> TimingRecord:
-    """Return seconds and rates over the epochs done."""
+    """Return seconds and throughput over the completed epochs."""
     seconds = sum(epoch.train_seconds for epoch in record.epochs)
     examples = record.epochs[-1].epoch * len(prepared.train.lengths)
     rate = examples / seconds if seconds else None

@@ -1,6 +1,6 @@
-"""One process's work on a run: train, finish, and write down how it ended.
+"""One process's work on a run: train, finish, and record the outcome.
 
-Of several processes only the first writes and talks.
+Only the main process writes files and emits messages.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ from gluetune.models.classifiers import (
 )
 from gluetune.parallel.collectives import Processes
 from gluetune.parallel.signals import StopRequest, stop_on_signal
-from gluetune.statistics.residuals import mean_absolute_error
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore
 from gluetune.training.flow import Flow, uses_all_weights
@@ -54,13 +53,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Extras:
-    """What only Python can bring to a training."""
+    """Arguments of `train` that only Python can pass."""
 
     callbacks: tuple[TrainerCallback, ...] = ()
     data_collator: Callable[[list[dict[str, Any]]], dict[str, Any]] | None = None
     compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None
     on_epoch: Callable[[EpochRecord], None] | None = None
-    """Told of every evaluation; may raise Pruned."""
+    """Called with every evaluation; may raise Pruned."""
     select: Callable[[Mapping[str, float]], float] | None = None
     """See Validation."""
     on_finished: Callable[[Run], str | None] | None = None
@@ -68,7 +67,7 @@ class Extras:
 
 
 class Job:
-    """One process's work on a run: train, then finish; the record always says how it ended."""
+    """One process's work on a run: train, then finish; the record always has the outcome."""
 
     def __init__(
         self,
@@ -90,7 +89,7 @@ class Job:
         self.trainer: RunTrainer | None = None
 
     def run(self, checkpoint: Path | None) -> Run:
-        """Train from `checkpoint`, or from the beginning, to the end."""
+        """Train from `checkpoint`, or from the start, to the end."""
         alone = self.processes.count == 1
         with (
             quiet_transformers(),
@@ -100,7 +99,7 @@ class Job:
             self._fit_text_baseline()
             with stop_on_signal(self.say, alone=alone) as stop:
                 self._train_and_finish(stop, checkpoint)
-        # Outside `_recorded`: whatever is made of a finished run, it stays finished.
+        # Outside `_recorded`: a failure in the callback leaves the run finished.
         if self.processes.is_first and self.extras.on_finished is not None:
             note = self.extras.on_finished(Run(self.folder.path))
             if note is not None:
@@ -109,18 +108,17 @@ class Job:
         return Run(self.folder.path)
 
     def _fit_text_baseline(self) -> None:
-        """Score the bag of words, once for a run: the record exists by then, and is saved again."""
+        """Score the bag of words once per run, and save the record."""
         if not self.prepared.config.is_own or self.record.text_baseline is not None:
             return
-        self.record.text_baseline, errors = self.processes.broadcast_from_main(
+        self.record.text_baseline = self.processes.broadcast_from_main(
             partial(fit_text_baseline, self.prepared, self.folder)
         )
-        self.record.mean_absolute_error |= errors
         self._save_record()
 
     def _train_and_finish(self, stop: StopRequest, checkpoint: Path | None) -> None:
         for epoch in self.record.epochs:
-            self._pass_on(epoch)
+            self._report_epoch(epoch)
         flow = Flow(
             stop,
             checkpoint_minutes=self.prepared.config.checkpoint_minutes,
@@ -129,7 +127,7 @@ class Job:
         )
         self.trainer = trainer = self._make_trainer(flow)
         self._train(trainer, flow, checkpoint)
-        self._end_if_asked(stop, flow, trainer)
+        self._end_if_stopped(stop, flow, trainer)
         self.processes.broadcast_from_main(partial(self._finish, trainer))
 
     def _make_trainer(self, flow: Flow) -> RunTrainer:
@@ -176,7 +174,7 @@ class Job:
         return trainer
 
     def _train(self, trainer: RunTrainer, flow: Flow, checkpoint: Path | None) -> None:
-        """Train, unless the checkpoint is the training's last and only finishing is left."""
+        """Train, unless the checkpoint is of the last step."""
         if checkpoint is not None:
             state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
             steps_per_epoch = len(trainer.get_train_dataloader())
@@ -196,7 +194,7 @@ class Job:
     def _on_epoch(self, epoch: EpochRecord, best: bool) -> None:
         self.record.epochs.append(epoch)
         self._count_steps()
-        assert self.trainer is not None, "an epoch is a trainer's"
+        assert self.trainer is not None, "only a trainer evaluates"
         self.record.compute = self.trainer.compute_record()
         if best:
             self.record.best = BestRecord(
@@ -205,10 +203,10 @@ class Job:
         self.record.timing = timing(self.record, self.prepared)
         self._save_record()
         self.on_event(evaluation_event(epoch, best, self.prepared.task))
-        self._pass_on(epoch)
+        self._report_epoch(epoch)
 
-    def _pass_on(self, epoch: EpochRecord) -> None:
-        """Tell of an evaluation. The one that ends the training leaves nothing to prune."""
+    def _report_epoch(self, epoch: EpochRecord) -> None:
+        """Call `on_epoch`. Pruning after the last step is ignored."""
         if self.extras.on_epoch is None:
             return
         try:
@@ -218,7 +216,7 @@ class Job:
                 raise
 
     def _keep_path(self, trainer: RunTrainer) -> None:
-        """Keep the path that the model allowed, for resuming and for repeating."""
+        """Save the execution path that was used, to resume and to reproduce the run."""
         if trainer.compute != self.prepared.config.compute:
             self._change_config(compute=trainer.compute)
 
@@ -229,25 +227,25 @@ class Job:
         config.model_copy(update=changed).save(self.folder.config)
 
     def _note_micro_batch(self, trainer: RunTrainer) -> None:
-        """Keep the micro-batch that memory allowed, for resuming and for repeating."""
+        """Save the micro-batch size that was used, to resume and to reproduce the run."""
         before = self.prepared.config.micro_batch_size
         if before is not None and trainer.micro_batch_size < before:
             self.record.notes.append(
-                f"Memory ran out: the micro-batch fell from {before} to "
-                f"{trainer.micro_batch_size}. The batch stayed the same; a repeat from "
-                "config.yaml cuts it so from the first step on, and differs in the last bits."
+                f"Memory ran out: the micro-batch size was reduced from {before} to "
+                f"{trainer.micro_batch_size}. The batch size is unchanged; a run from config.yaml "
+                "uses the smaller one from the first step, and differs in the last bits."
             )
             self._change_config(micro_batch_size=trainer.micro_batch_size)
 
-    def _end_if_asked(self, stop: StopRequest, flow: Flow, trainer: RunTrainer) -> None:
-        """Leave after a stop request, unless the training was at its end anyway."""
+    def _end_if_stopped(self, stop: StopRequest, flow: Flow, trainer: RunTrainer) -> None:
+        """Raise after a stop request, unless training is complete."""
         if flow.stopping and trainer.state.global_step < trainer.state.max_steps:
             raise stop.end()
 
     def _finish(self, trainer: RunTrainer) -> None:
-        """Put the best model in place, read it back, score it again, and close the record."""
+        """Save the best model, reload and score it, and complete the record."""
         checkpoint = self.store.newest()
-        assert checkpoint is not None, "every training ends with a checkpoint"
+        assert checkpoint is not None, "training ends with a checkpoint"
         with write_folder(self.folder.model) as staging:
             shutil.copytree(checkpoint / "best", staging, dirs_exist_ok=True)
             write_output_names(staging, self.prepared.classifier.model.config)
@@ -256,9 +254,6 @@ class Job:
             print_ = self.prepared.data.fingerprints[split]
             keep_predictions(self.folder.predictions_on(split), predictions, print_)
         self._keep_thresholds(evaluation)
-        error = mean_absolute_error(self.prepared.task, evaluation.predictions.values())
-        if error is not None:
-            self.record.mean_absolute_error = {**self.record.mean_absolute_error, "run": error}
         self.record.final_weights_sha256 = weights_digest(checkpoint)
         self.record.best_weights_sha256 = weights_digest(self.folder.model)
         self.record.status = Status.FINISHED
@@ -266,7 +261,7 @@ class Job:
         self.store.remove()
 
     def _keep_thresholds(self, evaluation: Evaluation) -> None:
-        """Write tuned thresholds into the record's task and into the model's config.json."""
+        """Save tuned thresholds in the record's task and in the model's config.json."""
         own = self.record.own_task
         if not evaluation.thresholds or own is None:
             return
@@ -282,24 +277,24 @@ class Job:
         ).to(trainer.args.device)
         evaluation = trainer.score(model)
         best = self.record.best
-        assert best is not None, "every training ends with an evaluation"
+        assert best is not None, "training ends with an evaluation"
         best.reloaded = evaluation.score
         best.agrees = evaluation.score == best.validation
         if not best.agrees:
             self.record.notes.append(
-                "The saved model does not score what it scored in training: see best.reloaded."
+                "The saved model does not reproduce its score in training: see best.reloaded."
             )
         return evaluation
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
-        """Write into the record how the work ended, whatever ended it."""
+        """Record the outcome, also of errors and interruptions."""
         try:
             yield
         except (KeyboardInterrupt, SystemExit):
             self._close(Status.INTERRUPTED, None)
             command = self.prepared.config.command_with(resume=self.folder.path)
-            self.say(f"Stopped. To go on: {command}")
+            self.say(f"Stopped. To resume: {command}")
             raise
         except Pruned:
             self._close(Status.PRUNED, None)
@@ -326,7 +321,7 @@ class Job:
             self.record.save(self.folder.record)
 
     def _count_steps(self) -> None:
-        """Note how far the training is, once it has begun."""
+        """Record the completed steps, once training has started."""
         if self.trainer is not None and self.trainer.state.max_steps:
             self.record.steps = self.trainer.state.global_step
             self.record.total_steps = self.trainer.state.max_steps

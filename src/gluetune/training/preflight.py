@@ -1,7 +1,7 @@
-"""Everything that can be found wrong before compute is spent, reported at once.
+"""Preflight checks: find every mistake before compute is spent, and report them together.
 
-The flags, the data, the checkpoint and transformers' arguments are each tried whatever became of
-the others, and their findings are merged.
+The flags, the data, the checkpoint and transformers' arguments are checked independently, and
+their findings are merged.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Prepared:
-    """A training that nothing is known to stand against."""
+    """A run that has passed all checks, with its data and model loaded."""
 
     config: TrainConfig
     """With every `auto` resolved."""
@@ -55,7 +55,7 @@ class Prepared:
     train: Encoded
     validation: Mapping[str, ScoredSplit]
     tuning: ScoredSplit | None
-    """Rows to tune the thresholds of several labels on."""
+    """Rows on which the thresholds of several labels are tuned."""
     class_weights: torch.Tensor | None
     data: DataRecord
     model: ModelRecord
@@ -68,7 +68,7 @@ class _Tables:
     train: pa.Table
     validation: Mapping[str, pa.Table]
     tuning: Mapping[str, pa.Table]
-    """Under `TUNING`, where there is such a part."""
+    """By the name `TUNING`; empty if there is no such split."""
 
     @property
     def all(self) -> dict[str, pa.Table]:
@@ -82,11 +82,11 @@ def prepare(
     processes: Processes = ALONE,
     progress: bool = False,
 ) -> Prepared:
-    """Load and check all that a training needs. `own_metrics`: the user brings a compute_metrics.
+    """Load and check everything that a run needs. `own_metrics`: the user gives `compute_metrics`.
 
     `progress` shows a bar on standard error while many rows are tokenized.
 
-    Raises one GluetuneError that lists every finding, of whichever of the processes.
+    Raises one GluetuneError with every finding of all processes.
     """
     prepared = processes.gather_errors(lambda: _prepare(config, own_metrics, processes, progress))
     processes.gather_errors(lambda: _check_agreement(prepared, processes))
@@ -127,8 +127,10 @@ def _prepare(
 
 
 def _known_task(config: TrainConfig) -> TaskSpec | None:
-    """Return the task, unless only the data can say what it is."""
-    return None if config.is_own else get_task(config.task)
+    """Return the task, unless it is inferred from the data."""
+    if config.is_own:
+        return None
+    return get_task(config.task).with_extra_metrics(config.extra_metrics or ())
 
 
 def _prepared(
@@ -193,14 +195,14 @@ def _check_metric(config: TrainConfig, task: TaskSpec, own_metrics: bool) -> Non
 
 
 def _read(config: TrainConfig, task: TaskSpec | None) -> _Tables:
-    """Read the splits, each fault with its own words, all at once.
+    """Read the splits; raise one error with the problems of all.
 
-    A part of train that is held out stands in for validation, which is then left unread.
+    A held-out part of train replaces the validation set, which is then not read.
     """
     source = source_of(config)
     if isinstance(source, OwnSource):
         task = source.task
-    assert task is not None, "what is not the user's own is known by its name"
+    assert task is not None, "a task that is not the user's own is known by name"
     found = Findings()
     validation = () if config.holdout else task.validation_splits
     names = (task.train_split or "train", *validation)
@@ -213,8 +215,8 @@ def _read(config: TrainConfig, task: TaskSpec | None) -> _Tables:
     train = take_fraction(train, task, config.fraction, config.rows_seed)
     if config.training_args.get("dataloader_drop_last") and len(train) < config.batch_size:
         raise ConfigurationError(
-            f"--set dataloader_drop_last: the training set has {len(train)} examples, less than "
-            f"one batch of {config.batch_size}, so none would be left.",
+            f"--set dataloader_drop_last: the training set has {len(train)} examples, fewer than "
+            f"one batch of {config.batch_size}, so all would be dropped.",
             hint=f"Leave it out, or type: --batch-size {len(train)}",
         )
     _check_loss(config, task)
@@ -225,7 +227,7 @@ def _read(config: TrainConfig, task: TaskSpec | None) -> _Tables:
 
 
 def _check_loss(config: TrainConfig, task: TaskSpec) -> None:
-    """Refuse what only classes have."""
+    """Refuse options of the loss that need classes."""
     given = []
     if config.class_weights != "none":
         given.append(f"--class-weights {config.class_weights}")
@@ -233,7 +235,8 @@ def _check_loss(config: TrainConfig, task: TaskSpec) -> None:
         given.append(f"--label-smoothing {config.label_smoothing:g}")
     if given and not task.kind.is_weighted:
         raise ConfigurationError(
-            f"{' and '.join(given)}: {task.name} has numbers, no classes.", hint="Leave it out."
+            f"{' and '.join(given)}: {task.name} is regression, without classes.",
+            hint="Leave it out.",
         )
 
 
@@ -256,7 +259,7 @@ def _classifier(config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint) -> 
 
 
 def _compute(config: TrainConfig, classifier: Classifier) -> ComputePath:
-    """Resolve the path of a batch. Layers that are computed twice cannot be told their layout."""
+    """Resolve the execution path. Gradient checkpointing recomputes layers without the layout."""
     again = any(
         config.training_args.get(f"{kind}_checkpointing") for kind in ("activation", "gradient")
     )
@@ -274,7 +277,7 @@ def _resolved(
     classifier: Classifier | None,
     processes: Processes,
 ) -> TrainConfig:
-    """Put in what every `auto` came to, as far as it could be found out."""
+    """Replace every `auto` by its resolved value, as far as it is known."""
     found = {
         "precision": precision,
         "compute": compute,
@@ -292,7 +295,7 @@ def _resolved(
 
 
 def _check_agreement(prepared: Prepared, processes: Processes) -> None:
-    """Refuse processes that would train something else than the first one does."""
+    """Refuse processes whose configuration or data differ from the main process's."""
     decided = {
         **prepared.config.model_dump(exclude={"output"}),
         **{f"the {split} data": digest for split, digest in prepared.data.fingerprints.items()},
@@ -312,7 +315,7 @@ def _resolved_data(config: TrainConfig, tables: _Tables | None) -> dict[str, Any
     if not isinstance(tables.source, OwnSource):
         return {"data": tables.source.name}
     own = tables.source.own
-    # One metric is known by `metric` alone, as it always was.
+    # A single metric is stored in `metric` alone, as in earlier versions.
     scored_by = {} if config.metrics else {"metric": own.labels.metrics[0]}
     files = {
         name: str(Path(given).expanduser().resolve())
@@ -322,7 +325,7 @@ def _resolved_data(config: TrainConfig, tables: _Tables | None) -> dict[str, Any
     return {
         **files,
         "text": own.task.text_columns[0],
-        "label": config.label or (own.task.label_column,),  # as it is called by default
+        "label": config.label or (own.task.label_column,),  # the default name, if it was not given
         "kind": own.labels.kind.name,
         **scored_by,
         "positive": own.labels.positive,

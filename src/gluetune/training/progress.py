@@ -1,4 +1,4 @@
-"""The events that a run emits."""
+"""Events of a run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ProgressCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Emit where training starts."""
+        """Emit the start of training."""
         self._first_step = state.global_step
         self.on_event(RunStarted(state.max_steps, state.global_step))
 
@@ -66,7 +66,7 @@ class ProgressCallback(TrainerCallback):
 
 
 def evaluation_event(epoch: EpochRecord, best: bool, task: TaskSpec) -> EvaluationCompleted:
-    """Return the event of an epoch of `task`, with its metrics by the names that people read."""
+    """Return the event of an epoch of `task`, with metrics by their titles."""
     splits = epoch.validation.metrics
     metrics = {
         f"{f'{split} ' if len(splits) > 1 else ''}{task.metric_title(name)}": value
@@ -83,7 +83,7 @@ def evaluation_event(epoch: EpochRecord, best: bool, task: TaskSpec) -> Evaluati
 
 
 def report_to(reporter: Any) -> OnEvent:
-    """Return an `on_event` for a reporter as `train(progress=…)` took it before it had `on_event`.
+    """Return an `on_event` for a reporter, the former form of `train(progress=…)`.
 
     Args:
         reporter: Has `say(text)`, `begin(steps, done)`, `advance(done, rate)` and `end()`.

@@ -1,7 +1,7 @@
-"""One training on several workers of a Ray cluster, by Ray Train: the code is torchrun's.
+"""Distributed training of one run on a Ray cluster, by Ray Train.
 
-Ray starts the processes, joins them, and starts them all again when one of them dies; they then
-resume the run from its checkpoint.
+Ray starts the processes, and restarts all of them if one dies; they then resume the run from its
+checkpoint.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gluetune.core.command_lines import options
 from gluetune.core.errors import Finding, GluetuneError, ProcessLostError, TrainingError
 from gluetune.core.files import write_json
 from gluetune.core.runs import Run, RunFolder
+from gluetune.core.text import first_line
 from gluetune.parallel.ray import Cluster, connect
 
 _RESTARTS = 2
@@ -34,17 +35,17 @@ def train_on_cluster(
     *,
     resumed: Collection[str],
 ) -> Run:
-    """Call `gluetune.train` with `arguments` on each of so many workers; return the finished run.
+    """Call `gluetune.train` with `arguments` on `processes` workers; return the finished run.
 
-    `folder` is the run's, which every machine must see; an unfinished run there is resumed, with
-    those of the arguments whose names are in `resumed`.
-    Raises GluetuneError as `train` does, and where the cluster cannot be reached.
+    `folder` is the run's, on storage that all machines share; an unfinished run there is resumed,
+    with the arguments named in `resumed`.
+    Raises GluetuneError as `train` does, and if the cluster cannot be reached.
     """
     connect(cluster)
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    # Absolute, since workers have working folders of their own.
+    # Absolute, since workers have other working folders.
     own = folder.absolute().parent / f".ray-{folder.name}"
     resources = {"CPU": cluster.cpus, **({"GPU": cluster.gpus} if cluster.gpus else {})}
     trainer = TorchTrainer(
@@ -69,39 +70,38 @@ def train_on_cluster(
     try:
         own.mkdir(parents=True, exist_ok=True)
         trainer.fit()
-        raise_told(own / _FAILURE)
+        raise_reported(own / _FAILURE)
     except Exception as error:
         if isinstance(error, GluetuneError) or not type(error).__module__.startswith("ray."):
             raise
         raise TrainingError(
-            f"Ray has given up this training: {str(error).strip().splitlines()[0]}",
-            hint=f"What was done is kept in {folder}: the same command with "
-            + options(resume=folder),
+            f"Ray could not complete this run: {first_line(error)}",
+            hint=f"Resume {folder} by the same command with " + options(resume=folder),
         ) from error
     finally:
         shutil.rmtree(own, ignore_errors=True)
     return Run(folder)
 
 
-def tell_failure(path: Path, error: GluetuneError) -> None:
-    """Leave word of an error of gluetune's own, of which one process tells, for `raise_told`."""
+def report_failure(path: Path, error: GluetuneError) -> None:
+    """Write a GluetuneError, unless another process reports it, for `raise_reported`."""
     if not error.reported_elsewhere:
         findings = [[finding.message, finding.hint] for finding in error.findings]
         write_json(path, {"kind": type(error).__name__, "findings": findings})
 
 
-def raise_told(path: Path) -> None:
-    """Raise the error that was left at `path`, if one was."""
+def raise_reported(path: Path) -> None:
+    """Raise the error that was written to `path`, if any."""
     if path.exists():
-        told = json.loads(path.read_text(encoding="utf-8"))
-        kind: Any = getattr(errors, told["kind"], TrainingError)
-        raise kind.of([Finding(*finding) for finding in told["findings"]])
+        report = json.loads(path.read_text(encoding="utf-8"))
+        kind: Any = getattr(errors, report["kind"], TrainingError)
+        raise kind.of([Finding(*finding) for finding in report["findings"]])
 
 
 def _work(given: Mapping[str, Any]) -> None:
-    """Take part in the training: what every worker does.
+    """Train: the function of every worker.
 
-    gluetune's own errors are told rather than raised: started again, they would come again.
+    A GluetuneError is written to a file instead of raised: it would recur after a restart.
     """
     with suppress(OSError):
         os.chdir(given["from"])
@@ -114,6 +114,6 @@ def _work(given: Mapping[str, Any]) -> None:
         else:
             train(**arguments, output=folder, progress=False)
     except ProcessLostError:
-        raise  # Ray starts such a worker again; one that diverged would diverge again
+        raise  # Ray restarts such a worker
     except GluetuneError as error:
-        tell_failure(Path(given["failure"]), error)
+        report_failure(Path(given["failure"]), error)

@@ -1,4 +1,4 @@
-"""`gluetune.train`: one run, from a configuration to a finished folder."""
+"""`gluetune.train`: train one run."""
 
 from __future__ import annotations
 
@@ -54,37 +54,37 @@ def train(
 ) -> Run:
     """Fine-tune a checkpoint on a task, and return the finished run.
 
-    Started by torchrun in several processes, it is one training that they share.
+    Processes that torchrun has started train one run together.
 
     Args:
-        task: Name of a GLUE task, e.g. "cola"; or a name for a task on text of your own.
+        task: Name of a GLUE task, e.g. "cola"; or a name for a task on your own data.
         config: A TrainConfig, or a YAML file of settings such as a run's config.yaml.
-        resume: Folder of an unfinished run to take up where it stopped. Nothing else may be
-            changed then; callbacks, collator and metrics are given again.
-        recipe: Name of a published recipe for the task, e.g. "stable": it wins over `config`, and
-            `settings` win over it. What it does not do is said, and noted in the record.
-        callbacks: More transformers TrainerCallbacks.
-        data_collator: In place of padding each batch to its longest example.
-        compute_metrics: More metrics, from logits in the order of the task's classes (or, for
-            regression, of shape (rows, 1)) and labels, as Trainer's.
-        on_epoch: Told of every evaluation, of a resumed run those before first. It may raise
-            Pruned: the training then ends there, and its record says `pruned`.
-        select: In place of `metric`, the value that chooses the best epoch: greater is better. It
-            is given an evaluation's numbers by name.
+        resume: Folder of an unfinished run to resume. No setting can be changed then; callbacks,
+            collator and metrics have to be passed again.
+        recipe: Name of a published recipe for the task, e.g. "stable": it overrides `config`, and
+            `settings` override it. Its omissions are reported, and noted in the record.
+        callbacks: Additional transformers TrainerCallbacks.
+        data_collator: Replaces padding each batch to its longest example.
+        compute_metrics: Additional metrics, from logits in the order of the task's classes (or, for
+            regression, of shape (rows, 1)) and labels, as in Trainer.
+        on_epoch: Called with every evaluation, also with those before a resumption. It may raise
+            Pruned, which ends the run with status `pruned`.
+        select: Replaces `metric`: returns the value that chooses the best epoch, greater is better,
+            from an evaluation's numbers by name.
         on_event: Called with every event of `gluetune.core.events`: steps, evaluations, messages.
         progress: Whether to show progress on standard error.
-        ray: A Ray cluster to train on, in as many `processes`: "auto", "HOST:PORT", or "local" to
-            start one. Every machine must see the run's folder, the data and the model.
-        cpus_per_process, gpus_per_process: What each has of the cluster; 1 and 0.
-        settings: Fields of TrainConfig, e.g. `model="minilm", epochs=3`; they win over `config`.
+        ray: A Ray cluster to train on, with `processes` workers: "auto", "HOST:PORT", or "local" to
+            start one. All machines must share the run's folder, the data and the model.
+        cpus_per_process, gpus_per_process: Resources of each process; 1 and 0 by default.
+        settings: Fields of TrainConfig, e.g. `model="minilm", epochs=3`; they override `config`.
             `train_file`, `validation_file` and `test_file` may also be a pandas DataFrame, a
             datasets.Dataset or a pyarrow.Table.
 
     Raises:
         GluetuneError: with every mistake that can be found before compute is spent; TrainingError
-            when training fails. The record then says `failed`.
-        Pruned: where `on_epoch` raised it.
-        KeyboardInterrupt: after Ctrl-C, once the state to resume from is saved.
+            if training fails. The status in the record is then `failed`.
+        Pruned: if `on_epoch` raised it.
+        KeyboardInterrupt: after Ctrl-C, once a checkpoint is saved.
     """
     showing = _Showing(progress, on_event)
     extras = Extras(
@@ -112,7 +112,7 @@ def train(
 
 
 def write_report(run: Run) -> str | None:
-    """Write the run's report.html; return a note for its record where that fails."""
+    """Write the run's report.html; return a note for its record if that fails."""
     from jinja2 import TemplateError
 
     from gluetune.rendering.pages import report
@@ -132,7 +132,7 @@ def _on_cluster(
     extras: Extras,
     showing: _Showing,
 ) -> Run:
-    """Check what can be checked here, and leave the rest to the cluster's workers."""
+    """Check settings and folders, and train on the cluster's workers."""
     from gluetune.training.ray_training import train_on_cluster
 
     if resume is not None:
@@ -176,14 +176,14 @@ def _start(
 def _open_new(
     prepared: Prepared, held: ExitStack, notes: Sequence[str]
 ) -> tuple[RunFolder, Record]:
-    """Make the run's folder with its first record, locked for as long as `held` lasts."""
+    """Create the run's folder with its first record, locked until `held` is closed."""
     config = prepared.config
     path = config.output or claim_default_folder(
         config.task, display_name(config.model), config.seed
     )
     make_folder(path)
     held.enter_context(locked(path))
-    _check_output(path)  # another training may have been faster
+    _check_output(path)  # another process may have been faster
     folder = RunFolder(path)
     config.save(folder.config)
     record = new_record(prepared, folder)
@@ -196,7 +196,7 @@ def _resume(folder: RunFolder, extras: Extras, showing: _Showing) -> Run:
     config, _, processes = _join(lambda: (Run(folder.path).config, []), folder.path)
     with processes.propagate_failures(), cpu_threads(config.threads), ExitStack() as held:
         display = showing.open(held, processes)
-        record, checkpoint = processes.broadcast_from_main(lambda: _open_again(folder, held))
+        record, checkpoint = processes.broadcast_from_main(lambda: _open_unfinished(folder, held))
         prepared = prepare(
             config,
             own_metrics=extras.compute_metrics is not None,
@@ -212,10 +212,12 @@ def _resume(folder: RunFolder, extras: Extras, showing: _Showing) -> Run:
         return Job(folder, prepared, record, extras, display.emit, processes).run(checkpoint)
 
 
-def _open_again(folder: RunFolder, held: ExitStack) -> tuple[Record, Path | None]:
+def _open_unfinished(folder: RunFolder, held: ExitStack) -> tuple[Record, Path | None]:
     """Lock the folder of an unfinished run; return its record and its newest checkpoint."""
     held.enter_context(locked(folder.path))
-    record = Run(folder.path).record  # read again: a process that held the lock has gone on
+    record = Run(
+        folder.path
+    ).record  # read with the lock: another process may have continued the run
     _check_unfinished(record, folder)
     return record, CheckpointStore(folder.checkpoints).newest()
 
@@ -223,10 +225,10 @@ def _open_again(folder: RunFolder, held: ExitStack) -> tuple[Record, Path | None
 def _join(
     settings: Callable[[], tuple[TrainConfig, list[str]]], resume: Path | None = None
 ) -> tuple[TrainConfig, list[str], Processes]:
-    """Read the settings, with notes on them, and join the processes that this one was started with.
+    """Read the settings, with notes on them, and join the other processes of this run.
 
-    Raises what any of them finds wrong, another number of processes than the settings name too: a
-    state is one of so many random generators, and with another number it could not go on.
+    Raises the errors of all processes, also for another number of processes than in the settings: a
+    checkpoint has one random state per process, and cannot be resumed with another number.
     """
     config: TrainConfig | None = None
     notes: list[str] = []
@@ -250,15 +252,15 @@ def _join(
     return processes.gather_errors(check), notes, processes
 
 
-def _check_count(asked: int | None, processes: Processes, resume: Path | None) -> None:
-    if asked is None or asked == processes.count:
+def _check_count(expected: int | None, processes: Processes, resume: Path | None) -> None:
+    if expected is None or expected == processes.count:
         return
     again = command_line("train", *([] if resume else [REST]), resume=resume)
-    hint = f"Type: {in_processes(asked, again)}"
+    hint = f"Type: {in_processes(expected, again)}"
     if resume is None:
-        hint += f", or for the same training to rounding: --processes {processes.count}"
-    were, run = (f"{count} process{'es' * (count > 1)}" for count in (asked, processes.count))
-    raise ConfigurationError(f"This training is one of {were}, and here run {run}.", hint=hint)
+        hint += f", or, for the same run up to rounding: --processes {processes.count}"
+    were, run = (f"{count} process{'es' * (count > 1)}" for count in (expected, processes.count))
+    raise ConfigurationError(f"This run has {were}, and {run} are started.", hint=hint)
 
 
 def _check_unfinished(record: Record, folder: RunFolder) -> None:
@@ -273,12 +275,12 @@ def _check_no_run(path: Path) -> None:
     if RunFolder(path).record.exists():
         raise RunError(
             f"{path} already holds a run.",
-            hint="Choose another --output, or go on with it: " + command_line("train", resume=path),
+            hint="Choose another --output, or resume it: " + command_line("train", resume=path),
         )
 
 
 def _check_output(path: Path | None) -> None:
-    """Refuse a place that takes no run: one that holds something, or that cannot be written."""
+    """Refuse an output folder that is not empty or not writable."""
     check_writable(path or Path("runs"))
     if path is None:
         return
@@ -289,14 +291,14 @@ def _check_output(path: Path | None) -> None:
 
 @dataclass(frozen=True)
 class _Showing:
-    """Where the events of a run go."""
+    """The receivers of a run's events."""
 
     progress: object
-    """Whether to show progress; or a reporter, as it was given before there was `on_event`."""
+    """Whether to show progress; or a reporter, the former form."""
     on_event: OnEvent | None
 
     def open(self, held: ExitStack, processes: Processes) -> Display:
-        """Open the display, for as long as `held` lasts; of several processes, the first's."""
+        """Open the display of the main process, until `held` is closed."""
         progress, on_event = self.progress, self.on_event
         if not isinstance(progress, bool):
             warn_renamed("a reporter as train(progress=…)", "train(on_event=…)")
@@ -322,7 +324,7 @@ def _introduce(prepared: Prepared, folder: RunFolder, say: Callable[[str], None]
     )
     if model.new_weights:
         names = ", ".join(model.new_weights)
-        say(f"        new weights, to be learnt from this data: {names}")
+        say(f"        newly initialised weights: {names}")
     for split, count in prepared.data.truncated.items():
         if count:
             share = f"{count / rows[split]:.1%}"

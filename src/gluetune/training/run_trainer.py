@@ -1,4 +1,4 @@
-"""The trainer of a run: scores the task at every epoch and keeps the best model with the state."""
+"""The trainer of a run: evaluates the task after every epoch, and saves the best model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """How a run is scored at the end of an epoch."""
+    """How a run is evaluated after an epoch."""
 
     task: TaskSpec
     splits: Mapping[str, ScoredSplit]
@@ -47,31 +47,31 @@ class Validation:
     batch_size: int
     precision: ResolvedPrecision
     metric: str
-    """What the best epoch is chosen by."""
+    """The metric that chooses the best epoch."""
     tuning: ScoredSplit | None = None
-    """Rows on which the thresholds of several labels are tuned before every scoring."""
+    """Rows on which the thresholds of several labels are tuned before every evaluation."""
     compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None
     select: Callable[[Mapping[str, float]], float] | None = None
-    """In place of `metric`: an epoch's value, from its numbers; greater is better."""
+    """Replaces `metric`: an epoch's value, from its numbers; greater is better."""
 
 
 @dataclass
 class _Meter:
-    """What the current epoch has measured so far; saved with the state, so that nothing is lost."""
+    """Loss and time of the current epoch so far; saved in checkpoints."""
 
     loss: float = 0.0
     steps: int = 0
     seconds: float = 0.0
     micro_batch_size: int | None = None
-    """What memory allows: a resumed run must cut its batches as the run before it did."""
+    """As reduced by a lack of memory: a resumed run must cut its batches in the same way."""
 
 
 class RunTrainer(Trainer):
-    """A Trainer whose evaluations are the task's, and whose checkpoints are a CheckpointStore's.
+    """A Trainer that evaluates a task, and saves its checkpoints in a CheckpointStore.
 
-    `on_epoch` is told of every evaluation: the record of the epoch, and whether it is the best.
-    `on_note` is told what the record should say of it. With several `processes` each of them calls
-    both, evaluates its share, and has its part of a checkpoint.
+    `on_epoch` is called after every evaluation with the epoch's record, and whether it is the best.
+    `on_note` is called with notes for the record. With several `processes`, each calls both,
+    evaluates its share, and writes its part of a checkpoint.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class RunTrainer(Trainer):
     def score(self, model: Any) -> Evaluation:
         """Predict and score every validation split with `model`, as in training.
 
-        A model that is not the trained one is scored by the process that asks, alone.
+        A model other than the trained one is evaluated by the calling process alone.
         """
         if model is self.model:
             self._use_evaluation_weights()
@@ -117,33 +117,33 @@ class RunTrainer(Trainer):
             return evaluate_task(model, task, how.splits, self.data_collator, **settings)
 
     def _use_evaluation_weights(self) -> None:
-        """Let an optimiser that trains other weights than it evaluates put the latter in place.
+        """Switch schedule-free optimisers to their evaluation weights.
 
-        Schedule-free ones do; the checkpoint of an epoch is saved after its evaluation and so holds
-        them, and the next training step calls `train`. One in mid-epoch keeps the trained ones,
-        which its state tells, or resuming from it would not come to the same bits.
+        The checkpoint of an epoch is saved after its evaluation, with these weights; the next
+        training step calls `train`. A checkpoint within an epoch has the training weights, so that
+        a resumed run is bit-identical.
         """
         evaluate = getattr(self.optimizer, "eval", None)
         if callable(evaluate):
             evaluate()
 
     def _path_of(self, model: Any) -> AbstractContextManager[None]:
-        """Return the context of the trained model's path; during training it is set already."""
+        """Return the context of the execution path; for the trained model it is already set."""
         if model is self.model:
             return nullcontext()
         return computing(model, resolve_compute(self.compute, model))
 
     def compute_record(self) -> ComputeRecord:
-        """Return how the arithmetic is saved, for the record."""
+        """Return the execution path and the vocabulary rows, for the record."""
         rows = None if self._vocabulary is None else len(self._vocabulary.rows)
         return ComputeRecord(path=self.compute_path, vocabulary_rows=rows)
 
     def report_note(self, note: str) -> None:
-        """Have the record say why the model is not computed as fast as it might be."""
+        """Note in the record why a faster path is not used."""
         self.on_note(note)
 
     def data_to_scan(self) -> list[Any]:
-        """Return every data set whose tokens the model meets while it trains."""
+        """Return every data set that the model reads during training."""
         tuned = [self.validation.tuning] if self.validation.tuning is not None else []
         seen = [*self.validation.splits.values(), *tuned]
         return [*super().data_to_scan(), *(split.encoded.examples for split in seen)]
@@ -155,20 +155,22 @@ class RunTrainer(Trainer):
             self._meter = _Meter(**json.loads(saved))
             self.micro_batch_size = self._meter.micro_batch_size or self.micro_batch_size
         elif not self.processes.is_first:
-            # Seeded alike, all processes would drop the same places of their examples.
+            # With the same seed, all processes would draw the same dropout masks.
             torch.manual_seed(self.args.seed + self.processes.index)
         self._clock = time.monotonic()
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Train on one batch and count its loss towards the epoch's mean."""
+        """Train on one batch, and add its loss to the epoch's mean."""
         loss = super().training_step(*args, **kwargs)
-        self._meter.loss += loss  # a tensor on an accelerator: reading it now would wait for it
+        self._meter.loss += (
+            loss  # a tensor: reading its value now would synchronise the accelerator
+        )
         self._meter.steps += 1
         return loss
 
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
-        """Score the task. Returns its metrics as Trainer does, with a prefix."""
+        """Evaluate the task. Returns its metrics with a prefix, as Trainer does."""
         train_seconds = self._read_clock()
         self._check_path_once()
         evaluation = self.score(self.model)
@@ -194,19 +196,21 @@ class RunTrainer(Trainer):
             self.args, self.state, self.control, metrics
         )
         self.on_epoch(epoch, self._is_best(epoch.selection))
-        self.control.should_save = True  # else a best model that no epoch ended with would be lost
+        self.control.should_save = (
+            True  # or the best model would be lost after an evaluation within an epoch
+        )
         return metrics
 
     def _train_loss(self) -> float | None:
-        """Return the epoch's mean loss, to which every process has given its share."""
+        """Return the epoch's mean loss over all processes."""
         losses = self.processes.gather(float(self._meter.loss))
         return float(np.mean(losses)) / self._meter.steps if self._meter.steps else None
 
     def _check_path_once(self) -> None:
-        """Check the path before an evaluation, where no batch of training had padding.
+        """Check the path before an evaluation, if no batch of training had padding.
 
-        Where no text of the data is shorter than another, one is made so: the texts that the model
-        is given later may be, and nobody checks the path again.
+        If all texts have the same length, one is shortened: later texts may need padding, and the
+        path is not checked again.
         """
         for split in self.validation.splits.values():
             if self._is_checked:
@@ -219,7 +223,7 @@ class RunTrainer(Trainer):
             self._check_path(self.data_collator([shortest, longest]))
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
-        """Remember the best epoch. One whose score is undefined beats only others like it."""
+        """Remember the best epoch. One with an undefined score is better only than none."""
         selection = metrics.get("eval_selection")
         if not self._is_best(selection):
             return False
@@ -232,7 +236,7 @@ class RunTrainer(Trainer):
         return best is None or (selection is not None and selection > best)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Commit the state and the best model, together or not at all."""
+        """Commit the state and the best model atomically."""
         self.check_losses()
         step = self.state.global_step
         self._meter.seconds += self._read_clock()
@@ -248,13 +252,13 @@ class RunTrainer(Trainer):
             self.processes.wait()
             if self.processes.is_first:
                 self._gather_files(written, folder)
-        # Gradients wait for each other less patiently than this.
+        # Before the next step, whose collectives have a shorter timeout.
         self.processes.wait()
         self._read_clock()  # writing is not training
 
     @contextmanager
     def _checkpoint_folder(self, step: int) -> Iterator[Path]:
-        """Give every process the one folder that the first one commits."""
+        """Yield the folder that the main process commits to every process."""
         if not self.processes.is_first:
             yield self.processes.broadcast_from_main(lambda: self._staging)
             return
@@ -263,11 +267,11 @@ class RunTrainer(Trainer):
             yield self.processes.broadcast_from_main(lambda: folder)
 
     def _gather_files(self, written: Path, folder: Path) -> None:
-        """Move what Trainer and all processes wrote to where a checkpoint has it."""
+        """Move the files of Trainer and all processes into the checkpoint's folder."""
         names = {self._name_of_meter(process) for process in range(self.processes.count)}
         if missing := sorted(name for name in names if not (written / name).exists()):
             raise StorageError(
-                f"{', '.join(missing)} of other processes did not arrive in {written}.",
+                f"{', '.join(missing)} of other processes are missing in {written}.",
                 hint="The run's folder must be on storage that all machines share: --output DIR.",
             )
         for file in written.iterdir():
@@ -306,7 +310,7 @@ class RunTrainer(Trainer):
 
 
 def _shortened(example: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an example without its second token: those at its ends may be special."""
+    """Return an example without its second token: the first and last may be special."""
     columns = ("input_ids", "attention_mask", "token_type_ids")
     return {
         name: [*value[:1], *value[2:]] if name in columns else value
@@ -315,12 +319,10 @@ def _shortened(example: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _selection(epoch: EpochRecord, how: Validation) -> float | None:
-    """Return the value that chooses the best epoch: of a metric the mean over splits, signed.
+    """Return the value that chooses the best epoch, greater is better: a metric's mean over splits.
 
-    Greater is better.
-
-    The user's own metrics win over the task's of the same name. Raises ConfigurationError when
-    there is no such metric.
+    The user's own metrics take precedence over the task's of the same name. Raises
+    ConfigurationError if there is no such metric.
     """
     if how.select is not None:
         return _mean([how.select(_flat(epoch))])
@@ -338,7 +340,7 @@ def _selection(epoch: EpochRecord, how: Validation) -> float | None:
     if not all(metric in found for found in splits.values()):
         known = ["score", *extra, *next(iter(splits.values())), "loss"]
         raise ConfigurationError(
-            f"--metric {metric}: neither the task nor compute_metrics gives it.",
+            f"--metric {metric}: neither the task nor compute_metrics has it.",
             hint=f"Metrics: {', '.join(known)}.",
         )
     value = _mean([found[metric] for found in splits.values()])
@@ -351,7 +353,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _flat(epoch: EpochRecord) -> dict[str, Any]:
-    """Return an epoch's numbers under the names that callbacks and trackers see."""
+    """Return an epoch's numbers by name, for callbacks and trackers."""
     metrics = epoch.validation.metrics
     named = {
         f"{split}_{name}" if len(metrics) > 1 else name: value

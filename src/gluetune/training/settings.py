@@ -1,4 +1,4 @@
-"""The settings of a training from all that may state them: a file, a recipe, what is typed."""
+"""Merge the settings of a run from a file, a recipe and arguments."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def merge_settings(
     recipe: str | None,
     settings: Mapping[str, Any],
 ) -> tuple[TrainConfig, list[str]]:
-    """Return the configuration, and what the recipe is and leaves out.
+    """Return the configuration, and notes on the recipe.
 
-    What is typed wins over the recipe, and the recipe over the file; `training_args` are merged
-    name by name. Raises one GluetuneError with every mistake.
+    Arguments override the recipe, and the recipe overrides the file; `training_args` are merged by
+    name. Raises one GluetuneError with every mistake.
     """
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
@@ -56,18 +56,18 @@ def merge_settings(
     except ConfigurationError as error:
         found += _with_set_findings(error, values.get("training_args")).findings
     if found:
-        # A task that does not exist has no recipe either, and is told once.
+        # An unknown task has no recipe either, and is reported once.
         raise ConfigurationError.of(list(dict.fromkeys(found)))
     return made, notes
 
 
 def recipe_notes(recipe: Recipe) -> list[str]:
-    """Return what is said wherever a recipe is used: its source, and what it leaves out."""
+    """Return notes on a recipe: its source, and its omissions."""
     return [f"Recipe {recipe.name}: {recipe.source}.", *recipe.omitted]
 
 
 def over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of both; `above` wins, and of `training_args` name by name."""
+    """Merge settings; `above` overrides `below`, and `training_args` are merged by name."""
     both = {**below, **above}
     extra = "training_args"
     if isinstance(below.get(extra), dict) and isinstance(above.get(extra), dict):
@@ -76,7 +76,7 @@ def over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_set_findings(error: ConfigurationError, given: object) -> GluetuneError:
-    """Add what is wrong with `--set`, so that all of a command's mistakes are told at once."""
+    """Add the mistakes in `--set`, so that all mistakes are reported together."""
     try:
         check_set(given if isinstance(given, dict) else {})
     except ConfigurationError as more:

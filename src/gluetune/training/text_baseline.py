@@ -1,15 +1,13 @@
-"""What a bag of words scores: TF-IDF with a linear model, in seconds, beside the transformer.
+"""The bag-of-words baseline: TF-IDF with a linear model, fitted in seconds.
 
-A fine-tuned model that does not beat it is not worth its cost. The kind of task says which linear
-model is fitted (`gluetune.kinds.linear_models`). Rows, characters and weights are limited, so that
+A fine-tuned model that does not beat it is not worth its cost. The kind of task determines the
+linear model (`gluetune.kinds.linear_models`). Rows, characters and weights are limited, so that
 memory is about 500 MB at most.
 
-TF-IDF of words and of pairs of neighbours, hashed: memory is bounded whatever the vocabulary.
+Features are hashed words and word bigrams. In scripts without spaces between words (Chinese,
+Japanese, Thai, Khmer, …) they are character n-grams, n from 1 to 4. A text may mix both.
 
-Scripts that put no spaces between words (Chinese, Japanese, Thai, Khmer, …) have runs of characters
-in their place: one to four in a row. A text may mix both.
-
-Bag-of-words predictions, kept: trials, seeds and repeats on the same data share one fit.
+Predictions are cached: trials, seeds and later runs on the same data share one fit.
 """
 
 from __future__ import annotations
@@ -44,14 +42,14 @@ if TYPE_CHECKING:
     Arrays = dict[str, NDArray[Any]]
 
 MOST_ROWS = 50_000
-"""Training rows that are fitted; of more, a stratified part."""
+"""Training rows that are used, at most: a stratified sample of more."""
 _CHARACTERS = 30_000_000
-"""Characters of them, by the same rule."""
+"""Characters of training rows that are used, at most."""
 _FEATURES = 200_000
 _WEIGHTS = 1_500_000
-"""Its weights. L-BFGS holds about 200 bytes for each."""
+"""Weights of the linear model. L-BFGS uses about 200 bytes for each."""
 _WEIGHTS_OF_MANY = 50_000_000
-"""Weights of more classes, 4 bytes each."""
+"""Weights for many classes, 4 bytes each."""
 _ROWS_AT_ONCE = 5_000
 _SEED = 0
 
@@ -59,7 +57,7 @@ _SEED = 0
 def text_baseline(
     task: TaskSpec, train: pa.Table, validation: Mapping[str, pa.Table], *, balanced: bool = False
 ) -> TaskScore:
-    """Return the score of TF-IDF of words and pairs of words with a linear model.
+    """Return the score of TF-IDF of words and word bigrams with a linear model.
 
     Arguments are those of `predict_by_words`.
     """
@@ -71,16 +69,16 @@ def text_baseline(
 def predict_by_words(
     task: TaskSpec, train: pa.Table, validation: Mapping[str, pa.Table], *, balanced: bool = False
 ) -> dict[str, NDArray[Any]]:
-    """Return what a linear model of `train`'s words predicts for each split of `validation`.
+    """Fit the baseline on `train`, and return its predictions for each split of `validation`.
 
-    Tables are canonical. `balanced` weighs classes as `--class-weights balanced` does.
+    Tables are canonical. `balanced` weights classes as `--class-weights balanced` does.
     """
     train = _part(task, train)
     most = _most_features(task)
     columns = [TextFeatures(train[name].to_pylist(), most) for name in task.text_columns]
     features = _side_by_side([column.of_training() for column in columns])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it has not converged: a baseline need not
+        warnings.simplefilter("ignore")  # that it has not converged, which a baseline need not
         labels = label_array(train, task)
         predict = task.kind.fit_words(features, labels, task.num_labels, balanced=balanced)
     return {
@@ -92,7 +90,7 @@ def predict_by_words(
 
 
 def _part(task: TaskSpec, train: pa.Table) -> pa.Table:
-    """Return as much of the training rows as is fitted."""
+    """Return the training rows to fit."""
     import pyarrow.compute as pc
 
     columns = [pc.sum(pc.utf8_length(train[name])).as_py() or 0 for name in task.text_columns]
@@ -101,7 +99,7 @@ def _part(task: TaskSpec, train: pa.Table) -> pa.Table:
 
 
 def _most_features(task: TaskSpec) -> int:
-    """Return how many features a column of texts may have."""
+    """Return the maximum number of features per text column."""
     weights = _WEIGHTS_OF_MANY if task.num_labels > FEW_CLASSES else _WEIGHTS
     at_once = task.kind.heads_at_once(task.num_labels)
     return max(1, min(_FEATURES, weights // (at_once * len(task.text_columns))))
@@ -121,10 +119,10 @@ def _batches(task: TaskSpec, columns: list[TextFeatures], table: pa.Table) -> It
 
 
 _HASHED = 2**22
-"""Columns before the most frequent are chosen."""
+"""Hashed features, of which the most frequent are chosen."""
 _HASHED_AT_ONCE = 5_000
 _LONGEST = 100_000
-"""Characters of a text that are read."""
+"""Characters of a text that are read, at most."""
 _UNSPACED = (
     "\u0e00-\u0fff"  # Thai, Lao, Tibetan
     "\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf"  # Myanmar, Khmer, Tai Le, Tai Lue, Lanna
@@ -132,13 +130,13 @@ _UNSPACED = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese characters
 )
 """Characters of scripts without spaces, as ranges of a regular expression."""
-# Words, every sign by itself, so that a text of signs alone has features too, and characters.
+# Characters without spaces, words, and single punctuation marks.
 _TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]")
 _RUN = re.compile(rf"[{_UNSPACED}]{{3,}}")
 
 
 def tokens(text: str) -> Iterator[str]:
-    """Yield a text's features: words, pairs of them, and runs of characters without spaces."""
+    """Yield a text's features: words, word bigrams, and character n-grams without spaces."""
     lowered = text[:_LONGEST].lower()
     words = _TOKEN.findall(lowered)
     yield from words
@@ -151,7 +149,7 @@ def tokens(text: str) -> Iterator[str]:
 
 
 class TextFeatures:
-    """TF-IDF of one column's most frequent features, learnt from its training texts."""
+    """TF-IDF of one column's most frequent features, fitted on its training texts."""
 
     def __init__(self, texts: Sequence[str], most: int) -> None:
         """Choose at most `most` features, the most frequent ones."""
@@ -163,14 +161,14 @@ class TextFeatures:
         self._parts = parts
 
     def of_training(self) -> Any:
-        """Return the training texts' features as a sparse matrix, once."""
+        """Return the training texts' features as a sparse matrix; callable once."""
         from scipy.sparse import vstack
 
         weighed = [self._weighed(self._parts.pop(0)) for _ in range(len(self._parts))]
         return vstack(weighed, format="csr")
 
     def of(self, texts: Sequence[str]) -> Any:
-        """Return the features of other texts, few enough to be held together."""
+        """Return the features of other texts, few enough for memory."""
         return self._weighed(_counted(texts))
 
     def _weighed(self, counts: Any) -> Any:
@@ -188,7 +186,7 @@ def _blocks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _counted(texts: Sequence[str]) -> Any:
-    """Return how often each hashed feature occurs in each text."""
+    """Count the hashed features of each text."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
     hashing = HashingVectorizer(
@@ -202,18 +200,18 @@ def _occurrences(counts: Any) -> NDArray[np.int64]:
 
 
 _VERSION = 1
-"""Of the method: another number fits every baseline anew."""
+"""Version of the method: a change invalidates the cache."""
 _MOST_FILES = 64
-"""The newest are kept."""
+"""Files in the cache, at most; the newest are kept."""
 
 
 def kept_baseline(
     task: TaskSpec, fingerprints: Mapping[str, str], balanced: bool, fit: Callable[[], Arrays]
 ) -> Arrays:
-    """Return the predictions that `fit` makes for each split, or those kept of the same data.
+    """Return the predictions of `fit` for each split, or cached ones of the same data.
 
-    `fingerprints` are of the training rows and of the splits. Where the cache cannot be written,
-    the baseline is fitted each time.
+    `fingerprints` are of the training rows and of the splits. If the cache cannot be written, the
+    baseline is fitted each time.
     """
     try:
         path = cache_part("baselines") / f"{_key(task, fingerprints, balanced)}.npz"
@@ -222,7 +220,7 @@ def kept_baseline(
     if (kept := _read(path)) is not None:
         return kept
     made = fit()
-    with suppress(OSError, StorageError):  # the predictions are right without the file
+    with suppress(OSError, StorageError):  # the cache is optional
         write_atomically(path, lambda temporary: _write(temporary, made))
         _remove_oldest(path.parent)
     return made

@@ -1,6 +1,6 @@
-"""transformers' Trainer, faster, with the loss averaged rightly and memory failures survived.
+"""A faster transformers Trainer, with a correct mean loss, and recovery from a lack of memory.
 
-It stays a Trainer: its arguments, callbacks, collators and trackers all work.
+Arguments, callbacks, collators and trackers of transformers' Trainer all work.
 """
 
 from __future__ import annotations
@@ -37,15 +37,14 @@ if TYPE_CHECKING:
 class ClassificationLoss:
     """The loss of a kind of task: cross-entropy, squared error, binary cross-entropy, …
 
-    They are transformers' own losses, rightly averaged. `label_smoothing` is TrainingArguments'
-    `label_smoothing_factor`: that share of the target is spread over all classes; of several labels
-    0 and 1 become half of it and 1 less half of it.
+    They are transformers' losses, with a correct mean. `label_smoothing` is TrainingArguments'
+    `label_smoothing_factor`: this share of the target is distributed over all classes; for several
+    labels the targets 0 and 1 become s/2 and 1 - s/2.
 
-    `weights` are those of the outputs, shape (outputs,), or for several labels (2, outputs): of a
-    label that is not given, and of one that is. The weighted sum is divided by the number of
-    examples, not by the sum of their weights as torch's mean does: what an example weighs must not
-    depend on whom it shares a batch with. `order` is the output of each of the task's labels, for a
-    kind whose labels have an order.
+    `weights` are class weights of shape (outputs,), or for several labels (2, outputs): of absent
+    and of present labels. The weighted sum is divided by the number of examples, not by the sum of
+    weights as torch's mean does: the weight of an example must not depend on the rest of its batch.
+    `order` is the output of each of the task's labels, for ordinal kinds.
     """
 
     def __init__(
@@ -67,10 +66,10 @@ class ClassificationLoss:
         labels: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
-        """Return the sum over these examples, divided by the number of examples in the step.
+        """Return the sum of the losses, divided by the number of examples in the step.
 
-        Of several labels an example both are counted over all labels, as Trainer counts. What has
-        no label adds nothing to either.
+        For several labels per example, both are over all labels, as Trainer counts. Examples
+        without a label are ignored.
         """
         logits = outputs["logits"]
         if logits.dtype is not torch.float64:
@@ -85,26 +84,25 @@ class ClassificationLoss:
 
 _VOCABULARY = "vocabulary.json"
 _CHECKED = 8
-"""Examples of a batch that are computed by both paths, from its shortest to its longest."""
+"""Examples of a batch on which execution paths are compared."""
 
 
 class Trainer(transformers.Trainer):
-    """A Trainer whose step means the same however it is computed, and computes it fast.
+    """A Trainer with fast execution paths and micro-batches that do not change the training step.
 
-    It takes everything that transformers' Trainer takes, and besides:
+    It takes all arguments of transformers' Trainer, and:
 
-    - `compute`: how padding is avoided. `auto` takes the fastest path that the model allows. The
-      first batch with padding is computed padded too, and where the logits differ the next slower
-      path is taken.
-    - `compact_vocabulary`: whether to train only the word embeddings that occur in the data. It is
-      for AdamW and for data that can be scanned, and otherwise does nothing.
-    - `micro_batch_size`: how many examples pass through the model at once; the optimiser's step
-      keeps its size. When memory runs out it is halved, and the step is done again.
+    - `compute`: the execution path. `auto` is the fastest that the model supports. The first batch
+      with padding is also computed padded; if the logits differ, the next slower path is used.
+    - `compact_vocabulary`: whether to train only the word embeddings that occur in the data. It has
+      an effect only with AdamW and data that can be scanned.
+    - `micro_batch_size`: examples per forward pass; the batch size of the step is unchanged. If
+      memory runs out, it is halved, and the step is repeated.
     - `class_weights`: weights of the outputs in the loss; see `ClassificationLoss`.
-    - `kind`, `outputs`: the kind of task, and the model's output for each label; by default what
-      the model's config states, in its order.
-    - `label_smoothing`: in place of the arguments' own, which transformers refuses for several
-      labels an example.
+    - `kind`, `outputs`: the kind of task, and the model's output for each label; by default from
+      the model's config.
+    - `label_smoothing`: replaces the arguments' own, which transformers refuses for several labels
+      per example.
     """
 
     compute_loss_func: Any
@@ -136,7 +134,7 @@ class Trainer(transformers.Trainer):
                 weights=class_weights,
                 order=outputs,
             )
-        # The loss above does the scaling: no head does, though its **kwargs make it look so.
+        # The loss above divides by the number of items; heads do not, though they take **kwargs.
         self.model_accepts_loss_kwargs = False
         self._loss_shifts_labels = False
         self._losses_unchecked: torch.Tensor | None = None
@@ -149,16 +147,16 @@ class Trainer(transformers.Trainer):
         self._weights: int | None = None
         self._shares: Shares | None = None
         self._filler: Any = None
-        """The batch of this step that is another process's, taken because there was none left."""
+        """The batch of this step that belongs to another process, if this one has none left."""
         self._is_filling = False
 
     @property
     def compute_path(self) -> ComputePath:
-        """How batches pass through the model now; `padded` outside training."""
+        """The current execution path; `padded` outside training."""
         return self._path
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Train, from `resume_from_checkpoint` if given; the model is left as any other."""
+        """Train, from `resume_from_checkpoint` if given; the model is restored afterwards."""
         with self._compact():
             return super().train(resume_from_checkpoint, *args, **kwargs)
 
@@ -177,10 +175,9 @@ class Trainer(transformers.Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], Any]:
-        """Return a step's batches, and how many labels all processes have in them.
+        """Return a step's batches, and the number of their labels in all processes.
 
-        A batch that only fills the last step of a process without a share is remembered: whatever
-        its labels are, it does not count.
+        A filler batch of a process without a share of the last step does not count.
         """
         batches = list(islice(epoch_iterator, num_batches))
         at_end = self.accelerator.gradient_state.end_of_dataloader
@@ -200,14 +197,14 @@ class Trainer(transformers.Trainer):
         if batch is self._filler:
             return {**batch, "labels": torch.full_like(labels, IGNORED)}
         if not isinstance(self.compute_loss_func, ClassificationLoss):
-            return batch  # a loss of the user's own: labels are what Trainer takes them for
+            return batch  # a custom loss: labels are counted as Trainer does
         counts = self.compute_loss_func.kind.is_labelled(labels)
         return {**batch, "labels": torch.where(counts, 0, IGNORED)}
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
     ) -> Any:
-        """Return the loss, and the model's outputs if wanted; what only fills a step adds 0."""
+        """Return the loss, and the model's outputs if wanted; the loss of a filler is 0."""
         found = super().compute_loss(model, inputs, return_outputs=return_outputs, **kwargs)
         if not self._is_filling:
             return found
@@ -221,7 +218,7 @@ class Trainer(transformers.Trainer):
     ) -> torch.Tensor:
         """Add the gradient of one batch, in micro-batches; return its loss.
 
-        Raises TrainingError when the loss is not finite, or a single example does not fit.
+        Raises TrainingError if the loss is not finite, or one example does not fit into memory.
         """
         while True:
             try:
@@ -242,25 +239,25 @@ class Trainer(transformers.Trainer):
         if total is not None and not torch.isfinite(total).item():
             raise TrainingError(
                 f"The loss is not finite at step {self.state.global_step + 1}: training diverged.",
-                hint="Lower --learning-rate, add --warmup 0.1, or take --precision fp32.",
+                hint="Lower --learning-rate, add --warmup 0.1, or use --precision fp32.",
             )
 
     def on_fallback(self, path: ComputePath, note: str) -> None:
-        """Report that the model does not allow a faster way than `path`."""
+        """Report that the model does not support a faster path than `path`."""
         self.report_note(note)
 
     def report_note(self, note: str) -> None:
-        """Report why the model is not computed as fast as it might be."""
+        """Report why a faster path is not used."""
         warnings.warn(note, stacklevel=2)
 
     def data_to_scan(self) -> list[Any]:
-        """Return every data set whose tokens the model meets while it trains."""
+        """Return every data set that the model reads during training."""
         evaluated = self.eval_dataset
         more = list(evaluated.values()) if isinstance(evaluated, dict) else [evaluated]
         return [data for data in (self.train_dataset, *more) if data is not None]
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
-        """Predict a data set as transformers' Trainer does, without its padding."""
+        """Predict a data set as transformers' Trainer does, on a faster path."""
         with (
             self._cast_weights_kept(),
             nullcontext() if self._path != "padded" else self._on_path(),
@@ -275,7 +272,7 @@ class Trainer(transformers.Trainer):
         return super().prediction_step(model, inputs, *args, **kwargs)
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
-        """Make the optimiser that the arguments name."""
+        """Create the optimiser of the arguments."""
         optimizer = super().create_optimizer(*args, **kwargs)
         if self._vocabulary is not None:
             self._vocabulary.follow(optimizer)
@@ -284,9 +281,9 @@ class Trainer(transformers.Trainer):
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> Any:
-        """Make the schedule, and let an optimiser that warms up by itself know its steps.
+        """Create the schedule, and resolve the warm-up steps of schedule-free optimisers.
 
-        transformers hands such an optimiser the arguments' `warmup_steps`, which may be a share.
+        transformers passes them the arguments' `warmup_steps`, which may be a share of all steps.
         """
         for group in (optimizer or self.optimizer).param_groups:
             if 0 < group.get("warmup_steps", 0) < 1:
@@ -294,7 +291,7 @@ class Trainer(transformers.Trainer):
         return super().create_scheduler(num_training_steps, optimizer)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """Return transformers' estimate, without counting the model's parameters at every step."""
+        """Return transformers' estimate, with a cached count of the model's parameters."""
         tokens = inputs.get("input_ids")
         if tokens is None:
             return int(super().floating_point_ops(inputs))
@@ -303,7 +300,7 @@ class Trainer(transformers.Trainer):
         return 6 * int(tokens.numel()) * self._weights
 
     def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor:
-        """Clip the gradient; on a CPU, where its norm can be looked at, only if it is too long."""
+        """Clip the gradient; on a CPU, where reading the norm is cheap, only if necessary."""
         if self.args.device.type != "cpu" or self.args.world_size > 1:
             return super()._clip_grad_norm(model)
         limit = self.args.max_grad_norm
@@ -323,7 +320,7 @@ class Trainer(transformers.Trainer):
 
     @contextmanager
     def _compact(self) -> Iterator[None]:
-        """Train only the word embeddings that occur, where that changes nothing else."""
+        """Train only the word embeddings that occur, if that does not change the result."""
         found, problem = None, ""
         if self.compact_vocabulary:
             found, problem = attempt(lambda: occurring_rows(self, self.data_to_scan()))
@@ -354,19 +351,19 @@ class Trainer(transformers.Trainer):
             raise TrainingError(
                 f"{path.parent} was saved {'with' if path.exists() else 'without'} a compact "
                 "vocabulary, and this run resumes with the opposite.",
-                hint="Resume with the settings and the data that it began with.",
+                hint="Resume with the settings and the data that it started with.",
             )
         if self._vocabulary is not None:
             self._vocabulary.load_state(json.loads(path.read_text(encoding="utf-8")))
 
     def _set_path(self, path: ComputePath) -> None:
-        """Take `path` from now on, or rather from the first batch that has padding: see below."""
+        """Switch to `path`, from the first batch with padding on; see `_check_path`."""
         self._path_context.close()
         self._path, self._is_checked = path, path == "padded"
         self._path_context.enter_context(dropping(self.model, path, self._masks))
 
     def _check_path(self, inputs: Mapping[str, Any]) -> None:
-        """Compare the path's logits with the padded ones once; fall back where they differ."""
+        """Compare the path's logits with the padded ones once; fall back if they differ."""
         while not self._is_checked and is_mixed(inputs):
             problem = self._problem(inputs)
             if not problem:
@@ -381,7 +378,7 @@ class Trainer(transformers.Trainer):
             self.on_fallback(slower, note)
 
     def _problem(self, inputs: Mapping[str, Any]) -> str:
-        """Say how the logits by this path differ; a check that was passed is not repeated."""
+        """Describe how this path's logits differ, or return ""; a passed check is not repeated."""
         if self._agreed is not None and (self._agreed[0](), self._agreed[1]) == (
             self.model,
             self._path,
@@ -410,16 +407,16 @@ class Trainer(transformers.Trainer):
         return torch.stack(losses).sum()
 
     def _cast_weights_kept(self) -> Any:
-        """Let every forward pass within use the weights that autocast has cast for the first.
+        """Keep autocast's cache of cast weights for all forward passes inside the context.
 
-        Autocast forgets them at the end of the outermost of its contexts, so this is one, idle.
+        Autocast clears it at the end of its outermost context, so this is a disabled outer one.
         """
         halves = self.args.bf16 or self.args.fp16
         device = self.args.device.type
         return torch.autocast(device, enabled=False) if halves else nullcontext()
 
     def _shrink_micro_batch(self, model: nn.Module, error: RuntimeError) -> None:
-        """Halve the micro-batch and forget the step's partial gradients, or raise."""
+        """Halve the micro-batch size and discard the step's partial gradients, or raise."""
         if not should_reduce_batch_size(error):
             raise error
         if self.micro_batch_size == 1:
@@ -437,7 +434,7 @@ class Trainer(transformers.Trainer):
         clear_device_cache(garbage_collection=True)
 
     def _watch(self, loss: torch.Tensor) -> None:
-        """Check the loss now where that is free, else when Trainer logs (it then waits anyway)."""
+        """Check the loss now on a CPU, otherwise when Trainer logs, which synchronises anyway."""
         unchecked = self._losses_unchecked
         self._losses_unchecked = loss if unchecked is None else unchecked + loss
         steps = self.state.logging_steps or 1
@@ -446,6 +443,6 @@ class Trainer(transformers.Trainer):
 
 
 def _norm(gradients: list[torch.Tensor]) -> torch.Tensor:
-    """Return the length of all gradients together; a dot product is torch's fastest."""
+    """Return the norm of all gradients together; torch.dot is fastest."""
     squares = [torch.dot(flat, flat) for flat in (each.flatten() for each in gradients)]
     return torch.stack(squares).sum().sqrt()

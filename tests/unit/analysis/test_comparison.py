@@ -230,7 +230,7 @@ def test_what_is_not_said_or_not_there_is_no_agreement(tmp_path: Path) -> None:
     (one / "predictions" / "validation.parquet").unlink()
     with pytest.raises(RunError) as caught:
         compare(one, two)
-    assert "does not say which data" in str(caught.value)
+    assert "does not record which data" in str(caught.value)
     assert "has no predictions on 'validation'" in str(caught.value)
     with pytest.raises(RunError) as caught:
         compare(tmp_path / "nowhere", tmp_path / "neither")

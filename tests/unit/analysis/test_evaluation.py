@@ -20,6 +20,7 @@ from tests.support.run_folders import write_run
 from gluetune.analysis.evaluation import Evaluation, _suspicion
 from gluetune.analysis.scores import Baseline, Scores
 from gluetune.analysis.splits import SplitEvaluation, statistic
+from gluetune.core.deprecations import RenamedWarning
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.plots import Plot, line_plot
 from gluetune.core.predictions import Predictions, keep_predictions
@@ -251,26 +252,62 @@ def test_lengths_of_one_number_are_one_number() -> None:
     assert [row[0] for row in table.rows] == ["5", "6", "7 to 8"]
 
 
+def test_the_baselines_of_former_releases_work_with_a_warning() -> None:
+    score = ScoreRecord(score=0.5, metrics={"validation": {"accuracy": 0.5}})
+    majority = Baseline("majority class", "", score)
+    found = of(TASK, np.array([0, 1]), np.array([[1.0, 0.0], [0.0, 1.0]]))
+    scores = replace(found.scores, baselines={"majority": majority})
+    found = replace(found, scores=scores)
+    with pytest.warns(RenamedWarning, match=r'is now called Evaluation\.scores\.baselines\["maj'):
+        assert found.majority is score
+    with pytest.warns(RenamedWarning):
+        assert found.words is None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = found.nothing
+
+
 def test_the_bag_of_words_and_the_errors_are_in_the_scores() -> None:
-    task = replace(TASK, labels=(), kind=REGRESSION, metrics=("pearson",))
-    score = ScoreRecord(score=0.5, metrics={"validation": {"pearson": 0.5}})
-    undefined = ScoreRecord(score=None, metrics={"validation": {"pearson": None}})
+    metrics: dict[str, Any] = {"metrics": ("pearson",), "extra_metrics": ("mae",)}
+    task = replace(TASK, labels=(), kind=REGRESSION, **metrics)
+
+    def score(pearson: float | None, mae: float) -> ScoreRecord:
+        return ScoreRecord(score=pearson, metrics={"validation": {"pearson": pearson, "mae": mae}})
+
     scores = Scores(
         task,
-        score,
-        mean_absolute_error=0.25,
+        score(0.5, 0.25),
         baselines={
-            "majority": Baseline("mean", "", undefined, 1.125),
-            "bag_of_words": Baseline("bag of words", "", score, 0.75),
+            "majority": Baseline("mean", "", score(None, 1.125)),
+            "bag_of_words": Baseline("bag of words", "", score(0.5, 0.75)),
         },
     )
     test = WordTest(-0.1, 0.4, "paired bootstrap")
     labels = np.array([1.0, 2.0, 3.0, 4.0], dtype=np.float32)
     shown = printed(evaluation(task, estimated(labels, labels), scores=scores, baseline_test=test))
-    line = next(line for line in shown.splitlines() if "mean absolute error" in line)
+    line = next(line for line in shown.splitlines() if "│ mae" in line)
     assert all(value in line for value in ("0.2500", "1.1250", "0.7500"))
     assert "bag of words" in shown
     assert "No difference from the bag of words is shown (paired bootstrap, p = 0.4)." in shown
+
+
+@pytest.mark.parametrize(
+    ("former", "new"),
+    [
+        ("majority", lambda one: one.baselines["majority"].score),
+        ("words", lambda one: None),
+        ("word_test", lambda one: one.baseline_test),
+        ("suspicion", lambda one: one.warnings[0]),
+    ],
+)
+def test_former_fields_are_found_with_a_warning(former: str, new: Any) -> None:
+    found = random_classified(20)
+    majority = Baseline("majority class", "", ScoreRecord(score=0.4, metrics={}))
+    scores = Scores(TASK, ScoreRecord(score=0.5, metrics={}), baselines={"majority": majority})
+    measured = evaluation(TASK, found, scores=scores, warnings=("The labels may be swapped.",))
+    with pytest.warns(RenamedWarning, match=rf"Evaluation\.{former} is now called"):
+        assert getattr(measured, former) == new(measured)
+    with pytest.raises(AttributeError, match="no_such"):
+        _ = measured.no_such
 
 
 def test_the_names_of_metrics_are_whole_beside_the_bag_of_words() -> None:
@@ -292,6 +329,16 @@ def test_the_names_of_metrics_are_whole_beside_the_bag_of_words() -> None:
     assert cells[:3] == ["matthews_correlation", "0.5000", "-0.1000 to 0.2000 *"]
     assert "* unreliable: only 60 examples." in shown
     assert all(cell_len(line) <= 80 for line in shown.splitlines())
+
+
+def test_a_note_says_why_the_bag_of_words_has_no_metric_of_probabilities() -> None:
+    words = {"bag_of_words": Baseline("bag of words", "", ScoreRecord(score=0.5, metrics={}))}
+    note = "The bag of words keeps no probabilities: it has no log_loss, roc_auc."
+    task = replace(TASK, extra_metrics=("log_loss", "f1_macro", "roc_auc"))
+    score = ScoreRecord(score=0.5, metrics={})
+    assert Scores(task, score, baselines=words).table("").notes == (note,)
+    assert Scores(TASK, score, baselines=words).table("").notes == ()
+    assert Scores(task, score).table("").notes == ()
 
 
 @pytest.mark.parametrize(("task", "majority"), [("rte", 0.5), ("cola", 0.0)])

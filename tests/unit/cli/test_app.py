@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import gluetune
-from gluetune.cli.app import main, tell
+from gluetune.cli.app import main, print_error
 from gluetune.core.errors import ConfigurationError, DataError, Finding, StorageError, TrainingError
 
 
@@ -23,7 +23,7 @@ def test_findings_are_told_on_standard_error_each_whole_on_its_lines(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = f"/a/{'very-' * 40}long/path with [brackets]/train.tsv:3"
-    tell(DataError.of([Finding(f"{path}: no label.", "Do this."), Finding("Second.")]))
+    print_error(DataError.of([Finding(f"{path}: no label.", "Do this."), Finding("Second.")]))
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == [
@@ -34,7 +34,7 @@ def test_findings_are_told_on_standard_error_each_whole_on_its_lines(
 
 
 def test_no_name_of_a_column_drives_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    tell(DataError("It has: a\x1b[2Jb.\nNo more.", hint="Type: --text 'a\x1b[2Jb'"))
+    print_error(DataError("It has: a\x1b[2Jb.\nNo more.", hint="Type: --text 'a\x1b[2Jb'"))
     assert capsys.readouterr().err.splitlines() == [
         "error: It has: a\u241b[2Jb.",
         "No more.",

@@ -30,7 +30,7 @@ def test_another_is_refused_with_all_that_there_are(arguments: list[str]) -> Non
     done = CliRunner().invoke(app, arguments)
     assert isinstance(done.exception, ConfigurationError)
     name = arguments[-2].removeprefix("--")
-    assert f"{name} = '{arguments[-1]}': choose from " in str(done.exception)
+    assert f"--{name} {arguments[-1]}: choose from " in str(done.exception)
     assert f"Type: --{name} " in str(done.exception)
 
 

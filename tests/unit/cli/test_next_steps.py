@@ -19,11 +19,12 @@ from gluetune.core.config_checks import make_config
 from gluetune.core.errors import ConfigurationError, DataError, GluetuneError
 from gluetune.core.file_formats import FileFormat
 from gluetune.core.files import nearest_file
+from gluetune.core.settings import shell_settings
 from gluetune.core.settings_files import read_settings, split_names
 from gluetune.data.formats.detection import detect
 from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.publishing.leaderboard_files import faults
-from gluetune.serving.server import _where_else
+from gluetune.serving.server import _address_hint
 from gluetune.serving.settings import Limits
 
 VERBS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
@@ -42,7 +43,8 @@ def test_no_name_of_an_option_is_cut_in_80_columns(
     shown_ones = [each for each in command.params if not getattr(each, "hidden", False)]
     names = {name for each in shown_ones for name in (*each.opts, *each.secondary_opts)}
     assert {name for name in names if name.startswith("--")} <= words
-    assert not re.search(r"--[a-z0-9-]*…", shown)
+    assert not re.search(r"\w…", shown), "nothing is cut"
+    assert not re.search(r"<\w", shown), "placeholders are no types of Python"
     assert max(map(len, shown.splitlines())) <= 80
 
 
@@ -59,7 +61,7 @@ def test_no_name_of_an_option_is_cut_in_80_columns(
     ],
 )
 def test_the_nearest_choice_is_named(setting: str, value: str, typed: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as caught, shell_settings():
         make_config({"train_file": "a.csv", setting: value})
     hint = caught.value.findings[0].hint
     assert f"Type: {typed}" in hint
@@ -71,7 +73,7 @@ def test_text_of_ones_own_beside_a_task_of_glue_is_named() -> None:
         make_config({"task": "cola", "train_file": "my.csv"})
     with pytest.raises(ConfigurationError, match="leave --data-set glue out"):
         make_config({"task": "cola", "data_set": "glue"})
-    with pytest.raises(ConfigurationError, match=r"--positive = 'x'.*\n?.*'sst2' is GLUE's"):
+    with pytest.raises(ConfigurationError, match=r"positive='x'.*\n?.*'sst2' is GLUE's"):
         make_config({"task": "sst2", "positive": "x"})
 
 
@@ -149,21 +151,21 @@ def test_the_model_of_a_run_leads_to_its_run(tmp_path: Path) -> None:
 
 
 def test_a_host_that_is_none_is_not_answered_with_a_port() -> None:
-    assert "--host 127.0.0.1" in _where_else("no.such.host.invalid")
-    assert "--host 127.0.0.1" in _where_else("x" * 300)
-    assert "--port 0" in _where_else("127.0.0.1")
+    assert "--host 127.0.0.1" in _address_hint("no.such.host.invalid")
+    assert "--host 127.0.0.1" in _address_hint("x" * 300)
+    assert "--port 0" in _address_hint("127.0.0.1")
 
 
 def test_a_limit_that_is_refused_has_one_that_is_not() -> None:
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as caught, shell_settings():
         Limits(header_timeout=-1, keep_alive=0, max_connections=0, max_wait_ms=-3)
     hints = {each.message.split()[0]: each.hint for each in caught.value.findings}
+    assert hints.pop("--max-connections").endswith("Or leave it out.")
     typed = {name: hint.partition("Type: ")[2] for name, hint in hints.items()}
     assert typed == {
-        "header_timeout": "--header-timeout 10.0",
-        "keep_alive": "--keep-alive 30.0",
-        "max_connections": "--max-connections VALUE",
-        "max_wait_ms": "--max-wait-ms 2.0",
+        "--header-timeout": "--header-timeout 10.0",
+        "--keep-alive": "--keep-alive 30.0",
+        "--max-wait-ms": "--max-wait-ms 2.0",
     }
 
 

@@ -141,7 +141,7 @@ def test_sizes_that_cannot_be_multiplied_are_refused(typed: str) -> None:
     ],
 )
 def test_two_ways_to_say_the_batch_do_not_mix(typed: str) -> None:
-    with pytest.raises(ConfigurationError, match="beside gluetune's own batch sizes"):
+    with pytest.raises(ConfigurationError, match="gluetune's own batch sizes are both given"):
         translate(["train", *typed.split()])
 
 

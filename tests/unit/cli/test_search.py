@@ -51,14 +51,14 @@ def test_all_that_is_wrong_is_told_at_once(
         *("--tune-on", "validation", "--holdout", "0.1", "--set", "lr_schedular=x"),
     )
     expected = (
-        "--trials = '0':",
-        "--jobs = 'x':",
+        "--trials 0:",
+        "--jobs x:",
         "--sampler tpee: Optuna has no such sampler",
         "Did you mean 'tpe'?",
         "--pruner 'none(1)' cannot be read",
         "--tune-on validation and --holdout contradict",
         "there is no parameter 'learning_rat'",
-        "epochs = 0",
+        "epochs: 0: must be greater than 0.",
         "--set lr_schedular",
         "--objective f1: cola has no such metric",
     )
@@ -70,7 +70,7 @@ def test_all_that_is_wrong_is_told_at_once(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--trials", "0"], "--trials = '0': input should be greater"),
+        (["--trials", "0"], "--trials 0: must be at least 1."),
         (["--objective", "f1"], "--objective f1: cola has no such metric"),
         (["--direction", "minimize"], "score is better when greater"),
         (["--objective", "loss", "--direction", "maximize"], "loss is better when less"),

@@ -71,7 +71,7 @@ def test_seeds_that_are_neither_are_refused(capsys: pytest.CaptureFixture[str]) 
         main(["suite", "--seeds", "many"])
     assert caught.value.code == 2
     said = capsys.readouterr().err
-    assert "--seeds = 'many': this is neither a number of seeds nor a list of seeds" in said
+    assert "--seeds many: this is neither a number of seeds nor a list of seeds" in said
     assert "with commas: 1,2,3" in said
     assert "Type: --seeds 5" in said
 

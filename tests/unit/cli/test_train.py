@@ -218,11 +218,10 @@ def test_words_are_better_only_where_a_paired_test_shows_it(
 def test_a_regression_is_compared_with_the_mean_by_its_errors(tmp_path: Path) -> None:
     shown = _shown(
         tmp_path,
-        _epoch(1, _score(pearson=0.8, spearman=0.7)),
+        _epoch(1, _score(pearson=0.8, spearman=0.7, mae=0.5123)),
         width=80,
         task="stsb",
-        majority_baseline=_score(pearson=None, spearman=None),
-        mean_absolute_error={"run": 0.5123, "mean": 1.25},
+        majority_baseline=_score(pearson=None, spearman=None, mae=1.25),
     )
     lines = shown.splitlines()
     assert any("this run" in line and "0.5123" in line for line in lines)

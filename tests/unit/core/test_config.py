@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gluetune.core.command_lines import options
-from gluetune.core.config import TrainConfig, flag_of, own_name, typed_settings
+from gluetune.core.config import TrainConfig, own_name, typed_settings
 from gluetune.core.config_checks import make_config
 from gluetune.core.errors import ConfigurationError
+from gluetune.core.settings import shell_settings
 from gluetune.core.settings_files import join_names, parse_assignment, read_settings, split_names
 from gluetune.core.tasks import GLUE_TASKS
 from gluetune.kinds import KINDS
@@ -84,19 +85,50 @@ MISTAKES = {
 }
 
 
-def test_all_mistakes_are_told_at_once_each_with_value_place_and_flag() -> None:
+def test_all_mistakes_are_reported_together_each_with_value_and_place() -> None:
     places = {name: f"recipe.yaml: {name}" for name in MISTAKES}
     error = refused({"task": "kola", "epoch": 3, **MISTAKES}, places)
     assert len(error.findings) == len(MISTAKES) + 2
     text = str(error)
     for name, value in MISTAKES.items():
-        assert f"recipe.yaml: {name} = {value!r}: " in text
-        assert f"Type: {flag_of(name)} " in text
+        assert f"recipe.yaml: {name}: {value if value.strip() else repr(value)}: " in text
     assert "unknown setting 'epoch': did you mean epochs?" in text
     assert "There is no task 'kola'.\n  Did you mean 'cola'?" in text
-    assert (
-        "precision = 'fp8': choose from auto, fp32, bf16, fp16.\n  Type: --precision auto" in text
-    )
+    assert "precision: fp8: choose from auto, fp32, bf16, fp16.\n  Type: precision='auto'" in text
+
+
+def test_the_hint_of_a_mistake_is_accepted() -> None:
+    with shell_settings():
+        error = refused({"task": "cola", **MISTAKES})
+    values: dict[str, Any] = dict(MISTAKES)
+    for finding in error.findings:
+        flag, given = shlex.split(finding.message.partition(": ")[0])
+        name = flag.removeprefix("--").replace("-", "_")
+        assert given == values[name]
+        if finding.hint.endswith("Or leave it out."):
+            del values[name]
+        else:
+            typed_flag, values[name] = shlex.split(finding.hint.rpartition("Type: ")[2])
+            assert typed_flag == flag
+    assert {"max_length", "threads"}.isdisjoint(values)
+    make_config({"task": "cola", **values})
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ({"seed": 2**32}, "seed=4294967296: must be less than 4294967296."),
+        ({"fraction": 2}, "fraction=2: must be at most 1."),
+        ({"batch_size": 1.5}, "batch_size=1.5: must be a whole number."),
+        ({"epochs": "many"}, "epochs='many': must be a number."),
+        ({"epochs": float("inf")}, "epochs=inf: must be a finite number."),
+        ({"new_head": "perhaps"}, "new_head='perhaps': must be true or false."),
+        ({"model": 5}, "model=5: must be text."),
+        ({"model": " "}, "model=' ': must not be empty."),
+    ],
+)
+def test_a_mistake_is_named_as_it_is_typed_in_python(mistake: dict[str, Any], message: str) -> None:
+    assert refused({"task": "cola", **mistake}).findings[0].message == message
 
 
 @pytest.mark.parametrize("name", ["reviews.csv", "a b.jsonl", "x.PARQUET", "tags.tsv.gz"])
@@ -133,8 +165,8 @@ def test_an_unknown_setting_is_corrected_also_from_initials_and_other_programs_n
 
 def test_a_misspelt_choice_is_answered_with_the_nearest_and_all_of_them() -> None:
     (finding,) = refused({"task": "cola", "class_weights": "balance"}).findings
-    assert finding.message == "class_weights = 'balance': choose from none, balanced."
-    assert finding.hint == "Did you mean balanced? Type: --class-weights balanced"
+    assert finding.message == "class_weights='balance': choose from none, balanced."
+    assert finding.hint == "Did you mean balanced? Type: class_weights='balanced'"
 
 
 def test_a_missing_task_is_told_with_an_example() -> None:
@@ -162,12 +194,26 @@ def test_a_task_of_the_users_own_is_called_after_its_file_and_never_as_glues(
 
 def test_what_only_own_text_can_be_given_is_refused_without_it() -> None:
     error = refused({"task": "cola", "text": "review", "group": "user", "kind": "regression"})
-    assert [finding.message.split()[0] for finding in error.findings] == [
-        "--text",
-        "--kind",
-        "--group",
+    assert [finding.message.partition("=")[0] for finding in error.findings] == [
+        "text",
+        "kind",
+        "group",
     ]
     assert all("--train-file" in finding.hint for finding in error.findings)
+
+
+def test_extra_metrics_have_to_suit_the_kind_of_a_glue_task() -> None:
+    assert make_config({"task": "stsb", "extra_metrics": "mae"}).extra_metrics == ("mae",)
+    with pytest.raises(ConfigurationError) as caught:
+        make_config({"task": "mnli", "extra_metrics": ["mae", "f1", "acuracy"], "epochs": -1})
+    *others, misspelt = (finding for finding in caught.value.findings if "extra" in str(finding))
+    assert [one.message.split(":")[0] for one in others] == [
+        "--extra-metrics mae",
+        "--extra-metrics f1",
+    ]
+    assert "f1 is for two classes" in others[1].hint
+    assert misspelt.hint.startswith("Did you mean 'accuracy'? Metrics: accuracy, ")
+    assert len(caught.value.findings) == 4
 
 
 def test_own_text_contradicts_glue_all_at_once() -> None:
@@ -201,7 +247,9 @@ def test_every_other_task_is_taken_under_its_own_name(name: str) -> None:
 
 
 def test_places_default_to_the_field() -> None:
-    assert str(refused({"task": "cola", "epochs": 0})).startswith("epochs = 0: ")
+    assert str(refused({"task": "cola", "epochs": 0})).startswith(
+        "epochs=0: must be greater than 0.\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -358,6 +406,7 @@ CONFIGS = st.one_of(
 )
 @given(values=CONFIGS)
 @example(values={"task": "cola", "model": "next\x85line"})
+@example(values={"task": "cola", "extra_metrics": ("f1", "log_loss")})
 @example(values={"task": "cola", "training_args": {"threshold": float("inf")}})
 def test_a_saved_configuration_reads_back_equal(tmp_path: Path, values: dict[str, Any]) -> None:
     config = make_config(values)

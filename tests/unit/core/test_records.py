@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 from tests.support.run_folders import write_run
 
+from gluetune.core.deprecations import RenamedWarning
 from gluetune.core.errors import RunError
 from gluetune.core.records import (
     RECORD_VERSION,
@@ -87,8 +88,8 @@ def full_record() -> Record:
         best=BestRecord(epoch=1.0, step=10, validation=SCORE, reloaded=SCORE, agrees=True),
         majority_baseline=SCORE,
         text_baseline=SCORE,
-        mean_absolute_error={"run": 0.5},
         timing=TimingRecord(train_seconds=1.5, examples_per_second=3.0),
+        extra_metrics=("accuracy",),
         own_task=TaskSpec(
             name="mine", title="", text_columns=("a",), labels=("x", "y"), metrics=("f1",), rows={}
         ),
@@ -122,6 +123,44 @@ def test_a_record_reads_back_equal(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["epochs"][0]["selection"] is None
 
 
+def _of_regression(**own_task: Any) -> dict[str, Any]:
+    score = {"score": 0.5, "metrics": {"validation": {"pearson": 0.5}}}
+    return minimal(
+        best={"epoch": 1.0, "step": 1, "validation": score},
+        majority_baseline=score,
+        text_baseline=score,
+        mean_absolute_error={"mean": 1.5, "run": 0.25, "words": 0.75},
+        **own_task,
+    )
+
+
+def test_the_errors_of_version_one_are_a_metric(tmp_path: Path) -> None:
+    read = read_record(write(tmp_path, _of_regression(task="stsb")))
+    assert read.spec.extra_metrics == ("mae",)
+    scores = (read.best and read.best.validation, read.majority_baseline, read.text_baseline)
+    assert [score and score.flat()["mae"] for score in scores] == [0.25, 1.5, 0.75]
+    read.save(tmp_path / "record.json")
+    assert read_record(tmp_path / "record.json") == read
+    with pytest.warns(RenamedWarning, match="the metric mae of each score"):
+        assert read.mean_absolute_error == {"run": 0.25, "mean": 1.5, "words": 0.75}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "extra"),
+    [
+        ({"metrics": ["pearson"], "beside": ["spearman"]}, ("spearman", "mae")),
+        ({"metrics": ["pearson"], "extra_metrics": ["mae"]}, ("mae",)),
+        ({"metrics": ["mae"]}, ()),
+    ],
+)
+def test_the_errors_of_version_one_are_a_metric_of_an_own_task(
+    tmp_path: Path, metrics: dict[str, Any], extra: tuple[str, ...]
+) -> None:
+    task = {"name": "own", "title": "", "text_columns": ["text"], "labels": [], **metrics}
+    read = read_record(write(tmp_path, _of_regression(own_task=task)))
+    assert read.spec.extra_metrics == extra
+
+
 def test_saving_notes_the_time(tmp_path: Path) -> None:
     record = full_record()
     record.updated = "2026-01-01T00:00:00+00:00"
@@ -145,6 +184,11 @@ def test_a_field_takes_no_value_of_another_kind() -> None:
         record.status = "done"  # type: ignore[assignment]  # that it is refused is the point
     with pytest.raises(ValidationError):
         record.stauts = Status.FAILED  # type: ignore[attr-defined]  # likewise
+
+
+def test_a_record_of_version_1_is_written_again_in_the_form_of_today(tmp_path: Path) -> None:
+    record = read_record(write(tmp_path, minimal(version=1)))
+    assert (RECORD_VERSION, record.version) == (2, 2)
 
 
 @pytest.mark.parametrize("extra", [{}, {"field_of_the_future": 1}])

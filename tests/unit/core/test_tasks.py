@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from gluetune.core.errors import ConfigurationError
-from gluetune.core.tasks import GLUE_TASKS, TASKS, get_task
+from gluetune.core.tasks import GLUE_TASKS, TASKS, get_task, unfit_metrics
 from gluetune.kinds import REGRESSION
 
 # gluebenchmark.com; Wang et al. 2019, table 1, counts the same up to rounding.
@@ -69,9 +69,15 @@ def test_a_task_holds_together(spec: object) -> None:
     assert (task.kind is REGRESSION) is (task.label_range is not None)
     assert task.num_labels == (1 if task.kind is REGRESSION else len(set(task.labels)))
     assert task.metrics
+    assert not unfit_metrics("metrics", task.all_metrics, task.kind, task.num_labels)
     assert (task.train_split is None) is bool(task.trained_as)
     with pytest.raises(dataclasses.FrozenInstanceError):
         task.name = "other"  # type: ignore[misc]  # that it is refused is the point
+
+
+def test_scores_are_written_in_points_where_they_are_shares() -> None:
+    assert TASKS["cola"].amount(0.512) == "51.2"
+    assert dataclasses.replace(TASKS["cola"], metrics=("log_loss",)).amount(0.512) == "0.512"
 
 
 def test_label_ids_are_those_of_glue() -> None:

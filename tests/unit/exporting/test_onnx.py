@@ -25,7 +25,7 @@ from gluetune.core.exports import Checked, ExportFolder, ExportRecord, read_expo
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.exporting import onnx as module
-from gluetune.exporting.checks import Answers, check
+from gluetune.exporting.checks import BackendResult, check
 from gluetune.exporting.onnx import export, write_onnx
 from gluetune.inference.exported import open_session
 from gluetune.inference.predictor import Predictor, load
@@ -86,7 +86,7 @@ def tell(line):
     if line.startswith("ONNX Runtime"):
         sys.stdin.readline()
 
-export(sys.argv[1], output=sys.argv[2], tell=tell)
+export(sys.argv[1], output=sys.argv[2], on_message=tell)
 """
     first = subprocess.Popen(
         [sys.executable, "-c", waiting, str(run.path), str(target)],
@@ -99,7 +99,7 @@ export(sys.argv[1], output=sys.argv[2], tell=tell)
         assert first.poll() is None
     told: list[str] = []
     with pytest.raises(RunError, match=f"process {first.pid}.* is writing {target}") as refused:
-        export(run, output=target, tell=told.append)
+        export(run, output=target, on_message=told.append)
     assert told == []
     assert "--output" in refused.value.findings[0].hint
     first.communicate("\n")
@@ -186,7 +186,7 @@ def test_an_export_of_other_weights_is_refused(
     changes: list[tuple[dict[str, Any], str]] = [
         ({"weights_sha256": "0" * 64}, "exported from other weights"),
         ({"task": 3}, "damaged at 'task'"),
-        ({"checked": [failed]}, "did not pass its check: it is not"),
+        ({"checked": [failed]}, "failed its check: it is not"),
         ({"checked": []}, "has no model.onnx"),
     ]
     try:
@@ -199,21 +199,21 @@ def test_an_export_of_other_weights_is_refused(
     assert load(run.path, backend="onnx")
 
 
-def _answers(rows: list[list[float]], score: float | None = 0.5) -> Answers:
-    return Answers(np.array(rows, dtype=np.float32), score, 1.0)
+def _result(rows: list[list[float]], score: float | None = 0.5) -> BackendResult:
+    return BackendResult(np.array(rows, dtype=np.float32), score, 1.0)
 
 
 def _checked(
-    reference: Answers, found: Answers, variant: Any = "onnx", loss: float = 0.1
+    reference: BackendResult, found: BackendResult, variant: Any = "onnx", loss: float = 0.1
 ) -> Checked:
     return check(variant, Path(__file__), reference, found, loss)
 
 
 def test_a_changed_label_is_good_only_between_ties() -> None:
     tied, apart = [0.0, 0.00005], [0.0, 1.0]
-    swapped = _checked(_answers([tied, apart]), _answers([[0.00005, 0.0], apart]))
+    swapped = _checked(_result([tied, apart]), _result([[0.00005, 0.0], apart]))
     assert (swapped.changed, swapped.changed_beyond_ties, swapped.good) == (1, 0, True)
-    wrong = _checked(_answers([tied, apart]), _answers([tied, [1.0, 0.0]]))
+    wrong = _checked(_result([tied, apart]), _result([tied, [1.0, 0.0]]))
     assert (wrong.changed, wrong.changed_beyond_ties, wrong.good) == (1, 1, False)
     assert "1 labels changed" in wrong.verdict
 
@@ -247,21 +247,21 @@ def test_sets_of_labels_change_at_their_thresholds(
 ) -> None:
     """The likeliest label stays the same in most of them."""
     task = replace(TAGS, thresholds=thresholds)
-    found = check("onnx-int8", Path(__file__), _answers(before), _answers(after), 0.1, task=task)
+    found = check("onnx-int8", Path(__file__), _result(before), _result(after), 0.1, task=task)
     assert (found.changed, found.changed_beyond_ties) == (changed, beyond)
 
 
 def test_one_label_can_change_and_a_number_has_none() -> None:
-    before, after = _answers([[1.0], [-1.0]]), _answers([[-1.0], [1.0]])
+    before, after = _result([[1.0], [-1.0]]), _result([[-1.0], [1.0]])
     one = replace(TAGS, labels=("a",))
     assert check("onnx", Path(__file__), before, after, 0.1, task=one).changed == 2
     assert check("onnx", Path(__file__), before, after, 0.1, task=get_task("stsb")).changed == 0
 
 
 def test_float32_must_agree_even_where_no_label_changes() -> None:
-    assert not _checked(_answers([[0.0, 1.0]]), _answers([[0.0, 1.001]])).good
-    assert not _checked(_answers([[1.0]]), _answers([[1.001]])).good
-    assert _checked(_answers([[100.0]]), _answers([[100.001]])).good  # a part of the largest
+    assert not _checked(_result([[0.0, 1.0]]), _result([[0.0, 1.001]])).good
+    assert not _checked(_result([[1.0]]), _result([[1.001]])).good
+    assert _checked(_result([[100.0]]), _result([[100.001]])).good  # a part of the largest
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_float32_must_agree_even_where_no_label_changes() -> None:
 )
 def test_int8_must_keep_the_score(before: float | None, after: float, good: bool) -> None:
     rows = [[0.0, 1.0]]
-    found = _checked(_answers(rows, before), _answers(rows, after), "onnx-int8")
+    found = _checked(_result(rows, before), _result(rows, after), "onnx-int8")
     assert found.good == good
     assert f"{after:.4f}" in found.verdict
 
@@ -287,7 +287,7 @@ def test_what_is_not_good_is_written_said_and_ends_with_1(
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 1
     assert "onnx NOT GOOD: the largest logit difference is" in done.output
-    with pytest.raises(RunError, match="did not pass its check"):
+    with pytest.raises(RunError, match="failed its check"):
         load(tmp_path / "out", backend="onnx")
 
 
@@ -298,11 +298,11 @@ def test_mistakes_are_told_together_before_any_work(run: Run, tmp_path: Path) ->
     assert len(raised.value.findings) == 2
     assert (tmp_path / "mine.txt").read_text() == "precious"
     folder = write_tiny_checkpoint(tmp_path / "tiny", "bert", num_labels=2)
-    with pytest.raises(ConfigurationError, match="nothing says where"):
+    with pytest.raises(ConfigurationError, match="needs an output folder"):
         export(folder)
     with pytest.raises(CheckpointError, match="is not a checkpoint"):
         export(tmp_path)
-    with pytest.raises(ConfigurationError, match="on which data"):
+    with pytest.raises(ConfigurationError, match="the data to check it on"):
         export(folder, output=tmp_path / "new")
     done = CliRunner().invoke(app, ["export", str(run.path)])
     assert isinstance(done.exception, ConfigurationError)

@@ -169,9 +169,9 @@ def test_values_that_are_no_text_are_named(predictor: Predictor, line: str, prob
         ({"text": "txt"}, r"no column 'txt'. Its columns: text, n.*Did you mean 'text'"),
         ({"text": "text", "text_pair": "n"}, r"reads one text per example"),
         ({"text_pair": "n"}, r"--text-pair is given without --text"),
-        ({"on_error": "ignore"}, r"on_error = .ignore.: choose from stop, skip"),
+        ({"on_error": "ignore"}, r"on_error=.ignore.: choose from stop, skip"),
         ({"file_format": "xlsx"}, r"no such format"),
-        ({"output": "in.csv"}, r"read and written at once"),
+        ({"output": "in.csv"}, r"cannot be both input and output"),
         ({"output": "out.jsonl"}, r"has the format of the input, here csv"),
     ],
 )
@@ -222,7 +222,7 @@ def test_texts_that_are_cut_are_counted(
     assert (found.rows, found.cut, found.max_length) == (4, 2, limit)
     assert found.cut_note == (
         f"2 of 4 texts were cut to {limit} tokens (50.0%): tokens beyond that are ignored. The "
-        "model takes no more: split longer texts, or train a checkpoint that does."
+        "model supports no more: split longer texts, or train another checkpoint."
     )
     short = load(bench.train("cola", epochs=1).path, max_length=8)
     found = predict(short, path, output=tmp_path / "out.csv")

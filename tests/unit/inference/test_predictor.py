@@ -13,6 +13,7 @@ import pytest
 from tests.support.tiny_runs import Bench
 
 import gluetune
+from gluetune.core.deprecations import RenamedWarning
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.runs import Run
 from gluetune.inference import predictor as module
@@ -66,6 +67,12 @@ def test_one_text_has_one_answer_and_a_list_a_list(predictor: Predictor) -> None
     assert [answer.label for answer in many[:1]] == [one.label]
     assert len(many) == 2
     assert repr(predictor).startswith("Predictor('")
+
+
+def test_answers_is_the_former_name_of_predictions(predictor: Predictor) -> None:
+    logits = predictor.logits(["one text"])
+    with pytest.warns(RenamedWarning, match=r"answers is now called Predictor\.predictions"):
+        assert predictor.answers(logits) == predictor.predictions(logits)
 
 
 def test_threads_may_ask_at_once(predictor: Predictor, run: Run) -> None:

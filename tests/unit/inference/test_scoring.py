@@ -145,7 +145,7 @@ def test_an_undefined_score_is_null_with_its_reason() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_answers_that_are_no_numbers_end_the_training(value: float) -> None:
     logits = [[0.0, 1.0], [0.0, value]]
-    with pytest.raises(TrainingError, match="validation with values that are not finite") as caught:
+    with pytest.raises(TrainingError, match="logits on validation are not finite") as caught:
         evaluate(COLA, logits, {"validation": split_of([0, 1])})
     assert "--learning-rate" in str(caught.value)
 

@@ -105,7 +105,7 @@ def test_margins_and_answers_are_of_what_is_decoded(kind: Kind, data: st.DataObj
     limits = (0.5,) * size if kind.has_thresholds else ()
     predicted = kind.decode(logits, limits)
     texts = [kind.label_text(names, one) for one in predicted]
-    for text, answer in zip(texts, kind.answers(names, logits, limits), strict=True):
+    for text, answer in zip(texts, kind.predictions(names, logits, limits), strict=True):
         given = answer.label or f"{answer.score:.2f}"
         assert text == (given if answer.labels is None else ", ".join(answer.labels) or "-")
     positive = kind.margins(logits, limits) > 0

@@ -193,7 +193,7 @@ def test_a_ranking_of_one_class_alone_is_undefined(name: str, kind: str) -> None
     likely = np.full((5, 2), 0.5)
     found = compute_metric(name, labels, labels, kind=kind, probabilities=likely)
     assert found.value is None
-    assert "by some examples and not by others" in found.reason
+    assert "both positive and negative examples" in found.reason
     without = compute_metric(name, labels, labels, kind=kind)
     assert without.reason == "there are no probabilities"
 

@@ -252,7 +252,7 @@ def test_a_head_of_another_width_is_replaced_only_when_asked(tmp_path: Path) -> 
     folder = write_tiny_checkpoint(tmp_path, "bert", id2label={0: "O", 1: "B-PER"})
     with pytest.raises(CheckpointError, match="O, B-PER; mnli needs") as caught:
         load(folder)
-    assert caught.value.findings[0].hint == "Start a fresh one: --new-head"
+    assert caught.value.findings[0].hint == "Initialise a new head: --new-head"
     fresh = load(folder, new_head=True)
     assert fresh.model.config.num_labels == 3
     assert fresh.new_weights == ("classifier.bias", "classifier.weight")
@@ -260,7 +260,7 @@ def test_a_head_of_another_width_is_replaced_only_when_asked(tmp_path: Path) -> 
 
 def test_a_label_order_for_no_head_is_refused(tmp_path: Path) -> None:
     base = write_tiny_checkpoint(tmp_path / "base", "bert")
-    with pytest.raises(CheckpointError, match="does not bring"):
+    with pytest.raises(CheckpointError, match="has none"):
         load(base, label_order=ORDER)
     head = write_tiny_checkpoint(tmp_path / "head", "bert", num_labels=3)
     with pytest.raises(CheckpointError, match="--new-head"):
@@ -289,7 +289,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     folder = write_tiny_checkpoint(tmp_path / "bert", "bert")
     other = write_tiny_checkpoint(tmp_path / "distilbert", "distilbert")
     (other / "model.safetensors").replace(folder / "model.safetensors")
-    with pytest.raises(CheckpointError, match=r"holds \d+ of the \d+ weights .* needs") as caught:
+    with pytest.raises(CheckpointError, match=r"has \d+ of the \d+ weights .* needs") as caught:
         load(folder)
     assert "another architecture" in str(caught.value)
 
@@ -345,7 +345,7 @@ def test_code_that_a_checkpoint_brings_runs_only_when_it_is_trusted(
         "BertForSequenceClassification"
     )
     folder = with_own_code(tmp_path / "unknown", known=False)
-    with pytest.raises(CheckpointError, match="brings Python code of its own") as caught:
+    with pytest.raises(CheckpointError, match="has custom Python code") as caught:
         load(folder)
     assert "--trust-remote-code" in str(caught.value)
     assert not list(tmp_path.rglob("ran"))

@@ -123,7 +123,7 @@ def test_a_head_with_the_tasks_very_names_fits_whatever_they_are(labels: tuple[s
 def test_a_name_that_only_looks_alike_is_not_taken_for_a_class(
     labels: tuple[str, ...], names: tuple[str, ...]
 ) -> None:
-    with pytest.raises(CheckpointError, match="brings a trained head for"):
+    with pytest.raises(CheckpointError, match="has a trained head for"):
         match_labels(dict(enumerate(names)), own(*labels), checkpoint="a/b", order=None)
 
 
@@ -164,7 +164,7 @@ def test_one_output_is_a_regression_tasks_whatever_its_name() -> None:
     ],
 )
 def test_a_head_for_something_else_is_refused(names: tuple[str, ...], said: str) -> None:
-    with pytest.raises(CheckpointError, match=f"a/b brings a trained head for {said}") as caught:
+    with pytest.raises(CheckpointError, match=f"a/b has a trained head for {said}") as caught:
         match_labels(dict(enumerate(names)), RTE, checkpoint="a/b", order=None)
     hint = caught.value.findings[0].hint
     assert "--new-head" in hint
@@ -210,5 +210,5 @@ def test_an_order_neither_widens_nor_narrows_a_head() -> None:
         match_labels(two, STSB, checkpoint="a/b", order=("score",))
     with pytest.raises(CheckpointError, match="mnli needs"):
         match_labels(two, MNLI, checkpoint="a/b", order=MNLI.labels)
-    with pytest.raises(CheckpointError, match="stsb has numbers, no classes"):
+    with pytest.raises(CheckpointError, match="stsb is regression, without classes"):
         match_labels({0: "LABEL_0"}, STSB, checkpoint="a/b", order=("score",))

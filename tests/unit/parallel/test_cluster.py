@@ -14,7 +14,7 @@ import gluetune
 from gluetune.cli.app import main
 from gluetune.core.errors import ConfigurationError, DataError, TrainingError
 from gluetune.parallel.ray import Cluster, capacity, connect, make_cluster
-from gluetune.training.ray_training import raise_told, tell_failure
+from gluetune.training.ray_training import raise_reported, report_failure
 
 
 def test_without_an_address_there_is_no_cluster() -> None:
@@ -82,15 +82,15 @@ def test_an_invalid_address_is_refused(tmp_path: Path) -> None:
 
 def test_an_error_of_one_process_reaches_the_driver(tmp_path: Path) -> None:
     path = tmp_path / "failure.json"
-    raise_told(path)
-    messages: Any = DataError("line 3 is ragged", hint="Mend it.")
-    messages.reported_elsewhere = True
-    tell_failure(path, messages)
-    raise_told(path)
-    tell_failure(path, DataError("line 3 is ragged", hint="Mend it."))
+    raise_reported(path)
+    reported: Any = DataError("line 3 is ragged", hint="Mend it.")
+    reported.reported_elsewhere = True
+    report_failure(path, reported)
+    raise_reported(path)
+    report_failure(path, DataError("line 3 is ragged", hint="Mend it."))
     with pytest.raises(DataError, match="line 3 is ragged") as caught:
-        raise_told(path)
+        raise_reported(path)
     assert caught.value.findings[0].hint == "Mend it."
-    tell_failure(path, TrainingError("The loss is not finite."))
+    report_failure(path, TrainingError("The loss is not finite."))
     with pytest.raises(TrainingError, match="not finite"):
-        raise_told(path)
+        raise_reported(path)

@@ -30,7 +30,10 @@ FAULTS: dict[str, tuple[dict[str, bytes | None], str]] = {
         {"RTE.tsv": good_file("RTE.tsv").replace("\n", "\r\n").encode()},
         "RTE.tsv has lines that end in CR LF",
     ),
-    "a row missing": (_lines("CoLA.tsv", lambda it: it[:-1]), "CoLA.tsv has 1,062 rows; 1,063"),
+    "a row missing": (
+        _lines("CoLA.tsv", lambda it: it[:-1]),
+        "CoLA.tsv has 1,062 rows instead of 1,063",
+    ),
     "a row too many": (
         _lines("WNLI.tsv", lambda it: [*it, "146\t0"]),
         "WNLI.tsv has indices beyond 145",
@@ -73,7 +76,7 @@ FAULTS: dict[str, tuple[dict[str, bytes | None], str]] = {
     ),
     "another encoding": ({"CoLA.tsv": b"index\tprediction\n\xff\n"}, "CoLA.tsv is not UTF-8"),
     "a file missing": ({"AX.tsv": None}, "AX.tsv is missing"),
-    "a file too many": ({"notes.txt": b"hello"}, "notes.txt does not belong"),
+    "a file too many": ({"notes.txt": b"hello"}, "notes.txt is not a file of a submission"),
     "a folder": (
         {"AX.tsv": None, "sub/AX.tsv": good_file("AX.tsv").encode()},
         "sub/AX.tsv is in a folder",
@@ -132,7 +135,7 @@ def test_a_kind_of_mistake_is_said_once_with_its_first_line(tmp_path: Path) -> N
 def test_what_is_no_zip_is_said(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.zip"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="not a zip"):
+    with pytest.raises(DataError, match="not a readable zip"):
         check_submission(path)
     with pytest.raises(DataError, match="cannot be read"):
         check_submission(tmp_path / "absent.zip")

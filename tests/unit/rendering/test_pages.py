@@ -64,6 +64,20 @@ def test_seeds_of_one_configuration_are_taken_together(tmp_path: Path) -> None:
     assert "0.1414" in page.text
 
 
+@pytest.mark.parametrize(("metric", "expected"), [("accuracy", "70"), ("log_loss", "0.7")])
+def test_scores_that_are_no_shares_are_not_plotted_in_points(
+    tmp_path: Path, metric: str, expected: str
+) -> None:
+    task = {"name": "own", "title": "own", "text_columns": ["text"], "labels": ["a", "b"]}
+    for name, seed, score in (("a", 1, 0.5), ("b", 2, 0.7)):
+        path = write_run(tmp_path / name, seed=seed, score=score) / "record.json"
+        record = json.loads(path.read_text()) | {"own_task": {**task, "metrics": [metric]}}
+        path.write_text(json.dumps(record))
+    page = report(tmp_path).read_text(encoding="utf-8")
+    plot = page.partition("Scores of the seeds")[2].partition("</svg>")[0]
+    assert f">{expected}<" in plot
+
+
 def test_a_learning_curve_is_shown_where_there_is_one(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a", score=0.7, rows=2000)
     assert "more data" not in Page(report(folder).read_text(encoding="utf-8")).text

@@ -120,7 +120,7 @@ def test_failed_jobs_are_named_with_what_to_do(tmp_path: Path) -> None:
     assert [job.name for job in suite.failed] == ["cola-s43"]
     assert "| cola-s43 | failed | It broke. | Mend it. |" in text_of(suite)
     page = Page(report(tmp_path).read_text(encoding="utf-8"))
-    assert "This suite is not whole: 1 of 2 finished, 1 failed." in page.text
+    assert "This suite is incomplete: 1 of 2 finished, 1 failed." in page.text
     assert "cola-s43" in page.text
 
 

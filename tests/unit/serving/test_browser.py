@@ -50,8 +50,8 @@ class Opened:
         self.origin = served.url
         self.page.goto(served.url)
 
-    def answer(self) -> str:
-        """Wait for an answer, and return what a screen reader is told."""
+    def prediction(self) -> str:
+        """Wait for a prediction, and return the status text of screen readers."""
         expect(self.page.locator("#prediction")).to_be_visible()
         return self.page.locator("#status").inner_text()
 
@@ -105,7 +105,7 @@ def test_typed_texts_give_the_bars_that_predict_gives(
     page.page.keyboard.press("Tab")
     page.page.keyboard.type("quietly blue")
     page.page.keyboard.press("Control+Enter")
-    said = page.answer()
+    said = page.prediction()
     expected = bars_of(pair_predictor, "rain walks", "quietly blue")
     assert page.bars() == expected
     assert list(page.bars()) == list(expected)
@@ -121,7 +121,7 @@ def test_an_example_fills_the_fields_and_says_its_label(
 ) -> None:
     example = find_examples(pair_predictor.opened)[0][1]
     page.page.locator(".example").nth(1).click()
-    page.answer()
+    page.prediction()
     assert page.page.get_by_label("Sentence 1").input_value() == example.texts[0]
     assert page.page.get_by_label("Sentence 2").input_value() == example.texts[1]
     assert page.bars() == bars_of(pair_predictor, *example.texts)
@@ -135,7 +135,7 @@ def test_an_example_fills_the_fields_and_says_its_label(
 
 def test_hostile_text_stays_text(page: Opened, pair_predictor: Predictor) -> None:
     page.page.locator(".example").last.click()
-    page.answer()
+    page.prediction()
     assert page.page.get_by_label("Sentence 1").input_value() == HOSTILE
     assert page.page.get_by_label("Sentence 2").input_value() == "line one\nline two"
     expect(page.page.locator("#gold")).to_have_text(f"Gold label: {HOSTILE}")
@@ -153,9 +153,9 @@ def test_problems_are_told_and_the_page_goes_on(page: Opened) -> None:
     expect(page.page.get_by_role("alert")).to_have_text("`inputs` cannot be empty")
     page.page.get_by_label("Sentence 1").fill("a")
     page.page.keyboard.press("Control+Enter")
-    page.answer()
+    page.prediction()
     expect(page.page.locator("#error")).to_be_hidden()
-    page.problems.clear()  # the browser itself notes every answer of 400 on the console
+    page.problems.clear()  # the browser logs every response of 400 on the console
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -167,7 +167,7 @@ def test_it_is_accessible_and_fits(
         browser, pair_server, viewport={"width": width, "height": 900}, color_scheme=scheme
     )
     opened.page.locator(".example").first.click()
-    opened.answer()
+    opened.prediction()
     opened.page.locator("summary").click()
     found = Axe().run(opened.page)
     assert [violation["id"] for violation in found["violations"]] == []
@@ -187,7 +187,7 @@ def test_a_number_is_shown_on_a_dial(browser: Browser, numbers: Run) -> None:
         opened.page.get_by_label("Sentence 2").fill("c d")
         opened.page.keyboard.press("Control+Enter")
         value = predictor("a b", "c d").score
-        assert opened.answer() == f"Prediction: {value:.2f}"
+        assert opened.prediction() == f"Prediction: {value:.2f}"
         expect(opened.page.locator("#number")).to_have_text(f"{value:.2f}")
         arc = str(opened.page.locator("#arc").get_attribute("stroke-dasharray"))
         assert float(arc.split()[0]) == pytest.approx(100 * value / 5, rel=1e-6)
@@ -201,9 +201,9 @@ def test_a_model_of_one_text_or_two_and_no_examples(browser: Browser, emotions: 
         expect(opened.page.get_by_text(note)).to_be_visible()
         opened.page.get_by_label("Text", exact=True).fill("a quick fox " * 40)
         opened.page.keyboard.press("Control+Enter")
-        opened.answer()
+        opened.prediction()
         assert opened.bars() == bars_of(emotions, "a quick fox " * 40)
-        assert "the end was cut" in opened.page.locator("#time").inner_text()
+        assert "truncated to the model" in opened.page.locator("#time").inner_text()
         opened.page.get_by_label("Second text").fill("over it")
         opened.page.get_by_label("Text", exact=True).fill("a quick fox")
         opened.page.get_by_role("button", name="Predict").click()
@@ -231,7 +231,7 @@ def test_the_page_asks_for_the_key_and_stores_it_nowhere(
         expect(opened.page.get_by_role("alert")).to_contain_text("does not accept this API key")
         field.fill(key)
         opened.page.get_by_role("button", name="Predict").click()
-        opened.answer()
+        opened.prediction()
         assert opened.bars() == bars_of(emotions, "a quick fox")
         opened.page.locator("summary").click()
         assert "$API_KEY" in opened.page.locator("#command").inner_text()
@@ -240,7 +240,7 @@ def test_the_page_asks_for_the_key_and_stores_it_nowhere(
         assert opened.page.evaluate(stored) == ["", 0, 0, f"{served.url}/"]
         found = Axe().run(opened.page)
         assert [violation["id"] for violation in found["violations"]] == []
-        opened.problems.clear()  # the browser itself notes every answer of 401 on the console
+        opened.problems.clear()  # the browser logs every response of 401 on the console
         opened.close()
 
 
@@ -265,17 +265,19 @@ def test_labels_that_are_predicted_are_marked(browser: Browser, several: Run) ->
     with serving(predictor, examples=examples, note=note) as served:
         opened = Opened(browser, served)
         for number, example in enumerate(examples):
-            answer = predictor(*example.texts)
-            assert answer.labels is not None
-            named = ", ".join(sorted(answer.labels, key=lambda name: -answer.probabilities[name]))
-            # The answer before stays until the next one comes, and may bear the same words.
+            prediction = predictor(*example.texts)
+            assert prediction.labels is not None
+            named = ", ".join(
+                sorted(prediction.labels, key=lambda name: -prediction.probabilities[name])
+            )
+            # The previous prediction stays until the next one, and may have the same text.
             opened.page.get_by_role("button", name="Clear").click()
             expect(opened.page.locator("#prediction")).to_be_hidden()
             opened.page.locator(".example").nth(number).click()
             expect(opened.page.locator("#predicted")).to_have_text(
                 f"Predicted: {named or 'none of the labels'}"
             )
-            assert opened.answer() == f"Prediction: {named or 'none of the labels'}"
+            assert opened.prediction() == f"Prediction: {named or 'none of the labels'}"
             marked = opened.page.locator("#bars li.predicted span:first-child").all_inner_texts()
             assert [text for text in marked if text] == named.split(", ") * bool(named)
             assert opened.bars() == bars_of(predictor, *example.texts)

@@ -41,7 +41,7 @@ def test_several_labels_go_round_the_sets_that_there_are(several: Run) -> None:
 def test_a_checkpoint_has_none_and_says_so(emotions: Predictor) -> None:
     found, note = find_examples(emotions.opened)
     assert found == []
-    assert "names no data" in note
+    assert "not a run has no data" in note
 
 
 @pytest.mark.parametrize("change", ["gone", "other"])

@@ -98,4 +98,4 @@ def test_wrong_limits_are_told_together() -> None:
         Limits(max_queue=4, timeout=-1, max_wait_ms=-1)
     told = " ".join(finding.message for finding in raised.value.findings)
     assert len(raised.value.findings) == 3
-    assert all(name in told for name in ("max_queue = 4", "timeout = -1", "max_wait_ms = -1"))
+    assert all(name in told for name in ("max_queue=4", "timeout=-1", "max_wait_ms=-1"))

@@ -153,9 +153,12 @@ def test_where_no_sample_differs_the_interval_says_so(
 
 def test_a_perfect_correlation_has_an_interval() -> None:
     found = random_estimated(150, noise=0.0)
-    for interval in score_intervals(get_task("stsb"), {"v": found}).values():
+    for name, interval in score_intervals(get_task("stsb"), {"v": found}).items():
         assert interval is not None
-        assert interval.low < interval.high
+        if name == "mae":
+            assert interval.low == interval.high == 0.0, "errors of 0 say nothing of their size"
+        else:
+            assert interval.low < interval.high
         assert not interval.reliable
 
 
@@ -164,8 +167,8 @@ def test_a_perfect_correlation_has_an_interval() -> None:
     [
         (random_classified(71), "only 71 examples"),
         (random_classified(300, positive=0.03, seed=2), "a class has only"),
-        (random_classified(300, right=0.98), "answers are wrong"),
-        (random_classified(300, right=0.02), "answers are right"),
+        (random_classified(300, right=0.98), "predictions are wrong"),
+        (random_classified(300, right=0.02), "predictions are right"),
     ],
 )
 def test_what_cannot_be_relied_on_is_marked(found: Any, reason: str) -> None:
@@ -251,7 +254,9 @@ def test_correlations_under_weights_are_those_of_the_repeated_rows(count: int, s
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1e-9, 0), (1e-170, 0), (1e160, 0), (1e-3, 1e5)])
-def test_correlations_do_not_depend_on_the_unit_of_the_numbers(scale: float, offset: float) -> None:
+def test_correlations_do_not_depend_on_the_unit_and_errors_have_it(
+    scale: float, offset: float
+) -> None:
     random = np.random.default_rng(0)
     task = replace(get_task("stsb"), label_range=None)
     first = random.standard_normal(200)
@@ -265,7 +270,10 @@ def test_correlations_do_not_depend_on_the_unit_of_the_numbers(scale: float, off
         other = found[1][name]
         assert interval is not None, name
         assert other is not None, name
-        assert (other.low, other.high) == pytest.approx((interval.low, interval.high), abs=1e-6)
+        unit = scale if name == "mae" else 1.0
+        expected = pytest.approx((interval.low * unit, interval.high * unit), abs=1e-6 * unit)
+        assert (other.low, other.high) == expected
+        assert other.method == interval.method == "bca"
 
 
 @pytest.mark.parametrize("positive", ["common", "rare"])

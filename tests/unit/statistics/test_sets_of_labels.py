@@ -71,7 +71,7 @@ def test_what_is_no_set_is_refused() -> None:
     ones = np.ones((2, 3), dtype=int)
     with pytest.raises(DataError, match=r"must be \(examples,\)"):
         compute_metric("accuracy", ones, ones)
-    with pytest.raises(ConfigurationError, match="accuracy is no metric of kind multi_label"):
+    with pytest.raises(ConfigurationError, match="accuracy is not a metric of kind multi_label"):
         compute_metric("accuracy", ones, ones, kind="multi_label")
     with pytest.raises(DataError, match="not all 0 or 1"):
         compute_metric("f1_micro", ones, ones * 2)

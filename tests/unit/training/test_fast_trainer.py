@@ -541,7 +541,7 @@ class _HidesItsTable(transformers.BertForSequenceClassification):  # type: ignor
 
 
 REASONS = {
-    _LooksUpMore: r"ids that no data hold \(\[\d+\]\)",
+    _LooksUpMore: r"ids that are not in the data \(\[\d+\]\)",
     _HidesItsTable: r"AttributeError \(no table",
 }
 

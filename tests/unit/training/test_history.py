@@ -119,7 +119,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 def test_other_data_are_refused_by_split(here: Any, tmp_path: Any) -> None:
     record = _record(data=_data(train="a", validation="other"), environment=_environment())
-    with pytest.raises(RunError, match="have changed since it began: validation") as caught:
+    with pytest.raises(RunError, match="have changed since the run started: validation") as caught:
         check_same(record, here, RunFolder(tmp_path))
     assert f"gluetune train --config {tmp_path / 'config.yaml'}" in caught.value.findings[0].hint
 
@@ -133,7 +133,7 @@ def test_another_environment_is_noted_and_another_commit_is_not(here: Any, tmp_p
     (note,) = other.notes
     assert "device" in note
     assert "threads" in note
-    assert "to the bit" in note
+    assert "bit-identical" in note
 
 
 def test_rates_are_of_training_alone() -> None:

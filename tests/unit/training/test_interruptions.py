@@ -160,7 +160,7 @@ def test_other_data_under_the_same_path_are_refused(bench: Bench) -> None:
     other = next((bench.data / "rte").glob("train-*"))
     before = file.read_bytes()
     file.write_bytes(other.read_bytes())
-    with pytest.raises(gluetune.RunError, match="have changed since it began: validation"):
+    with pytest.raises(gluetune.RunError, match="have changed since the run started: validation"):
         resumed(output)
     file.write_bytes(before)
     assert resumed(output).status == "finished"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gluetune.core.command_lines import options
+from gluetune.core.tasks import unfit_metrics
 from gluetune.core.text import nearest
 from gluetune.metrics.registry import get_metric, is_of_one_class, metrics_of
 
@@ -26,16 +27,11 @@ def resolve_metrics(
     known, default = metrics_of(kind.name, labels=len(names)), kind.default_metrics
     requested = config.metrics or (() if config.metric == "score" else (config.metric,))
     flag = "metrics" if config.metrics else "metric"
-    unknown = [(flag, name) for name in requested if name not in known]
-    unknown += [("extra_metrics", name) for name in config.extra_metrics or () if name not in known]
-    for setting, name in unknown:
-        is_for_two = name in metrics_of(kind.name, labels=2)
-        problems.add(
-            f"{options(**{setting: name})}: a task of kind {kind} has no such metric.",
-            f"{nearest(name, known)}Metrics: {', '.join(known)}"
-            + (f"; {name} is for two classes." if is_for_two else "."),
-        )
-    if unknown or not _agree(requested, problems):
+    unfit = unfit_metrics(flag, requested, kind, len(names))
+    unfit += unfit_metrics("extra_metrics", config.extra_metrics or (), kind, len(names))
+    for finding in unfit:
+        problems.add(finding.message, finding.hint)
+    if unfit or not _agree(requested, problems):
         return None
     scored = requested or default[:1]
     if not requested:

@@ -1,6 +1,6 @@
-"""Fast paths through a model: each is tried, and given up for whatever it raises.
+"""Fast execution paths of a model: each falls back to a slower one on any error.
 
-Checkpoints bring code of every kind; the slower path that a fast one replaces always works.
+Checkpoints may have any code; the slower path that a fast one replaces always works.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 
 _SHOWN = 200
-"""Characters of a failure's message that a reason repeats."""
+"""Characters of an error's message that a reason quotes."""
 
 T = TypeVar("T")
 
 
 class UnsupportedError(Exception):
-    """The faster path is not for this model; the message says why, as the end of a sentence."""
+    """The model does not support the faster path; the message is the end of a sentence."""
 
 
 def attempt(compute: Callable[[], T]) -> tuple[T | None, str]:
-    """Return what a faster path gives and an empty text, or None and the reason against it.
+    """Return the result of a faster path and "", or None and the reason why it fails.
 
-    A lack of memory is no reason against it, and is raised; so is what ends the process.
+    Out-of-memory errors are raised, and so is what ends the process.
     """
     try:
         return compute(), ""

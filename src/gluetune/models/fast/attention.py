@@ -1,14 +1,13 @@
-"""Attention among the real tokens of a padded batch, each sequence's tokens for themselves.
+"""Attention on the real tokens of a padded batch, within each sequence.
 
-A layout says which tokens are real and which sequences have similar lengths. It is made once per
-batch. The encoder then works on the real tokens alone, in one row, the shortest sequence first;
-attention works on groups of neighbours with similar lengths, so that hardly anything is padded
-there either. Everything is computed on the CPU and then sent, so that the accelerator is waited for
-once a batch, when its mask is read.
+A layout, made once per batch, describes which tokens are real and which sequences have similar
+lengths. The encoder runs on the real tokens only, in one row, the shortest sequence first;
+attention runs on groups of sequences with similar lengths, so that it has little padding too. The
+layout is computed on the CPU and then sent, so that the accelerator is synchronised once per batch,
+when its mask is read.
 
 The attention function is registered with transformers' AttentionInterface, so every architecture
-that calls attention through it can use it. Which tokens belong together is said by the layout that
-`begin_attending` sets for the time of one forward pass.
+that calls attention through it can use it. `begin_attending` sets the layout for one forward pass.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ from gluetune.models.fast.dropout import DropoutMasks, at_least_single, drop
 _CLOSE = 0.75
 """A group's shortest sequence is at least this part of its longest …"""
 _SHORT = 24
-"""… unless all are this short: then one product for all is cheaper than several."""
+"""… unless all are this short: one matrix product is then cheaper than several."""
 _VECTOR = 16
 """Numbers from which on torch's softmax on a CPU is vectorised."""
 _SLOW = range(8, _VECTOR)
-"""Over so many it takes longer than over 16, up to six times."""
+"""Over these sizes softmax takes longer than over 16, up to six times."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Neighbours in a layout, of like length, padded to the longest of them for attention."""
+    """Adjacent sequences of similar length in a layout, padded to the longest for attention."""
 
     start: int
     """First token of the group in the layout's order."""
@@ -47,7 +46,7 @@ class Group:
 
     @property
     def count(self) -> int:
-        """How many sequences there are."""
+        """Number of sequences."""
         return len(self.lengths)
 
     @property
@@ -57,7 +56,7 @@ class Group:
 
     @property
     def width(self) -> int:
-        """Places for each sequence: the longest's tokens, or more where that is faster."""
+        """Padded length: that of the longest sequence, or more if that is faster."""
         return _VECTOR if self.longest in _SLOW and self.device.type == "cpu" else self.longest
 
     @property
@@ -67,28 +66,30 @@ class Group:
 
     @property
     def is_even(self) -> bool:
-        """Whether every sequence fills its places, so that nothing is padded."""
+        """Whether no sequence is padded."""
         return self.lengths[0] == self.width
 
     @cached_property
     def real(self) -> torch.Tensor:
-        """Which of the padded places are tokens: shape (count, width), true for tokens."""
+        """Mask of the real tokens: bool, shape (count, width)."""
         return self._send(self._real)
 
     @cached_property
     def sources(self) -> torch.Tensor:
-        """The token in each padded place, counted within the group: shape (count * width,).
+        """Index in the group of the token at each padded position: shape (count * width,).
 
-        Padding repeats the sequence's last token; attention never looks at it.
+        Padding repeats the sequence's last token; nothing attends to it.
         """
         lengths = torch.tensor(self.lengths)
         starts = lengths.cumsum(0) - lengths
-        places = torch.arange(self.width)
-        return self._send((starts[:, None] + torch.minimum(places, lengths[:, None] - 1)).flatten())
+        positions = torch.arange(self.width)
+        return self._send(
+            (starts[:, None] + torch.minimum(positions, lengths[:, None] - 1)).flatten()
+        )
 
     @cached_property
-    def places(self) -> torch.Tensor:
-        """The padded place of each of the group's tokens: shape (tokens,)."""
+    def positions(self) -> torch.Tensor:
+        """The padded position of each of the group's tokens: shape (tokens,)."""
         return self._send(self._real.flatten().nonzero().squeeze(1))
 
     @cached_property
@@ -100,11 +101,10 @@ class Group:
         return {}
 
     def allowed(self, *, causal: bool, window: int | None) -> torch.Tensor | None:
-        """Return which place may look at which: bool, shape (count or 1, 1, width, width).
+        """Return the attention mask: bool, shape (count or 1, 1, width, width), None for no mask.
 
-        None where all may look at all. `window` is how many places off the furthest visible one is
-        not yet visible. Padding may look at everything: nothing reads its output, and a row that
-        sees nothing would be NaN.
+        A position attends to others at a distance below `window`. Padding attends to everything:
+        its output is not used, and a row without any position would be NaN.
         """
         key = (causal, window if window is not None and window < self.width else None)
         if key not in self._allowed:
@@ -115,8 +115,8 @@ class Group:
     def _make_allowed(self, causal: bool, window: int | None) -> torch.Tensor | None:
         if self.is_even and not causal and window is None:
             return None
-        places = torch.arange(self.width)
-        offset = places[:, None] - places
+        positions = torch.arange(self.width)
+        offset = positions[:, None] - positions
         near = offset.abs() < window if window is not None else torch.ones_like(offset).bool()
         if causal:
             near = near & (offset >= 0)
@@ -136,14 +136,14 @@ class Layout:
     rows: int
     width: int
     tokens: torch.Tensor
-    """Where each real token stands in the flattened batch: shape (tokens,), int64."""
+    """Index of each real token in the flattened batch: shape (tokens,), int64."""
     groups: tuple[Group, ...]
 
     @classmethod
     def of(cls, mask: torch.Tensor) -> Layout | None:
-        """Read an attention mask of shape (rows, width), 1 for tokens and 0 for padding.
+        """Make the layout of an attention mask of shape (rows, width): 1 for tokens, 0 for padding.
 
-        None where a sequence is empty or has holes: distances in it are not those of its tokens.
+        None if a sequence is empty or has padding between its tokens.
         """
         if mask.dim() != 2:
             return None
@@ -161,17 +161,17 @@ class Layout:
 
     @property
     def is_full(self) -> bool:
-        """Whether every place is a token, so that there is no padding to drop."""
+        """Whether there is no padding."""
         return len(self.tokens) == self.rows * self.width
 
     def holds(self, value: torch.Tensor) -> bool:
-        """Return whether a tensor has a place for every token: shape (rows or 1, width, …)."""
+        """Return whether a tensor has the shape (rows or 1, width, …)."""
         return (
             value.dim() >= 2 and value.shape[1] == self.width and value.shape[0] in (1, self.rows)
         )
 
     def drop_padding(self, value: torch.Tensor) -> torch.Tensor:
-        """Take the real tokens of a tensor that holds them; shape (1, tokens, …)."""
+        """Select the real tokens of a padded tensor: shape (1, tokens, …)."""
         shared = value.shape[0] == 1 and self.rows > 1
         index = self.tokens % self.width if shared else self.tokens
         return value.flatten(0, 1).index_select(0, index)[None]
@@ -183,14 +183,14 @@ class Layout:
 
 
 def _has_holes(columns: torch.Tensor, lengths: torch.Tensor) -> bool:
-    """Return whether a sequence's last token is further from its first than its length says."""
+    """Return whether a sequence has padding between its tokens."""
     ends = lengths.cumsum(0) - 1
     spans = columns[ends] - columns[ends - lengths + 1] + 1
     return bool((spans != lengths).any())
 
 
 def _groups(lengths: Sequence[int], device: torch.device) -> tuple[Group, ...]:
-    """Cut ascending lengths into groups of close ones."""
+    """Cut ascending lengths into groups of similar ones."""
     groups: list[Group] = []
     last, start = len(lengths), sum(lengths)
     while last:
@@ -207,10 +207,10 @@ def _groups(lengths: Sequence[int], device: torch.device) -> tuple[Group, ...]:
 
 
 NAME = "gluetune_unpadded"
-"""What the function is called in transformers' AttentionInterface."""
+"""Name of the function in transformers' AttentionInterface."""
 
 _LONG = 256
-"""Tokens from which on the square of the length is too much to keep without need."""
+"""Length from which the memory of all attention probabilities is too large."""
 
 
 @dataclass(frozen=True)
@@ -223,28 +223,28 @@ _now: ContextVar[_Attending | None] = ContextVar("gluetune_layout", default=None
 
 
 def begin_attending(layout: Layout, masks: DropoutMasks | None) -> Token[Any]:
-    """Make `layout` the one that attention goes by, until `end_attending`.
+    """Set the layout that attention uses, until `end_attending`.
 
-    `masks` draws the dropout of training on a CPU; torch does where it is None.
+    `masks` draws the dropout of training on a CPU; None for torch's dropout.
     """
     return _now.set(_Attending(layout, masks))
 
 
 def end_attending(token: Token[Any]) -> None:
-    """Forget the layout."""
+    """Reset the layout."""
     _now.reset(token)
 
 
 class UnsupportedAttentionError(UnsupportedError):
-    """The model asks of attention what this function does not do."""
+    """The model needs an attention feature that this function does not support."""
 
     def __init__(self, wanted: str) -> None:
-        super().__init__(f"its attention needs what this path does not do ({wanted})")
+        super().__init__(f"its attention needs what this path does not support ({wanted})")
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """What holds for every sequence of a layer."""
+    """Parameters of a layer's attention."""
 
     scaling: float
     causal: bool
@@ -264,11 +264,11 @@ def unpadded_attention(
     sliding_window: int | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attend within each sequence; the signature is transformers'.
+    """Compute attention within each sequence; the signature is transformers'.
 
     Shapes are (1, heads, tokens, size) in and (1, tokens, heads, size) out. Raises
-    UnsupportedAttentionError where no layout is set, for a mask, and for what only some models ask
-    for: capped scores, sinks, position biases.
+    UnsupportedAttentionError if no layout is set, for a mask, and for features of some models:
+    capped scores, sinks, position biases.
     """
     attending = _now.get()
     wanted = [name for name in _UNSUPPORTED if kwargs.get(name) is not None]
@@ -295,7 +295,7 @@ AttentionInterface.register(NAME, unpadded_attention)
 
 
 def _by_token(states: torch.Tensor) -> torch.Tensor:
-    """Turn (1, heads, tokens, size) into (tokens, heads, size), as autocast would multiply it."""
+    """Turn (1, heads, tokens, size) into (tokens, heads, size), in autocast's dtype."""
     device = states.device.type
     if torch.is_autocast_enabled(device):
         states = states.to(torch.get_autocast_dtype(device))
@@ -305,7 +305,7 @@ def _by_token(states: torch.Tensor) -> torch.Tensor:
 def _attend(
     states: tuple[torch.Tensor, ...], group: Group, rule: _Rule, masks: DropoutMasks | None
 ) -> torch.Tensor:
-    """Attend within each sequence of one group.
+    """Compute attention within each sequence of a group.
 
     `states` are query, key and value, of shape (tokens, heads, size).
     """
@@ -331,9 +331,10 @@ def _attend(
 
 
 def _is_slow(states: torch.Tensor, group: Group) -> bool:
-    """Return whether torch's kernel is slower than products one after the other.
+    """Return whether torch's kernel is slower than separate matrix products.
 
-    In half precision it is on a CPU, up to ten times in training; long sequences want its memory.
+    It is in half precision on a CPU, up to ten times in training; long sequences need its lower
+    memory.
     """
     half = states.dtype in (torch.bfloat16, torch.float16)
     return half and states.device.type == "cpu" and group.width <= _LONG
@@ -349,14 +350,14 @@ def _pad(states: torch.Tensor, group: Group) -> torch.Tensor:
 def _unpad(states: torch.Tensor, group: Group) -> torch.Tensor:
     """Turn (count, heads, width, size) into (tokens, heads, size)."""
     flat = states.transpose(1, 2).flatten(0, 1)
-    return flat if group.is_even else flat.index_select(0, group.places)
+    return flat if group.is_even else flat.index_select(0, group.positions)
 
 
 class _ComposedAttention(torch.autograd.Function):  # type: ignore[misc]  # torch is not followed
-    """Attention as products, where torch has no kernel for its dropout (CPU), or a slow one.
+    """Attention as matrix products, for CPUs: torch's kernel has no dropout, or is slower.
 
-    What dropout keeps is handed in, or None. Written with its gradient, for it then keeps the
-    probabilities alone and passes over them as few times as can be.
+    `kept` is the dropout mask, or None. The gradient is explicit, so that only the probabilities
+    are saved, and memory passes are few.
     """
 
     @staticmethod
@@ -402,8 +403,8 @@ class _ComposedAttention(torch.autograd.Function):  # type: ignore[misc]  # torc
 
 
 def _pad_gradient(gradient: torch.Tensor, group: Group) -> torch.Tensor:
-    """Turn (tokens, heads, size) into (count, heads, width, size), 0 where nothing was read."""
+    """Turn (tokens, heads, size) into (count, heads, width, size), 0 at padding."""
     if not group.is_even:
         padded = gradient.new_zeros(group.count * group.width, *gradient.shape[1:])
-        gradient = padded.index_copy_(0, group.places, gradient)
+        gradient = padded.index_copy_(0, group.positions, gradient)
     return gradient.unflatten(0, (group.count, group.width)).transpose(1, 2)

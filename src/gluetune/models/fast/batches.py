@@ -1,7 +1,7 @@
-"""How a batch is cut into the parts that pass through the model one after another.
+"""Cut a batch into parts of similar length, which run through the model sequentially.
 
-The order of examples inside a step means nothing to its sum, so parts hold examples of like length,
-each padded to its own longest only.
+The order of examples in a step does not change its gradient, so each part has examples of similar
+length and is padded to its own longest example only.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import numpy as np
 import torch
 
 _PASS = 128
-"""What one more pass through the model costs, in tokens of padding that it must save: a guess."""
+"""Estimated cost of one more forward pass, in tokens of padding."""
 
 
 _BY_TOKEN = (
     *("input_ids", "inputs_embeds", "attention_mask"),
     *("token_type_ids", "position_ids", "special_tokens_mask"),
 )
-"""Inputs of shape (examples or 1, places, …)."""
+"""Inputs of shape (examples or 1, positions, …)."""
 
 
 def split(inputs: Mapping[str, Any], size: int) -> Iterator[Mapping[str, Any]]:
-    """Cut a batch into parts of `size` examples at most; a batch that small stays as it is."""
+    """Cut a batch into parts of at most `size` examples; a batch that fits is not changed."""
     if count_examples(inputs) <= size:
-        yield inputs  # as the collator padded it: a fixed length is there for a reason
+        yield inputs  # as the collator padded it: a fixed length may be intended
         return
     order = torch.argsort(_lengths(inputs), stable=True)
     for rows in order.split(size):
@@ -34,7 +34,7 @@ def split(inputs: Mapping[str, Any], size: int) -> Iterator[Mapping[str, Any]]:
 
 
 def split_by_length(inputs: Mapping[str, Any], size: int) -> Iterator[Mapping[str, Any]]:
-    """Cut a batch so that padding and passes cost least, `size` examples at most a part."""
+    """Cut a batch at the lowest cost of padding and passes, with at most `size` examples a part."""
     lengths = _lengths(inputs)
     order = torch.argsort(lengths, stable=True)
     for rows in order.split(cheapest_parts(lengths[order].cpu().numpy(), size)):
@@ -46,7 +46,7 @@ def cheapest_parts(
 ) -> list[int]:
     """Return the numbers of examples per part, for ascending lengths, by dynamic programming.
 
-    A part has `size` examples at most, and with its padding `most_tokens`, unless it is one alone.
+    A part has at most `size` examples and, unless it has one, at most `most_tokens` with padding.
     """
     count = len(lengths)
     costs = np.zeros(count + 1)
@@ -66,7 +66,7 @@ def cheapest_parts(
 
 
 def is_mixed(inputs: Mapping[str, Any]) -> bool:
-    """Return whether a batch has padding that could be left out."""
+    """Return whether a batch has padding."""
     mask = _mask(inputs)
     return mask is not None and not bool(mask.all())
 
@@ -79,12 +79,12 @@ def count_examples(inputs: Mapping[str, Any]) -> int:
 
 
 def sample(inputs: Mapping[str, Any], count: int) -> Mapping[str, Any]:
-    """Take `count` examples of a batch, from its shortest to its longest."""
+    """Take `count` examples of a batch, evenly from its shortest to its longest."""
     order = torch.argsort(_lengths(inputs), stable=True)
     if len(order) <= count:
         return inputs
-    places = torch.linspace(0, len(order) - 1, count, device=order.device).round().long()
-    return _part(inputs, order[places])
+    chosen = torch.linspace(0, len(order) - 1, count, device=order.device).round().long()
+    return _part(inputs, order[chosen])
 
 
 def _lengths(inputs: Mapping[str, Any]) -> torch.Tensor:
@@ -93,7 +93,7 @@ def _lengths(inputs: Mapping[str, Any]) -> torch.Tensor:
 
 
 def _mask(inputs: Mapping[str, Any]) -> torch.Tensor | None:
-    """Return which places are tokens, shape (rows, places), where a batch says so."""
+    """Return the attention mask of shape (rows, positions), if the batch has one."""
     mask: torch.Tensor | None = inputs.get("attention_mask")
     return mask if mask is not None and mask.dim() == 2 else None
 
@@ -104,7 +104,7 @@ def _part(inputs: Mapping[str, Any], rows: torch.Tensor) -> dict[str, Any]:
 
 
 def _take(value: Any, rows: torch.Tensor, count: int) -> Any:
-    """Take the rows of a tensor that has one for every example; any other is for all of them."""
+    """Take the rows of a tensor with one per example; other values are shared by all examples."""
     if not isinstance(value, torch.Tensor) or not value.dim() or len(value) != count:
         return value
     return value[rows.to(value.device)]
@@ -113,9 +113,8 @@ def _take(value: Any, rows: torch.Tensor, count: int) -> Any:
 def _trim(inputs: dict[str, Any]) -> dict[str, Any]:
     """Drop the positions that are padding in every example, at either end.
 
-    Which inputs have a place for every token is said by their names: what is known of a whole text,
-    such as eight labels, may be as many as there are places. An input of another name and of the
-    mask's shape might be either, and then nothing is dropped.
+    Inputs by token are known by their names, since the shape of others, such as eight labels per
+    text, may be the same. If an unknown input has the mask's shape, nothing is dropped.
     """
     mask = _mask(inputs)
     if mask is None or any(_is_doubtful(name, value, mask) for name, value in inputs.items()):

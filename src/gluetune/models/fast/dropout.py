@@ -1,10 +1,10 @@
 """Dropout masks from a fast generator.
 
-torch draws a CPU mask at about 8 ns an element, which is more than the arithmetic around it.
-Sixteen random bits an element out of NumPy's SFC64 cost a tenth of that. The probability is kept to
-1/65536, and what is kept is scaled by the probability that was really used, so that the mean is
-exact. The stream starts from torch's own generator at every forward pass: a run that is resumed
-with torch's state draws the same masks.
+torch draws a CPU mask at about 8 ns per element, which is more than the arithmetic around it.
+Sixteen random bits per element from NumPy's SFC64 cost a tenth of that. The probability is rounded
+to 1/65536, and kept elements are scaled by the rounded probability, so that the mean is exact. The
+stream is seeded from torch's generator at every forward pass: a run that is resumed with torch's
+state draws the same masks.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class DropoutMasks:
         self._bits = np.random.SFC64(0)
 
     def reseed(self) -> None:
-        """Start a stream that torch's generator decides."""
+        """Start a stream with a seed from torch's generator."""
         self._bits = np.random.SFC64(int(torch.randint(2**62, ())))
 
     def draw(self, shape: torch.Size, probability: float) -> tuple[torch.Tensor, float]:
-        """Return what is kept (bool, of `shape`) and the factor that keeps the mean."""
+        """Return the mask of kept elements (bool, of `shape`) and their scale."""
         dropped = round(probability * _STEPS)
         if dropped == _STEPS:
             return torch.zeros(shape, dtype=torch.bool), 0.0
@@ -42,12 +42,12 @@ class DropoutMasks:
 
 
 def at_least_single(value: torch.Tensor) -> torch.dtype:
-    """Return the type for what is no matrix product: a CPU is slower at it in half precision."""
+    """Return the dtype of elementwise arithmetic: on a CPU, half precision is slower."""
     return torch.promote_types(value.dtype, torch.float32)
 
 
 def drop(value: torch.Tensor, kept: torch.Tensor | None, scale: float) -> torch.Tensor:
-    """Return `value` where it is kept, times `scale`, and 0 elsewhere; None keeps all as it is."""
+    """Return `value * scale` where `kept`, and 0 elsewhere; for None, return `value`."""
     if kept is None:
         return value
     found = kept.to(at_least_single(value)).mul_(value).mul_(scale)
@@ -55,7 +55,7 @@ def drop(value: torch.Tensor, kept: torch.Tensor | None, scale: float) -> torch.
 
 
 class _Dropout(torch.autograd.Function):  # type: ignore[misc]  # torch is not followed
-    """What is kept, scaled. The same product is the gradient's."""
+    """Dropout with a given mask; its gradient is the same product."""
 
     @staticmethod
     def forward(ctx: Any, value: torch.Tensor, kept: torch.Tensor, scale: float) -> torch.Tensor:
@@ -71,10 +71,10 @@ class _Dropout(torch.autograd.Function):  # type: ignore[misc]  # torch is not f
 
 @contextmanager
 def fast_dropout(model: nn.Module, masks: DropoutMasks) -> Iterator[None]:
-    """Give the CPU dropouts of `model` their masks from `masks`, reseeded at every forward pass.
+    """Draw the CPU dropout of `model` from `masks`, reseeded at every forward pass.
 
-    Only modules that are exactly `nn.Dropout` are changed, and only while they train; those that
-    work in place, or whose `forward` somebody else has replaced, are left alone.
+    Only modules of type `nn.Dropout` are changed, and only in training mode; not those that work in
+    place, or whose `forward` has been replaced.
     """
 
     def forward_of(module: nn.Dropout) -> Any:
@@ -105,4 +105,4 @@ def fast_dropout(model: nn.Module, masks: DropoutMasks) -> Iterator[None]:
     finally:
         hook.remove()
         for module in dropouts:
-            del module.forward  # the class's own shows again
+            del module.forward  # restores the method of the class

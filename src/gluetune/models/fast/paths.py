@@ -1,12 +1,10 @@
 """The execution path of a batch through a model: unpadded, in groups of similar length, or padded.
 
-All three compute the same function; they differ in how much of the arithmetic is spent on padding.
+All three compute the same function; they differ in the arithmetic that is spent on padding.
 
-Freed memory kept for the next step, where the C library would hand it back.
-
-A step allocates what the step before it freed. glibc returns large blocks to the kernel as soon as
-they are free, and each that comes back is zeroed page by page: about 9,000 page faults in a step of
-MiniLM on CoLA at batch size 16, where 1,000 are left so.
+On Linux the process also keeps freed memory for the next step. glibc returns large blocks to the
+kernel as soon as they are free, and new ones are zeroed page by page: about 9,000 page faults in a
+step of MiniLM on CoLA at batch size 16, and 1,000 with freed memory kept.
 """
 
 from __future__ import annotations
@@ -31,15 +29,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _TOLERANCES = {torch.float64: 1e-8, torch.float32: 1e-4}
-"""How far logits may lie apart, as a part of the largest (of 1 at least)."""
+"""Largest difference of logits, relative to the largest logit (at least 1)."""
 _TOLERANCE = 0.05
 """The same in half precision."""
 
 
 def resolve_compute(compute: Compute, model: PreTrainedModel) -> ComputePath:
-    """Return the path that `auto` means for a model, by its own flags.
+    """Resolve `auto` to an execution path, by the model's own flags.
 
-    Raises ConfigurationError where the model does not support the path.
+    Raises ConfigurationError if the model does not support the path.
     """
     able = can_be_unpadded(model)
     if compute == "auto":
@@ -55,10 +53,10 @@ def resolve_compute(compute: Compute, model: PreTrainedModel) -> ComputePath:
 def computing(
     model: PreTrainedModel, path: ComputePath, masks: DropoutMasks | None = None
 ) -> AbstractContextManager[None]:
-    """Let batches take `path` through `model`; the caller splits the batch into groups.
+    """Run `model` on an execution path; for `grouped`, the caller splits the batches.
 
     `masks` draws attention's dropout in training on a CPU. There, unless `path` is `padded`, the
-    process keeps from now on what a pass frees, for the next.
+    process keeps freed memory from now on.
     """
     if path != "padded" and model.device.type == "cpu":
         keep_freed_memory()
@@ -68,17 +66,17 @@ def computing(
 def dropping(
     model: PreTrainedModel, path: ComputePath, masks: DropoutMasks | None
 ) -> AbstractContextManager[None]:
-    """Draw the model's other dropouts from `masks` too, unless `padded` asks for it as it is."""
-    # A layer that is computed again in the backward pass would draw other masks.
+    """Draw the model's other dropout from `masks` too, unless the path is `padded`."""
+    # A layer that is recomputed in the backward pass would draw other masks.
     if masks is None or path == "padded" or computes_layers_twice(model):
         return nullcontext()
     return fast_dropout(model, masks)
 
 
 def disagreement(model: PreTrainedModel, batch: Mapping[str, Any], path: ComputePath) -> str:
-    """Say how the logits by `path` differ from the padded ones; empty where they agree.
+    """Describe how the logits of `path` differ from the padded ones; "" if they agree.
 
-    Dropout is off, the arithmetic in the precision of the weights, and no random number is drawn.
+    The comparison is without dropout, in the precision of the weights; no random number is drawn.
     """
     inputs = {name: value for name, value in batch.items() if name != "labels"}
     training = model.training
@@ -112,7 +110,7 @@ def _difference(found: torch.Tensor, plain: torch.Tensor) -> str:
 
 @contextmanager
 def _in_own_precision(model: PreTrainedModel) -> Iterator[None]:
-    """Compute as the weights are: neither under autocast nor by accelerate, which wraps it in."""
+    """Compute in the precision of the weights: without autocast, also accelerate's."""
     wrapped = vars(model).get("forward")
     if wrapped is not None and (own := getattr(model, "_original_forward", None)) is not None:
         model.forward = own
@@ -138,7 +136,7 @@ def _logits(model: PreTrainedModel, inputs: Mapping[str, Any], path: ComputePath
 # Of malloc.h. The threshold of mmap may not be higher than this on 64 bits.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
 _SETTINGS = (
-    (_ARENA_MAX, 1),  # the arenas of other threads are handed back whatever the thresholds say
+    (_ARENA_MAX, 1),  # the arenas of other threads are returned regardless of the thresholds
     (_MMAP_THRESHOLD, 32 << 20),
     (_TRIM_THRESHOLD, 1 << 30),
     (_TOP_PAD, 64 << 20),
@@ -147,10 +145,10 @@ _SETTINGS = (
 
 @cache
 def keep_freed_memory() -> bool:
-    """Let this process keep up to 1 GiB of freed memory; return whether its C library can.
+    """Let this process keep up to 1 GiB of freed memory; return whether the C library can.
 
-    Settings that the environment makes (MALLOC_…_, GLIBC_TUNABLES) are for glibc's own start and
-    are replaced. It holds until the process ends, and changes no result.
+    This overrides settings of the environment (MALLOC_…_, GLIBC_TUNABLES), lasts until the process
+    ends, and changes no result.
     """
     if not sys.platform.startswith("linux"):
         return False

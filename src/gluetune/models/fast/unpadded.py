@@ -1,8 +1,8 @@
-"""The encoder on real tokens alone: a hook ahead of it drops the padding, one behind restores it.
+"""Run the encoder on real tokens only: a hook before it drops the padding, one after restores it.
 
-Embeddings, position ids, poolers and heads stay the checkpoint's own and see the padded batch that
-they expect; only what lies between, nearly all of the arithmetic, is spared the padding. It works
-for every architecture whose attention goes through transformers' AttentionInterface.
+Embeddings, position ids, poolers and heads are the checkpoint's own and receive the padded batch
+that they expect; only the layers between them, nearly all of the arithmetic, run without padding.
+It works for every architecture whose attention uses transformers' AttentionInterface.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def can_be_unpadded(model: PreTrainedModel) -> bool:
-    """Return whether the model's own flags say that its attention can be replaced.
+    """Return whether the model's attention can be replaced, by its own flags.
 
-    Flags alone are not to be trusted: hold the logits against the padded ones.
+    Flags may be wrong: compare the logits with the padded ones.
     """
     config = model.config
     return bool(
@@ -42,9 +42,9 @@ def can_be_unpadded(model: PreTrainedModel) -> bool:
 
 
 def computes_layers_twice(model: PreTrainedModel) -> bool:
-    """Return whether layers are computed again in the backward pass, to save memory.
+    """Return whether the model uses gradient checkpointing.
 
-    By then the forward pass is over, and so is what held for it.
+    It recomputes layers in the backward pass, when the hooks and the layout are gone.
     """
     return any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
 
@@ -53,7 +53,7 @@ def computes_layers_twice(model: PreTrainedModel) -> bool:
 def unpadded(model: PreTrainedModel, masks: DropoutMasks | None = None) -> Iterator[None]:
     """Run the encoder of `model` on real tokens only, for every forward pass with a mask.
 
-    `masks` draws attention's dropout on a CPU. Raises ValueError where `can_be_unpadded` is false.
+    `masks` draws attention's dropout on a CPU. Raises ValueError if `can_be_unpadded` is false.
     """
     blocks = _blocks(model)
     if not blocks:
@@ -74,10 +74,10 @@ def unpadded(model: PreTrainedModel, masks: DropoutMasks | None = None) -> Itera
 
 
 def _blocks(model: PreTrainedModel) -> list[nn.Module]:
-    """Return the modules between the embeddings and what comes after the last layer.
+    """Return the modules between the embeddings and the head.
 
-    That is the module that holds the layers, or each layer where that module holds the embeddings
-    too, which need the padded batch.
+    That is the module of all layers; or each layer, if that module has the embeddings too, which
+    need the padded batch.
     """
     for owner in model.base_model.modules():
         for child in owner.children():
@@ -87,13 +87,13 @@ def _blocks(model: PreTrainedModel) -> list[nn.Module]:
 
 
 def _embeds(owner: nn.Module, layers: nn.ModuleList) -> bool:
-    """Return whether `owner` looks up embeddings of its own, besides those within its layers."""
+    """Return whether `owner` has embeddings outside of its layers."""
     within = set(layers.modules())
     return any(isinstance(part, nn.Embedding) and part not in within for part in owner.modules())
 
 
 class _Pass:
-    """One forward pass after another: what the hooks of a model share."""
+    """The state that a model's hooks share during a forward pass."""
 
     def __init__(self, model: PreTrainedModel, masks: DropoutMasks | None) -> None:
         self.config = model.config
@@ -102,19 +102,19 @@ class _Pass:
         self._token: Token[Any] | None = None
         self._implementation = ""
         self._is_dropped = False
-        """Whether the hidden states that the next block is given are without padding already."""
+        """Whether the next block receives hidden states without padding."""
         self._made: tuple[torch.Tensor, ...] = ()
-        """What the block before has given: it is without padding too."""
+        """Outputs of the block before, which are without padding."""
 
     def begin(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        """Read the layout of the batch, and let attention go by it."""
+        """Make the layout of the batch, and switch attention to it."""
         mask = kwargs.get("attention_mask")
         if mask is None or _wants_inner_states(self.config, kwargs):
             return None
         layout = Layout.of(mask)
-        # Without padding the padded path is taken, as it is before the path has been checked.
+        # Without padding the padded path is used, as before the path has been checked.
         if layout is None or layout.is_full:
             return None
         self.layout = layout
@@ -126,7 +126,7 @@ class _Pass:
         return args, kwargs
 
     def end(self, *_: Any) -> None:
-        """Leave the model as it was, also when the pass failed."""
+        """Restore the model, also after a failure."""
         if self._token is not None:
             end_attending(self._token)
             self.config._attn_implementation_internal = self._implementation
@@ -136,17 +136,17 @@ class _Pass:
     def drop(
         self, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        """Take the padding out of whatever a block is given: hidden states, rotary angles, …
+        """Drop the padding of all inputs of a block: hidden states, rotary angles, …
 
-        Whether the hidden states are without padding already is known, not read from their shape:
-        a batch may have as many tokens as places. All else comes from before the first block.
+        Whether the hidden states are without padding is tracked, not inferred from their shape,
+        which may be the same. All other inputs come from before the first block.
         """
         layout = self.layout
         if layout is None:
             return None
         states = _hidden_states(args, kwargs)
         if not self._is_dropped and not (states is not None and layout.holds(states)):
-            raise UnsupportedError(f"its {type(block).__name__} is given no hidden states")
+            raise UnsupportedError(f"its {type(block).__name__} receives no hidden states")
 
         def take(value: torch.Tensor) -> torch.Tensor:
             if value is states:
@@ -160,11 +160,11 @@ class _Pass:
         return changed
 
     def note(self, block: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        """Remember what a block has made of states without padding."""
+        """Remember the outputs of a block, which are without padding."""
         self._made = _tensors(output) if self._is_dropped else ()
 
     def restore(self, block: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        """Put the padding back into the hidden states that the last block gives."""
+        """Restore the padding of the last block's hidden states."""
         layout, states = self.layout, next(iter(_tensors(output)), None)
         if layout is None or not self._is_dropped:
             return output
@@ -175,7 +175,7 @@ class _Pass:
 
 
 def _hidden_states(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor | None:
-    """Return the hidden states among a block's inputs: by name, or the first that can be."""
+    """Return the hidden states among a block's inputs: by name, or the first candidate."""
     for value in (kwargs.get("hidden_states"), *args, *kwargs.values()):
         if isinstance(value, torch.Tensor) and value.is_floating_point() and value.dim() > 2:
             return value

@@ -1,14 +1,14 @@
-"""Training only the rows of the word embeddings that occur in the data.
+"""Train only the rows of the word embeddings that occur in the data.
 
-A row that never occurs gets no gradient, and AdamW, whose moments for it stay 0, does nothing to it
-but decay it: after k steps it is what it was times the product of (1 - learning rate x weight
-decay). So the rows that occur are trained alone and the whole table is made again whenever the
-model is saved. That spares the optimiser, the gradient and its norm most of a multilingual model.
+A row that never occurs has no gradient, and AdamW, whose moments for it stay 0, only decays it:
+after k steps it is multiplied by the product of (1 - learning rate x weight decay). So only the
+rows that occur are trained, and the whole table is restored whenever the model is saved. For a
+multilingual model this saves most of the work of the optimiser and of the gradient's norm.
 
-Ids are translated inside the embedding module, never in `input_ids`: positions (RoBERTa) and
-pooling (GPT-2, BART) read those.
+Ids are translated inside the embedding module, never in `input_ids`, which positions (RoBERTa) and
+pooling (GPT-2, BART) read.
 
-`occurring_rows` finds which rows of the table a run ever reads, where that can be known.
+`occurring_rows` finds the rows that a run reads, if that can be known.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 
 _WORTHWHILE = 0.9
-"""A table of which more than this part occurs is left as it is."""
+"""A table of which a larger part occurs is not made compact."""
 
 
 def word_embeddings(model: PreTrainedModel) -> nn.Embedding | None:
-    """Return the model's table of word embeddings, None where it cannot be made compact.
+    """Return the model's word embeddings, None if they cannot be made compact.
 
-    That is where it is of a kind of its own, or where something else reads the same weights.
+    That is, if they are not a plain nn.Embedding, or share their weights with another module.
     """
     try:
         table = model.get_input_embeddings()
@@ -63,16 +63,16 @@ def word_embeddings(model: PreTrainedModel) -> nn.Embedding | None:
 
 @dataclass(frozen=True)
 class Lookups:
-    """What a model looks up in its word embeddings for a batch."""
+    """The ids that a model looks up in its word embeddings for a batch."""
 
     names: frozenset[str]
-    """Inputs that are looked up as they are: `input_ids`, of GPT-2 `token_type_ids` too."""
+    """Inputs that are looked up unchanged: `input_ids`, for GPT-2 `token_type_ids` too."""
     ids: torch.Tensor
-    """All ids, made of inputs or not: shape (ids,)."""
+    """All ids: shape (ids,)."""
 
 
 def look_up(model: PreTrainedModel, table: nn.Embedding, inputs: Mapping[str, Any]) -> Lookups:
-    """Run a batch, whose tensors are on the model's device, and watch `table`.
+    """Run a batch, on the model's device, and record the lookups in `table`.
 
     Dropout is off, and no random number is drawn.
     """
@@ -86,23 +86,23 @@ def look_up(model: PreTrainedModel, table: nn.Embedding, inputs: Mapping[str, An
     finally:
         model.train(training)
         handle.remove()
-    places = {_place(ids) for ids in seen}
+    looked_up = {_address(ids) for ids in seen}
     names = (name for name, value in inputs.items() if isinstance(value, torch.Tensor))
     return Lookups(
-        frozenset(name for name in names if _place(inputs[name]) in places),
+        frozenset(name for name in names if _address(inputs[name]) in looked_up),
         torch.cat([ids.flatten() for ids in seen]).unique() if seen else torch.empty(0).long(),
     )
 
 
-def _place(tensor: torch.Tensor) -> int:
-    """Return where a tensor's values are in memory: views of it are there too."""
+def _address(tensor: torch.Tensor) -> int:
+    """Return the address of a tensor's storage, which its views share."""
     return int(tensor.untyped_storage().data_ptr())
 
 
 class CompactVocabulary:
-    """A table of word embeddings of which only `rows` are kept and trained.
+    """Word embeddings of which only `rows` are kept and trained.
 
-    The parameter stays the same object under the same name; it is only shorter until `restore`.
+    The parameter is the same object under the same name; it is only shorter until `restore`.
     """
 
     def __init__(self, table: nn.Embedding, rows: torch.Tensor) -> None:
@@ -110,9 +110,9 @@ class CompactVocabulary:
         self.table = table
         self.rows = rows.to(table.weight.device)
         self.decay = 1.0
-        """What the optimiser's weight decay has left of the rows that do not occur."""
+        """Factor by which weight decay has multiplied the rows that do not occur."""
         self._first = table.weight.data
-        """The whole table as it was; rows that occur are out of date in it."""
+        """The initial table; its rows that occur are outdated."""
         self._base = self._first
         self._padding = table.padding_idx
         self._places = torch.full((len(self._first),), -1, device=self.rows.device)
@@ -128,13 +128,13 @@ class CompactVocabulary:
         ]
 
     def whole(self) -> torch.Tensor:
-        """Return the whole table as plain training would have it."""
+        """Return the whole table, as in training without a compact vocabulary."""
         table = self._base * self.decay
         table[self.rows] = self.table.weight.data
         return table
 
     def restore(self) -> None:
-        """Make the embeddings whole again, and leave them as any others."""
+        """Restore the whole embeddings and remove the hooks."""
         for handle in self._handles:
             handle.remove()
         self.table.padding_idx = self._padding
@@ -142,13 +142,13 @@ class CompactVocabulary:
         self.table.weight.grad = None
 
     def follow(self, optimizer: torch.optim.Optimizer) -> None:
-        """Count the decay of every step that `optimizer` takes."""
+        """Track the weight decay of every step of `optimizer`."""
         if optimizer in self._followed:
             return
         self._followed.append(optimizer)
 
         def count(*_: Any) -> None:
-            # Read anew at every step: accelerate puts other dictionaries in their place.
+            # Read again at every step: accelerate replaces the dictionaries.
             for group in optimizer.param_groups:
                 if any(parameter is self.table.weight for parameter in group["params"]):
                     self.decay *= 1 - float(group["lr"]) * group["weight_decay"]
@@ -156,27 +156,27 @@ class CompactVocabulary:
         self._handles.append(optimizer.register_step_pre_hook(count))
 
     def expand_moments(self, optimizer: torch.optim.Optimizer | None) -> None:
-        """Give the optimiser's moments a row for every embedding, as plain training has them."""
+        """Expand the optimiser's moments to a row for every embedding."""
         state = {} if optimizer is None else optimizer.state.get(self.table.weight, {})
         for name, moment in state.items():
             if isinstance(moment, torch.Tensor) and moment.shape == self.table.weight.shape:
                 state[name] = torch.zeros_like(self._first).index_copy_(0, self.rows, moment)
 
     def state(self) -> dict[str, Any]:
-        """Return what a resumed training needs besides the whole table."""
+        """Return what a resumed run needs in addition to the whole table."""
         return {"decay": self.decay.hex(), "rows": len(self.rows)}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state`, once the whole table of that moment has been loaded.
+        """Resume from `state`, after the whole table of that step has been loaded.
 
-        The rows that do not occur are then counted from where they began, so that the end is the
-        same to the bit as without the interruption. Raises TrainingError for other data.
+        Rows that do not occur are then computed from the initial table, so that the result is
+        bit-identical to that of an uninterrupted run. Raises TrainingError for other data.
         """
         if state["rows"] != len(self.rows):
             raise TrainingError(
                 f"The data use {len(self.rows)} rows of the vocabulary, the checkpoint "
                 f"{state['rows']}.",
-                hint="Resume with the data that the training began with.",
+                hint="Resume with the data that the run started with.",
             )
         decay = float.fromhex(state["decay"])
         absent = self._places < 0
@@ -189,7 +189,7 @@ class CompactVocabulary:
         if places.device.type == "cpu" and places.numel() and int(places.min()) < 0:
             unknown = ids[places < 0].unique()[:5].tolist()
             raise TrainingError(
-                f"Token ids {unknown} occur in none of the data that the training was given.",
+                f"Token ids {unknown} do not occur in the data of the run.",
                 hint="To train every row: --no-compact-vocabulary, in Python "
                 "compact_vocabulary=False.",
             )
@@ -221,25 +221,25 @@ def compact_vocabulary(table: nn.Embedding, rows: torch.Tensor) -> Iterator[Comp
 
 
 def is_worthwhile(table: nn.Embedding, rows: torch.Tensor) -> bool:
-    """Return whether enough rows never occur."""
+    """Return whether enough rows never occur to save time."""
     return len(rows) <= _WORTHWHILE * int(table.num_embeddings)
 
 
 _ADAMW = (OptimizerNames.ADAMW_TORCH, OptimizerNames.ADAMW_TORCH_FUSED)
 _LIBRARIES = ("transformers", "gluetune")
 _FORMATS = (None, "torch", "numpy", "python")
-"""What a data set may give its rows as; anything else may be a function that changes them."""
+"""Formats of a data set that return its rows unchanged; others may transform them."""
 
 
 def occurring_rows(
     trainer: transformers.Trainer, data: Sequence[Any]
 ) -> tuple[nn.Embedding, torch.Tensor] | None:
-    """Return the model's table of word embeddings and the rows of it that `data` use, ascending.
+    """Return the model's word embeddings and the rows that `data` use, ascending.
 
-    None where leaving the others out would not be the same, or not be worth it: another optimiser
-    than AdamW, one that the user made, a model made anew for every trial, sharded weights, scaled
-    losses whose steps may be skipped, data or a collator that could bring other ids. Raises
-    UnsupportedError where the model itself brings other ids, and what it raises on two examples.
+    None if leaving the others out would change the result or save nothing: another optimiser than
+    AdamW, the user's own optimiser, a `model_init`, sharded weights, loss scaling (which may skip
+    steps), data or a collator that may add other ids. Raises UnsupportedError if the model itself
+    looks up other ids, and any error of the model on two examples.
     """
     arguments = trainer.args
     if (
@@ -247,7 +247,7 @@ def occurring_rows(
         or trainer.optimizer_cls_and_kwargs is not None
         or trainer.model_init is not None
         or arguments.optim not in _ADAMW
-        or _makes_an_optimizer_of_its_own(trainer)
+        or _overrides_optimizer(trainer)
         or arguments.fp16
         or trainer.is_deepspeed_enabled
         or trainer.is_fsdp_enabled
@@ -264,18 +264,18 @@ def occurring_rows(
         return None
     for found in lookups:
         if more := sorted({*found.ids.tolist()}.difference(used.tolist())):
-            raise UnsupportedError(f"it looks up ids that no data hold ({more[:5]})")
+            raise UnsupportedError(f"it looks up ids that are not in the data ({more[:5]})")
     return table, used
 
 
-def _makes_an_optimizer_of_its_own(trainer: transformers.Trainer) -> bool:
-    """Return whether a subclass of the user's decides what the optimiser is."""
+def _overrides_optimizer(trainer: transformers.Trainer) -> bool:
+    """Return whether a subclass of the user creates the optimiser."""
     methods = (type(trainer).create_optimizer, type(trainer).get_optimizer_cls_and_kwargs)
     return any(method.__module__.split(".")[0] not in _LIBRARIES for method in methods)
 
 
 def _some(trainer: transformers.Trainer, data: Any) -> dict[str, Any]:
-    """Return two examples as the model is given them, on its device."""
+    """Return a batch of two examples on the model's device."""
     import datasets
 
     rows, collate = data, trainer.data_collator
@@ -312,7 +312,7 @@ def _used(
 
 
 def _has(data: Any, name: str) -> bool:
-    """Return whether a data set has a column that can be read without running any code."""
+    """Return whether a data set has a column that can be read without running user code."""
     import datasets
 
     if isinstance(data, datasets.Dataset):
@@ -321,7 +321,7 @@ def _has(data: Any, name: str) -> bool:
 
 
 def _ids(data: Any, name: str) -> NDArray[Any]:
-    """Return every id in a column that a data set has."""
+    """Return all ids in a column of a data set."""
     import datasets
 
     if isinstance(data, datasets.Dataset):
@@ -335,7 +335,7 @@ def _flat(column: Any) -> NDArray[Any]:
 
 
 def _special(trainer: transformers.Trainer) -> list[int]:
-    """Return the ids that a tokenizer or a model may put in by itself, and 0 to be sure."""
+    """Return the ids that a tokenizer or a model may add, and 0."""
     tokenizer = trainer.processing_class or getattr(trainer.data_collator, "tokenizer", None)
     found = [0, *getattr(tokenizer, "all_special_ids", ())]
     named = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "cls_token_id")

@@ -5,11 +5,11 @@ const MOST_BARS = 20;
 const part = (id) => document.getElementById(id);
 const fields = [part("text-1"), part("text-2")].filter(Boolean);
 const dial = part("dial");
-const keyField = part("key"); // only where the server wants a key; its value is stored nowhere
+const keyField = part("key"); // only if the server requires a key; its value is stored nowhere
 const isNumber = document.body.dataset.widget === "dial";
 const thresholds = JSON.parse(document.body.dataset.thresholds); // of several labels; else empty
 const isSeveral = document.body.dataset.widget === "checks";
-let running = null; // what aborts the request in progress
+let running = null; // AbortController of the request in progress
 let picked = null; // the example that the fields were filled from
 
 function typed() {
@@ -84,7 +84,7 @@ function predictedLabels(found) {
   return found.filter(isPredicted).map(({ label }) => label).join(", ") || "none of the labels";
 }
 
-function said(found) {
+function summary(found) {
   const best = found[0];
   if (isNumber) return best.score.toFixed(2);
   return isSeveral ? predictedLabels(found) : `${best.label}, ${percent(best.score)}`;
@@ -96,12 +96,12 @@ function showTime(headers) {
   const cut = headers.get("x-truncated-inputs") !== "0";
   part("time").textContent =
     `${total.toFixed(total < 10 ? 1 : 0)} ms · ${tokens} tokens` +
-    (cut ? " · longer than the model reads: the end was cut" : "");
+    (cut ? " · truncated to the model's maximum length" : "");
 }
 
 function showPrediction(found, headers) {
   if (dial) showNumber(found[0].score);
-  else if (isNumber) part("bars").replaceChildren(said(found));
+  else if (isNumber) part("bars").replaceChildren(summary(found));
   else showBars(found);
   show("predicted", isSeveral ? `Predicted: ${predictedLabels(found)}` : "");
   show("gold", picked ? `Gold label: ${picked.dataset.label}` : "");
@@ -109,7 +109,7 @@ function showPrediction(found, headers) {
   show("error", "");
   part("empty").hidden = true;
   part("prediction").hidden = false;
-  part("status").textContent = `Prediction: ${said(found)}`;
+  part("status").textContent = `Prediction: ${summary(found)}`;
 }
 
 function showProblem(text) {

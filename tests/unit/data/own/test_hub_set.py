@@ -147,5 +147,5 @@ def test_cached_files_are_read_without_the_hub(folder: Path, hub: Hub, inside: s
     online = tables()
     hub.fail(".*", status=503)
     assert fingerprint(tables()["train"]) == fingerprint(online["train"])
-    with pytest.raises(HubError, match="The copy in the local cache is not whole"):
+    with pytest.raises(HubError, match="The copy in the local cache is incomplete"):
         tables("someone/reviews:films")

@@ -139,7 +139,7 @@ def test_an_older_run_keeps_the_last_class_with_a_note() -> None:
         name="mine", title="", text_columns=("text",), labels=("abusive", "normal"), metrics=("f1",)
     )
     assert (old.positive_id, old.positive_label) == (1, "normal")
-    assert "its F1 is of 'normal', the last one" in old.positive_note
+    assert "its metrics of one class are of 'normal', the last one" in old.positive_note
 
 
 def test_a_long_or_odd_name_stays_readable_in_a_title() -> None:

@@ -120,7 +120,7 @@ def test_stars_can_be_classes_or_numbers(tmp_path: Path) -> None:
     assert labelled(tmp_path / "a.csv", stars, kind="single_label").task.num_labels == 5
     task = labelled(tmp_path / "a.csv", stars, kind="regression").task
     assert task.kind is REGRESSION
-    assert (task.metrics, task.extra_metrics) == (("pearson",), ("spearman",))
+    assert (task.metrics, task.extra_metrics) == (("pearson",), ("spearman", "mae"))
 
 
 def test_several_labels_are_a_list_text_or_columns(tmp_path: Path) -> None:

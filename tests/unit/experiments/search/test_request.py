@@ -159,11 +159,11 @@ def test_all_invalid_options_are_reported_together() -> None:
     assert (valid.trials, valid.sampler) == (20, "random"), "what is valid is checked further"
     messages = [str(finding) for finding in findings.error().findings]
     expected = (
-        "--trials = '0':",
-        "--timeout = 'soon':",
-        "--tune-on = 'test':",
-        "--jobs = 'many':",
-        "--seeds = 0:",
+        "trials='0': must be at least 1.",
+        "timeout='soon': must be a number.",
+        "tune_on='test': choose from train, validation.",
+        "jobs='many': must be a whole number.",
+        "seeds=0: must be at least 1.",
     )
     assert [
         part for part, finding in zip(expected, messages, strict=True) if part in finding

@@ -51,7 +51,7 @@ def test_groups_hold_each_sequence_once_and_lengths_that_are_close(lengths: list
         flat = torch.arange(group.tokens)
         padded = flat[group.sources].view(group.count, group.width)
         assert torch.equal(padded[group.real], flat)
-        assert torch.equal(padded.flatten()[group.places], flat)
+        assert torch.equal(padded.flatten()[group.positions], flat)
 
 
 class _OnAnAccelerator(torch.Tensor):  # type: ignore[misc]  # torch is not followed
@@ -74,7 +74,7 @@ def test_an_accelerator_is_waited_for_once() -> None:
     layout = Layout.of(mask)
     assert layout is not None
     for group in layout.groups:
-        _ = group.real, group.sources, group.places, group.allowed(causal=True, window=3)
+        _ = group.real, group.sources, group.positions, group.allowed(causal=True, window=3)
     assert set(_OnAnAccelerator.asked) == {"dim", "cpu", "__get__"}  # shape and device by __get__
     assert _OnAnAccelerator.asked.count("cpu") == 1
 
