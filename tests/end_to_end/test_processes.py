@@ -111,7 +111,9 @@ def test_a_signal_stops_all_processes_after_the_same_step_and_the_run_resumes(
     assert {"rng_state_0.pth", "rng_state_1.pth", "meter_0.json", "meter_1.json"} <= {
         file.name for file in state.iterdir()
     }
-    with pytest.raises(ConfigurationError, match="one of 2 processes, and here run 1 process"):
+    with pytest.raises(
+        ConfigurationError, match="This run has 2 processes, but was started with 1 process"
+    ):
         resumed(output)
     ends = run_together(tmp_path, command, "train", "--resume", str(output))
     assert [end.code for end in ends] == [0, 0], ends
@@ -212,7 +214,7 @@ def test_a_run_of_one_process_is_not_resumed_by_two(bench: Bench, tmp_path: Path
     assert done.config.processes == 1
     first, second = run_together(tmp_path, command, "train", "--resume", str(done.path))
     assert (first.code, second.code) == (2, 2)
-    assert "This run has 1 process, and 2 processes are started" in first.said
+    assert "This run has 1 process, but was started with 2 processes" in first.said
     assert second.said == ""
 
 

@@ -55,7 +55,7 @@ def test_it_is_evaluated_loaded_predicted_with_reported_and_published(
     assert [point.share for point in points] == [0.5, 1.0]
     started = bench.train(model=run, epochs=1)
     assert started.config.model == str(run.model_path)
-    with pytest.raises(gluetune.ConfigurationError, match="No run answers sst2, mrpc"):
+    with pytest.raises(gluetune.ConfigurationError, match="No run is on sst2, mrpc"):
         gluetune.submit(run)
 
     def stop(app: Any, limits: object) -> None:

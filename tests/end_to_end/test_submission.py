@@ -102,7 +102,7 @@ def test_a_missing_task_is_refused_with_the_command_to_type(
     with pytest.raises(ConfigurationError) as caught:
         gluetune.submit(*runs.values(), output=tmp_path / "x.zip")
     text = str(caught.value)
-    assert "No run answers sst2, mrpc, qqp, mnli, qnli" in text
+    assert "No run is on sst2, mrpc, qqp, mnli, qnli" in text
     assert "--fill-missing" in text
     with pytest.raises(ConfigurationError, match="both answer wnli"):
         gluetune.submit(runs["wnli"], runs["wnli"], output=tmp_path / "x.zip", fill_missing=True)

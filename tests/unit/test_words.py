@@ -270,6 +270,6 @@ def _formatted(node: ast.JoinedStr) -> str:
 
 
 FORMER_NAMES_LEFT: set[str] = set()
-HELP_LIMIT = 22
-MESSAGE_LIMIT = 115
-DOCSTRING_LIMIT = 415
+HELP_LIMIT = 0
+MESSAGE_LIMIT = 0
+DOCSTRING_LIMIT = 0

@@ -260,7 +260,7 @@ def _check_count(expected: int | None, processes: Processes, resume: Path | None
     if resume is None:
         hint += f", or, for the same run up to rounding: --processes {processes.count}"
     were, run = (f"{count} process{'es' * (count > 1)}" for count in (expected, processes.count))
-    raise ConfigurationError(f"This run has {were}, and {run} are started.", hint=hint)
+    raise ConfigurationError(f"This run has {were}, but was started with {run}.", hint=hint)
 
 
 def _check_unfinished(record: Record, folder: RunFolder) -> None:

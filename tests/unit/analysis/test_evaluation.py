@@ -252,20 +252,6 @@ def test_lengths_of_one_number_are_one_number() -> None:
     assert [row[0] for row in table.rows] == ["5", "6", "7 to 8"]
 
 
-def test_the_baselines_of_former_releases_work_with_a_warning() -> None:
-    score = ScoreRecord(score=0.5, metrics={"validation": {"accuracy": 0.5}})
-    majority = Baseline("majority class", "", score)
-    found = of(TASK, np.array([0, 1]), np.array([[1.0, 0.0], [0.0, 1.0]]))
-    scores = replace(found.scores, baselines={"majority": majority})
-    found = replace(found, scores=scores)
-    with pytest.warns(RenamedWarning, match=r'is now called Evaluation\.scores\.baselines\["maj'):
-        assert found.majority is score
-    with pytest.warns(RenamedWarning):
-        assert found.words is None
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = found.nothing
-
-
 def test_the_bag_of_words_and_the_errors_are_in_the_scores() -> None:
     metrics: dict[str, Any] = {"metrics": ("pearson",), "extra_metrics": ("mae",)}
     task = replace(TASK, labels=(), kind=REGRESSION, **metrics)
