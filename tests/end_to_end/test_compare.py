@@ -41,10 +41,10 @@ def test_runs_of_one_recipe_are_one_group(runs: list[Run]) -> None:
 
 def test_the_command_gives_a_verdict_in_text_and_json(runs: list[Run]) -> None:
     paths = [str(runs[0].path), str(runs[2].path)]
-    told = CliRunner().invoke(app, ["compare", *paths], env={"COLUMNS": "200"})
-    assert told.exit_code == 0, told.output
+    result = CliRunner().invoke(app, ["compare", *paths], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
     for words in ("12 validation examples", "learning_rate", "With 12 examples"):
-        assert words in told.output, words
+        assert words in result.output, words
     parsed = json.loads(CliRunner().invoke(app, ["compare", *paths, "--json"]).output)
     assert parsed["task"] == "cola"
     assert len(parsed["pairs"]) == 1
@@ -58,6 +58,6 @@ def test_runs_on_different_data_are_refused(
         with pytest.raises(SystemExit) as caught:
             main(["compare", *map(str, paths)])
         assert caught.value.code == 2
-        said = capsys.readouterr().err
-        assert "error: " in said
-        assert "Traceback" not in said
+        printed = capsys.readouterr().err
+        assert "error: " in printed
+        assert "Traceback" not in printed

@@ -139,31 +139,31 @@ def test_a_new_split_is_kept_in_the_run(bench: Bench) -> None:
 
 def test_the_command_prints_tables_or_json(run: Run, tmp_path: Path) -> None:
     runner, file = CliRunner(), tmp_path / "e.json"
-    told = runner.invoke(
+    result = runner.invoke(
         app, ["evaluate", str(run.path), "--output", str(file)], env={"COLUMNS": "160"}
     )
-    assert told.exit_code == 0, told.output
+    assert result.exit_code == 0, result.output
     for words in (
         "matched accuracy",
         "95% interval",
         "true class by predicted",
         "only 12 examples",
     ):
-        assert words in told.output
+        assert words in result.output
     parsed = json.loads(runner.invoke(app, ["evaluate", str(run.path), "--json"]).output)
     assert parsed == json.loads(file.read_text())
     assert parsed["score"]["score"] == run.score
 
 
 def test_the_command_prints_calibration_and_the_worst_errors_with_their_text(run: Run) -> None:
-    told = CliRunner().invoke(
+    result = CliRunner().invoke(
         app, ["evaluate", str(run.path), "--worst-errors", "2"], env={"COLUMNS": "160"}
     )
-    assert told.exit_code == 0, told.output
-    words = " ".join(told.output.split())
+    assert result.exit_code == 0, result.output
+    words = " ".join(result.output.split())
     assert "calibration (expected calibration error 0." in words
-    assert told.output.count("worst errors") == 2
-    assert "the logits are bit-identical" in told.output
+    assert result.output.count("worst errors") == 2
+    assert "the logits are bit-identical" in result.output
     parsed = json.loads(CliRunner().invoke(app, ["evaluate", str(run.path), "--json"]).output)
     split = parsed["splits"]["validation_matched"]
     assert sum(map(sum, split["confusion"])) == 12
@@ -207,22 +207,22 @@ def test_a_glue_run_keeps_its_extra_metrics_and_its_score(bench: Bench) -> None:
 
 def test_the_former_name_of_the_option_works_with_a_warning(run: Run) -> None:
     with pytest.warns(RenamedWarning, match="--hardest is now called --worst-errors"):
-        told = CliRunner().invoke(app, ["evaluate", str(run.path), "--hardest", "1", "--json"])
-    splits = json.loads(told.output)["splits"].values()
+        result = CliRunner().invoke(app, ["evaluate", str(run.path), "--hardest", "1", "--json"])
+    splits = json.loads(result.output)["splits"].values()
     assert [len(one["worst_errors"]) for one in splits] == [1, 1]
 
 
 def test_numbers_have_residuals(bench: Bench) -> None:
     scored = bench.train("stsb", epochs=1)
-    told = CliRunner().invoke(app, ["evaluate", str(scored.path)], env={"COLUMNS": "160"})
-    assert "residuals, prediction less label" in told.output, told.output
+    result = CliRunner().invoke(app, ["evaluate", str(scored.path)], env={"COLUMNS": "160"})
+    assert "residuals, prediction less label" in result.output, result.output
     parsed = json.loads(CliRunner().invoke(app, ["evaluate", str(scored.path), "--json"]).output)
     assert parsed["splits"]["validation"]["residuals"]["mean_absolute"] > 0
 
 
 def test_another_precision_counts_changed_predictions(run: Run) -> None:
-    told = CliRunner().invoke(app, ["evaluate", str(run.path), "--precision", "bf16", "--json"])
-    parsed = json.loads(told.output)
+    result = CliRunner().invoke(app, ["evaluate", str(run.path), "--precision", "bf16", "--json"])
+    parsed = json.loads(result.output)
     assert parsed["settings"]["precision"] == "bf16"
     for one in (split["agreement"] for split in parsed["splits"].values()):
         assert one["examples"] == 12
@@ -270,12 +270,12 @@ def test_a_labelled_diagnostic_set_is_scored_by_category(run: Run, tmp_path: Pat
         ],
     )
     assert by_name["", ""].r3 == pytest.approx(expected)
-    told = CliRunner().invoke(
+    result = CliRunner().invoke(
         app,
         ["evaluate", str(run.path), "--diagnostics", str(path)],
         env={"COLUMNS": "160"},
     )
-    assert "Factivity" in told.output, told.output
+    assert "Factivity" in result.output, result.output
     typed = ["evaluate", str(run.path), "--diagnostics", str(path), "--json"]
     parsed = json.loads(CliRunner().invoke(app, typed).output)
     assert len(parsed["categories"]) == len(found.categories)
@@ -285,8 +285,8 @@ def test_diagnostics_need_mnli_models_and_no_other_data(bench: Bench, tmp_path: 
     path = write_diagnostics(tmp_path / "diagnostic-full.tsv")
     with pytest.raises(CheckpointError):
         gluetune.diagnose(bench.train("rte", epochs=1).path, path)
-    told = CliRunner().invoke(app, ["evaluate", "x", "--task", "ax", "--diagnostics", str(path)])
-    assert isinstance(told.exception, ConfigurationError)
-    assert "--task ax is also given" in str(told.exception)
+    result = CliRunner().invoke(app, ["evaluate", "x", "--task", "ax", "--diagnostics", str(path)])
+    assert isinstance(result.exception, ConfigurationError)
+    assert "--task ax is also given" in str(result.exception)
     typed = ["evaluate", "x", "--diagnostics", str(path), "--extra-metrics", "f1"]
     assert "--extra-metrics f1 is given too" in str(CliRunner().invoke(app, typed).exception)

@@ -107,5 +107,5 @@ def test_suite_prints_such_names(place: Place, typed: Typed) -> None:
     command = ("suite", "--model", place.model, "--data", "sample", *few, "--jobs", 1)
     found = typed(*command, "--output", output)
     assert command_line("report", output) in found
-    told = typed(*command, "--output", output, "--json")
-    assert json.loads(told[told.index("{\n") :])["jobs"]
+    messages = typed(*command, "--output", output, "--json")
+    assert json.loads(messages[messages.index("{\n") :])["jobs"]

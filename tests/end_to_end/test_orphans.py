@@ -153,8 +153,8 @@ def test_a_suite_kills_those_that_do_not_end(
     with pytest.raises(SystemExit) as ended:
         main(["1" if before == "--jobs" else word for before, word in pairwise(["", *left.words])])
     assert ended.value.code == 0
-    told = capfd.readouterr().err
-    assert all(f"Process {pid} has not exited and is killed." in told for pid in left.workers)
+    messages = capfd.readouterr().err
+    assert all(f"Process {pid} has not exited and is killed." in messages for pid in left.workers)
     folder = tmp_path / "suite"
     assert SuiteResult(folder).failed == []
     assert SuiteResult(folder).record.status.value == "finished"
@@ -167,9 +167,9 @@ def test_a_process_that_only_has_a_workers_number_is_not_touched(tmp_path: Path)
     try:
         name = f".worker-{socket.gethostname()}-{other.pid}.lock"
         (tmp_path / name).write_text(f"process {other.pid}")
-        told: list[str] = []
-        orphans.end_orphans(tmp_path, told.append)
-        assert told == []
+        messages: list[str] = []
+        orphans.end_orphans(tmp_path, messages.append)
+        assert messages == []
         assert other.poll() is None
         assert list(tmp_path.iterdir()) == []
     finally:

@@ -308,11 +308,11 @@ def test_mistakes_of_data_and_checkpoint_are_reported_together(
     with pytest.raises(SystemExit) as ended:
         main([*words, "--model", str(own.folder / "nothing")])
     assert ended.value.code == 2
-    told = capsys.readouterr().err
-    assert "has no column 'reviw'. Its columns: review, stars." in told
-    assert "Did you mean 'review'? Type: --text review" in told
-    assert "has no column 'star'" in told
-    assert "nothing" in told
+    messages = capsys.readouterr().err
+    assert "has no column 'reviw'. Its columns: review, stars." in messages
+    assert "Did you mean 'review'? Type: --text review" in messages
+    assert "has no column 'star'" in messages
+    assert "nothing" in messages
 
 
 def test_rows_are_reported_with_their_own_file(own: Own, capfd: pytest.CaptureFixture[str]) -> None:

@@ -67,10 +67,10 @@ def test_lines_of_standard_input_are_predicted_to_standard_output(model: Path) -
     assert done.returncode == 0
     rows = [json.loads(line) for line in done.stdout.decode().splitlines()]
     assert [row["text"] for row in rows] == ["a b", "c — é"]
-    told = done.stderr.decode()
-    assert "left out: standard input:2 has an empty 'text'." in told
-    assert "2 rows predicted, 1 left out" in told
-    assert "Traceback" not in told
+    messages = done.stderr.decode()
+    assert "left out: standard input:2 has an empty 'text'." in messages
+    assert "2 rows predicted, 1 left out" in messages
+    assert "Traceback" not in messages
 
 
 def test_a_file_is_predicted_into_a_file(model: Path, tmp_path: Path) -> None:

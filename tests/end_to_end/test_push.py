@@ -75,9 +75,9 @@ def test_the_command_pushes_a_suites_seed_and_refuses_one_that_it_lacks(
     writable: Hub, suite: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert typed("push", str(suite), "me/tiny", "--seed", "4", "--dry-run") == 0
-    told = capsys.readouterr()
-    assert "2 runs of seed 4" in told.err
-    assert "me/tiny-rte" in told.out
+    reported = capsys.readouterr()
+    assert "2 runs of seed 4" in reported.err
+    assert "me/tiny-rte" in reported.out
     assert "me/tiny-rte" not in writable.models
     assert typed("push", str(suite), "me/tiny", "--seed", "5") == 2
     assert "has no seed 5" in capsys.readouterr().err
@@ -459,9 +459,9 @@ def test_the_token_is_written_and_printed_nowhere(
     writable.fail("POST .*/commit", status=503, times=1)
     assert typed("push", str(run.path), REPO) == 2
     assert typed("push", str(run.path), REPO) == 0
-    said = capsys.readouterr()
-    assert REPO in said.out
-    assert TOKEN not in said.out + said.err
+    printed = capsys.readouterr()
+    assert REPO in printed.out
+    assert TOKEN not in printed.out + printed.err
     looked = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(looked) > 10
     assert [path for path in looked if TOKEN.encode() in path.read_bytes()] == []
@@ -534,9 +534,9 @@ def test_train_pushes_at_its_end_and_a_failed_push_leaves_the_run_finished(
     writable.fail("PUT /lfs", status=403)
     assert typed(*words, "--output", str(output), "--push", REPO) == 1
     assert Run(output).status == "finished"
-    said = capsys.readouterr().err
-    assert "no write access" in said
-    assert f"gluetune push {output} {REPO}" in said
+    printed = capsys.readouterr().err
+    assert "no write access" in printed
+    assert f"gluetune push {output} {REPO}" in printed
     writable.heal()
     assert typed("push", str(output), REPO) == 0
 

@@ -102,9 +102,9 @@ def test_the_command_line_interrupted_terminated_and_resumed(
     with pytest.raises(SystemExit) as caught:
         main(resume)
     assert caught.value.code == 0
-    said = capsys.readouterr()
-    assert f"Resuming after step {record.steps}" in said.err
-    assert "best" in said.out
+    printed = capsys.readouterr()
+    assert f"Resuming after step {record.steps}" in printed.err
+    assert "best" in printed.out
     assert outcome(Run(output)) == outcome(whole)
 
 

@@ -62,10 +62,10 @@ def test_it_is_evaluated_loaded_predicted_with_reported_and_published(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(server, "make_server", stop)
-    told: list[str] = []
+    messages: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        gluetune.serve(run, port=0, on_message=told.append)
-    assert f"Serving {run.path} on" in told[-1]
+        gluetune.serve(run, port=0, on_message=messages.append)
+    assert f"Serving {run.path} on" in messages[-1]
     with pytest.raises(KeyboardInterrupt):
         run.serve(port=0)
 

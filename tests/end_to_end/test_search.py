@@ -157,7 +157,7 @@ def test_optuna_and_its_dashboard_read_the_study(whole: SearchResult) -> None:
     assert study.best_value == whole.value
     assert study.direction.name == "MAXIMIZE"
 
-    said: list[str] = []
+    printed: list[str] = []
     environ = {
         "REQUEST_METHOD": "GET",
         "PATH_INFO": "/api/studies",
@@ -168,8 +168,8 @@ def test_optuna_and_its_dashboard_read_the_study(whole: SearchResult) -> None:
         "wsgi.errors": io.StringIO(),
     }
     app = wsgi(open_storage(whole.folder))
-    body = b"".join(app(environ, lambda status, headers, *rest: said.append(status)))
-    assert said == ["200 OK"]
+    body = b"".join(app(environ, lambda status, headers, *rest: printed.append(status)))
+    assert printed == ["200 OK"]
     (summary,) = json.loads(body)["study_summaries"]
     assert summary["study_name"] == study.study_name
 
@@ -248,9 +248,9 @@ def test_after_ctrl_c_the_same_command_resumes_the_search(
     with pytest.raises(SystemExit) as caught:
         main(words)
     assert caught.value.code == 0
-    said = capsys.readouterr()
-    assert "trial 0:" not in said.err
-    assert "trial 1 " in said.err
-    assert "4 trials" not in said.err
-    assert "pruned, 0 failed" in said.out
-    assert f"optuna-dashboard {output}/{JOURNAL}" in said.out
+    printed = capsys.readouterr()
+    assert "trial 0:" not in printed.err
+    assert "trial 1 " in printed.err
+    assert "4 trials" not in printed.err
+    assert "pruned, 0 failed" in printed.out
+    assert f"optuna-dashboard {output}/{JOURNAL}" in printed.out

@@ -121,10 +121,10 @@ def test_test_sets_of_another_size_are_refused(runs: dict[str, Run], tmp_path: P
 def test_the_command_lists_tasks_without_predictions(runs: dict[str, Run], tmp_path: Path) -> None:
     path = tmp_path / "s.zip"
     paths = [str(run.path) for run in runs.values()]
-    told = CliRunner().invoke(
+    result = CliRunner().invoke(
         app, ["submit", *paths, "--output", str(path), "--fill-missing"], env={"COLUMNS": "200"}
     )
-    assert told.exit_code == 0, told.output
-    assert "No model predicted SST-2.tsv, MRPC.tsv, QQP.tsv" in told.output
-    assert "most frequent label of train" in told.output
+    assert result.exit_code == 0, result.output
+    assert "No model predicted SST-2.tsv, MRPC.tsv, QQP.tsv" in result.output
+    assert "most frequent label of train" in result.output
     assert is_taken(path)

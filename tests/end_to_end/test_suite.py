@@ -111,8 +111,8 @@ def test_a_killed_suite_is_resumed_without_repeating_finished_jobs(
     with pytest.raises(SystemExit) as caught:
         main([*words, "--json"])
     assert _marks(suite) == after
-    told = json.loads(capsys.readouterr().out)
-    assert [one["score"]["mean"] for one in told["table"]["tasks"]] == [
+    result = json.loads(capsys.readouterr().out)
+    assert [one["score"]["mean"] for one in result["table"]["tasks"]] == [
         one.score.mean for one in done.table.tasks if one.score
     ]
 
@@ -283,9 +283,9 @@ def test_suites_are_compared_task_by_task(pair: tuple[SuiteResult, SuiteResult])
     assert not isinstance(one, gluetune.RunError)
     assert [side.seeds for side in one.sides] == [(5, 6), (5, 6)]
     assert list(one.differing) == ["learning_rate"]
-    told = CliRunner().invoke(app, ["compare", str(first.path), str(second.path)])
-    assert told.exit_code == 0, told.output
-    assert "wnli: 128 validation examples" in told.output
+    result = CliRunner().invoke(app, ["compare", str(first.path), str(second.path)])
+    assert result.exit_code == 0, result.output
+    assert "wnli: 128 validation examples" in result.output
     assert gluetune.compare(first.path, second.path).task == "wnli"
 
 

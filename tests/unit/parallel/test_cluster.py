@@ -29,11 +29,11 @@ def test_without_an_address_there_is_no_cluster() -> None:
 def test_all_mistakes_about_a_cluster_are_reported_together() -> None:
     with pytest.raises(ConfigurationError) as caught:
         make_cluster(None, "many", 1)
-    said = [str(finding) for finding in caught.value.findings]
-    assert len(said) == 3
-    assert "--cpus-per-trial many needs a cluster" in said[0]
-    assert "--cpus-per-trial many is not a valid amount" in said[1]
-    assert "--gpus-per-trial 1 needs a cluster" in said[2]
+    printed = [str(finding) for finding in caught.value.findings]
+    assert len(printed) == 3
+    assert "--cpus-per-trial many needs a cluster" in printed[0]
+    assert "--cpus-per-trial many is not a valid amount" in printed[1]
+    assert "--gpus-per-trial 1 needs a cluster" in printed[2]
     with pytest.raises(ConfigurationError, match="--cpus-per-process 0 is not a valid amount"):
         make_cluster("auto", 0, each="process")
 
@@ -67,10 +67,10 @@ def test_an_unreachable_cluster_is_reported(
     with pytest.raises(SystemExit) as caught:
         main([*words, "--ray", f"127.0.0.1:{port}"])
     assert caught.value.code == 2
-    said = capsys.readouterr().err
-    assert f"--ray 127.0.0.1:{port}: the cluster cannot be reached" in said
-    assert "ray start --head" in said
-    assert "Traceback" not in said
+    printed = capsys.readouterr().err
+    assert f"--ray 127.0.0.1:{port}: the cluster cannot be reached" in printed
+    assert "ray start --head" in printed
+    assert "Traceback" not in printed
     assert not (tmp_path / "out").exists()
 
 
@@ -83,9 +83,9 @@ def test_an_invalid_address_is_refused(tmp_path: Path) -> None:
 def test_an_error_of_one_process_reaches_the_driver(tmp_path: Path) -> None:
     path = tmp_path / "failure.json"
     raise_reported(path)
-    told: Any = DataError("line 3 is ragged", hint="Mend it.")
-    told.reported_elsewhere = True
-    report_failure(path, told)
+    reported: Any = DataError("line 3 is ragged", hint="Mend it.")
+    reported.reported_elsewhere = True
+    report_failure(path, reported)
     raise_reported(path)
     report_failure(path, DataError("line 3 is ragged", hint="Mend it."))
     with pytest.raises(DataError, match="line 3 is ragged") as caught:

@@ -159,12 +159,12 @@ def test_wait_has_a_timeout(two: Pool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_calls_emit_events(count: int) -> None:
-    told: list[tuple[Any, Any]] = []
-    with open_pool(count, on_event=lambda key, value: told.append((key, value))) as pool:
+    messages: list[tuple[Any, Any]] = []
+    with open_pool(count, on_event=lambda key, value: messages.append((key, value))) as pool:
         ended(pool, ("a", calls.double, 1), ("b", calls.double, 2))
-    assert sorted(told) == [("a", 1), ("b", 2)]
+    assert sorted(messages) == [("a", 1), ("b", 2)]
     emit("nobody hears this")
-    assert len(told) == 2
+    assert len(messages) == 2
 
 
 def test_one_worker_is_this_process() -> None:

@@ -27,13 +27,13 @@ def _handlers_are_put_back() -> Iterator[None]:
 def test_the_first_signal_is_a_request_and_is_announced(
     number: signal.Signals, ends_with: type[BaseException]
 ) -> None:
-    said: list[str] = []
-    with stop_on_signal(said.append) as request:
+    printed: list[str] = []
+    with stop_on_signal(printed.append) as request:
         os.kill(os.getpid(), number)
         assert request.made
         assert request.signal is number
-    assert len(said) == 1
-    assert "Once more" in said[0]
+    assert len(printed) == 1
+    assert "Once more" in printed[0]
     end = request.end()
     assert type(end) is ends_with
     if isinstance(end, SystemExit):
@@ -46,11 +46,11 @@ def test_the_first_signal_is_a_request_and_is_announced(
 def test_the_second_signal_stops_immediately(
     second: signal.Signals, raised: type[BaseException]
 ) -> None:
-    said: list[str] = []
-    with pytest.raises(raised), stop_on_signal(said.append):  # noqa: PT012  # the second signal raises
+    printed: list[str] = []
+    with pytest.raises(raised), stop_on_signal(printed.append):  # noqa: PT012  # the second signal raises
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), second)
-    assert len(said) == 1
+    assert len(printed) == 1
 
 
 def test_outside_the_main_thread_no_signal_is_handled() -> None:

@@ -226,8 +226,8 @@ def check(path: Path, case: Broken) -> CheckedFiles:
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)
 def test_a_broken_file_has_its_finding(tmp_path: Path, case: Broken) -> None:
     found = check(tmp_path / case.name, case)
-    told = [finding for finding in found.findings if case.finding in finding.message]
-    assert told, [str(finding) for finding in found.findings]
+    messages = [finding for finding in found.findings if case.finding in finding.message]
+    assert messages, [str(finding) for finding in found.findings]
     assert any(case.hint in finding.hint for finding in found.findings)
     assert len(found.findings) == case.total, [str(finding) for finding in found.findings]
 
@@ -250,7 +250,7 @@ def test_all_findings_are_reported_together(tmp_path: Path) -> None:
     path, other = tmp_path / "train.csv", tmp_path / "valid.csv"
     path.write_text(_csv("alone", ",a", "x y,z"))
     other.write_text(_csv("x,unseen", '"open'))
-    told = "\n".join(str(finding) for finding in check_files(path, other).findings)
+    messages = "\n".join(str(finding) for finding in check_files(path, other).findings)
     for part in (
         "train.csv:10 has 1 field",
         "train.csv:11 has an empty 'text'",
@@ -259,7 +259,7 @@ def test_all_findings_are_reported_together(tmp_path: Path) -> None:
         "valid.csv:11 opens a quote",
         "--on-bad-row skip",
     ):
-        assert part in told
+        assert part in messages
 
 
 def test_rows_are_left_out_only_on_request_and_counted(tmp_path: Path) -> None:
@@ -340,9 +340,9 @@ def test_texts_of_a_script_without_spaces_are_not_taken_for_ids(tmp_path: Path) 
 def test_a_repeated_row_of_parquet_is_noted(tmp_path: Path) -> None:
     path = tmp_path / "train.parquet"
     path.write_bytes(_parquet([*_TYPED, {"text": "t 2", "label": 1}]))
-    told = " ".join(check_files(path).remarks)
-    assert ", row 9, which repeats row 3." in told
-    assert "(1; row 3: 0)." in told
+    messages = " ".join(check_files(path).remarks)
+    assert ", row 9, which repeats row 3." in messages
+    assert "(1; row 3: 0)." in messages
 
 
 def test_overlap_of_files_is_noted_with_its_count(tmp_path: Path) -> None:
@@ -350,9 +350,9 @@ def test_overlap_of_files_is_noted_with_its_count(tmp_path: Path) -> None:
     paths[0].write_text(GOOD)
     paths[1].write_text("text,label\nTEXT  0 here,a\nnew,b\n")
     paths[2].write_text(GOOD)
-    told = " ".join(check_files(*paths).remarks)
-    assert "1 of 2 texts of validation are also in train" in told
-    assert "8 of 8 texts of test are also in train" in told
+    messages = " ".join(check_files(*paths).remarks)
+    assert "1 of 2 texts of validation are also in train" in messages
+    assert "8 of 8 texts of test are also in train" in messages
 
 
 def test_an_unknown_file_extension_is_reported(tmp_path: Path) -> None:

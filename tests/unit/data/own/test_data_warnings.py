@@ -105,9 +105,9 @@ def expected_remarks(train: list[dict[str, Any]], validation: list[dict[str, Any
         at = first.setdefault(plain(row["text"]), number)
         if at != number:
             again.append((number, at))
-    told = []
+    messages = []
     if again:
-        told.append(
+        messages.append(
             f"{len(again)} {'row' if len(again) == 1 else 'rows'} of train "
             f"{'repeats' if len(again) == 1 else 'repeat'} an earlier text, first train.jsonl:"
             f"{again[0][0] + 1}, which repeats line {again[0][1] + 1}."
@@ -115,18 +115,18 @@ def expected_remarks(train: list[dict[str, Any]], validation: list[dict[str, Any
     other = [number for number, at in again if train[number]["label"] != train[at]["label"]]
     if other:
         at = first[plain(train[other[0]]["text"])]
-        told.append(
+        messages.append(
             f"{len(other)} of them {'has' if len(other) == 1 else 'have'} another label, "
             f"first train.jsonl:{other[0] + 1} "
             f"({train[other[0]]['label']}; line {at + 1}: {train[at]['label']})."
         )
     stand = [n for n, row in enumerate(validation) if plain(row["text"]) in first]
     if stand:
-        told.append(
+        messages.append(
             f"{len(stand)} of {len(validation)} texts of validation are also in train, first "
             f"validation.jsonl:{stand[0] + 1}: the score is too high because of it."
         )
-    return told
+    return messages
 
 
 @settings(max_examples=40, deadline=None)
@@ -149,8 +149,8 @@ def test_repeated_and_shared_texts_match_a_dictionary(
         for side, values in sides.items()
     }
     paths = [write(folder / f"{side}.jsonl", one) for side, one in rows.items()]
-    told = [remark.replace(f"{folder}/", "") for remark in check_files(*paths).remarks]
-    about_texts = [one for one in told if re.search("repeat|another label|too high", one)]
+    messages = [remark.replace(f"{folder}/", "") for remark in check_files(*paths).remarks]
+    about_texts = [one for one in messages if re.search("repeat|another label|too high", one)]
     assert about_texts == expected_remarks(rows["train"], rows["validation"])
 
 

@@ -97,9 +97,9 @@ def test_a_mistake_in_a_shard_is_reported_with_its_line(folder: Path) -> None:
         tables()
     found = tables(on_bad_row="skip", validation_fraction=0.01)
     assert sum(map(len, found.values())) == 61
-    told = " ".join(notes_of(found["train"]))
+    messages = " ".join(notes_of(found["train"]))
     place = r"train-00001-of-00002\.jsonl:32, which repeats \S+/train-00000-of-00002\.jsonl:1\."
-    assert re.search(place, told), told
+    assert re.search(place, messages), messages
 
 
 def test_shards_with_different_columns_or_classes_are_refused(folder: Path) -> None:

@@ -112,9 +112,9 @@ def test_an_invalid_positive_class_is_refused(
 ) -> None:
     with pytest.raises(GluetuneError) as caught:
         task_of(file_of(tmp_path, counts), **settings)
-    told = [finding for finding in caught.value.findings if finding.message.startswith(message)]
-    assert len(told) == 1, str(caught.value)
-    assert hint in told[0].hint
+    messages = [finding for finding in caught.value.findings if finding.message.startswith(message)]
+    assert len(messages) == 1, str(caught.value)
+    assert hint in messages[0].hint
 
 
 def test_glue_tasks_keep_their_positive_class() -> None:

@@ -38,11 +38,11 @@ def _ignore(epoch: EpochRecord) -> None:
 
 
 def _raising(error: BaseException, count: int) -> Callable[[EpochRecord], None]:
-    told: list[EpochRecord] = []
+    messages: list[EpochRecord] = []
 
     def report(epoch: EpochRecord) -> None:
-        told.append(epoch)
-        if len(told) == count:
+        messages.append(epoch)
+        if len(messages) == count:
             raise error
 
     return report
@@ -81,9 +81,9 @@ def test_a_stopped_run_is_resumed_and_reports_earlier_evaluations(
     with pytest.raises(KeyboardInterrupt):
         objective(config, output, _raising(KeyboardInterrupt(), 2))
     assert Run(output).status == "interrupted"
-    told: list[float] = []
-    done = objective(config, output, lambda epoch: told.append(epoch.epoch))
-    assert told == [1, 2]
+    messages: list[float] = []
+    done = objective(config, output, lambda epoch: messages.append(epoch.epoch))
+    assert messages == [1, 2]
     assert outcome(done) == outcome(whole)
 
 

@@ -157,7 +157,7 @@ def test_all_invalid_options_are_reported_together() -> None:
     given = {"trials": "0", "timeout": "soon", "jobs": "many", "seeds": 0, "tune_on": "test"}
     valid = check_settings(SearchSettings, {**given, "sampler": "random"}, findings)
     assert (valid.trials, valid.sampler) == (20, "random"), "what is valid is checked further"
-    told = [str(finding) for finding in findings.error().findings]
+    messages = [str(finding) for finding in findings.error().findings]
     expected = (
         "trials='0': must be at least 1.",
         "timeout='soon': must be a number.",
@@ -165,6 +165,6 @@ def test_all_invalid_options_are_reported_together() -> None:
         "jobs='many': must be a whole number.",
         "seeds=0: must be at least 1.",
     )
-    assert [part for part, finding in zip(expected, told, strict=True) if part in finding] == list(
-        expected
-    )
+    assert [
+        part for part, finding in zip(expected, messages, strict=True) if part in finding
+    ] == list(expected)

@@ -55,9 +55,9 @@ def test_settings_typed_as_text_give_the_same_request(model: str) -> None:
 
 @pytest.mark.parametrize("option", ["train_file", "data_set"])
 def test_own_text_is_refused_once_with_the_command_that_trains_it(model: str, option: str) -> None:
-    (told,) = faults(model, settings={option: "my/reviews"})
-    assert "a suite trains GLUE's tasks, not text of your own" in told
-    words = shlex.split(told.partition("Type for each seed: gluetune ")[2])
+    (messages,) = faults(model, settings={option: "my/reviews"})
+    assert "a suite trains GLUE's tasks, not text of your own" in messages
+    words = shlex.split(messages.partition("Type for each seed: gluetune ")[2])
     assert parse(words)[option] == "my/reviews"
 
 
@@ -78,7 +78,7 @@ def test_the_default_fraction_of_the_sample_is_an_eighth(model: str, tmp_path: P
 
 
 def test_all_mistakes_are_reported_together(model: str) -> None:
-    told = faults(
+    messages = faults(
         "./nothing",
         seeds=0,
         tasks=["cola", "colaa", "ax"],
@@ -97,12 +97,12 @@ def test_all_mistakes_are_reported_together(model: str) -> None:
         "no such field",
         "seed: a suite has no such setting",
     ):
-        assert any(part in text for text in told), (part, told)
-    told = faults(model, tasks=["cola", "rte"], recipe="stabel", settings={"epochs": -1})
-    assert len(told) == 1
-    assert "Did you mean 'stable'" in told[0]
-    told = faults(model, tasks=["cola", "rte"], settings={"epochs": -1}, fraction=2)
-    assert len(told) == 2, "each is said once, however many tasks have it"
+        assert any(part in text for text in messages), (part, messages)
+    messages = faults(model, tasks=["cola", "rte"], recipe="stabel", settings={"epochs": -1})
+    assert len(messages) == 1
+    assert "Did you mean 'stable'" in messages[0]
+    messages = faults(model, tasks=["cola", "rte"], settings={"epochs": -1}, fraction=2)
+    assert len(messages) == 2, "each is said once, however many tasks have it"
 
 
 @pytest.mark.parametrize(
@@ -118,24 +118,24 @@ def test_all_mistakes_are_reported_together(model: str) -> None:
     ],
 )
 def test_one_mistake_is_one_message(model: str, changed: dict[str, Any], part: str) -> None:
-    told = faults(model, **changed)
-    assert len(told) == 1
-    assert part in told[0]
+    messages = faults(model, **changed)
+    assert len(messages) == 1
+    assert part in messages[0]
 
 
 def test_missing_tasks_of_a_folder_are_each_reported(model: str, tmp_path: Path) -> None:
     data = write_task(tmp_path / "glue", "cola")
-    told = faults(model, data=str(data), tasks=["cola", "rte", "mnli"])
-    assert [text.split()[0] for text in told] == ["'rte'", "'mnli'"]
+    messages = faults(model, data=str(data), tasks=["cola", "rte", "mnli"])
+    assert [text.split()[0] for text in messages] == ["'rte'", "'mnli'"]
 
 
 def test_a_head_for_other_classes_is_reported_without_a_new_head(tmp_path: Path) -> None:
     model = write_tiny_checkpoint(
         tmp_path / "nli", "bert", id2label={0: "entailment", 1: "neutral", 2: "contradiction"}
     )
-    told = faults(str(model), tasks=["mnli", "cola", "rte"])
-    assert len(told) == 2
-    assert all("has a trained head" in text for text in told)
+    messages = faults(str(model), tasks=["mnli", "cola", "rte"])
+    assert len(messages) == 2
+    assert all("has a trained head" in text for text in messages)
     checked(str(model), tasks=["mnli"])
     checked(str(model), tasks=["mnli", "cola"], settings={"new_head": True})
     checked(str(model), tasks=["mnli", "rte"], mnli_init=True)
