@@ -104,7 +104,7 @@ def test_a_missing_task_is_refused_with_the_command_to_type(
     text = str(caught.value)
     assert "No run is on sst2, mrpc, qqp, mnli, qnli" in text
     assert "--fill-missing" in text
-    with pytest.raises(ConfigurationError, match="both answer wnli"):
+    with pytest.raises(ConfigurationError, match="are both runs on wnli"):
         gluetune.submit(runs["wnli"], runs["wnli"], output=tmp_path / "x.zip", fill_missing=True)
     with pytest.raises(ConfigurationError, match="No run and no data"):
         gluetune.submit(output=tmp_path / "x.zip", fill_missing=True)
