@@ -289,4 +289,4 @@ def test_diagnostics_need_mnli_models_and_no_other_data(bench: Bench, tmp_path: 
     assert isinstance(result.exception, ConfigurationError)
     assert "--task ax is also given" in str(result.exception)
     typed = ["evaluate", "x", "--diagnostics", str(path), "--extra-metrics", "f1"]
-    assert "--extra-metrics f1 is given too" in str(CliRunner().invoke(app, typed).exception)
+    assert "--extra-metrics f1 is also given" in str(CliRunner().invoke(app, typed).exception)
