@@ -83,7 +83,7 @@ def test_the_command_pushes_a_suites_seed_and_refuses_one_that_it_lacks(
     assert "has no seed 5" in capsys.readouterr().err
     run = next(path.parent for path in suite.glob("*/record.json"))
     assert typed("push", str(run), "me/one", "--collection", "x") == 2
-    assert "are of a suite" in capsys.readouterr().err
+    assert "are for suites" in capsys.readouterr().err
 
 
 def typed(*words: str) -> int:

@@ -307,7 +307,7 @@ def test_a_failed_job_is_named_and_the_rest_is_done(
     assert "Jobs that are not finished." in said.out
     suite = SuiteResult(tmp_path / "s")
     assert [job.state for job in suite.record.jobs] == [Status.FAILED, Status.FINISHED]
-    assert "cannot be read as parquet" in (suite.failed[0].error or "")
+    assert "cannot be read as Parquet" in (suite.failed[0].error or "")
     assert suite.failed[0].hint
     assert suite.record.request.seeds == (7,)
 

@@ -147,7 +147,7 @@ def test_the_command_checks_anybodys_zip(
     good = write_zip(tmp_path / "good.zip")
     told = CliRunner().invoke(app, ["submit", "--check", str(good)])
     assert told.exit_code == 0, told.output
-    assert "as the leaderboard takes them" in told.output
+    assert "have the leaderboard's format" in told.output
     bad = write_zip(tmp_path / "bad.zip", FAULTS["a folder"][0])
     with pytest.raises(SystemExit) as caught:
         main(["submit", "--check", str(bad)])
