@@ -71,7 +71,7 @@ def test_a_name_is_the_same_however_it_is_written(allowed: str, host: str) -> No
     ["", " ", "https://a.org", "a.org/x", "*", "*.a.org", "a b", "a@b", "a:b", "a:1:2", "[evil]"],
 )
 def test_what_is_no_host_is_told_before_the_start(host: str) -> None:
-    with pytest.raises(ConfigurationError, match="allowed.hosts?"):
+    with pytest.raises(ConfigurationError, match=r"allowed.hosts?"):
         serve("no-such-model", port=0, allowed_hosts=[host])
 
 
