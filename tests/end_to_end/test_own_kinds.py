@@ -143,6 +143,23 @@ def test_it_is_learned_scored_compared_and_predicted(
     assert "bag of words" in page
 
 
+@pytest.mark.parametrize(
+    ("write", "metric"), [(several_labels, "roc_auc"), (numbers, "rmse"), (five_stars, "f1_macro")]
+)
+def test_extra_metrics_are_those_of_the_same_rows(
+    tmp_path: Path, model: Path, write: Any, metric: str
+) -> None:
+    settings = write(tmp_path, random.Random(3))
+    run = gluetune.train(
+        **settings, model=str(model), epochs=1, threads=1, output=tmp_path / "run", progress=False
+    )
+    plain, further = run.evaluate(), run.evaluate(extra_metrics=metric)
+    assert (further.data, further.rows) == (plain.data, plain.rows)
+    assert further.score.score == plain.score.score == run.score
+    assert further.score.metrics["validation"][metric] is not None
+    assert further.intervals[metric] is not None
+
+
 def test_thresholds_are_stored_in_the_run_and_with_the_model(tmp_path: Path, model: Path) -> None:
     draw = random.Random(8)
     rows = []

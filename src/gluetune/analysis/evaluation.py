@@ -250,7 +250,8 @@ def evaluate(
             hint=_run_around(model) or "Type for instance: --task mnli",
         )
     spec = opened.task.with_extra_metrics(how.extra_metrics)
-    source = evaluation_source(opened.run, spec, how.data, file_format)
+    # The rows are those of the run's own task, which has no further metrics.
+    source = evaluation_source(opened.run, opened.task, how.data, file_format)
     names = (how.split,) if how.split is not None else spec.validation_splits
     tables = {name: source.read(spec, name) for name in names}
     found = opened.predict(spec, tables)
