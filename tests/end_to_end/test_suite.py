@@ -264,7 +264,7 @@ def test_a_suite_is_submitted_with_one_seed_which_is_printed(
     pair: tuple[SuiteResult, SuiteResult], tmp_path: Path
 ) -> None:
     suite, said = pair[0].path, list[str]()
-    settings: dict[str, Any] = {"fill_missing": True, "tell": said.append}
+    settings: dict[str, Any] = {"fill_missing": True, "on_message": said.append}
     found = gluetune.submit(suite, output=tmp_path / "s.zip", **settings)
     assert is_taken(tmp_path / "s.zip")
     assert said[0] == f"{suite}: seed 5 of 5, 6"
