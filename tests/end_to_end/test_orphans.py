@@ -52,7 +52,8 @@ def _workers(folder: Path) -> list[int]:
 
 
 def _runs(folder: Path) -> list[Path]:
-    return [path.parent for path in folder.rglob("record.json")]
+    # Folders vanish while they are listed, which os.walk passes over.
+    return [Path(where) for where, _, files in os.walk(folder) if "record.json" in files]
 
 
 def _both_train(folder: Path) -> bool:
