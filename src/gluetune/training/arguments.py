@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from transformers.integrations import get_reporting_integration_callbacks
 
 from gluetune.core.config import TrainConfig
 from gluetune.core.errors import ConfigurationError, Finding
-from gluetune.core.text import first_line
+from gluetune.core.text import first_line, nearest_of
 
 _HAS_FLAG = {
     "learning_rate": "--learning-rate",
@@ -186,9 +185,12 @@ def _finding(name: str, known: set[str]) -> Finding | None:
         )
     if name in known:
         return None
-    near = difflib.get_close_matches(name, sorted(known), n=1)
-    meant = _HAS_FLAG.get(near[0], f"--set {near[0]}=VALUE") if near else ""
-    hint = f"Did you mean {meant}?" if near else "See transformers.TrainingArguments."
+    near = nearest_of(name, sorted(known))
+    hint = (
+        f"Did you mean {_HAS_FLAG.get(near, f'--set {near}=VALUE')}?"
+        if near
+        else "See transformers.TrainingArguments."
+    )
     return Finding(f"--set {name}: TrainingArguments has no such field.", hint)
 
 

@@ -11,7 +11,6 @@ Only the `suggest_` methods of an Optuna trial are called.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -22,6 +21,7 @@ from gluetune.core.config import TrainConfig
 from gluetune.core.config_checks import make_config
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.settings_files import read_settings
+from gluetune.core.text import nearest
 
 Value = bool | int | float | str | None
 TUNABLE = (
@@ -202,8 +202,7 @@ def _name_finding(name: str, given: str, place: str = "hp_space") -> Finding | N
             f"{place}: '{given}' cannot differ between trials.",
             f"Parameters: {', '.join(TUNABLE)}, set.NAME.",
         )
-    near = difflib.get_close_matches(name, TUNABLE, n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Parameters: {', '.join(TUNABLE)}."
+    hint = nearest(name, TUNABLE).strip() or f"Parameters: {', '.join(TUNABLE)}."
     return Finding(
         f"{place}: there is no parameter '{given}'.",
         f"{hint} Another field of TrainingArguments is written set.NAME.",

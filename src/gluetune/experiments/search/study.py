@@ -9,7 +9,6 @@ it is resumed with its number and parameters, and not replaced by another.
 from __future__ import annotations
 
 import ast
-import difflib
 import hashlib
 import inspect
 import json
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gluetune.core.errors import ConfigurationError, RunError
+from gluetune.core.text import nearest
 
 if TYPE_CHECKING:
     import optuna
@@ -323,11 +323,10 @@ def _class_of(kind: str, name: str, short: dict[str, str], place: str) -> Any:
     known = [one for one in module.__all__ if one[0].isupper() and not one.startswith("Base")]
     if name in known:
         return getattr(module, name)
-    near = difflib.get_close_matches(name.lower(), [*short, *known], n=1)
-    meant = f"Did you mean '{near[0]}'? " if near else ""
     raise ConfigurationError(
         f"{place}: Optuna has no such {kind.removesuffix('s')}.",
-        hint=f"{meant}Names: {', '.join(short)}, and Optuna's own: {', '.join(known)}.",
+        hint=f"{nearest(name, [*short, *known])}Names: {', '.join(short)}, and Optuna's own: "
+        f"{', '.join(known)}.",
     )
 
 
