@@ -17,8 +17,9 @@ from torch import nn
 from transformers.utils import ModelOutput
 
 from gluetune.models.fast import UnsupportedError
-from gluetune.models.fast.attention import NAME, Layout, begin_attending, end_attending
+from gluetune.models.fast.attention import NAME, begin_attending, end_attending
 from gluetune.models.fast.dropout import DropoutMasks
+from gluetune.models.fast.layout import Layout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gluetune.models.fast.attention import Group, Layout
+from gluetune.models.fast.layout import Group, Layout
 
 LENGTHS = st.lists(st.integers(1, 90), min_size=2, max_size=20).filter(lambda it: len(set(it)) > 1)
 

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AttentionInterface
 
 from gluetune.models.fast import attention
-from gluetune.models.fast.attention import Group, Layout
+from gluetune.models.fast.layout import Group, Layout
 from gluetune.models.fast.paths import computing, disagreement, resolve_compute
 from gluetune.models.fast.unpadded import can_be_unpadded, unpadded
 
