@@ -15,7 +15,7 @@ from torch.nn import functional
 from transformers import AttentionInterface
 
 from gluetune.models.fast import UnsupportedError
-from gluetune.models.fast.dropout import DropoutMasks, at_least_single, drop
+from gluetune.models.fast.dropout import DropoutMasks, at_least_single, draw, drop
 from gluetune.models.fast.layout import Group, Layout
 
 NAME = "gluetune_unpadded"
@@ -91,14 +91,18 @@ def unpadded_attention(
         key, value = (states.repeat_interleave(repeats, dim=1) for states in (key, value))
     causal = is_causal if is_causal is not None else getattr(module, "is_causal", True)
     rule = _Rule(scaling or query.shape[-1] ** -0.5, causal, sliding_window, dropout)
+    layout = attending.layout
     states = [_by_token(each) for each in (query, key, value)]
-    sizes = [group.tokens for group in attending.layout.groups]
-    parts = zip(*(each.split(sizes) for each in states), strict=True)
     outputs = [
-        _attend(part, group, rule, attending.masks)
-        for part, group in zip(parts, attending.layout.groups, strict=True)
+        _attend(tuple(each[group.rows] for each in states), group, rule, attending.masks)
+        for group in layout.groups
     ]
-    return torch.cat(outputs)[None], None
+    return torch.cat([*outputs, _spare(outputs[0], layout)])[None], None
+
+
+def _spare(output: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """Return zeros for the rows that nothing reads."""
+    return output.new_zeros(len(layout.tokens) - layout.count, *output.shape[1:])
 
 
 _UNSUPPORTED = ("softcap", "s_aux", "position_bias", "cache", "output_attentions")
@@ -163,6 +167,130 @@ def _unpad(states: torch.Tensor, group: Group) -> torch.Tensor:
     """Turn (count, heads, width, size) into (tokens, heads, size)."""
     flat = states.transpose(1, 2).flatten(0, 1)
     return flat if group.is_even else flat.index_select(0, group.positions)
+
+
+def attend_packed(
+    states: torch.Tensor,
+    query: torch.Tensor | None,
+    layout: Layout,
+    heads: int,
+    probability: float,
+    masks: DropoutMasks | None,
+) -> torch.Tensor:
+    """Compute attention in both directions within each sequence.
+
+    `states` are queries, keys and values side by side, of shape (tokens, 3 x size), and the result
+    has the shape (tokens, size). With `query`, of shape (sequences, size) for the first token of
+    each sequence, `states` are keys and values, and the result has the shape of `query`.
+    """
+    parts = 3 if query is None else 2
+    apart = states.unflatten(1, (parts, heads, -1))
+    of_first = None if query is None else query.unflatten(1, (heads, -1))
+    keeps_probabilities = torch.is_grad_enabled() or probability > 0
+    if not keeps_probabilities and not all(_is_slow(states, group) for group in layout.groups):
+        return _by_kernel(apart, of_first, layout).flatten(1)
+    found: torch.Tensor = _PackedAttention.apply(apart, of_first, layout, probability, masks)
+    return found.flatten(1)
+
+
+def _by_kernel(states: torch.Tensor, query: torch.Tensor | None, layout: Layout) -> torch.Tensor:
+    """Compute attention by torch's kernel, which keeps no probabilities: for inference."""
+    outputs = []
+    for group in layout.groups:
+        *own, key, value = (_pad(each, group) for each in states[group.rows].unbind(1))
+        queries = own[0] if query is None else query[group.sequences].unsqueeze(2)
+        allowed = _allowed(group, first_only=query is not None)
+        padded = functional.scaled_dot_product_attention(queries, key, value, attn_mask=allowed)
+        outputs.append(_unpad(padded, group) if query is None else padded.squeeze(2))
+    if query is None:
+        outputs.append(_spare(outputs[0], layout))
+    return torch.cat(outputs)
+
+
+def _allowed(group: Group, *, first_only: bool) -> torch.Tensor | None:
+    """Return the attention mask of all positions, or of the first one."""
+    if not first_only:
+        return group.allowed(causal=False, window=None)
+    return None if group.is_even else group.real[:, None, None, :]
+
+
+class _PackedAttention(torch.autograd.Function):  # type: ignore[misc]  # torch is not followed
+    """Attention of all groups as matrix products; see `attend_packed`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: torch.Tensor,
+        query: torch.Tensor | None,
+        layout: Layout,
+        probability: float,
+        masks: DropoutMasks | None,
+    ) -> torch.Tensor:
+        _, _, heads, size = states.shape
+        ctx.layout, ctx.size = layout, size
+        output = states.new_zeros(len(states) if query is None else len(query), heads, size)
+        saved, scales = [], []
+        for group in layout.groups:
+            *own, key, value = _side_by_side(states, group)
+            queries = own[0] if query is None else query[group.sequences].reshape(-1, 1, size)
+            scores = torch.bmm(queries, key.transpose(1, 2)).mul_(size**-0.5)
+            apart = scores.unflatten(0, (group.count, heads))
+            allowed = _allowed(group, first_only=query is not None)
+            if allowed is not None:
+                apart.masked_fill_(~allowed, float("-inf"))
+            probabilities = scores.softmax(dim=-1, dtype=at_least_single(scores))
+            kept, scale = draw(masks, probabilities, probability)
+            dropped = drop(probabilities, kept, scale).to(scores.dtype)
+            found = torch.bmm(dropped, value).unflatten(0, (group.count, heads))
+            if query is None:
+                output[group.rows] = _unpad(found, group)
+            else:
+                output[group.sequences] = found.squeeze(2)
+            saved += [queries, key, value, probabilities, dropped, kept]
+            scales.append(scale)
+        ctx.save_for_backward(*saved)
+        ctx.scales, ctx.first_only, ctx.shape = scales, query is not None, states.shape
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        layout: Layout = ctx.layout
+        saved = ctx.saved_tensors
+        of_states = gradient.new_zeros(ctx.shape)
+        of_first = torch.empty_like(gradient) if ctx.first_only else None
+        for index, group in enumerate(layout.groups):
+            query, key, value, probabilities, dropped, kept = saved[6 * index : 6 * index + 6]
+            if ctx.first_only:
+                outer = gradient[group.sequences].reshape(-1, 1, ctx.size)
+            else:
+                outer = _pad_gradient(gradient[group.rows], group).flatten(0, 1)
+            single = probabilities.dtype
+            of_dropped = torch.bmm(outer, value.transpose(1, 2)).to(single)
+            of_probabilities = drop(of_dropped, kept, ctx.scales[index])
+            of_scores = torch._softmax_backward_data(of_probabilities, probabilities, -1, single)
+            of_scores = of_scores.mul_(ctx.size**-0.5).to(query.dtype)
+            of_query = torch.bmm(of_scores, key)
+            found = [
+                torch.bmm(of_scores.transpose(1, 2), query),
+                torch.bmm(dropped.transpose(1, 2), outer),
+            ]
+            if of_first is not None:
+                of_first[group.sequences] = of_query.view(group.count, -1, ctx.size)
+            else:
+                found.insert(0, of_query)
+            for part, each in enumerate(found):
+                apart = each.unflatten(0, (group.count, -1))
+                of_states[group.rows, part] = _unpad(apart, group)
+        return of_states, of_first, None, None, None
+
+
+def _side_by_side(states: torch.Tensor, group: Group) -> torch.Tensor:
+    """Pad a group's rows of (tokens, parts, heads, size): (parts, count * heads, width, size)."""
+    rows = states[group.rows]
+    if not group.is_even:
+        rows = rows.index_select(0, group.sources)
+    apart = rows.unflatten(0, (group.count, group.width))
+    return apart.permute(2, 0, 3, 1, 4).flatten(1, 2).contiguous()
 
 
 class _ComposedAttention(torch.autograd.Function):  # type: ignore[misc]  # torch is not followed

@@ -18,10 +18,14 @@ _CLOSE = 0.75
 """A group's shortest sequence is at least this part of its longest …"""
 _SHORT = 24
 """… unless all are this short: one matrix product is then cheaper than several."""
+_STEP = 32
+"""Rows are rounded up to multiples of this number …"""
+_PARTS = 4
+"""… or of a power of two: at most 2 ** (this - 1) sizes between one power and the next."""
 _VECTOR = 16
-"""Numbers from which on torch's softmax on a CPU is vectorised."""
-_SLOW = range(8, _VECTOR)
-"""Over these sizes softmax takes longer than over 16, up to six times."""
+"""From this size torch's softmax on a CPU is vectorised; smaller ones take up to six times longer."""
+_MULTIPLE = 8
+"""Widths are multiples of it on a CPU, so that attention's products have few shapes."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,18 @@ class Group:
     """First token of the group in the layout's order."""
     lengths: tuple[int, ...]
     device: torch.device
+    before: int = 0
+    """Number of sequences in the groups before it."""
+
+    @property
+    def rows(self) -> slice:
+        """The group's tokens in the layout's order."""
+        return slice(self.start, self.start + self.tokens)
+
+    @property
+    def sequences(self) -> slice:
+        """The group's sequences in the layout's order."""
+        return slice(self.before, self.before + self.count)
 
     @property
     def count(self) -> int:
@@ -46,7 +62,9 @@ class Group:
     @property
     def width(self) -> int:
         """Padded length: that of the longest sequence, or more if that is faster."""
-        return _VECTOR if self.longest in _SLOW and self.device.type == "cpu" else self.longest
+        if self.device.type != "cpu":
+            return self.longest
+        return max(_VECTOR, -(-self.longest // _MULTIPLE) * _MULTIPLE)
 
     @property
     def tokens(self) -> int:
@@ -125,7 +143,18 @@ class Layout:
     rows: int
     width: int
     tokens: torch.Tensor
-    """Index of each real token in the flattened batch: shape (tokens,), int64."""
+    """Index of each real token in the flattened batch: shape (tokens,), int64.
+
+    The last one is repeated, for rows that nothing reads, up to a number from a small set.
+    """
+    count: int
+    """Number of real tokens."""
+    ranks: torch.Tensor
+    """Place of each row of the batch among the sequences in order of length: shape (rows,)."""
+    firsts: torch.Tensor
+    """Index in `tokens` of the first token of each sequence: shape (rows,)."""
+    starts_left: bool
+    """Whether every sequence starts in the first column."""
     groups: tuple[Group, ...]
 
     @classmethod
@@ -145,13 +174,29 @@ class Layout:
         if not sizes or sizes[0] == 0 or _has_holes(columns, lengths):
             return None
         tokens = order[found] * mask.shape[1] + columns
-        sent = tokens.to(mask.device, non_blocking=True)
-        return cls(mask.shape[0], mask.shape[1], sent, _groups(sizes, mask.device))
+        count = len(tokens)
+        firsts = lengths.cumsum(0) - lengths
+        starts_left = not bool(columns[firsts].any())
+
+        def send(made: torch.Tensor) -> torch.Tensor:
+            return made.to(mask.device, non_blocking=True)
+
+        spare = tokens[-1:].expand(rounded_up(count) - count)
+        return cls(
+            rows=mask.shape[0],
+            width=mask.shape[1],
+            tokens=send(torch.cat([tokens, spare])),
+            count=count,
+            ranks=send(torch.argsort(order)),
+            firsts=send(firsts),
+            starts_left=starts_left,
+            groups=_groups(sizes, mask.device),
+        )
 
     @property
     def is_full(self) -> bool:
         """Whether there is no padding."""
-        return len(self.tokens) == self.rows * self.width
+        return self.count == self.rows * self.width
 
     def holds(self, value: torch.Tensor) -> bool:
         """Return whether a tensor has the shape (rows or 1, width, …)."""
@@ -168,7 +213,18 @@ class Layout:
     def restore_padding(self, value: torch.Tensor) -> torch.Tensor:
         """Put tokens of shape (1, tokens, …) back into (rows, width, …); padding becomes 0."""
         padded = value.new_zeros(self.rows * self.width, *value.shape[2:])
-        return padded.index_copy(0, self.tokens, value[0]).unflatten(0, (self.rows, self.width))
+        real = value[0][: self.count]
+        places = self.tokens[: self.count]
+        return padded.index_copy(0, places, real).unflatten(0, (self.rows, self.width))
+
+
+def rounded_up(count: int) -> int:
+    """Return the number of rows for so many tokens: a multiple of 32, of 64 from 512, and so on.
+
+    oneDNN generates a kernel for every shape of a product that it has not met: 2 to 21 ms each.
+    """
+    step = max(_STEP, 1 << max(0, count.bit_length() - _PARTS))
+    return -(-count // step) * step
 
 
 def _has_holes(columns: torch.Tensor, lengths: torch.Tensor) -> bool:
@@ -190,6 +246,6 @@ def _groups(lengths: Sequence[int], device: torch.device) -> tuple[Group, ...]:
             first -= 1
         members = tuple(lengths[first:last])
         start -= sum(members)
-        groups.append(Group(start, members, device))
+        groups.append(Group(start, members, device, before=first))
         last = first
     return tuple(reversed(groups))
