@@ -27,7 +27,7 @@ import torch
 import gluetune
 from gluetune.core.config_checks import make_config
 from gluetune.core.tasks import get_task
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import open_source
 from gluetune.models.checkpoints import find_checkpoint
 from gluetune.training.preflight import prepare
 

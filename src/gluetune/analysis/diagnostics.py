@@ -24,7 +24,7 @@ from gluetune.core.keywords import InferenceKeywords
 from gluetune.core.settings import make_settings
 from gluetune.core.tables import Column, Table, plain, tables_html
 from gluetune.core.tasks import TaskSpec, get_task
-from gluetune.data.sources.glue_download import TsvColumns, read_tsv
+from gluetune.data.glue_download import TsvColumns, read_tsv
 from gluetune.data.tables import canonical_table, table_findings
 from gluetune.statistics.intervals import Interval, score_intervals
 

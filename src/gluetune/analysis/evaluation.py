@@ -31,7 +31,7 @@ from gluetune.core.settings import make_settings
 from gluetune.core.tables import Table, chosen_frame, plain, tables_html
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.core.text import from_here
-from gluetune.data.sources.named import evaluation_source, place_of, scored_rows
+from gluetune.data.sources import evaluation_source, place_of, scored_rows
 from gluetune.data.tables import fingerprint
 from gluetune.inference.run_predictions import keep_run_predictions
 from gluetune.statistics.agreement import Agreement

@@ -78,7 +78,7 @@ def _shown(text: str) -> str:
 
 
 def _print(console: Console, found: CheckedFiles) -> None:
-    from gluetune.data.own.problems import counted
+    from gluetune.data.own.reading import counted
 
     for finding in found.findings:
         console.print(

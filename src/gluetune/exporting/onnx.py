@@ -30,7 +30,7 @@ from gluetune.core.runs import find_run
 from gluetune.core.settings import validated
 from gluetune.core.tasks import get_task, is_task
 from gluetune.core.text import first_line
-from gluetune.data.sources.named import evaluation_source, place_of
+from gluetune.data.sources import evaluation_source, place_of
 from gluetune.data.tables import fingerprint
 from gluetune.exporting.checks import ValidationSet, check
 from gluetune.inference.devices import device_name

@@ -18,7 +18,7 @@ from gluetune.core.config import FILE_SETTINGS, OWN_SETTINGS, TrainConfig, typed
 from gluetune.core.records import Record, has_collapsed, listed, plural
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
+from gluetune.data.sources import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.metrics.registry import hub_name
 from gluetune.publishing.evaluation_results import model_index, protocol
 from gluetune.publishing.private_text import LocalPaths, base_name, is_local

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.core.records import DataRecord, Record, epoch_choice, shown
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
+from gluetune.data.sources import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.metrics.registry import hub_name
 
 if TYPE_CHECKING:

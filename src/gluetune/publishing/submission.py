@@ -21,8 +21,7 @@ from gluetune.core.predictions import Predictions
 from gluetune.core.runs import Run
 from gluetune.core.suites import SuiteResult, is_suite
 from gluetune.core.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task
-from gluetune.data.sources.glue_parquet import OFFICIAL_SAMPLE
-from gluetune.data.sources.named import Source, open_source
+from gluetune.data.sources import OFFICIAL_SAMPLE, Source, open_source
 from gluetune.inference.run_predictions import run_predictions
 from gluetune.publishing.leaderboard_files import HEADER, check_submission
 

@@ -74,7 +74,7 @@ def _kept(run: Run, split: str) -> Predictions:
 
 def _rows(run: Run, task: TaskSpec, split: str) -> pa.Table | None:
     """Return the first validation rows of the run; None if the data have changed."""
-    from gluetune.data.sources.named import source_of
+    from gluetune.data.sources import source_of
     from gluetune.data.tables import fingerprint
 
     data = run.record.data

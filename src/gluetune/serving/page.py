@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gluetune.data.sources.named import scored_rows
+from gluetune.data.sources import scored_rows
 from gluetune.rendering.pages import html_environment
 
 if TYPE_CHECKING:

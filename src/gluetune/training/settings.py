@@ -12,7 +12,7 @@ from gluetune.core.deprecations import with_new_names
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError
 from gluetune.core.recipes import Recipe, get_recipe
 from gluetune.core.settings_files import read_settings
-from gluetune.data.own.stored import as_file
+from gluetune.data.tables import as_file
 from gluetune.training.arguments import check_set
 
 

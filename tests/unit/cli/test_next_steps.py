@@ -21,7 +21,7 @@ from gluetune.core.file_formats import FileFormat
 from gluetune.core.files import nearest_file
 from gluetune.core.settings import shell_settings
 from gluetune.core.settings_files import read_settings, split_names
-from gluetune.data.formats.detection import detect
+from gluetune.data.formats.registry import detect
 from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.publishing.leaderboard_files import faults
 from gluetune.serving.server import _address_hint

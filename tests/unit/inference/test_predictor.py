@@ -37,7 +37,7 @@ def predictor(run: Run) -> Predictor:
 
 def validation_texts(run: Run) -> list[str]:
     from gluetune.core.tasks import get_task
-    from gluetune.data.sources.named import open_source
+    from gluetune.data.sources import open_source
 
     table = open_source(run.config.data).read(get_task("cola"), "validation")
     return [str(text) for text in table["sentence"].to_pylist()]

@@ -30,7 +30,7 @@ from gluetune.core.suites import (
     finished_run,
 )
 from gluetune.core.tasks import TASKS
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import open_source
 from gluetune.experiments.suite.plan import block, costs, next_job, train_arguments
 from gluetune.experiments.suite.summary import summarize
 from gluetune.inference.run_predictions import run_predictions

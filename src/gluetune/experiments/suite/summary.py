@@ -21,7 +21,7 @@ from gluetune.core.suites import (
     TaskSummary,
 )
 from gluetune.core.tasks import GLUE_TASKS, get_task
-from gluetune.data.sources.glue_parquet import SAMPLES
+from gluetune.data.sources import SAMPLES
 from gluetune.statistics.scores import glue_average
 
 

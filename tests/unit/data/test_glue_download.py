@@ -10,7 +10,7 @@ from tests.support.glue_folders import make_table, write_download, write_lines
 
 from gluetune.core.errors import DataError
 from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
-from gluetune.data.sources.glue_download import GlueDownload, is_glue_download
+from gluetune.data.glue_download import GlueDownload, is_glue_download
 from gluetune.data.tables import fingerprint, notes_of
 
 COLA = get_task("cola")

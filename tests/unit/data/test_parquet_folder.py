@@ -9,7 +9,7 @@ from tests.support.glue_folders import make_table, write_parquet
 
 from gluetune.core.errors import DataError
 from gluetune.core.tasks import TASKS, TaskSpec, get_task
-from gluetune.data.sources.glue_parquet import ParquetFolder, is_parquet_folder
+from gluetune.data.sources import ParquetFolder, is_parquet_folder
 from gluetune.data.tables import fingerprint
 
 COLA = get_task("cola")
