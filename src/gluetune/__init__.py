@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     )
     from gluetune.core.exports import ExportRecord
     from gluetune.core.file_formats import FileFormat
+    from gluetune.core.published import Reference, published
     from gluetune.core.records import Record
-    from gluetune.core.references import Reference, published
     from gluetune.core.runs import Run
     from gluetune.core.suites import SuiteResult
     from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
@@ -47,8 +47,7 @@ if TYPE_CHECKING:
     from gluetune.inference.predictor import Predictor, load
     from gluetune.kinds.base import Prediction
     from gluetune.publishing.submission import Submission, submit
-    from gluetune.publishing.upload import PushResult, push, push_suite
-    from gluetune.publishing.verification import Verification
+    from gluetune.publishing.upload import PushResult, Verification, push, push_suite
     from gluetune.rendering.pages import report
     from gluetune.serving.server import serve
     from gluetune.serving.settings import Limits
@@ -81,7 +80,7 @@ _HOMES = {
     "Pruned": "gluetune.core.errors",
     "PushResult": "gluetune.publishing.upload",
     "Record": "gluetune.core.records",
-    "Reference": "gluetune.core.references",
+    "Reference": "gluetune.core.published",
     "Run": "gluetune.core.runs",
     "RunError": "gluetune.core.errors",
     "StorageError": "gluetune.core.errors",
@@ -93,7 +92,7 @@ _HOMES = {
     "Trainer": "gluetune.training.trainer",
     "TrainingError": "gluetune.core.errors",
     "Diagnosis": "gluetune.analysis.diagnostics",
-    "Verification": "gluetune.publishing.verification",
+    "Verification": "gluetune.publishing.upload",
     "check_files": "gluetune.inference.file_checks",
     "compare": "gluetune.analysis.comparison",
     "compare_suites": "gluetune.analysis.comparison",
@@ -104,7 +103,7 @@ _HOMES = {
     "learning_curve": "gluetune.experiments.learning_curve",
     "load": "gluetune.inference.predictor",
     "predict": "gluetune.inference.file_predictions",
-    "published": "gluetune.core.references",
+    "published": "gluetune.core.published",
     "push": "gluetune.publishing.upload",
     "push_suite": "gluetune.publishing.upload",
     "report": "gluetune.rendering.pages",
@@ -190,7 +189,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if name in _RENAMED:
-        from gluetune.core.deprecations import warn_renamed
+        from gluetune.core.errors import warn_renamed
 
         warn_renamed(f"gluetune.{name}", f"gluetune.{_RENAMED[name]}")
         value = globals()[name] = getattr(importlib.import_module(__name__), _RENAMED[name])

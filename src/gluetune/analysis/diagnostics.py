@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from gluetune.core.predictions import Predictions
+    from gluetune.core.records import Predictions
     from gluetune.core.runs import Run
 
 _SPLIT = "test"

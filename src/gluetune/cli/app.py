@@ -35,8 +35,7 @@ from gluetune.cli.show import show
 from gluetune.cli.submit import submit
 from gluetune.cli.suite import suite
 from gluetune.cli.train import train
-from gluetune.core.deprecations import RenamedWarning
-from gluetune.core.errors import GluetuneError, StorageError
+from gluetune.core.errors import GluetuneError, RenamedWarning, StorageError
 from gluetune.core.settings import shell_settings
 from gluetune.core.terminal import Console, Table, tolerate_encodings
 from gluetune.core.text import from_here, visible_lines

@@ -25,12 +25,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from gluetune.core.command_lines import command_line
-from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import MACHINE_SETTINGS, TrainConfig, make_config
 from gluetune.core.errors import RunError
 from gluetune.core.files import hint_of_runs, make_folder, names_hub_model, restore_folder
-from gluetune.core.predictions import Predictions, kept_fingerprint
-from gluetune.core.records import DataRecord, Record, Status, read_record
+from gluetune.core.records import (
+    DataRecord,
+    Predictions,
+    Record,
+    Status,
+    kept_fingerprint,
+    read_record,
+)
 from gluetune.core.settings_files import read_settings
 from gluetune.core.tables import Column, Table
 from gluetune.core.tasks import TaskSpec

@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gluetune.core.config import TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, make_config
 from gluetune.core.errors import RunError
 from gluetune.core.files import write_json
-from gluetune.core.recipes import recipe_fields
+from gluetune.core.published import recipe_fields
 from gluetune.core.records import Status, absent_folder, now, read_versioned
 from gluetune.core.runs import Run
 from gluetune.core.tables import Column, Table, tables_html

@@ -15,8 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from gluetune.core.command_lines import options
-from gluetune.core.deprecations import warn_renamed
-from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.core.errors import ConfigurationError, Finding, warn_renamed
 from gluetune.core.text import nearest, visible
 from gluetune.kinds import REGRESSION, SINGLE_LABEL
 from gluetune.kinds.base import Kind

@@ -20,8 +20,13 @@ import torch
 from torch import nn
 from transformers import DataCollatorWithPadding
 
-from gluetune.core.deprecations import renamed_parameters
-from gluetune.core.errors import CheckpointError, ConfigurationError, Finding, require_extra
+from gluetune.core.errors import (
+    CheckpointError,
+    ConfigurationError,
+    Finding,
+    renamed_parameters,
+    require_extra,
+)
 from gluetune.core.exports import ExportFolder, ExportRecord, Variant
 from gluetune.core.files import check_writable, restore_folder, weights_digest, write_folder
 from gluetune.core.inference_settings import ExportSettings, InferenceSettings

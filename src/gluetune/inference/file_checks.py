@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import pyarrow as pa
 
-from gluetune.core.config import DEFAULT_COLUMNS, FILE_SETTINGS, TrainConfig, flag_of
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import DEFAULT_COLUMNS, FILE_SETTINGS, TrainConfig, flag_of, make_config
 from gluetune.core.errors import ConfigurationError, DataError, Finding, GluetuneError
 from gluetune.core.keywords import CheckKeywords
 from gluetune.data.formats.registry import detect

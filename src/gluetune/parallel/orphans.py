@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gluetune.core.errors import LockedError, RunError
-from gluetune.core.files import locked
-from gluetune.core.locks import held, holder_of
+from gluetune.core.files import held, holder_of, locked
 
 PATIENCE = 60.0
 """Seconds that orphans may take to save their state before they are killed."""

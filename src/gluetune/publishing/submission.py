@@ -14,10 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.core.command_lines import REST, command_line
 from gluetune.core.config import Precision
-from gluetune.core.deprecations import renamed_parameters
-from gluetune.core.errors import ConfigurationError, DataError, Finding, GluetuneError
+from gluetune.core.errors import (
+    ConfigurationError,
+    DataError,
+    Finding,
+    GluetuneError,
+    renamed_parameters,
+)
 from gluetune.core.files import write_atomically
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.runs import Run
 from gluetune.core.suites import SuiteResult, is_suite
 from gluetune.core.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task

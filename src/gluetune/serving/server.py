@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from gluetune.core.deprecations import renamed_parameters
-from gluetune.core.errors import ConfigurationError, Finding, require_extra
+from gluetune.core.errors import ConfigurationError, Finding, renamed_parameters, require_extra
 from gluetune.core.inference_settings import LoadSettings
 from gluetune.core.keywords import ServeKeywords
 from gluetune.core.settings import make_settings, split_settings
@@ -89,7 +88,7 @@ def make_server(app: Any, limits: Limits) -> uvicorn.Server:
     import uvicorn
 
     from gluetune.serving.connections import ACCEPT_BATCH, Connection, ConnectionState
-    from gluetune.serving.logs import bounded_logs
+    from gluetune.serving.guards import bounded_logs
 
     class Server(uvicorn.Server):
         """uvicorn with our limits on connections and logs."""

@@ -15,7 +15,7 @@ from gluetune.analysis.evaluation import evaluate
 from gluetune.cli.app import app, main
 from gluetune.cli.predict import _refuse_file
 from gluetune.cli.run_glue import translate
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import ConfigurationError, DataError, GluetuneError
 from gluetune.core.file_formats import FileFormat
 from gluetune.core.files import nearest_file

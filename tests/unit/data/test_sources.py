@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from tests.support.glue_folders import make_table, write_download, write_parquet
 
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.tasks import TASKS, get_task
 from gluetune.data.glue_download import GlueDownload

@@ -13,8 +13,7 @@ import pytest
 from tests.support.tiny_runs import Bench
 
 import gluetune
-from gluetune.core.deprecations import RenamedWarning
-from gluetune.core.errors import ConfigurationError
+from gluetune.core.errors import ConfigurationError, RenamedWarning
 from gluetune.core.runs import Run
 from gluetune.inference import predictor as module
 from gluetune.inference.predictor import Predictor, load

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gluetune.core.config import TrainConfig
-from gluetune.core.recipes import get_recipe
+from gluetune.core.published import get_recipe
 from gluetune.core.records import Status
 from gluetune.core.runs import model_slug
 from gluetune.core.suites import JobRecord, SuiteFolder, SuiteRecord, SuiteRequest

@@ -8,10 +8,9 @@ from functools import partial
 from typing import Any
 
 from gluetune.core.command_lines import command_line, options
-from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import MACHINE_SETTINGS, TrainConfig, make_config
 from gluetune.core.errors import ConfigurationError, Finding, Findings, GluetuneError, HubError
-from gluetune.core.recipes import get_recipe
+from gluetune.core.published import get_recipe
 from gluetune.core.suites import SuiteRequest
 from gluetune.core.tasks import GLUE_TASKS, get_task
 from gluetune.data.sources import SAMPLES, Source, open_source

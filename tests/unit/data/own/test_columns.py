@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import DataError
 from gluetune.core.file_formats import UNSTATED
 from gluetune.data.formats.registry import detect
