@@ -154,14 +154,9 @@ def print_error(error: GluetuneError, verb: str = "") -> None:
     """Print what went wrong in `gluetune VERB` and what to type, on standard error."""
     console = Console(stderr=True)
     for finding in error.findings:
-        message, hint = (
-            visible_lines(from_here(finding.message)),
-            visible_lines(hint_for(verb, finding.hint)),
-        )
-        # Soft wrap: a path that is broken over two lines cannot be copied.
-        console.print(Text("error: ", "bold red").append(message, ""), soft_wrap=True)
-        if hint:
-            console.print(Text(f"       {hint}", style="dim"), soft_wrap=True)
+        console.say(f"error: {from_here(finding.message)}", "bold red")
+        if hint := hint_for(verb, finding.hint):
+            console.say(f"       {hint}", "dim")
 
 
 def hint_for(verb: str, hint: str) -> str:

@@ -36,7 +36,7 @@ def export(
     progress = Console(stderr=True)
     record = write_export(
         model,
-        on_message=lambda line: progress.print(Text(from_here(line), style="dim"), soft_wrap=True),
+        on_message=lambda line: progress.say(from_here(line), "dim"),
         **given_settings(options),
     )
     _render(Console(), record)

@@ -168,8 +168,7 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
             findings += error.findings
         else:
             values[name] = value
-    if findings:
-        raise ConfigurationError.of(findings)
+    ConfigurationError.raise_any(findings)
     return values
 
 

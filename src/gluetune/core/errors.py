@@ -26,7 +26,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -58,6 +58,12 @@ class GluetuneError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         self.findings: tuple[Finding, ...] = (Finding(message, hint),)
         super().__init__(str(self.findings[0]))
+
+    @classmethod
+    def raise_any(cls, findings: Iterable[Finding]) -> None:
+        """Raise one exception that reports all `findings`, if there are any."""
+        if found := list(findings):
+            raise cls.of(found)
 
     @classmethod
     def of(cls, findings: Sequence[Finding]) -> GluetuneError:

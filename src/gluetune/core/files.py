@@ -19,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from os import PathLike
@@ -274,7 +274,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises LockedError where another process has the lock, StorageError where there are no locks.
     """
-    with _not_held(f"is working in {folder}"), held(folder / ".lock"):
+    with held(folder / ".lock", f"is working in {folder}"):
         yield
 
 
@@ -282,20 +282,8 @@ def locked(folder: Path) -> Iterator[None]:
 def _writing(path: Path) -> Iterator[None]:
     """Keep other processes from replacing the folder `path` meanwhile."""
     lock = path.parent / f".{path.name}.lock"
-    with _not_held(f"is writing {path}"), held(lock, temporary=True):
+    with held(lock, f"is writing {path}", temporary=True):
         yield
-
-
-@contextmanager
-def _not_held(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except LockHeldError as error:
-        holder = f" ({error.holder})" if error.holder else ""
-        raise LockedError(
-            f"Another process{holder} {doing}.",
-            hint="Wait for it, stop it, or choose another folder with --output DIR.",
-        ) from error
 
 
 def sha256(path: Path) -> str:
@@ -447,15 +435,6 @@ _LOCKED_BYTE = 1 << 30
 """Windows locks bytes, which then cannot be read: one far behind the holder's name."""
 
 
-class LockHeldError(Exception):
-    """Another process holds a lock. `holder` is the text of its file: "process 123", or nothing."""
-
-    def __init__(self, path: Path, holder: str) -> None:
-        self.path = path
-        self.holder = holder
-        super().__init__(f"{path} is held by {holder or 'another process'}")
-
-
 @dataclass(eq=False)
 class _Lock:
     path: Path
@@ -476,34 +455,32 @@ class _Lock:
             self.descriptor = -1
 
 
-@dataclass
-class _Held:
-    """The locks of this process."""
-
-    locks: set[_Lock] = field(default_factory=set)
-
-    def forget(self) -> None:
-        """Close the copies in a process that was just forked: they would keep the locks held."""
-        for lock in self.locks:
-            with suppress(OSError):
-                lock.close()
-        self.locks.clear()
+_locks: set[_Lock] = set()
+"""The locks of this process."""
 
 
-_here = _Held()
+def _forget_locks() -> None:
+    """Close the copies in a process that was just forked: they would keep the locks held."""
+    for lock in _locks:
+        with suppress(OSError):
+            lock.close()
+    _locks.clear()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_here.forget)
+    os.register_at_fork(after_in_child=_forget_locks)
 
 
 @contextmanager
-def held(path: Path, *, temporary: bool = False) -> Iterator[None]:
+def held(path: Path, doing: str = "holds a lock", *, temporary: bool = False) -> Iterator[None]:
     """Hold the lock file `path` for this process alone, as long as the block lasts.
 
-    `temporary` removes the file at the end. Raises LockHeldError immediately where another process
-    holds it, and StorageError where the file cannot be made or its file system has no locks.
+    `temporary` removes the file at the end. Raises LockedError immediately where another process
+    holds it (`doing` what, for the message), and StorageError where the file cannot be made or its
+    file system has no locks.
     """
-    lock = _take(path)
-    _here.locks.add(lock)
+    lock = _take(path, doing)
+    _locks.add(lock)
     try:
         _write_holder(lock)
         yield
@@ -512,27 +489,27 @@ def held(path: Path, *, temporary: bool = False) -> Iterator[None]:
         if temporary and lock.descriptor >= 0:
             with suppress(OSError):
                 path.unlink()
-        _here.locks.discard(lock)
+        _locks.discard(lock)
         lock.release()
 
 
-def holder_of(path: Path) -> str | None:
-    """Return the holder of the lock file `path`; None where it is free."""
+def is_held(path: Path) -> bool:
+    """Whether another process holds the lock file `path`."""
     if not path.exists():
-        return None
+        return False
     try:
         with held(path):
-            return None
-    except LockHeldError as error:
-        return error.holder or "another process"
+            return False
+    except LockedError:
+        return True
 
 
-def _take(path: Path) -> _Lock:
+def _take(path: Path, doing: str) -> _Lock:
     while True:
         lock = _Lock(path, _open(path))
         try:
             if not _try_lock(lock.descriptor):
-                raise LockHeldError(path, _read_holder(path))
+                raise _locked_error(path, doing)
         except BaseException as error:
             lock.close()
             if isinstance(error, OSError):
@@ -585,10 +562,15 @@ def _write_holder(lock: _Lock) -> None:
         os.write(lock.descriptor, f"process {os.getpid()}".encode())
 
 
-def _read_holder(path: Path) -> str:
+def _locked_error(path: Path, doing: str) -> LockedError:
+    """Return the error for a lock that another process, which its file names, holds."""
+    holder = ""
     with suppress(OSError):
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    return ""
+        holder = path.read_text(encoding="utf-8", errors="replace").strip()
+    return LockedError(
+        f"Another process{holder and f' ({holder})'} {doing}.",
+        hint="Wait for it, stop it, or choose another folder with --output DIR.",
+    )
 
 
 def _without_locks(path: Path, error: OSError) -> StorageError:

@@ -132,8 +132,9 @@ def split_settings(
 ) -> tuple[dict[str, Any], ...]:
     """Return the settings of each model. Raises ConfigurationError listing those of none."""
     known = {name for model in models for name in model.model_fields}
-    if unknown := [unknown_setting(name, models) for name in values if name not in known]:
-        raise ConfigurationError.of(unknown)
+    ConfigurationError.raise_any(
+        unknown_setting(name, models) for name in values if name not in known
+    )
     return tuple(
         {name: value for name, value in values.items() if name in model.model_fields}
         for model in models

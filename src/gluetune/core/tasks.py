@@ -153,8 +153,8 @@ class TaskSpec:
 
         Raises ConfigurationError that lists the names that are no metrics of its kind.
         """
-        if findings := unfit_metrics("extra_metrics", names, self.kind, self.num_labels):
-            raise ConfigurationError.of(findings)
+        unfit = unfit_metrics("extra_metrics", names, self.kind, self.num_labels)
+        ConfigurationError.raise_any(unfit)
         further = (name for name in names if name not in self.metrics)
         return replace(self, extra_metrics=tuple(dict.fromkeys((*self.extra_metrics, *further))))
 

@@ -232,8 +232,7 @@ def make_cluster(
             numbers[name] = -1.0
         if numbers[name] < 0 or (name == "cpus" and not numbers[name]):
             findings.append(Finding(f"{flag} {given} is not a valid amount.", f"Type: {flag} 1"))
-    if findings:
-        raise ConfigurationError.of(findings)
+    ConfigurationError.raise_any(findings)
     return None if address is None else Cluster(address, **numbers)
 
 

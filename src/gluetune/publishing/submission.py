@@ -89,14 +89,15 @@ def submit(
         GluetuneError: with every problem of the submission: tasks without a run or with two, runs
             without a model, test sets of another size than the leaderboard's.
     """
-    opened = list(_opened(runs, seed, on_message or (lambda line: None)))
+    say = on_message or (lambda line: None)
+    opened = list(_opened(runs, seed, say))
     chosen = _by_task(opened, fill_missing)
     if not chosen and data is None:
         raise ConfigurationError(
             "No run and no data are given to make the submission from.",
             hint="Type: gluetune submit RUN RUN …",
         )
-    writer = _Writer(chosen, data, precision, on_message or (lambda line: None))
+    writer = _Writer(chosen, data, precision, say)
     tables = writer.read_tests()
     predicted = [writer.predict(task, tables[task.name]) for task in LEADERBOARD_TASKS.values()]
     contents = {name: text for texts, _ in predicted for name, text in texts.items()}
@@ -137,8 +138,7 @@ class _Writer:
                 }
             except GluetuneError as error:
                 findings |= dict.fromkeys(error.findings)
-        if findings:
-            raise DataError.of(list(findings))
+        DataError.raise_any(findings)
         return tables | {name: {} for name in LEADERBOARD_TASKS if name not in tables}
 
     def predict(
@@ -259,8 +259,7 @@ def _by_task(runs: Sequence[Run], fill_missing: bool) -> dict[str, Run]:
                 "frequent class: --fill-missing",
             )
         )
-    if findings:
-        raise ConfigurationError.of(findings)
+    ConfigurationError.raise_any(findings)
     return chosen
 
 

@@ -124,9 +124,7 @@ def push(
             downloaded files or predictions differ.
     """
     run = open_run(run)
-    findings = [*name_findings(repo, revision), *run_findings(run)]
-    if findings:
-        raise ConfigurationError.of(findings)
+    ConfigurationError.raise_any([*name_findings(repo, revision), *run_findings(run)])
     say = on_message or (lambda line: None)
     card, model = _package(run, repo, revision)
     files = _all_files(card, model, _RemoteContent())
@@ -198,9 +196,7 @@ def _package(run: Run, repo: str, revision: str | None) -> tuple[str, list[Publi
         name, entries = results
         files.append(PublishedFile(name, dump_yaml(entries).encode()))
     whole = [PublishedFile(_README, card.text.encode()), *files]
-    findings = list(secret_findings(whole, run.model_path, known_tokens()))
-    if findings:
-        raise ConfigurationError.of(findings)
+    ConfigurationError.raise_any(secret_findings(whole, run.model_path, known_tokens()))
     return card.text, files
 
 
@@ -387,9 +383,7 @@ def push_suite(
             hint=f"Resume it: {opened.record.command}",
         )
     names = {f"{repo}-{run.record.task}": run for run in runs}
-    findings = _findings(names, repo, revision)
-    if findings:
-        raise ConfigurationError.of(findings)
+    ConfigurationError.raise_any(_findings(names, repo, revision))
     say = on_message or (lambda line: None)
     say(f"{len(runs)} runs of seed {runs[0].record.seed}, a repository each")
     pushed = [

@@ -179,8 +179,7 @@ def _check_options(limits: Limits, how: ServeSettings) -> tuple[str | None, str]
         key, warning = read_key(Path(how.api_key_file)) if how.api_key_file else (None, "")
     except ConfigurationError as error:
         wrong += error.findings
-    if wrong:
-        raise ConfigurationError.of(wrong)
+    ConfigurationError.raise_any(wrong)
     return key, warning
 
 

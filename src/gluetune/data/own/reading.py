@@ -108,9 +108,7 @@ class Problems:
 
     def raise_any(self, *, skip: bool) -> None:
         """Raise DataError with all findings; with `skip`, without those about rows."""
-        findings = self.hard if skip else self.findings()
-        if findings:
-            raise DataError.of(findings)
+        DataError.raise_any(self.hard if skip else self.findings())
 
     def _row_findings(self) -> Iterator[Finding]:
         messages: list[str] = []
