@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,19 +58,282 @@ def resolve_labels(config: TrainConfig, train: RawRows, problems: Problems) -> L
     Classes are named as in the training rows: whole numbers in numerical order, other names in the
     order of their characters; or as the file declares them.
     """
-    kind = _kind(config, train, problems)
-    if kind is None or not _types_agree(kind, train, problems):
+    return _Resolver(config, train, problems).labels()
+
+
+@dataclass(frozen=True)
+class _Resolver:
+    """What is stated and what the training rows show; adds what is wrong to `problems`."""
+
+    config: TrainConfig
+    train: RawRows
+    problems: Problems
+
+    def labels(self) -> Labels | None:
+        kind = self._kind()
+        if kind is None or not self._types_agree(kind):
+            return None
+        names = self._names(kind) if kind.fewest_labels else ()
+        if names is None:
+            return None
+        are_labels = not kind.fewest_labels or self._check_names(kind, names)
+        found = self._metrics(kind, names)
+        if found is None or not are_labels:
+            return None
+        return Labels(kind, names, *found, self._positive(kind, names, (*found[0], *found[1])))
+
+    @cached_property
+    def _values(self) -> dict[str, int]:
+        return values_of(self.train)
+
+    @property
+    def _column(self) -> str:
+        return ", ".join(self.config.label or ("label",))
+
+    def _kind(self) -> Kind | None:
+        """Return the stated or inferred kind; None where the labels do not fit or it is unclear."""
+        if self.config.kind == "auto":
+            return self._inferred()
+        kind = get_kind(self.config.kind)
+        return None if kind.cell == "names" and self._note_several("") else kind
+
+    def _inferred(self) -> Kind | None:
+        """Infer the kind from the data; None where it is unclear."""
+        if "list" in self.train.types:
+            self.problems.remark(
+                f"'{self._column}' holds several labels an example: kind {MULTI_LABEL}."
+            )
+            return MULTI_LABEL
+        numbers = None
+        if self.train.class_names is None:
+            batches = self.train.batches("labels")
+            numbers = numeric_labels(batch["labels"].flatten() for batch in batches)
+        if numbers is None:
+            as_classes = f"; or --kind {SINGLE_LABEL} for classes"
+            return None if self._note_several(as_classes) else SINGLE_LABEL
+        kind, different = numbers.kind(), numbers.different
+        between = f"{numbers.lowest:g} to {numbers.highest:g}"
+        if kind is None:
+            self.problems.add(
+                f"'{self._column}' holds {different} different whole numbers, {between}: they may "
+                "be ids of classes, or numbers to predict.",
+                f"Type: --kind {SINGLE_LABEL}, or --kind {REGRESSION}",
+            )
+            return None
+        what = f"{different} different whole numbers"
+        other = f"--kind {REGRESSION} for regression, --kind {ORDINAL} for ordered classes"
+        if kind.cell == "number":
+            what = f"{different} different numbers, {between}"
+            other = f"--kind {SINGLE_LABEL} for classes"
+        self.problems.remark(f"'{self._column}' holds {what}: kind {kind} ({other}).")
+        return kind
+
+    def _note_several(self, otherwise: str) -> bool:
+        """Return whether cells of text have several labels, and add what to type.
+
+        `otherwise` is what else the user may type.
+        """
+        if set(self.train.types) != {"text"} or self.train.class_names is not None:
+            return False
+        cells = self._values
+        if have_decimal_commas(cells):
+            self.problems.add(
+                f"'{self._column}' has numbers with a decimal comma, or two labels in a cell, such "
+                f"as {next(cell for cell in cells if ',' in cell)!r:.60}.",
+                f"Type: --kind {REGRESSION}; or --kind {MULTI_LABEL} --label-separator ,; or "
+                f"--kind {SINGLE_LABEL}",
+            )
+            return True
+        if in_lists(cells):
+            typed = f"--kind {MULTI_LABEL}"
+            example = max(cells, key=lambda cell: len(listed(cell) or ()))
+        elif (separator := likely_separator(cells)) is not None:
+            typed = options(kind=MULTI_LABEL.name, label_separator=separator)
+            example = next(cell for cell in cells if separator in cell.strip())
+        else:
+            return False
+        self.problems.add(
+            f"'{self._column}' has several labels in a cell, such as {example!r:.60}: as classes "
+            f"they would be {len(cells):,}, one for each different cell.",
+            f"Type: {typed}{otherwise}",
+        )
+        return True
+
+    def _types_agree(self, kind: Kind) -> bool:
+        """Reject columns in which 1 and "1" would be one class, and lists for a single label."""
+        seen, place = dict(self.train.types), self.train.place
+        if kind.cell == "number":
+            wrong: list[CellType] = [name for name in ("list", "true or false") if name in seen]
+            for name in wrong:
+                self.problems.add(f"{place(seen[name])}: the label is {name}, not a number.")
+            return not wrong
+        if kind.cell == "name" and "list" in seen:
+            self.problems.add(
+                f"{place(seen['list'])}: the label is a list, and --kind is {kind}.",
+                f"Type: --kind {MULTI_LABEL}",
+            )
+            return False
+        are_numbers = set(seen) == {"whole number", "number"}
+        if len(seen) < 2 or (are_numbers and all(whole(one) is not None for one in self._values)):
+            return True
+        types = " and ".join(f"{name} ({place(line)})" for name, line in seen.items())
+        self.problems.add(
+            f"The labels of {self.train.name} are of several types: {types}.",
+            "Write all of them as text, or all as numbers.",
+        )
+        return False
+
+    def _names(self, kind: Kind) -> tuple[str, ...] | None:
+        """Return the names of classes or labels by id; None where their order is not known."""
+        if kind.cell == "names" and self.config.label is not None and len(self.config.label) > 1:
+            return self.config.label
+        if self.train.class_names is not None and kind.cell == "name":
+            return self.train.class_names
+        values = label_counts(self.train)
+        # Python does not parse whole numbers of thousands of digits; as_number rejects them.
+        numbers = {one: whole(one) if as_number(one) is not None else None for one in values}
+        are_whole = None not in numbers.values()
+        if kind.label_order_names_classes and self.config.label_order is not None:
+            return self._in_order(self.config.label_order, values)
+        if kind.label_order_names_classes and not are_whole:
+            self.problems.add(
+                f"The labels of {self.train.name} are not all whole numbers, so their order is not "
+                f"known: {', '.join(sorted(values)[:_LISTED])}.",
+                f"Type: --kind {kind} --label-order LOWEST,…,HIGHEST",
+            )
+            return None
+        return tuple(sorted(values, key=lambda one: (int(numbers[one] or 0) * are_whole, one)))
+
+    def _in_order(self, order: tuple[str, ...], values: Iterable[str]) -> tuple[str, ...] | None:
+        """Return the classes in the order of `--label-order`; None where it lacks one."""
+        missing = [name for name in values if name not in order]
+        if not missing:
+            return order
+        self.problems.add(
+            f"--label-order {typed_names(order)} lacks {len(missing)} of the labels of "
+            f"{self.train.name}: {', '.join(missing[:_LISTED])}.",
+            "Name every label once, from the lowest to the highest.",
+        )
         return None
-    names = _names(config, kind, train, problems) if kind.fewest_labels else ()
-    if names is None:
-        return None
-    are_labels = not kind.fewest_labels or _check_names(kind, names, train, problems)
-    found = resolve_metrics(config, kind, names, problems)
-    if found is None or not are_labels:
-        return None
-    metrics, extra = found
-    positive = _positive(config, kind, names, (*metrics, *extra), train, problems)
-    return Labels(kind, names, metrics, extra, positive)
+
+    def _check_names(self, kind: Kind, names: Sequence[str]) -> bool:
+        """Return whether names of classes or labels can be used."""
+        rows, file = len(self.train), self.train.name
+        if len(names) < kind.fewest_labels:
+            only = f"only '{names[0]}'" if names else "none"
+            self.problems.add(f"{file} has {only} as a label: there is nothing to learn.")
+        are_ids = len(names) > MOST_CLASSES or (rows >= 50 and len(names) > rows / 2)
+        if are_ids:
+            self.problems.add(
+                f"{file} has {len(names):,} different labels in {rows:,} rows: they look like text "
+                "or ids.",
+                "Name the column of the label: --label COLUMN",
+            )
+        alike: dict[str, list[str]] = {}
+        for name in names:
+            alike.setdefault(normalized(name), []).append(name)
+        for group in alike.values():
+            if len(group) > 1:
+                self.problems.remark(
+                    f"The labels {', '.join(map(repr, group))} differ only in case, spaces or "
+                    "Unicode normalization, and are different classes."
+                )
+        return bool(names) and not are_ids
+
+    def _metrics(
+        self, kind: Kind, names: Sequence[str]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """Return the metrics that the score is the mean of, and the extra metrics.
+
+        By default the score is the first of the kind's default metrics, and the others are extra
+        metrics. Returns None where the requested ones are invalid.
+        """
+        config, default = self.config, kind.default_metrics
+        requested = config.metrics or (() if config.metric == "score" else (config.metric,))
+        flag = "metrics" if config.metrics else "metric"
+        unfit = unfit_metrics(flag, requested, kind, len(names))
+        unfit += unfit_metrics("extra_metrics", config.extra_metrics or (), kind, len(names))
+        for finding in unfit:
+            self.problems.add(finding.message, finding.hint)
+        if unfit or not self._agree(requested):
+            return None
+        scored = requested or default[:1]
+        if not requested:
+            others = (one for one in metrics_of(kind.name, labels=len(names)) if one not in scored)
+            self.problems.remark(
+                f"The score is {scored[0]}, the default of kind {kind} (`gluetune train` takes "
+                f"--metrics for others: {', '.join(others)})."
+            )
+        extra = default if config.extra_metrics is None else config.extra_metrics
+        return scored, tuple(dict.fromkeys(name for name in extra if name not in scored))
+
+    def _agree(self, names: Sequence[str]) -> bool:
+        """Reject a mean of metrics of several better directions or scales, and repeated metrics."""
+        sides = {(get_metric(name).greater_is_better, get_metric(name).in_points) for name in names}
+        typed = f"--metrics {','.join(names)}"
+        if len(sides) > 1:
+            self.problems.add(
+                f"{typed}: the score is their mean, and they do not have the same better direction "
+                "and scale.",
+                f"Type: --metrics {names[0]} --extra-metrics {','.join(names[1:])}",
+            )
+        elif len(set(names)) < len(names):
+            self.problems.add(f"{typed}: a metric is named twice.", "Name each once.")
+        else:
+            return True
+        return False
+
+    def _positive(self, kind: Kind, names: Sequence[str], metrics: Sequence[str]) -> str | None:
+        """Return the positive class: the requested one, else the rarer one, with a note.
+
+        `metrics` are all reported metrics. None where the task has none, or it is invalid.
+        """
+        requested = self.config.positive
+        of_one = [get_metric(one).title for one in metrics if is_of_one_class(one, len(names))]
+        if not of_one:
+            if requested is not None:
+                self.problems.add(*self._no_positive(kind, names, metrics[0]))
+            return None
+        if requested is not None and requested not in names:
+            quotes = " In YAML write it in quotes." if requested in ("true", "false") else ""
+            self.problems.add(
+                f"{options(positive=requested)}: there is no such class.",
+                f"{nearest(requested, names)}Classes: {', '.join(names)}.{quotes}",
+            )
+            return None
+        what = " and ".join(of_one)
+        are = "is" if len(of_one) == 1 else "are"
+        return requested or self._rarer(f"{what[0].upper()}{what[1:]} {are}", names)
+
+    def _no_positive(self, kind: Kind, names: Sequence[str], metric: str) -> tuple[str, str]:
+        """Return why --positive has no meaning here, and what to type."""
+        typed = options(positive=str(self.config.positive))
+        of_one = [name for name in metrics_of(kind.name) if is_of_one_class(name, 2)]
+        if not of_one or kind.cell == "names":
+            return f"{typed}: a task of kind {kind} has no positive class.", "Leave --positive out."
+        if len(names) != 2:
+            reason = f"there are {len(names)} classes, and a positive class is one of two."
+            return f"{typed}: {reason}", "Leave --positive out."
+        is_default = not self.config.metrics and self.config.metric == "score"
+        default = ", the default score," if is_default else ""
+        return (
+            f"{typed}: {metric}{default} is of both classes, and {of_one[0]} is of one.",
+            f"Type: --metric {of_one[0]} {typed}, or leave --positive out.",
+        )
+
+    def _rarer(self, what: str, names: Sequence[str]) -> str:
+        """Return the rarer of two classes, the last where they are equally frequent."""
+        # A file that declares its classes has their ids.
+        keys = list(map(str, range(len(names)))) if self.train.class_names == names else names
+        counts = [self._values.get(key, 0) for key in keys]
+        rarer = 0 if counts[0] < counts[1] else 1
+        is_even = counts[0] == counts[1]
+        why = "the last of two equally frequent classes" if is_even else "the rarer class"
+        self.problems.remark(
+            f"{what} of '{names[rarer]}', {why} ({counts[rarer]:,} of {sum(counts):,} rows). For "
+            f"the other: {options(positive=names[1 - rarer])}"
+        )
+        return names[rarer]
 
 
 def values_of(rows: RawRows) -> dict[str, int]:
@@ -102,296 +366,6 @@ def are_single(labels: pa.Array) -> NDArray[np.bool_]:
         zero_copy_only=False
     )
     return single
-
-
-def _kind(config: TrainConfig, train: RawRows, problems: Problems) -> Kind | None:
-    """Return the stated or inferred kind; None where the labels do not fit or it is unclear."""
-    if config.kind == "auto":
-        return _inferred(config, train, problems)
-    kind = get_kind(config.kind)
-    column = ", ".join(config.label or ("label",))
-    if kind.cell == "names" and _note_several(column, "", train, problems):
-        return None
-    return kind
-
-
-def _inferred(config: TrainConfig, train: RawRows, problems: Problems) -> Kind | None:
-    """Infer the kind from the data; None where it is unclear (see `problems`)."""
-    column = ", ".join(config.label or ("label",))
-    if "list" in train.types:
-        problems.remark(f"'{column}' holds several labels an example: kind {MULTI_LABEL}.")
-        return MULTI_LABEL
-    numbers = None
-    if train.class_names is None:
-        numbers = numeric_labels(batch["labels"].flatten() for batch in train.batches("labels"))
-    if numbers is None:
-        as_classes = f"; or --kind {SINGLE_LABEL} for classes"
-        return None if _note_several(column, as_classes, train, problems) else SINGLE_LABEL
-    kind, different = numbers.kind(), numbers.different
-    between = f"{numbers.lowest:g} to {numbers.highest:g}"
-    if kind is None:
-        problems.add(
-            f"'{column}' holds {different} different whole numbers, {between}: they may be ids of "
-            "classes, or numbers to predict.",
-            f"Type: --kind {SINGLE_LABEL}, or --kind {REGRESSION}",
-        )
-        return None
-    what = f"{different} different whole numbers"
-    other = f"--kind {REGRESSION} for regression, --kind {ORDINAL} for ordered classes"
-    if kind.cell == "number":
-        what = f"{different} different numbers, {between}"
-        other = f"--kind {SINGLE_LABEL} for classes"
-    problems.remark(f"'{column}' holds {what}: kind {kind} ({other}).")
-    return kind
-
-
-def _note_several(column: str, otherwise: str, train: RawRows, problems: Problems) -> bool:
-    """Return whether cells of text have several labels, and add what to type to `problems`.
-
-    `otherwise` is what else the user may type.
-    """
-    if set(train.types) != {"text"} or train.class_names is not None:
-        return False
-    cells = values_of(train)
-    if have_decimal_commas(cells):
-        problems.add(
-            f"'{column}' has numbers with a decimal comma, or two labels in a cell, such as "
-            f"{next(cell for cell in cells if ',' in cell)!r:.60}.",
-            f"Type: --kind {REGRESSION}; or --kind {MULTI_LABEL} --label-separator ,; or --kind "
-            f"{SINGLE_LABEL}",
-        )
-        return True
-    if in_lists(cells):
-        typed = f"--kind {MULTI_LABEL}"
-        example = max(cells, key=lambda cell: len(listed(cell) or ()))
-    elif (separator := likely_separator(cells)) is not None:
-        typed = f"{options(kind=MULTI_LABEL.name, label_separator=separator)}"
-        example = next(cell for cell in cells if separator in cell.strip())
-    else:
-        return False
-    problems.add(
-        f"'{column}' has several labels in a cell, such as {example!r:.60}: as classes they would "
-        f"be {len(cells):,}, one for each different cell.",
-        f"Type: {typed}{otherwise}",
-    )
-    return True
-
-
-def _types_agree(kind: Kind, train: RawRows, problems: Problems) -> bool:
-    """Reject columns in which 1 and "1" would be one class, and lists where one label is needed."""
-    seen = dict(train.types)
-    if kind.cell == "number":
-        seen = {name: line for name, line in seen.items() if name not in ("whole number", "number")}
-        wrong: list[CellType] = [name for name in ("list", "true or false") if name in seen]
-        for name in wrong:
-            problems.add(f"{train.place(seen[name])}: the label is {name}, not a number.")
-        return not wrong
-    if kind.cell == "name" and "list" in seen:
-        problems.add(
-            f"{train.place(seen['list'])}: the label is a list, and --kind is {kind}.",
-            f"Type: --kind {MULTI_LABEL}",
-        )
-        return False
-    both_numbers = set(seen) == {"whole number", "number"}
-    if both_numbers and all(whole(value) is not None for value in values_of(train)):
-        return True
-    if len(seen) > 1:
-        types = " and ".join(f"{name} ({train.place(line)})" for name, line in seen.items())
-        problems.add(
-            f"The labels of {train.name} are of several types: {types}.",
-            "Write all of them as text, or all as numbers.",
-        )
-        return False
-    return True
-
-
-def _names(
-    config: TrainConfig, kind: Kind, train: RawRows, problems: Problems
-) -> tuple[str, ...] | None:
-    """Return the names of classes or labels by id; None where their order is not known."""
-    if kind.cell == "names" and config.label is not None and len(config.label) > 1:
-        return config.label
-    values = label_counts(train)
-    declared = train.class_names
-    if declared is not None and kind.cell == "name":
-        return declared
-    # Python does not parse whole numbers of thousands of digits; as_number rejects them.
-    numbers = {one: whole(one) if as_number(one) is not None else None for one in values}
-    are_whole = None not in numbers.values()
-    if kind.label_order_names_classes:
-        if config.label_order is not None:
-            return _in_order(config.label_order, values, train, problems)
-        if not are_whole:
-            problems.add(
-                f"The labels of {train.name} are not all whole numbers, so their order is not "
-                f"known: {', '.join(sorted(values)[:_LISTED])}.",
-                f"Type: --kind {kind} --label-order LOWEST,…,HIGHEST",
-            )
-            return None
-    return tuple(sorted(values, key=lambda one: (int(numbers[one] or 0) if are_whole else 0, one)))
-
-
-def _in_order(
-    order: tuple[str, ...], values: Mapping[str, int], train: RawRows, problems: Problems
-) -> tuple[str, ...] | None:
-    """Return the classes in the order of `--label-order`; None where it lacks one."""
-    missing = [name for name in values if name not in order]
-    if not missing:
-        return order
-    problems.add(
-        f"--label-order {typed_names(order)} lacks {len(missing)} of the labels of {train.name}: "
-        f"{', '.join(missing[:_LISTED])}.",
-        "Name every label once, from the lowest to the highest.",
-    )
-    return None
-
-
-def _check_names(kind: Kind, names: Sequence[str], train: RawRows, problems: Problems) -> bool:
-    """Return whether names of classes or labels can be used; add problems with them."""
-    rows = len(train)
-    if len(names) < kind.fewest_labels:
-        only = f"only '{names[0]}'" if names else "none"
-        problems.add(f"{train.name} has {only} as a label: there is nothing to learn.")
-    are_ids = len(names) > MOST_CLASSES or (rows >= 50 and len(names) > rows / 2)
-    if are_ids:
-        problems.add(
-            f"{train.name} has {len(names):,} different labels in {rows:,} rows: they look like "
-            "text or ids.",
-            "Name the column of the label: --label COLUMN",
-        )
-    alike: dict[str, list[str]] = {}
-    for name in names:
-        alike.setdefault(normalized(name), []).append(name)
-    for group in alike.values():
-        if len(group) > 1:
-            listed = ", ".join(repr(name) for name in group)
-            problems.remark(
-                f"The labels {listed} differ only in case, spaces or Unicode normalization, and "
-                "are different classes."
-            )
-    return bool(names) and not are_ids
-
-
-def _positive(
-    config: TrainConfig,
-    kind: Kind,
-    names: Sequence[str],
-    metrics: Sequence[str],
-    train: RawRows,
-    problems: Problems,
-) -> str | None:
-    """Return the positive class: the requested one, else the rarer one, with a note."""
-    if not resolve_positive(config, kind, names, metrics, problems):
-        return None
-    of_one = [get_metric(name) for name in metrics if is_of_one_class(name, len(names))]
-    what = " and ".join(metric.title for metric in of_one)
-    what = f"{what[0].upper()}{what[1:]} {'is' if len(of_one) == 1 else 'are'}"
-    return config.positive or _rarer(what, names, train, problems)
-
-
-def _rarer(what: str, names: Sequence[str], train: RawRows, problems: Problems) -> str:
-    """Return the rarer of two classes, the last where they are equally frequent."""
-    found = values_of(train)
-    # A file that declares its classes has their ids.
-    keys = list(map(str, range(len(names)))) if train.class_names == names else names
-    counts = [found.get(key, 0) for key in keys]
-    rarer = 0 if counts[0] < counts[1] else 1
-    why = (
-        "the rarer class" if counts[0] != counts[1] else "the last of two equally frequent classes"
-    )
-    problems.remark(
-        f"{what} of '{names[rarer]}', {why} ({counts[rarer]:,} of {sum(counts):,} rows). For the "
-        f"other: {options(positive=names[1 - rarer])}"
-    )
-    return names[rarer]
-
-
-def resolve_metrics(
-    config: TrainConfig, kind: Kind, names: Sequence[str], problems: Problems
-) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """Return the metrics that the score is the mean of, and the extra metrics.
-
-    By default the score is the first of the kind's default metrics, and the others are extra
-    metrics. Returns None where the requested ones are invalid (see `problems`).
-    """
-    known, default = metrics_of(kind.name, labels=len(names)), kind.default_metrics
-    requested = config.metrics or (() if config.metric == "score" else (config.metric,))
-    flag = "metrics" if config.metrics else "metric"
-    unfit = unfit_metrics(flag, requested, kind, len(names))
-    unfit += unfit_metrics("extra_metrics", config.extra_metrics or (), kind, len(names))
-    for finding in unfit:
-        problems.add(finding.message, finding.hint)
-    if unfit or not _agree(requested, problems):
-        return None
-    scored = requested or default[:1]
-    if not requested:
-        problems.remark(
-            f"The score is {scored[0]}, the default of kind {kind} (`gluetune train` takes "
-            f"--metrics for others: {', '.join(name for name in known if name not in scored)})."
-        )
-    extra = default if config.extra_metrics is None else config.extra_metrics
-    return scored, tuple(dict.fromkeys(name for name in extra if name not in scored))
-
-
-def _agree(names: Sequence[str], problems: Problems) -> bool:
-    """Reject a mean of metrics with different better directions or scales, and repeated metrics."""
-    sides = {(get_metric(name).greater_is_better, get_metric(name).in_points) for name in names}
-    if len(sides) < 2 and len(set(names)) == len(names):
-        return True
-    if len(sides) < 2:
-        problems.add(f"--metrics {','.join(names)}: a metric is named twice.", "Name each once.")
-        return False
-    problems.add(
-        f"--metrics {','.join(names)}: the score is their mean, and they do not have the same "
-        "better direction and scale.",
-        f"Type: --metrics {names[0]} --extra-metrics {','.join(names[1:])}",
-    )
-    return False
-
-
-def resolve_positive(
-    config: TrainConfig,
-    kind: Kind,
-    names: Sequence[str],
-    metrics: Sequence[str],
-    problems: Problems,
-) -> bool | None:
-    """Return whether the task has a positive class; None where the requested one is invalid.
-
-    `metrics` are all reported metrics.
-    """
-    requested = config.positive
-    if not any(is_of_one_class(name, len(names)) for name in metrics):
-        if requested is None:
-            return False
-        problems.add(*_no_positive(config, kind, names, metrics[0]))
-        return None
-    if requested is None or requested in names:
-        return True
-    quotes = " In YAML write it in quotes." if requested in ("true", "false") else ""
-    problems.add(
-        f"{options(positive=requested)}: there is no such class.",
-        f"{nearest(requested, names)}Classes: {', '.join(names)}.{quotes}",
-    )
-    return None
-
-
-def _no_positive(
-    config: TrainConfig, kind: Kind, names: Sequence[str], metric: str
-) -> tuple[str, str]:
-    """Return why --positive has no meaning here, and what to type."""
-    typed = f"{options(positive=str(config.positive))}"
-    of_one = [name for name in metrics_of(kind.name) if is_of_one_class(name, 2)]
-    if not of_one or kind.cell == "names":
-        return f"{typed}: a task of kind {kind} has no positive class.", "Leave --positive out."
-    if len(names) != 2:
-        reason = f"there are {len(names)} classes, and a positive class is one of two."
-        return f"{typed}: {reason}", "Leave --positive out."
-    default = ", the default score," if not config.metrics and config.metric == "score" else ""
-    return (
-        f"{typed}: {metric}{default} is of both classes, and {of_one[0]} is of one.",
-        f"Type: --metric {of_one[0]} {typed}, or leave --positive out.",
-    )
 
 
 def usable(rows: RawRows, labels: Labels, problems: Problems, *, known_from: str = "") -> RawRows:
