@@ -51,21 +51,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(show)
-app.command()(check)
-app.command()(train)
-app.command()(search)
-app.command()(suite)
-app.command()(evaluate)
-app.command()(predict)
-app.command()(compare)
-app.command()(report)
-app.command()(references)
-app.command()(submit)
-app.command()(export)
-app.command()(serve)
-app.command()(push)
-app.command()(env)
+for _verb in (
+    *(show, check, train, search, suite, evaluate, predict, compare),
+    *(report, references, submit, export, serve, push, env),
+):
+    app.command()(_verb)
 
 
 @app.callback(invoke_without_command=True)

@@ -19,31 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from gluetune.core.errors import ConfigurationError, Finding, LockedError
-from gluetune.parallel.calls import Call, Failure, OnValue, Outcome, emitting_to
+from gluetune.parallel.pool import Call, Failure, OnValue, Outcome, emitting_to
 
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 120.0
 """How long workers may take to save their state."""
 _LOCKED_SECONDS = 120.0
 """How long an attempt that Ray reports as ended may still lock the run's folder."""
-
-
-@contextmanager
-def open_ray_pool(
-    cluster: Cluster, limit: int | None = None, *, restarts: int, on_event: OnValue | None = None
-) -> Iterator[RayPool]:
-    """Open a pool of the cluster's workers: as many as fit, and at most `limit`.
-
-    A call whose worker dies is restarted, up to `restarts` times. At the end of the block, running
-    calls are stopped as by Ctrl-C and waited for; a second Ctrl-C kills them.
-
-    Raises ConfigurationError where the cluster cannot be reached.
-    """
-    pool = RayPool(connect(cluster), cluster, limit, restarts, on_event)
-    try:
-        yield pool
-    finally:
-        pool.stop()
 
 
 @dataclass
@@ -201,6 +183,23 @@ class Cluster:
     def threads(self) -> int:
         """How many threads a job uses: one per core."""
         return max(1, int(self.cpus))
+
+    @contextmanager
+    def open_pool(
+        self, limit: int | None, *, restarts: int, on_event: OnValue | None
+    ) -> Iterator[RayPool]:
+        """Open a pool of the cluster's workers: as many as fit, and at most `limit`.
+
+        A call whose worker dies is restarted, up to `restarts` times. At the end of the block,
+        running calls are stopped as by Ctrl-C and waited for; a second Ctrl-C kills them.
+
+        Raises ConfigurationError where the cluster cannot be reached.
+        """
+        pool = RayPool(connect(self), self, limit, restarts, on_event)
+        try:
+            yield pool
+        finally:
+            pool.stop()
 
 
 def make_cluster(

@@ -22,7 +22,6 @@ from gluetune.core.errors import (
     renamed_parameters,
 )
 from gluetune.core.files import write_atomically
-from gluetune.core.records import Predictions
 from gluetune.core.runs import Run
 from gluetune.core.suites import SuiteResult, is_suite
 from gluetune.core.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task
@@ -147,29 +146,14 @@ class _Writer:
         """Return the text of each of a task's files, with its origin."""
         run = self._run(task)
         if run is None:
-            return self._filled(task)
-        predictions = self._predictions(run, task, tables)
-        texts = {
-            file.name: _text(task, file, predictions[file.split].predicted)
-            for file in task.submission
-        }
-        files = [
-            SubmittedFile(file.name, task.rows[file.split], str(run.path))
-            for file in task.submission
-        ]
-        return texts, files
-
-    def _filled(self, task: TaskSpec) -> tuple[dict[str, str], list[SubmittedFile]]:
-        constant, words = self._constant(get_task(task.trained_as or task.name))
-        texts = {
-            file.name: _text(task, file, [constant] * task.rows[file.split])
-            for file in task.submission
-        }
-        files = [
-            SubmittedFile(file.name, task.rows[file.split], words, filled=True)
-            for file in task.submission
-        ]
-        return texts, files
+            constant, words = self._constant(get_task(task.trained_as or task.name))
+            splits = (file.split for file in task.submission)
+            constants = {split: [constant] * task.rows[split] for split in splits}
+            return _files(task, constants, words, filled=True)
+        # Saved predictions on the same data, otherwise new ones.
+        found = run_predictions(run, task, tables, precision=self.precision, say=self.on_message)
+        predicted = {split: one.predicted for split, one in found.items()}
+        return _files(task, predicted, str(run.path), filled=False)
 
     def _constant(self, task: TaskSpec) -> tuple[float, str]:
         """Return the constant prediction of a task, and its description."""
@@ -177,12 +161,6 @@ class _Writer:
         constant = task.kind.constant(labels, task.num_labels)
         what = f"the {task.kind.constant_description}, {task.label_text(constant)}"
         return constant, what
-
-    def _predictions(
-        self, run: Run, task: TaskSpec, tables: Mapping[str, pa.Table]
-    ) -> dict[str, Predictions]:
-        """Return the run's predictions: saved ones on the same data, otherwise new ones."""
-        return run_predictions(run, task, tables, precision=self.precision, say=self.on_message)
 
     def _run(self, task: TaskSpec) -> Run | None:
         return self.runs.get(task.trained_as or task.name)
@@ -292,6 +270,16 @@ def _checked(table: pa.Table, task: TaskSpec, file: SubmissionFile, place: str) 
             f"from 0 to {wanted - 1}, so its rows cannot be matched to the leaderboard's."
         )
     return table.take(order)
+
+
+def _files(
+    task: TaskSpec, predicted: Mapping[str, Iterable[Any]], origin: str, *, filled: bool
+) -> tuple[dict[str, str], list[SubmittedFile]]:
+    """Return the text of each of a task's files, and its origin."""
+    texts = {file.name: _text(task, file, predicted[file.split]) for file in task.submission}
+    return texts, [
+        SubmittedFile(file.name, task.rows[file.split], origin, filled) for file in task.submission
+    ]
 
 
 def _text(task: TaskSpec, file: SubmissionFile, predicted: Iterable[Any]) -> str:
