@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -63,18 +64,12 @@ Column = Annotated[str, StringConstraints(min_length=1)]
 """Name of a column, which may begin or end with a space."""
 
 
-def _listed(value: Any) -> Any:
+def _names(value: Any, *, keep_spaces: bool = False) -> Any:
     """Read "a,b" as two names; a list is taken as it is."""
-    return split_names(value, keep_spaces=True) if isinstance(value, str) else value
+    return split_names(value, keep_spaces=keep_spaces) if isinstance(value, str) else value
 
 
-Columns = Annotated[tuple[Column, ...], BeforeValidator(_listed)]
-
-
-def _names(value: Any) -> Any:
-    return split_names(value) if isinstance(value, str) else value
-
-
+Columns = Annotated[tuple[Column, ...], BeforeValidator(partial(_names, keep_spaces=True))]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 """Names, also as the text "a, b"."""
 MetricNames = Annotated[Names, Option(suggestions=tuple(METRICS))]

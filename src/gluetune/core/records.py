@@ -63,7 +63,9 @@ class Status(StrEnum):
     """The job that it starts from failed."""
 
 
-class _Part(BaseModel):
+class RecordPart(BaseModel):
+    """Base of records and their parts."""
+
     model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid",
         validate_assignment=True,
@@ -81,7 +83,7 @@ def shown(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
-class ScoreRecord(_Part):
+class ScoreRecord(RecordPart):
     """A task's score with the metrics that it is the mean of, by validation split."""
 
     score: float | None
@@ -99,7 +101,7 @@ class ScoreRecord(_Part):
         }
 
 
-class EpochRecord(_Part):
+class EpochRecord(RecordPart):
     """One evaluation, at the end of an epoch."""
 
     epoch: float
@@ -126,7 +128,7 @@ class EpochRecord(_Part):
         }
 
 
-class BestRecord(_Part):
+class BestRecord(RecordPart):
     """The best epoch, and the score of the saved model after reloading it."""
 
     epoch: float
@@ -137,7 +139,7 @@ class BestRecord(_Part):
     """Whether both scores are the same, metric by metric."""
 
 
-class ModelRecord(_Part):
+class ModelRecord(RecordPart):
     """Which checkpoint was trained, and how its head was initialised."""
 
     name: str
@@ -150,7 +152,7 @@ class ModelRecord(_Part):
     max_length: int | None
 
 
-class DataRecord(_Part):
+class DataRecord(RecordPart):
     """Which examples were used. A fingerprint is of the rows' content, not of the file."""
 
     source: str
@@ -163,7 +165,7 @@ class DataRecord(_Part):
     notes: list[str] = Field(default_factory=list)
 
 
-class EnvironmentRecord(_Part):
+class EnvironmentRecord(RecordPart):
     """The software and hardware that a bit-identical repeat needs."""
 
     versions: dict[str, str]
@@ -176,7 +178,7 @@ class EnvironmentRecord(_Part):
     git_commit: str | None
 
 
-class TimingRecord(_Part):
+class TimingRecord(RecordPart):
     """Seconds and rates, summed over resumptions."""
 
     train_seconds: float = 0.0
@@ -186,7 +188,7 @@ class TimingRecord(_Part):
     """Real tokens, padding not counted."""
 
 
-class ComputeRecord(_Part):
+class ComputeRecord(RecordPart):
     """How computation was saved."""
 
     path: str
@@ -195,7 +197,7 @@ class ComputeRecord(_Part):
     """Rows of the word embeddings that were trained, where not all were."""
 
 
-class ErrorRecord(_Part):
+class ErrorRecord(RecordPart):
     """Why a run failed."""
 
     type: str
@@ -220,7 +222,7 @@ OwnTask = Annotated[TaskSpec, BeforeValidator(_with_new_names)]
 """A task of the user's own, as records have it."""
 
 
-class Record(_Part):
+class Record(RecordPart):
     """The whole of `record.json`."""
 
     version: int = RECORD_VERSION

@@ -19,7 +19,7 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from gluetune.core.errors import DataError, Findings
-from gluetune.core.tasks import TASKS, TaskSpec
+from gluetune.core.tasks import TaskSpec
 from gluetune.core.text import nearest
 from gluetune.data.formats.format import Line, read_lines
 from gluetune.data.tables import (
@@ -207,12 +207,6 @@ class GlueDownload:
             if (folder / file.name).is_file() and (not file.rows or _list_of(folder, file.rows)):
                 return file
         return None
-
-
-def is_glue_download(folder: Path) -> bool:
-    """Whether `folder` holds a split of any task in this layout."""
-    source = GlueDownload(folder)
-    return any(source.splits(task) for task in TASKS.values())
 
 
 def _read_file(folder: Path, file: TsvFile, task: TaskSpec, split: str) -> pa.Table:

@@ -29,7 +29,7 @@ from gluetune.core.runs import Run
 from gluetune.core.tasks import HELD_OUT, TASKS, TaskSpec
 from gluetune.core.text import first_few, nearest
 from gluetune.data.glue_download import EXPECTED as EXPECTED_DOWNLOAD
-from gluetune.data.glue_download import GlueDownload, is_glue_download
+from gluetune.data.glue_download import GlueDownload
 from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.data.sampling import hold_out
 from gluetune.data.tables import (
@@ -197,10 +197,10 @@ def _candidates(folder: Path) -> list[str]:
 
 
 def _folder_source(folder: Path) -> Source:
-    if is_parquet_folder(folder):
-        return ParquetFolder(folder)
-    if is_glue_download(folder):
-        return GlueDownload(folder)
+    layouts: tuple[Source, ...] = (ParquetFolder(folder), GlueDownload(folder))
+    for source in layouts:
+        if any(source.splits(task) for task in TASKS.values()):
+            return source
     names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
     has = first_few(names) if names else "nothing"
     raise DataError(
@@ -263,12 +263,6 @@ class ParquetFolder:
         numbered = sorted(folder.glob(f"{split}-*-of-*.parquet"))
         matching = [path for path in numbered if _SHARD.fullmatch(path.stem)]
         return matching or sorted((folder / split).glob("*.parquet"))
-
-
-def is_parquet_folder(folder: Path) -> bool:
-    """Whether `folder` holds a split of any task in this layout."""
-    source = ParquetFolder(folder)
-    return any(source.splits(task) for task in TASKS.values())
 
 
 def read_shards(paths: Sequence[Path], task: TaskSpec, split: str) -> pa.Table:

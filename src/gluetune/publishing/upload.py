@@ -24,6 +24,8 @@ from gluetune.core.errors import (
     RunError,
     renamed_parameters,
 )
+from gluetune.core.files import weights_digest
+from gluetune.core.inference_settings import InferenceSettings
 from gluetune.core.records import Record, Status, shown
 from gluetune.core.runs import Run, open_run
 from gluetune.core.settings_files import dump_yaml
@@ -176,8 +178,6 @@ def run_findings(run: Run) -> Iterator[Finding]:
         )
         return
     yield from stray_files(run)
-    from gluetune.core.files import weights_digest
-
     if weights_digest(run.model_path) != record.best_weights_sha256:
         yield Finding(
             f"The weights in {run.model_path} are not those of the record.",
@@ -454,18 +454,13 @@ def check_predictions(run: Run, folder: Path, place: str) -> Verification:
     task = run.task
     split = task.validation_splits[0]
     try:
-        kept, rows = _kept(run, split), _rows(run, task, split)
+        kept = Predictions.of_table(run.predictions(split).slice(0, ROWS))
+        rows = _rows(run, task, split)
     except GluetuneError as error:
         return Verification(0, None, error.findings[0].message)
     if rows is None:
         return Verification(0, None, f"the data of '{split}' have changed since the run.")
     return _compared(run, task, folder, place, kept, rows)
-
-
-def _kept(run: Run, split: str) -> Predictions:
-    from gluetune.core.records import Predictions
-
-    return Predictions.of_table(run.predictions(split).slice(0, ROWS))
 
 
 def _rows(run: Run, task: TaskSpec, split: str) -> pa.Table | None:
@@ -486,7 +481,6 @@ def _compared(
 ) -> Verification:
     import numpy as np
 
-    from gluetune.core.inference_settings import InferenceSettings
     from gluetune.inference.loader import open_model
 
     config = run.config
