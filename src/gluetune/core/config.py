@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -567,35 +567,28 @@ def _is_text_file(task: object) -> bool:
     return _FILE.search(name) is not None and _SETTINGS_FILE.search(name) is None
 
 
-def _task_findings(task: object, extra_metrics: object) -> list[Finding]:
+def _task_findings(task: object, extra_metrics: object) -> Iterator[Finding]:
     if not isinstance(task, str) or not task.strip():
-        return []
-    if _is_text_file(task):
-        return [
-            Finding(
-                f"'{task}' is a file, not a task.",
-                "Type: " + options(train_file=task.strip()),
-            )
-        ]
-    if _SETTINGS_FILE.search(task.strip().lower()):
-        return [
-            Finding(f"'{task}' is a file, not a task.", "Type: " + options(config=task.strip()))
-        ]
+        return
+    if _is_text_file(task) or _SETTINGS_FILE.search(task.strip().lower()):
+        name = "train_file" if _is_text_file(task) else "config"
+        typed = options(**{name: task.strip()})
+        yield Finding(f"'{task}' is a file, not a task.", f"Type: {typed}")
+        return
     try:
         spec = get_task(task.strip())
     except ConfigurationError as error:
-        return list(error.findings)
+        yield from error.findings
+        return
     if spec.train_split is None:
-        return [
-            Finding(
-                f"Task '{spec.name}' has no training split: models of "
-                f"'{spec.trained_as}' predict it.",
-                "Type: " + command_line("train", spec.trained_as),
-            )
-        ]
+        yield Finding(
+            f"Task '{spec.name}' has no training split: models of '{spec.trained_as}' predict it.",
+            "Type: " + command_line("train", spec.trained_as),
+        )
+        return
     given = split_names(extra_metrics) if isinstance(extra_metrics, str) else extra_metrics
     names = given if isinstance(given, list | tuple) else ()  # the field itself says what is wrong
-    return unfit_metrics("extra_metrics", map(str, names), spec.kind, spec.num_labels)
+    yield from unfit_metrics("extra_metrics", map(str, names), spec.kind, spec.num_labels)
 
 
 def _own_only_findings(values: Mapping[str, Any], places: Mapping[str, str]) -> list[Finding]:
@@ -616,34 +609,27 @@ def _own_only_findings(values: Mapping[str, Any], places: Mapping[str, str]) -> 
     ]
 
 
-def _own_findings(values: Mapping[str, Any]) -> list[Finding]:
+def _own_findings(values: Mapping[str, Any]) -> Iterator[Finding]:
     """Refuse settings that contradict the user's own text."""
-    findings = []
-    if values.get("train_file") is not None and values.get("data_set") is not None:
-        findings.append(
-            Finding("--train-file and --data-set are both given.", "Leave one of them out.")
-        )
+    has_file, has_set = (values.get(name) is not None for name in ("train_file", "data_set"))
+    if has_file and has_set:
+        yield Finding("--train-file and --data-set are both given.", "Leave one of them out.")
     name = values.get("task")
     if isinstance(name, str) and is_task(name.strip()):
-        findings.append(
-            Finding(
-                f"'{name}' is a task of GLUE, and {_own_text(values)} is text of your own.",
-                f"Leave '{name}' out, or leave {_own_text(values)} out.",
-            )
+        yield Finding(
+            f"'{name}' is a task of GLUE, and {_own_text(values)} is text of your own.",
+            f"Leave '{name}' out, or leave {_own_text(values)} out.",
         )
     if values.get("data") is not None:
-        findings.append(
-            Finding("--data is for GLUE's tasks, and text of your own is given.", "Leave it out.")
-        )
-    of_files = {"validation_file", "test_file"} if values.get("data_set") is not None else set()
-    of_hub = {"train_split", "validation_split"} if values.get("data_set") is None else set()
-    findings += [
-        Finding(f"{flag_of(field)} goes with {other} only.", "Leave it out.")
-        for fields, other in ((of_files, "--train-file"), (of_hub, "--data-set"))
-        for field in sorted(fields)
-        if values.get(field) is not None
-    ]
-    return findings
+        yield Finding("--data is for GLUE's tasks, and text of your own is given.", "Leave it out.")
+    for field, other, is_given in (
+        ("test_file", "--train-file", has_set),
+        ("validation_file", "--train-file", has_set),
+        ("train_split", "--data-set", not has_set),
+        ("validation_split", "--data-set", not has_set),
+    ):
+        if is_given and values.get(field) is not None:
+            yield Finding(f"{flag_of(field)} goes with {other} only.", "Leave it out.")
 
 
 def _own_text(values: Mapping[str, Any]) -> str:

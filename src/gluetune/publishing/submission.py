@@ -18,6 +18,7 @@ from gluetune.core.errors import (
     ConfigurationError,
     DataError,
     Finding,
+    Findings,
     GluetuneError,
     renamed_parameters,
 )
@@ -203,41 +204,36 @@ def _opened(
 def _by_task(runs: Sequence[Run], fill_missing: bool) -> dict[str, Run]:
     """Return the run of each task. Raises ConfigurationError with every problem."""
     chosen: dict[str, Run] = {}
-    findings: list[Finding] = []
+    findings = Findings()
     for run in runs:
         if not run.task.is_published:
-            findings.append(
-                Finding(
-                    f"{run.path} was trained on your own data ({run.task.name}), not on a task of "
-                    "the leaderboard.",
-                    "Give runs on GLUE's tasks.",
-                )
+            findings.add(
+                f"{run.path} was trained on your own data ({run.task.name}), not on a task of the "
+                "leaderboard.",
+                "Give runs on GLUE's tasks.",
             )
             continue
         name = _leaderboard_task(run.task).name
         if name in chosen:
-            findings.append(
-                Finding(
-                    f"{chosen[name].path} and {run.path} are both runs on {name}.",
-                    "Give one run per task.",
-                )
+            findings.add(
+                f"{chosen[name].path} and {run.path} are both runs on {name}.",
+                "Give one run per task.",
             )
         chosen[name] = run
         try:
             _ = run.model_path
         except GluetuneError as error:
-            findings += error.findings
+            for each in error.findings:
+                findings.add(each.message, each.hint)
     wanted = [task.name for task in LEADERBOARD_TASKS.values() if not task.trained_as]
     missing = [name for name in wanted if name not in chosen]
     if missing and not fill_missing:
-        findings.append(
-            Finding(
-                f"No run is on {', '.join(missing)}; the leaderboard takes all tasks or none.",
-                f"Train them ({command_line('train', missing[0], REST)}), or predict their most "
-                "frequent class: --fill-missing",
-            )
+        findings.add(
+            f"No run is on {', '.join(missing)}; the leaderboard takes all tasks or none.",
+            f"Train them ({command_line('train', missing[0], REST)}), or predict their most "
+            "frequent class: --fill-missing",
         )
-    ConfigurationError.raise_any(findings)
+    findings.raise_any()
     return chosen
 
 
