@@ -371,10 +371,6 @@ def _settings(**settings: Any) -> Mapping[str, Any]:
     return MappingProxyType(settings)
 
 
-def _none() -> Mapping[str, Mapping[str, Any]]:
-    return MappingProxyType({})
-
-
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Settings by task, and where they come from."""
@@ -383,7 +379,7 @@ class Recipe:
     about: str
     source: str
     common: Mapping[str, Any]
-    by_task: Mapping[str, Mapping[str, Any]] = field(default_factory=_none)
+    by_task: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
     """Settings of a task that replace the common ones, or add to them."""
     tasks: tuple[str, ...] = tuple(GLUE_TASKS)
     """The tasks that the source has settings for."""

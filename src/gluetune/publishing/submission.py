@@ -213,7 +213,8 @@ def _by_task(runs: Sequence[Run], fill_missing: bool) -> dict[str, Run]:
                 "Give runs on GLUE's tasks.",
             )
             continue
-        name = _leaderboard_task(run.task).name
+        known = LEADERBOARD_TASKS.values()  # `mnli` for a run on `mnli-mm`
+        name = next(task.name for task in known if task.hub_config == run.task.hub_config)
         if name in chosen:
             findings.add(
                 f"{chosen[name].path} and {run.path} are both runs on {name}.",
@@ -235,13 +236,6 @@ def _by_task(runs: Sequence[Run], fill_missing: bool) -> dict[str, Run]:
         )
     findings.raise_any()
     return chosen
-
-
-def _leaderboard_task(task: TaskSpec) -> TaskSpec:
-    """Return the leaderboard's task of a run on `task`: `mnli` for `mnli-mm`."""
-    return next(
-        known for known in LEADERBOARD_TASKS.values() if known.hub_config == task.hub_config
-    )
 
 
 def _checked(table: pa.Table, task: TaskSpec, file: SubmissionFile, place: str) -> pa.Table:

@@ -266,7 +266,8 @@ def _send(
     there = _read_remote(branch, found)
     files = _all_files(card, model, there)
     names = [file.name for file in files]
-    changed = [file for file in files if not _is_there(file, found)]
+    there_now = found.digests.get
+    changed = [one for one in files if there_now(one.name) not in (one.sha256, one.git_blob)]
     removed = there.stale(found.digests, names)
     kept = [
         name for name in found.digests if name not in (*names, *removed) and _LOADED.fullmatch(name)
@@ -289,10 +290,6 @@ def _send(
         {file.name: file.content for file in changed}, removed, message, found.head
     )
     return replace(opened, status="uploaded", commit=commit), files
-
-
-def _is_there(file: PublishedFile, there: RemoteBranch) -> bool:
-    return there.digests.get(file.name) in (file.sha256, file.git_blob)
 
 
 def _read_back(

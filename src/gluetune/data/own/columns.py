@@ -347,7 +347,7 @@ def _is_sentence(name: str) -> bool:
 def names_to_give(first: FirstRows, text: str, label: str) -> tuple[str, ...]:
     """Return names for the columns of a file without a header line, by what they contain."""
     numbers = [str(number) for number in range(len(first.columns))]
-    rows = [dict(zip(numbers, _cells(row, first.columns), strict=True)) for row in first.rows]
+    rows = [dict(zip(numbers, map(row.get, first.columns), strict=True)) for row in first.rows]
     found = find_columns(FirstRows(tuple(numbers), rows))
     given = {found.text: text, found.label: label}
     names = [given.get(number, f"column_{int(number) + 1}") for number in numbers]
@@ -356,10 +356,6 @@ def names_to_give(first: FirstRows, text: str, label: str) -> tuple[str, ...]:
             break
         names.pop()  # an empty column at the end needs no name
     return tuple(names)
-
-
-def _cells(row: Mapping[str, Any], columns: Sequence[str]) -> Iterator[Any]:
-    return (row.get(name) for name in columns)
 
 
 _MOST_OFFERED = 6
