@@ -1,5 +1,19 @@
 """Every exception that gluetune raises, in one tree, and the warning of a former name.
 
+```
+GluetuneError                 base: a message, the next thing to type, an exit code
+├── ConfigurationError        a flag, a field of a YAML file or an argument is invalid
+├── DataError                 a data set, a split, a file or a row is missing or wrong
+├── CheckpointError           a model cannot be found, loaded, or fitted to the task
+├── HubError                  the Hub refused, failed, or cannot be reached
+├── RunError                  a run folder is finished, broken, or not a run
+│   └── LockedError           another process is working in a folder
+├── StorageError              the disk is full, or the file cannot be written
+├── TrainingError             training itself failed: a loss that is not finite, no memory left
+│   └── ProcessLostError      another process of the run exited unexpectedly
+└── Pruned                    not a failure: a run is stopped early, since others do better
+```
+
 A message names the value and the place; `hint` says what to type next. Mistakes that can be found
 together are raised together, as one exception whose `findings` lists them all. Optional
 dependencies are extras: `pip install 'gluetune[EXTRA]'`. Former names keep working for one release,
