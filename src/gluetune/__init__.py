@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from gluetune.core.errors import RunError as RunError
     from gluetune.core.errors import StorageError as StorageError
     from gluetune.core.errors import TrainingError as TrainingError
-    from gluetune.core.exports import ExportRecord as ExportRecord
     from gluetune.core.file_formats import FileFormat as FileFormat
     from gluetune.core.published import Reference as Reference
     from gluetune.core.published import published as published
     from gluetune.core.records import Record as Record
+    from gluetune.core.runs import ExportRecord as ExportRecord
     from gluetune.core.runs import Run as Run
     from gluetune.core.suites import SuiteResult as SuiteResult
     from gluetune.core.tasks import GLUE_TASKS as GLUE_TASKS
@@ -80,11 +80,10 @@ _HOMES = {
         "core.errors": "CheckpointError ConfigurationError DataError Finding GluetuneError "
         "HubError LockedError ProcessLostError Pruned RunError StorageError "
         "TrainingError",
-        "core.exports": "ExportRecord",
         "core.file_formats": "FileFormat",
         "core.published": "Reference published",
         "core.records": "Record",
-        "core.runs": "Run",
+        "core.runs": "ExportRecord Run",
         "core.suites": "SuiteResult",
         "core.tasks": "GLUE_TASKS TASKS TaskSpec get_task",
         "experiments.learning_curve": "CurvePoint learning_curve",

@@ -16,7 +16,7 @@ from gluetune.core.terminal import Console, Table
 from gluetune.core.text import from_here, visible
 
 if TYPE_CHECKING:
-    from gluetune.core.exports import ExportRecord
+    from gluetune.core.runs import ExportRecord
 
 
 @options_of(ExportSettings)

@@ -27,11 +27,10 @@ from gluetune.core.errors import (
     renamed_parameters,
     require_extra,
 )
-from gluetune.core.exports import ExportFolder, ExportRecord, Variant
 from gluetune.core.files import check_writable, restore_folder, weights_digest, write_folder
 from gluetune.core.inference_settings import ExportSettings, InferenceSettings
 from gluetune.core.keywords import ExportKeywords
-from gluetune.core.runs import find_run
+from gluetune.core.runs import ExportFolder, ExportRecord, Variant, find_run
 from gluetune.core.settings import validated
 from gluetune.core.tasks import get_task, is_task
 from gluetune.core.text import first_line
