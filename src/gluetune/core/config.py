@@ -187,258 +187,156 @@ class TrainConfig(Settings):
             suggestions=tuple(GLUE_TASKS),
             example="gluetune train cola, or --train-file FILE, or --config FILE.",
         ),
-    ] = Field(
-        description="GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli. For your own "
-        "text: a name for the task."
-    )
+    ]
+    """GLUE task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli. For your own text: a name for
+    the task."""
     model: Annotated[Source, Option(aliases=("model_name_or_path",), suggestions=("minilm",))] = (
-        Field(
-            default="minilm",
-            description="Checkpoint: a Hub id, a folder, or `minilm` (all-MiniLM-L6-v2, offline).",
-        )
+        "minilm"
     )
-    revision: Annotated[Name | None, Option(aliases=("model_revision",))] = Field(
-        default=None, description="Branch, tag or commit of the checkpoint on the Hub."
-    )
-    data: Source | None = Field(
-        default=None,
-        description="Source of GLUE: `sample`, or a folder of its files. Default: GLUETUNE_DATA, "
-        "else the Hub.",
-    )
-    train_file: File | None = Field(
-        default=None,
-        description="Your own labelled text: CSV, TSV, JSON, JSON lines, Parquet or Arrow, also "
-        "compressed (.gz, .zst).",
-    )
-    validation_file: File | None = Field(
-        default=None,
-        description="Labelled text to validate on. Default: a part of the training file.",
-    )
-    test_file: File | None = Field(
-        default=None,
-        description="Labelled test set, for `gluetune evaluate RUN --split test`.",
-    )
-    data_set: Annotated[Name | None, Option(aliases=("dataset_name",))] = Field(
-        default=None,
-        description="Data set on the Hub instead of files: user/name, or user/name:config.",
-    )
-    train_split: Name | None = Field(
-        default=None, description="Split of the Hub's data set to train on. Default: train."
-    )
-    validation_split: Name | None = Field(
-        default=None,
-        description="Split of the Hub's data set to validate on. Default: validation, else a part "
-        "of the training split.",
-    )
-    text: Annotated[Column | None, Option(aliases=("text_column_name",))] = Field(
-        default=None, description="Column of the text. Default: text."
-    )
-    text_pair: Column | None = Field(default=None, description="Column of a second text.")
-    label: Annotated[Columns | None, Option(aliases=("label_column_name",))] = Field(
-        default=None,
-        description="Column of the label; for multi-label data also one column per label: a,b,c. A "
-        'name with a comma is quoted: "a, b". Default: label.',
-    )
-    format: Annotated[FormatName | None, BeforeValidator(_lowered)] = Field(
-        default=None,
-        description="File format. Default: inferred from name and content.",
-    )
-    delimiter: Delimiter | None = Field(
-        default=None,
-        description="Delimiter of CSV and TSV: one character, or tab, semicolon, pipe. Default: "
-        "inferred from the content.",
-    )
-    quoting: Quoting = Field(
-        default="auto",
-        description="Quoting in CSV and TSV: minimal (double quotes, doubled inside), single "
-        "(single quotes, doubled inside), backslash (double quotes, escaped by a "
-        "backslash), none (quotes are text). auto is inferred from the whole file and "
-        "logged.",
-    )
-    header: bool | None = Field(
-        default=None,
-        description="Whether the first line of CSV and TSV is a header. Default: it is, unless "
-        "`columns` names the columns.",
-    )
-    columns: Columns | None = Field(
-        default=None,
-        description="Column names of a file without a header, in order: label,text. A name with a "
-        'comma is quoted: label,"a, b".',
-    )
-    kind: Kind = Field(
-        default="auto",
-        description="Kind of task: single_label (one of several classes), multi_label (any number "
-        "of labels), regression (a number), ordinal (ordered classes). auto is inferred from the "
-        "data, and logged.",
-    )
-    positive: Label | None = Field(
-        default=None,
-        description="Positive class of binary metrics such as F1. Default: the rarer class of the "
-        "training file.",
-    )
+    """Checkpoint: a Hub id, a folder, or `minilm` (all-MiniLM-L6-v2, offline)."""
+    revision: Annotated[Name | None, Option(aliases=("model_revision",))] = None
+    """Branch, tag or commit of the checkpoint on the Hub."""
+    data: Source | None = None
+    """Source of GLUE: `sample`, or a folder of its files. Default: GLUETUNE_DATA, else the Hub."""
+    train_file: File | None = None
+    """Your own labelled text: CSV, TSV, JSON, JSON lines, Parquet or Arrow, also compressed (.gz,
+    .zst)."""
+    validation_file: File | None = None
+    """Labelled text to validate on. Default: a part of the training file."""
+    test_file: File | None = None
+    """Labelled test set, for `gluetune evaluate RUN --split test`."""
+    data_set: Annotated[Name | None, Option(aliases=("dataset_name",))] = None
+    """Data set on the Hub instead of files: user/name, or user/name:config."""
+    train_split: Name | None = None
+    """Split of the Hub's data set to train on. Default: train."""
+    validation_split: Name | None = None
+    """Split of the Hub's data set to validate on. Default: validation, else a part of the training
+    split."""
+    text: Annotated[Column | None, Option(aliases=("text_column_name",))] = None
+    """Column of the text. Default: text."""
+    text_pair: Column | None = None
+    """Column of a second text."""
+    label: Annotated[Columns | None, Option(aliases=("label_column_name",))] = None
+    """Column of the label; for multi-label data also one column per label: a,b,c. A name with a
+    comma is quoted: "a, b". Default: label."""
+    format: Annotated[FormatName | None, BeforeValidator(_lowered)] = None
+    """File format. Default: inferred from name and content."""
+    delimiter: Delimiter | None = None
+    """Delimiter of CSV and TSV: one character, or tab, semicolon, pipe. Default: inferred from the
+    content."""
+    quoting: Quoting = "auto"
+    """Quoting in CSV and TSV: minimal (double quotes, doubled inside), single (single quotes,
+    doubled inside), backslash (double quotes, escaped by a backslash), none (quotes are text). auto
+    is inferred from the whole file and logged."""
+    header: bool | None = None
+    """Whether the first line of CSV and TSV is a header. Default: it is, unless `columns` names the
+    columns."""
+    columns: Columns | None = None
+    """Column names of a file without a header, in order: label,text. A name with a comma is quoted:
+    label,"a, b"."""
+    kind: Kind = "auto"
+    """Kind of task: single_label (one of several classes), multi_label (any number of labels),
+    regression (a number), ordinal (ordered classes). auto is inferred from the data, and logged."""
+    positive: Label | None = None
+    """Positive class of binary metrics such as F1. Default: the rarer class of the training file.
+    """
     metrics: MetricNames | None = Field(
         default=None,
         description="Metrics whose mean is the score of your own text. "
         f"{_metric_names()} Default: the first one that `kind` has.",
     )
-    label_separator: Column | None = Field(
-        default=None, description="Separator of the labels in one cell, e.g. ';'."
-    )
-    validation_fraction: float = Field(
-        default=0.1,
-        gt=0,
-        lt=1,
-        description="Fraction of the training file to validate on, stratified by label. Without "
-        "--group, texts that differ only in case and spaces stay on one side.",
-    )
-    split_seed: int = Field(
-        default=42,
-        ge=0,
-        lt=2**32,
-        description="Seed of that split alone: runs with other seeds are scored on the same rows.",
-    )
-    group: Column | None = Field(
-        default=None,
-        description="Group column, e.g. user_id: rows with the same value stay on one side of a "
-        "split.",
-    )
-    on_bad_row: OnBadRow = Field(
-        default="stop",
-        description="On a row that cannot be read: stop, or skip it (left out and counted).",
-    )
-    fraction: float = Field(
-        default=1.0,
-        gt=0,
-        le=1,
-        description="Fraction of the training set to use, stratified by label.",
-    )
-    holdout: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Fraction of the training set to hold out, stratified, and to validate on "
-        "instead of the validation set, which is not read. `fraction` applies to the "
-        "rest.",
-    )
-    sampling_seed: int | None = Field(
-        default=None,
-        ge=0,
-        lt=2**32,
-        description="Seed of the rows drawn for `fraction` and `holdout`. Default: the seed.",
-    )
-    learning_rate: float = Field(default=2e-5, gt=0, description="Peak learning rate of AdamW.")
+    label_separator: Column | None = None
+    """Separator of the labels in one cell, e.g. ';'."""
+    validation_fraction: float = Field(default=0.1, gt=0, lt=1)
+    """Fraction of the training file to validate on, stratified by label. Without --group, texts
+    that differ only in case and spaces stay on one side."""
+    split_seed: int = Field(default=42, ge=0, lt=2**32)
+    """Seed of that split alone: runs with other seeds are scored on the same rows."""
+    group: Column | None = None
+    """Group column, e.g. user_id: rows with the same value stay on one side of a split."""
+    on_bad_row: OnBadRow = "stop"
+    """On a row that cannot be read: stop, or skip it (left out and counted)."""
+    fraction: float = Field(default=1.0, gt=0, le=1)
+    """Fraction of the training set to use, stratified by label."""
+    holdout: float = Field(default=0.0, ge=0, lt=1)
+    """Fraction of the training set to hold out, stratified, and to validate on instead of the
+    validation set, which is not read. `fraction` applies to the rest."""
+    sampling_seed: int | None = Field(default=None, ge=0, lt=2**32)
+    """Seed of the rows drawn for `fraction` and `holdout`. Default: the seed."""
+    learning_rate: float = Field(default=2e-5, gt=0)
+    """Peak learning rate of AdamW."""
     batch_size: Annotated[int, Option(aliases=("per_device_train_batch_size",))] = Field(
-        default=16, ge=1, description="Batch size: examples per optimiser step."
+        default=16, ge=1
     )
-    micro_batch_size: int | None = Field(
-        default=None,
-        ge=1,
-        description="Examples per forward pass of a step: less memory, the same gradient. Default: "
-        "the batch size, halved when memory runs out.",
-    )
+    """Batch size: examples per optimiser step."""
+    micro_batch_size: int | None = Field(default=None, ge=1)
+    """Examples per forward pass of a step: less memory, the same gradient. Default: the batch size,
+    halved when memory runs out."""
     eval_batch_size: Annotated[int, Option(aliases=("per_device_eval_batch_size",))] = Field(
-        default=32, ge=1, description="Batch size in evaluation."
+        default=32, ge=1
     )
-    epochs: Annotated[float, Option(aliases=("num_train_epochs",))] = Field(
-        default=5.0, gt=0, description="Passes over the training set."
-    )
-    weight_decay: float = Field(default=0.01, ge=0, description="Decoupled weight decay of AdamW.")
+    """Batch size in evaluation."""
+    epochs: Annotated[float, Option(aliases=("num_train_epochs",))] = Field(default=5.0, gt=0)
+    """Passes over the training set."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Decoupled weight decay of AdamW."""
     warmup: Annotated[float, Option(aliases=("warmup_steps", "warmup_ratio"))] = Field(
-        default=0.0,
-        ge=0,
-        description="Warmup: below 1 a fraction of all steps, from 1 on a number of steps.",
+        default=0.0, ge=0
     )
-    class_weights: ClassWeights = Field(
-        default="none",
-        description="Weights of the classes in the loss: none, or balanced (every class has the "
-        "same total weight).",
-    )
+    """Warmup: below 1 a fraction of all steps, from 1 on a number of steps."""
+    class_weights: ClassWeights = "none"
+    """Weights of the classes in the loss: none, or balanced (every class has the same total
+    weight)."""
     label_smoothing: Annotated[float, Option(aliases=("label_smoothing_factor",))] = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Label smoothing: fraction of the target spread evenly over all classes.",
+        default=0.0, ge=0, lt=1
     )
+    """Label smoothing: fraction of the target spread evenly over all classes."""
     max_length: Annotated[int | None, Option(aliases=("max_seq_length",))] = Field(
-        default=None,
-        ge=3,
-        description="Maximum length in tokens; longer examples are truncated. Default: the model's "
-        "limit.",
+        default=None, ge=3
     )
-    seed: int = Field(
-        default=42,
-        ge=0,
-        lt=2**32,
-        description="Seed of the new head, the order of the examples and dropout.",
-    )
-    precision: Precision = Field(
-        default="auto",
-        description="Floating-point precision: auto is bf16 where the hardware multiplies it "
-        "natively, else fp32.",
-    )
-    compute: Compute = Field(
-        default="auto",
-        description="Execution path: unpadded (the encoder sees no padding), grouped (batches "
-        "split by length), padded. auto takes the fastest that the model allows.",
-    )
-    compact_vocabulary: bool = Field(
-        default=True,
-        description="Train only the rows of the word embeddings that occur in the data.",
-    )
+    """Maximum length in tokens; longer examples are truncated. Default: the model's limit."""
+    seed: int = Field(default=42, ge=0, lt=2**32)
+    """Seed of the new head, the order of the examples and dropout."""
+    precision: Precision = "auto"
+    """Floating-point precision: auto is bf16 where the hardware multiplies it natively, else fp32.
+    """
+    compute: Compute = "auto"
+    """Execution path: unpadded (the encoder sees no padding), grouped (batches split by length),
+    padded. auto takes the fastest that the model allows."""
+    compact_vocabulary: bool = True
+    """Train only the rows of the word embeddings that occur in the data."""
     metric: Annotated[
         Name,
         Option(aliases=("metric_for_best_model",), suggestions=("score", "loss", *METRICS)),
-    ] = Field(
-        default="score",
-        description="Metric that chooses the best epoch: `score` (the task's own), another metric "
-        "of the task, `loss` (the lowest), or one that your compute_metrics returns. For your own "
-        "text it is also the score, unless `metrics` names others.",
-    )
-    extra_metrics: MetricNames | None = Field(
-        default=None,
-        description="Metrics that are also reported, and do not count towards the score. Default: "
-        "for your own text a few that suit `kind`.",
-    )
-    early_stopping: int | None = Field(
-        default=None,
-        ge=1,
-        description="Early stopping: stop after this many epochs without a better one.",
-    )
-    new_head: bool = Field(
-        default=False, description="Initialise a new output layer even if the checkpoint has one."
-    )
-    label_order: Names | None = Field(
-        default=None,
-        description="Class names of the checkpoint's head, by id, where it names none. Of kind "
-        "ordinal: the classes from the lowest to the highest.",
-    )
-    trust_remote_code: bool = Field(
-        default=False,
-        description="Run Python code of the checkpoint. Read that code first.",
-    )
-    checkpoint_minutes: float = Field(
-        default=10.0,
-        gt=0,
-        description="Minutes between resumable checkpoints, besides the one at every epoch's end.",
-    )
-    threads: int | None = Field(
-        default=None, ge=1, description="CPU threads. Default: PyTorch's choice."
-    )
-    processes: int | None = Field(
-        default=None,
-        ge=1,
-        description="Number of processes started by torchrun that share every step; any other "
-        "number is refused. Default: as many as were started.",
-    )
+    ] = "score"
+    """Metric that chooses the best epoch: `score` (the task's own), another metric of the task,
+    `loss` (the lowest), or one that your compute_metrics returns. For your own text it is also the
+    score, unless `metrics` names others."""
+    extra_metrics: MetricNames | None = None
+    """Metrics that are also reported, and do not count towards the score. Default: for your own
+    text a few that suit `kind`."""
+    early_stopping: int | None = Field(default=None, ge=1)
+    """Early stopping: stop after this many epochs without a better one."""
+    new_head: bool = False
+    """Initialise a new output layer even if the checkpoint has one."""
+    label_order: Names | None = None
+    """Class names of the checkpoint's head, by id, where it names none. Of kind ordinal: the
+    classes from the lowest to the highest."""
+    trust_remote_code: bool = False
+    """Run Python code of the checkpoint. Read that code first."""
+    checkpoint_minutes: float = Field(default=10.0, gt=0)
+    """Minutes between resumable checkpoints, besides the one at every epoch's end."""
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads. Default: PyTorch's choice."""
+    processes: int | None = Field(default=None, ge=1)
+    """Number of processes started by torchrun that share every step; any other number is refused.
+    Default: as many as were started."""
     training_args: Annotated[
         dict[str, Any], Option(flag="--set", metavar="NAME=VALUE", repeated=True)
-    ] = Field(
-        default_factory=dict,
-        description="Any other field of transformers' TrainingArguments, as name=value.",
-    )
-    output: Annotated[Path | None, Option(aliases=("output_dir",))] = Field(
-        default=None, description="Folder of the run. Default: runs/TASK-MODEL-sSEED-TIME."
-    )
+    ] = Field(default_factory=dict)
+    """Any other field of transformers' TrainingArguments, as name=value."""
+    output: Annotated[Path | None, Option(aliases=("output_dir",))] = None
+    """Folder of the run. Default: runs/TASK-MODEL-sSEED-TIME."""
 
     @property
     def set(self) -> dict[str, Any]:
