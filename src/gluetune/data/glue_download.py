@@ -351,35 +351,25 @@ def read_tsv(
     """
     try:
         with path.open("rb") as file:
-            return _read_lines(path, read_lines(file, allow_nul=True), wanted, findings, header)
+            lines = _readable(read_lines(file, allow_nul=True), path, findings)
+            names = list(header) or next(lines, Line(1, "")).text.split("\t")
+            positions = [_position(name, names, path, findings) for name in wanted]
+            if _ABSENT in positions:
+                findings.raise_any()
+            columns: dict[str, list[str]] = {name: [] for name in wanted}
+            table = TsvColumns(path, columns, width=len(names), first_line=1 if header else 2)
+            targets = list(zip(columns.values(), positions, strict=True))
+            for line in lines:
+                cells = line.text.split("\t")
+                if len(cells) != len(names):
+                    table.ragged.append((line.number, len(cells)))
+                    continue
+                table.lines.append(line.number)
+                for values, position in targets:
+                    values.append(cells[position])
+            return table
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _read_lines(
-    path: Path,
-    numbered: Iterable[Line],
-    wanted: Sequence[str],
-    findings: Findings,
-    header: Sequence[str],
-) -> TsvColumns:
-    lines = _readable(numbered, path, findings)
-    names = list(header) or next(lines, Line(1, "")).text.split("\t")
-    positions = [_position(name, names, path, findings) for name in wanted]
-    if _ABSENT in positions:
-        findings.raise_any()
-    columns: dict[str, list[str]] = {name: [] for name in wanted}
-    table = TsvColumns(path, columns, width=len(names), first_line=1 if header else 2)
-    targets = list(zip(columns.values(), positions, strict=True))
-    for line in lines:
-        cells = line.text.split("\t")
-        if len(cells) != len(names):
-            table.ragged.append((line.number, len(cells)))
-            continue
-        table.lines.append(line.number)
-        for values, position in targets:
-            values.append(cells[position])
-    return table
 
 
 def _readable(lines: Iterable[Line], path: Path, findings: Findings) -> Iterator[Line]:
