@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gluetune.analysis.diagnostics import diagnose as diagnose
     from gluetune.analysis.evaluation import Evaluation as Evaluation
     from gluetune.analysis.evaluation import evaluate as evaluate
+    from gluetune.core.config import FileFormat as FileFormat
     from gluetune.core.config import TrainConfig as TrainConfig
     from gluetune.core.errors import CheckpointError as CheckpointError
     from gluetune.core.errors import ConfigurationError as ConfigurationError
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from gluetune.core.errors import RunError as RunError
     from gluetune.core.errors import StorageError as StorageError
     from gluetune.core.errors import TrainingError as TrainingError
-    from gluetune.core.file_formats import FileFormat as FileFormat
     from gluetune.core.published import Reference as Reference
     from gluetune.core.published import published as published
     from gluetune.core.records import Record as Record
@@ -76,11 +76,10 @@ _HOMES = {
         "analysis.comparison": "Comparison compare compare_suites",
         "analysis.diagnostics": "Diagnosis diagnose",
         "analysis.evaluation": "Evaluation evaluate",
-        "core.config": "TrainConfig",
+        "core.config": "FileFormat TrainConfig",
         "core.errors": "CheckpointError ConfigurationError DataError Finding GluetuneError "
         "HubError LockedError ProcessLostError Pruned RunError StorageError "
         "TrainingError",
-        "core.file_formats": "FileFormat",
         "core.published": "Reference published",
         "core.records": "Record",
         "core.runs": "ExportRecord Run",

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 from gluetune.analysis.scores import MAJORITY, WORDS, Baseline, Scores, bag_of_words
 from gluetune.analysis.splits import SplitEvaluation
 from gluetune.core.command_lines import command_line
+from gluetune.core.config import UNSTATED, FileFormat
 from gluetune.core.errors import ConfigurationError, RunError, warn_renamed
-from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.files import UnwritableError
 from gluetune.core.inference_settings import EvaluateSettings
 from gluetune.core.keywords import EvaluateKeywords

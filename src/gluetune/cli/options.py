@@ -16,9 +16,8 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
-from gluetune.core.config import FORMAT_SETTINGS, TrainConfig, make_file_format
+from gluetune.core.config import FORMAT_SETTINGS, FileFormat, TrainConfig, make_file_format
 from gluetune.core.errors import ConfigurationError, Finding
-from gluetune.core.file_formats import FileFormat
 from gluetune.core.published import RECIPES
 from gluetune.core.settings import (
     Settings,

@@ -1,9 +1,9 @@
-"""Settings of a run: one documented definition.
+"""Settings of a run, and the stated format of its files: one documented definition.
 
 The Python API, `--help`, YAML files and the saved run all come from `TrainConfig`. Defaults are
-those of Hugging Face's "Text classification on GLUE" notebook. Single fields are checked by
-the model itself, names of tasks and settings that contradict each other by `make_config`; all
-mistakes are reported together.
+those of Hugging Face's "Text classification on GLUE" notebook. Single fields are checked by the
+model itself, names of tasks and settings that contradict each other by `make_config`; all mistakes
+are reported together. What is not stated of a file's format is detected.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,19 +20,77 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from gluetune.core.command_lines import command_line, in_processes, options
 from gluetune.core.errors import ConfigurationError, Finding, warn_renamed
-from gluetune.core.file_formats import (
-    FileFormat,
-    FormatName,
-    Quoting,
-    delimiter_name,
-    delimiter_of,
-)
 from gluetune.core.files import write_text
 from gluetune.core.settings import Accepts, Option, Settings, flag_for, stated, validated
 from gluetune.core.settings_files import dump_yaml, split_names
 from gluetune.core.tasks import GLUE_TASKS, get_task, is_task, unfit_metrics
 from gluetune.kinds import FORMER_NAMES, KindName
 from gluetune.metrics.registry import METRICS, metrics_of
+
+FormatName = Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "fasttext", "trec", "text"]
+Quoting = Literal["auto", "minimal", "single", "backslash", "none"]
+
+_DELIMITER_NAMES = {
+    "tab": "\t",
+    "\\t": "\t",
+    "comma": ",",
+    "semicolon": ";",
+    "pipe": "|",
+    "space": " ",
+}
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """How a file of rows is written, as far as it is stated. None, or `auto`, is detected.
+
+    Attributes:
+        format: csv, tsv, jsonl, json, parquet, arrow, fasttext, trec or text.
+        delimiter: The character between the fields of CSV and TSV.
+        quoting: minimal (double quotes, doubled inside), single (single quotes), backslash (double
+            quotes, `\\"` inside), none (a quote is a character).
+        header: Whether the first line names the columns. Default: it does, unless `columns` does.
+        columns: Names of the columns, in their order.
+    """
+
+    format: FormatName | None = None
+    delimiter: str | None = None
+    quoting: Quoting = "auto"
+    header: bool | None = None
+    columns: tuple[str, ...] | None = None
+
+    def over(self, below: FileFormat) -> FileFormat:
+        """Return these settings, completed by those of `below`.
+
+        A header that is stated here has names of its own: those of `below` are for files without
+        one.
+        """
+        given = {
+            name: getattr(self if getattr(self, name) != getattr(UNSTATED, name) else below, name)
+            for name in (field.name for field in fields(self))
+        }
+        if self.header and self.columns is None:
+            given["columns"] = None
+        return FileFormat(**given)
+
+
+UNSTATED = FileFormat()
+"""Nothing is stated: all of it is detected."""
+
+
+def delimiter_of(value: Any) -> Any:
+    """Return the character that `tab`, `\\t`, `comma`, `semicolon`, `pipe`, `space` name."""
+    if not isinstance(value, str):
+        return value
+    found = _DELIMITER_NAMES.get(value.lower(), value)
+    if len(found) != 1 or found in "\"'\r\n":
+        raise ValueError(f"one character is needed, or {', '.join(_DELIMITER_NAMES)}")
+    return found
+
+
+def delimiter_name(delimiter: str) -> str:
+    """Return a delimiter as it is typed and printed: `tab` for a tab."""
+    return {"\t": "tab", " ": "space"}.get(delimiter, delimiter)
 
 
 def _path_text(value: Any) -> Any:

@@ -21,9 +21,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gluetune.core.config import TrainConfig
+from gluetune.core.config import UNSTATED, FileFormat, TrainConfig
 from gluetune.core.errors import ConfigurationError, DataError, GluetuneError
-from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.records import DataRecord
 from gluetune.core.runs import Run
 from gluetune.core.tasks import HELD_OUT, TASKS, TaskSpec

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO, Literal, Unpack, cast
 import numpy as np
 
 from gluetune.core.command_lines import options
+from gluetune.core.config import UNSTATED, FileFormat, FormatName
 from gluetune.core.errors import ConfigurationError, DataError, Finding
-from gluetune.core.file_formats import UNSTATED, FileFormat, FormatName
 from gluetune.core.files import write_atomically
 from gluetune.core.inference_settings import LoadSettings, PredictSettings
 from gluetune.core.keywords import PredictKeywords

@@ -15,9 +15,8 @@ from gluetune.analysis.evaluation import evaluate
 from gluetune.cli.app import app, main
 from gluetune.cli.predict import _refuse_file
 from gluetune.cli.run_glue import translate
-from gluetune.core.config import make_config
+from gluetune.core.config import FileFormat, make_config
 from gluetune.core.errors import ConfigurationError, DataError, GluetuneError
-from gluetune.core.file_formats import FileFormat
 from gluetune.core.files import nearest_file
 from gluetune.core.settings import shell_settings
 from gluetune.core.settings_files import read_settings, split_names

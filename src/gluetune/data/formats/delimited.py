@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from gluetune.core.config import FileFormat, delimiter_name
 from gluetune.core.errors import DataError
-from gluetune.core.file_formats import FileFormat, delimiter_name
 from gluetune.data.formats.csv_file import (
     COMMAS,
     TAB,

@@ -16,8 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from gluetune.core.config import UNSTATED, FileFormat
 from gluetune.core.errors import ConfigurationError, DataError
-from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.files import nearest_file
 from gluetune.core.text import first_few, nearest
 from gluetune.data.formats.columnar import ARROW, PARQUET

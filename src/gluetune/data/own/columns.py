@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gluetune.core.command_lines import REST, options, typed
+from gluetune.core.config import FileFormat, delimiter_name
 from gluetune.core.errors import DataError, Finding
-from gluetune.core.file_formats import FileFormat, delimiter_name
 from gluetune.core.settings_files import join_names
 from gluetune.core.text import nearest, nearest_of
 from gluetune.data.formats.csv_file import CsvReader, Dialect

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gluetune.core.config import UNSTATED, FileFormat
 from gluetune.core.errors import DataError, Finding, GluetuneError, StorageError
-from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.data.formats.format import BadRow, Fault, Row, RowReader
 from gluetune.data.formats.registry import detect, encoding_hint, open_rows
 from gluetune.data.own.cells import CellType, cell, is_yes, listed, whole

@@ -17,9 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gluetune.core.config import DEFAULT_COLUMNS, TrainConfig
+from gluetune.core.config import DEFAULT_COLUMNS, UNSTATED, FileFormat, TrainConfig
 from gluetune.core.errors import ConfigurationError, DataError
-from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.tasks import TaskSpec
 from gluetune.core.text import nearest
 from gluetune.data.formats.format import COMPRESSIONS

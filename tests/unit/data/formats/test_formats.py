@@ -12,8 +12,8 @@ import pytest
 from tests.support.tiny_runs import Bench
 
 import gluetune
+from gluetune.core.config import UNSTATED, FileFormat, FormatName
 from gluetune.core.errors import ConfigurationError
-from gluetune.core.file_formats import UNSTATED, FileFormat, FormatName
 from gluetune.data.formats.format import (
     COMPRESSIONS,
     BadRow,
