@@ -212,45 +212,39 @@ class LiveDisplay(PlainDisplay):
 
     def _apply(self, event: Event) -> None:
         """Change what is drawn."""
-        if isinstance(event, events.SearchStarted | events.SuiteStarted):
-            self._started = time.monotonic()
-        if isinstance(event, events.SearchStarted):
-            self._search = event
-            self._trials = {trial.number: trial for trial in event.ended}
-            self._ended = {trial.name for trial in event.ended}
-        elif isinstance(event, events.SuiteStarted):
-            self._suite, self._ended = event, set(event.ended)
-            self._counts = f"{len(event.ended)} of {len(event.costs)} finished"
-            self._bars = self._make_bars(several=True)
-        elif isinstance(event, events.TrialStarted | events.FinalRunStarted | events.JobStarted):
-            self._apply_start(event)
-        elif isinstance(event, events.TrialEnded | events.JobEnded):
-            self._apply_end(event)
-        elif isinstance(event, events.ExperimentEnded):
-            self._search = self._suite = None
-            self._jobs.clear()
-        elif isinstance(event, events.JobEvent):
-            self._apply_run(event.job, event.event)
-        else:
-            self._apply_run(_ALONE, event)
+        match event:
+            case events.SearchStarted():
+                self._started, self._search = time.monotonic(), event
+                self._trials = {trial.number: trial for trial in event.ended}
+                self._ended = {trial.name for trial in event.ended}
+            case events.SuiteStarted():
+                self._started, self._suite = time.monotonic(), event
+                self._ended = set(event.ended)
+                self._counts = f"{len(event.ended)} of {len(event.costs)} finished"
+                self._bars = self._make_bars(several=True)
+            case events.TrialStarted(trial):
+                self._trials[trial.number] = trial
+                self._job(trial.name)
+            case events.FinalRunStarted():
+                self._job(event.name)
+                self._finals.append(event.name)
+            case events.JobStarted(name):
+                self._job(name)
+            case events.TrialEnded(trial):
+                self._trials[trial.number] = trial
+                self._end(trial.name)
+            case events.JobEnded():
+                self._counts = event.counts
+                self._end(event.name)
+            case events.ExperimentEnded():
+                self._search = self._suite = None
+                self._jobs.clear()
+            case events.JobEvent(job, inner):
+                self._apply_run(job, inner)
+            case _:
+                self._apply_run(_ALONE, event)
 
-    def _apply_start(
-        self, event: events.TrialStarted | events.FinalRunStarted | events.JobStarted
-    ) -> None:
-        if isinstance(event, events.TrialStarted):
-            self._trials[event.trial.number] = event.trial
-            self._job(event.trial.name)
-            return
-        self._job(event.name)
-        if isinstance(event, events.FinalRunStarted):
-            self._finals.append(event.name)
-
-    def _apply_end(self, event: events.TrialEnded | events.JobEnded) -> None:
-        if isinstance(event, events.TrialEnded):
-            name = event.trial.name
-            self._trials[event.trial.number] = event.trial
-        else:
-            name, self._counts = event.name, event.counts
+    def _end(self, name: str) -> None:
         self._ended.add(name)
         self._forget(name)
 
