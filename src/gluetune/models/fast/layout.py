@@ -23,7 +23,7 @@ _STEP = 32
 _PARTS = 4
 """… or of a power of two: at most 2 ** (this - 1) sizes between one power and the next."""
 _VECTOR = 16
-"""From this size torch's softmax on a CPU is vectorised; smaller ones take up to six times longer."""
+"""torch's softmax over fewer numbers is not vectorised on a CPU, and up to six times slower."""
 _MULTIPLE = 8
 """Widths are multiples of it on a CPU, so that attention's products have few shapes."""
 
