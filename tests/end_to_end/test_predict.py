@@ -61,7 +61,7 @@ def piped(model: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
 
 def test_lines_of_standard_input_are_predicted_to_standard_output(model: Path) -> None:
     stopped = piped(model)
-    assert stopped.returncode == 2
+    assert stopped.returncode == 3
     assert b"standard input:2 has an empty 'text'." in stopped.stderr
     done = piped(model, "--on-error", "skip")
     assert done.returncode == 0

@@ -9,8 +9,10 @@ import typer
 from rich.text import Text
 
 from gluetune.cli.options import given_settings, options_of
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import FILE_SETTINGS, FORMAT_SETTINGS, TrainConfig, typed_settings
+from gluetune.core.errors import DataError
 from gluetune.core.terminal import Console, Table
 from gluetune.core.text import from_here, visible
 
@@ -21,6 +23,7 @@ _SHOWN = 30
 """Classes that are printed."""
 
 
+@loads
 @options_of(
     TrainConfig,
     only=(
@@ -57,7 +60,7 @@ def check(
     console = Console()
     _print(console, found)
     if not found.are_good:
-        raise typer.Exit(2)
+        raise typer.Exit(DataError.exit_code)
     console.say(f"\nNext:\n  {_training(files, {**settings, **found.columns})}")
 
 

@@ -8,17 +8,19 @@ import typer
 from rich.text import Text
 
 from gluetune.cli.options import Model, given_settings, options_of
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.inference_settings import ExportSettings
 from gluetune.core.records import plural, shown
-from gluetune.core.terminal import Console, Table
+from gluetune.core.terminal import Console, Table, progress_console
 from gluetune.core.text import from_here, visible
 
 if TYPE_CHECKING:
     from gluetune.core.runs import ExportRecord
 
 
+@loads
 @options_of(ExportSettings)
 def export(
     model: Model,
@@ -33,7 +35,7 @@ def export(
         )
     from gluetune.exporting.onnx import export as write_export
 
-    progress = Console(stderr=True)
+    progress = progress_console()
     record = write_export(
         model,
         on_message=lambda line: progress.say(from_here(line), "dim"),

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
+from gluetune.cli.verb import CLUSTER_PANEL as CLUSTER_PANEL
 from gluetune.core.config import FORMAT_SETTINGS, FileFormat, TrainConfig, make_file_format
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.published import RECIPES
@@ -29,8 +30,6 @@ from gluetune.core.settings import (
 )
 from gluetune.core.settings_files import parse_assignment, split_names
 from gluetune.core.tasks import GLUE_TASKS
-
-CLUSTER_PANEL = "A cluster"
 
 _WIDEST = 20
 """Characters of a placeholder that lists the choices, at most."""
@@ -67,6 +66,8 @@ def options_of(
         parameters = [*own, *options]
         command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # how inspect documents it
         command.__annotations__ = {each.name: each.annotation for each in parameters}
+        rare = {each.name for each in options if model.common and each.name not in model.common}
+        command.rare_options = {*getattr(command, "rare_options", ()), *rare}  # type: ignore[attr-defined]  # `Verb` reads it
         return command
 
     return with_options
@@ -187,6 +188,8 @@ Task = Annotated[
     ),
 ]
 Model = Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 file_options = options_of(TrainConfig, only=FORMAT_SETTINGS, group="File format")
 """Gives a command the options of the format of the file that it reads."""

@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from gluetune.cli.options import Model, file_options, given_settings, options_of, typed_format
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line
 from gluetune.core.command_lines import options as typed_options
 from gluetune.core.errors import ConfigurationError
@@ -26,6 +27,7 @@ _FIRST_LINE_AFTER = 10.0
 """Interval in seconds between two lines on the progress of a long file."""
 
 
+@loads
 @options_of(LoadSettings)
 @options_of(PredictSettings)
 @file_options

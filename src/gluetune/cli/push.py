@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from gluetune.cli.verb import loads
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.suites import is_suite
-from gluetune.core.terminal import Console, Table
+from gluetune.core.terminal import Console, Table, progress_console
 
 if TYPE_CHECKING:
     from gluetune.publishing.upload import PushResult
 
 
+@loads
 def push(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run or a suite.")],
     repo: Annotated[
@@ -47,7 +49,7 @@ def push(
     if is_suite(run):
         from gluetune.publishing.upload import push_suite
 
-        say = Console(stderr=True).say
+        say = progress_console().say
         options |= {"seed": seed, "collection": collection, "on_message": say}
         for pushed in push_suite(run, repo, **options):
             render_pushed(Console(), pushed)
@@ -63,7 +65,7 @@ def publish_and_print(run: Path, repo: str, **options: Any) -> None:
     """Publish a run as `gluetune.push` does, and print the result."""
     from gluetune.publishing.upload import push as publish
 
-    render_pushed(Console(), publish(run, repo, on_message=Console(stderr=True).say, **options))
+    render_pushed(Console(), publish(run, repo, on_message=progress_console().say, **options))
 
 
 def render_pushed(console: Console, pushed: PushResult) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,7 @@ from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.published import Reference, published
 from gluetune.core.tables import Column, Table
-from gluetune.core.terminal import Console
+from gluetune.core.terminal import Console, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +35,7 @@ def references(
         return
     found = published(task, model)
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
+        print_json([dataclasses.asdict(one) for one in found])
         return
     Console().show(_table(found))
 
@@ -58,8 +57,7 @@ def _compare(run: Path, task: str | None, model: str | None, as_json: bool) -> N
         )
     scores = Scores.of_record(opened.record)
     if as_json:
-        plain = [dataclasses.asdict(one) for one in scores.published]
-        typer.echo(json.dumps(plain, indent=2))
+        print_json([dataclasses.asdict(one) for one in scores.published])
         return
     Console().show(scores.baseline_table())
 

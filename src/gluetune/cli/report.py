@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from gluetune.cli.verb import loads
 from gluetune.core.text import visible
 
 
+@loads
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that contain runs.")],
     output: Annotated[

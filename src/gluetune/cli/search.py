@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gluetune.cli.options import Task, given_settings, options_of
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line, typed
 from gluetune.core.config import TrainConfig
 from gluetune.core.events import TrialState
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gluetune.experiments.search.result import SearchResult
 
 
+@loads
 @options_of(TrainConfig, but=("task",))
 @options_of(SearchSettings)
 def search(
@@ -42,10 +44,7 @@ def search(
     settings = given_settings(options)
     from gluetune.experiments.search.search import search as run_search
 
-    try:
-        result = run_search(task, config=config, space=space, objective=objective, **settings)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    result = run_search(task, config=config, space=space, objective=objective, **settings)
     render_search(Console(), result)
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.cells import cell_len
 from rich.text import Text
 
+from gluetune.cli.verb import loads
 from gluetune.core.tasks import TaskSpec
 from gluetune.core.terminal import Console, Table
 from gluetune.core.text import visible
@@ -20,6 +21,7 @@ _BAR_WIDTH = 30
 _SHORTEST_BAR = 5
 
 
+@loads
 def show(
     task: Annotated[
         str,

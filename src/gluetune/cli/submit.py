@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError
-from gluetune.core.terminal import Console, Table
+from gluetune.core.terminal import Console, Table, progress_console
 
 if TYPE_CHECKING:
     from gluetune.publishing.submission import Submission
 
 
+@loads
 def submit(
     runs: Annotated[
         list[Path] | None,
@@ -49,7 +51,7 @@ def submit(
         return
     from gluetune.publishing.submission import submit as write_submission
 
-    progress = Console(stderr=True)
+    progress = progress_console()
     found = write_submission(
         *(runs or ()),
         output=output,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gluetune.cli.options import given_settings, options_of
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import TrainConfig
-from gluetune.core.terminal import Console, json_text
+from gluetune.core.terminal import Console, print_json
 from gluetune.core.text import visible
 from gluetune.experiments.settings import SuiteSettings
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gluetune.core.suites import SuiteResult
 
 
+@loads
 @options_of(TrainConfig, but=("task", "seed", "output", "fraction"))
 @options_of(SuiteSettings)
 def suite(
@@ -40,10 +42,7 @@ def suite(
 
     if "ray" not in settings:
         settings.setdefault("jobs", default_jobs())
-    try:
-        result = run_suite(settings.pop("model", "minilm"), output=output, **settings)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    result = run_suite(settings.pop("model", "minilm"), output=output, **settings)
     _print(result, as_markdown=as_markdown, as_json=as_json)
     if result.failed:
         raise typer.Exit(1)
@@ -51,7 +50,7 @@ def suite(
 
 def _print(result: SuiteResult, *, as_markdown: bool, as_json: bool) -> None:
     if as_json:
-        typer.echo(json_text(result.record.model_dump(mode="json"), indent=2))
+        print_json(result.record.model_dump(mode="json"))
     elif as_markdown:
         typer.echo(result.folder.markdown.read_text(encoding="utf-8"), nl=False)
     else:

@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from gluetune.cli.options import CLUSTER_PANEL, Recipe, Task, given_settings, options_of
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line, typed
 from gluetune.core.config import TrainConfig
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
 class PushError(GluetuneError):
     """The run is finished, and publishing it failed."""
 
-    exit_code = 1
 
-
+@loads
 @options_of(TrainConfig, but=("task",))
 def train(
     task: Task = None,
@@ -80,19 +80,16 @@ def train(
     from gluetune.parallel.collectives import current_processes
     from gluetune.training.run import train as run_training
 
-    try:
-        run = run_training(
-            task,
-            config=config,
-            resume=resume,
-            recipe=recipe,
-            ray=ray,
-            cpus_per_process=cpus_per_process,
-            gpus_per_process=gpus_per_process,
-            **settings,
-        )
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    run = run_training(
+        task,
+        config=config,
+        resume=resume,
+        recipe=recipe,
+        ray=ray,
+        cpus_per_process=cpus_per_process,
+        gpus_per_process=gpus_per_process,
+        **settings,
+    )
     if not current_processes().is_first:
         return
     render_run(Console(), run)
@@ -135,7 +132,9 @@ def _push(run: Run, repo: str, private: bool) -> None:
     except GluetuneError as error:
         again = command_line("push", run.path, repo, private=private)
         more = Finding(f"{run.path} is finished, and is not on the Hub.", f"Type: {again}")
-        raise PushError.of([*error.findings, more]) from error
+        failed = PushError.of([*error.findings, more])
+        failed.exit_code = error.exit_code
+        raise failed from error
 
 
 def render_run(console: Console, run: Run) -> None:

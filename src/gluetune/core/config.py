@@ -239,6 +239,11 @@ class TrainConfig(Settings):
             "checkpoint_minutes",
         ),
     }
+    common: ClassVar[tuple[str, ...]] = (
+        *("model", "data", "output", "train_file", "validation_file", "test_file"),
+        *("text", "text_pair", "label", "kind", "metrics"),
+        *("learning_rate", "batch_size", "epochs", "max_length", "seed", "early_stopping"),
+    )
 
     task: Annotated[
         Name,

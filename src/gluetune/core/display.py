@@ -30,7 +30,7 @@ from rich.text import Text
 from gluetune.core import events
 from gluetune.core.events import Event, Trial, best_trial
 from gluetune.core.records import shown
-from gluetune.core.terminal import Console, Table
+from gluetune.core.terminal import Console, Table, progress_console
 from gluetune.core.text import visible_lines
 
 _LINE_SECONDS = 15.0
@@ -387,7 +387,7 @@ def open_display(progress: bool, on_event: events.OnEvent | None = None) -> Iter
     """Show events where the output goes, and pass them on to `on_event`."""
     display = None
     if progress:
-        console = Console(stderr=True)
+        console = progress_console()
         display = LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
     try:
         yield Display(
