@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from gluetune.core.errors import RunError as RunError
     from gluetune.core.errors import StorageError as StorageError
     from gluetune.core.errors import TrainingError as TrainingError
+    from gluetune.core.listing import ListedRun as ListedRun
+    from gluetune.core.listing import list_runs as list_runs
     from gluetune.core.published import Reference as Reference
     from gluetune.core.published import published as published
     from gluetune.core.records import Record as Record
@@ -80,6 +82,7 @@ _HOMES = {
         "core.errors": "CheckpointError ConfigurationError DataError Finding GluetuneError "
         "HubError LockedError ProcessLostError Pruned RunError StorageError "
         "TrainingError",
+        "core.listing": "ListedRun list_runs",
         "core.published": "Reference published",
         "core.records": "Record",
         "core.runs": "ExportRecord Run",

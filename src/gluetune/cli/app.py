@@ -26,6 +26,7 @@ from gluetune.cli.compare import compare
 from gluetune.cli.env import env
 from gluetune.cli.evaluate import evaluate
 from gluetune.cli.export import export
+from gluetune.cli.list import list_folder
 from gluetune.cli.predict import predict
 from gluetune.cli.push import push
 from gluetune.cli.references import references
@@ -58,6 +59,7 @@ for _verb in (
     *(report, references, submit, export, serve, push, env),
 ):
     app.command(cls=Verb)(with_shared_options(_verb))
+app.command("list", cls=Verb)(with_shared_options(list_folder))
 
 
 @app.callback(invoke_without_command=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gluetune.cli.options import AsJson
 from gluetune.cli.verb import loads
 from gluetune.core.terminal import Console, print_json
 
@@ -16,7 +17,7 @@ def compare(
     runs: Annotated[
         list[Path], typer.Argument(help="Folders of finished runs of one task, or of suites.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare runs on the same examples; runs that differ only in the seed are one group.
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gluetune.cli.options import Model, file_options, given_settings, options_of, typed_format
+from gluetune.cli.options import (
+    AsJson,
+    Model,
+    file_options,
+    given_settings,
+    options_of,
+    typed_format,
+)
 from gluetune.cli.verb import loads
 from gluetune.core.command_lines import options as typed_options
 from gluetune.core.errors import ConfigurationError, warn_renamed
@@ -40,7 +47,7 @@ def evaluate(
         ),
     ] = 5,
     hardest: Annotated[int | None, typer.Option(min=0, hidden=True)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
     output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
     **options: Any,
 ) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import Model, given_settings, options_of
+from gluetune.cli.options import AsJson, Model, given_settings, options_of
 from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.inference_settings import ExportSettings
 from gluetune.core.records import plural, shown
-from gluetune.core.terminal import Console, Table, progress_console
+from gluetune.core.terminal import Console, Table, print_json, progress_console
 from gluetune.core.text import from_here, visible
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def export(
     model: Model,
     onnx: Annotated[bool, typer.Option("--onnx", help="Export to ONNX (required).")] = False,
+    as_json: AsJson = False,
     **options: Any,
 ) -> None:
     """Export a model to ONNX, and compare its predictions on the whole validation set."""
@@ -41,7 +42,10 @@ def export(
         on_message=lambda line: progress.say(from_here(line), "dim"),
         **given_settings(options),
     )
-    _render(Console(), record)
+    if as_json:
+        print_json(record)
+    else:
+        _render(Console(), record)
     if not record.is_good:
         raise typer.Exit(1)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gluetune.cli.options import AsJson
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.published import Reference, published
@@ -27,7 +28,7 @@ def references(
             help="Compare this run with published results of its task and checkpoint, and humans."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print published GLUE results with metric, protocol and source."""
     if run is not None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gluetune.cli.options import given_settings, options_of
+from gluetune.cli.options import AsEvents, AsJson, given_settings, listening, options_of
 from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import TrainConfig
+from gluetune.core.display import print_result_event
 from gluetune.core.terminal import Console, print_json
 from gluetune.core.text import visible
 from gluetune.experiments.settings import SuiteSettings
@@ -29,7 +30,8 @@ def suite(
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the result as Markdown.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
+    as_events: AsEvents = False,
     **options: Any,
 ) -> None:
     """Train a checkpoint on all nine tasks with several seeds: mean and spread, in one table.
@@ -42,8 +44,13 @@ def suite(
 
     if "ray" not in settings:
         settings.setdefault("jobs", default_jobs())
-    result = run_suite(settings.pop("model", "minilm"), output=output, **settings)
-    _print(result, as_markdown=as_markdown, as_json=as_json)
+    result = run_suite(
+        settings.pop("model", "minilm"), output=output, **listening(as_events), **settings
+    )
+    if as_events:
+        print_result_event(result.record)
+    else:
+        _print(result, as_markdown=as_markdown, as_json=as_json)
     if result.failed:
         raise typer.Exit(1)
 

@@ -19,6 +19,7 @@ Verb = Literal[
     "env",
     "evaluate",
     "export",
+    "list",
     "predict",
     "push",
     "references",

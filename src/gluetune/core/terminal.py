@@ -203,7 +203,7 @@ def stop_waiting() -> None:
 def print_json(value: Any) -> None:
     """Print a result as JSON on standard output."""
     stop_waiting()
-    print(json_text(value, indent=2))
+    print(json_text(tables.plain(value), indent=2))
 
 
 def tolerate_encodings() -> None:
