@@ -110,6 +110,7 @@ def _kind_name(value: Any) -> Any:
 Kind = Annotated[Literal["auto", KindName], BeforeValidator(_kind_name)]
 OnBadRow = Literal["stop", "skip"]
 ClassWeights = Literal["none", "balanced"]
+TrackerName = Literal["tensorboard", "trackio", "mlflow", "wandb"]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Source = Annotated[Name, BeforeValidator(_path_text), Accepts(("str", "PathLike[str]"))]
 """A path, or another name of a source."""
@@ -158,7 +159,7 @@ Label = Annotated[str, StringConstraints(min_length=1), BeforeValidator(_written
 """Name of a class, as the file has it."""
 
 MACHINE_SETTINGS = frozenset(
-    {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes"}
+    {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes", "track"}
 )
 """Settings of the machine, which change a score by rounding only: recipes have none of them."""
 
@@ -237,12 +238,14 @@ class TrainConfig(Settings):
             "threads",
             "processes",
             "checkpoint_minutes",
+            "track",
         ),
     }
     common: ClassVar[tuple[str, ...]] = (
         *("model", "data", "output", "train_file", "validation_file", "test_file"),
         *("text", "text_pair", "label", "kind", "metrics"),
         *("learning_rate", "batch_size", "epochs", "max_length", "seed", "early_stopping"),
+        "track",
     )
 
     task: Annotated[
@@ -395,6 +398,8 @@ class TrainConfig(Settings):
     processes: int | None = Field(default=None, ge=1)
     """Number of processes started by torchrun that share every step; any other number is refused.
     Default: as many as were started."""
+    track: TrackerName | None = None
+    """Experiment tracker that settings, losses, metrics, intervals and links are logged to."""
     training_args: Annotated[
         dict[str, Any], Option(flag="--set", metavar="NAME=VALUE", repeated=True)
     ] = Field(default_factory=dict)

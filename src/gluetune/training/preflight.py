@@ -32,6 +32,7 @@ from gluetune.models.fast.paths import resolve_compute
 from gluetune.models.tokenizers import check_length
 from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.training.arguments import check_set, training_arguments
+from gluetune.training.tracking import require_tracker
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,6 +102,7 @@ def _prepare(
     chosen = device(use_cpu=bool(config.training_args.get("use_cpu")))
     precision = found.attempt(lambda: resolve_precision(config.precision, chosen))
     arguments_can_be_tried = not found.errors
+    found.attempt(lambda: require_tracker(config.track))
     task = _known_task(config)
     if task is not None:
         known = task
