@@ -12,11 +12,21 @@ import traceback
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+from torch.utils.backend_registration import (
+    _DummyBackendModule,
+    _setup_privateuseone_for_python_backend,
+)
 
-_setup_privateuseone_for_python_backend("testdevice")
+
+class _Module(_DummyBackendModule):  # type: ignore[misc]  # torch is not followed
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        return [torch.bfloat16, torch.float16]
+
+
+_setup_privateuseone_for_python_backend("testdevice", backend_module=_Module())
 
 DEVICE = torch.device("testdevice:0")
 
@@ -48,6 +58,20 @@ class OnDevice(torch.Tensor):  # type: ignore[misc]  # torch is not followed
     def __repr__(self, **_: Any) -> str:
         """Show the values."""
         return f"OnDevice({self.inner})"
+
+    @property
+    def data(self) -> Any:
+        """The tensor without its history."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self.inner = value.inner
+        torch.Tensor.data.__set__(self, value)
+
+    def tolist(self) -> Any:
+        """Copy to the CPU."""
+        return self.cpu().tolist()
 
     @classmethod
     def __torch_dispatch__(
@@ -88,6 +112,19 @@ class PrivateDevice(TorchDispatchMode):  # type: ignore[misc]  # torch is not fo
         return _compute(func, args, kwargs)
 
 
+class NewTensors(TorchFunctionMode):  # type: ignore[misc]  # torch is not followed
+    """Lets `torch.tensor`, which no dispatch mode sees, make tensors on `DEVICE`."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Make the tensor on the CPU, and wrap it."""
+        kwargs = dict(kwargs or {})
+        if func is not torch.tensor or torch.device(kwargs.get("device") or "cpu") != DEVICE:
+            return func(*args, **kwargs)
+        return OnDevice(func(*args, **{**kwargs, "device": "cpu"}))
+
+
 def to_device(module: torch.nn.Module) -> None:
     """Move the parameters and buffers of a module, with its gradients gone."""
     for part in module.modules():
@@ -122,10 +159,11 @@ def _is_selection(name: str, args: tuple[Any, ...]) -> bool:
 
 
 def _asker() -> str:
-    """Return the place in the package, or at least in transformers, that asked."""
+    """Return the line that asked, of this package or of transformers."""
     for frame in reversed(traceback.extract_stack()):
-        if "gluetune/" in frame.filename.replace("\\", "/").split("/src/")[-1]:
-            return f"{frame.filename.split('/src/')[-1]}:{frame.lineno} {frame.line}"
+        path = frame.filename.replace("\\", "/")
+        if "/gluetune/" in path or "/transformers/" in path:
+            return f"{'/'.join(path.split('/')[-3:])}:{frame.lineno} {frame.line}"
     return ""
 
 

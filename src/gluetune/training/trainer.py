@@ -407,7 +407,7 @@ class Trainer(transformers.Trainer):
             return ""
         some = sample(inputs, min(_CHECKED, max(2, self.micro_batch_size)))
         some = with_padding(some) if self._is_packed else some
-        problem = disagreement(self.model, self._prepare_inputs(some), self._path)
+        problem = disagreement(self.model, self._prepare_inputs(dict(some)), self._path)
         if not problem:
             self._agreed = weakref.ref(self.model), self._path
         return problem
@@ -463,7 +463,8 @@ class Trainer(transformers.Trainer):
         unchecked = self._losses_unchecked
         self._losses_unchecked = loss if unchecked is None else unchecked + loss
         steps = self.state.logging_steps or 1
-        if loss.device.type == "cpu" or (self.state.global_step + 1) % steps == 0:
+        logs = self.accelerator.sync_gradients and (self.state.global_step + 1) % steps == 0
+        if loss.device.type == "cpu" or logs:
             self.check_losses()
 
 

@@ -156,7 +156,16 @@ class Layout:
     """Index in `tokens` of the first token of each sequence: shape (rows,)."""
     starts_left: bool
     """Whether every sequence starts in the first column."""
+    bounds: torch.Tensor
+    """First row of each sequence and of the spare rows, and the number of rows: (rows + 2,), int32."""
+    single_bounds: torch.Tensor
+    """The same for one row of each sequence, and no spare rows."""
     groups: tuple[Group, ...]
+
+    @property
+    def longest(self) -> int:
+        """Rows of the longest sequence, or of the spare rows."""
+        return max(self.groups[-1].longest, len(self.tokens) - self.count)
 
     @classmethod
     def of(cls, mask: torch.Tensor, device: torch.device | None = None) -> Layout | None:
@@ -196,6 +205,8 @@ class Layout:
             ranks=send(torch.argsort(order)),
             firsts=send(firsts),
             starts_left=starts_left,
+            bounds=send(torch.cat([firsts, torch.tensor([count, rounded_up(count)])]).int()),
+            single_bounds=send(torch.arange(len(sizes) + 2).clamp(max=len(sizes)).int()),
             groups=_groups(sizes, device),
         )
 
