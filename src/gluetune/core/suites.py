@@ -16,16 +16,15 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from string import ascii_lowercase
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-from gluetune.core.config import TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, make_config
 from gluetune.core.errors import RunError
 from gluetune.core.files import write_json
-from gluetune.core.recipes import recipe_fields
-from gluetune.core.records import Status, absent_folder, now, read_versioned
+from gluetune.core.published import recipe_fields
+from gluetune.core.records import RecordPart, Status, absent_folder, now, read_versioned
 from gluetune.core.runs import Run
 from gluetune.core.tables import Column, Table, tables_html
 from gluetune.core.tasks import get_task
@@ -57,19 +56,13 @@ class SuiteFolder:
         return self.path / f"{job.name}.traceback.txt"
 
 
-class _Part(BaseModel):
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        extra="forbid", validate_assignment=True, defer_build=True
-    )
-
-
 def _by_new_names(settings: Any) -> Any:
     """Read settings that a former version has written."""
     former = TrainConfig.former_names
     return {former.get(name, name): value for name, value in settings.items()}
 
 
-class SuiteRequest(_Part):
+class SuiteRequest(RecordPart):
     """What was requested, as far as it affects scores: the same request is the same suite.
 
     Seeds may be added to a suite, so they do not distinguish suites.
@@ -106,7 +99,7 @@ class SuiteRequest(_Part):
         )
 
 
-class JobRecord(_Part):
+class JobRecord(RecordPart):
     """One task with one seed."""
 
     task: str
@@ -124,7 +117,7 @@ class JobRecord(_Part):
         return f"{self.task}-s{self.seed}"
 
 
-class Spread(_Part):
+class Spread(RecordPart):
     """A value over seeds."""
 
     mean: float
@@ -138,7 +131,7 @@ class Spread(_Part):
         return len(self.by_seed)
 
 
-class PublishedCell(_Part):
+class PublishedCell(RecordPart):
     """A published result of the same checkpoint. In points, as its source writes it."""
 
     metric: str | None
@@ -149,7 +142,7 @@ class PublishedCell(_Part):
     source: str
 
 
-class TaskSummary(_Part):
+class TaskSummary(RecordPart):
     """The results of one task over its finished runs."""
 
     task: str
@@ -175,7 +168,7 @@ class TaskSummary(_Part):
     tokens_per_second: float | None
 
 
-class SuiteTable(_Part):
+class SuiteTable(RecordPart):
     """The suite's result."""
 
     tasks: list[TaskSummary] = Field(default_factory=list)
@@ -186,7 +179,7 @@ class SuiteTable(_Part):
     notes: list[str] = Field(default_factory=list)
 
 
-class SuiteRecord(_Part):
+class SuiteRecord(RecordPart):
     """The whole of `suite.json`."""
 
     version: int = SUITE_VERSION

@@ -15,7 +15,7 @@ from gluetune.kinds.single_label import softmax
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gluetune.core.predictions import Predictions
+    from gluetune.core.records import Predictions
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from gluetune.core.tasks import HELD_OUT, TaskSpec, get_task
 from gluetune.data.encoding import Encoded, encode, tokenizer_processes, unknown_note
 from gluetune.data.own.source import TUNING, OwnSource
 from gluetune.data.sampling import take_fraction
-from gluetune.data.sources.named import Source, source_of, without_held_out
+from gluetune.data.sources import Source, source_of, without_held_out
 from gluetune.data.tables import fingerprint, label_array, notes_of
 from gluetune.inference.devices import device, resolve_precision
 from gluetune.inference.logits import ResolvedPrecision

@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gluetune.core.command_lines import options
-from gluetune.core.config import TrainConfig, own_name, typed_settings
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, make_config, own_name, typed_settings
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.settings import shell_settings
 from gluetune.core.settings_files import join_names, parse_assignment, read_settings, split_names

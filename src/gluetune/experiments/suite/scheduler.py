@@ -30,14 +30,13 @@ from gluetune.core.suites import (
     finished_run,
 )
 from gluetune.core.tasks import TASKS
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import open_source
 from gluetune.experiments.suite.plan import block, costs, next_job, train_arguments
 from gluetune.experiments.suite.summary import summarize
 from gluetune.inference.run_predictions import run_predictions
 from gluetune.models.classifiers import quiet_transformers
-from gluetune.parallel.calls import Failure, Outcome, emit
 from gluetune.parallel.orphans import wait_until_free
-from gluetune.parallel.pool import Pool, run_all
+from gluetune.parallel.pool import Failure, Outcome, Pool, emit, run_all
 from gluetune.training.run import train
 
 

@@ -16,7 +16,7 @@ from gluetune.core.errors import ConfigurationError, GluetuneError, RunError
 from gluetune.core.events import ExperimentEnded, OnEvent
 from gluetune.core.files import check_writable, is_unused, locked, make_folder, write_text
 from gluetune.core.keywords import SuiteKeywords
-from gluetune.core.recipes import get_recipe
+from gluetune.core.published import get_recipe
 from gluetune.core.records import Status, now
 from gluetune.core.runs import Run
 from gluetune.core.suites import (

@@ -1,25 +1,235 @@
-"""GLUE as Parquet, in the layout of `nyu-mll/glue`: a folder, the Hub, the sample.
+"""Sources of data, opened by name or for a run; GLUE as Parquet: a folder, the Hub, the sample.
 
-A split has one or more files: `<folder>/<hub_config>/<split>.parquet`,
-`<split>-00000-of-0000N.parquet`, or `<split>/<any>.parquet`.
+In the layout of `nyu-mll/glue`, a split has one or more files:
+`<folder>/<hub_config>/<split>.parquet`, `<split>-00000-of-0000N.parquet`, or
+`<split>/<any>.parquet`.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gluetune.core.errors import DataError
+from gluetune.core.config import UNSTATED, FileFormat, TrainConfig
+from gluetune.core.errors import ConfigurationError, DataError, GluetuneError
 from gluetune.core.records import DataRecord
-from gluetune.core.tasks import TASKS, TaskSpec
-from gluetune.data.tables import canonical_table, require_split
+from gluetune.core.runs import Run
+from gluetune.core.tasks import HELD_OUT, TASKS, TaskSpec
+from gluetune.core.text import first_few, nearest
+from gluetune.data.glue_download import EXPECTED as EXPECTED_DOWNLOAD
+from gluetune.data.glue_download import GlueDownload
+from gluetune.data.own.source import OwnFile, OwnSource
+from gluetune.data.sampling import hold_out
+from gluetune.data.tables import (
+    BATCH,
+    canonical_table,
+    fingerprint,
+    first_rows,
+    require_split,
+    text_keys,
+)
+
+DATA_VARIABLE = "GLUETUNE_DATA"
+"""Environment variable that names the source when `--data` does not."""
+
+
+class Source(Protocol):
+    """A source of splits of tasks."""
+
+    name: str
+    """The name that is shown and recorded: "sample", "nyu-mll/glue", a folder's absolute path."""
+
+    def splits(self, task: TaskSpec) -> tuple[str, ...]:
+        """Return the available splits of `task`, in the task's order."""
+
+    def read(self, task: TaskSpec, split: str) -> pa.Table:
+        """Return the canonical table of `split` (see `gluetune.data.tables`).
+
+        Raises DataError when the split does not exist, or with everything wrong in it.
+        """
+
+
+def open_source(data: str | None) -> Source:
+    """Return the source that `data` names. Nothing is read yet, except the names in a folder.
+
+    Args:
+        data: "sample", "sample:official" (the sample with the leaderboard's number of test rows), a
+            folder, "nyu-mll/glue" on the Hub, or the `name` of a source. Default: the value of the
+            environment variable GLUETUNE_DATA, else the Hub.
+
+    Raises:
+        ConfigurationError: when there is no such source.
+        DataError: for a folder in neither the Hub's layout nor that of GLUE's own download.
+    """
+    if data is not None:
+        return _named(data, f"--data {data}")
+    from_environment = os.environ.get(DATA_VARIABLE)
+    if from_environment:
+        return _named(from_environment, f"{DATA_VARIABLE}={from_environment}")
+    return HubSource()
+
+
+def source_of(
+    config: TrainConfig, *, recorded: str | None = None, task: TaskSpec | None = None
+) -> Source:
+    """Return the source of a configuration: GLUE, or the user's own files.
+
+    `recorded` is the source's name in a run's record, `task` the task in that record.
+    """
+    if config.is_own:
+        return OwnSource(config, task=task)
+    return open_source(recorded if recorded is not None else config.data)
+
+
+def place_of(source: Source, splits: Iterable[str]) -> str:
+    """Return the place of the rows of some splits for display: files, or the source's name."""
+    if not isinstance(source, OwnSource):
+        return source.name
+    return ", ".join(dict.fromkeys(map(source.place, splits)))
+
+
+def without_held_out(
+    source: Source, train: pa.Table, task: TaskSpec, config: TrainConfig
+) -> tuple[pa.Table, pa.Table]:
+    """Split the training rows of a source into those that remain and the `config.holdout` part.
+
+    Rows with the same text are not divided; nor are the groups of the user's own text.
+    """
+    groups = source.own.groups if isinstance(source, OwnSource) else _same_texts(train, task)
+    return hold_out(train, task, config.holdout, config.rows_seed, groups)
+
+
+def _same_texts(train: pa.Table, task: TaskSpec) -> npt.NDArray[np.int32] | None:
+    """Return for each row the first row with the same text; None where no text is repeated."""
+    texts = train.select(task.text_columns).to_batches(max_chunksize=BATCH)
+    first = first_rows(text_keys(texts, len(train)))
+    return first if (first != np.arange(len(first))).any() else None
+
+
+def other_source(
+    config: TrainConfig, task: TaskSpec, data: str, file_format: FileFormat = UNSTATED
+) -> Source:
+    """Return another source for the task of a run; for a task of the user's own, a file."""
+    if not config.is_own:
+        _refuse_format(file_format)
+        return open_source(data)
+    path = Path(data).expanduser()
+    if not path.is_file() and not path.is_dir():
+        raise ConfigurationError(
+            f"--data {data}: there is no such file, and '{task.name}' is your own text.",
+            hint="Give a file with the same columns.",
+        )
+    return OwnFile(config, task, path, file_format)
+
+
+def _refuse_format(file_format: FileFormat) -> None:
+    if file_format != UNSTATED:
+        raise ConfigurationError(
+            "The format of a file is given, but no file of your own text is evaluated.",
+            hint="Leave out --format, --delimiter, --quoting, --header and --columns; or for a "
+            "run on your own text type: --data FILE",
+        )
+
+
+def evaluation_source(
+    run: Run | None, task: TaskSpec, data: str | None, file_format: FileFormat = UNSTATED
+) -> Source:
+    """Return the source to evaluate a model on: `data`, else that of the run.
+
+    Args:
+        run: The run of the model, if it has one.
+        task: The task to evaluate.
+        data: As in `open_source`, or a file for a task of the user's own.
+        file_format: The stated format of that file.
+    """
+    own = run is not None and run.task == task
+    if data is not None and run and own:
+        return other_source(run.config, task, data, file_format)
+    _refuse_format(file_format)
+    if data is not None:
+        return open_source(data)
+    if run is None or run.record.data is None:
+        return open_source(None)
+    if not own:
+        return open_source(None if run.config.is_own else run.record.data.source)
+    return source_of(run.config, recorded=run.record.data.source, task=task)
+
+
+def _named(data: str, given: str) -> Source:
+    if data in SAMPLES:
+        return SampleSource(data)
+    folder = Path(data).expanduser()
+    if folder.is_dir():
+        return _folder_source(folder)
+    if data == HUB_REPOSITORY:
+        return HubSource()
+    if folder.is_file():
+        raise ConfigurationError(
+            f"{given} is a file; a folder of GLUE tasks is needed.",
+            hint="For your own labelled text: --train-file FILE --text COLUMN --label COLUMN",
+        )
+    raise ConfigurationError(
+        f"{given}: there is no such folder or data set.",
+        hint=f"{nearest(data, _candidates(folder))}"
+        f"Type '{SAMPLE}', '{HUB_REPOSITORY}', or the path of a folder.",
+    )
+
+
+def _candidates(folder: Path) -> list[str]:
+    """Return the names that may be meant: the named sources, and the folders next to `folder`."""
+    try:
+        folders = [str(path) for path in folder.parent.iterdir() if path.is_dir()]
+    except OSError:
+        folders = []
+    return [*SAMPLES, HUB_REPOSITORY, *folders]
+
+
+def _folder_source(folder: Path) -> Source:
+    layouts: tuple[Source, ...] = (ParquetFolder(folder), GlueDownload(folder))
+    for source in layouts:
+        if any(source.splits(task) for task in TASKS.values()):
+            return source
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    has = first_few(names) if names else "nothing"
+    raise DataError(
+        f"{folder.resolve()} has no GLUE task. It contains: {has}.",
+        hint=f"Expected {EXPECTED};\n  or {EXPECTED_DOWNLOAD}.",
+    )
+
+
+def scored_rows(run: Run, task: TaskSpec, split: str) -> pa.Table | str:
+    """Return the rows that the run was scored on, or a note why they cannot be shown."""
+    data = run.record.data
+    if data is None:
+        return "The texts are not shown: their source is not in the record."
+    try:
+        table = _read_scored(run, data.source, task, split)
+    except GluetuneError as error:
+        return f"The texts are not shown: {error.findings[0].message}"
+    if fingerprint(table) != data.fingerprints.get(split):
+        place = run.config.file_of(split) or data.source
+        return f"The texts are not shown: {place} has changed since the run."
+    return table
+
+
+def _read_scored(run: Run, name: str, task: TaskSpec, split: str) -> pa.Table:
+    source = source_of(run.config, recorded=name, task=task)
+    if split != HELD_OUT:
+        return source.read(task, split)
+    train = source.read(task, task.train_split or "train")
+    return without_held_out(source, train, task, run.config)[1]
+
 
 EXPECTED = "<task>/<split>.parquet (cola/train.parquet), also in shards or in a folder a split"
 """The layout, for the error about a folder of unknown layout."""
@@ -52,12 +262,6 @@ class ParquetFolder:
         numbered = sorted(folder.glob(f"{split}-*-of-*.parquet"))
         matching = [path for path in numbered if _SHARD.fullmatch(path.stem)]
         return matching or sorted((folder / split).glob("*.parquet"))
-
-
-def is_parquet_folder(folder: Path) -> bool:
-    """Whether `folder` holds a split of any task in this layout."""
-    source = ParquetFolder(folder)
-    return any(source.splits(task) for task in TASKS.values())
 
 
 def read_shards(paths: Sequence[Path], task: TaskSpec, split: str) -> pa.Table:
