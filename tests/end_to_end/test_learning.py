@@ -17,7 +17,7 @@ from gluetune.core.errors import ConfigurationError
 from gluetune.core.records import read_record
 from gluetune.core.runs import Run
 from gluetune.core.tasks import get_task
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import open_source
 from gluetune.models.checkpoints import minilm_folder
 
 
