@@ -67,7 +67,7 @@ class ClassificationLoss:
         self.kind = kind
         self.label_smoothing = label_smoothing
         self.weights = weights
-        self.order = tuple(order)
+        self.order: tuple[int, ...] = tuple(order)
 
     def __call__(
         self,
