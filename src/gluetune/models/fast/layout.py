@@ -157,7 +157,7 @@ class Layout:
     starts_left: bool
     """Whether every sequence starts in the first column."""
     bounds: torch.Tensor
-    """First row of each sequence and of the spare rows, and the number of rows: (rows + 2,), int32."""
+    """First row of each sequence and of the spare ones, and their number: (rows + 2,), int32."""
     single_bounds: torch.Tensor
     """The same for one row of each sequence, and no spare rows."""
     groups: tuple[Group, ...]
