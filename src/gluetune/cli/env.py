@@ -10,8 +10,7 @@ import typer
 from rich.text import Text
 
 from gluetune.cli.options import AsJson
-from gluetune.cli.project import project_defaults
-from gluetune.cli.verb import loads
+from gluetune.cli.verb import loads, project_defaults
 from gluetune.core.errors import CheckpointError
 from gluetune.core.terminal import Console, Table, print_json
 

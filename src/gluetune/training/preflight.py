@@ -102,7 +102,9 @@ def _prepare(
     chosen = device(use_cpu=bool(config.training_args.get("use_cpu")))
     precision = found.attempt(lambda: resolve_precision(config.precision, chosen))
     arguments_can_be_tried = not found.errors
-    found.attempt(lambda: require_tracker(config.track))
+    if config.track is not None:
+        tracker = config.track
+        found.attempt(lambda: require_tracker(tracker))
     task = _known_task(config)
     if task is not None:
         known = task

@@ -116,9 +116,9 @@ def _errors_of(name: TrackerName) -> tuple[type[Exception], ...]:
     return (OSError, RuntimeError, ValueError, TypeError, ImportError, *own)
 
 
-def require_tracker(name: TrackerName | None) -> None:
+def require_tracker(name: TrackerName) -> None:
     """Raise ConfigurationError with the line to type, unless the tracker is installed."""
-    if name is not None and importlib.util.find_spec(name) is None:
+    if importlib.util.find_spec(name) is None:
         raise ConfigurationError(
             f"--track {name} needs {name}, which is not installed.",
             hint=f"Type: pip install {name}",

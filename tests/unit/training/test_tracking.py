@@ -93,7 +93,6 @@ def test_a_tracker_that_is_not_installed_is_refused_before_training(
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"--track mlflow .*\n.*pip install mlflow"):
         tracking.require_tracker("mlflow")
-    tracking.require_tracker(None)
 
 
 def test_tensorboard_has_the_scalars_in_the_runs_folder(bench: Bench) -> None:
