@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     )
     from gluetune.core.exports import ExportRecord
     from gluetune.core.file_formats import FileFormat
+    from gluetune.core.folds import FoldsResult
     from gluetune.core.records import Record
     from gluetune.core.references import Reference, published
     from gluetune.core.runs import Run
     from gluetune.core.suites import SuiteResult
     from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
+    from gluetune.experiments.cross_validation import cross_validate
     from gluetune.experiments.learning_curve import CurvePoint, learning_curve
     from gluetune.experiments.search.result import SearchResult
     from gluetune.experiments.search.search import search
@@ -68,6 +70,7 @@ _HOMES = {
     "ExportRecord": "gluetune.core.exports",
     "FileFormat": "gluetune.core.file_formats",
     "Finding": "gluetune.core.errors",
+    "FoldsResult": "gluetune.core.folds",
     "GLUE_TASKS": "gluetune.core.tasks",
     "GluetuneError": "gluetune.core.errors",
     "HubError": "gluetune.core.errors",
@@ -97,6 +100,7 @@ _HOMES = {
     "check_files": "gluetune.inference.file_checks",
     "compare": "gluetune.analysis.comparison",
     "compare_suites": "gluetune.analysis.comparison",
+    "cross_validate": "gluetune.experiments.cross_validation",
     "diagnose": "gluetune.analysis.diagnostics",
     "evaluate": "gluetune.analysis.evaluation",
     "export": "gluetune.exporting.onnx",
@@ -130,6 +134,7 @@ __all__ = [
     "FileFormat",
     "FilePredictions",
     "Finding",
+    "FoldsResult",
     "GluetuneError",
     "HubError",
     "Limits",
@@ -156,6 +161,7 @@ __all__ = [
     "check_files",
     "compare",
     "compare_suites",
+    "cross_validate",
     "diagnose",
     "evaluate",
     "export",

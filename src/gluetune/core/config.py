@@ -137,6 +137,12 @@ OWN_SETTINGS = (
 )
 """Settings that apply to the user's own text only."""
 
+FOLD_SETTINGS = ("folds", "fold", "fold_seed")
+"""Settings of cross-validation, which searches and suites do not have."""
+
+ALL_ROWS = 0
+"""The value of `fold` of the run on all rows."""
+
 
 class TrainConfig(Settings):
     """All settings of a run. Fields left at `auto` or null are resolved when it starts.
@@ -157,6 +163,7 @@ class TrainConfig(Settings):
             "output",
         ),
         "Your own labelled text": ("train_file", "data_set", *OWN_SETTINGS),
+        "Cross-validation": FOLD_SETTINGS,
         "Training": (
             "learning_rate",
             "batch_size",
@@ -330,6 +337,25 @@ class TrainConfig(Settings):
         lt=2**32,
         description="Seed of the rows drawn for `fraction` and `holdout`. Default: the seed.",
     )
+    folds: int | None = Field(
+        default=None,
+        ge=2,
+        description="Cross-validation: divide the training set into this many folds, train a model "
+        "for each on the others, and predict it. Every row gets a prediction by a model that was "
+        "not trained on it. The last epoch is kept.",
+    )
+    fold: int | None = Field(
+        default=None,
+        ge=ALL_ROWS,
+        description="Train a single run of `folds`: the number of the fold to predict, from 1 on; "
+        "0 trains on all rows.",
+    )
+    fold_seed: int = Field(
+        default=42,
+        ge=0,
+        lt=2**32,
+        description="Seed of the folds alone: runs with other seeds have the same folds.",
+    )
     learning_rate: float = Field(default=2e-5, gt=0, description="Peak learning rate of AdamW.")
     batch_size: Annotated[int, Option(aliases=("per_device_train_batch_size",))] = Field(
         default=16, ge=1, description="Batch size: examples per optimiser step."
@@ -467,6 +493,11 @@ class TrainConfig(Settings):
             return values
         source = values.get("train_file") or values.get("data_set")
         return {**values, "task": own_name(str(source))} if source else values
+
+    @property
+    def is_cross_validation(self) -> bool:
+        """Whether these are the settings of a run for each fold, and not of one of them."""
+        return self.folds is not None and self.fold is None
 
     @property
     def file_format(self) -> FileFormat:

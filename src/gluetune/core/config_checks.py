@@ -44,11 +44,41 @@ def make_config(
         findings += _task_findings(task, values.get("extra_metrics"))
     else:
         findings += _own_findings(values)
+    findings += _fold_findings(config) if config is not None else []
     if config is None or findings:
         raise ConfigurationError.of(findings)
     if config.is_own:
         return config
     return config.model_copy(update={"task": get_task(config.task).name})
+
+
+def _fold_findings(config: TrainConfig) -> list[Finding]:
+    """Refuse settings that contradict cross-validation."""
+    if config.folds is None:
+        given = options(fold=config.fold)
+        return [Finding(f"{given} goes with --folds.", f"Type: {given} --folds 5")] * bool(given)
+    findings = []
+    if config.fold is not None and config.fold > config.folds:
+        findings.append(
+            Finding(
+                f"{options(fold=config.fold)}: there are {config.folds} folds.",
+                f"Type: {options(fold=config.folds)}",
+            )
+        )
+    why = {
+        "holdout": "every row is in a fold, so none can be held out",
+        "early_stopping": "the last epoch is kept: one that is chosen by the rows that are scored "
+        "would flatter the score",
+        "processes": "each fold is trained by one process",
+    }
+    defaults = {"processes": 1}
+    return findings + [
+        Finding(
+            f"{options(**{name: getattr(config, name)})} and --folds: {reason}.", "Leave it out."
+        )
+        for name, reason in why.items()
+        if getattr(config, name) not in (None, 0.0, defaults.get(name))
+    ]
 
 
 def make_file_format(settings: Mapping[str, Any]) -> FileFormat:

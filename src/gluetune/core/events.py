@@ -139,7 +139,7 @@ class FinalRunStarted:
 
 @dataclass(frozen=True)
 class SuiteStarted:
-    """A suite starts or resumes."""
+    """A suite, or a cross-validation, starts or resumes."""
 
     costs: Mapping[str, float]
     """Relative cost of every job, by name."""
@@ -165,6 +165,8 @@ class JobEnded:
     score: float | None = None
     error: str = ""
     seconds: float | None = None
+    is_scored: bool = True
+    """Whether there were rows to score it on."""
 
 
 @dataclass(frozen=True)

@@ -185,4 +185,10 @@ class SearchKeywords(RunKeywords, total=False):
 class TrainKeywords(RunKeywords, total=False):
     """Settings of `gluetune.train`."""
 
+    folds: int | None
+    fold: int | None
+    fold_seed: int
     output: str | PathLike[str] | None
+    fold_repeats: int
+    final: Literal["all", "none"]
+    jobs: int | None

@@ -56,7 +56,9 @@ class Status(StrEnum):
     """The job that it starts from failed."""
 
 
-class _Part(BaseModel):
+class RecordPart(BaseModel):
+    """Base of what records are made of."""
+
     model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid",
         validate_assignment=True,
@@ -74,7 +76,7 @@ def shown(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
-class ScoreRecord(_Part):
+class ScoreRecord(RecordPart):
     """A task's score with the metrics that it is the mean of, by validation split."""
 
     score: float | None
@@ -92,7 +94,7 @@ class ScoreRecord(_Part):
         }
 
 
-class EpochRecord(_Part):
+class EpochRecord(RecordPart):
     """One evaluation, at the end of an epoch."""
 
     epoch: float
@@ -119,7 +121,7 @@ class EpochRecord(_Part):
         }
 
 
-class BestRecord(_Part):
+class BestRecord(RecordPart):
     """The best epoch, and the score of the saved model after reloading it."""
 
     epoch: float
@@ -130,7 +132,7 @@ class BestRecord(_Part):
     """Whether both scores are the same, metric by metric."""
 
 
-class ModelRecord(_Part):
+class ModelRecord(RecordPart):
     """Which checkpoint was trained, and how its head was initialised."""
 
     name: str
@@ -143,7 +145,7 @@ class ModelRecord(_Part):
     max_length: int | None
 
 
-class DataRecord(_Part):
+class DataRecord(RecordPart):
     """Which examples were used. A fingerprint is of the rows' content, not of the file."""
 
     source: str
@@ -156,7 +158,7 @@ class DataRecord(_Part):
     notes: list[str] = Field(default_factory=list)
 
 
-class EnvironmentRecord(_Part):
+class EnvironmentRecord(RecordPart):
     """The software and hardware that a bit-identical repeat needs."""
 
     versions: dict[str, str]
@@ -169,7 +171,7 @@ class EnvironmentRecord(_Part):
     git_commit: str | None
 
 
-class TimingRecord(_Part):
+class TimingRecord(RecordPart):
     """Seconds and rates, summed over resumptions."""
 
     train_seconds: float = 0.0
@@ -179,7 +181,7 @@ class TimingRecord(_Part):
     """Real tokens, padding not counted."""
 
 
-class ComputeRecord(_Part):
+class ComputeRecord(RecordPart):
     """How computation was saved."""
 
     path: str
@@ -188,7 +190,7 @@ class ComputeRecord(_Part):
     """Rows of the word embeddings that were trained, where not all were."""
 
 
-class ErrorRecord(_Part):
+class ErrorRecord(RecordPart):
     """Why a run failed."""
 
     type: str
@@ -213,7 +215,7 @@ OwnTask = Annotated[TaskSpec, BeforeValidator(_with_new_names)]
 """A task of the user's own, as records have it."""
 
 
-class Record(_Part):
+class Record(RecordPart):
     """The whole of `record.json`."""
 
     version: int = RECORD_VERSION
@@ -317,6 +319,8 @@ def best_epoch(record: Record) -> EpochRecord:
 def epoch_choice(record: Record) -> str:
     """Return the rule that chose the epoch that is scored."""
     count = len(record.epochs)
+    if count == 1 and record.epochs[0].epoch > 1:
+        return f"last of {record.epochs[0].epoch:g} epochs"
     return "one epoch" if count == 1 else f"best of {count} epochs"
 
 

@@ -16,7 +16,7 @@ from gluetune.analysis.evaluation import Evaluation, evaluation_of
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import FILE_SETTINGS, OWN_SETTINGS, TrainConfig, typed_settings
 from gluetune.core.records import Record, has_collapsed, listed, plural
-from gluetune.core.runs import Run
+from gluetune.core.runs import Run, scored_splits
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.metrics.registry import hub_name
@@ -25,7 +25,6 @@ from gluetune.publishing.private_text import LocalPaths, base_name, is_local
 from gluetune.publishing.readme import Markdown, environment, escape, front_matter
 
 if TYPE_CHECKING:
-    from gluetune.core.runs import Run
     from gluetune.statistics.intervals import Interval
 
 _NOT_SETTINGS = frozenset({"task", "model", "revision", "data", "output", "checkpoint_minutes"})
@@ -192,7 +191,7 @@ def _limits(run: Run, task: TaskSpec) -> Iterator[str]:
     if config.fraction < 1:
         yield f"It was trained on {config.fraction:.4g} of the training set."
     rows = record.data.rows if record.data else {}
-    for split in task.validation_splits:
+    for split in scored_splits(run):
         if split in rows:
             yield f"The score on {split} is computed on {rows[split]:,} examples."
     cut = record.data.truncated if record.data else {}

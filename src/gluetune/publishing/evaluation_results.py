@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gluetune.analysis.scores import is_held_out, scored_on
 from gluetune.core.records import DataRecord, Record, epoch_choice, shown
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.sources.glue_parquet import HUB_REPOSITORY, SAMPLES, is_glue
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def protocol(record: Record) -> str:
     """Return the evaluation protocol of the score, in a few words."""
-    return f"validation, {epoch_choice(record)}, one seed ({record.seed})"
+    return f"{scored_on(record)}, {epoch_choice(record)}, one seed ({record.seed})"
 
 
 def model_index(name: str, record: Record, task: TaskSpec) -> list[dict[str, Any]]:
@@ -76,7 +77,9 @@ def results_file(
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
     best, data = record.best, record.data
-    if best is None or data is None or best.validation.score is None or not is_glue(data, task):
+    if best is None or data is None or best.validation.score is None or is_held_out(record):
+        return None
+    if not is_glue(data, task):
         return None
     notes = [protocol(record)]
     names = [name for name in best.validation.flat() if name.split(" ")[-1] in task.metrics]

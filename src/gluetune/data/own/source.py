@@ -27,13 +27,11 @@ from gluetune.data.own.labelling import label_arrays, label_column, usable
 from gluetune.data.own.problems import Problems
 from gluetune.data.own.reading import RawRows, Wanted, from_multi_hot, read_rows
 from gluetune.data.own.stored import digests, first_rows, text_keys
-from gluetune.data.sampling import held_out, other_share
+from gluetune.data.sampling import TUNED_SHARE, held_out, joined, other_share
 from gluetune.data.tables import canonical_schema, require_split, with_notes
 from gluetune.kinds import get_kind
 
 TRAIN, VALIDATION, TEST, TUNING = "train", "validation", "test", "tuning"
-_TUNED_SHARE = 0.1
-"""Share of the training rows that is held out to tune the thresholds of multi-label tasks."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,8 @@ class OwnTask:
     tables: dict[str, pa.Table]
     problems: Problems
     groups: NDArray[np.int32] | None = None
-    """For each training row, the first row of its group or with its text; only for `holdout`."""
+    """For each training row, the first row of its group or with its text; only for `holdout` and
+    `folds`."""
 
 
 class OwnSource:
@@ -168,7 +167,9 @@ def read_own(
     task = known or _task(config, labels, tuple(found))
     tables = {split: _canonical(rows, labels, task) for split, rows in found.items()}
     tables[TRAIN] = with_notes(tables[TRAIN], problems.notes())
-    groups = _groups(found[TRAIN]) if config.holdout else None
+    groups = None
+    if config.holdout or config.folds:
+        groups = _groups(found[TRAIN], with_texts=config.folds is not None)
     return OwnTask(task, labels, tables, problems, groups)
 
 
@@ -242,7 +243,8 @@ def _usable_splits(
     config: TrainConfig, labels: Labels, raw: dict[str, RawRows | None], problems: Problems
 ) -> dict[str, RawRows]:
     found = {}
-    splits_itself = VALIDATION not in raw
+    is_divided = config.folds is not None  # by the canonical table, into folds
+    splits_itself = VALIDATION not in raw and not is_divided
     for split, rows in raw.items():
         if rows is not None:
             whose = "" if split == TRAIN else "train"
@@ -254,7 +256,7 @@ def _usable_splits(
             VALIDATION: parts[1],
             **{k: v for k, v in found.items() if k != TRAIN},
         }
-    if labels.kind.has_thresholds and TRAIN in found and len(found[TRAIN]):
+    if labels.kind.has_thresholds and not is_divided and TRAIN in found and len(found[TRAIN]):
         found |= _tuning_part(config, labels, found[TRAIN])
     for split, rows in found.items():
         if not len(rows):
@@ -265,7 +267,7 @@ def _usable_splits(
 def _tuning_part(config: TrainConfig, labels: Labels, rows: RawRows) -> dict[str, RawRows]:
     """Split off the rows to tune thresholds on, where there are enough."""
     seed = config.split_seed + 1
-    held = held_out(_strata(labels, rows, _TUNED_SHARE), _groups(rows), _TUNED_SHARE, seed)
+    held = held_out(_strata(labels, rows, TUNED_SHARE), _groups(rows), TUNED_SHARE, seed)
     if not held.any():
         return {}
     return {TRAIN: rows.keep(~held), TUNING: rows.keep(held)}
@@ -296,11 +298,15 @@ def _strata(labels: Labels, rows: RawRows, fraction: float) -> NDArray[np.int32]
     return labels.kind.strata(lambda: label_arrays(rows, labels), bins)
 
 
-def _groups(rows: RawRows) -> NDArray[np.int32]:
-    """Return for each row the first row of its group, or with the same text."""
-    if "group" in rows.table.column_names:
-        return first_rows(digests((batch["group"] for batch in rows.batches("group")), len(rows)))
-    return first_rows(text_keys(rows.texts(), len(rows)))
+def _groups(rows: RawRows, *, with_texts: bool = False) -> NDArray[np.int32]:
+    """Return for each row the first row of its group, or with the same text.
+
+    `with_texts`: groups that have a text in common are one.
+    """
+    if "group" not in rows.table.column_names:
+        return first_rows(text_keys(rows.texts(), len(rows)))
+    found = first_rows(digests((batch["group"] for batch in rows.batches("group")), len(rows)))
+    return joined(found, first_rows(text_keys(rows.texts(), len(rows)))) if with_texts else found
 
 
 def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskSpec:

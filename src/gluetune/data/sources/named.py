@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -11,15 +12,22 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from gluetune.core.config import TrainConfig
+from gluetune.core.config import ALL_ROWS, TrainConfig
 from gluetune.core.errors import ConfigurationError, DataError, GluetuneError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.runs import Run
-from gluetune.core.tasks import HELD_OUT, TaskSpec
+from gluetune.core.tasks import HELD_OUT, OUT_OF_FOLD, TaskSpec
 from gluetune.core.text import first_few, nearest
-from gluetune.data.own.source import OwnFile, OwnSource
+from gluetune.data.own.source import TRAIN, TUNING, OwnFile, OwnSource
 from gluetune.data.own.stored import BATCH, first_rows, text_keys
-from gluetune.data.sampling import hold_out
+from gluetune.data.sampling import (
+    fold_numbers,
+    fraction_rows,
+    hold_out,
+    kept_rows,
+    renumbered,
+    tuning_rows,
+)
 from gluetune.data.sources import glue_download, glue_parquet
 from gluetune.data.sources.glue_parquet import (
     HUB_REPOSITORY,
@@ -98,6 +106,54 @@ def without_held_out(
     """
     groups = source.own.groups if isinstance(source, OwnSource) else _repeated(train, task)
     return hold_out(train, task, config.holdout, config.rows_seed, groups)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """The training rows that a cross-validation uses, with the fold of each."""
+
+    table: pa.Table
+    numbers: npt.NDArray[np.int32]
+    """From 1 on; the same in every run of the folds."""
+    groups: npt.NDArray[np.int32]
+    """For each row, the first row of its group or with its text."""
+
+    def parts(self, task: TaskSpec, config: TrainConfig) -> dict[str, npt.NDArray[np.intp]]:
+        """Return the rows of each split of the run on one fold, or on all rows.
+
+        Thresholds of several labels are tuned on a part of what is not in the fold. The run on all
+        rows needs none: its thresholds are tuned on the predictions of the folds.
+        """
+        train = self.numbers != config.fold
+        parts = {HELD_OUT: ~train} if config.fold != ALL_ROWS else {}
+        if parts and task.kind.has_thresholds:
+            tuned = np.zeros(len(train), dtype=bool)
+            tuned[train] = tuning_rows(
+                kept_rows(self.table, train),
+                task,
+                config.split_seed + 1,
+                renumbered(self.groups[train]),
+            )
+            parts |= {TUNING: tuned} if tuned.any() else {}
+            train &= ~tuned
+        return {name: np.flatnonzero(mask) for name, mask in {TRAIN: train, **parts}.items()}
+
+
+def folded(source: Source, task: TaskSpec, config: TrainConfig) -> Folded:
+    """Read the training rows of a source, and divide them into the folds of a configuration.
+
+    Raises ConfigurationError where that is impossible, and DataError.
+    """
+    assert config.folds is not None, "only a cross-validation has folds"
+    table = source.read(task, task.train_split or TRAIN)
+    groups = source.own.groups if isinstance(source, OwnSource) else _repeated(table, task)
+    if groups is None:
+        groups = np.arange(len(table), dtype=np.int32)
+    if config.fraction < 1:
+        taken = fraction_rows(table, task, config.fraction, config.rows_seed)
+        table, groups = kept_rows(table, taken), renumbered(groups[taken])
+    numbers = fold_numbers(table, task, config.folds, config.fold_seed, groups)
+    return Folded(table, numbers, groups)
 
 
 def _repeated(train: pa.Table, task: TaskSpec) -> npt.NDArray[np.int32] | None:
@@ -215,6 +271,13 @@ def scored_rows(run: Run, task: TaskSpec, split: str) -> pa.Table | str:
 
 def _read_scored(run: Run, name: str, task: TaskSpec, split: str) -> pa.Table:
     source = source_of(run.config, recorded=name, task=task)
+    if split in (HELD_OUT, OUT_OF_FOLD) and run.config.folds is not None:
+        rows = folded(source, task, run.config)
+        return (
+            rows.table
+            if split == OUT_OF_FOLD
+            else rows.table.filter(pa.array(rows.numbers == run.config.fold))
+        )
     if split != HELD_OUT:
         return source.read(task, split)
     train = source.read(task, task.train_split or "train")
