@@ -156,6 +156,53 @@ def _check_folds(run: Run, found: Predictions, numbers: NDArray[Any]) -> None:
         assert not (one.path / "model").exists(), "the model on all rows is kept"
 
 
+def test_probabilities_are_calibrated_and_no_prediction_changes(
+    model: Path, tmp_path: Path
+) -> None:
+    run = train(model, tmp_path / "run", learning_rate=1e-2, **several_labels(tmp_path))
+    assert run.folds is not None
+    found = run.folds.table.calibration
+    assert found is not None
+    config = json.loads((run.path / "model/config.json").read_text(encoding="utf-8"))
+    names = run.task.labels
+    temperatures = dict(zip(names, found.temperatures, strict=True))
+    assert config["calibration"] == {"temperature": temperatures}
+    assert all(one != 1 for one in temperatures.values())
+    texts = [f"rain {word} stone word{number}" for number, word in enumerate(FILLING)]
+    with_, without = run.load(), run.load(uncalibrated=True)
+    logits = with_.logits(texts)
+    assert np.array_equal(logits, without.logits(texts))
+    scaled = 1 / (1 + np.exp(-logits.astype(np.float64) / np.array(found.temperatures)))
+    assert with_.scores(logits) == pytest.approx(scaled)
+    assert without.scores(logits) == pytest.approx(1 / (1 + np.exp(-logits.astype(np.float64))))
+    for one, other in zip(with_(texts), without(texts), strict=True):
+        assert one.labels == other.labels
+        assert one.probabilities != other.probabilities
+        assert one.labels is not None
+        limits = with_.thresholds
+        above = {name for name, share in one.probabilities.items() if share > limits[name]}
+        assert above == {*one.labels}
+    assert "Temperature of each label" in run.folds._repr_html_()
+    changed = {**two_classes(tmp_path), "final": "none", "new_head": True}
+    again = train(run.model_path, tmp_path / "again", **changed)
+    kept = json.loads((again.path / "fold-1/model/config.json").read_text(encoding="utf-8"))
+    assert "calibration" not in kept, "of an earlier task"
+
+
+def test_an_exported_model_is_calibrated_too(model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    run = train(model, tmp_path / "run", learning_rate=1e-2, **two_classes(tmp_path))
+    assert run.folds is not None
+    assert run.folds.table.calibration is not None
+    assert run.export().is_good
+    predictor = run.load(backend="onnx")
+    assert predictor.temperatures == tuple(run.folds.table.calibration.temperatures)
+    expected = run.load()("some text").probabilities
+    assert predictor("some text").probabilities == pytest.approx(expected, abs=1e-4)
+    plain = run.load(backend="onnx", uncalibrated=True)("some text").probabilities
+    assert plain != pytest.approx(expected, abs=1e-4)
+
+
 def test_folds_do_not_depend_on_the_seed(model: Path, tmp_path: Path) -> None:
     settings = two_classes(tmp_path)
     runs = [

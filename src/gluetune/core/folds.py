@@ -26,6 +26,7 @@ from gluetune.core.config import ALL_ROWS
 from gluetune.core.errors import RunError
 from gluetune.core.files import write_json
 from gluetune.core.jobs import JobState, counts, finished_run, jobs_table
+from gluetune.core.plots import Line, Plot
 from gluetune.core.records import (
     RecordPart,
     ScoreRecord,
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FOLDS_VERSION = 1
+
+_MOST_LABELS = 20
+"""Labels whose temperature is shown."""
 
 Final = Literal["all", "none"]
 
@@ -137,6 +141,36 @@ class IntervalRecord(RecordPart):
     reason: str = ""
 
 
+class BinRecord(RecordPart):
+    """Predictions of similar probability; see `gluetune.statistics.calibration`."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: float
+
+
+class ReliabilityRecord(RecordPart):
+    """How good the out-of-fold probabilities are."""
+
+    ece: float
+    """Expected calibration error."""
+    brier: float
+    log_loss: float
+    bins: list[BinRecord]
+
+
+class CalibrationRecord(RecordPart):
+    """The temperatures of the model trained on all rows, and what they change."""
+
+    temperatures: list[float]
+    """One, or one for each label."""
+    before: ReliabilityRecord
+    after: ReliabilityRecord
+    """Of each fold with temperatures that were fitted on the others."""
+
+
 class FoldsTable(RecordPart):
     """The results of a cross-validation."""
 
@@ -149,6 +183,8 @@ class FoldsTable(RecordPart):
     folds: list[FoldScore] = Field(default_factory=list)
     final: ScoreRecord | None = None
     """What the model trained on all rows scores on validation rows, where there are any."""
+    calibration: CalibrationRecord | None = None
+    """None for numbers, which have no probabilities."""
 
 
 class FoldsRecord(RecordPart):
@@ -263,7 +299,14 @@ class FoldsResult:
         """Yield the scores by fold, and the runs that are not finished."""
         task = Run(self.path).task
         yield folds_table(self.record, task)
+        yield from calibration_tables(self.record, task)
         yield jobs_table(self.record.jobs)
+
+    def plots(self) -> Iterator[Plot]:
+        """Yield the reliability of the probabilities, before and after calibration."""
+        found = self.table.calibration
+        if found is not None:
+            yield reliability_plot({"before": found.before, "after": found.after})
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it: the request, the runs and the scores."""
@@ -310,6 +353,50 @@ def folds_table(record: FoldsRecord, task: TaskSpec) -> Table:
         notes=folds_notes(record, task),
         name="folds",
         bold=frozenset({len(rows) - 1} if table.score is not None else ()),
+    )
+
+
+def calibration_tables(record: FoldsRecord, task: TaskSpec) -> Iterator[Table]:
+    """Yield what the temperatures change, and the temperature of each label where it has one."""
+    found = record.table.calibration
+    if found is None:
+        return
+    names = {"expected calibration error": "ece", "Brier score": "brier", "log loss": "log_loss"}
+    several = len(found.temperatures) > 1
+    one = "" if several else f", temperature {found.temperatures[0]:.3f}"
+    yield Table.of(
+        f"Calibration, cross-fitted{one}",
+        ("", Column("before", "number"), Column("after", "number")),
+        [
+            (title, getattr(found.before, name), getattr(found.after, name))
+            for title, name in names.items()
+        ],
+        name="calibration",
+    )
+    if several:
+        yield Table.of(
+            "Temperature of each label",
+            (Column(task.kind.unit, shorten=True), Column("temperature", "number")),
+            list(zip(task.labels, found.temperatures, strict=True)),
+            name="temperatures",
+            most=_MOST_LABELS,
+        )
+
+
+def reliability_plot(series: Mapping[str, ReliabilityRecord]) -> Plot:
+    """Return accuracy by probability, a line for each of `series`."""
+    lines = tuple(
+        Line(name, tuple((one.confidence, one.accuracy) for one in found.bins))
+        for name, found in series.items()
+    )
+    return Plot(
+        title="Calibration: accuracy by probability",
+        across="mean probability",
+        lines=lines,
+        diagonal=True,
+        x_ends=(0.0, 1.0),
+        y_ends=(0.0, 1.0),
+        name="reliability",
     )
 
 

@@ -84,6 +84,11 @@ class LoadSettings(InferenceSettings):
     backend: BackendName = Field(
         default="torch", description="Backend: torch, or an exported model (onnx, onnx-int8)."
     )
+    uncalibrated: bool = Field(
+        default=False,
+        description="Probabilities without the temperature that a cross-validation has fitted. "
+        "Predictions are the same.",
+    )
 
 
 class EvaluateSettings(InferenceSettings):

@@ -63,6 +63,7 @@ class LoadKeywords(InferenceKeywords, total=False):
 
     task: str | None
     backend: Literal["torch", "onnx", "onnx-int8"]
+    uncalibrated: bool
 
 
 class EvaluateKeywords(InferenceKeywords, total=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -15,12 +16,14 @@ from gluetune.core.config import ALL_ROWS
 from gluetune.core.errors import RunError
 from gluetune.core.files import weights_digest, write_json
 from gluetune.core.folds import (
+    CalibrationRecord,
     FoldJob,
     FoldScore,
     FoldsFolder,
     FoldsRecord,
     FoldsTable,
     IntervalRecord,
+    ReliabilityRecord,
     out_of_fold_name,
 )
 from gluetune.core.jobs import finished_run
@@ -38,8 +41,13 @@ from gluetune.core.tasks import HELD_OUT, OUT_OF_FOLD, TaskSpec
 from gluetune.data.sources.named import Folded, folded, source_of
 from gluetune.data.tables import fingerprint, label_array
 from gluetune.inference.scoring import score_predictions, score_record
-from gluetune.models.classifiers import THRESHOLDS
-from gluetune.statistics.calibration import best_thresholds
+from gluetune.models.classifiers import CALIBRATION, THRESHOLDS
+from gluetune.statistics.calibration import (
+    best_thresholds,
+    cross_fitted,
+    fit_temperatures,
+    reliability,
+)
 from gluetune.statistics.intervals import Interval, kept_intervals, score_intervals
 from gluetune.statistics.scores import collapsed, majority_baseline
 
@@ -104,8 +112,9 @@ def collect(folder: FoldsFolder, record: FoldsRecord) -> None:
         predictions = repeat.joined(kept)
         _keep(run, repeat, predictions, number)
         found.append(predictions)
-    _finish_record(run, repeats[0], found[0], folder, record)
     record.table = _table(run, folder, record, found)
+    record.table.calibration = _calibration(run, repeats, found)
+    _finish_record(run, repeats[0], found[0], folder, record)
     record.save(folder)
 
 
@@ -176,7 +185,7 @@ def _finish_record(
         made.own_task = made.own_task and replace(made.own_task, thresholds=thresholds)
     _place_model(run, folder, record)
     if run.folder.model.is_dir():
-        _write_model_settings(run)
+        _write_model_settings(run, record.table.calibration)
         made.best_weights_sha256 = weights_digest(run.folder.model)
     made.status = Status.FINISHED
     made.save(run.folder.record)
@@ -242,15 +251,37 @@ def _place_model(run: Run, folder: FoldsFolder, record: FoldsRecord) -> None:
         shutil.rmtree(folder.run(job) / "model", ignore_errors=True)
 
 
-def _write_model_settings(run: Run) -> None:
-    """Write what was tuned on the out-of-fold predictions into the model's config.json."""
-    own = run.record.own_task
-    if own is None or not own.thresholds:
-        return
-    path = run.folder.model / "config.json"
+def _write_model_settings(run: Run, calibration: CalibrationRecord | None) -> None:
+    """Write what was fitted on the out-of-fold predictions into the model's config.json."""
+    path, task = run.folder.model / "config.json", run.record.spec
     config = json.loads(path.read_text(encoding="utf-8"))
-    config[THRESHOLDS] = dict(zip(own.labels, own.thresholds, strict=True))
+    if task.thresholds:
+        config[THRESHOLDS] = dict(zip(task.labels, task.thresholds, strict=True))
+    if calibration is not None:
+        found = calibration.temperatures
+        by_label = dict(zip(task.labels, found, strict=True)) if task.kind.label_axes > 1 else {}
+        config[CALIBRATION] = {"temperature": by_label or found[0]}
     write_json(path, config)
+
+
+def _calibration(
+    run: Run, repeats: Sequence[_Repeat], found: Sequence[Predictions]
+) -> CalibrationRecord | None:
+    """Fit the temperatures on the predictions of all repeats, and measure them on the first."""
+    kind, first = run.task.kind, found[0]
+    logits, labels = (
+        np.concatenate([getattr(one, name) for one in found]) for name in ("logits", "labels")
+    )
+    scaled = cross_fitted(kind, first.logits, first.labels, repeats[0].rows.numbers)
+    before = reliability(kind, first.logits.astype(np.float64), first.labels)
+    after = reliability(kind, scaled, first.labels)
+    if before is None or after is None:
+        return None
+    return CalibrationRecord(
+        temperatures=list(fit_temperatures(kind, logits, labels)),
+        before=ReliabilityRecord.model_validate(dataclasses.asdict(before)),
+        after=ReliabilityRecord.model_validate(dataclasses.asdict(after)),
+    )
 
 
 def _table(

@@ -269,6 +269,28 @@ class Kind(ABC):
         """Return the probability of each prediction; None where a prediction has no single one."""
         return None
 
+    # Calibration: by one temperature, or one for each label; none where there are no probabilities.
+
+    def log_losses(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the negative log-likelihood of labels, a column for each temperature."""
+        import numpy as np
+
+        return np.zeros((len(labels), 0))
+
+    def brier_scores(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return each example's squared error of the probabilities (Brier 1950)."""
+        import numpy as np
+
+        return np.zeros(0)
+
+    def outcomes(
+        self, logits: NDArray[Any], labels: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the probabilities that calibration is of, and whether what they predict is so."""
+        import numpy as np
+
+        return np.zeros(0), np.zeros(0, dtype=bool)
+
     # Errors.
 
     @abstractmethod

@@ -201,6 +201,24 @@ class MultiLabel(Kind):
         margins = np.abs(self.margins(logits, thresholds)[changed])
         return int(changed.any(axis=1).sum()), float(margins.max(initial=0.0))
 
+    def log_losses(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the binary cross-entropy: each label has a temperature."""
+        import numpy as np
+
+        each: NDArray[np.float64] = np.logaddexp(0.0, np.where(labels > 0, -1.0, 1.0) * logits)
+        return each
+
+    def brier_scores(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the mean over the labels."""
+        squared: NDArray[np.float64] = ((self.probabilities(logits) - labels) ** 2).mean(axis=1)
+        return squared
+
+    def outcomes(
+        self, logits: NDArray[Any], labels: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the probability of each label of each example, and whether it is given."""
+        return self.probabilities(logits).reshape(-1), labels.reshape(-1) > 0
+
     def rank_errors(
         self, labels: NDArray[Any], predicted: NDArray[Any], logits: NDArray[Any]
     ) -> NDArray[np.int64]:

@@ -137,6 +137,27 @@ class SingleLabel(Kind):
         largest: NDArray[np.float64] = np.max(self.probabilities(logits), axis=-1)
         return largest
 
+    def log_losses(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the cross-entropy: all classes have one temperature."""
+        import numpy as np
+
+        return SingleLabel.losses(self, np.asarray(logits, dtype=np.float64), labels)[:, None]
+
+    def brier_scores(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the sum over the classes."""
+        import numpy as np
+
+        errors = self.probabilities(logits)
+        errors[np.arange(len(labels)), labels.astype(int)] -= 1
+        summed: NDArray[np.float64] = (errors**2).sum(axis=1)
+        return summed
+
+    def outcomes(
+        self, logits: NDArray[Any], labels: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the probability of the likeliest class, and whether it is the label."""
+        return self.probabilities(logits).max(axis=1), self.decode(logits) == labels
+
     def rank_errors(
         self, labels: NDArray[Any], predicted: NDArray[Any], logits: NDArray[Any]
     ) -> NDArray[np.int64]:
