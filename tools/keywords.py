@@ -69,12 +69,19 @@ KEYWORDS = {
     "ExportKeywords": Keywords("`gluetune.export`", _of(ExportSettings)),
     "AnyRunKeywords": Keywords(
         "every run, also of several tasks and seeds",
-        _of(TrainConfig, but=("task", "model", "fraction", "seed", "output", *FOLD_SETTINGS)),
+        _of(
+            TrainConfig,
+            but=("task", "model", "fraction", "exclude", "seed", "output", *FOLD_SETTINGS),
+        ),
         "ReadKeywords",
     ),
     "SuiteKeywords": Keywords(
         "`gluetune.suite`",
-        _of(TrainConfig, SuiteSettings, but=("task", "model", "seed", "output", *FOLD_SETTINGS)),
+        _of(
+            TrainConfig,
+            SuiteSettings,
+            but=("task", "model", "exclude", "seed", "output", *FOLD_SETTINGS),
+        ),
         "AnyRunKeywords",
     ),
     "RunKeywords": Keywords(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gluetune.analysis.audit import Audit, audit
     from gluetune.analysis.comparison import Comparison, compare, compare_suites
     from gluetune.analysis.diagnostics import Diagnosis, diagnose
     from gluetune.analysis.evaluation import Evaluation, evaluate
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Audit": "gluetune.analysis.audit",
+    "audit": "gluetune.analysis.audit",
     "SearchResult": "gluetune.experiments.search.result",
     "CheckpointError": "gluetune.core.errors",
     "CheckedFiles": "gluetune.inference.file_checks",
@@ -122,6 +125,7 @@ _HOMES = {
 __all__ = [
     "GLUE_TASKS",
     "TASKS",
+    "Audit",
     "CheckedFiles",
     "CheckpointError",
     "Comparison",
@@ -158,6 +162,7 @@ __all__ = [
     "TrainingError",
     "Verification",
     "__version__",
+    "audit",
     "check_files",
     "compare",
     "compare_suites",

@@ -15,8 +15,10 @@ from tests.support.killed_runs import train_and_die
 from tests.support.own_files import write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.tiny_runs import Bench
+from typer.testing import CliRunner
 
 import gluetune
+from gluetune.cli.app import app
 from gluetune.core.errors import ConfigurationError, DataError, GluetuneError, RunError
 from gluetune.core.predictions import Predictions
 from gluetune.core.runs import Run
@@ -201,6 +203,88 @@ def test_an_exported_model_is_calibrated_too(model: Path, tmp_path: Path) -> Non
     assert predictor("some text").probabilities == pytest.approx(expected, abs=1e-4)
     plain = run.load(backend="onnx", uncalibrated=True)("some text").probabilities
     assert plain != pytest.approx(expected, abs=1e-4)
+
+
+def _with_errors(folder: Path) -> dict[str, Any]:
+    """Return rows in which a word says the class, three of them labelled wrongly, and a pair of
+    one text with both classes."""
+    rows = [
+        {
+            "text": f"{FILLING[number % 6]} {number} {'good' if number % 2 else 'bad'}",
+            "label": number % 2,
+        }
+        for number in range(120)
+    ]
+    for number in (10, 51, 90):
+        rows[number]["label"] = 1 - number % 2
+    rows += [{"text": "the same", "label": 0}, {"text": "The  same", "label": 1}]
+    return {"train_file": write_csv(folder / "errors.csv", rows), "learning_rate": 3e-3}
+
+
+def test_an_audit_lists_wrong_labels_and_they_can_be_left_out(model: Path, tmp_path: Path) -> None:
+    settings = _with_errors(tmp_path)
+    run = train(model, tmp_path / "run", epochs=8, final="none", **settings)
+    assert (run.score or 0) > 0.9
+    found = run.audit(output=tmp_path / "suspects.csv")
+    lines = [one.line for one in found.suspects]
+    assert {12, 53, 92} <= {*lines[:5]}, "the planted ones, by the lines of the file"
+    planted = next(one for one in found.suspects if one.line == 53)
+    assert (planted.given, planted.suggested) == ("0", "1")
+    assert planted.texts == {"text": "river 51 good"}
+    assert [one.score for one in found.suspects] == sorted(one.score for one in found.suspects)
+    assert len(found.scores) == found.rows == 122
+    (pair,) = found.disagreements
+    assert (pair.lines, pair.labels) == ((122, 123), ("0", "1"))
+    assert "of 122 labels suspect" in repr(found)
+    assert list(found.to_pandas("suspects")["line"]) == [str(line) for line in lines]
+    assert found.to_dict()["suspects"][0]["line"] == lines[0]
+    words = ["audit", str(run.path), "--most", "2", "--output", str(tmp_path / "again.csv")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0
+    assert "--exclude" in done.output
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "suspects.csv").read_bytes()
+    without = train(model, tmp_path / "without", exclude=tmp_path / "suspects.csv", **settings)
+    assert without.record.data is not None
+    assert without.record.data.left_out == {
+        str(settings["train_file"]): {"rows that --exclude names": len(lines)}
+    }
+    assert without.folds is not None
+    kept = without.folds.out_of_fold()["line"].to_pylist()
+    assert sorted({*kept, *lines}) == list(range(2, 124))
+    assert not {*kept} & {*lines}
+
+
+BAD_EXCLUSIONS = {
+    "a line that is not there": ("5\n999\n", r"has no row with the line 999"),
+    "no column of lines": ("text,label\na,b\n", r"has no column 'line' or 'idx'"),
+    "another text": ("line,text\n3,something\n", r"line 3 of .* has another 'text' now"),
+    "not a number": ("line\nthree\n", r"row 2: 'three' is not a line number"),
+    "every row": ("\n".join(map(str, range(2, 62))), r"no row of .* is left"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_EXCLUSIONS)
+def test_rows_to_leave_out_have_to_be_there(name: str, model: Path, tmp_path: Path) -> None:
+    content, message = BAD_EXCLUSIONS[name]
+    (tmp_path / "out.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        train(model, tmp_path / "run", exclude=tmp_path / "out.csv", **two_classes(tmp_path))
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_audit_needs_folds(tmp_path: Path) -> None:
+    run = Bench(tmp_path).train("rte", epochs=1)
+    with pytest.raises(RunError, match=r"no predictions of rows by models that were not") as caught:
+        gluetune.audit(run)
+    assert "--folds 5" in str(caught.value)
+
+
+def test_rows_of_glue_are_left_out_by_their_index(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").write_text("0\n3\n", encoding="utf-8")
+    run = Bench(tmp_path).train("rte", epochs=1, exclude=tmp_path / "out.txt")
+    assert run.record.data is not None
+    assert run.record.data.rows["train"] == 38
+    assert [*run.record.data.left_out.values()] == [{"rows that --exclude names": 2}]
 
 
 def test_folds_do_not_depend_on_the_seed(model: Path, tmp_path: Path) -> None:

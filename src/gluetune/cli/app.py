@@ -20,6 +20,7 @@ from rich.text import Text
 
 from gluetune import __version__
 from gluetune.cli import run_glue
+from gluetune.cli.audit import audit
 from gluetune.cli.check import check
 from gluetune.cli.compare import compare
 from gluetune.cli.env import env
@@ -60,6 +61,7 @@ app.command()(suite)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(compare)
+app.command()(audit)
 app.command()(report)
 app.command()(references)
 app.command()(submit)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gluetune.core.suites import SuiteResult
 
 
-@options_of(TrainConfig, but=("task", "seed", "output", "fraction", *FOLD_SETTINGS))
+@options_of(TrainConfig, but=("task", "seed", "output", "fraction", "exclude", *FOLD_SETTINGS))
 @options_of(SuiteSettings)
 def suite(
     output: Annotated[

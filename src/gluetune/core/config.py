@@ -158,6 +158,7 @@ class TrainConfig(Settings):
             "revision",
             "data",
             "fraction",
+            "exclude",
             "holdout",
             "sampling_seed",
             "output",
@@ -322,6 +323,11 @@ class TrainConfig(Settings):
         gt=0,
         le=1,
         description="Fraction of the training set to use, stratified by label.",
+    )
+    exclude: Source | None = Field(
+        default=None,
+        description="File of training rows to leave out: the CSV of `gluetune audit`, or a line "
+        "number on each line.",
     )
     holdout: float = Field(
         default=0.0,

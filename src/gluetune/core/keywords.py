@@ -163,6 +163,7 @@ class RunKeywords(AnyRunKeywords, total=False):
 
     model: str | PathLike[str]
     fraction: float
+    exclude: str | PathLike[str] | None
     seed: int
 
 

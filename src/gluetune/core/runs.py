@@ -39,6 +39,7 @@ from gluetune.core.tasks import TaskSpec
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from gluetune.analysis.audit import Audit
     from gluetune.analysis.comparison import Comparison
     from gluetune.analysis.evaluation import Evaluation
     from gluetune.core.exports import ExportRecord
@@ -144,6 +145,11 @@ class Run:
     def compare(self, *others: str | Path | Run) -> Comparison:
         """Compare the run with others: `gluetune.compare`, this run first."""
         found: Comparison = verb("compare")(self, *others)
+        return found
+
+    def audit(self, *, output: str | PathLike[str] | None = None) -> Audit:
+        """Find labels that are probably wrong: `gluetune.audit` of this run, trained with folds."""
+        found: Audit = verb("audit")(self, output=output)
         return found
 
     def export(self, **options: Unpack[ExportKeywords]) -> ExportRecord:

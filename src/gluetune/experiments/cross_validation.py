@@ -116,7 +116,7 @@ def _request(config: TrainConfig, how: FoldsSettings) -> FoldsRequest:
     """Return what affects predictions; paths are absolute, so that any folder may resume it."""
     left_out = MACHINE_SETTINGS | {"output"}
     settings = config.model_dump(mode="json", exclude_defaults=True, exclude=set(left_out))
-    for name in ("model", "data", "train_file", "validation_file", "test_file"):
+    for name in ("model", "data", "exclude", "train_file", "validation_file", "test_file"):
         path = Path(settings.get(name) or "").expanduser()
         if name in settings and path.exists():
             settings[name] = str(path.resolve())

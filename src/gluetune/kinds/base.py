@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from gluetune.kinds.label_errors import LabelErrors
+
     Predict = Callable[[Any], NDArray[Any]]
     """From features, sparse and of shape (rows, features), to predictions."""
 
@@ -298,6 +300,10 @@ class Kind(ABC):
         self, labels: NDArray[Any], predicted: NDArray[Any], logits: NDArray[Any]
     ) -> NDArray[np.int64]:
         """Return the examples that are predicted incorrectly, the worst first."""
+
+    @abstractmethod
+    def label_errors(self, labels: NDArray[Any], logits: NDArray[Any]) -> LabelErrors:
+        """Return which labels are probably wrong, by logits of models not trained on their rows."""
 
     def class_counts(
         self, labels: NDArray[Any], predicted: NDArray[Any], size: int

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gluetune.kinds.base import Kind, Prediction, round_robin
+from gluetune.kinds.label_errors import LabelErrors, wrong_labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -229,6 +230,10 @@ class MultiLabel(Kind):
         wrong = np.flatnonzero((predicted != labels).any(axis=1))
         worst: NDArray[np.int64] = wrong[np.argsort(-losses[wrong], kind="stable")]
         return worst
+
+    def label_errors(self, labels: NDArray[Any], logits: NDArray[Any]) -> LabelErrors:
+        """Return what confident learning of each label finds."""
+        return wrong_labels(labels, self.probabilities(logits))
 
     def class_counts(
         self, labels: NDArray[Any], predicted: NDArray[Any], size: int

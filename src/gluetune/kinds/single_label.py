@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gluetune.kinds.base import IGNORED, Kind, Prediction
+from gluetune.kinds.label_errors import LabelErrors, confident_learning
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,6 +169,10 @@ class SingleLabel(Kind):
         wrong = np.flatnonzero(predicted != labels)
         worst: NDArray[np.int64] = wrong[np.argsort(given[wrong], kind="stable")]
         return worst
+
+    def label_errors(self, labels: NDArray[Any], logits: NDArray[Any]) -> LabelErrors:
+        """Return what confident learning finds."""
+        return confident_learning(labels.astype(int), self.probabilities(logits))
 
     def fit_words(
         self, features: Any, labels: NDArray[Any], size: int, *, balanced: bool

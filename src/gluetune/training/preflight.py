@@ -20,9 +20,10 @@ from gluetune.core.errors import ConfigurationError, Findings
 from gluetune.core.records import DataRecord, ModelRecord
 from gluetune.core.tasks import HELD_OUT, TaskSpec, get_task
 from gluetune.data.encoding import Encoded, encode_parts, tokenizer_processes, unknown_note
+from gluetune.data.exclusions import EXCLUDED, read_exclusions
 from gluetune.data.own.source import TRAIN, TUNING, OwnSource
 from gluetune.data.sampling import take_fraction
-from gluetune.data.sources.named import Source, folded, source_of, without_held_out
+from gluetune.data.sources.named import Source, folded, read_train, source_of, without_held_out
 from gluetune.data.tables import fingerprint, label_array, notes_of, with_notes
 from gluetune.inference.devices import device, resolve_precision
 from gluetune.inference.logits import ResolvedPrecision
@@ -193,7 +194,7 @@ def _prepared(
             if config.class_weights == "balanced"
             else None
         ),
-        data=_data_record(tables, encoded, checkpoint),
+        data=_data_record(config, tables, encoded, checkpoint),
         model=_model_record(config, task, checkpoint, classifier),
     )
 
@@ -220,8 +221,9 @@ def _read(config: TrainConfig, task: TaskSpec | None) -> _Tables:
         return _read_fold(config, source, task)
     found = Findings()
     validation = () if config.holdout else task.validation_splits
-    names = (task.train_split or "train", *validation)
-    tables = {name: found.attempt(partial(source.read, task, name)) for name in names}
+    names = (task.train_split or TRAIN, *validation)
+    tables = {name: found.attempt(partial(source.read, task, name)) for name in validation}
+    tables[names[0]] = found.attempt(lambda: read_train(source, task, config))
     found.raise_any()
     read = {name: table for name, table in tables.items() if table is not None}
     train = read.pop(names[0])
@@ -326,6 +328,7 @@ def _resolved(
         "revision": checkpoint and checkpoint.commit,
         "max_length": config.max_length or (classifier and classifier.limit),
         "micro_batch_size": config.micro_batch_size or -(-config.batch_size // processes.count),
+        "exclude": config.exclude and str(Path(config.exclude).expanduser().resolve()),
         "threads": config.threads or torch.get_num_threads(),
         "processes": processes.count,
     }
@@ -377,7 +380,7 @@ def _model_setting(config: TrainConfig, checkpoint: Checkpoint) -> str:
 
 
 def _data_record(
-    tables: _Tables, encoded: Mapping[str, Encoded], checkpoint: Checkpoint
+    config: TrainConfig, tables: _Tables, encoded: Mapping[str, Encoded], checkpoint: Checkpoint
 ) -> DataRecord:
     unknown = [unknown_note(found, split, checkpoint.name) for split, found in encoded.items()]
     return DataRecord(
@@ -389,13 +392,14 @@ def _data_record(
             *(note for table in tables.all.values() for note in notes_of(table)),
             *filter(None, unknown),
         ],
-        left_out=_left_out(tables),
+        left_out=_left_out(config, tables),
     )
 
 
-def _left_out(tables: _Tables) -> dict[str, dict[str, int]]:
+def _left_out(config: TrainConfig, tables: _Tables) -> dict[str, dict[str, int]]:
     if not isinstance(tables.source, OwnSource):
-        return {}
+        excluded = read_exclusions(config)
+        return {tables.source.name: {EXCLUDED: len(excluded.rows)}} if excluded else {}
     counts = tables.source.own.problems.skipped
     return {name: dict(kinds) for name, kinds in counts.items()}
 

@@ -86,6 +86,7 @@ BESIDE = {
 VALUES = {
     **OWN_VALUES,
     "folds": ("5", 5),
+    "exclude": ("wrong.csv", "wrong.csv"),
     "fold": ("2", 2),
     "fold_seed": ("7", 7),
     "class_weights": ("balanced", "balanced"),

@@ -19,6 +19,7 @@ from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.tasks import TaskSpec
 from gluetune.core.text import nearest
+from gluetune.data.exclusions import EXCLUDED, read_exclusions
 from gluetune.data.formats.compression import COMPRESSIONS
 from gluetune.data.formats.registry import labelled_endings
 from gluetune.data.own.data_warnings import add_warnings
@@ -149,7 +150,7 @@ def read_own(
     wanted = _wanted(config)
     files = _files(config, problems)
     raw = {split: _read(paths, wanted, problems) for split, paths in files.items()}
-    train = raw.get(TRAIN)
+    raw[TRAIN] = train = _without_excluded(config, raw.get(TRAIN), wanted, problems)
     labels = labels_of(known) if known else None
     if labels is None and train is not None:
         labels = resolve_labels(config, train, problems)
@@ -178,6 +179,19 @@ def _read(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) -> R
     if rows is None or len(wanted.labels) > 1:
         return rows
     return from_multi_hot(rows, wanted.labels[0], problems)
+
+
+def _without_excluded(
+    config: TrainConfig, rows: RawRows | None, wanted: Wanted, problems: Problems
+) -> RawRows | None:
+    """Leave out the training rows that `--exclude` names."""
+    exclusions = read_exclusions(config)
+    if rows is None or exclusions is None:
+        return rows
+    texts = {name: rows.table[f"text_{number}"] for number, name in enumerate(wanted.texts)}
+    mask = exclusions.mask(rows.table["line"].to_numpy(), texts, rows.name)
+    problems.leave_out(rows.name, EXCLUDED, int(mask.sum()))
+    return rows.keep(~mask)
 
 
 def _without_single(

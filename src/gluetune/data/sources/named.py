@@ -18,6 +18,8 @@ from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.runs import Run
 from gluetune.core.tasks import HELD_OUT, OUT_OF_FOLD, TaskSpec
 from gluetune.core.text import first_few, nearest
+from gluetune.data.exclusions import EXCLUDED, read_exclusions
+from gluetune.data.own.problems import counted
 from gluetune.data.own.source import TRAIN, TUNING, OwnFile, OwnSource
 from gluetune.data.own.stored import BATCH, first_rows, text_keys
 from gluetune.data.sampling import (
@@ -36,7 +38,7 @@ from gluetune.data.sources.glue_parquet import (
     HubSource,
     SampleSource,
 )
-from gluetune.data.tables import fingerprint
+from gluetune.data.tables import fingerprint, notes_of, with_notes
 
 DATA_VARIABLE = "GLUETUNE_DATA"
 """Environment variable that names the source when `--data` does not."""
@@ -97,6 +99,21 @@ def place_of(source: Source, splits: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(map(source.place, splits)))
 
 
+def read_train(source: Source, task: TaskSpec, config: TrainConfig) -> pa.Table:
+    """Read the training rows of a source, without those that `config.exclude` names.
+
+    A file of the user's own leaves them out itself, before its rows are divided.
+    """
+    table = source.read(task, task.train_split or TRAIN)
+    exclusions = None if isinstance(source, OwnSource) else read_exclusions(config)
+    if exclusions is None:
+        return table
+    texts = {name: table[name] for name in task.text_columns}
+    mask = exclusions.mask(table[task.index_column].to_numpy(), texts, source.name)
+    note = f"{source.name}: {counted(EXCLUDED, int(mask.sum()))}; left out."
+    return with_notes(kept_rows(table, ~mask), [*notes_of(table), note])
+
+
 def without_held_out(
     source: Source, train: pa.Table, task: TaskSpec, config: TrainConfig
 ) -> tuple[pa.Table, pa.Table]:
@@ -145,7 +162,7 @@ def folded(source: Source, task: TaskSpec, config: TrainConfig) -> Folded:
     Raises ConfigurationError where that is impossible, and DataError.
     """
     assert config.folds is not None, "only a cross-validation has folds"
-    table = source.read(task, task.train_split or TRAIN)
+    table = read_train(source, task, config)
     groups = source.own.groups if isinstance(source, OwnSource) else _repeated(table, task)
     if groups is None:
         groups = np.arange(len(table), dtype=np.int32)
@@ -280,5 +297,5 @@ def _read_scored(run: Run, name: str, task: TaskSpec, split: str) -> pa.Table:
         )
     if split != HELD_OUT:
         return source.read(task, split)
-    train = source.read(task, task.train_split or "train")
+    train = read_train(source, task, run.config)
     return without_held_out(source, train, task, run.config)[1]
