@@ -192,6 +192,12 @@ OWN_SETTINGS = (
 )
 """Settings that apply to the user's own text only."""
 
+FOLD_SETTINGS = ("folds", "fold", "fold_seed")
+"""Settings of cross-validation, which searches and suites do not have."""
+
+ALL_ROWS = 0
+"""The value of `fold` of the run on all rows."""
+
 
 class TrainConfig(Settings):
     """All settings of a run. Fields left at `auto` or null are resolved when it starts.
@@ -207,11 +213,13 @@ class TrainConfig(Settings):
             "revision",
             "data",
             "fraction",
+            "exclude",
             "holdout",
             "sampling_seed",
             "output",
         ),
         "Your own labelled text": ("train_file", "data_set", *OWN_SETTINGS),
+        "Cross-validation": FOLD_SETTINGS,
         "Training": (
             "learning_rate",
             "batch_size",
@@ -317,11 +325,23 @@ class TrainConfig(Settings):
     """On a row that cannot be read: stop, or skip it (left out and counted)."""
     fraction: float = Field(default=1.0, gt=0, le=1)
     """Fraction of the training set to use, stratified by label."""
+    exclude: Source | None = None
+    """File of training rows to leave out: the CSV of `gluetune audit`, or a line number on each
+    line."""
     holdout: float = Field(default=0.0, ge=0, lt=1)
     """Fraction of the training set to hold out, stratified, and to validate on instead of the
     validation set, which is not read. `fraction` applies to the rest."""
     sampling_seed: int | None = Field(default=None, ge=0, lt=2**32)
     """Seed of the rows drawn for `fraction` and `holdout`. Default: the seed."""
+    folds: int | None = Field(default=None, ge=2)
+    """Cross-validation: divide the training set into this many folds, train a model for each on the
+    others, and predict it. Every row gets a prediction by a model that was not trained on it. The
+    last epoch is kept."""
+    fold: int | None = Field(default=None, ge=ALL_ROWS)
+    """Train a single run of `folds`: the number of the fold to predict, from 1 on; 0 trains on all
+    rows."""
+    fold_seed: int = Field(default=42, ge=0, lt=2**32)
+    """Seed of the folds alone: runs with other seeds have the same folds."""
     learning_rate: float = Field(default=2e-5, gt=0)
     """Peak learning rate of AdamW."""
     batch_size: Annotated[int, Option(aliases=("per_device_train_batch_size",))] = Field(
@@ -422,6 +442,11 @@ class TrainConfig(Settings):
         return {**values, "task": own_name(str(source))} if source else values
 
     @property
+    def is_cross_validation(self) -> bool:
+        """Whether these are the settings of a run for each fold, and not of one of them."""
+        return self.folds is not None and self.fold is None
+
+    @property
     def file_format(self) -> FileFormat:
         """The settings of the file format."""
         return FileFormat(self.format, self.delimiter, self.quoting, self.header, self.columns)
@@ -503,11 +528,41 @@ def make_config(
         findings += _task_findings(task, values.get("extra_metrics"))
     else:
         findings += _own_findings(values)
+    findings += _fold_findings(config) if config is not None else []
     if config is None or findings:
         raise ConfigurationError.of(findings)
     if config.is_own:
         return config
     return config.model_copy(update={"task": get_task(config.task).name})
+
+
+def _fold_findings(config: TrainConfig) -> list[Finding]:
+    """Refuse settings that contradict cross-validation."""
+    if config.folds is None:
+        given = options(fold=config.fold)
+        return [Finding(f"{given} goes with --folds.", f"Type: {given} --folds 5")] * bool(given)
+    findings = []
+    if config.fold is not None and config.fold > config.folds:
+        findings.append(
+            Finding(
+                f"{options(fold=config.fold)}: there are {config.folds} folds.",
+                f"Type: {options(fold=config.folds)}",
+            )
+        )
+    why = {
+        "holdout": "every row is in a fold, so none can be held out",
+        "early_stopping": "the last epoch is kept: one that is chosen by the rows that are scored "
+        "would flatter the score",
+        "processes": "each fold is trained by one process",
+    }
+    defaults = {"processes": 1}
+    return findings + [
+        Finding(
+            f"{options(**{name: getattr(config, name)})} and --folds: {reason}.", "Leave it out."
+        )
+        for name, reason in why.items()
+        if getattr(config, name) not in (None, 0.0, defaults.get(name))
+    ]
 
 
 def make_file_format(settings: Mapping[str, Any]) -> FileFormat:

@@ -70,6 +70,9 @@ class LoadSettings(InferenceSettings):
     config.json names; else the classes of the checkpoint."""
     backend: BackendName = "torch"
     """Backend: torch, or an exported model (onnx, onnx-int8)."""
+    uncalibrated: bool = False
+    """Probabilities without the temperature that a cross-validation has fitted. Predictions are the
+    same."""
 
 
 class EvaluateSettings(InferenceSettings):

@@ -63,6 +63,7 @@ class LoadKeywords(InferenceKeywords, total=False):
 
     task: str | None
     backend: Literal["torch", "onnx", "onnx-int8"]
+    uncalibrated: bool
 
 
 class EvaluateKeywords(InferenceKeywords, total=False):
@@ -162,6 +163,7 @@ class RunKeywords(AnyRunKeywords, total=False):
 
     model: str | PathLike[str]
     fraction: float
+    exclude: str | PathLike[str] | None
     seed: int
 
 
@@ -185,4 +187,10 @@ class SearchKeywords(RunKeywords, total=False):
 class TrainKeywords(RunKeywords, total=False):
     """Settings of `gluetune.train`."""
 
+    folds: int | None
+    fold: int | None
+    fold_seed: int
     output: str | PathLike[str] | None
+    fold_repeats: int
+    final: Literal["all", "none"]
+    jobs: int | None

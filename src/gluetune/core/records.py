@@ -326,6 +326,8 @@ def best_epoch(record: Record) -> EpochRecord:
 def epoch_choice(record: Record) -> str:
     """Return the rule that chose the epoch that is scored."""
     count = len(record.epochs)
+    if count == 1 and record.epochs[0].epoch > 1:
+        return f"last of {record.epochs[0].epoch:g} epochs"
     return "one epoch" if count == 1 else f"best of {count} epochs"
 
 
@@ -501,11 +503,17 @@ def kept_name(task: TaskSpec, split: str) -> str:
     return task.name if task.trained_as else split
 
 
-def keep_predictions(path: Path, predictions: Predictions, fingerprint: str) -> None:
-    """Write predictions atomically, with the fingerprint of the data."""
+def keep_predictions(
+    path: Path, predictions: Predictions, fingerprint: str, **columns: NDArray[Any]
+) -> None:
+    """Write predictions atomically, with the fingerprint of the data, and further `columns`."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = predictions.table().replace_schema_metadata({_FINGERPRINT_KEY: fingerprint})
+    table = predictions.table()
+    for name, values in columns.items():
+        table = table.append_column(name, pa.array(values))
+    table = table.replace_schema_metadata({_FINGERPRINT_KEY: fingerprint})
     write_atomically(path, partial(pq.write_table, table))
 
 

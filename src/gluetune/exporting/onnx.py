@@ -86,7 +86,10 @@ def export(
         raise ConfigurationError.of(findings)
     opened, known = _opened(model, how)
     source = evaluation_source(opened.run, known, how.data)
-    tables = {name: source.read(known, name) for name in known.validation_splits}
+    there = source.splits(known)
+    # A cross-validation may have none: any rows show whether the files predict the same.
+    names = [name for name in known.validation_splits if name in there] or [known.train_split or ""]
+    tables = {name: source.read(known, name) for name in names}
     rows, origin = ValidationSet(known, tables, opened), place_of(source, tables)
     # Locked before the long work starts: another process then fails early.
     with write_folder(target.path) as place:

@@ -37,6 +37,7 @@ from gluetune.models.classifiers import (
     load_trained,
     quiet_transformers,
     stated_task,
+    stated_temperatures,
 )
 from gluetune.models.fast.paths import computing, resolve_compute
 from gluetune.models.tokenizers import check_length
@@ -110,6 +111,11 @@ class OpenedModel:
             return self.task.thresholds
         by_name = getattr(self.classifier.model.config, THRESHOLDS, None) or {}
         return tuple(float(by_name.get(name, 0.0)) for name in self.labels) if by_name else ()
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """What logits are divided by for probabilities, from the model's config."""
+        return stated_temperatures(self.classifier.model.config, self.labels)
 
     @property
     def outputs(self) -> tuple[int, ...]:

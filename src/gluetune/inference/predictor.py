@@ -21,6 +21,7 @@ from gluetune.inference.backends import Backend
 from gluetune.inference.exported import open_exported
 from gluetune.inference.loader import open_model
 from gluetune.kinds.base import Prediction
+from gluetune.statistics.calibration import with_temperatures
 
 Text = str | tuple[str, str]
 """One text, or a pair of texts."""
@@ -44,8 +45,10 @@ class Predictor:
     'positive'
     """
 
-    def __init__(self, opened: Backend) -> None:
+    def __init__(self, opened: Backend, *, uncalibrated: bool = False) -> None:
         self.opened = opened
+        self.temperatures = () if uncalibrated else opened.temperatures
+        """What logits are divided by for probabilities: one, one for each label, or none."""
         self.labels = opened.labels
         self.kind = opened.kind
         self.texts_per_example = len(opened.task.text_columns) if opened.task else None
@@ -88,7 +91,8 @@ class Predictor:
 
     def predictions(self, logits: NDArray[np.float32]) -> list[Prediction]:
         """Turn logits into predictions."""
-        return self.kind.predictions(self.labels, logits, self.opened.thresholds)
+        scaled = with_temperatures(logits, self.temperatures)
+        return self.kind.predictions(self.labels, scaled, self._thresholds)
 
     def answers(self, logits: NDArray[np.float32]) -> list[Prediction]:
         """Return `predictions(logits)`: the former name."""
@@ -100,7 +104,15 @@ class Predictor:
 
         Probabilities of classes sum to 1; those of several labels per text are independent.
         """
-        return self.kind.probabilities(logits)
+        return self.kind.probabilities(with_temperatures(logits, self.temperatures))
+
+    @property
+    def _thresholds(self) -> tuple[float, ...]:
+        """The thresholds, of logits that are divided by the temperatures."""
+        thresholds = np.asarray(self.opened.thresholds, dtype=np.float64)
+        if not len(thresholds):
+            return ()
+        return tuple(with_temperatures(thresholds, self.temperatures).tolist())
 
     @property
     def problem_type(self) -> str:
@@ -110,7 +122,7 @@ class Predictor:
     @property
     def thresholds(self) -> dict[str, float]:
         """The probability above which each label is predicted, for several labels per text."""
-        return self.kind.probability_thresholds(self.labels, self.opened.thresholds)
+        return self.kind.probability_thresholds(self.labels, self._thresholds)
 
     def encode(self, texts: Sequence[Text], *, cut: bool = True) -> Encoded:
         """Encode texts in memory, without a cache.
@@ -151,7 +163,7 @@ def load(model: str | Path | Run, **settings: Unpack[LoadKeywords]) -> Predictor
     Args:
         model: A run's folder, a checkpoint's folder, or a Hub id.
         settings: Fields of `LoadSettings`: `task`, `backend`, `precision`, `batch_size`, `threads`,
-            `max_length`, `label_order`, `revision`, `trust_remote_code`.
+            `max_length`, `label_order`, `revision`, `trust_remote_code`, `uncalibrated`.
 
     Raises:
         GluetuneError: RunError, CheckpointError, HubError or ConfigurationError.
@@ -159,8 +171,10 @@ def load(model: str | Path | Run, **settings: Unpack[LoadKeywords]) -> Predictor
     how = make_settings(LoadSettings, settings)
     spec = get_task(how.task) if how.task else None
     if how.backend != "torch":
-        return Predictor(open_exported(model, how.backend, spec, how))
-    return Predictor(open_model(model, spec, how))
+        opened: Backend = open_exported(model, how.backend, spec, how)
+    else:
+        opened = open_model(model, spec, how)
+    return Predictor(opened, uncalibrated=how.uncalibrated)
 
 
 def _readable(count: int | None) -> str:

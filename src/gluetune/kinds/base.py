@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from gluetune.kinds.label_errors import LabelErrors
+
     Predict = Callable[[Any], NDArray[Any]]
     """From features, sparse and of shape (rows, features), to predictions."""
 
@@ -269,6 +271,28 @@ class Kind(ABC):
         """Return the probability of each prediction; None where a prediction has no single one."""
         return None
 
+    # Calibration: by one temperature, or one for each label; none where there are no probabilities.
+
+    def log_losses(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the negative log-likelihood of labels, a column for each temperature."""
+        import numpy as np
+
+        return np.zeros((len(labels), 0))
+
+    def brier_scores(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return each example's squared error of the probabilities (Brier 1950)."""
+        import numpy as np
+
+        return np.zeros(0)
+
+    def outcomes(
+        self, logits: NDArray[Any], labels: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the probabilities that calibration is of, and whether what they predict is so."""
+        import numpy as np
+
+        return np.zeros(0), np.zeros(0, dtype=bool)
+
     # Errors.
 
     @abstractmethod
@@ -276,6 +300,10 @@ class Kind(ABC):
         self, labels: NDArray[Any], predicted: NDArray[Any], logits: NDArray[Any]
     ) -> NDArray[np.int64]:
         """Return the examples that are predicted incorrectly, the worst first."""
+
+    @abstractmethod
+    def label_errors(self, labels: NDArray[Any], logits: NDArray[Any]) -> LabelErrors:
+        """Return which labels are probably wrong, by logits of models not trained on their rows."""
 
     def class_counts(
         self, labels: NDArray[Any], predicted: NDArray[Any], size: int

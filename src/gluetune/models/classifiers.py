@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 THRESHOLDS = "thresholds"
 """Field of config.json with the logit above which each label is predicted, by name."""
+CALIBRATION = "calibration"
+"""Field of config.json with the temperatures of logits: `temperature`, a number, or by label."""
 _STATED_TASK = "finetuning_task"
 """Field of config.json with the GLUE task that the model was fine-tuned for."""
 
@@ -203,13 +205,24 @@ def write_output_names(folder: Path, config: PretrainedConfig) -> None:
         write_json(path, saved)
 
 
+def stated_temperatures(config: PretrainedConfig, labels: Sequence[str]) -> tuple[float, ...]:
+    """Return the temperatures of a model's config.json: one, one for each label, or none."""
+    stated = (getattr(config, CALIBRATION, None) or {}).get("temperature")
+    if stated is None:
+        return ()
+    if isinstance(stated, Mapping):
+        return tuple(float(stated.get(name, 1.0)) for name in labels)
+    return (float(stated),)
+
+
 def _name_outputs(config: PretrainedConfig, task: TaskSpec, outputs: tuple[int, ...]) -> None:
     names = task.labels or ("score",)
     config.id2label = dict(sorted(zip(outputs, names, strict=True)))
     config.label2id = {name: output for output, name in config.id2label.items()}
     setattr(config, _STATED_TASK, task.name if is_task(task.name) else None)
-    if hasattr(config, THRESHOLDS):  # those of an earlier task
-        delattr(config, THRESHOLDS)
+    for name in (THRESHOLDS, CALIBRATION):
+        if hasattr(config, name):  # of an earlier task
+            delattr(config, name)
     _name_activation(config, task)
     config.problem_type = task.kind.problem_type
 

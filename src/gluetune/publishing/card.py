@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gluetune.analysis.evaluation import Evaluation, evaluation_of
+from gluetune.analysis.scores import is_held_out, scored_on
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import FILE_SETTINGS, OWN_SETTINGS, TrainConfig, typed_settings
 from gluetune.core.records import (
@@ -31,7 +32,7 @@ from gluetune.core.records import (
     plural,
     shown,
 )
-from gluetune.core.runs import Run
+from gluetune.core.runs import Run, scored_splits
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.sources import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.metrics.registry import hub_name
@@ -205,7 +206,7 @@ def _limits(run: Run, task: TaskSpec) -> Iterator[str]:
     if config.fraction < 1:
         yield f"It was trained on {config.fraction:.4g} of the training set."
     rows = record.data.rows if record.data else {}
-    for split in task.validation_splits:
+    for split in scored_splits(run):
         if split in rows:
             yield f"The score on {split} is computed on {rows[split]:,} examples."
     cut = record.data.truncated if record.data else {}
@@ -358,7 +359,7 @@ def threshold_rows(task: TaskSpec) -> list[tuple[str, str, str]]:
 
 def protocol(record: Record) -> str:
     """Return the evaluation protocol of the score, in a few words."""
-    return f"validation, {epoch_choice(record)}, one seed ({record.seed})"
+    return f"{scored_on(record)}, {epoch_choice(record)}, one seed ({record.seed})"
 
 
 def model_index(name: str, record: Record, task: TaskSpec) -> list[dict[str, Any]]:
@@ -412,7 +413,9 @@ def results_file(
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
     best, data = record.best, record.data
-    if best is None or data is None or best.validation.score is None or not is_glue(data, task):
+    if best is None or data is None or best.validation.score is None or is_held_out(record):
+        return None
+    if not is_glue(data, task):
         return None
     notes = [protocol(record)]
     names = [name for name in best.validation.flat() if name.split(" ")[-1] in task.metrics]

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gluetune.analysis.evaluation import Evaluation, evaluation_of
+from gluetune.core.jobs import counts, jobs_table
 from gluetune.core.plots import Plot, line_plot, seeds_plot
 from gluetune.core.records import EpochRecord, Status, has_collapsed
 from gluetune.core.runs import Run, described_data, recipe_of
@@ -16,8 +17,6 @@ from gluetune.core.suites import (
     SuiteRecord,
     SuiteResult,
     TaskSummary,
-    counts,
-    jobs_table,
     suite_notes,
     suite_table,
     suite_title,
@@ -236,7 +235,7 @@ def suite_view(suite: SuiteResult, target: Path) -> SuiteView:
         scores=suite_table(record),
         notes=suite_notes(record),
         plots=_suite_plots(record.table.tasks),
-        unfinished=jobs_table(record),
+        unfinished=jobs_table(record.jobs),
         seeds=suite_seeds_table(record),
         runs=tuple(
             RunLink(run.path.name, _link(run.path / "report.html", target))

@@ -32,8 +32,9 @@ class Flow(TrainerCallback):
     """Evaluates and saves after every epoch, and saves at intervals within an epoch.
 
     A checkpoint is never saved right before an epoch's evaluation: the resumed run would skip it.
-    `early_stopping` counts epochs without a better one. Several processes agree on every decision,
-    since a signal reaches them in different steps, and their clocks differ.
+    `early_stopping` counts epochs without a better one. With `last_only` only the last epoch is
+    evaluated, and an epoch before it is saved only on request. Several processes agree on every
+    decision, since a signal reaches them in different steps, and their clocks differ.
     """
 
     def __init__(
@@ -42,9 +43,11 @@ class Flow(TrainerCallback):
         *,
         checkpoint_minutes: float,
         early_stopping: int | None,
+        last_only: bool = False,
         processes: Processes = ALONE,
     ) -> None:
         self.stop = stop
+        self.last_only = last_only
         self.interval = 60 * checkpoint_minutes
         self.early_stopping = early_stopping
         self.processes = processes
@@ -76,7 +79,9 @@ class Flow(TrainerCallback):
     ) -> None:
         """Evaluate and save, unless training stops within the epoch."""
         left = self.stopping and _within_epoch(state, kwargs)
-        control.should_evaluate = control.should_save = not left
+        is_skipped = self.last_only and state.global_step < state.max_steps
+        control.should_evaluate = not (left or is_skipped)
+        control.should_save = self.stopping and not left if is_skipped else not left
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -109,7 +109,9 @@ class Job:
 
     def _fit_text_baseline(self) -> None:
         """Score the bag of words once per run, and save the record."""
-        if not self.prepared.config.is_own or self.record.text_baseline is not None:
+        prepared = self.prepared
+        is_done = self.record.text_baseline is not None or not prepared.validation
+        if is_done or not prepared.config.is_own:
             return
         self.record.text_baseline = self.processes.broadcast_from_main(
             partial(fit_text_baseline, self.prepared, self.folder)
@@ -123,6 +125,7 @@ class Job:
             stop,
             checkpoint_minutes=self.prepared.config.checkpoint_minutes,
             early_stopping=self.prepared.config.early_stopping,
+            last_only=self.prepared.config.folds is not None,
             processes=self.processes,
         )
         self.trainer = trainer = self._make_trainer(flow)

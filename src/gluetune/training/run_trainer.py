@@ -327,6 +327,8 @@ def _selection(epoch: EpochRecord, how: Validation) -> float | None:
     if how.select is not None:
         return _mean([how.select(_flat(epoch))])
     metric, extra, splits = how.metric, epoch.extra, epoch.validation.metrics
+    if not splits:
+        return None
     if metric == "score":
         score = epoch.validation.score
         return None if score is None else how.task.sign * score

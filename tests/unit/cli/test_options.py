@@ -80,10 +80,14 @@ OWN_VALUES = {
 BESIDE = {
     name: {"data_set": "user/name"} if name.endswith("_split") else {"train_file": "x.csv"}
     for name in OWN_VALUES
-} | {"train_file": {}, "data_set": {}}
+} | {"train_file": {}, "data_set": {}, "fold": {"task": "cola", "folds": 3}}
 """What a setting of the user's own text needs beside it; all others a task."""
 VALUES = {
     **OWN_VALUES,
+    "folds": ("5", 5),
+    "exclude": ("wrong.csv", "wrong.csv"),
+    "fold": ("2", 2),
+    "fold_seed": ("7", 7),
     "class_weights": ("balanced", "balanced"),
     "label_smoothing": ("0.1", 0.1),
     "learning_rate": ("3e-5", 3e-5),
