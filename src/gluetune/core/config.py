@@ -47,6 +47,8 @@ def _kind_name(value: Any) -> Any:
 
 
 Kind = Annotated[Literal["auto", KindName], BeforeValidator(_kind_name)]
+Quantization = Literal["none", "4bit"]
+MethodName = Literal["full", "probe", "lp-ft", "lora"]
 OnBadRow = Literal["stop", "skip"]
 ClassWeights = Literal["none", "balanced"]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -158,6 +160,12 @@ class TrainConfig(Settings):
         ),
         "Your own labelled text": ("train_file", "data_set", *OWN_SETTINGS),
         "Training": (
+            "method",
+            "lora_rank",
+            "lora_alpha",
+            "lora_dropout",
+            "lora_targets",
+            "quantization",
             "learning_rate",
             "batch_size",
             "epochs",
@@ -330,6 +338,12 @@ class TrainConfig(Settings):
         lt=2**32,
         description="Seed of the rows drawn for `fraction` and `holdout`. Default: the seed.",
     )
+    method: MethodName = Field(
+        default="full",
+        description="How the checkpoint is fitted: full (all weights), probe (a linear head on the "
+        "frozen encoder, fitted in seconds), lp-ft (full, starting from that head), lora (low-rank "
+        "adapters; needs the extra `lora`).",
+    )
     learning_rate: float = Field(default=2e-5, gt=0, description="Peak learning rate of AdamW.")
     batch_size: Annotated[int, Option(aliases=("per_device_train_batch_size",))] = Field(
         default=16, ge=1, description="Batch size: examples per optimiser step."
@@ -362,6 +376,29 @@ class TrainConfig(Settings):
         ge=0,
         lt=1,
         description="Label smoothing: fraction of the target spread evenly over all classes.",
+    )
+    lora_rank: int = Field(
+        default=8,
+        ge=1,
+        description="LoRA: rank of the adapters. The learning rate is then 5e-4 by default.",
+    )
+    lora_alpha: float | None = Field(
+        default=None,
+        gt=0,
+        description="LoRA: the adapters are scaled by alpha / rank. Default: twice the rank.",
+    )
+    lora_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="LoRA: dropout before the adapters."
+    )
+    lora_targets: Names | None = Field(
+        default=None,
+        description="LoRA: last parts of the names of the layers that get adapters, such as "
+        "query,value. Default: all linear layers of the model's blocks.",
+    )
+    quantization: Quantization = Field(
+        default="none",
+        description="Precision of the frozen weights with LoRA: none (fp32), or 4bit (QLoRA's; "
+        "needs a CUDA GPU and bitsandbytes).",
     )
     max_length: Annotated[int | None, Option(aliases=("max_seq_length",))] = Field(
         default=None,

@@ -119,6 +119,7 @@ class AnyRunKeywords(ReadKeywords, total=False):
     validation_split: str | None
     holdout: float
     sampling_seed: int | None
+    method: Literal["full", "probe", "lp-ft", "lora"]
     learning_rate: float
     batch_size: int
     micro_batch_size: int | None
@@ -128,6 +129,11 @@ class AnyRunKeywords(ReadKeywords, total=False):
     warmup: float
     class_weights: Literal["none", "balanced"]
     label_smoothing: float
+    lora_rank: int
+    lora_alpha: float | None
+    lora_dropout: float
+    lora_targets: str | Sequence[str] | None
+    quantization: Literal["none", "4bit"]
     max_length: int | None
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     compute: Literal["auto", "unpadded", "grouped", "padded"]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from gluetune.kinds.linear_heads import LinearHead
+
     Predict = Callable[[Any], NDArray[Any]]
     """From features, sparse and of shape (rows, features), to predictions."""
 
@@ -303,6 +305,24 @@ class Kind(ABC):
         self, features: Any, labels: NDArray[Any], size: int, *, balanced: bool
     ) -> Predict:
         """Fit a linear model to sparse features of shape (rows, features)."""
+
+    # The linear head of a frozen encoder.
+
+    @abstractmethod
+    def fit_head(
+        self,
+        features: NDArray[Any],
+        labels: NDArray[Any],
+        size: int,
+        *,
+        weights: NDArray[np.float64] | None = None,
+        with_bias: bool = True,
+    ) -> LinearHead:
+        """Fit a linear head to features of shape (rows, features), one output for each label.
+
+        The regularisation is chosen by cross-validation. `weights` are those of `class_weights`, in
+        the order of the labels.
+        """
 
     # Words for pages.
 

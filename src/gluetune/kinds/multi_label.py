@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from gluetune.kinds.base import Predict
+    from gluetune.kinds.linear_heads import LinearHead
 
 
 class MultiLabel(Kind):
@@ -242,6 +243,23 @@ class MultiLabel(Kind):
         members = (labels[:, number] == 1 for number in range(size))
         decide = fit_each(features, members, size, balanced)
         return lambda rows: np.concatenate([(one > 0).astype(np.int64) for one in decide(rows)])
+
+    def fit_head(
+        self,
+        features: NDArray[Any],
+        labels: NDArray[Any],
+        size: int,
+        *,
+        weights: NDArray[np.float64] | None = None,
+        with_bias: bool = True,
+    ) -> LinearHead:
+        """Fit a logistic regression for each label, all with the same regularisation."""
+        from functools import partial
+
+        from gluetune.kinds.linear_heads import fit_label_heads, fit_linear_head
+
+        fit = partial(fit_label_heads, weights=weights, with_bias=with_bias)
+        return fit_linear_head(features, labels, fit, self.losses, with_bias=with_bias)
 
     def outputs_text(self, names: str, label_range: tuple[float, float] | None) -> str:
         """Return what the model predicts, with the names of the labels."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from gluetune.kinds.base import Predict
+    from gluetune.kinds.linear_heads import LinearHead
 
 
 class SingleLabel(Kind):
@@ -161,6 +162,23 @@ class SingleLabel(Kind):
         members = (labels == number for number in range(size))
         decide = fit_each(features, members, size, balanced)
         return lambda rows: np.concatenate([one.argmax(axis=1) for one in decide(rows)])
+
+    def fit_head(
+        self,
+        features: NDArray[Any],
+        labels: NDArray[Any],
+        size: int,
+        *,
+        weights: NDArray[np.float64] | None = None,
+        with_bias: bool = True,
+    ) -> LinearHead:
+        """Fit a multinomial logistic regression."""
+        from functools import partial
+
+        from gluetune.kinds.linear_heads import fit_class_head, fit_linear_head
+
+        fit = partial(fit_class_head, size=size, weights=weights, with_bias=with_bias)
+        return fit_linear_head(features, labels, fit, self.losses, with_bias=with_bias)
 
 
 SINGLE_LABEL = SingleLabel()

@@ -29,7 +29,7 @@ from gluetune.publishing.model_files import (
     secret_findings,
     stray_files,
 )
-from gluetune.publishing.private_text import LocalPaths, base_name
+from gluetune.publishing.private_text import LocalPaths, base_name, is_local
 from gluetune.publishing.readme import NAME as MANIFEST
 from gluetune.publishing.readme import Manifest, is_ours, merge_readme, metadata_of, read_manifest
 from gluetune.publishing.verification import Verification, check_files, check_predictions
@@ -165,6 +165,12 @@ def run_findings(run: Run) -> Iterator[Finding]:
         )
         return
     yield from stray_files(run)
+    if run.config.method == "lora" and record.model and is_local(record.model.name):
+        yield Finding(
+            f"{run.path} is an adapter for {record.model.name}, a folder of this machine: nobody "
+            "else could load it.",
+            "Push that checkpoint, and train with --model owner/name; or train with --method full.",
+        )
     from gluetune.core.files import weights_digest
 
     if weights_digest(run.model_path) != record.best_weights_sha256:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from gluetune.core.config import ComputePath, TrainConfig
+from gluetune.core.config import ComputePath, Quantization, TrainConfig
 from gluetune.core.errors import ConfigurationError, Findings
 from gluetune.core.records import DataRecord, ModelRecord
 from gluetune.core.tasks import HELD_OUT, TaskSpec, get_task
@@ -32,6 +32,7 @@ from gluetune.models.fast.paths import resolve_compute
 from gluetune.models.tokenizers import check_length
 from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.training.arguments import check_set, training_arguments
+from gluetune.training.methods import get_method
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,8 +97,11 @@ def prepare(
 def _prepare(
     config: TrainConfig, own_metrics: bool, processes: Processes, progress: bool
 ) -> Prepared:
+    config = _with_defaults(config)
     found = Findings()
     found.attempt(lambda: check_set(config.training_args))
+    found.attempt(lambda: get_method(config.method).check(config))
+    quantization: Quantization = "none" if found.errors else config.quantization
     chosen = device(use_cpu=bool(config.training_args.get("use_cpu")))
     precision = found.attempt(lambda: resolve_precision(config.precision, chosen))
     arguments_can_be_tried = not found.errors
@@ -111,7 +115,7 @@ def _prepare(
     classifier = None
     if checkpoint is not None and task is not None:
         settled = task
-        classifier = found.attempt(lambda: _classifier(config, settled, checkpoint))
+        classifier = found.attempt(lambda: _classifier(config, settled, checkpoint, quantization))
     compute = None
     if classifier is not None:
         compute = found.attempt(lambda: _compute(config, classifier))
@@ -124,6 +128,13 @@ def _prepare(
         return _prepared(
             resolved, tables.task, precision, chosen, tables, checkpoint, classifier, progress
         )
+
+
+def _with_defaults(config: TrainConfig) -> TrainConfig:
+    """Give settings that were not given the defaults of the method."""
+    defaults = get_method(config.method).defaults
+    changed = {name: it for name, it in defaults.items() if name not in config.model_fields_set}
+    return config.model_copy(update=changed)
 
 
 def _known_task(config: TrainConfig) -> TaskSpec | None:
@@ -246,13 +257,16 @@ def _checkpoint(config: TrainConfig) -> Checkpoint:
     )
 
 
-def _classifier(config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint) -> Classifier:
+def _classifier(
+    config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint, quantization: Quantization
+) -> Classifier:
     classifier = load_classifier(
         checkpoint,
         task,
         seed=config.seed,
         new_head=config.new_head,
         label_order=None if task.kind.label_order_names_classes else config.label_order,
+        quantization=quantization,
     )
     check_length(config.max_length, classifier.limit, checkpoint.name)
     return classifier

@@ -26,6 +26,7 @@ from gluetune.inference.scoring import (
     predict_splits,
 )
 from gluetune.metrics.registry import get_metric
+from gluetune.models.adapters import is_adapter, load_adapter_weights
 from gluetune.models.fast.paths import computing, resolve_compute
 from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.statistics.calibration import best_thresholds
@@ -160,6 +161,18 @@ class RunTrainer(Trainer):
         self._clock = time.monotonic()
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
+    def count_seconds(self, seconds: float) -> None:
+        """Count time that was spent on the model before training; a resumed run has counted it."""
+        self._meter.seconds += seconds
+
+    def keep_untrained(self) -> None:
+        """Evaluate the model as it is, and save it as one epoch without a step."""
+        self.args.save_only_model = True  # there is no optimiser
+        self.state.epoch = 1.0
+        with self._on_path():
+            self._determine_best_metric(self.evaluate(), None)
+            self._save_checkpoint(self.model, None)
+
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """Train on one batch, and add its loss to the epoch's mean."""
         loss = super().training_step(*args, **kwargs)
@@ -179,7 +192,7 @@ class RunTrainer(Trainer):
             epoch=round(self.state.epoch or 0.0, 6),
             step=self.state.global_step,
             train_loss=self._train_loss(),
-            learning_rate=self._get_learning_rate(),
+            learning_rate=self._get_learning_rate() if self.lr_scheduler else None,
             validation=evaluation.score,
             validation_loss=evaluation.loss,
             selection=None,
@@ -286,6 +299,13 @@ class RunTrainer(Trainer):
 
     def _name_of_meter(self, process: int) -> str:
         return f"meter_{process}.json" if self.processes.count > 1 else "meter.json"
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load the state's weights; transformers would also load the best adapter, below it."""
+        if is_adapter(Path(resume_from_checkpoint)):
+            load_adapter_weights(model or self.model, Path(resume_from_checkpoint))
+            return
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._staging)
