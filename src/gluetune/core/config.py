@@ -26,7 +26,7 @@ from gluetune.core.file_formats import (
 )
 from gluetune.core.files import write_text
 from gluetune.core.settings import Accepts, Option, Settings, flag_for
-from gluetune.core.settings_files import dump_yaml, split_names
+from gluetune.core.settings_files import dump_yaml, join_names, split_names
 from gluetune.core.tasks import GLUE_TASKS, is_task
 from gluetune.kinds import FORMER_NAMES, KindName
 from gluetune.metrics.registry import METRICS, metrics_of
@@ -50,7 +50,42 @@ Kind = Annotated[Literal["auto", KindName], BeforeValidator(_kind_name)]
 Quantization = Literal["none", "4bit"]
 MethodName = Literal["full", "probe", "lp-ft", "lora"]
 OnBadRow = Literal["stop", "skip"]
-ClassWeights = Literal["none", "balanced"]
+
+
+def _weights_text(value: Any) -> Any:
+    """Return class weights as text, "label=weight,…"; Python may also give a mapping."""
+    if isinstance(value, Mapping):
+        value = join_names(f"{name}={weight}" for name, weight in value.items())
+    if isinstance(value, str) and value not in ("none", "balanced"):
+        weights_by_label(value)
+    return value
+
+
+def weights_by_label(text: str) -> dict[str, float]:
+    """Return the weights in "label=weight,…"; a label with a comma is quoted with its weight.
+
+    None for `none` and `balanced`. Raises ValueError.
+    """
+    if text in ("none", "balanced"):
+        return {}
+    found = {}
+    for part in split_names(text):
+        name, equals, weight = part.rpartition("=")
+        try:
+            found[name] = float(weight)
+        except ValueError:
+            equals = ""
+        if not equals or not name or not 0 <= found[name] < float("inf"):
+            raise ValueError("must be none, balanced, or label=weight,… such as spam=5,other=1")
+    return found
+
+
+ClassWeights = Annotated[
+    str,
+    BeforeValidator(_weights_text),
+    Accepts(("str", "Mapping[str, float]")),
+    Option(suggestions=("none", "balanced"), example="--class-weights balanced"),
+]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Source = Annotated[Name, BeforeValidator(_path_text), Accepts(("str", "PathLike[str]"))]
 """A path, or another name of a source."""
@@ -178,7 +213,13 @@ class TrainConfig(Settings):
             "extra_metrics",
             "early_stopping",
             "class_weights",
+            "focal_loss",
             "label_smoothing",
+            "min_steps",
+            "layer_decay",
+            "restart_layers",
+            "freeze_layers",
+            "average_epochs",
             "training_args",
         ),
         "The checkpoint's head and code": ("new_head", "label_order", "trust_remote_code"),
@@ -368,14 +409,48 @@ class TrainConfig(Settings):
     )
     class_weights: ClassWeights = Field(
         default="none",
-        description="Weights of the classes in the loss: none, or balanced (every class has the "
-        "same total weight).",
+        description="Weights of the classes in the loss: none, balanced (every class has the same "
+        "total weight), or your own as label=weight,… (labels that are not named weigh 1).",
+    )
+    focal_loss: float = Field(
+        default=0.0,
+        ge=0,
+        description="Focal loss: exponent that lowers the weight of examples that the model is "
+        "sure of, e.g. 2. 0: the loss as it is.",
     )
     label_smoothing: Annotated[float, Option(aliases=("label_smoothing_factor",))] = Field(
         default=0.0,
         ge=0,
         lt=1,
         description="Label smoothing: fraction of the target spread evenly over all classes.",
+    )
+    min_steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="Optimiser steps at least: where there are few rows, epochs are added.",
+    )
+    layer_decay: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Layer-wise decay of the learning rate: each layer has this factor of the one "
+        "above it. 1: all have the same.",
+    )
+    restart_layers: int = Field(
+        default=0,
+        ge=0,
+        description="Top layers of the encoder that are initialised anew, with the pooler.",
+    )
+    freeze_layers: int = Field(
+        default=0,
+        ge=0,
+        description="Lowest layers of the encoder that are not trained, nor the embeddings.",
+    )
+    average_epochs: int = Field(
+        default=0,
+        ge=0,
+        description="Average the weights at the end of this many last epochs: each of these epochs "
+        "is evaluated and kept with the mean so far.",
     )
     lora_rank: int = Field(
         default=8,

@@ -127,8 +127,14 @@ class AnyRunKeywords(ReadKeywords, total=False):
     epochs: float
     weight_decay: float
     warmup: float
-    class_weights: Literal["none", "balanced"]
+    class_weights: str | Mapping[str, float]
+    focal_loss: float
     label_smoothing: float
+    min_steps: int | None
+    layer_decay: float
+    restart_layers: int
+    freeze_layers: int
+    average_epochs: int
     lora_rank: int
     lora_alpha: float | None
     lora_dropout: float

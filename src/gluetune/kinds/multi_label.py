@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gluetune.kinds.base import Kind, Prediction, round_robin
@@ -107,6 +107,7 @@ class MultiLabel(Kind):
         weights: torch.Tensor | None,
         smoothing: float,
         order: Sequence[int] = (),
+        focal: float = 0.0,
     ) -> torch.Tensor:
         """Return the binary cross-entropy, summed over the labels too.
 
@@ -120,6 +121,9 @@ class MultiLabel(Kind):
         each = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
         if weights is not None:
             each = each * torch.where(given > 0, weights[1], weights[0])
+        if focal:
+            chances = logits.sigmoid()
+            each = each * torch.where(given > 0, 1 - chances, chances) ** focal
         return each.masked_fill(~self.is_labelled(labels), 0.0).sum()
 
     def losses(self, logits: NDArray[np.float64], labels: NDArray[Any]) -> NDArray[np.float64]:
@@ -142,6 +146,15 @@ class MultiLabel(Kind):
         ordered = np.empty_like(weights)
         ordered[:, list(outputs)] = weights
         return ordered
+
+    def stated_weights(
+        self, names: Sequence[str], stated: Mapping[str, float], outputs: Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Return weights of labels that are given; those that are not weigh 1."""
+        import numpy as np
+
+        present = super().stated_weights(names, stated, outputs)
+        return np.stack([np.ones_like(present), present])
 
     def decode(self, logits: NDArray[Any], thresholds: Sequence[float] = ()) -> NDArray[Any]:
         """Return 0 or 1 for each label: 1 above its threshold."""

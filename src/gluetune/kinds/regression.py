@@ -117,6 +117,7 @@ class Regression(Kind):
         weights: torch.Tensor | None,
         smoothing: float,
         order: Sequence[int] = (),
+        focal: float = 0.0,
     ) -> torch.Tensor:
         """Return the squared error."""
         errors = logits.reshape(-1) - labels.to(logits.dtype)

@@ -39,18 +39,23 @@ class SingleLabel(Kind):
         weights: torch.Tensor | None,
         smoothing: float,
         order: Sequence[int] = (),
+        focal: float = 0.0,
     ) -> torch.Tensor:
         """Return the cross-entropy, as torch's."""
         from torch.nn import functional
 
-        return functional.cross_entropy(
+        each: torch.Tensor = functional.cross_entropy(
             logits,
             labels,
             weight=weights,
             ignore_index=IGNORED,
-            reduction="sum",
+            reduction="none" if focal else "sum",
             label_smoothing=smoothing,
         )
+        if not focal:
+            return each
+        chances = logits.softmax(dim=1).gather(1, labels.clamp(min=0)[:, None])[:, 0]
+        return (each * (1 - chances) ** focal).sum()
 
     def losses(self, logits: NDArray[np.float64], labels: NDArray[Any]) -> NDArray[np.float64]:
         """Return the negative logarithm of the probability of the true class."""

@@ -25,6 +25,7 @@ from gluetune.core.tasks import TaskSpec, get_task, is_task
 from gluetune.core.text import first_line, normalized
 from gluetune.models.adapters import base_of, head_names, with_adapter
 from gluetune.models.checkpoints import Checkpoint
+from gluetune.models.layers import initialize_again
 from gluetune.models.tokenizers import input_limit, load_config, load_tokenizer, skeleton
 
 if TYPE_CHECKING:
@@ -324,19 +325,9 @@ def _check_loaded(
 
 
 def _restart_output_layer(model: PreTrainedModel, trusted: bool) -> set[str]:
-    """Initialise the output layer anew, as the architecture does.
-
-    transformers marks the weights and modules that it has loaded, and does not initialise them. The
-    marks are removed from the output layer and from the modules around it only (an architecture may
-    initialise its head as a whole).
-    """
+    """Initialise the output layer anew; return the names of its weights."""
     names = output_weights(model.config, trust_remote_code=trusted)
-    for name in names:
-        model.get_parameter(name)._is_hf_initialized = False
-        parts = name.split(".")[:-1]
-        for depth in range(len(parts) + 1):
-            model.get_submodule(".".join(parts[:depth]))._is_hf_initialized = False
-    model.initialize_weights()
+    initialize_again(model, names)
     return set(names)
 
 

@@ -176,6 +176,9 @@ class Job:
             compact_vocabulary=config.compact_vocabulary,
             class_weights=prepared.class_weights,
             label_smoothing=config.label_smoothing,
+            focal_loss=config.focal_loss,
+            layer_decay=config.layer_decay,
+            average_epochs=config.average_epochs,
             kind=prepared.task.kind,
             outputs=prepared.classifier.outputs,
             validation=Validation(

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from gluetune.core.config import ComputePath, Quantization, TrainConfig
+from gluetune.core.config import ComputePath, Quantization, TrainConfig, weights_by_label
 from gluetune.core.errors import ConfigurationError, Findings
 from gluetune.core.records import DataRecord, ModelRecord
+from gluetune.core.settings_files import join_names
 from gluetune.core.tasks import HELD_OUT, TaskSpec, get_task
 from gluetune.data.encoding import Encoded, encode, tokenizer_processes, unknown_note
 from gluetune.data.own.source import TUNING, OwnSource
@@ -184,16 +185,22 @@ def _prepared(
             (ScoredSplit.of(table, task, encoded[split]) for split, table in tables.tuning.items()),
             None,
         ),
-        class_weights=(
-            torch.from_numpy(
-                task.kind.class_weights(label_array(tables.train, task), classifier.outputs)
-            )
-            if config.class_weights == "balanced"
-            else None
-        ),
+        class_weights=_class_weights(config, task, tables.train, classifier),
         data=_data_record(tables, encoded, checkpoint),
         model=_model_record(config, task, checkpoint, classifier),
     )
+
+
+def _class_weights(
+    config: TrainConfig, task: TaskSpec, train: pa.Table, classifier: Classifier
+) -> torch.Tensor | None:
+    if config.class_weights == "none":
+        return None
+    if config.class_weights == "balanced":
+        labels = label_array(train, task)
+        return torch.from_numpy(task.kind.class_weights(labels, classifier.outputs))
+    stated = weights_by_label(config.class_weights)
+    return torch.from_numpy(task.kind.stated_weights(task.labels, stated, classifier.outputs))
 
 
 def _check_metric(config: TrainConfig, task: TaskSpec, own_metrics: bool) -> None:
@@ -242,12 +249,21 @@ def _check_loss(config: TrainConfig, task: TaskSpec) -> None:
     given = []
     if config.class_weights != "none":
         given.append(f"--class-weights {config.class_weights}")
+    if config.focal_loss:
+        given.append(f"--focal-loss {config.focal_loss:g}")
     if config.label_smoothing:
         given.append(f"--label-smoothing {config.label_smoothing:g}")
     if given and not task.kind.is_weighted:
         raise ConfigurationError(
             f"{' and '.join(given)}: {task.name} is regression, without classes.",
             hint="Leave it out.",
+        )
+    unknown = sorted({*weights_by_label(config.class_weights)} - {*task.labels})
+    if unknown:
+        raise ConfigurationError(
+            f"--class-weights {config.class_weights}: {task.name} has no label "
+            f"{', '.join(unknown)}.",
+            hint=f"Its labels: {join_names(task.labels)}.",
         )
 
 
@@ -269,6 +285,7 @@ def _classifier(
         quantization=quantization,
     )
     check_length(config.max_length, classifier.limit, checkpoint.name)
+    get_method(config.method).check_model(config, classifier.model)
     return classifier
 
 
@@ -293,6 +310,7 @@ def _resolved(
 ) -> TrainConfig:
     """Replace every `auto` by its resolved value, as far as it is known."""
     found = {
+        "epochs": tables and _epochs(config, len(tables.train)),
         "precision": precision,
         "compute": compute,
         **_resolved_data(config, tables),
@@ -306,6 +324,15 @@ def _resolved(
     return config.model_copy(
         update={name: value for name, value in found.items() if value is not None}
     )
+
+
+def _epochs(config: TrainConfig, rows: int) -> float:
+    """Return the epochs, of which few rows need more for `min_steps`."""
+    if config.min_steps is None:
+        return config.epochs
+    drops = config.training_args.get("dataloader_drop_last")
+    per_epoch = rows // config.batch_size if drops else -(-rows // config.batch_size)
+    return max(config.epochs, float(-(-config.min_steps // max(1, per_epoch))))
 
 
 def _check_agreement(prepared: Prepared, processes: Processes) -> None:

@@ -28,9 +28,11 @@ from gluetune.inference.scoring import (
 from gluetune.metrics.registry import get_metric
 from gluetune.models.adapters import is_adapter, load_adapter_weights
 from gluetune.models.fast.paths import computing, resolve_compute
+from gluetune.models.layers import scale_rates
 from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.statistics.calibration import best_thresholds
-from gluetune.training.checkpoints import CheckpointStore
+from gluetune.training.averaging import WeightAverage
+from gluetune.training.checkpoints import AVERAGE, CheckpointStore
 from gluetune.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -83,9 +85,14 @@ class RunTrainer(Trainer):
         on_epoch: Callable[[EpochRecord, bool], None],
         on_note: Callable[[str], None],
         processes: Processes = ALONE,
+        layer_decay: float = 1.0,
+        average_epochs: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.layer_decay = layer_decay
+        self.average_epochs = average_epochs
+        self._average = WeightAverage(self.model)
         self.validation = validation
         self.store = store
         self.on_epoch = on_epoch
@@ -186,7 +193,10 @@ class RunTrainer(Trainer):
         """Evaluate the task. Returns its metrics with a prefix, as Trainer does."""
         train_seconds = self._read_clock()
         self._check_path_once()
-        evaluation = self.score(self.model)
+        if self.average_epochs and self._is_averaged():
+            self._average.add()
+        with self._average.applied():
+            evaluation = self.score(self.model)
         extra = self.processes.broadcast_from_main(lambda: self._user_metrics(evaluation))
         epoch = EpochRecord(
             epoch=round(self.state.epoch or 0.0, 6),
@@ -213,6 +223,18 @@ class RunTrainer(Trainer):
             True  # or the best model would be lost after an evaluation within an epoch
         )
         return metrics
+
+    def _is_averaged(self) -> bool:
+        """Whether this epoch is one of the last, whose weights are averaged."""
+        left = self.args.num_train_epochs - (self.state.epoch or 0.0)
+        return bool(round(left, 6) < self.average_epochs)
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """Create the optimiser, with a learning rate for each layer."""
+        optimizer = super().create_optimizer(*args, **kwargs)
+        if self.layer_decay != 1:
+            scale_rates(optimizer, self.model, self.layer_decay)
+        return optimizer
 
     def _train_loss(self) -> float | None:
         """Return the epoch's mean loss over all processes."""
@@ -259,6 +281,7 @@ class RunTrainer(Trainer):
             self._staging = folder
             super()._save_checkpoint(model, trial)
             written = folder / f"checkpoint-{step}"
+            self._save_average(written)
             (written / self._meter_name).write_text(
                 json.dumps(asdict(self._meter)), encoding="utf-8"
             )
@@ -268,6 +291,18 @@ class RunTrainer(Trainer):
         # Before the next step, whose collectives have a shorter timeout.
         self.processes.wait()
         self._read_clock()  # writing is not training
+
+    def _save_average(self, folder: Path) -> None:
+        """Write the mean weights, and the model that has them if it is the best so far."""
+        if not self._average.count:
+            return
+        if self.processes.is_first:
+            self._average.save(folder)
+        if self.state.best_global_step in (None, self.state.global_step):
+            with self._average.applied():
+                self.save_model(str(folder / AVERAGE), _internal_call=True)
+            if self.processes.is_first:
+                (folder / AVERAGE / "training_args.bin").unlink(missing_ok=True)
 
     @contextmanager
     def _checkpoint_folder(self, step: int) -> Iterator[Path]:
@@ -302,6 +337,7 @@ class RunTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Load the state's weights; transformers would also load the best adapter, below it."""
+        self._average.load(Path(resume_from_checkpoint))
         if is_adapter(Path(resume_from_checkpoint)):
             load_adapter_weights(model or self.model, Path(resume_from_checkpoint))
             return

@@ -86,6 +86,12 @@ BESIDE = {
 VALUES = {
     **OWN_VALUES,
     "class_weights": ("balanced", "balanced"),
+    "focal_loss": ("2", 2.0),
+    "min_steps": ("500", 500),
+    "layer_decay": ("0.9", 0.9),
+    "restart_layers": ("1", 1),
+    "freeze_layers": ("2", 2),
+    "average_epochs": ("3", 3),
     "label_smoothing": ("0.1", 0.1),
     "method": ("lora", "lora"),
     "lora_rank": ("4", 4),

@@ -27,6 +27,7 @@ class Lora(Method):
     """Adapters in every linear layer of the blocks are trained, and the head."""
 
     name = "lora"
+    ignored: ClassVar[tuple[str, ...]] = ("layer_decay", "restart_layers", "freeze_layers")
     defaults: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-4}
 
     def check(self, config: TrainConfig) -> None:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from transformers import set_seed
+
 from gluetune.core.config import TrainConfig, flag_of
 from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.models.layers import check_layers, freeze_layers, restart_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -39,6 +42,11 @@ class Method:
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Settings that have another default."""
 
+    def check_model(self, config: TrainConfig, model: PreTrainedModel) -> None:
+        """Raise ConfigurationError if the settings do not fit the layers of the model."""
+        if config.layer_decay != 1 or config.restart_layers or config.freeze_layers:
+            check_layers(model, restarted=config.restart_layers, frozen=config.freeze_layers)
+
     def check(self, config: TrainConfig) -> None:
         """Raise ConfigurationError with every setting that contradicts the method."""
         fields = type(config).model_fields
@@ -59,7 +67,13 @@ class Method:
 
     def prepare(self, prepared: Prepared, processes: Processes, *, resumed: bool) -> Fitted:
         """Return the model to train; a `resumed` run loads its weights afterwards."""
-        return Fitted(prepared.classifier.model)
+        config, model = prepared.config, prepared.classifier.model
+        if config.restart_layers:
+            set_seed(config.seed)
+            restart_layers(model, config.restart_layers)
+        if config.freeze_layers:
+            freeze_layers(model, config.freeze_layers)
+        return Fitted(model)
 
     def count_trained(self, model: PreTrainedModel) -> int:
         """Return the number of weights that are trained."""

@@ -25,6 +25,7 @@ from gluetune.data.tables import label_array
 from gluetune.inference.logits import compute_logits
 from gluetune.inference.scoring import predictions_of, score_predictions
 from gluetune.models.classifiers import output_layer
+from gluetune.models.layers import freeze_layers
 from gluetune.training.methods.method import Fitted, Method
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Probe(Method):
     name = "probe"
     ignored: ClassVar[tuple[str, ...]] = (
         *("label_smoothing", "early_stopping", "weight_decay", "warmup", "epochs"),
-        *("learning_rate", "batch_size"),
+        *("learning_rate", "batch_size", "focal_loss", "min_steps", "layer_decay"),
+        *("restart_layers", "freeze_layers", "average_epochs"),
     )
 
     def prepare(self, prepared: Prepared, processes: Processes, *, resumed: bool) -> Fitted:
@@ -79,10 +81,17 @@ class LinearThenFull(Probe):
     """Full fine-tuning that starts from the linear head (LP-FT, Kumar et al. 2022)."""
 
     name = "lp-ft"
-    ignored: ClassVar[tuple[str, ...]] = ()
+    ignored: ClassVar[tuple[str, ...]] = ("restart_layers",)
+
+    def prepare(self, prepared: Prepared, processes: Processes, *, resumed: bool) -> Fitted:
+        """Fit the head, and freeze the layers that are not trained."""
+        found = super().prepare(prepared, processes, resumed=resumed)
+        if prepared.config.freeze_layers:
+            freeze_layers(found.model, prepared.config.freeze_layers)
+        return found
 
     def count_trained(self, model: PreTrainedModel) -> int:
-        """Return the number of all weights."""
+        """Return the number of weights that are trained."""
         return Method.count_trained(self, model)
 
     def train(self, trainer: RunTrainer, checkpoint: Path | None) -> None:
