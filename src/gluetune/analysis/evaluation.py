@@ -14,7 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from gluetune.analysis.scores import MAJORITY, WORDS, Baseline, Scores, bag_of_words
+from gluetune.analysis.scores import (
+    FROZEN,
+    MAJORITY,
+    WORDS,
+    Baseline,
+    Scores,
+    bag_of_words,
+    frozen_encoder,
+)
 from gluetune.analysis.splits import SplitEvaluation
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import UNSTATED, FileFormat
@@ -331,8 +339,10 @@ def _evaluation(
     words = words_of(run, found) if run is not None else {}
     test = compare_with_words(task, found, words)
     baselines = {MAJORITY: _majority(task, found)}
-    if words:
+    if words and run is not None:
         baselines[WORDS] = bag_of_words(score_predictions(task, words))
+        if run.record.frozen_baseline and [*found] == [*run.record.frozen_baseline.metrics]:
+            baselines[FROZEN] = frozen_encoder(run.record.frozen_baseline)
     suspicion = _suspicion(task, intervals.get("score"), baselines[MAJORITY].score.score)
     worse = test.sentence if test is not None and test.is_worse else ""
     return Evaluation(

@@ -17,7 +17,7 @@ from gluetune.metrics.registry import get_metric
 if TYPE_CHECKING:
     from gluetune.statistics.intervals import Interval
 
-MAJORITY, WORDS = "majority", "bag_of_words"
+MAJORITY, WORDS, FROZEN = "majority", "bag_of_words", "frozen_encoder"
 """Keys of the two baselines."""
 
 MOST_FULL_NAMES = 4
@@ -171,12 +171,20 @@ def recorded_baselines(record: Record) -> dict[str, Baseline]:
         found[MAJORITY] = Baseline(kind.constant_name, protocol, score)
     if record.text_baseline:
         found[WORDS] = bag_of_words(record.text_baseline)
+    if record.frozen_baseline:
+        found[FROZEN] = frozen_encoder(record.frozen_baseline)
     return found
 
 
 def bag_of_words(score: ScoreRecord) -> Baseline:
     """Return the bag of words as a baseline."""
     return Baseline("bag of words", "TF-IDF and a linear model, of train", score)
+
+
+def frozen_encoder(score: ScoreRecord) -> Baseline:
+    """Return the linear head on the frozen encoder as a baseline."""
+    protocol = "a linear head on the encoder before fine-tuning, of train"
+    return Baseline("frozen encoder", protocol, score)
 
 
 def published_results(record: Record) -> tuple[Reference, ...]:

@@ -235,7 +235,10 @@ def _epochs(record: Record) -> Table:
 
 def _next_steps(run: Run) -> Text:
     record = run.record
-    lines = [f"run      {run.path}", f"model    {run.path}/model  (loads with transformers)"]
+    loader = (
+        "an adapter: loads with peft" if run.config.method == "lora" else "loads with transformers"
+    )
+    lines = [f"run      {run.path}", f"model    {run.path}/model  ({loader})"]
     rate = record.timing.examples_per_second
     if rate:
         seconds = record.timing.train_seconds + record.timing.evaluation_seconds
@@ -257,7 +260,7 @@ def _commands(run: Run) -> list[str]:
     return [
         command_line("predict", run.path, *texts),
         command_line("serve", run.path),
-        typed("python", "-c", code),
+        *([] if run.config.method == "lora" else [typed("python", "-c", code)]),
         *_show_again(run),
         run.config.command_with(config=run.folder.config, seed=record.seed + 1),
     ]

@@ -22,7 +22,7 @@ from gluetune.core.command_lines import command_line, in_processes, options
 from gluetune.core.errors import ConfigurationError, Finding, warn_renamed
 from gluetune.core.files import write_text
 from gluetune.core.settings import Accepts, Option, Settings, flag_for, stated, validated
-from gluetune.core.settings_files import dump_yaml, split_names
+from gluetune.core.settings_files import dump_yaml, join_names, split_names
 from gluetune.core.tasks import GLUE_TASKS, get_task, is_task, unfit_metrics
 from gluetune.kinds import FORMER_NAMES, KindName
 from gluetune.metrics.registry import METRICS, metrics_of
@@ -108,8 +108,45 @@ def _kind_name(value: Any) -> Any:
 
 
 Kind = Annotated[Literal["auto", KindName], BeforeValidator(_kind_name)]
+Quantization = Literal["none", "4bit"]
+MethodName = Literal["full", "probe", "lp-ft", "lora"]
 OnBadRow = Literal["stop", "skip"]
-ClassWeights = Literal["none", "balanced"]
+
+
+def _weights_text(value: Any) -> Any:
+    """Return class weights as text, "label=weight,…"; Python may also give a mapping."""
+    if isinstance(value, Mapping):
+        value = join_names(f"{name}={weight}" for name, weight in value.items())
+    if isinstance(value, str) and value not in ("none", "balanced"):
+        weights_by_label(value)
+    return value
+
+
+def weights_by_label(text: str) -> dict[str, float]:
+    """Return the weights in "label=weight,…"; a label with a comma is quoted with its weight.
+
+    None for `none` and `balanced`. Raises ValueError.
+    """
+    if text in ("none", "balanced"):
+        return {}
+    found = {}
+    for part in split_names(text):
+        name, equals, weight = part.rpartition("=")
+        try:
+            found[name] = float(weight)
+        except ValueError:
+            equals = ""
+        if not equals or not name or not 0 <= found[name] < float("inf"):
+            raise ValueError("must be none, balanced, or label=weight,… such as spam=5,other=1")
+    return found
+
+
+ClassWeights = Annotated[
+    str,
+    BeforeValidator(_weights_text),
+    Accepts(("str", "Mapping[str, float]")),
+    Option(suggestions=("none", "balanced"), example="--class-weights balanced"),
+]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Source = Annotated[Name, BeforeValidator(_path_text), Accepts(("str", "PathLike[str]"))]
 """A path, or another name of a source."""
@@ -221,6 +258,12 @@ class TrainConfig(Settings):
         "Your own labelled text": ("train_file", "data_set", *OWN_SETTINGS),
         "Cross-validation": FOLD_SETTINGS,
         "Training": (
+            "method",
+            "lora_rank",
+            "lora_alpha",
+            "lora_dropout",
+            "lora_targets",
+            "quantization",
             "learning_rate",
             "batch_size",
             "epochs",
@@ -233,7 +276,13 @@ class TrainConfig(Settings):
             "extra_metrics",
             "early_stopping",
             "class_weights",
+            "focal_loss",
             "label_smoothing",
+            "min_steps",
+            "layer_decay",
+            "restart_layers",
+            "freeze_layers",
+            "average_epochs",
             "training_args",
         ),
         "The checkpoint's head and code": ("new_head", "label_order", "trust_remote_code"),
@@ -342,6 +391,10 @@ class TrainConfig(Settings):
     rows."""
     fold_seed: int = Field(default=42, ge=0, lt=2**32)
     """Seed of the folds alone: runs with other seeds have the same folds."""
+    method: MethodName = "full"
+    """How the checkpoint is fitted: full (all weights), probe (a linear head on the frozen encoder,
+    fitted in seconds), lp-ft (full, starting from that head), lora (low-rank adapters; needs the
+    extra `lora`)."""
     learning_rate: float = Field(default=2e-5, gt=0)
     """Peak learning rate of AdamW."""
     batch_size: Annotated[int, Option(aliases=("per_device_train_batch_size",))] = Field(
@@ -364,12 +417,39 @@ class TrainConfig(Settings):
     )
     """Warmup: below 1 a fraction of all steps, from 1 on a number of steps."""
     class_weights: ClassWeights = "none"
-    """Weights of the classes in the loss: none, or balanced (every class has the same total
-    weight)."""
+    """Weights of the classes in the loss: none, balanced (every class has the same total weight),
+    or your own as label=weight,… (labels that are not named weigh 1)."""
+    focal_loss: float = Field(default=0.0, ge=0)
+    """Focal loss: exponent that lowers the weight of examples that the model is sure of, e.g. 2.
+    0: the loss as it is."""
     label_smoothing: Annotated[float, Option(aliases=("label_smoothing_factor",))] = Field(
         default=0.0, ge=0, lt=1
     )
     """Label smoothing: fraction of the target spread evenly over all classes."""
+    min_steps: int | None = Field(default=None, ge=1)
+    """Optimiser steps at least: where there are few rows, epochs are added."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Layer-wise decay of the learning rate: each layer has this factor of the one above it. 1: all
+    have the same."""
+    restart_layers: int = Field(default=0, ge=0)
+    """Top layers of the encoder that are initialised anew, with the pooler."""
+    freeze_layers: int = Field(default=0, ge=0)
+    """Lowest layers of the encoder that are not trained, nor the embeddings."""
+    average_epochs: int = Field(default=0, ge=0)
+    """Average the weights at the end of this many last epochs: each of these epochs is evaluated
+    and kept with the mean so far."""
+    lora_rank: int = Field(default=8, ge=1)
+    """LoRA: rank of the adapters. The learning rate is then 5e-4 by default."""
+    lora_alpha: float | None = Field(default=None, gt=0)
+    """LoRA: the adapters are scaled by alpha / rank. Default: twice the rank."""
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """LoRA: dropout before the adapters."""
+    lora_targets: Names | None = None
+    """LoRA: last parts of the names of the layers that get adapters, such as query,value. Default:
+    all linear layers of the model's blocks."""
+    quantization: Quantization = "none"
+    """Precision of the frozen weights with LoRA: none (fp32), or 4bit (QLoRA's; needs a CUDA GPU
+    and bitsandbytes)."""
     max_length: Annotated[int | None, Option(aliases=("max_seq_length",))] = Field(
         default=None, ge=3
     )

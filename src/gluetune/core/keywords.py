@@ -120,6 +120,7 @@ class AnyRunKeywords(ReadKeywords, total=False):
     validation_split: str | None
     holdout: float
     sampling_seed: int | None
+    method: Literal["full", "probe", "lp-ft", "lora"]
     learning_rate: float
     batch_size: int
     micro_batch_size: int | None
@@ -127,8 +128,19 @@ class AnyRunKeywords(ReadKeywords, total=False):
     epochs: float
     weight_decay: float
     warmup: float
-    class_weights: Literal["none", "balanced"]
+    class_weights: str | Mapping[str, float]
+    focal_loss: float
     label_smoothing: float
+    min_steps: int | None
+    layer_decay: float
+    restart_layers: int
+    freeze_layers: int
+    average_epochs: int
+    lora_rank: int
+    lora_alpha: float | None
+    lora_dropout: float
+    lora_targets: str | Sequence[str] | None
+    quantization: Literal["none", "4bit"]
     max_length: int | None
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     compute: Literal["auto", "unpadded", "grouped", "padded"]

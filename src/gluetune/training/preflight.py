@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 import torch
 
-from gluetune.core.config import ALL_ROWS, ComputePath, TrainConfig
+from gluetune.core.config import ALL_ROWS, ComputePath, Quantization, TrainConfig, weights_by_label
 from gluetune.core.errors import ConfigurationError, Findings
 from gluetune.core.records import DataRecord, ModelRecord
+from gluetune.core.settings_files import join_names
 from gluetune.core.tasks import HELD_OUT, TaskSpec, get_task
 from gluetune.data.encoding import Encoded, encode_parts, tokenizer_processes, unknown_note
 from gluetune.data.exclusions import EXCLUDED, read_exclusions
@@ -34,6 +35,7 @@ from gluetune.models.fast.paths import resolve_compute
 from gluetune.models.tokenizers import check_length
 from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.training.arguments import check_set, training_arguments
+from gluetune.training.methods import get_method
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,8 +105,11 @@ def prepare(
 def _prepare(
     config: TrainConfig, own_metrics: bool, processes: Processes, progress: bool
 ) -> Prepared:
+    config = _with_defaults(config)
     found = Findings()
     found.attempt(lambda: check_set(config.training_args))
+    found.attempt(lambda: get_method(config.method).check(config))
+    quantization: Quantization = "none" if found.errors else config.quantization
     chosen = device(use_cpu=bool(config.training_args.get("use_cpu")))
     precision = found.attempt(lambda: resolve_precision(config.precision, chosen))
     arguments_can_be_tried = not found.errors
@@ -118,7 +123,7 @@ def _prepare(
     classifier = None
     if checkpoint is not None and task is not None:
         settled = task
-        classifier = found.attempt(lambda: _classifier(config, settled, checkpoint))
+        classifier = found.attempt(lambda: _classifier(config, settled, checkpoint, quantization))
     compute = None
     if classifier is not None:
         compute = found.attempt(lambda: _compute(config, classifier))
@@ -131,6 +136,13 @@ def _prepare(
         return _prepared(
             resolved, tables.task, precision, chosen, tables, checkpoint, classifier, progress
         )
+
+
+def _with_defaults(config: TrainConfig) -> TrainConfig:
+    """Give settings that were not given the defaults of the method."""
+    defaults = get_method(config.method).defaults
+    changed = {name: it for name, it in defaults.items() if name not in config.model_fields_set}
+    return config.model_copy(update=changed)
 
 
 def _known_task(config: TrainConfig) -> TaskSpec | None:
@@ -187,16 +199,22 @@ def _prepared(
             (ScoredSplit.of(table, task, encoded[split]) for split, table in tables.tuning.items()),
             None,
         ),
-        class_weights=(
-            torch.from_numpy(
-                task.kind.class_weights(label_array(tables.train, task), classifier.outputs)
-            )
-            if config.class_weights == "balanced"
-            else None
-        ),
+        class_weights=_class_weights(config, task, tables.train, classifier),
         data=_data_record(config, tables, encoded, checkpoint),
         model=_model_record(config, task, checkpoint, classifier),
     )
+
+
+def _class_weights(
+    config: TrainConfig, task: TaskSpec, train: pa.Table, classifier: Classifier
+) -> torch.Tensor | None:
+    if config.class_weights == "none":
+        return None
+    if config.class_weights == "balanced":
+        labels = label_array(train, task)
+        return torch.from_numpy(task.kind.class_weights(labels, classifier.outputs))
+    stated = weights_by_label(config.class_weights)
+    return torch.from_numpy(task.kind.stated_weights(task.labels, stated, classifier.outputs))
 
 
 def _check_metric(config: TrainConfig, task: TaskSpec, own_metrics: bool) -> None:
@@ -273,12 +291,21 @@ def _check_loss(config: TrainConfig, task: TaskSpec) -> None:
     given = []
     if config.class_weights != "none":
         given.append(f"--class-weights {config.class_weights}")
+    if config.focal_loss:
+        given.append(f"--focal-loss {config.focal_loss:g}")
     if config.label_smoothing:
         given.append(f"--label-smoothing {config.label_smoothing:g}")
     if given and not task.kind.is_weighted:
         raise ConfigurationError(
             f"{' and '.join(given)}: {task.name} is regression, without classes.",
             hint="Leave it out.",
+        )
+    unknown = sorted({*weights_by_label(config.class_weights)} - {*task.labels})
+    if unknown:
+        raise ConfigurationError(
+            f"--class-weights {config.class_weights}: {task.name} has no label "
+            f"{', '.join(unknown)}.",
+            hint=f"Its labels: {join_names(task.labels)}.",
         )
 
 
@@ -288,15 +315,19 @@ def _checkpoint(config: TrainConfig) -> Checkpoint:
     )
 
 
-def _classifier(config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint) -> Classifier:
+def _classifier(
+    config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint, quantization: Quantization
+) -> Classifier:
     classifier = load_classifier(
         checkpoint,
         task,
         seed=config.seed,
         new_head=config.new_head,
         label_order=None if task.kind.label_order_names_classes else config.label_order,
+        quantization=quantization,
     )
     check_length(config.max_length, classifier.limit, checkpoint.name)
+    get_method(config.method).check_model(config, classifier.model)
     return classifier
 
 
@@ -321,6 +352,7 @@ def _resolved(
 ) -> TrainConfig:
     """Replace every `auto` by its resolved value, as far as it is known."""
     found = {
+        "epochs": tables and _epochs(config, len(tables.train)),
         "precision": precision,
         "compute": compute,
         **_resolved_data(config, tables),
@@ -335,6 +367,15 @@ def _resolved(
     return config.model_copy(
         update={name: value for name, value in found.items() if value is not None}
     )
+
+
+def _epochs(config: TrainConfig, rows: int) -> float:
+    """Return the epochs, of which few rows need more for `min_steps`."""
+    if config.min_steps is None:
+        return config.epochs
+    drops = config.training_args.get("dataloader_drop_last")
+    per_epoch = rows // config.batch_size if drops else -(-rows // config.batch_size)
+    return max(config.epochs, float(-(-config.min_steps // max(1, per_epoch))))
 
 
 def _check_agreement(prepared: Prepared, processes: Processes) -> None:
