@@ -49,6 +49,8 @@ class Prediction:
     labels: tuple[str, ...] | None = None
     """Every label above its threshold, where an example may have several; else None. `label` is
     then the likeliest, given or not."""
+    uncertain: bool | None = None
+    """Whether the score is below the threshold of confidence; None where no threshold was requested."""
 
 
 class Kind(ABC):

@@ -45,6 +45,8 @@ class Prediction(BaseModel):
 
     score: float
     label: str
+    uncertain: bool | None = None
+    """Of the likeliest label, where the server marks uncertain predictions."""
 
 
 class ErrorResponse(BaseModel):
