@@ -243,6 +243,16 @@ def test_an_audit_lists_wrong_labels_and_they_can_be_left_out(model: Path, tmp_p
     assert done.exit_code == 0
     assert "--exclude" in done.output
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "suspects.csv").read_bytes()
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    for part in ("Cross-validation", "Labels that are probably wrong", "river 51 good"):
+        assert part in page
+    for title in (
+        "Score of each fold",
+        "Errors by coverage",
+        "Calibration: accuracy by probability",
+    ):
+        assert f"<title>{title}</title>" in page
+    assert gluetune.report(run) == run.path / "report.html"
     without = train(model, tmp_path / "without", exclude=tmp_path / "suspects.csv", **settings)
     assert without.record.data is not None
     assert without.record.data.left_out == {
@@ -285,6 +295,64 @@ def test_rows_of_glue_are_left_out_by_their_index(tmp_path: Path) -> None:
     assert run.record.data is not None
     assert run.record.data.rows["train"] == 38
     assert [*run.record.data.left_out.values()] == [{"rows that --exclude names": 2}]
+
+
+def test_uncertain_predictions_are_marked_when_asked(model: Path, tmp_path: Path) -> None:
+    settings = _with_errors(tmp_path)
+    run = train(model, tmp_path / "run", epochs=8, **settings)
+    assert run.folds is not None
+    assert run.folds.table.risk
+    texts = ["rain 3 good", "rain 4 bad", "quietly"]
+    assert [one.uncertain for one in run.load()(texts)] == [None] * 3
+    predictor = run.load(coverage=0.5)
+    assert predictor.threshold is not None
+    assert predictor.threshold.coverage == pytest.approx(0.5, abs=0.02)
+    for one in predictor(texts):
+        assert one.uncertain == (one.score < predictor.threshold.confidence)
+    precise = run.load(min_precision=0.8).threshold
+    assert precise is not None
+    assert precise.low >= 0.8
+    everything = run.load(coverage=1.0)
+    assert everything.threshold is not None
+    (tmp_path / "new.csv").write_text("text\nrain 3 good\n???\n", encoding="utf-8")
+    words = ["predict", str(run.path), "--coverage", "0.5", "--file", str(tmp_path / "new.csv")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "Uncertain below a probability of" in done.output
+    assert ",uncertain," in done.output
+    typed = ["predict", str(run.path), "???", "--coverage", "0.01", "--json"]
+    assert '"uncertain": true' in CliRunner().invoke(app, typed).output
+    from starlette.testclient import TestClient
+
+    from gluetune.serving.app import make_app
+    from gluetune.serving.settings import Limits
+
+    with TestClient(make_app(predictor, Limits()), base_url="http://127.0.0.1") as client:
+        found = client.post("/predict", json={"inputs": "???"}).json()
+        assert found[0]["uncertain"] == predictor("???").uncertain
+        assert client.get("/info").json()["min_confidence"] == predictor.threshold.confidence
+
+
+UNREACHABLE: Mapping[str, tuple[dict[str, Any], str]] = {
+    "too precise": (
+        {"min_precision": 0.999},
+        r"--min-precision 0.999: no threshold reaches it. The highest bound is \d+\.\d%",
+    ),
+    "both": ({"min_precision": 0.9, "coverage": 0.9}, r"choose two thresholds"),
+    "too much": ({"coverage": 1.5}, r"coverage=1.5: must be at most 1"),
+}
+
+
+def test_thresholds_that_cannot_be_chosen(model: Path, tmp_path: Path) -> None:
+    run = train(model, tmp_path / "run", **two_classes(tmp_path))
+    for given, message in UNREACHABLE.values():
+        with pytest.raises(ConfigurationError, match=message):
+            run.load(**given)
+    with pytest.raises(ConfigurationError, match=r"is not a run, so it has no out-of-fold"):
+        gluetune.load(run.model_path, min_precision=0.9)
+    several = train(model, tmp_path / "several", **several_labels(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"is of kind multi_label, which has no single"):
+        several.load(coverage=0.9)
 
 
 def test_folds_do_not_depend_on_the_seed(model: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from gluetune.core.config import ALL_ROWS
 from gluetune.core.errors import RunError
 from gluetune.core.files import write_json
 from gluetune.core.jobs import JobState, counts, finished_run, jobs_table
-from gluetune.core.plots import Line, Plot
+from gluetune.core.plots import Line, Plot, line_plot
 from gluetune.core.records import (
     RecordPart,
     ScoreRecord,
@@ -47,6 +47,9 @@ FOLDS_VERSION = 1
 
 _MOST_LABELS = 20
 """Labels whose temperature is shown."""
+
+_PRECISIONS = (0.8, 0.9, 0.95, 0.99)
+"""Precisions whose threshold is shown."""
 
 Final = Literal["all", "none"]
 
@@ -163,6 +166,17 @@ class CalibrationRecord(RecordPart):
     """Of each fold with temperatures that were fitted on the others."""
 
 
+class RiskRecord(RecordPart):
+    """Out-of-fold predictions at or above a confidence; see `gluetune.statistics.abstention`."""
+
+    confidence: float
+    coverage: float
+    precision: float
+    low: float
+    rows: int
+    levels: int
+
+
 class FoldsTable(RecordPart):
     """The results of a cross-validation."""
 
@@ -177,6 +191,8 @@ class FoldsTable(RecordPart):
     """What the model trained on all rows scores on validation rows, where there are any."""
     calibration: CalibrationRecord | None = None
     """None for numbers, which have no probabilities."""
+    risk: list[RiskRecord] = Field(default_factory=list)
+    """Precision by coverage, from the most confident predictions on; of one class for each row."""
 
 
 class FoldsRecord(RecordPart):
@@ -292,13 +308,22 @@ class FoldsResult:
         task = Run(self.path).task
         yield folds_table(self.record, task)
         yield from calibration_tables(self.record, task)
+        yield from risk_tables(self.record)
         yield jobs_table(self.record.jobs)
 
     def plots(self) -> Iterator[Plot]:
-        """Yield the reliability of the probabilities, before and after calibration."""
+        """Yield the reliability of the probabilities, and the errors by coverage."""
         found = self.table.calibration
         if found is not None:
             yield reliability_plot({"before": found.before, "after": found.after})
+        places = [one.coverage for one in self.table.risk]
+        errors = {
+            "errors": [1 - one.precision for one in self.table.risk],
+            "upper bound": [1 - one.low for one in self.table.risk],
+        }
+        drawn = line_plot("Errors by coverage", places, errors, across="share of the rows")
+        if drawn is not None:
+            yield drawn.named("risk")
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it: the request, the runs and the scores."""
@@ -373,6 +398,39 @@ def calibration_tables(record: FoldsRecord, task: TaskSpec) -> Iterator[Table]:
             name="temperatures",
             most=_MOST_LABELS,
         )
+
+
+def risk_tables(record: FoldsRecord) -> Iterator[Table]:
+    """Yield how many predictions are certain enough, for usual precisions."""
+    points = record.table.risk
+    if not points:
+        return
+    rows: list[tuple[Any, ...]] = []
+    for wanted in _PRECISIONS:
+        good = [one for one in points if one.low >= wanted]
+        best = max(good, key=lambda one: one.coverage, default=None)
+        cells = (None,) * 4 if best is None else _risk_cells(best)
+        rows.append((f"{wanted:.0%}", *cells))
+    yield Table.of(
+        "Abstention: the threshold of confidence for a precision",
+        (
+            "at least",
+            Column("threshold", "number", missing="not reached"),
+            Column("coverage", "percent"),
+            Column("precision", "percent"),
+            Column("lower bound", "percent"),
+        ),
+        rows,
+        notes=[
+            "Bounds are Clopper-Pearson's, 95% for all thresholds together, of cross-fitted "
+            "predictions. --min-precision and --coverage of `predict` and `serve` choose one."
+        ],
+        name="abstention",
+    )
+
+
+def _risk_cells(one: RiskRecord) -> tuple[float, ...]:
+    return one.confidence, one.coverage, one.precision, one.low
 
 
 def reliability_plot(series: Mapping[str, ReliabilityRecord]) -> Plot:

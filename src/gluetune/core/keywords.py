@@ -64,6 +64,8 @@ class LoadKeywords(InferenceKeywords, total=False):
     task: str | None
     backend: Literal["torch", "onnx", "onnx-int8"]
     uncalibrated: bool
+    min_precision: float | None
+    coverage: float | None
 
 
 class EvaluateKeywords(InferenceKeywords, total=False):

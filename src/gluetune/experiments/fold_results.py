@@ -24,6 +24,7 @@ from gluetune.core.folds import (
     FoldsTable,
     IntervalRecord,
     ReliabilityRecord,
+    RiskRecord,
     out_of_fold_name,
 )
 from gluetune.core.jobs import finished_run
@@ -43,6 +44,7 @@ from gluetune.data.sources import Folded, folded, source_of
 from gluetune.data.tables import fingerprint, label_array
 from gluetune.inference.scoring import score_predictions, score_record
 from gluetune.models.classifiers import CALIBRATION, THRESHOLDS
+from gluetune.statistics.abstention import risk_coverage
 from gluetune.statistics.calibration import (
     best_thresholds,
     cross_fitted,
@@ -114,7 +116,9 @@ def collect(folder: FoldsFolder, record: FoldsRecord) -> None:
         _keep(run, repeat, predictions, number)
         found.append(predictions)
     record.table = _table(run, folder, record, found)
-    record.table.calibration = _calibration(run, repeats, found)
+    scaled = cross_fitted(run.task.kind, found[0].logits, found[0].labels, repeats[0].rows.numbers)
+    record.table.calibration = _calibration(run, scaled, found)
+    record.table.risk = _risk(run, scaled, found[0])
     _finish_record(run, repeats[0], found[0], folder, record)
     record.save(folder)
 
@@ -266,14 +270,16 @@ def _write_model_settings(run: Run, calibration: CalibrationRecord | None) -> No
 
 
 def _calibration(
-    run: Run, repeats: Sequence[_Repeat], found: Sequence[Predictions]
+    run: Run, scaled: NDArray[np.float64], found: Sequence[Predictions]
 ) -> CalibrationRecord | None:
-    """Fit the temperatures on the predictions of all repeats, and measure them on the first."""
+    """Fit the temperatures on the predictions of all repeats, and measure them on the first.
+
+    `scaled` are the logits of the first, divided by cross-fitted temperatures.
+    """
     kind, first = run.task.kind, found[0]
     logits, labels = (
         np.concatenate([getattr(one, name) for one in found]) for name in ("logits", "labels")
     )
-    scaled = cross_fitted(kind, first.logits, first.labels, repeats[0].rows.numbers)
     before = reliability(kind, first.logits.astype(np.float64), first.labels)
     after = reliability(kind, scaled, first.labels)
     if before is None or after is None:
@@ -283,6 +289,15 @@ def _calibration(
         before=ReliabilityRecord.model_validate(dataclasses.asdict(before)),
         after=ReliabilityRecord.model_validate(dataclasses.asdict(after)),
     )
+
+
+def _risk(run: Run, scaled: NDArray[np.float64], found: Predictions) -> list[RiskRecord]:
+    """Return the precision by coverage, where each row has a class with a confidence."""
+    sure = run.task.kind.confidence(scaled)
+    if sure is None:
+        return []
+    points = risk_coverage(sure, found.predicted == found.labels)
+    return [RiskRecord.model_validate(dataclasses.asdict(one)) for one in points]
 
 
 def _table(

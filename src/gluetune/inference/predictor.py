@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack, overload
 
@@ -17,10 +18,12 @@ from gluetune.core.runs import Run
 from gluetune.core.settings import make_settings
 from gluetune.core.tasks import get_task
 from gluetune.data.encoding import Encoded, cut_rows, tokenize
+from gluetune.inference.abstention import chosen_threshold
 from gluetune.inference.backends import Backend
 from gluetune.inference.exported import open_exported
 from gluetune.inference.loader import open_model
 from gluetune.kinds.base import Prediction
+from gluetune.statistics.abstention import Threshold
 from gluetune.statistics.calibration import with_temperatures
 
 Text = str | tuple[str, str]
@@ -45,8 +48,12 @@ class Predictor:
     'positive'
     """
 
-    def __init__(self, opened: Backend, *, uncalibrated: bool = False) -> None:
+    def __init__(
+        self, opened: Backend, *, uncalibrated: bool = False, threshold: Threshold | None = None
+    ) -> None:
         self.opened = opened
+        self.threshold = threshold
+        """Below which confidence a prediction is uncertain; None unless one was requested."""
         self.temperatures = () if uncalibrated else opened.temperatures
         """What logits are divided by for probabilities: one, one for each label, or none."""
         self.labels = opened.labels
@@ -92,7 +99,11 @@ class Predictor:
     def predictions(self, logits: NDArray[np.float32]) -> list[Prediction]:
         """Turn logits into predictions."""
         scaled = with_temperatures(logits, self.temperatures)
-        return self.kind.predictions(self.labels, scaled, self._thresholds)
+        found = self.kind.predictions(self.labels, scaled, self._thresholds)
+        least = self.threshold
+        if least is None:
+            return found
+        return [replace(one, uncertain=one.score < least.confidence) for one in found]
 
     def answers(self, logits: NDArray[np.float32]) -> list[Prediction]:
         """Return `predictions(logits)`: the former name."""
@@ -163,18 +174,20 @@ def load(model: str | Path | Run, **settings: Unpack[LoadKeywords]) -> Predictor
     Args:
         model: A run's folder, a checkpoint's folder, or a Hub id.
         settings: Fields of `LoadSettings`: `task`, `backend`, `precision`, `batch_size`, `threads`,
-            `max_length`, `label_order`, `revision`, `trust_remote_code`, `uncalibrated`.
+            `max_length`, `label_order`, `revision`, `trust_remote_code`, `uncalibrated`,
+            `min_precision`, `coverage`.
 
     Raises:
         GluetuneError: RunError, CheckpointError, HubError or ConfigurationError.
     """
     how = make_settings(LoadSettings, settings)
     spec = get_task(how.task) if how.task else None
+    threshold = chosen_threshold(model, how)
     if how.backend != "torch":
         opened: Backend = open_exported(model, how.backend, spec, how)
     else:
         opened = open_model(model, spec, how)
-    return Predictor(opened, uncalibrated=how.uncalibrated)
+    return Predictor(opened, uncalibrated=how.uncalibrated, threshold=threshold)
 
 
 def _readable(count: int | None) -> str:

@@ -50,6 +50,8 @@ class Prediction:
     labels: tuple[str, ...] | None = None
     """Every label above its threshold, where an example may have several; else None. `label` is
     then the likeliest, given or not."""
+    uncertain: bool | None = None
+    """Whether the score is below the threshold of confidence; None unless one was requested."""
 
 
 class Kind(ABC):
