@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tests.support.imports import SOURCE, imports, modules, reached, room
 
-MOST_FILES = 215
-MOST_LINES = 41300
+MOST_FILES = 216
+MOST_LINES = 41460
 """Of today. Lower them when the package shrinks."""
 
 _KINDS = ("multi_label", "ordinal", "regression", "single_label")

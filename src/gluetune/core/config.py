@@ -196,6 +196,7 @@ class TrainConfig(Settings):
         "Your own labelled text": ("train_file", "data_set", *OWN_SETTINGS),
         "Training": (
             "method",
+            "auto_settings",
             "lora_rank",
             "lora_alpha",
             "lora_dropout",
@@ -423,6 +424,11 @@ class TrainConfig(Settings):
         ge=0,
         lt=1,
         description="Label smoothing: fraction of the target spread evenly over all classes.",
+    )
+    auto_settings: bool = Field(
+        default=False,
+        description="Choose settings that are not given by the size of the model, the training "
+        "rows and the classes, as `--recipe auto` does. The reasons are in the record.",
     )
     min_steps: int | None = Field(
         default=None,
