@@ -50,7 +50,9 @@ def choose(parameters: int, rows: int, classes: int) -> Iterator[Choice]:
     """
     rate, why = next((rate, why) for most, rate, why in _SIZES if parameters < most)
     yield Choice({"learning_rate": rate}, f"{parameters / 1e6:,.0f}M weights, {why}")
-    batch, epochs, why = next(found for most, *found in _ROWS if rows < most)
+    batch, epochs, why = next(
+        (batch, epochs, why) for most, batch, epochs, why in _ROWS if rows < most
+    )
     yield Choice({"batch_size": batch, "epochs": epochs}, f"{rows:,} training rows, {why}")
     few = classes > 0 and rows / classes < _ROWS_PER_CLASS
     steps = 2 * _STEPS if few else _STEPS
