@@ -186,7 +186,9 @@ def _warning(record: Record, test: WordTest | None) -> str:
         )
     else:
         return ""
-    return f"{found} Try another --seed, more --epochs, --warmup 0.1, or another --learning-rate."
+    if any(note.startswith("Recipe auto") for note in record.notes):
+        return f"{found} Try another --seed, another --learning-rate, or another checkpoint."
+    return f"{found} Try --recipe auto, another --seed, or another --learning-rate."
 
 
 def _is_beaten(record: Record, baseline: float | None) -> bool:

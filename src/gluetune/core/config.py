@@ -259,6 +259,7 @@ class TrainConfig(Settings):
         "Cross-validation": FOLD_SETTINGS,
         "Training": (
             "method",
+            "auto_settings",
             "lora_rank",
             "lora_alpha",
             "lora_dropout",
@@ -426,6 +427,9 @@ class TrainConfig(Settings):
         default=0.0, ge=0, lt=1
     )
     """Label smoothing: fraction of the target spread evenly over all classes."""
+    auto_settings: bool = False
+    """Choose settings that are not given by the size of the model, the training rows and the
+    classes, as `--recipe auto` does. The reasons are in the record."""
     min_steps: int | None = Field(default=None, ge=1)
     """Optimiser steps at least: where there are few rows, epochs are added."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)

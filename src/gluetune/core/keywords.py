@@ -133,6 +133,7 @@ class AnyRunKeywords(ReadKeywords, total=False):
     class_weights: str | Mapping[str, float]
     focal_loss: float
     label_smoothing: float
+    auto_settings: bool
     min_steps: int | None
     layer_decay: float
     restart_layers: int

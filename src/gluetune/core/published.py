@@ -383,11 +383,15 @@ class Recipe:
     """Settings of a task that replace the common ones, or add to them."""
     tasks: tuple[str, ...] = tuple(GLUE_TASKS)
     """The tasks that the source has settings for."""
+    for_own_text: bool = False
+    """Whether it is for any task, also the user's own."""
     omitted: tuple[str, ...] = ()
     """What the source does and these settings cannot express."""
 
     def settings(self, task: str) -> dict[str, Any]:
         """Return the settings of `task`. Raises ConfigurationError where the source has none."""
+        if self.for_own_text:
+            return dict(self.common)
         name = get_task(task).name
         known = get_task(name).hub_config  # mnli-mm is trained as mnli is
         if known not in self.tasks:
@@ -543,6 +547,14 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                     "Its weight decay and warmup are not given here: they stay as they are typed, "
                     "or the default.",
                 ),
+            ),
+            Recipe(
+                name="auto",
+                about="chosen by the size of the model, the rows and the classes; also for your "
+                "own text",
+                source="measured with benchmarks/methods.py; each setting's reason follows",
+                common=_settings(auto_settings=True),
+                for_own_text=True,
             ),
         )
     }

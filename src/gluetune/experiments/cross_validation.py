@@ -192,9 +192,8 @@ def _run(record: FoldsRecord, folder: FoldsFolder, how: FoldsSettings, display: 
     config = Run(folder.path).config
     threads = threads_of(jobs, config.threads)
     scheduler = FoldsScheduler(record, folder, display.emit)
-    scheduler.settings = config.model_dump(mode="json", exclude_defaults=True) | {
-        "threads": threads
-    }
+    # Those that are the default too: methods have other defaults for what is not given.
+    scheduler.settings = config.model_dump(mode="json", exclude_none=True) | {"threads": threads}
     scheduler.run(jobs, threads, complete=lambda: collect(folder, record))
     run = Run(folder.path)
     failed = [job for job in record.jobs if job.state is Status.FAILED]

@@ -6,8 +6,8 @@ their findings are merged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,12 +29,14 @@ from gluetune.data.tables import fingerprint, label_array, notes_of, with_notes
 from gluetune.inference.devices import device, resolve_precision
 from gluetune.inference.logits import ResolvedPrecision
 from gluetune.inference.scoring import ScoredSplit
+from gluetune.models.adapters import base_of
 from gluetune.models.checkpoints import Checkpoint, find_checkpoint
 from gluetune.models.classifiers import Classifier, load_classifier
 from gluetune.models.fast.paths import resolve_compute
 from gluetune.models.tokenizers import check_length
 from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.training.arguments import check_set, training_arguments
+from gluetune.training.auto_recipe import resolve_auto
 from gluetune.training.methods import get_method
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ class Prepared:
     class_weights: torch.Tensor | None
     data: DataRecord
     model: ModelRecord
+    notes: Sequence[str] = ()
+    """Why settings were chosen."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,7 @@ def _prepare(
     task = tables.task if tables is not None else task
     checkpoint = found.attempt(lambda: _checkpoint(config))
     classifier = None
+    config, notes = _chosen(config, tables, checkpoint)
     if checkpoint is not None and task is not None:
         settled = task
         classifier = found.attempt(lambda: _classifier(config, settled, checkpoint, quantization))
@@ -133,9 +138,10 @@ def _prepare(
     with processes.main_first():
         if found.errors or not (precision and tables and checkpoint and classifier):
             raise found.error()
-        return _prepared(
+        prepared = _prepared(
             resolved, tables.task, precision, chosen, tables, checkpoint, classifier, progress
         )
+    return replace(prepared, notes=notes)
 
 
 def _with_defaults(config: TrainConfig) -> TrainConfig:
@@ -143,6 +149,21 @@ def _with_defaults(config: TrainConfig) -> TrainConfig:
     defaults = get_method(config.method).defaults
     changed = {name: it for name, it in defaults.items() if name not in config.model_fields_set}
     return config.model_copy(update=changed)
+
+
+def _chosen(
+    config: TrainConfig, tables: _Tables | None, checkpoint: Checkpoint | None
+) -> tuple[TrainConfig, list[str]]:
+    """Choose the settings that were not given, if they are to be chosen."""
+    if tables is None or checkpoint is None:
+        return config, []
+    classes = len(tables.task.labels) if tables.task.kind.is_weighted else 0
+    return resolve_auto(
+        config,
+        checkpoint=base_of(checkpoint).folder,
+        rows=len(tables.train),
+        classes=classes,
+    )
 
 
 def _known_task(config: TrainConfig) -> TaskSpec | None:

@@ -216,7 +216,7 @@ def _start(
         )
         folder, record = processes.broadcast_from_main(lambda: _open_new(prepared, held, notes))
         _introduce(prepared, folder, display.say)
-        for note in notes:
+        for note in (*notes, *prepared.notes):
             display.say(f"        {note}")
         return Job(folder, prepared, record, extras, display.emit, processes).run(None)
 
@@ -235,7 +235,7 @@ def _open_new(
     folder = RunFolder(path)
     config.save(folder.config)
     record = new_record(prepared, folder)
-    record.notes += notes
+    record.notes += [*notes, *prepared.notes]
     record.save(folder.record)
     return folder, record
 

@@ -145,9 +145,16 @@ def test_the_values_cover_all_but_switches_and_the_output() -> None:
         for name, field in TrainConfig.model_fields.items()
         if field.annotation in (bool, bool | None)
     }
-    assert switches == {"new_head", "trust_remote_code", "compact_vocabulary", "header"}
+    named = {"auto_settings", "new_head", "trust_remote_code", "compact_vocabulary", "header"}
+    assert switches == named
     assert set(VALUES) == set(TrainConfig.model_fields) - switches - {"task", "output"}
-    every = ("--new-head", "--trust-remote-code", "--compact-vocabulary", "--header")
+    every = (
+        "--auto-settings",
+        "--new-head",
+        "--trust-remote-code",
+        "--compact-vocabulary",
+        "--header",
+    )
     assert given(*every) == dict.fromkeys(switches, True)
     assert given("--no-header") == {"header": False}
     assert given("--no-compact-vocabulary") == {"compact_vocabulary": False}

@@ -382,6 +382,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     | st.dictionaries(_TEXT, st.floats(0, 9), min_size=1),
     "label_smoothing": st.floats(0, 0.9),
     "focal_loss": st.floats(0, 5),
+    "auto_settings": st.booleans(),
     "min_steps": st.none() | st.integers(1, 10**6),
     "layer_decay": _numbers(0, 1),
     "restart_layers": st.integers(0, 12),
