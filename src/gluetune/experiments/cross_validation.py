@@ -162,7 +162,7 @@ def _create(
     run = RunFolder(folder.path)
     prepared.config.model_copy(update=own).save(run.config)
     record = new_record(prepared, run)
-    record.notes += notes
+    record.notes += [*notes, *prepared.notes]
     extra = {"fold_repeats": request.fold_repeats, "final": request.final}
     extra = {name: value for name, value in extra.items() if value not in (1, "all")}
     record.command = command_line("train", config=run.config, **extra)
