@@ -74,8 +74,8 @@ class FoldsFolder:
     """Names of what is in the folder of a cross-validation, apart from what every run has."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self.record = RunFolder(self.path).folds
+        self.path: Path = Path(path)
+        self.record: Path = RunFolder(self.path).folds
 
     def run(self, job: FoldJob) -> Path:
         """Return the run folder of a fold, or of the run on all rows."""

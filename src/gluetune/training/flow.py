@@ -47,8 +47,8 @@ class Flow(TrainerCallback):
         processes: Processes = ALONE,
     ) -> None:
         self.stop = stop
-        self.last_only = last_only
-        self.interval = 60 * checkpoint_minutes
+        self.last_only: bool = last_only
+        self.interval: float = 60 * checkpoint_minutes
         self.early_stopping = early_stopping
         self.processes = processes
         self._saved_at = self._agreed_at = time.monotonic()

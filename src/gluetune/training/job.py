@@ -47,6 +47,7 @@ from gluetune.training.environment import peak_memory
 from gluetune.training.flow import Flow, uses_all_weights
 from gluetune.training.history import fit_text_baseline, timing
 from gluetune.training.methods import get_method
+from gluetune.training.methods.method import Method
 from gluetune.training.methods.probe import frozen_baseline
 from gluetune.training.preflight import Prepared
 from gluetune.training.progress import ProgressCallback, evaluation_event
@@ -90,8 +91,8 @@ class Job:
         self.on_event = on_event
         self.say = as_messages(on_event)
         self.processes = processes
-        self.store = CheckpointStore(folder.checkpoints)
-        self.method = get_method(prepared.config.method)
+        self.store: CheckpointStore = CheckpointStore(folder.checkpoints)
+        self.method: Method = get_method(prepared.config.method)
         self.trainer: RunTrainer | None = None
 
     def run(self, checkpoint: Path | None) -> Run:

@@ -69,7 +69,7 @@ class ClassificationLoss:
         self.kind = kind
         self.label_smoothing = label_smoothing
         self.weights = weights
-        self.order = tuple(order)
+        self.order: tuple[int, ...] = tuple(order)
 
     def __call__(
         self,

@@ -108,8 +108,8 @@ class CompactVocabulary:
     def __init__(self, table: nn.Embedding, rows: torch.Tensor) -> None:
         """`rows` are the ids that occur, in ascending order, padding among them."""
         self.table = table
-        self.rows = rows.to(table.weight.device)
-        self.decay = 1.0
+        self.rows: torch.Tensor = rows.to(table.weight.device)
+        self.decay: float = 1.0
         """Factor by which weight decay has multiplied the rows that do not occur."""
         self._first = table.weight.data
         """The initial table; its rows that occur are outdated."""
