@@ -12,7 +12,7 @@ import pytest
 from tests.support.imports import SOURCE, imports, modules, reached, room
 
 MOST_FILES = 206
-MOST_LINES = 44315
+MOST_LINES = 44396
 """Of today. Lower them when the package shrinks."""
 
 _KINDS = ("multi_label", "ordinal", "regression", "single_label")
