@@ -24,11 +24,11 @@ import transformers
 from numpy.typing import NDArray
 
 import gluetune
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.runs import Run
 from gluetune.core.tasks import get_task
 from gluetune.data.sampling import take_fraction
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import open_source
 
 
 class Found(NamedTuple):

@@ -17,8 +17,7 @@ from typer.testing import CliRunner
 
 import gluetune
 from gluetune.cli.app import app
-from gluetune.core.deprecations import RenamedWarning
-from gluetune.core.errors import CheckpointError, ConfigurationError, DataError
+from gluetune.core.errors import CheckpointError, ConfigurationError, DataError, RenamedWarning
 from gluetune.core.runs import Run, recipe_of
 from gluetune.core.tasks import get_task
 

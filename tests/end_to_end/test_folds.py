@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import gluetune
 from gluetune.cli.app import app
 from gluetune.core.errors import ConfigurationError, DataError, GluetuneError, RunError
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.runs import Run
 from gluetune.inference.scoring import score_predictions
 

@@ -21,7 +21,7 @@ from tests.support.tiny_runs import Bench
 
 import gluetune
 from gluetune.cli.app import main
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.files import locked
 from gluetune.core.runs import Run
 from gluetune.core.suites import SuiteResult
@@ -200,7 +200,7 @@ def test_a_trial_whose_folder_is_in_use_waits_for_it(bench: Bench, tmp_path: Pat
     code = """
 import sys, time
 from pathlib import Path
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.files import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)

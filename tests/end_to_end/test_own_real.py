@@ -12,7 +12,7 @@ from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.tiny_runs import outcome
 
 import gluetune
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import open_source
 
 pytestmark = [
     pytest.mark.real,

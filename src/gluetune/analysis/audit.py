@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.core.files import write_text
 from gluetune.core.folds import folds_of
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.runs import Run, open_run
 from gluetune.core.tables import Column, Table, plain, tables_html, to_frames
 from gluetune.core.tasks import OUT_OF_FOLD
 from gluetune.core.text import from_here
-from gluetune.data.own.stored import BATCH, first_rows, text_keys
-from gluetune.data.sources.named import scored_rows
+from gluetune.data.sources import scored_rows
+from gluetune.data.tables import BATCH, first_rows, text_keys
 from gluetune.statistics.calibration import cross_fitted
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from gluetune.core.errors import RunError
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.runs import Run, scored_splits
 from gluetune.core.tables import Between
 from gluetune.statistics.paired_tests import (

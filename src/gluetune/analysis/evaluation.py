@@ -17,21 +17,19 @@ from typing import TYPE_CHECKING, Any, Unpack
 from gluetune.analysis.scores import MAJORITY, WORDS, Baseline, Scores, bag_of_words
 from gluetune.analysis.splits import SplitEvaluation
 from gluetune.core.command_lines import command_line
-from gluetune.core.deprecations import warn_renamed
-from gluetune.core.errors import ConfigurationError, RunError
-from gluetune.core.file_formats import UNSTATED, FileFormat
+from gluetune.core.config import UNSTATED, FileFormat
+from gluetune.core.errors import ConfigurationError, RunError, warn_renamed
 from gluetune.core.files import UnwritableError
 from gluetune.core.inference_settings import EvaluateSettings
 from gluetune.core.keywords import EvaluateKeywords
 from gluetune.core.plots import Plot
-from gluetune.core.predictions import Predictions, kept_name
-from gluetune.core.records import ScoreRecord, listed
+from gluetune.core.records import Predictions, ScoreRecord, kept_name, listed
 from gluetune.core.runs import Run, find_run
 from gluetune.core.settings import make_settings
 from gluetune.core.tables import Table, chosen_frame, plain, tables_html
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.core.text import from_here
-from gluetune.data.sources.named import evaluation_source, place_of, scored_rows
+from gluetune.data.sources import evaluation_source, place_of, scored_rows
 from gluetune.data.tables import fingerprint
 from gluetune.inference.run_predictions import keep_run_predictions
 from gluetune.statistics.agreement import Agreement

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from gluetune.core.published import Reference, human, published
 from gluetune.core.records import Record, ScoreRecord, epoch_choice
-from gluetune.core.references import Reference, human, published
 from gluetune.core.tables import Between, Cell, Column, Table, plain
 from gluetune.core.tasks import HELD_OUT, OUT_OF_FOLD, TaskSpec
-from gluetune.data.sources.glue_parquet import SAMPLES
+from gluetune.data.sources import SAMPLES
 from gluetune.metrics.registry import get_metric
 
 if TYPE_CHECKING:

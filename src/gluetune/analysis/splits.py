@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from gluetune.analysis import split_tables as show
 from gluetune.core.plots import Plot
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.tables import Table, plain
 from gluetune.core.tasks import TaskSpec
 from gluetune.statistics.agreement import Agreement, agreement

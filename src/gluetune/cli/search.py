@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from gluetune.cli.options import Task, given_settings, options_of
 from gluetune.core.command_lines import command_line, typed
@@ -58,7 +57,7 @@ def render_search(console: Console, result: SearchResult) -> None:
     task = result.run.task
     table.title = f"{task.name}: {task.metric_title(result.objective)} on {_tuned_on(result)}"
     console.print(table)
-    console.print(Text("\n".join(_lines(result))), soft_wrap=True)
+    console.say("\n".join(_lines(result)))
 
 
 def _tuned_on(result: SearchResult) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from gluetune.cli.options import given_settings, options_of
 from gluetune.core.command_lines import command_line
@@ -68,12 +67,12 @@ def _render(console: Console, result: SuiteResult) -> None:
         suite_warnings,
     )
 
-    console.print(Text(visible(suite_title(result.record)), style="bold"), soft_wrap=True)
+    console.say(visible(suite_title(result.record)), "bold")
     console.show(suite_table(result.record))
     for warning in suite_warnings(result.record):
-        console.print(Text(visible(warning), style="yellow"), soft_wrap=True)
+        console.say(visible(warning), "yellow")
     for note in suite_notes(result.record):
-        console.print(Text(f"note: {visible(note)}"), soft_wrap=True)
+        console.say(f"note: {visible(note)}")
     console.show(jobs_table(result.record.jobs))
     lines = [
         "",
@@ -85,4 +84,4 @@ def _render(console: Console, result: SuiteResult) -> None:
         f"  {command_line('submit', result.path)}",
         f"  {command_line('compare', result.path, 'OTHER_SUITE')}",
     ]
-    console.print(Text("\n".join(lines)), soft_wrap=True)
+    console.say("\n".join(lines))

@@ -129,8 +129,7 @@ def _check_push(repo: str | None, private: bool) -> None:
     from gluetune.hub.uploads import require_token
     from gluetune.publishing.upload import name_findings
 
-    if findings := list(name_findings(repo)):
-        raise ConfigurationError.of(findings)
+    ConfigurationError.raise_any(name_findings(repo))
     require_token()
 
 

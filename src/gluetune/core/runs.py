@@ -9,7 +9,9 @@ runs/cola-all-minilm-l6-v2-s42-20260101-120000/
   intervals.json   intervals of the scores, computed once for the same predictions
   baseline/        validation.parquet: what a bag of words predicts, for text of the user's own
   report.html      the run as one page
-  onnx/            the model as `gluetune export` made it
+  onnx/            the model as `gluetune export` made it: model.onnx in float32, model_int8.onnx
+                   with 8-bit weights if requested, config and tokenizer as save_pretrained writes
+                   them, and export.json: how its predictions compare with PyTorch's
   checkpoints/     what `--resume` needs, while the run is unfinished
   folds.json       the cross-validation that the run is made of: see `gluetune.core.folds`
 ```
@@ -23,18 +25,33 @@ import time
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
+
+from pydantic import BaseModel, ConfigDict
 
 from gluetune.core.command_lines import command_line
-from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import MACHINE_SETTINGS, TrainConfig, make_config
 from gluetune.core.errors import RunError
-from gluetune.core.files import hint_of_runs, make_folder, names_hub_model, restore_folder
-from gluetune.core.predictions import Predictions, kept_fingerprint
-from gluetune.core.records import DataRecord, Record, Status, read_record
+from gluetune.core.files import (
+    hint_of_runs,
+    make_folder,
+    names_hub_model,
+    restore_folder,
+    write_json,
+)
+from gluetune.core.records import (
+    DataRecord,
+    OwnTask,
+    Predictions,
+    Record,
+    Status,
+    kept_fingerprint,
+    read_record,
+    read_versioned,
+)
 from gluetune.core.settings_files import read_settings
 from gluetune.core.tables import Column, Table
-from gluetune.core.tasks import TaskSpec
+from gluetune.core.tasks import TaskSpec, get_task
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +59,6 @@ if TYPE_CHECKING:
     from gluetune.analysis.audit import Audit
     from gluetune.analysis.comparison import Comparison
     from gluetune.analysis.evaluation import Evaluation
-    from gluetune.core.exports import ExportRecord
     from gluetune.core.folds import FoldsResult
     from gluetune.core.keywords import (
         EvaluateKeywords,
@@ -358,3 +374,115 @@ def default_folder(task: str, model: str, seed: int) -> Path:
         count += 1
         path = Path("runs") / f"{stem}-{count}"
     return path
+
+
+EXPORT_VERSION = 1
+
+Variant = Literal["onnx", "onnx-int8"]
+"""What runs: float32, or 8-bit weights."""
+
+EXPORTED_FILES: dict[Variant, str] = {"onnx": "model.onnx", "onnx-int8": "model_int8.onnx"}
+
+
+class ExportFolder:
+    """Names of the files in an export's folder. Nothing is read or created."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record: Path = path / "export.json"
+
+    def model(self, variant: Variant) -> Path:
+        """Return the model's file."""
+        return self.path / EXPORTED_FILES[variant]
+
+
+class _Part(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+
+class Checked(_Part):
+    """Comparison of one exported file with PyTorch in float32, on the validation set."""
+
+    variant: Variant
+    megabytes: float
+    largest_difference: float
+    """Over all logits of all rows."""
+    changed: int
+    """Rows whose predicted label, or set of labels, is not PyTorch's; 0 for regression."""
+    changed_beyond_ties: int
+    """Those of them in which a label changed although PyTorch's logit was further than the
+    tolerance from the others, or, of several labels, from its threshold.
+    """
+    score: float | None
+    rows_per_second: float
+    """Encoded rows, predicted in batches."""
+    good: bool
+    verdict: str
+    """Why it is good, or why not."""
+
+
+class ExportRecord(_Part):
+    """The whole of `export.json`."""
+
+    version: int = EXPORT_VERSION
+    model: str
+    weights_sha256: str
+    """Of the model.safetensors that it was made from."""
+    task: str
+    own_task: OwnTask | None = None
+    """A task of the user's own, whole."""
+    outputs: list[int]
+    """The model's output for each class."""
+    inputs: list[str]
+    """Names of the arrays that the model takes, each of shape (batch, tokens)."""
+    max_length: int | None
+    data: str
+    rows: dict[str, int]
+    """Rows that it was checked on, by split."""
+    fingerprints: dict[str, str]
+    score: float | None
+    """PyTorch's."""
+    rows_per_second: float
+    """PyTorch's."""
+    max_loss: float
+    """Loss of score that is allowed for int8."""
+    threads: int
+    device: str
+    versions: dict[str, str]
+    checked: list[Checked]
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What the task is."""
+        return self.own_task or get_task(self.task)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every file passed."""
+        return all(one.good for one in self.checked)
+
+    def of(self, variant: Variant) -> Checked | None:
+        """Return the check of a variant; None where it was not exported."""
+        return next((one for one in self.checked if one.variant == variant), None)
+
+    def save(self, path: Path) -> None:
+        """Write the record as JSON, atomically."""
+        write_json(path, self.model_dump(mode="json"))
+
+
+def read_export(path: Path) -> ExportRecord:
+    """Read an `export.json`. Raises RunError when it is missing, damaged, or of a newer version."""
+
+    def absent() -> RunError:
+        return RunError(
+            f"{path.parent} holds no exported model: it has no {path.name}.",
+            hint="Export it first: " + command_line("export", path.parent.parent, onnx=True),
+        )
+
+    return read_versioned(
+        path,
+        ExportRecord,
+        EXPORT_VERSION,
+        absent=absent,
+        remedy="Export it again: gluetune export RUN --onnx",
+    )

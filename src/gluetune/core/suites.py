@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gluetune.core.config import TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, make_config
 from gluetune.core.errors import RunError
 from gluetune.core.files import write_json
 from gluetune.core.jobs import JobState, finished_run, jobs_table
-from gluetune.core.recipes import recipe_fields
+from gluetune.core.published import recipe_fields
 from gluetune.core.records import RecordPart, Status, absent_folder, now, read_versioned
 from gluetune.core.runs import Run
 from gluetune.core.tables import Column, Table, tables_html

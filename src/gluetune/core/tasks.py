@@ -15,8 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from gluetune.core.command_lines import options
-from gluetune.core.deprecations import warn_renamed
-from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.core.errors import ConfigurationError, Finding, warn_renamed
 from gluetune.core.text import nearest, visible
 from gluetune.kinds import REGRESSION, SINGLE_LABEL
 from gluetune.kinds.base import Kind
@@ -157,8 +156,8 @@ class TaskSpec:
 
         Raises ConfigurationError that lists the names that are no metrics of its kind.
         """
-        if findings := unfit_metrics("extra_metrics", names, self.kind, self.num_labels):
-            raise ConfigurationError.of(findings)
+        unfit = unfit_metrics("extra_metrics", names, self.kind, self.num_labels)
+        ConfigurationError.raise_any(unfit)
         further = (name for name in names if name not in self.metrics)
         return replace(self, extra_metrics=tuple(dict.fromkeys((*self.extra_metrics, *further))))
 

@@ -127,7 +127,8 @@ def encode_parts(
                 num_proc=processes if processes > 1 else None,
                 desc="tokenizing",
             )
-        labels = datasets.Dataset(pa.table({"labels": _labels(table, task, outputs)}))
+        targets = task.kind.targets(table.column(task.label_column), outputs)
+        labels = datasets.Dataset(pa.table({"labels": targets}))
         examples = datasets.concatenate_datasets(
             [tokens.remove_columns(list(_COUNTED)), labels], axis=1
         )
@@ -312,10 +313,6 @@ def _unknown_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
     taken = {getattr(tokenizer, f"{name}_token_id", None) for name in others}
     unknown: int | None = tokenizer.unk_token_id
     return None if unknown in taken else unknown
-
-
-def _labels(table: pa.Table, task: TaskSpec, outputs: tuple[int, ...]) -> pa.Array:
-    return task.kind.targets(table.column(task.label_column), outputs)
 
 
 def _cache_key(texts: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> str:

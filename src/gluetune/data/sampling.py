@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.tasks import TaskSpec
 from gluetune.core.text import visible
-from gluetune.data.own.stored import BATCH, kept_batches, store
-from gluetune.data.tables import label_array, with_notes
+from gluetune.data.tables import BATCH, kept_batches, label_array, store, with_notes
 
 _REGRESSION_BINS = 10
 TUNED_SHARE = 0.1

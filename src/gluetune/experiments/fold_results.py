@@ -28,18 +28,19 @@ from gluetune.core.folds import (
     out_of_fold_name,
 )
 from gluetune.core.jobs import finished_run
-from gluetune.core.predictions import Predictions, keep_predictions
 from gluetune.core.records import (
     BestRecord,
     EpochRecord,
+    Predictions,
     ScoreRecord,
     Status,
     TimingRecord,
     best_epoch,
+    keep_predictions,
 )
 from gluetune.core.runs import Run
 from gluetune.core.tasks import HELD_OUT, OUT_OF_FOLD, TaskSpec
-from gluetune.data.sources.named import Folded, folded, source_of
+from gluetune.data.sources import Folded, folded, source_of
 from gluetune.data.tables import fingerprint, label_array
 from gluetune.inference.scoring import score_predictions, score_record
 from gluetune.models.classifiers import CALIBRATION, THRESHOLDS

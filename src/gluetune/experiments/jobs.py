@@ -25,9 +25,17 @@ from gluetune.core.records import Status
 from gluetune.core.runs import Run, RunFolder
 from gluetune.inference.devices import device, visible_devices
 from gluetune.models.classifiers import quiet_transformers
-from gluetune.parallel.calls import Failure, Outcome, emit
 from gluetune.parallel.orphans import wait_until_free
-from gluetune.parallel.pool import Pool, cores, open_pool, run_all, threads_each
+from gluetune.parallel.pool import (
+    Failure,
+    Outcome,
+    Pool,
+    cores,
+    emit,
+    open_pool,
+    run_all,
+    threads_each,
+)
 from gluetune.parallel.ray import Cluster
 from gluetune.training.run import train
 

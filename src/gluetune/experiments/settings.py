@@ -10,9 +10,8 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from gluetune.core.config import FOLD_SETTINGS, Name, Names, TrainConfig
-from gluetune.core.deprecations import with_new_names
-from gluetune.core.errors import Findings
-from gluetune.core.recipes import RECIPES
+from gluetune.core.errors import Findings, with_new_names
+from gluetune.core.published import RECIPES
 from gluetune.core.settings import (
     Accepts,
     AnySettings,

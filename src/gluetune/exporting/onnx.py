@@ -20,17 +20,21 @@ import torch
 from torch import nn
 from transformers import DataCollatorWithPadding
 
-from gluetune.core.deprecations import renamed_parameters
-from gluetune.core.errors import CheckpointError, ConfigurationError, Finding, require_extra
-from gluetune.core.exports import ExportFolder, ExportRecord, Variant
+from gluetune.core.errors import (
+    CheckpointError,
+    ConfigurationError,
+    Finding,
+    renamed_parameters,
+    require_extra,
+)
 from gluetune.core.files import check_writable, restore_folder, weights_digest, write_folder
 from gluetune.core.inference_settings import ExportSettings, InferenceSettings
 from gluetune.core.keywords import ExportKeywords
-from gluetune.core.runs import find_run
+from gluetune.core.runs import ExportFolder, ExportRecord, Variant, find_run
 from gluetune.core.settings import validated
 from gluetune.core.tasks import get_task, is_task
 from gluetune.core.text import first_line
-from gluetune.data.sources.named import evaluation_source, place_of
+from gluetune.data.sources import evaluation_source, place_of
 from gluetune.data.tables import fingerprint
 from gluetune.exporting.checks import ValidationSet, check
 from gluetune.inference.devices import device_name

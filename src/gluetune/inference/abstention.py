@@ -10,7 +10,7 @@ from gluetune.core.command_lines import options
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.folds import folds_of
 from gluetune.core.inference_settings import LoadSettings
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.runs import Run, find_run
 from gluetune.statistics.abstention import Threshold, for_coverage, for_precision, risk_coverage
 from gluetune.statistics.calibration import cross_fitted

@@ -15,10 +15,17 @@ from transformers import DataCollatorWithPadding
 
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError, Finding, RunError, require_extra
-from gluetune.core.exports import ExportFolder, ExportRecord, Variant, read_export
 from gluetune.core.files import restore_folder, weights_digest
 from gluetune.core.inference_settings import InferenceSettings
-from gluetune.core.runs import Run, RunFolder, find_run
+from gluetune.core.runs import (
+    ExportFolder,
+    ExportRecord,
+    Run,
+    RunFolder,
+    Variant,
+    find_run,
+    read_export,
+)
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.encoding import Encoded
 from gluetune.inference.loader import BATCH_SIZE, check_finite

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO, Literal, Unpack, cast
 import numpy as np
 
 from gluetune.core.command_lines import options
+from gluetune.core.config import UNSTATED, FileFormat, FormatName
 from gluetune.core.errors import ConfigurationError, DataError, Finding
-from gluetune.core.file_formats import UNSTATED, FileFormat, FormatName
 from gluetune.core.files import write_atomically
 from gluetune.core.inference_settings import LoadSettings, PredictSettings
 from gluetune.core.keywords import PredictKeywords
@@ -25,7 +25,6 @@ from gluetune.core.records import plural
 from gluetune.core.runs import Run
 from gluetune.core.settings import make_settings, split_settings
 from gluetune.core.text import nearest
-from gluetune.data.formats.detection import detect, detect_stream
 from gluetune.data.formats.format import (
     BadRow,
     Detected,
@@ -37,14 +36,15 @@ from gluetune.data.formats.format import (
 )
 from gluetune.data.formats.registry import (
     FORMATS,
+    detect,
+    detect_stream,
     format_of,
     no_stream_error,
     open_rows,
     writing_rows,
     written_as,
 )
-from gluetune.data.own.columns import FirstRows
-from gluetune.data.own.headers import first_line_finding, stated_wrongly
+from gluetune.data.own.columns import FirstRows, first_line_finding, stated_wrongly
 from gluetune.data.own.source import format_of_other
 from gluetune.data.tables import SHOWN
 from gluetune.inference.predictor import WINDOW, Predictor, Text, load

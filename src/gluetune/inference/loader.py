@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from gluetune.core.config import TrainConfig
-    from gluetune.core.predictions import Predictions
+    from gluetune.core.records import Predictions
 
 BATCH_SIZE = 32
 """Examples per forward pass, unless a run or the user sets it."""

@@ -10,8 +10,7 @@ from typing import Any, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from gluetune.core.deprecations import warn_renamed
-from gluetune.core.errors import ConfigurationError
+from gluetune.core.errors import ConfigurationError, warn_renamed
 from gluetune.core.inference_settings import LoadSettings
 from gluetune.core.keywords import LoadKeywords
 from gluetune.core.records import listed

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gluetune.core.errors import TrainingError
-from gluetune.core.predictions import Predictions
-from gluetune.core.records import ScoreRecord
+from gluetune.core.records import Predictions, ScoreRecord
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.encoding import Encoded, encode
 from gluetune.data.tables import label_array

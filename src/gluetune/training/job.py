@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallback, TrainerState
 
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import Pruned
 from gluetune.core.events import OnEvent, RunEnded, as_messages
 from gluetune.core.files import weights_digest, write_folder, write_json
-from gluetune.core.predictions import keep_predictions
 from gluetune.core.records import (
     BestRecord,
     EpochRecord,
     ErrorRecord,
     Record,
     Status,
+    keep_predictions,
 )
 from gluetune.core.runs import Run, RunFolder
 from gluetune.core.settings_files import read_settings

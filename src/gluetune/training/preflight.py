@@ -23,7 +23,7 @@ from gluetune.data.encoding import Encoded, encode_parts, tokenizer_processes, u
 from gluetune.data.exclusions import EXCLUDED, read_exclusions
 from gluetune.data.own.source import TRAIN, TUNING, OwnSource
 from gluetune.data.sampling import take_fraction
-from gluetune.data.sources.named import Source, folded, read_train, source_of, without_held_out
+from gluetune.data.sources import Source, folded, read_train, source_of, without_held_out
 from gluetune.data.tables import fingerprint, label_array, notes_of, with_notes
 from gluetune.inference.devices import device, resolve_precision
 from gluetune.inference.logits import ResolvedPrecision

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from gluetune.core.command_lines import REST, command_line, in_processes
 from gluetune.core.config import FOLD_SETTINGS, TrainConfig
-from gluetune.core.deprecations import warn_renamed
 from gluetune.core.display import Display, open_display
-from gluetune.core.errors import ConfigurationError, GluetuneError, RunError
+from gluetune.core.errors import ConfigurationError, GluetuneError, RunError, warn_renamed
 from gluetune.core.events import OnEvent, fan_out
 from gluetune.core.files import check_writable, is_unused, locked, make_folder
 from gluetune.core.folds import FoldsSettings

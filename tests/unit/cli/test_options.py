@@ -10,8 +10,7 @@ from typer.testing import CliRunner
 
 from gluetune.cli.options import given_settings, options_of
 from gluetune.cli.train import train
-from gluetune.core.config import TrainConfig, flag_of
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, flag_of, make_config
 from gluetune.core.errors import ConfigurationError
 
 seen: dict[str, Any] = {}

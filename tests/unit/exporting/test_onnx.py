@@ -21,8 +21,7 @@ from typer.testing import CliRunner
 import gluetune
 from gluetune.cli.app import app
 from gluetune.core.errors import CheckpointError, ConfigurationError, RunError
-from gluetune.core.exports import Checked, ExportFolder, ExportRecord, read_export
-from gluetune.core.runs import Run
+from gluetune.core.runs import Checked, ExportFolder, ExportRecord, Run, read_export
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.exporting import onnx as module
 from gluetune.exporting.checks import BackendResult, check

@@ -26,7 +26,7 @@ from tests.support.servers import Served, serving, watched
 from gluetune.core.errors import ConfigurationError
 from gluetune.inference.predictor import Predictor
 from gluetune.serving.connections import check_connections
-from gluetune.serving.logs import Bounded
+from gluetune.serving.guards import Bounded
 from gluetune.serving.settings import Limits
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -23,8 +23,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from gluetune.core.config import TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, make_config
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.files import is_unused, write_text
 from gluetune.core.runs import model_slug

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from gluetune.core.config import TrainConfig
-from gluetune.core.recipes import get_recipe
+from gluetune.core.published import get_recipe
 from gluetune.core.records import Status
 from gluetune.core.runs import model_slug
 from gluetune.core.suites import JobRecord, SuiteFolder, SuiteRecord, SuiteRequest
 from gluetune.core.tasks import get_task
-from gluetune.data.sources.glue_parquet import SAMPLES, sample_rows
+from gluetune.data.sources import SAMPLES, sample_rows
 from gluetune.experiments.folders import digest
 from gluetune.training.settings import over
 

@@ -9,7 +9,7 @@ from gluetune.core.events import OnEvent
 from gluetune.core.runs import Run
 from gluetune.core.suites import JobRecord, SuiteFolder, SuiteRecord, SuiteResult
 from gluetune.core.tasks import TASKS
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import open_source
 from gluetune.experiments.jobs import JobScheduler, train_or_resume
 from gluetune.experiments.suite.plan import costs, train_arguments
 from gluetune.experiments.suite.summary import summarize

@@ -17,7 +17,7 @@ from gluetune.core.events import OnEvent
 from gluetune.core.files import check_writable, is_unused, locked, make_folder, write_text
 from gluetune.core.jobs import counts
 from gluetune.core.keywords import SuiteKeywords
-from gluetune.core.recipes import get_recipe
+from gluetune.core.published import get_recipe
 from gluetune.core.records import Status, now
 from gluetune.core.runs import Run
 from gluetune.core.suites import (

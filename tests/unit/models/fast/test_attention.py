@@ -10,11 +10,11 @@ from torch.nn import functional
 
 from gluetune.models.fast.attention import (
     _LONG,
-    Layout,
     begin_attending,
     end_attending,
     unpadded_attention,
 )
+from gluetune.models.fast.layout import Layout
 
 
 def _attend(lengths: list[int], dtype: torch.dtype, **asked: Any) -> tuple[torch.Tensor, ...]:

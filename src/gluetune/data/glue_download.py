@@ -19,7 +19,7 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from gluetune.core.errors import DataError, Findings
-from gluetune.core.tasks import TASKS, TaskSpec
+from gluetune.core.tasks import TaskSpec
 from gluetune.core.text import nearest
 from gluetune.data.formats.format import Line, read_lines
 from gluetune.data.tables import (
@@ -209,12 +209,6 @@ class GlueDownload:
         return None
 
 
-def is_glue_download(folder: Path) -> bool:
-    """Whether `folder` holds a split of any task in this layout."""
-    source = GlueDownload(folder)
-    return any(source.splits(task) for task in TASKS.values())
-
-
 def _read_file(folder: Path, file: TsvFile, task: TaskSpec, split: str) -> pa.Table:
     findings, path = table_findings(), folder / file.name
     keys = file.rows.keys if file.rows else ()
@@ -357,35 +351,25 @@ def read_tsv(
     """
     try:
         with path.open("rb") as file:
-            return _read_lines(path, read_lines(file, allow_nul=True), wanted, findings, header)
+            lines = _readable(read_lines(file, allow_nul=True), path, findings)
+            names = list(header) or next(lines, Line(1, "")).text.split("\t")
+            positions = [_position(name, names, path, findings) for name in wanted]
+            if _ABSENT in positions:
+                findings.raise_any()
+            columns: dict[str, list[str]] = {name: [] for name in wanted}
+            table = TsvColumns(path, columns, width=len(names), first_line=1 if header else 2)
+            targets = list(zip(columns.values(), positions, strict=True))
+            for line in lines:
+                cells = line.text.split("\t")
+                if len(cells) != len(names):
+                    table.ragged.append((line.number, len(cells)))
+                    continue
+                table.lines.append(line.number)
+                for values, position in targets:
+                    values.append(cells[position])
+            return table
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _read_lines(
-    path: Path,
-    numbered: Iterable[Line],
-    wanted: Sequence[str],
-    findings: Findings,
-    header: Sequence[str],
-) -> TsvColumns:
-    lines = _readable(numbered, path, findings)
-    names = list(header) or next(lines, Line(1, "")).text.split("\t")
-    positions = [_position(name, names, path, findings) for name in wanted]
-    if _ABSENT in positions:
-        findings.raise_any()
-    columns: dict[str, list[str]] = {name: [] for name in wanted}
-    table = TsvColumns(path, columns, width=len(names), first_line=1 if header else 2)
-    targets = list(zip(columns.values(), positions, strict=True))
-    for line in lines:
-        cells = line.text.split("\t")
-        if len(cells) != len(names):
-            table.ragged.append((line.number, len(cells)))
-            continue
-        table.lines.append(line.number)
-        for values, position in targets:
-            values.append(cells[position])
-    return table
 
 
 def _readable(lines: Iterable[Line], path: Path, findings: Findings) -> Iterator[Line]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.glue_folders import write_lines
 
 from gluetune.core.errors import DataError
-from gluetune.data.sources.glue_download import read_tsv
+from gluetune.data.glue_download import read_tsv
 from gluetune.data.tables import table_findings
 
 CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\n\r"), max_size=20)

@@ -7,7 +7,7 @@ from tools.sample import DEFAULT_ROWS, generate
 from tools.sample.__main__ import tables
 
 from gluetune.core.tasks import TASKS, get_task
-from gluetune.data.sources.glue_parquet import (
+from gluetune.data.sources import (
     OFFICIAL_SAMPLE,
     SAMPLE_FOLDER,
     SampleSource,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from gluetune.data.own.stored import store
+from gluetune.data.tables import store
 
 SCHEMA = pa.schema([("line", pa.int32())])
 

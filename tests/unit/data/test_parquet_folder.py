@@ -9,7 +9,7 @@ from tests.support.glue_folders import make_table, write_parquet
 
 from gluetune.core.errors import DataError
 from gluetune.core.tasks import TASKS, TaskSpec, get_task
-from gluetune.data.sources.glue_parquet import ParquetFolder, is_parquet_folder
+from gluetune.data.sources import ParquetFolder, open_source
 from gluetune.data.tables import fingerprint
 
 COLA = get_task("cola")
@@ -60,7 +60,7 @@ def test_every_split_of_every_task_is_read_back(tmp_path: Path) -> None:
 def test_a_split_is_read_from_one_file_shards_or_a_folder(tmp_path: Path, names: list[str]) -> None:
     table = make_table(COLA, "train", rows=10)
     write_shards(tmp_path, COLA, names, table)
-    assert is_parquet_folder(tmp_path)
+    assert isinstance(open_source(str(tmp_path)), ParquetFolder)
     read = ParquetFolder(tmp_path).read(COLA, "train")
     assert read.equals(table)
     assert fingerprint(read) == fingerprint(table)

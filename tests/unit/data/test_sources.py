@@ -6,13 +6,19 @@ import pyarrow as pa
 import pytest
 from tests.support.glue_folders import make_table, write_download, write_parquet
 
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.tasks import TASKS, get_task
+from gluetune.data.glue_download import GlueDownload
 from gluetune.data.sampling import hold_out
-from gluetune.data.sources.glue_download import GlueDownload
-from gluetune.data.sources.glue_parquet import HubSource, ParquetFolder, SampleSource
-from gluetune.data.sources.named import Source, open_source, without_held_out
+from gluetune.data.sources import (
+    HubSource,
+    ParquetFolder,
+    SampleSource,
+    Source,
+    open_source,
+    without_held_out,
+)
 from gluetune.data.tables import fingerprint
 from gluetune.hub import downloads as hub
 

@@ -6,8 +6,7 @@ import pytest
 
 from gluetune.core.records import DataRecord
 from gluetune.core.tasks import GLUE_TASKS, get_task
-from gluetune.data.sources.glue_parquet import VALIDATION_FINGERPRINTS, is_glue
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import VALIDATION_FINGERPRINTS, is_glue, open_source
 from gluetune.data.tables import fingerprint
 
 

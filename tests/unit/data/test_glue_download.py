@@ -10,7 +10,8 @@ from tests.support.glue_folders import make_table, write_download, write_lines
 
 from gluetune.core.errors import DataError
 from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
-from gluetune.data.sources.glue_download import GlueDownload, is_glue_download
+from gluetune.data.glue_download import GlueDownload
+from gluetune.data.sources import open_source
 from gluetune.data.tables import fingerprint, notes_of
 
 COLA = get_task("cola")
@@ -55,7 +56,7 @@ def test_tasks_can_share_a_folder(tmp_path: Path) -> None:
     source = GlueDownload(tmp_path)
     assert source.splits(task) == ("train", "validation_mismatched", "test_mismatched")
     assert source.read(task, "test_mismatched").num_rows == 12
-    assert is_glue_download(tmp_path)
+    assert isinstance(open_source(str(tmp_path)), GlueDownload)
 
 
 @pytest.fixture(scope="module")
