@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tests.support.imports import SOURCE, imports, modules, reached, room
 
-MOST_FILES = 197
-MOST_LINES = 42696
+MOST_FILES = 198
+MOST_LINES = 42844
 """Of today. Lower them when the package shrinks."""
 
 _KINDS = ("multi_label", "ordinal", "regression", "single_label")

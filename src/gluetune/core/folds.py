@@ -51,7 +51,7 @@ _MOST_LABELS = 20
 _PRECISIONS = (0.8, 0.9, 0.95, 0.99)
 """Precisions whose threshold is shown."""
 
-Final = Literal["all", "none"]
+Final = Literal["all", "ensemble", "none"]
 
 
 class FoldsSettings(Settings):
@@ -68,7 +68,8 @@ class FoldsSettings(Settings):
     )
     final: Final = Field(
         "all",
-        description="The model at the end: all (trained on all rows), or none.",
+        description="The model at the end: all (trained on all rows), ensemble (the mean of the "
+        "folds' models, as many times slower), or none.",
     )
     jobs: int | None = Field(
         None,
