@@ -376,6 +376,32 @@ def test_folds_do_not_depend_on_the_seed(model: Path, tmp_path: Path) -> None:
     assert gluetune.compare(runs[0], other).by_fold == (), "other folds"
 
 
+@pytest.mark.parametrize("write", [two_classes, several_labels, numbers])
+def test_the_folds_can_be_the_model_together(
+    write: Callable[[Path], dict[str, Any]], model: Path, tmp_path: Path
+) -> None:
+    settings = {**write(tmp_path), "learning_rate": 1e-2}
+    alone = train(model, tmp_path / "none", final="none", **settings)
+    run = train(model, tmp_path / "run", final="ensemble", **settings)
+    names = sorted(path.name for path in run.model_path.glob("*.safetensors"))
+    assert names == ["member-2.safetensors", "member-3.safetensors", "model.safetensors"]
+    texts = ["rain 3 word1", "kettle quietly 雨 word4"]
+    assert alone.folds is not None
+    members = [one.load().logits(texts) for one in alone.folds.runs]
+    kind = run.task.kind
+    predictor = run.load(uncalibrated=True)
+    together = predictor.scores(predictor.logits(texts))
+    expected = np.mean([kind.probabilities(logits) for logits in members], axis=0)
+    assert together == pytest.approx(expected, abs=1e-5)
+    assert not any(np.allclose(kind.probabilities(one), expected, atol=1e-6) for one in members)
+    assert not (run.path / "fold-1/model").exists()
+    if write is two_classes:
+        pytest.importorskip("onnxruntime")
+        assert run.export().is_good
+        exported = run.load(backend="onnx", uncalibrated=True)
+        assert exported.scores(exported.logits(texts)) == pytest.approx(expected, abs=1e-4)
+
+
 def test_repeats_have_other_folds(model: Path, tmp_path: Path) -> None:
     run = train(model, tmp_path / "run", fold_repeats=2, final="none", **two_classes(tmp_path))
     assert run.folds is not None
@@ -457,6 +483,7 @@ MISTAKES: Mapping[str, tuple[dict[str, Any], str]] = {
     "no such fold": ({"fold": 4}, r"--fold 4: there are 3 folds"),
     "a fold of none": ({"folds": None, "fold": 1}, r"--fold 1 goes with --folds"),
     "repeats of none": ({"folds": None, "fold_repeats": 2}, r"--fold-repeats goes with --folds"),
+    "adapters": ({"final": "ensemble", "method": "lora"}, r"--final ensemble and --method lora"),
     "no repeat": ({"fold_repeats": 0}, r"fold_repeats=0: must be at least 1"),
 }
 

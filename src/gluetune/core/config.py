@@ -384,9 +384,9 @@ class TrainConfig(Settings):
     sampling_seed: int | None = Field(default=None, ge=0, lt=2**32)
     """Seed of the rows drawn for `fraction` and `holdout`. Default: the seed."""
     folds: int | None = Field(default=None, ge=2)
-    """Cross-validation: divide the training set into this many folds, train a model for each on the
-    others, and predict it. Every row gets a prediction by a model that was not trained on it. The
-    last epoch is kept."""
+    """Cross-validation: divide the training set into this many folds, train a model for each on
+    the others, and predict it. Every row gets a prediction by a model that was not trained on it.
+    The last epoch is kept."""
     fold: int | None = Field(default=None, ge=ALL_ROWS)
     """Train a single run of `folds`: the number of the fold to predict, from 1 on; 0 trains on all
     rows."""

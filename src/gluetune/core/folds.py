@@ -51,7 +51,7 @@ _MOST_LABELS = 20
 _PRECISIONS = (0.8, 0.9, 0.95, 0.99)
 """Precisions whose threshold is shown."""
 
-Final = Literal["all", "none"]
+Final = Literal["all", "ensemble", "none"]
 
 
 class FoldsSettings(Settings):
@@ -64,7 +64,8 @@ class FoldsSettings(Settings):
     fold_repeats: int = Field(1, ge=1)
     """How often to repeat the cross-validation with other folds."""
     final: Final = "all"
-    """The model at the end: all (trained on all rows), or none."""
+    """The model at the end: all (trained on all rows), ensemble (the mean of the folds'
+    models, as many times slower), or none."""
     jobs: int | None = Field(None, ge=1)
     """Parallel runs of the folds; they divide the cores, or share the GPU. Default of the command:
     1 on a GPU, 2 on a CPU of several cores."""

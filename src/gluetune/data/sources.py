@@ -302,11 +302,9 @@ def _read_scored(run: Run, name: str, task: TaskSpec, split: str) -> pa.Table:
     source = source_of(run.config, recorded=name, task=task)
     if split in (HELD_OUT, OUT_OF_FOLD) and run.config.folds is not None:
         rows = folded(source, task, run.config)
-        return (
-            rows.table
-            if split == OUT_OF_FOLD
-            else rows.table.filter(pa.array(rows.numbers == run.config.fold))
-        )
+        if split == OUT_OF_FOLD:
+            return rows.table
+        return rows.table.filter(pa.array(rows.numbers == run.config.fold))
     if split != HELD_OUT:
         return source.read(task, split)
     train = read_train(source, task, run.config)

@@ -80,6 +80,13 @@ def cross_validate(
         merged, notes = merge_settings(task, config, recipe, given)
         if not merged.is_cross_validation:
             findings.append(_without_folds(set(settings) - set(given), merged))
+        if how.final == "ensemble" and merged.method == "lora":
+            findings.append(
+                Finding(
+                    "--final ensemble and --method lora: adapters are no whole models.",
+                    "Type: --final all",
+                )
+            )
         if findings:
             raise ConfigurationError.of(findings)
         request = _request(merged, how)

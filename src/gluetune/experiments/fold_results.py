@@ -14,7 +14,7 @@ import numpy as np
 
 from gluetune.core.config import ALL_ROWS
 from gluetune.core.errors import RunError
-from gluetune.core.files import weights_digest, write_json
+from gluetune.core.files import weights_digest, write_folder, write_json
 from gluetune.core.folds import (
     CalibrationRecord,
     FoldJob,
@@ -44,6 +44,7 @@ from gluetune.data.sources import Folded, folded, source_of
 from gluetune.data.tables import fingerprint, label_array
 from gluetune.inference.scoring import score_predictions, score_record
 from gluetune.models.classifiers import CALIBRATION, THRESHOLDS
+from gluetune.models.ensembles import write_members
 from gluetune.statistics.abstention import risk_coverage
 from gluetune.statistics.calibration import (
     best_thresholds,
@@ -249,6 +250,10 @@ def _place_model(run: Run, folder: FoldsFolder, record: FoldsRecord) -> None:
     """
     if record.request.final == "none":
         return
+    if record.request.final == "ensemble" and not run.folder.model.exists():
+        jobs = (job for job in record.jobs if job.repeat == 1)
+        with write_folder(run.folder.model) as staging:
+            write_members(staging, [folder.run(job) / "model" for job in jobs])
     made = folder.run(FoldJob(repeat=1, fold=ALL_ROWS)) / "model"
     if made.is_dir() and not run.folder.model.exists():
         made.rename(run.folder.model)

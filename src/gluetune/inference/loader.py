@@ -39,6 +39,7 @@ from gluetune.models.classifiers import (
     stated_task,
     stated_temperatures,
 )
+from gluetune.models.ensembles import Ensemble
 from gluetune.models.fast.paths import computing, resolve_compute
 from gluetune.models.tokenizers import check_length
 
@@ -190,7 +191,7 @@ def open_model(
         classifier=classifier,
         device=where,
         precision=precision,
-        path=resolve_compute(config.compute, classifier.model) if config else "padded",
+        path=_path(config, classifier),
         batch_size=settings.batch_size or (config.eval_batch_size if config else BATCH_SIZE),
         threads=settings.threads or (config and config.threads) or torch.get_num_threads(),
         max_length=_max_length(settings, config, classifier, checkpoint),
@@ -205,6 +206,13 @@ def check_finite(logits: NDArray[np.float32], name: str) -> None:
             f"{name} predicts values that are not finite.",
             hint="Use --precision fp32, or train it again with a lower --learning-rate.",
         )
+
+
+def _path(config: TrainConfig | None, classifier: Classifier) -> ComputePath:
+    """Return the execution path: the run's own, `padded` for other checkpoints and ensembles."""
+    if config is None or isinstance(classifier.model, Ensemble):
+        return "padded"
+    return resolve_compute(config.compute, classifier.model)
 
 
 def _precision(

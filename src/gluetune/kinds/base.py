@@ -288,6 +288,10 @@ class Kind(ABC):
         """Return the probability of each prediction; None where a prediction has no single one."""
         return None
 
+    def mean_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the mean probabilities of models: shape (models, rows, outputs)."""
+        return logits.mean(dim=0)
+
     # Calibration: by one temperature, or one for each label; none where there are no probabilities.
 
     def log_losses(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:

@@ -216,6 +216,13 @@ class MultiLabel(Kind):
         margins = np.abs(self.margins(logits, thresholds)[changed])
         return int(changed.any(axis=1).sum()), float(margins.max(initial=0.0))
 
+    def mean_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the log-odds of the mean sigmoid."""
+        from torch.nn import functional
+
+        given = functional.logsigmoid(logits).logsumexp(dim=0)
+        return given - functional.logsigmoid(-logits).logsumexp(dim=0)
+
     def log_losses(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
         """Return the binary cross-entropy: each label has a temperature."""
         import numpy as np

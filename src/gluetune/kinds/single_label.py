@@ -144,6 +144,10 @@ class SingleLabel(Kind):
         largest: NDArray[np.float64] = np.max(self.probabilities(logits), axis=-1)
         return largest
 
+    def mean_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the logarithms of the mean softmax."""
+        return logits.log_softmax(dim=-1).logsumexp(dim=0)
+
     def log_losses(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
         """Return the cross-entropy: all classes have one temperature."""
         import numpy as np

@@ -23,8 +23,10 @@ from gluetune.core.files import write_json
 from gluetune.core.settings_files import typed_names
 from gluetune.core.tasks import TaskSpec, get_task, is_task
 from gluetune.core.text import first_line, normalized
+from gluetune.kinds import kind_of_head
 from gluetune.models.adapters import base_of, head_names, with_adapter
 from gluetune.models.checkpoints import Checkpoint
+from gluetune.models.ensembles import MEMBERS, load_members
 from gluetune.models.layers import initialize_again
 from gluetune.models.tokenizers import input_limit, load_config, load_tokenizer, skeleton
 
@@ -162,6 +164,8 @@ def load_trained(
             may_restart=False,
         )
     model, missing = _load(checkpoint, config)
+    kind = task.kind if task is not None else kind_of_head(config.problem_type, config.num_labels)
+    model = load_members(model, checkpoint.folder, kind)
     limit = input_limit(config, tokenizer, trust_remote_code=checkpoint.trust_remote_code)
     return Classifier(model, tokenizer, outputs, tuple(sorted(missing)), limit)
 
@@ -236,7 +240,7 @@ def _name_outputs(config: PretrainedConfig, task: TaskSpec, outputs: tuple[int, 
     config.id2label = dict(sorted(zip(outputs, names, strict=True)))
     config.label2id = {name: output for output, name in config.id2label.items()}
     setattr(config, _STATED_TASK, task.name if is_task(task.name) else None)
-    for name in (THRESHOLDS, CALIBRATION):
+    for name in (THRESHOLDS, CALIBRATION, MEMBERS):
         if hasattr(config, name):  # of an earlier task
             delattr(config, name)
     _name_activation(config, task)
