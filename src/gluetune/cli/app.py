@@ -21,6 +21,7 @@ from rich.text import Text
 
 from gluetune import __version__
 from gluetune.cli import run_glue
+from gluetune.cli.audit import audit
 from gluetune.cli.check import check
 from gluetune.cli.compare import compare
 from gluetune.cli.env import env
@@ -55,7 +56,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _verb in (
-    *(show, check, train, search, suite, evaluate, predict, compare),
+    *(show, check, train, search, suite, evaluate, predict, compare, audit),
     *(report, references, submit, export, serve, push, env),
 ):
     app.command(cls=Verb)(with_shared_options(_verb))

@@ -10,7 +10,7 @@ import typer
 from gluetune.cli.options import AsEvents, AsJson, Task, given_settings, listening, options_of
 from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line, typed
-from gluetune.core.config import TrainConfig
+from gluetune.core.config import FOLD_SETTINGS, TrainConfig
 from gluetune.core.display import print_result_event
 from gluetune.core.events import TrialState
 from gluetune.core.records import shown
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @loads
-@options_of(TrainConfig, but=("task",))
+@options_of(TrainConfig, but=("task", *FOLD_SETTINGS))
 @options_of(SearchSettings)
 def search(
     task: Task = None,

@@ -10,7 +10,7 @@ import typer
 from gluetune.cli.options import AsEvents, AsJson, given_settings, listening, options_of
 from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line
-from gluetune.core.config import TrainConfig
+from gluetune.core.config import FOLD_SETTINGS, TrainConfig
 from gluetune.core.display import print_result_event
 from gluetune.core.terminal import Console, print_json
 from gluetune.core.text import visible
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @loads
-@options_of(TrainConfig, but=("task", "seed", "output", "fraction"))
+@options_of(TrainConfig, but=("task", "seed", "output", "fraction", "exclude", *FOLD_SETTINGS))
 @options_of(SuiteSettings)
 def suite(
     output: Annotated[
@@ -39,7 +39,7 @@ def suite(
     The same command resumes where it was stopped; nothing that was finished is redone.
     """
     settings = given_settings(options)
-    from gluetune.experiments.suite.suite import default_jobs
+    from gluetune.experiments.jobs import default_jobs
     from gluetune.experiments.suite.suite import suite as run_suite
 
     if "ray" not in settings:
@@ -65,8 +65,8 @@ def _print(result: SuiteResult, *, as_markdown: bool, as_json: bool) -> None:
 
 
 def _render(console: Console, result: SuiteResult) -> None:
+    from gluetune.core.jobs import jobs_table
     from gluetune.core.suites import (
-        jobs_table,
         suite_notes,
         suite_table,
         suite_title,
@@ -79,7 +79,7 @@ def _render(console: Console, result: SuiteResult) -> None:
         console.say(visible(warning), "yellow")
     for note in suite_notes(result.record):
         console.say(f"note: {visible(note)}")
-    console.show(jobs_table(result.record))
+    console.show(jobs_table(result.record.jobs))
     lines = [
         "",
         f"suite    {result.path}",

@@ -37,6 +37,7 @@ from gluetune.publishing.model_files import (
     LocalPaths,
     PublishedFile,
     base_name,
+    is_local,
     model_files,
     secret_findings,
     stray_files,
@@ -178,6 +179,12 @@ def run_findings(run: Run) -> Iterator[Finding]:
         )
         return
     yield from stray_files(run)
+    if run.config.method == "lora" and record.model and is_local(record.model.name):
+        yield Finding(
+            f"{run.path} is an adapter for {record.model.name}, a folder of this machine: nobody "
+            "else could load it.",
+            "Push that checkpoint, and train with --model owner/name; or train with --method full.",
+        )
     if weights_digest(run.model_path) != record.best_weights_sha256:
         yield Finding(
             f"The weights in {run.model_path} are not those of the record.",

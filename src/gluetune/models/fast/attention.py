@@ -189,7 +189,9 @@ def attend_packed(
     if _is_for_flash(apart):
         return _by_flash(apart, of_first, layout, probability).flatten(1)
     keeps_probabilities = torch.is_grad_enabled() or probability > 0
-    if not keeps_probabilities and not all(_is_slow(states, group) for group in layout.groups):
+    is_alone = layout.rows == 1  # then the kernel's one call is faster than many small ones
+    is_slow = not is_alone and all(_is_slow(states, group) for group in layout.groups)
+    if not keeps_probabilities and not is_slow:
         return _by_kernel(apart, of_first, layout).flatten(1)
     found: torch.Tensor = _PackedAttention.apply(apart, of_first, layout, probability, masks)
     return found.flatten(1)

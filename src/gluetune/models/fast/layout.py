@@ -17,9 +17,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 _CLOSE = 0.75
 """A group's shortest sequence is at least this part of its longest …"""
-_SHORT = 24
+_SHORT = 32
 """… unless all are this short: one matrix product is then cheaper than several."""
-_STEP = 32
+_STEP = 8
 """Rows are rounded up to multiples of this number …"""
 _PARTS = 4
 """… or of a power of two: at most 2 ** (this - 1) sizes between one power and the next."""
@@ -252,7 +252,7 @@ def send(inputs: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def rounded_up(count: int) -> int:
-    """Return the number of rows for so many tokens: a multiple of 32, of 64 from 512, and so on.
+    """Return the number of rows for so many tokens: a multiple of 8, of 16 from 128 on, and so on.
 
     oneDNN generates a kernel for every shape of a product that it has not met: 2 to 21 ms each.
     """
