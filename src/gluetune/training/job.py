@@ -183,6 +183,7 @@ class Job:
             focal_loss=config.focal_loss,
             layer_decay=config.layer_decay,
             average_epochs=config.average_epochs,
+            window=prepared.train.window,
             kind=prepared.task.kind,
             outputs=prepared.classifier.outputs,
             validation=Validation(
