@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gluetune.core.runs import Run
     from gluetune.core.suites import SuiteResult
     from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
+    from gluetune.experiments.leaderboard import Leaderboard, leaderboard
     from gluetune.experiments.learning_curve import CurvePoint, learning_curve
     from gluetune.experiments.search.result import SearchResult
     from gluetune.experiments.search.search import search
@@ -71,6 +72,7 @@ _HOMES = {
     "GLUE_TASKS": "gluetune.core.tasks",
     "GluetuneError": "gluetune.core.errors",
     "HubError": "gluetune.core.errors",
+    "Leaderboard": "gluetune.experiments.leaderboard",
     "Limits": "gluetune.serving.settings",
     "LockedError": "gluetune.core.errors",
     "Evaluation": "gluetune.analysis.evaluation",
@@ -101,6 +103,7 @@ _HOMES = {
     "evaluate": "gluetune.analysis.evaluation",
     "export": "gluetune.exporting.onnx",
     "get_task": "gluetune.core.tasks",
+    "leaderboard": "gluetune.experiments.leaderboard",
     "learning_curve": "gluetune.experiments.learning_curve",
     "load": "gluetune.inference.predictor",
     "predict": "gluetune.inference.file_predictions",
@@ -132,6 +135,7 @@ __all__ = [
     "Finding",
     "GluetuneError",
     "HubError",
+    "Leaderboard",
     "Limits",
     "LockedError",
     "Prediction",
@@ -160,6 +164,7 @@ __all__ = [
     "evaluate",
     "export",
     "get_task",
+    "leaderboard",
     "learning_curve",
     "load",
     "predict",

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tests.support.imports import SOURCE, imports, modules, reached, room
 
-MOST_FILES = 216
-MOST_LINES = 41460
+MOST_FILES = 220
+MOST_LINES = 42237
 """Of today. Lower them when the package shrinks."""
 
 _KINDS = ("multi_label", "ordinal", "regression", "single_label")

@@ -25,6 +25,7 @@ from gluetune.cli.compare import compare
 from gluetune.cli.env import env
 from gluetune.cli.evaluate import evaluate
 from gluetune.cli.export import export
+from gluetune.cli.leaderboard import leaderboard
 from gluetune.cli.predict import predict
 from gluetune.cli.push import push
 from gluetune.cli.references import references
@@ -60,6 +61,7 @@ app.command()(suite)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(compare)
+app.command()(leaderboard)
 app.command()(report)
 app.command()(references)
 app.command()(submit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from gluetune.core.config import Name, Names, TrainConfig
 from gluetune.core.deprecations import with_new_names
-from gluetune.core.errors import Findings
+from gluetune.core.errors import Finding, Findings
 from gluetune.core.recipes import RECIPES
 from gluetune.core.settings import (
     Accepts,
@@ -101,6 +101,34 @@ class SearchSettings(Settings):
     gpus_per_trial: _Amount = Field(
         None, description="GPUs of a trial; 0.5 lets two share one. Default: 0."
     )
+
+
+class LeaderboardSettings(Settings):
+    """What a leaderboard ranks."""
+
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {"The leaderboard": ("models", "seeds")}
+
+    models: Annotated[
+        Names, Option(metavar="NAME,NAME,…", example="--models minilm,google/electra-small")
+    ] = Field(min_length=1, description="Checkpoints: Hub ids, folders, or `minilm`, with commas.")
+    seeds: Annotated[
+        int | tuple[int, ...],
+        BeforeValidator(_seeds),
+        Accepts(("int", "str", "Sequence[int]")),
+        Option(metavar="NUMBER", example="--seeds 3, or --seeds 1,2,3"),
+    ] = Field(3, description="How many seeds, from 42 on; or which, with commas: 1,2,3.")
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The seeds."""
+        count = self.seeds
+        return tuple(range(42, 42 + count)) if isinstance(count, int) else count
+
+    @classmethod
+    def contradictions(cls, values: Mapping[str, Any]) -> Iterable[Finding]:
+        """Refuse less than one seed."""
+        if values.get("seeds") in (0, (), "0", [], ","):
+            yield Finding("--seeds: at least one is needed.", "Type: --seeds 3")
 
 
 class SuiteSettings(Settings):
