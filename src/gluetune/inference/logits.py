@@ -84,9 +84,8 @@ def by_window(
     starts = split.window * (np.arange(len(owner)) - first[owner])
     lengths = np.minimum(split.window, split.lengths[owner] - starts)
     logits = compute(_Windows(split.examples, lengths, 0, owner=owner, starts=starts, whole=split))
-    totals: NDArray[np.float32] = np.add.reduceat(logits, first)
-    each: NDArray[np.float32] = counts[:, None].astype(np.float32)
-    return np.divide(totals, each)
+    means = np.add.reduceat(logits, first) / counts[:, None]
+    return means.astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Let a model read examples that are several windows, one after the other in a row.
+"""Let a model read examples that are several windows, joined in a row.
 
 A row is a whole number of windows of the same length, but for the last, which may be shorter. The
 model computes each window as an example of its own; the logits of an example are their mean.
