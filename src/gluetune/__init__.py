@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from gluetune.core.tasks import TaskSpec as TaskSpec
     from gluetune.core.tasks import get_task as get_task
     from gluetune.experiments.cross_validation import cross_validate as cross_validate
+    from gluetune.experiments.leaderboard import Leaderboard as Leaderboard
+    from gluetune.experiments.leaderboard import leaderboard as leaderboard
     from gluetune.experiments.learning_curve import CurvePoint as CurvePoint
     from gluetune.experiments.learning_curve import learning_curve as learning_curve
     from gluetune.experiments.search.result import SearchResult as SearchResult
@@ -95,6 +97,7 @@ _HOMES = {
         "core.suites": "SuiteResult",
         "core.tasks": "GLUE_TASKS TASKS TaskSpec get_task",
         "experiments.cross_validation": "cross_validate",
+        "experiments.leaderboard": "Leaderboard leaderboard",
         "experiments.learning_curve": "CurvePoint learning_curve",
         "experiments.search.result": "SearchResult",
         "experiments.search.search": "search",

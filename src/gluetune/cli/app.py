@@ -27,6 +27,7 @@ from gluetune.cli.compare import compare
 from gluetune.cli.env import env
 from gluetune.cli.evaluate import evaluate
 from gluetune.cli.export import export
+from gluetune.cli.leaderboard import leaderboard
 from gluetune.cli.list import list_folder
 from gluetune.cli.predict import predict
 from gluetune.cli.push import push
@@ -56,7 +57,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _verb in (
-    *(show, check, train, search, suite, evaluate, predict, compare, audit),
+    *(show, check, train, search, suite, evaluate, predict, compare, leaderboard, audit),
     *(report, references, submit, export, serve, push, env),
 ):
     app.command(cls=Verb)(with_shared_options(_verb))

@@ -36,6 +36,9 @@ _SHOWN = 30
         "label_separator",
         "group",
         "on_bad_row",
+        "long_texts",
+        "window_overlap",
+        "most_windows",
     ),
 )
 def check(

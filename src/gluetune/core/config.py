@@ -21,6 +21,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from gluetune.core.command_lines import command_line, in_processes, options
 from gluetune.core.errors import ConfigurationError, Finding, warn_renamed
 from gluetune.core.files import write_text
+from gluetune.core.long_texts import LongTexts
 from gluetune.core.settings import Accepts, Option, Settings, flag_for, stated, validated
 from gluetune.core.settings_files import dump_yaml, join_names, split_names
 from gluetune.core.tasks import GLUE_TASKS, get_task, is_task, unfit_metrics
@@ -108,6 +109,7 @@ def _kind_name(value: Any) -> Any:
 
 
 Kind = Annotated[Literal["auto", KindName], BeforeValidator(_kind_name)]
+HowLong = Literal["cut", "head-tail", "windows"]
 Quantization = Literal["none", "4bit"]
 MethodName = Literal["full", "probe", "lp-ft", "lora"]
 OnBadRow = Literal["stop", "skip"]
@@ -272,6 +274,9 @@ class TrainConfig(Settings):
             "weight_decay",
             "warmup",
             "max_length",
+            "long_texts",
+            "window_overlap",
+            "most_windows",
             "seed",
             "precision",
             "metric",
@@ -466,6 +471,14 @@ class TrainConfig(Settings):
         default=None, ge=3
     )
     """Maximum length in tokens; longer examples are truncated. Default: the model's limit."""
+    long_texts: HowLong = "cut"
+    """What is read of longer texts: cut (their beginning), head-tail (the first quarter of the
+    length from their beginning, the rest from their end), windows (all, in parts of the maximum
+    length, whose logits are averaged)."""
+    window_overlap: int = Field(default=32, ge=0)
+    """Tokens that two neighbouring windows share."""
+    most_windows: int = Field(default=16, ge=2)
+    """Windows of a text at most; the rest is not read."""
     seed: int = Field(default=42, ge=0, lt=2**32)
     """Seed of the new head, the order of the examples and dropout."""
     precision: Precision = "auto"
@@ -520,6 +533,15 @@ class TrainConfig(Settings):
     def command_with(self, **settings: object) -> str:
         """Return the command that starts a run in as many processes, all on one machine."""
         return in_processes(self.processes, command_line("train", **settings))
+
+    @property
+    def reading(self) -> LongTexts | None:
+        """How long texts are read; None: they are cut."""
+        if self.long_texts == "cut":
+            return None
+        if self.long_texts == "head-tail":
+            return LongTexts("head-tail")
+        return LongTexts("windows", self.window_overlap, self.most_windows)
 
     @property
     def rows_seed(self) -> int:

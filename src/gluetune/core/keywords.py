@@ -44,6 +44,9 @@ class CheckKeywords(ReadKeywords, total=False):
     revision: str | None
     trust_remote_code: bool
     max_length: int | None
+    long_texts: Literal["cut", "head-tail", "windows"]
+    window_overlap: int
+    most_windows: int
 
 
 class InferenceKeywords(TypedDict, total=False):
@@ -145,6 +148,9 @@ class AnyRunKeywords(ReadKeywords, total=False):
     lora_targets: str | Sequence[str] | None
     quantization: Literal["none", "4bit"]
     max_length: int | None
+    long_texts: Literal["cut", "head-tail", "windows"]
+    window_overlap: int
+    most_windows: int
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     compute: Literal["auto", "unpadded", "grouped", "padded"]
     compact_vocabulary: bool

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from gluetune.core.config import FOLD_SETTINGS, Name, Names, TrainConfig
-from gluetune.core.errors import Findings, with_new_names
+from gluetune.core.errors import Finding, Findings, with_new_names
 from gluetune.core.published import RECIPES
 from gluetune.core.settings import (
     Accepts,
@@ -101,6 +101,36 @@ class SearchSettings(Settings):
     gpus_per_trial: _Amount = Field(
         None, description="GPUs of a trial; 0.5 lets two share one. Default: 0."
     )
+
+
+class LeaderboardSettings(Settings):
+    """What a leaderboard ranks."""
+
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {"The leaderboard": ("models", "seeds")}
+
+    models: Annotated[
+        Names, Option(metavar="NAME,NAME,…", example="--models minilm,google/electra-small")
+    ] = Field(min_length=1)
+    """Checkpoints: Hub ids, folders, or `minilm`, with commas."""
+    seeds: Annotated[
+        int | tuple[int, ...],
+        BeforeValidator(_seeds),
+        Accepts(("int", "str", "Sequence[int]")),
+        Option(metavar="NUMBER", example="--seeds 3, or --seeds 1,2,3"),
+    ] = 3
+    """How many seeds, from 42 on; or which, with commas: 1,2,3."""
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The seeds."""
+        count = self.seeds
+        return tuple(range(42, 42 + count)) if isinstance(count, int) else count
+
+    @classmethod
+    def contradictions(cls, values: Mapping[str, Any]) -> Iterable[Finding]:
+        """Refuse less than one seed."""
+        if values.get("seeds") in (0, (), "0", [], ","):
+            yield Finding("--seeds: at least one is needed.", "Type: --seeds 3")
 
 
 class SuiteSettings(Settings):

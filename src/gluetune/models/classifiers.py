@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import CheckpointError, Finding
 from gluetune.core.files import write_json
+from gluetune.core.long_texts import FIELD, LongTexts
 from gluetune.core.settings_files import typed_names
 from gluetune.core.tasks import TaskSpec, get_task, is_task
 from gluetune.core.text import first_line, normalized
@@ -78,6 +79,7 @@ def load_classifier(
     new_head: bool = False,
     label_order: tuple[str, ...] | None = None,
     quantization: Quantization = "none",
+    long_texts: LongTexts | None = None,
 ) -> Classifier:
     """Load a checkpoint as a classifier for `task`, in float32.
 
@@ -88,6 +90,7 @@ def load_classifier(
     CheckpointError.
     """
     config, tokenizer, has_head = _read_parts(checkpoint)
+    _read_long_texts(config, tokenizer, long_texts)
     trusted = checkpoint.trust_remote_code
     keeps_head = has_head and not new_head
     if label_order and not keeps_head:
@@ -107,6 +110,17 @@ def load_classifier(
         missing |= _restart_output_layer(model, trusted)
     limit = input_limit(config, tokenizer, trust_remote_code=trusted)
     return Classifier(model, tokenizer, outputs, tuple(sorted(missing)), limit)
+
+
+def _read_long_texts(
+    config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, found: LongTexts | None
+) -> None:
+    """Set how long texts are read, in place of what an earlier run has set."""
+    setattr(tokenizer, FIELD, found)
+    if found is not None:
+        setattr(config, FIELD, found.to_dict())
+    elif hasattr(config, FIELD):
+        delattr(config, FIELD)
 
 
 def check_heads(

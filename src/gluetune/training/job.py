@@ -43,7 +43,7 @@ from gluetune.parallel.collectives import Processes
 from gluetune.parallel.signals import StopRequest, stop_on_signal
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore
-from gluetune.training.environment import peak_memory
+from gluetune.training.environment import peak_memory, reset_peak_memory
 from gluetune.training.flow import Flow, uses_all_weights
 from gluetune.training.history import fit_text_baseline, timing
 from gluetune.training.methods import get_method
@@ -108,6 +108,7 @@ class Job:
             self.processes.propagate_failures(),
         ):
             self._fit_baselines()
+            reset_peak_memory(self.prepared.device)
             with stop_on_signal(self.say, alone=alone) as stop:
                 self._train_and_finish(stop, checkpoint)
         # Outside `_recorded`: a failure in the callback leaves the run finished.
@@ -187,6 +188,7 @@ class Job:
             focal_loss=config.focal_loss,
             layer_decay=config.layer_decay,
             average_epochs=config.average_epochs,
+            window=prepared.train.window,
             kind=prepared.task.kind,
             outputs=prepared.classifier.outputs,
             validation=Validation(

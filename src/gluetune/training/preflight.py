@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_TOKENS = 4096
+"""Tokens that a micro-batch of windows may have in any case."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -145,6 +148,8 @@ def _prepare(
         prepared = _prepared(
             resolved, tables.task, precision, chosen, tables, checkpoint, classifier, progress
         )
+    if config.micro_batch_size is None:
+        prepared = replace(prepared, config=_bounded(prepared.config, prepared.train))
     return replace(prepared, notes=notes)
 
 
@@ -228,6 +233,17 @@ def _prepared(
         data=_data_record(config, tables, encoded, checkpoint),
         model=_model_record(config, task, checkpoint, classifier),
     )
+
+
+def _bounded(config: TrainConfig, train: Encoded) -> TrainConfig:
+    """Let a micro-batch of windows have no more tokens than a batch of texts that are cut."""
+    if train.window is None:
+        return config
+    windows = -(-int(train.lengths.max(initial=1)) // train.window)
+    tokens = max(config.batch_size * train.window, _TOKENS)
+    size = max(1, tokens // (windows * train.window))
+    assert config.micro_batch_size is not None, "a resolved setting"
+    return config.model_copy(update={"micro_batch_size": min(config.micro_batch_size, size)})
 
 
 def _class_weights(
@@ -350,10 +366,40 @@ def _classifier(
         new_head=config.new_head,
         label_order=None if task.kind.label_order_names_classes else config.label_order,
         quantization=quantization,
+        long_texts=config.reading,
     )
     check_length(config.max_length, classifier.limit, checkpoint.name)
+    _check_long_texts(config, task, classifier)
     get_method(config.method).check_model(config, classifier.model)
     return classifier
+
+
+def _check_long_texts(config: TrainConfig, task: TaskSpec, classifier: Classifier) -> None:
+    """Refuse head and tail or windows where a text cannot be read so."""
+    if config.reading is None:
+        return
+    flag = f"--long-texts {config.long_texts}"
+    limit = config.max_length or classifier.limit
+    if len(task.text_columns) == 2:
+        raise ConfigurationError(
+            f"{flag}: {task.name} has pairs of texts, and only one text can be read so.",
+            hint="Leave it out.",
+        )
+    if limit is None:
+        raise ConfigurationError(
+            f"{flag}: the model has no maximum length.", hint="Type for instance: --max-length 512"
+        )
+    if config.long_texts == "windows" and classifier.tokenizer.padding_side == "left":
+        raise ConfigurationError(
+            f"{flag}: {type(classifier.model).__name__} is padded on the left.",
+            hint="Type: --long-texts head-tail",
+        )
+    room = limit - classifier.tokenizer.num_special_tokens_to_add(pair=False)
+    if config.long_texts == "windows" and config.window_overlap >= room:
+        raise ConfigurationError(
+            f"--window-overlap {config.window_overlap}: a window has room for {room} tokens.",
+            hint=f"Type for instance: --window-overlap {room // 4}",
+        )
 
 
 def _compute(config: TrainConfig, classifier: Classifier) -> ComputePath:

@@ -29,6 +29,7 @@ from gluetune.metrics.registry import get_metric
 from gluetune.models.adapters import is_adapter, load_adapter_weights
 from gluetune.models.fast.paths import computing, resolve_compute
 from gluetune.models.layers import scale_rates
+from gluetune.models.windows import pool_windows
 from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.statistics.calibration import best_thresholds
 from gluetune.training.averaging import WeightAverage
@@ -87,12 +88,15 @@ class RunTrainer(Trainer):
         processes: Processes = ALONE,
         layer_decay: float = 1.0,
         average_epochs: int = 0,
+        window: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.layer_decay = layer_decay
         self._average = WeightAverage(self.model, average_epochs)
         self.add_callback(self._average)
+        if window is not None:
+            pool_windows(self.model, window)
         self.validation = validation
         self.store = store
         self.on_epoch = on_epoch

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -128,7 +129,7 @@ def fit_head(prepared: Prepared, *, most_rows: int | None = None) -> LinearHead:
     if most_rows is not None and count > most_rows:
         rows = np.linspace(0, count - 1, most_rows).astype(np.intp)
         labels = labels[rows]
-        encoded = Encoded(encoded.rows(rows), encoded.lengths[rows], 0)
+        encoded = replace(encoded, examples=encoded.rows(rows), lengths=encoded.lengths[rows])
     weights = None
     if prepared.class_weights is not None:
         weights = prepared.class_weights.numpy()[..., list(classifier.outputs)]
