@@ -27,16 +27,14 @@ from gluetune.core.errors import (
 from gluetune.core.files import weights_digest
 from gluetune.core.inference_settings import InferenceSettings
 from gluetune.core.records import Record, Status, shown
-from gluetune.core.runs import Run, open_run
+from gluetune.core.runs import LocalPaths, Run, base_name, open_run
 from gluetune.core.settings_files import dump_yaml
 from gluetune.core.suites import SuiteResult
 from gluetune.core.tasks import TaskSpec
 from gluetune.hub.uploads import ModelRepository, RemoteBranch, collect, known_tokens, require_token
 from gluetune.publishing.card import make_card, results_file
 from gluetune.publishing.model_files import (
-    LocalPaths,
     PublishedFile,
-    base_name,
     model_files,
     secret_findings,
     stray_files,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def html_environment(package: str) -> Any:
         lstrip_blocks=True,
     )
     environment.globals["html"] = _table_html
+    environment.globals["version"] = version("gluetune")
     return environment
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+from calendar import month_name
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from gluetune.analysis.evaluation import Evaluation, evaluation_of
-from gluetune.core.plots import Plot, line_plot, seeds_plot
-from gluetune.core.records import EpochRecord, Status, has_collapsed
-from gluetune.core.runs import Run, described_data, recipe_of
+from gluetune.analysis.scores import between
+from gluetune.core.config import TrainConfig
+from gluetune.core.plots import Ends, Plot, line_plot, seeds_plot, share_bounds
+from gluetune.core.records import Status, has_collapsed, shown
+from gluetune.core.runs import LocalPaths, Run, base_name, described_data, recipe_of
 from gluetune.core.suites import (
     SuiteRecord,
     SuiteResult,
@@ -24,7 +30,8 @@ from gluetune.core.suites import (
     suite_warnings,
 )
 from gluetune.core.suites import seeds_table as suite_seeds_table
-from gluetune.core.tables import Table
+from gluetune.core.tables import Column, Table
+from gluetune.rendering.plots import Scale, scales
 from gluetune.rendering.tables import curve_table, pairs_table, runs_table, seeds_table, time_table
 
 
@@ -38,28 +45,43 @@ class SplitView:
 
 
 @dataclass(frozen=True)
+class Headline:
+    """The score in large type."""
+
+    value: str
+    metric: str
+    interval: str
+
+
+@dataclass(frozen=True)
 class RunView:
     """One run, ready for the page."""
 
     run: Run
+    name: str
+    """The folder's name."""
     anchor: str
     title: str
+    model: str
     summary: str
+    verdict: str
+    headline: Headline | None
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     evaluation: Evaluation | None
-    scores: tuple[Table, ...]
+    scales: tuple[Scale, ...]
+    scores: Table | None
     curve: Table
     """Scores by size of the training set; without rows where no learning curve was trained."""
     plots: tuple[Plot, ...]
     splits: tuple[SplitView, ...]
+    decisions: tuple[str, ...]
+    """What was decided during the run."""
+    command: str
     time: Table
+    changed: Table
+    """The settings that differ from their defaults."""
     details: tuple[Table, ...]
-
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.run.path.resolve().name
 
 
 @dataclass(frozen=True)
@@ -73,33 +95,54 @@ class Overview:
 
 def view(run: Run, number: int) -> RunView:
     """Return the content about `run`, the `number`th on the page."""
-    record, config = run.record, run.config
+    record, config, paths = run.record, run.config, LocalPaths(run)
     evaluation = evaluation_of(run)
     curve = _curve(run)
-    settings = config.model_dump(mode="json", exclude_none=True)
+    everything, changed = _settings(config, paths), _settings(config, paths, only_changed=True)
     versions = record.environment.versions if record.environment else {}
     best = record.best.epoch if record.best else None
     return RunView(
         run=run,
+        name=run.path.resolve().name,
         anchor=f"run-{number}",
         title=run.task.title,
-        summary=_summary(run),
-        warnings=_warnings(run, evaluation),
+        model=base_name(record.model.name if record.model else config.model),
+        summary=paths.hide(_summary(run)),
+        verdict=evaluation.scores.verdict if evaluation else "",
+        headline=_headline(evaluation) if evaluation else None,
+        warnings=tuple(map(paths.hide, _warnings(run, evaluation))),
         notes=evaluation.notes if evaluation else (),
         evaluation=evaluation,
-        scores=tuple(evaluation.score_tables()) if evaluation else (),
+        scales=scales(evaluation.scores) if evaluation else (),
+        scores=evaluation.scores.matrix() if evaluation else None,
         curve=curve_table(curve),
-        plots=(*_plots(record.epochs, best), *_curve_plots(curve)),
+        plots=(*_plots(run, best), *_curve_plots(run, curve)),
         splits=tuple(
             SplitView(name, tuple(split.tables()), tuple(split.plots()))
             for name, split in (evaluation.splits.items() if evaluation else ())
         ),
+        decisions=tuple(map(paths.hide, record.notes)),
+        command=paths.hide(record.command),
         time=time_table(record),
+        changed=pairs_table(
+            "Settings that differ from their defaults", ("setting", "value"), changed
+        ),
         details=(
-            pairs_table("Configuration.", ("setting", "value"), settings),
+            pairs_table("All settings.", ("setting", "value"), everything),
             pairs_table("Versions.", ("package", "version"), versions),
         ),
     )
+
+
+def _settings(
+    config: TrainConfig, paths: LocalPaths, *, only_changed: bool = False
+) -> dict[str, Any]:
+    """Return the settings, or those that differ from their defaults, without local folders."""
+    values = config.model_dump(
+        mode="json", exclude_none=True, exclude={"output"}, exclude_defaults=only_changed
+    )
+    names = {"model": base_name(config.model)} if "model" in values else {}
+    return {name: paths.hide_within(value) for name, value in values.items()} | names
 
 
 def overview(views: Sequence[RunView]) -> Overview:
@@ -145,10 +188,32 @@ def _summary(run: Run) -> str:
         if record.environment
         else "unknown"
     )
-    return f"Data: {data}. Device: {device}. Seed {record.seed}, started {record.started}."
+    return f"Data: {data}. Device: {device}. Seed {record.seed}, {shown_date(record.started)}."
 
 
-def _plots(epochs: Sequence[EpochRecord], best: float | None) -> tuple[Plot, ...]:
+def shown_date(moment: str) -> str:
+    """Return a recorded time as people read it: 28 November 2026, 15:46 UTC."""
+    try:
+        at = datetime.fromisoformat(moment).astimezone(UTC)
+    except ValueError:
+        return moment
+    return f"{at.day} {month_name[at.month]} {at:%Y, %H:%M} UTC"
+
+
+def _headline(evaluation: Evaluation) -> Headline:
+    name, *parts = evaluation.scores.scored_names
+    interval = between(evaluation.intervals.get("score"))
+    column = Column("", "interval")
+    metric = f"mean of {' and '.join(parts)}" if parts else evaluation.spec.metric_title(name)
+    return Headline(
+        value=shown(evaluation.score.score),
+        metric=metric,
+        interval=f"95% interval {column.text(interval)}" if interval else "",
+    )
+
+
+def _plots(run: Run, best: float | None) -> tuple[Plot, ...]:
+    epochs = run.record.epochs
     if len(epochs) < 2:
         return ()
     at = [each.epoch for each in epochs]
@@ -157,11 +222,18 @@ def _plots(epochs: Sequence[EpochRecord], best: float | None) -> tuple[Plot, ...
         "validation": [each.validation_loss for each in epochs],
     }
     scores = {"score": [each.validation.score for each in epochs]}
+    measure, bounds = _measure(run, scores["score"])
     rates = {"learning rate": [each.learning_rate for each in epochs]}
     made = (
-        line_plot("Loss by epoch", at, losses, best),
-        line_plot("Score by epoch", at, scores, best),
-        line_plot("Learning rate at the end of each epoch", at, rates),
+        line_plot("Loss by epoch", at, losses, best, down="loss", bounds=(0.0, inf)),
+        line_plot("Score by epoch", at, scores, best, down=measure, bounds=bounds),
+        line_plot(
+            "Learning rate at the end of each epoch",
+            at,
+            rates,
+            down="learning rate",
+            bounds=(0.0, inf),
+        ),
     )
     return tuple(plot for plot in made if plot is not None)
 
@@ -178,10 +250,23 @@ def _curve(run: Run) -> list[tuple[int, float | None]]:
     return sorted(points, key=lambda point: point[0])
 
 
-def _curve_plots(curve: Sequence[tuple[int, float | None]]) -> tuple[Plot, ...]:
+def _measure(run: Run, scores: Sequence[float | None]) -> tuple[str, Ends]:
+    """Return what the score measures, and what it cannot exceed."""
+    names = run.task.metrics
+    title = run.task.metric_title(names[0]) if len(names) == 1 else "score"
+    return title, share_bounds(scores) if run.task.in_points() else (-inf, inf)
+
+
+def _curve_plots(run: Run, curve: Sequence[tuple[int, float | None]]) -> tuple[Plot, ...]:
     sizes, scores = [rows for rows, _ in curve], [score for _, score in curve]
+    measure, bounds = _measure(run, scores)
     made = line_plot(
-        "Score by size of the training set", sizes, {"score": scores}, across="examples"
+        "Score by size of the training set",
+        sizes,
+        {"score": scores},
+        across="training examples",
+        down=measure,
+        bounds=bounds,
     )
     return () if made is None else (made,)
 
