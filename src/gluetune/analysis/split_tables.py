@@ -233,7 +233,7 @@ def worst_tables(split: SplitEvaluation, found: list[WorstError]) -> Iterator[Ta
             (
                 *(str(one.index), one.label, one.prediction),
                 *([one.probability] if has_probability else []),
-                *(_cut(one.texts[name]) for name in columns),
+                *(shorten(one.texts[name]) for name in columns),
             )
             for one in found
         ],
@@ -242,5 +242,6 @@ def worst_tables(split: SplitEvaluation, found: list[WorstError]) -> Iterator[Ta
     )
 
 
-def _cut(text: str) -> str:
+def shorten(text: str) -> str:
+    """Return a text as a table shows it."""
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"

@@ -126,6 +126,7 @@ def seeds_plot(
     across_name: str = "configuration, in the table's order",
     down: str = "",
     in_points: bool = True,
+    bounded: bool = True,
 ) -> Plot | None:
     """Return each seed's score, a column a group; None for fewer than two scores.
 
@@ -143,7 +144,7 @@ def seeds_plot(
         across=across_name,
         down=down or ("score, points" if in_points else "score"),
         dots=dots,
-        bounds=share_bounds([score for _, score in dots], 100) if in_points else (-inf, inf),
+        bounds=share_bounds([at for _, at in dots], 100) if in_points and bounded else (-inf, inf),
         ticks=tuple((float(number), name) for number, name in enumerate(shown)),
         x_ends=(-0.5, max(len(groups) - 0.5, 0.5)),
     )

@@ -467,6 +467,11 @@ _ABSOLUTE = re.compile(r"(?<![\w./:~<-])/(?:[^\s/'\",;:|<>]+/)+(?P<name>[^\s/'\"
 _HIDDEN = "…"
 
 
+def without_folders(text: str) -> str:
+    """Return `text` with the last components of its absolute paths alone."""
+    return _ABSOLUTE.sub(rf"{_HIDDEN}/\g<name>", text)
+
+
 class LocalPaths:
     """Removes the local folders that a run's record and config may name."""
 
@@ -493,7 +498,7 @@ class LocalPaths:
 
     def hide(self, text: str) -> str:
         """Return `text` without local folders; the last components of paths stay."""
-        return _ABSOLUTE.sub(rf"{_HIDDEN}/\g<name>", self._roots.sub(_HIDDEN, text))
+        return without_folders(self._roots.sub(_HIDDEN, text))
 
     def within(self, text: str) -> bool:
         """Return whether `text` names one of the folders."""

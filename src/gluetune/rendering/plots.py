@@ -166,7 +166,9 @@ def _ends(plot: Plot) -> tuple[Ends, Ends, tuple[float, ...]]:
     heights = [height for *_, height in plot.bars]
     found = (0.0, max(heights) or 1.0) if heights else data_ends(ys)
     ticks = round_ticks(plot.y_ends or found, plot.bounds)
-    return plot.x_ends or data_ends(xs), plot.y_ends or (ticks[0], ticks[-1]), ticks
+    low, high = plot.y_ends or (ticks[0], ticks[-1])
+    shown = tuple(tick for tick in ticks if low <= tick <= high)
+    return plot.x_ends or data_ends(xs), (low, high), shown
 
 
 def _bar(bar: tuple[float, float, float], across: _Scale, down: _Scale) -> Bar:

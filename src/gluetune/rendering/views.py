@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from calendar import month_name
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
@@ -14,10 +14,19 @@ from urllib.parse import quote
 
 from gluetune.analysis.evaluation import Evaluation, evaluation_of
 from gluetune.analysis.scores import between
-from gluetune.core.config import TrainConfig
+from gluetune.analysis.split_tables import shorten
+from gluetune.analysis.splits import SplitEvaluation
+from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
 from gluetune.core.plots import Ends, Plot, line_plot, seeds_plot, share_bounds
 from gluetune.core.records import Status, has_collapsed, shown
-from gluetune.core.runs import LocalPaths, Run, base_name, described_data, recipe_of
+from gluetune.core.runs import (
+    LocalPaths,
+    Run,
+    base_name,
+    described_data,
+    recipe_of,
+    without_folders,
+)
 from gluetune.core.suites import (
     SuiteRecord,
     SuiteResult,
@@ -34,6 +43,11 @@ from gluetune.core.tables import Column, Table
 from gluetune.rendering.plots import Scale, scales
 from gluetune.rendering.tables import curve_table, pairs_table, runs_table, seeds_table, time_table
 
+_OWN_COLUMNS = MACHINE_SETTINGS | {"task", "model", "seed"}
+"""Settings that the table of runs shows in columns of their own, or not at all."""
+_MOST_EXAMPLES = 300
+"""Examples of a split on its page."""
+
 
 @dataclass(frozen=True)
 class SplitView:
@@ -42,6 +56,30 @@ class SplitView:
     split: str
     tables: tuple[Table, ...]
     plots: tuple[Plot, ...]
+    examples: ExamplesView
+
+
+@dataclass(frozen=True)
+class ExampleRow:
+    """One example, with what the filters know it by."""
+
+    cells: tuple[str, ...]
+    classes: tuple[int, ...]
+    outcome: str
+    """`right` or `wrong`; empty for numbers."""
+
+
+@dataclass(frozen=True)
+class ExamplesView:
+    """Examples by loss, and the classes that they can be filtered by."""
+
+    title: str
+    heads: tuple[str, ...]
+    numbers: tuple[int, ...]
+    """Columns of numbers."""
+    rows: tuple[ExampleRow, ...]
+    classes: tuple[tuple[int, str], ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,6 +99,8 @@ class RunView:
     name: str
     """The folder's name."""
     anchor: str
+    differs: str
+    """The settings in which it differs from the other runs of the page."""
     title: str
     model: str
     summary: str
@@ -93,7 +133,22 @@ class Overview:
     plot: Plot | None
 
 
-def view(run: Run, number: int) -> RunView:
+def views_of(runs: Sequence[Run]) -> list[RunView]:
+    """Return the content of a page of `runs`, each with what sets it apart from the others."""
+    labels = _differences([_settings(run.config, LocalPaths(run)) for run in runs])
+    return [view(run, n, label) for n, (run, label) in enumerate(zip(runs, labels, strict=True), 1)]
+
+
+def _differences(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return for each the settings that are not the same in all, as one types them."""
+    names = dict.fromkeys(name for each in settings for name in each if name not in _OWN_COLUMNS)
+    differing = [name for name in names if len({repr(each.get(name)) for each in settings}) > 1]
+    return [
+        ", ".join(f"{name} {each.get(name, 'none')}" for name in differing) for each in settings
+    ]
+
+
+def view(run: Run, number: int, differs: str = "") -> RunView:
     """Return the content about `run`, the `number`th on the page."""
     record, config, paths = run.record, run.config, LocalPaths(run)
     evaluation = evaluation_of(run)
@@ -105,6 +160,7 @@ def view(run: Run, number: int) -> RunView:
         run=run,
         name=run.path.resolve().name,
         anchor=f"run-{number}",
+        differs=differs,
         title=run.task.title,
         model=base_name(record.model.name if record.model else config.model),
         summary=paths.hide(_summary(run)),
@@ -118,7 +174,7 @@ def view(run: Run, number: int) -> RunView:
         curve=curve_table(curve),
         plots=(*_plots(run, best), *_curve_plots(run, curve)),
         splits=tuple(
-            SplitView(name, tuple(split.tables()), tuple(split.plots()))
+            _split_view(name, split, paths)
             for name, split in (evaluation.splits.items() if evaluation else ())
         ),
         decisions=tuple(map(paths.hide, record.notes)),
@@ -131,6 +187,48 @@ def view(run: Run, number: int) -> RunView:
             pairs_table("All settings.", ("setting", "value"), everything),
             pairs_table("Versions.", ("package", "version"), versions),
         ),
+    )
+
+
+def _split_view(name: str, split: SplitEvaluation, paths: LocalPaths) -> SplitView:
+    return SplitView(
+        name,
+        # The worst errors are among the examples.
+        tuple(table for table in split.tables() if table.name != "worst_errors"),
+        tuple(split.plots()),
+        _examples_view(split, paths),
+    )
+
+
+def _examples_view(split: SplitEvaluation, paths: LocalPaths) -> ExamplesView:
+    found, columns = split.examples(_MOST_EXAMPLES), tuple(split.texts)
+    has_probability = any(one.probability is not None for one in found)
+    measures = ("probability", "loss") if has_probability else ("loss",)
+    heads = (split.task.index_column, "label", "prediction", *measures)
+    named = dict(enumerate(split.task.labels))
+    present = sorted({number for one in found for number in one.classes})
+    left = len(split.predictions.labels) - len(found)
+    notes = [split.rows] if isinstance(split.rows, str) else []
+    notes += [f"{left:,} more examples, of lower loss, are not on this page."] if left else []
+    return ExamplesView(
+        title=f"{split.split}: examples, worst errors first",
+        heads=(*heads, *columns),
+        numbers=tuple(range(len(heads) - len(measures), len(heads))),
+        rows=tuple(
+            ExampleRow(
+                cells=(
+                    *(str(one.index), one.label, one.prediction),
+                    *(() if one.probability is None else (f"{one.probability:.4f}",)),
+                    f"{one.loss:.4f}",
+                    *(shorten(one.texts[column]) for column in columns),
+                ),
+                classes=one.classes,
+                outcome={True: "right", False: "wrong", None: ""}[one.is_right],
+            )
+            for one in found
+        ),
+        classes=tuple((number, named[number]) for number in present),
+        notes=tuple(map(paths.hide, notes)),
     )
 
 
@@ -153,14 +251,14 @@ def overview(views: Sequence[RunView]) -> Overview:
     scored = [
         (
             members[0].run.record.task,
-            members[0].run.config.model,
+            base_name(members[0].run.config.model),
             [one.run.score for one in members if one.run.score is not None],
         )
         for members in groups.values()
         if any(one.run.score is not None for one in members)
     ]
     return Overview(
-        runs=runs_table([(each.name, each.run, each.evaluation) for each in views]),
+        runs=runs_table([(each.name, each.differs, each.run, each.evaluation) for each in views]),
         seeds=seeds_table(scored),
         plot=seeds_plot(
             "Scores of the seeds, by configuration",
@@ -314,9 +412,12 @@ class SuiteView:
 def suite_view(suite: SuiteResult, target: Path) -> SuiteView:
     """Return the content of the page of `suite`; its links are relative to `target`, its file."""
     record = suite.record
-    settings = record.request.model_dump(mode="json", exclude_none=True)
+    model = record.request.model
+    settings = record.request.model_dump(mode="json", exclude_none=True) | {
+        "model": base_name(model)
+    }
     return SuiteView(
-        title=suite_title(record),
+        title=suite_title(record).replace(model, base_name(model)),
         warnings=_suite_warnings(record),
         scores=suite_table(record),
         notes=suite_notes(record),
@@ -328,7 +429,7 @@ def suite_view(suite: SuiteResult, target: Path) -> SuiteView:
             for run in suite.runs
             if (run.path / "report.html").exists()
         ),
-        command=record.command,
+        command=without_folders(record.command),
         settings=pairs_table("Settings.", ("setting", "value"), settings),
     )
 
@@ -358,5 +459,14 @@ def _suite_plots(tasks: list[TaskSummary]) -> tuple[Plot, ...]:
     ]
     if any(len(group) > 1 for group in scores):
         title = "Each seed's distance from its task's mean, in points"
-        made.append(seeds_plot(title, distances, names=names, across_name="task"))
+        made.append(
+            seeds_plot(
+                title,
+                distances,
+                names=names,
+                across_name="task",
+                down="points above the mean",
+                bounded=False,
+            )
+        )
     return tuple(plot for plot in made if plot is not None)

@@ -200,6 +200,25 @@ def test_a_page_of_many_classes_stays_small() -> None:
     assert "the 50 with the lowest F1 of 500" in page
 
 
+def test_examples_are_wrong_and_right_ones_by_loss() -> None:
+    found = random_classified(300)
+    split = SplitEvaluation(get_task("rte"), "validation", found, lambda: "no texts")
+    examples = split.examples(60)
+    losses = [one.loss for one in examples]
+    assert losses == sorted(losses, reverse=True)
+    assert [one.is_right for one in examples].count(False) == 40
+    for one in examples:
+        assert one.is_right == (found.predicted[one.row] == found.labels[one.row])
+        assert one.classes == tuple(sorted({found.labels[one.row], found.predicted[one.row]}))
+    wrong = found.predicted != found.labels
+    assert len(split.examples(1000)) == 300
+    assert max(losses) == pytest.approx(
+        -np.log(split.task.kind.probabilities(found.logits)[np.arange(300), found.labels])[
+            wrong
+        ].max()
+    )
+
+
 @pytest.mark.parametrize(
     ("ends", "bounds", "ticks"),
     [
@@ -298,3 +317,14 @@ def test_shares_of_a_row_and_of_one_are_drawn_in_their_cells() -> None:
     assert len(set(re.findall(r"rgba\([^)]*\)", matrix))) == 3
     bars = Table.of("f", ("class", Column("F1", "number", shade="bar")), [("a", 0.25), ("b", None)])
     assert re.findall(r"\) (\d+%),", bars.to_html()) == ["25%"]
+
+
+def test_several_runs_are_told_apart_by_what_differs(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / name, seed=1, score=0.5) for name in ("a", "b")]
+    config = folders[1] / "config.yaml"
+    config.write_text(config.read_text().replace("epochs: 2", "epochs: 3"))
+    page = Page(report(tmp_path).read_text(encoding="utf-8"))
+    assert page.text.count("epochs 3.0") == 2, "in the table and at its section"
+    assert "seed 1" not in page.text.partition("Mean and standard")[0]
+    config.write_text((folders[0] / "config.yaml").read_text())
+    assert "differs in" not in Page(report(tmp_path).read_text(encoding="utf-8")).text
