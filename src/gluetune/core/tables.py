@@ -236,6 +236,35 @@ class Table:
         return self.to_html()
 
 
+_LONGEST_FIELD = 500
+"""Characters of a field that a notebook shows."""
+
+
+class FieldsInHtml:
+    """Base of results that a notebook shows as a table of their fields."""
+
+    def _repr_html_(self) -> str:
+        assert dataclasses.is_dataclass(self), "it is a base of dataclasses"
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        rows = [
+            (name.replace("_", " "), _field_text(value))
+            for name, value in values.items()
+            if value not in (None, "", (), {}, [])
+        ]
+        return Table.of(type(self).__name__, (Column(""), Column("value")), rows).to_html()
+
+
+def _field_text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_field_text(each)}" for name, each in value.items())
+    if isinstance(value, tuple | list):
+        return "\n".join(map(_field_text, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = f"{value:,}" if type(value) is int else str(value)
+    return text if len(text) <= _LONGEST_FIELD else f"{text[:_LONGEST_FIELD]}…"
+
+
 def tables_html(tables: Iterable[Table]) -> str:
     """Return tables as a notebook shows them."""
     return "\n".join(table.to_html() for table in tables)

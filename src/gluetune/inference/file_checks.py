@@ -14,6 +14,7 @@ import pyarrow as pa
 from gluetune.core.config import DEFAULT_COLUMNS, FILE_SETTINGS, TrainConfig, flag_of, make_config
 from gluetune.core.errors import ConfigurationError, DataError, Finding, GluetuneError
 from gluetune.core.keywords import CheckKeywords
+from gluetune.core.tables import FieldsInHtml
 from gluetune.data.formats.registry import detect
 from gluetune.data.own.columns import FirstRows, find_columns, row_in_place_of_names
 from gluetune.data.own.reading import Problems
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CheckedFiles:
+class CheckedFiles(FieldsInHtml):
     """The result of checking the files of a task."""
 
     findings: tuple[Finding, ...]
