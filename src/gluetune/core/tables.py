@@ -244,8 +244,8 @@ class FieldsInHtml:
     """Base of results that a notebook shows as a table of their fields."""
 
     def _repr_html_(self) -> str:
-        assert dataclasses.is_dataclass(self), "it is a base of dataclasses"
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        result: Any = self
+        values = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
         rows = [
             (name.replace("_", " "), _field_text(value))
             for name, value in values.items()
