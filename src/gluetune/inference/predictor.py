@@ -20,7 +20,7 @@ from gluetune.data.encoding import Encoded, cut_rows, tokenize
 from gluetune.inference.backends import Backend
 from gluetune.inference.exported import open_exported
 from gluetune.inference.loader import open_model
-from gluetune.kinds.base import Prediction
+from gluetune.kinds.base import Kind, Prediction
 
 Text = str | tuple[str, str]
 """One text, or a pair of texts."""
@@ -46,9 +46,9 @@ class Predictor:
 
     def __init__(self, opened: Backend) -> None:
         self.opened = opened
-        self.labels = opened.labels
-        self.kind = opened.kind
-        self.texts_per_example = len(opened.task.text_columns) if opened.task else None
+        self.labels: tuple[str, ...] = opened.labels
+        self.kind: Kind = opened.kind
+        self.texts_per_example: int | None = len(opened.task.text_columns) if opened.task else None
         """1 or 2; None if unknown."""
 
     def __repr__(self) -> str:

@@ -45,7 +45,7 @@ class Flow(TrainerCallback):
         processes: Processes = ALONE,
     ) -> None:
         self.stop = stop
-        self.interval = 60 * checkpoint_minutes
+        self.interval: float = 60 * checkpoint_minutes
         self.early_stopping = early_stopping
         self.processes = processes
         self._saved_at = self._agreed_at = time.monotonic()
