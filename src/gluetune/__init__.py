@@ -12,6 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gluetune.analysis.audit import Audit as Audit
+    from gluetune.analysis.audit import audit as audit
     from gluetune.analysis.comparison import Comparison as Comparison
     from gluetune.analysis.comparison import compare as compare
     from gluetune.analysis.comparison import compare_suites as compare_suites
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from gluetune.core.errors import RunError as RunError
     from gluetune.core.errors import StorageError as StorageError
     from gluetune.core.errors import TrainingError as TrainingError
+    from gluetune.core.folds import FoldsResult as FoldsResult
     from gluetune.core.published import Reference as Reference
     from gluetune.core.published import published as published
     from gluetune.core.records import Record as Record
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from gluetune.core.tasks import TASKS as TASKS
     from gluetune.core.tasks import TaskSpec as TaskSpec
     from gluetune.core.tasks import get_task as get_task
+    from gluetune.experiments.cross_validation import cross_validate as cross_validate
     from gluetune.experiments.learning_curve import CurvePoint as CurvePoint
     from gluetune.experiments.learning_curve import learning_curve as learning_curve
     from gluetune.experiments.search.result import SearchResult as SearchResult
@@ -73,6 +77,7 @@ __version__ = "0.1.0"
 _HOMES = {
     name: f"gluetune.{module}"
     for module, names in {
+        "analysis.audit": "Audit audit",
         "analysis.comparison": "Comparison compare compare_suites",
         "analysis.diagnostics": "Diagnosis diagnose",
         "analysis.evaluation": "Evaluation evaluate",
@@ -80,11 +85,13 @@ _HOMES = {
         "core.errors": "CheckpointError ConfigurationError DataError Finding GluetuneError "
         "HubError LockedError ProcessLostError Pruned RunError StorageError "
         "TrainingError",
+        "core.folds": "FoldsResult",
         "core.published": "Reference published",
         "core.records": "Record",
         "core.runs": "ExportRecord Run",
         "core.suites": "SuiteResult",
         "core.tasks": "GLUE_TASKS TASKS TaskSpec get_task",
+        "experiments.cross_validation": "cross_validate",
         "experiments.learning_curve": "CurvePoint learning_curve",
         "experiments.search.result": "SearchResult",
         "experiments.search.search": "search",

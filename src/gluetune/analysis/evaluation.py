@@ -15,7 +15,15 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from gluetune.analysis.scores import MAJORITY, WORDS, Baseline, Scores, bag_of_words
+from gluetune.analysis.scores import (
+    FROZEN,
+    MAJORITY,
+    WORDS,
+    Baseline,
+    Scores,
+    bag_of_words,
+    frozen_encoder,
+)
 from gluetune.analysis.splits import SplitEvaluation
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import UNSTATED, FileFormat
@@ -25,7 +33,7 @@ from gluetune.core.inference_settings import EvaluateSettings
 from gluetune.core.keywords import EvaluateKeywords
 from gluetune.core.plots import Plot
 from gluetune.core.records import Predictions, ScoreRecord, kept_name, listed
-from gluetune.core.runs import Run
+from gluetune.core.runs import Run, find_run
 from gluetune.core.settings import make_settings
 from gluetune.core.tables import Table, chosen_frame, plain, tables_html
 from gluetune.core.tasks import TaskSpec, get_task
@@ -233,7 +241,8 @@ def evaluate(
             A run's own by default: its predictions are then bit-identical to those of training, on
             the same machine.
 
-    Predictions of a run, with its own settings and data, are kept in its folder.
+    Predictions of a run, with its own settings and data, are kept in its folder. A cross-validation
+    of a file without validation rows is scored on its out-of-fold predictions.
 
     Raises:
         GluetuneError: where there is no task, split, data or trained head, where the head's labels
@@ -243,6 +252,8 @@ def evaluate(
     from gluetune.inference.loader import open_model
 
     how = make_settings(EvaluateSettings, settings)
+    if how.split is None and how.data is None and (kept := _out_of_fold(model)) is not None:
+        return kept
     spec = get_task(how.task) if how.task is not None else None
     opened = open_model(model, spec, how)
     if opened.task is None:
@@ -261,6 +272,15 @@ def evaluate(
     if opened.run is not None and how.are_default and how.data is None:
         _keep(opened.run, spec, found, prints)
     return evaluation
+
+
+def _out_of_fold(model: str | Path | Run) -> Evaluation | None:
+    """Return the evaluation of a cross-validation without validation rows of their own."""
+    run = find_run(model)
+    if run is None or run.folds is None or not run.config.is_own:
+        return None
+    is_alone = run.config.validation_file is None and run.config.data_set is None
+    return evaluation_of(run) if is_alone else None
 
 
 def evaluation_of(run: Run) -> Evaluation | None:
@@ -322,8 +342,10 @@ def _evaluation(
     words = words_of(run, found) if run is not None else {}
     test = compare_with_words(task, found, words)
     baselines = {MAJORITY: _majority(task, found)}
-    if words:
+    if words and run is not None:
         baselines[WORDS] = bag_of_words(score_predictions(task, words))
+        if run.record.frozen_baseline and [*found] == [*run.record.frozen_baseline.metrics]:
+            baselines[FROZEN] = frozen_encoder(run.record.frozen_baseline)
     suspicion = _suspicion(task, intervals.get("score"), baselines[MAJORITY].score.score)
     worse = test.sentence if test is not None and test.is_worse else ""
     return Evaluation(

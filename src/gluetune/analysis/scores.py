@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from gluetune.core.published import Reference, human, published
 from gluetune.core.records import Record, ScoreRecord, epoch_choice
 from gluetune.core.tables import Between, Cell, Column, Table, plain
-from gluetune.core.tasks import HELD_OUT, TaskSpec
+from gluetune.core.tasks import HELD_OUT, OUT_OF_FOLD, TaskSpec
 from gluetune.data.sources import SAMPLES
 from gluetune.metrics.registry import get_metric
 
 if TYPE_CHECKING:
     from gluetune.statistics.intervals import Interval
 
-MAJORITY, WORDS = "majority", "bag_of_words"
+MAJORITY, WORDS, FROZEN = "majority", "bag_of_words", "frozen_encoder"
 """Keys of the two baselines."""
 
 MOST_FULL_NAMES = 4
@@ -233,12 +233,20 @@ def recorded_baselines(record: Record) -> dict[str, Baseline]:
         found[MAJORITY] = Baseline(kind.constant_name, protocol, score)
     if record.text_baseline:
         found[WORDS] = bag_of_words(record.text_baseline)
+    if record.frozen_baseline:
+        found[FROZEN] = frozen_encoder(record.frozen_baseline)
     return found
 
 
 def bag_of_words(score: ScoreRecord) -> Baseline:
     """Return the bag of words as a baseline."""
     return Baseline("bag of words", "TF-IDF and a linear model, of train", score)
+
+
+def frozen_encoder(score: ScoreRecord) -> Baseline:
+    """Return the linear head on the frozen encoder as a baseline."""
+    protocol = "a linear head on the encoder before fine-tuning, of train"
+    return Baseline("frozen encoder", protocol, score)
 
 
 def published_results(record: Record) -> tuple[Reference, ...]:
@@ -255,12 +263,15 @@ def published_results(record: Record) -> tuple[Reference, ...]:
 
 def scored_on(record: Record) -> str:
     """Return what the epochs were scored on."""
+    if record.best is not None and OUT_OF_FOLD in record.best.validation.metrics:
+        return "train, out of fold"
     return "held-out part of train" if is_held_out(record) else "validation"
 
 
 def is_held_out(record: Record) -> bool:
-    """Whether a run was scored on a part of train that was held out."""
-    return record.best is not None and HELD_OUT in record.best.validation.metrics
+    """Whether a run was scored on rows of train that its model was not trained on."""
+    scored = record.best.validation.metrics if record.best is not None else {}
+    return HELD_OUT in scored or OUT_OF_FOLD in scored
 
 
 def between(interval: Interval | None) -> Between | None:

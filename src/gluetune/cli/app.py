@@ -20,6 +20,7 @@ from rich.text import Text
 
 from gluetune import __version__
 from gluetune.cli import run_glue
+from gluetune.cli.audit import audit
 from gluetune.cli.check import check
 from gluetune.cli.compare import compare
 from gluetune.cli.env import env
@@ -52,7 +53,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _verb in (
-    *(show, check, train, search, suite, evaluate, predict, compare),
+    *(show, check, train, search, suite, evaluate, predict, compare, audit),
     *(report, references, submit, export, serve, push, env),
 ):
     app.command()(_verb)

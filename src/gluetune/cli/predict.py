@@ -55,6 +55,9 @@ def predict(
     from gluetune.inference.predictor import load
 
     predictor = load(model, **given_settings(options, LoadSettings))
+    if predictor.threshold is not None:
+        sentence = Text(predictor.threshold.sentence)
+        Console(stderr=True).print(sentence, soft_wrap=True)
     if texts:
         _check_count(predictor, texts, model)
         _predict_typed(Console(), predictor, texts, as_json)
@@ -126,6 +129,8 @@ def _predict_typed(console: Console, predictor: Predictor, texts: list[str], as_
         return
     if found.label is None:
         console.print(Text(f"{found.score:.4f}"))
+    if found.uncertain:
+        console.print(Text("uncertain", "yellow"))
     if found.labels is not None:
         named = ", ".join(map(visible, found.labels)) or "none of the labels"
         console.say(f"predicted: {named}", "bold")
@@ -146,7 +151,13 @@ def _plain(found: Prediction) -> dict[str, Any]:
         return {"score": found.score}
     if found.labels is not None:
         return {"labels": list(found.labels), "probabilities": found.probabilities}
-    return {"label": found.label, "score": found.score, "probabilities": found.probabilities}
+    uncertain = {} if found.uncertain is None else {"uncertain": found.uncertain}
+    return {
+        "label": found.label,
+        "score": found.score,
+        **uncertain,
+        "probabilities": found.probabilities,
+    }
 
 
 def _predict_file(

@@ -9,7 +9,7 @@ import typer
 
 from gluetune.cli.options import Task, given_settings, options_of
 from gluetune.core.command_lines import command_line, typed
-from gluetune.core.config import TrainConfig
+from gluetune.core.config import FOLD_SETTINGS, TrainConfig
 from gluetune.core.events import TrialState
 from gluetune.core.records import shown
 from gluetune.core.terminal import Console
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gluetune.experiments.search.result import SearchResult
 
 
-@options_of(TrainConfig, but=("task",))
+@options_of(TrainConfig, but=("task", *FOLD_SETTINGS))
 @options_of(SearchSettings)
 def search(
     task: Task = None,

@@ -13,6 +13,7 @@ from gluetune.cli.options import CLUSTER_PANEL, Recipe, Task, given_settings, op
 from gluetune.core.command_lines import command_line, typed
 from gluetune.core.config import TrainConfig
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError
+from gluetune.core.folds import FoldsSettings
 from gluetune.core.records import best_epoch
 from gluetune.core.tables import Column, Table
 from gluetune.core.terminal import Console
@@ -31,6 +32,7 @@ class PushError(GluetuneError):
 
 
 @options_of(TrainConfig, but=("task",))
+@options_of(FoldsSettings)
 def train(
     task: Task = None,
     config: Annotated[
@@ -77,6 +79,11 @@ def train(
     """Fine-tune a checkpoint on a GLUE task or your own labelled text; the best epoch is kept."""
     settings = given_settings(options)
     _check_push(push, push_private)
+    has_folds = resume is not None and (resume / "folds.json").exists()
+    if has_folds or ("folds" in settings and "fold" not in settings):
+        from gluetune.experiments.jobs import default_jobs
+
+        settings.setdefault("jobs", default_jobs())
     from gluetune.parallel.collectives import current_processes
     from gluetune.training.run import train as run_training
 
@@ -144,7 +151,11 @@ def render_run(console: Console, run: Run) -> None:
 
     record, found = run.record, evaluation_of(run)
     assert found is not None, "a finished run has scored"
-    console.show(_epochs(record))
+    if run.folds is not None:
+        for table in run.folds.tables():
+            console.show(table)
+    else:
+        console.show(_epochs(record))
     console.show(found.scores.baseline_table())
     for note in record.notes:
         console.print(Text(f"note: {visible_lines(note)}"))
@@ -175,7 +186,9 @@ def _warning(record: Record, test: WordTest | None) -> str:
         )
     else:
         return ""
-    return f"{found} Try another --seed, more --epochs, --warmup 0.1, or another --learning-rate."
+    if any(note.startswith("Recipe auto") for note in record.notes):
+        return f"{found} Try another --seed, another --learning-rate, or another checkpoint."
+    return f"{found} Try --recipe auto, another --seed, or another --learning-rate."
 
 
 def _is_beaten(record: Record, baseline: float | None) -> bool:
@@ -224,7 +237,10 @@ def _epochs(record: Record) -> Table:
 
 def _next_steps(run: Run) -> Text:
     record = run.record
-    lines = [f"run      {run.path}", f"model    {run.path}/model  (loads with transformers)"]
+    loader = (
+        "an adapter: loads with peft" if run.config.method == "lora" else "loads with transformers"
+    )
+    lines = [f"run      {run.path}", f"model    {run.path}/model  ({loader})"]
     rate = record.timing.examples_per_second
     if rate:
         seconds = record.timing.train_seconds + record.timing.evaluation_seconds
@@ -246,7 +262,7 @@ def _commands(run: Run) -> list[str]:
     return [
         command_line("predict", run.path, *texts),
         command_line("serve", run.path),
-        typed("python", "-c", code),
+        *([] if run.config.method == "lora" else [typed("python", "-c", code)]),
         *_show_again(run),
         run.config.command_with(config=run.folder.config, seed=record.seed + 1),
     ]

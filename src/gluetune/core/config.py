@@ -22,7 +22,7 @@ from gluetune.core.command_lines import command_line, in_processes, options
 from gluetune.core.errors import ConfigurationError, Finding, warn_renamed
 from gluetune.core.files import write_text
 from gluetune.core.settings import Accepts, Option, Settings, flag_for, stated, validated
-from gluetune.core.settings_files import dump_yaml, split_names
+from gluetune.core.settings_files import dump_yaml, join_names, split_names
 from gluetune.core.tasks import GLUE_TASKS, get_task, is_task, unfit_metrics
 from gluetune.kinds import FORMER_NAMES, KindName
 from gluetune.metrics.registry import METRICS, metrics_of
@@ -108,8 +108,45 @@ def _kind_name(value: Any) -> Any:
 
 
 Kind = Annotated[Literal["auto", KindName], BeforeValidator(_kind_name)]
+Quantization = Literal["none", "4bit"]
+MethodName = Literal["full", "probe", "lp-ft", "lora"]
 OnBadRow = Literal["stop", "skip"]
-ClassWeights = Literal["none", "balanced"]
+
+
+def _weights_text(value: Any) -> Any:
+    """Return class weights as text, "label=weight,…"; Python may also give a mapping."""
+    if isinstance(value, Mapping):
+        value = join_names(f"{name}={weight}" for name, weight in value.items())
+    if isinstance(value, str) and value not in ("none", "balanced"):
+        weights_by_label(value)
+    return value
+
+
+def weights_by_label(text: str) -> dict[str, float]:
+    """Return the weights in "label=weight,…"; a label with a comma is quoted with its weight.
+
+    None for `none` and `balanced`. Raises ValueError.
+    """
+    if text in ("none", "balanced"):
+        return {}
+    found = {}
+    for part in split_names(text):
+        name, equals, weight = part.rpartition("=")
+        try:
+            found[name] = float(weight)
+        except ValueError:
+            equals = ""
+        if not equals or not name or not 0 <= found[name] < float("inf"):
+            raise ValueError("must be none, balanced, or label=weight,… such as spam=5,other=1")
+    return found
+
+
+ClassWeights = Annotated[
+    str,
+    BeforeValidator(_weights_text),
+    Accepts(("str", "Mapping[str, float]")),
+    Option(suggestions=("none", "balanced"), example="--class-weights balanced"),
+]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Source = Annotated[Name, BeforeValidator(_path_text), Accepts(("str", "PathLike[str]"))]
 """A path, or another name of a source."""
@@ -192,6 +229,12 @@ OWN_SETTINGS = (
 )
 """Settings that apply to the user's own text only."""
 
+FOLD_SETTINGS = ("folds", "fold", "fold_seed")
+"""Settings of cross-validation, which searches and suites do not have."""
+
+ALL_ROWS = 0
+"""The value of `fold` of the run on all rows."""
+
 
 class TrainConfig(Settings):
     """All settings of a run. Fields left at `auto` or null are resolved when it starts.
@@ -207,12 +250,21 @@ class TrainConfig(Settings):
             "revision",
             "data",
             "fraction",
+            "exclude",
             "holdout",
             "sampling_seed",
             "output",
         ),
         "Your own labelled text": ("train_file", "data_set", *OWN_SETTINGS),
+        "Cross-validation": FOLD_SETTINGS,
         "Training": (
+            "method",
+            "auto_settings",
+            "lora_rank",
+            "lora_alpha",
+            "lora_dropout",
+            "lora_targets",
+            "quantization",
             "learning_rate",
             "batch_size",
             "epochs",
@@ -225,7 +277,13 @@ class TrainConfig(Settings):
             "extra_metrics",
             "early_stopping",
             "class_weights",
+            "focal_loss",
             "label_smoothing",
+            "min_steps",
+            "layer_decay",
+            "restart_layers",
+            "freeze_layers",
+            "average_epochs",
             "training_args",
         ),
         "The checkpoint's head and code": ("new_head", "label_order", "trust_remote_code"),
@@ -317,11 +375,27 @@ class TrainConfig(Settings):
     """On a row that cannot be read: stop, or skip it (left out and counted)."""
     fraction: float = Field(default=1.0, gt=0, le=1)
     """Fraction of the training set to use, stratified by label."""
+    exclude: Source | None = None
+    """File of training rows to leave out: the CSV of `gluetune audit`, or a line number on each
+    line."""
     holdout: float = Field(default=0.0, ge=0, lt=1)
     """Fraction of the training set to hold out, stratified, and to validate on instead of the
     validation set, which is not read. `fraction` applies to the rest."""
     sampling_seed: int | None = Field(default=None, ge=0, lt=2**32)
     """Seed of the rows drawn for `fraction` and `holdout`. Default: the seed."""
+    folds: int | None = Field(default=None, ge=2)
+    """Cross-validation: divide the training set into this many folds, train a model for each on
+    the others, and predict it. Every row gets a prediction by a model that was not trained on it.
+    The last epoch is kept."""
+    fold: int | None = Field(default=None, ge=ALL_ROWS)
+    """Train a single run of `folds`: the number of the fold to predict, from 1 on; 0 trains on all
+    rows."""
+    fold_seed: int = Field(default=42, ge=0, lt=2**32)
+    """Seed of the folds alone: runs with other seeds have the same folds."""
+    method: MethodName = "full"
+    """How the checkpoint is fitted: full (all weights), probe (a linear head on the frozen encoder,
+    fitted in seconds), lp-ft (full, starting from that head), lora (low-rank adapters; needs the
+    extra `lora`)."""
     learning_rate: float = Field(default=2e-5, gt=0)
     """Peak learning rate of AdamW."""
     batch_size: Annotated[int, Option(aliases=("per_device_train_batch_size",))] = Field(
@@ -344,12 +418,42 @@ class TrainConfig(Settings):
     )
     """Warmup: below 1 a fraction of all steps, from 1 on a number of steps."""
     class_weights: ClassWeights = "none"
-    """Weights of the classes in the loss: none, or balanced (every class has the same total
-    weight)."""
+    """Weights of the classes in the loss: none, balanced (every class has the same total weight),
+    or your own as label=weight,… (labels that are not named weigh 1)."""
+    focal_loss: float = Field(default=0.0, ge=0)
+    """Focal loss: exponent that lowers the weight of examples that the model is sure of, e.g. 2.
+    0: the loss as it is."""
     label_smoothing: Annotated[float, Option(aliases=("label_smoothing_factor",))] = Field(
         default=0.0, ge=0, lt=1
     )
     """Label smoothing: fraction of the target spread evenly over all classes."""
+    auto_settings: bool = False
+    """Choose settings that are not given by the size of the model, the training rows and the
+    classes, as `--recipe auto` does. The reasons are in the record."""
+    min_steps: int | None = Field(default=None, ge=1)
+    """Optimiser steps at least: where there are few rows, epochs are added."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Layer-wise decay of the learning rate: each layer has this factor of the one above it. 1: all
+    have the same."""
+    restart_layers: int = Field(default=0, ge=0)
+    """Top layers of the encoder that are initialised anew, with the pooler."""
+    freeze_layers: int = Field(default=0, ge=0)
+    """Lowest layers of the encoder that are not trained, nor the embeddings."""
+    average_epochs: int = Field(default=0, ge=0)
+    """Average the weights at the end of this many last epochs: each of these epochs is evaluated
+    and kept with the mean so far."""
+    lora_rank: int = Field(default=8, ge=1)
+    """LoRA: rank of the adapters. The learning rate is then 5e-4 by default."""
+    lora_alpha: float | None = Field(default=None, gt=0)
+    """LoRA: the adapters are scaled by alpha / rank. Default: twice the rank."""
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """LoRA: dropout before the adapters."""
+    lora_targets: Names | None = None
+    """LoRA: last parts of the names of the layers that get adapters, such as query,value. Default:
+    all linear layers of the model's blocks."""
+    quantization: Quantization = "none"
+    """Precision of the frozen weights with LoRA: none (fp32), or 4bit (QLoRA's; needs a CUDA GPU
+    and bitsandbytes)."""
     max_length: Annotated[int | None, Option(aliases=("max_seq_length",))] = Field(
         default=None, ge=3
     )
@@ -420,6 +524,11 @@ class TrainConfig(Settings):
             return values
         source = values.get("train_file") or values.get("data_set")
         return {**values, "task": own_name(str(source))} if source else values
+
+    @property
+    def is_cross_validation(self) -> bool:
+        """Whether these are the settings of a run for each fold, and not of one of them."""
+        return self.folds is not None and self.fold is None
 
     @property
     def file_format(self) -> FileFormat:
@@ -503,11 +612,41 @@ def make_config(
         findings += _task_findings(task, values.get("extra_metrics"))
     else:
         findings += _own_findings(values)
+    findings += _fold_findings(config) if config is not None else []
     if config is None or findings:
         raise ConfigurationError.of(findings)
     if config.is_own:
         return config
     return config.model_copy(update={"task": get_task(config.task).name})
+
+
+def _fold_findings(config: TrainConfig) -> list[Finding]:
+    """Refuse settings that contradict cross-validation."""
+    if config.folds is None:
+        given = options(fold=config.fold)
+        return [Finding(f"{given} goes with --folds.", f"Type: {given} --folds 5")] * bool(given)
+    findings = []
+    if config.fold is not None and config.fold > config.folds:
+        findings.append(
+            Finding(
+                f"{options(fold=config.fold)}: there are {config.folds} folds.",
+                f"Type: {options(fold=config.folds)}",
+            )
+        )
+    why = {
+        "holdout": "every row is in a fold, so none can be held out",
+        "early_stopping": "the last epoch is kept: one that is chosen by the rows that are scored "
+        "would flatter the score",
+        "processes": "each fold is trained by one process",
+    }
+    defaults = {"processes": 1}
+    return findings + [
+        Finding(
+            f"{options(**{name: getattr(config, name)})} and --folds: {reason}.", "Leave it out."
+        )
+        for name, reason in why.items()
+        if getattr(config, name) not in (None, 0.0, defaults.get(name))
+    ]
 
 
 def make_file_format(settings: Mapping[str, Any]) -> FileFormat:

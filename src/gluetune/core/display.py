@@ -78,7 +78,7 @@ def _job_line(event: events.JobEnded) -> str:
     if event.state != "finished":
         return f"{event.state:7} {event.name}{seconds}: {event.error}"
     score = "undefined" if event.score is None else f"{100 * event.score:.1f}"
-    return f"done    {event.name}  {score}{seconds}; {event.counts}"
+    return f"done    {event.name}{f'  {score}' * event.is_scored}{seconds}; {event.counts}"
 
 
 class PlainDisplay:

@@ -144,7 +144,7 @@ class FinalRunStarted(Event):
 
 @dataclass(frozen=True)
 class SuiteStarted(Event):
-    """A suite starts or resumes."""
+    """A suite, or a cross-validation, starts or resumes."""
 
     costs: Mapping[str, float]
     """Relative cost of every job, by name."""
@@ -170,6 +170,8 @@ class JobEnded(Event):
     score: float | None = None
     error: str = ""
     seconds: float | None = None
+    is_scored: bool = True
+    """Whether there were rows to score it on."""
 
 
 @dataclass(frozen=True)

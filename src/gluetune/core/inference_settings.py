@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from gluetune.core.config import Column, MetricNames, Name, Names, OnBadRow, Precision, Source
+from gluetune.core.errors import Finding
 from gluetune.core.settings import Option, Settings
 from gluetune.core.tasks import TASKS
 
@@ -70,6 +71,23 @@ class LoadSettings(InferenceSettings):
     config.json names; else the classes of the checkpoint."""
     backend: BackendName = "torch"
     """Backend: torch, or an exported model (onnx, onnx-int8)."""
+    uncalibrated: bool = False
+    """Probabilities without the temperature that a cross-validation has fitted. Predictions are the
+    same."""
+    min_precision: float | None = Field(default=None, gt=0, lt=1)
+    """Mark predictions as uncertain whose confidence is below the threshold above which at least
+    this share is correct, by the out-of-fold predictions of the run."""
+    coverage: float | None = Field(default=None, gt=0, le=1)
+    """Mark all but this share of predictions as uncertain, by the confidence of the out-of-fold
+    predictions of the run."""
+
+    @classmethod
+    def contradictions(cls, values: Mapping[str, Any]) -> Iterable[Finding]:
+        """Refuse two thresholds."""
+        if values.get("min_precision") is None or values.get("coverage") is None:
+            return ()
+        both = "--min-precision and --coverage choose two thresholds."
+        return (Finding(both, "Leave one of them out."),)
 
 
 class EvaluateSettings(InferenceSettings):

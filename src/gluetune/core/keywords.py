@@ -63,6 +63,9 @@ class LoadKeywords(InferenceKeywords, total=False):
 
     task: str | None
     backend: Literal["torch", "onnx", "onnx-int8"]
+    uncalibrated: bool
+    min_precision: float | None
+    coverage: float | None
 
 
 class EvaluateKeywords(InferenceKeywords, total=False):
@@ -119,6 +122,7 @@ class AnyRunKeywords(ReadKeywords, total=False):
     validation_split: str | None
     holdout: float
     sampling_seed: int | None
+    method: Literal["full", "probe", "lp-ft", "lora"]
     learning_rate: float
     batch_size: int
     micro_batch_size: int | None
@@ -126,8 +130,20 @@ class AnyRunKeywords(ReadKeywords, total=False):
     epochs: float
     weight_decay: float
     warmup: float
-    class_weights: Literal["none", "balanced"]
+    class_weights: str | Mapping[str, float]
+    focal_loss: float
     label_smoothing: float
+    auto_settings: bool
+    min_steps: int | None
+    layer_decay: float
+    restart_layers: int
+    freeze_layers: int
+    average_epochs: int
+    lora_rank: int
+    lora_alpha: float | None
+    lora_dropout: float
+    lora_targets: str | Sequence[str] | None
+    quantization: Literal["none", "4bit"]
     max_length: int | None
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     compute: Literal["auto", "unpadded", "grouped", "padded"]
@@ -162,6 +178,7 @@ class RunKeywords(AnyRunKeywords, total=False):
 
     model: str | PathLike[str]
     fraction: float
+    exclude: str | PathLike[str] | None
     seed: int
 
 
@@ -185,4 +202,10 @@ class SearchKeywords(RunKeywords, total=False):
 class TrainKeywords(RunKeywords, total=False):
     """Settings of `gluetune.train`."""
 
+    folds: int | None
+    fold: int | None
+    fold_seed: int
     output: str | PathLike[str] | None
+    fold_repeats: int
+    final: Literal["all", "ensemble", "none"]
+    jobs: int | None

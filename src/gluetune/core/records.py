@@ -197,6 +197,17 @@ class ComputeRecord(RecordPart):
     """Rows of the word embeddings that were trained, where not all were."""
 
 
+class MethodRecord(RecordPart):
+    """How the checkpoint was fitted to the task."""
+
+    name: str
+    trained_parameters: int
+    regularisation: float | None = None
+    """Strength of the regularisation of a linear head, as cross-validation chose it."""
+    peak_memory: int | None = None
+    """Bytes that the process (on a GPU: the device) used at most; None where unknown."""
+
+
 class ErrorRecord(RecordPart):
     """Why a run failed."""
 
@@ -241,11 +252,15 @@ class Record(RecordPart):
     data: DataRecord | None = None
     environment: EnvironmentRecord | None = None
     compute: ComputeRecord | None = None
+    method: MethodRecord | None = None
+    """None in records before there were methods: all weights were trained."""
     epochs: list[EpochRecord] = Field(default_factory=list)
     best: BestRecord | None = None
     majority_baseline: ScoreRecord | None = None
     text_baseline: ScoreRecord | None = None
     """TF-IDF with a linear model, for text of the user's own."""
+    frozen_baseline: ScoreRecord | None = None
+    """A linear head on the frozen encoder, for text of the user's own."""
     timing: TimingRecord = Field(default_factory=TimingRecord)
     steps: int = 0
     """Optimiser steps done."""
@@ -326,6 +341,8 @@ def best_epoch(record: Record) -> EpochRecord:
 def epoch_choice(record: Record) -> str:
     """Return the rule that chose the epoch that is scored."""
     count = len(record.epochs)
+    if count == 1 and record.epochs[0].epoch > 1:
+        return f"last of {record.epochs[0].epoch:g} epochs"
     return "one epoch" if count == 1 else f"best of {count} epochs"
 
 
@@ -501,11 +518,17 @@ def kept_name(task: TaskSpec, split: str) -> str:
     return task.name if task.trained_as else split
 
 
-def keep_predictions(path: Path, predictions: Predictions, fingerprint: str) -> None:
-    """Write predictions atomically, with the fingerprint of the data."""
+def keep_predictions(
+    path: Path, predictions: Predictions, fingerprint: str, **columns: NDArray[Any]
+) -> None:
+    """Write predictions atomically, with the fingerprint of the data, and further `columns`."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = predictions.table().replace_schema_metadata({_FINGERPRINT_KEY: fingerprint})
+    table = predictions.table()
+    for name, values in columns.items():
+        table = table.append_column(name, pa.array(values))
+    table = table.replace_schema_metadata({_FINGERPRINT_KEY: fingerprint})
     write_atomically(path, partial(pq.write_table, table))
 
 

@@ -13,6 +13,7 @@ runs/cola-all-minilm-l6-v2-s42-20260101-120000/
                    with 8-bit weights if requested, config and tokenizer as save_pretrained writes
                    them, and export.json: how its predictions compare with PyTorch's
   checkpoints/     what `--resume` needs, while the run is unfinished
+  folds.json       the cross-validation that the run is made of: see `gluetune.core.folds`
 ```
 """
 
@@ -56,8 +57,10 @@ from gluetune.core.tasks import TaskSpec, get_task
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from gluetune.analysis.audit import Audit
     from gluetune.analysis.comparison import Comparison
     from gluetune.analysis.evaluation import Evaluation
+    from gluetune.core.folds import FoldsResult
     from gluetune.core.keywords import (
         EvaluateKeywords,
         ExportKeywords,
@@ -84,6 +87,7 @@ class RunFolder:
         self.checkpoints: Path = path / "checkpoints"
         self.onnx: Path = path / "onnx"
         self.curve: Path = path / "curve"
+        self.folds: Path = path / "folds.json"
 
     def predictions_on(self, split: str) -> Path:
         """Return the file of the predictions on a split."""
@@ -131,12 +135,12 @@ class Run:
 
     def load(self, **options: Unpack[LoadKeywords]) -> Predictor:
         """Load the best model, to be called with text: `gluetune.load` of this run."""
-        loaded: Predictor = _verb("load")(self, **options)
+        loaded: Predictor = verb("load")(self, **options)
         return loaded
 
     def evaluate(self, **options: Unpack[EvaluateKeywords]) -> Evaluation:
         """Score the run on labelled splits: `gluetune.evaluate` of this run."""
-        found: Evaluation = _verb("evaluate")(self, **options)
+        found: Evaluation = verb("evaluate")(self, **options)
         return found
 
     def predict(
@@ -147,32 +151,42 @@ class Run:
         **options: Unpack[PredictKeywords],
     ) -> FilePredictions:
         """Predict every row of a file: `gluetune.predict` with this run."""
-        found: FilePredictions = _verb("predict")(self, file, output=output, **options)
+        found: FilePredictions = verb("predict")(self, file, output=output, **options)
         return found
 
     def report(self, output: str | PathLike[str] | None = None) -> Path:
         """Write the run's page and return its path: `gluetune.report` of this run."""
-        page: Path = _verb("report")(self, output=output)
+        page: Path = verb("report")(self, output=output)
         return page
 
     def compare(self, *others: str | Path | Run) -> Comparison:
         """Compare the run with others: `gluetune.compare`, this run first."""
-        found: Comparison = _verb("compare")(self, *others)
+        found: Comparison = verb("compare")(self, *others)
+        return found
+
+    def audit(self, *, output: str | PathLike[str] | None = None) -> Audit:
+        """Find labels that are probably wrong: `gluetune.audit` of this run, trained with folds."""
+        found: Audit = verb("audit")(self, output=output)
         return found
 
     def export(self, **options: Unpack[ExportKeywords]) -> ExportRecord:
         """Export the model to ONNX: `gluetune.export` of this run."""
-        exported: ExportRecord = _verb("export")(self, **options)
+        exported: ExportRecord = verb("export")(self, **options)
         return exported
 
     def push(self, repo: str, **options: Any) -> PushResult:
         """Publish the model on the Hub: `gluetune.push` of this run."""
-        pushed: PushResult = _verb("push")(self, repo, **options)
+        pushed: PushResult = verb("push")(self, repo, **options)
         return pushed
 
     def serve(self, **options: Unpack[ServeKeywords]) -> None:
         """Serve the model over HTTP until Ctrl-C: `gluetune.serve` of this run."""
-        _verb("serve")(self, **options)
+        verb("serve")(self, **options)
+
+    @property
+    def folds(self) -> FoldsResult | None:
+        """The cross-validation that the run is made of; None for any other run."""
+        return verb("FoldsResult")(self.path) if self.folder.folds.exists() else None
 
     @property
     def record(self) -> Record:
@@ -223,6 +237,12 @@ class Run:
     @property
     def model_path(self) -> Path:
         """Folder of the best model. Raises RunError while there is none."""
+        if not self.folder.model.is_dir() and self.folder.folds.exists():
+            raise RunError(
+                f"{self.path} has no model: only its folds have been trained.",
+                hint="To train one on all rows: "
+                + command_line("train", config=self.folder.config, final="all"),
+            )
         if not self.folder.model.is_dir() and self._record.status is Status.FINISHED:
             raise RunError(
                 f"{self.path} has no model: a search keeps only that of its best trial.",
@@ -283,8 +303,8 @@ class Run:
         return Predictions.of_table(table) if same else None
 
 
-def _verb(name: str) -> Any:
-    """Return a public function of the package, whose rooms are above this one.
+def verb(name: str) -> Any:
+    """Return a public function or class of the package, whose module imports this one.
 
     `gluetune` itself is always imported before its modules, and finds the function by its name: so
     a run has the verbs as methods, and nothing here imports what is above.
@@ -316,6 +336,12 @@ def recipe_of(run: Run, *, machine: bool = False) -> dict[str, Any]:
     if source.name == "model" and RunFolder(source.parent).record.exists():
         settings["model"] = recipe_of(Run(source.parent), machine=machine)
     return settings
+
+
+def scored_splits(run: Run) -> tuple[str, ...]:
+    """Return the splits that a run was scored on: of a run in folds, its training set."""
+    best = run.record.best
+    return tuple(best.validation.metrics) if best is not None else run.task.validation_splits
 
 
 def described_data(config: TrainConfig, data: DataRecord) -> str:

@@ -23,6 +23,7 @@ from pydantic import BeforeValidator, Field
 from gluetune.core.config import TrainConfig, make_config
 from gluetune.core.errors import RunError
 from gluetune.core.files import write_json
+from gluetune.core.jobs import JobState, finished_run, jobs_table
 from gluetune.core.published import recipe_fields
 from gluetune.core.records import RecordPart, Status, absent_folder, now, read_versioned
 from gluetune.core.runs import Run
@@ -99,17 +100,11 @@ class SuiteRequest(RecordPart):
         )
 
 
-class JobRecord(RecordPart):
+class JobRecord(JobState):
     """One task with one seed."""
 
     task: str
     seed: int
-    after: str | None = None
-    """Name of the job whose model it starts from."""
-    state: Status = Status.WAITING
-    error: str | None = None
-    hint: str = ""
-    notes: list[str] = Field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -240,7 +235,7 @@ class SuiteResult:
     @property
     def tables(self) -> tuple[Table, ...]:
         """The scores over seeds, the scores by seed, and the jobs that are not finished."""
-        return suite_table(self.record), seeds_table(self.record), jobs_table(self.record)
+        return suite_table(self.record), seeds_table(self.record), jobs_table(self.record.jobs)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it: the request, the jobs and the scores."""
@@ -305,15 +300,6 @@ class SuiteResult:
 def is_suite(path: str | PathLike[str]) -> bool:
     """Whether a folder is a suite's."""
     return SuiteFolder(path).record.exists()
-
-
-def finished_run(path: Path) -> Run | None:
-    """Return the run at `path`, None unless there is one and it is finished."""
-    try:
-        run = Run(path)
-    except RunError:
-        return None
-    return run if run.record.status is Status.FINISHED else None
 
 
 _PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
@@ -386,16 +372,6 @@ def suite_notes(record: SuiteRecord) -> tuple[str, ...]:
     return (*notes, *table.notes)
 
 
-def jobs_table(record: SuiteRecord) -> Table:
-    """Return how each job that is not finished ended, and what to do."""
-    rows = [
-        (job.name, job.state.value, job.error or "", job.hint)
-        for job in record.jobs
-        if job.state is not Status.FINISHED
-    ]
-    return Table.of("Jobs that are not finished.", ("job", "state", "why", "what to do"), rows)
-
-
 def seeds_table(record: SuiteRecord) -> Table:
     """Return the score of each task with each seed."""
     seeds = record.request.seeds
@@ -415,7 +391,7 @@ def markdown(record: SuiteRecord) -> str:
     lines += [
         f"- {markdown_text(note)}" for note in (*suite_warnings(record), *suite_notes(record))
     ]
-    unfinished = jobs_table(record)
+    unfinished = jobs_table(record.jobs)
     if unfinished.rows:
         lines += ["", unfinished.title, "", unfinished.to_markdown()]
     return "\n".join([*lines, "", f"Made by `{markdown_text(record.command)}`.", ""])
@@ -427,13 +403,6 @@ def spread_text(value: Spread | None, *, in_points: bool = True) -> str:
         return "none"
     known = [one for one in (value.mean, value.sd) if one is not None]
     return f" {_PLUS_MINUS} ".join(_points(one) if in_points else f"{one:.3f}" for one in known)
-
-
-def counts(jobs: Sequence[JobRecord]) -> str:
-    """Return how many jobs are in which state: `4 of 18 finished, 1 failed`."""
-    finished = sum(job.state is Status.FINISHED for job in jobs)
-    failed = sum(job.state in (Status.FAILED, Status.BLOCKED) for job in jobs)
-    return f"{finished} of {len(jobs)} finished" + (f", {failed} failed" if failed else "")
 
 
 class Legend:

@@ -24,6 +24,9 @@ from gluetune.metrics.registry import METRICS, is_of_one_class, metrics_of, shor
 HELD_OUT = "holdout"
 """Name of the part of a training set that is held out and scored instead of validation."""
 
+OUT_OF_FOLD = "oof"
+"""Name of a training set whose rows are predicted by models of the folds without them."""
+
 _LONGEST_LABEL = 40
 """Characters of a class's name in the title of a metric."""
 

@@ -70,10 +70,35 @@ def encode(
     processes: int = 1,
     progress: bool = False,
 ) -> Encoded:
-    """Tokenize the rows of `table`, or load their tokens from the cache.
+    """Tokenize the rows of `table`: see `encode_parts`."""
+    return encode_parts(
+        table,
+        {"": None},
+        task,
+        tokenizer,
+        max_length=max_length,
+        outputs=outputs,
+        processes=processes,
+        progress=progress,
+    )[""]
+
+
+def encode_parts(
+    table: pa.Table,
+    parts: Mapping[str, npt.NDArray[np.intp] | None],
+    task: TaskSpec,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int | None,
+    outputs: tuple[int, ...],
+    processes: int = 1,
+    progress: bool = False,
+) -> dict[str, Encoded]:
+    """Tokenize the rows of `table`, or load their tokens from the cache, and return parts of them.
 
     Args:
         table: A canonical table.
+        parts: The rows of each part, by name; None for all.
         task: The task.
         tokenizer: The model's tokenizer.
         max_length: Longest input in tokens; None: no truncation.
@@ -107,18 +132,29 @@ def encode(
         examples = datasets.concatenate_datasets(
             [tokens.remove_columns(list(_COUNTED)), labels], axis=1
         )
-    lengths = tokens.data.column("length").to_numpy().astype(np.int64, copy=False)
-    of_texts = int(lengths.sum()) - len(lengths) * _special_tokens(task, tokenizer)
+    special = _special_tokens(task, tokenizer)
+    counts = tokens.data.table.select(_COUNTED)
+    return {name: _part(examples, counts, rows, special) for name, rows in parts.items()}
+
+
+def _part(
+    examples: Dataset, counts: pa.Table, rows: npt.NDArray[np.intp] | None, special: int
+) -> Encoded:
+    """Return some of the encoded examples, or all."""
+    if rows is not None:
+        examples, counts = examples.select(rows), counts.take(pa.array(rows))
+    lengths = counts["length"].to_numpy().astype(np.int64, copy=False)
+    of_texts = int(lengths.sum()) - len(lengths) * special
     return Encoded(
         examples=examples,
         lengths=lengths,
-        truncated=_total(tokens, "truncated"),
-        unknown_share=_total(tokens, "unknown") / max(of_texts, 1),
+        truncated=_total(counts, "truncated"),
+        unknown_share=_total(counts, "unknown") / max(of_texts, 1),
     )
 
 
-def _total(tokens: Dataset, column: str) -> int:
-    total: int = pc.sum(tokens.data.column(column), min_count=0).as_py()
+def _total(counts: pa.Table, column: str) -> int:
+    total: int = pc.sum(counts[column], min_count=0).as_py()
     return total
 
 

@@ -11,6 +11,7 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
@@ -21,23 +22,34 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gluetune.core.config import UNSTATED, FileFormat, TrainConfig
+from gluetune.core.config import ALL_ROWS, UNSTATED, FileFormat, TrainConfig
 from gluetune.core.errors import ConfigurationError, DataError, GluetuneError
 from gluetune.core.records import DataRecord
 from gluetune.core.runs import Run
-from gluetune.core.tasks import HELD_OUT, TASKS, TaskSpec
+from gluetune.core.tasks import HELD_OUT, OUT_OF_FOLD, TASKS, TaskSpec
 from gluetune.core.text import first_few, nearest
+from gluetune.data.exclusions import EXCLUDED, read_exclusions
 from gluetune.data.glue_download import EXPECTED as EXPECTED_DOWNLOAD
 from gluetune.data.glue_download import GlueDownload
-from gluetune.data.own.source import OwnFile, OwnSource
-from gluetune.data.sampling import hold_out
+from gluetune.data.own.reading import counted
+from gluetune.data.own.source import TRAIN, TUNING, OwnFile, OwnSource
+from gluetune.data.sampling import (
+    fold_numbers,
+    fraction_rows,
+    hold_out,
+    kept_rows,
+    renumbered,
+    tuning_rows,
+)
 from gluetune.data.tables import (
     BATCH,
     canonical_table,
     fingerprint,
     first_rows,
+    notes_of,
     require_split,
     text_keys,
+    with_notes,
 )
 
 DATA_VARIABLE = "GLUETUNE_DATA"
@@ -99,6 +111,21 @@ def place_of(source: Source, splits: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(map(source.place, splits)))
 
 
+def read_train(source: Source, task: TaskSpec, config: TrainConfig) -> pa.Table:
+    """Read the training rows of a source, without those that `config.exclude` names.
+
+    A file of the user's own leaves them out itself, before its rows are divided.
+    """
+    table = source.read(task, task.train_split or TRAIN)
+    exclusions = None if isinstance(source, OwnSource) else read_exclusions(config)
+    if exclusions is None:
+        return table
+    texts = {name: table[name] for name in task.text_columns}
+    mask = exclusions.mask(table[task.index_column].to_numpy(), texts, source.name)
+    note = f"{source.name}: {counted(EXCLUDED, int(mask.sum()))}; left out."
+    return with_notes(kept_rows(table, ~mask), [*notes_of(table), note])
+
+
 def without_held_out(
     source: Source, train: pa.Table, task: TaskSpec, config: TrainConfig
 ) -> tuple[pa.Table, pa.Table]:
@@ -108,6 +135,54 @@ def without_held_out(
     """
     groups = source.own.groups if isinstance(source, OwnSource) else _same_texts(train, task)
     return hold_out(train, task, config.holdout, config.rows_seed, groups)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """The training rows that a cross-validation uses, with the fold of each."""
+
+    table: pa.Table
+    numbers: npt.NDArray[np.int32]
+    """From 1 on; the same in every run of the folds."""
+    groups: npt.NDArray[np.int32]
+    """For each row, the first row of its group or with its text."""
+
+    def parts(self, task: TaskSpec, config: TrainConfig) -> dict[str, npt.NDArray[np.intp]]:
+        """Return the rows of each split of the run on one fold, or on all rows.
+
+        Thresholds of several labels are tuned on a part of what is not in the fold. The run on all
+        rows needs none: its thresholds are tuned on the predictions of the folds.
+        """
+        train = self.numbers != config.fold
+        parts = {HELD_OUT: ~train} if config.fold != ALL_ROWS else {}
+        if parts and task.kind.has_thresholds:
+            tuned = np.zeros(len(train), dtype=bool)
+            tuned[train] = tuning_rows(
+                kept_rows(self.table, train),
+                task,
+                config.split_seed + 1,
+                renumbered(self.groups[train]),
+            )
+            parts |= {TUNING: tuned} if tuned.any() else {}
+            train &= ~tuned
+        return {name: np.flatnonzero(mask) for name, mask in {TRAIN: train, **parts}.items()}
+
+
+def folded(source: Source, task: TaskSpec, config: TrainConfig) -> Folded:
+    """Read the training rows of a source, and divide them into the folds of a configuration.
+
+    Raises ConfigurationError where that is impossible, and DataError.
+    """
+    assert config.folds is not None, "only a cross-validation has folds"
+    table = read_train(source, task, config)
+    groups = source.own.groups if isinstance(source, OwnSource) else _same_texts(table, task)
+    if groups is None:
+        groups = np.arange(len(table), dtype=np.int32)
+    if config.fraction < 1:
+        taken = fraction_rows(table, task, config.fraction, config.rows_seed)
+        table, groups = kept_rows(table, taken), renumbered(groups[taken])
+    numbers = fold_numbers(table, task, config.folds, config.fold_seed, groups)
+    return Folded(table, numbers, groups)
 
 
 def _same_texts(train: pa.Table, task: TaskSpec) -> npt.NDArray[np.int32] | None:
@@ -225,9 +300,14 @@ def scored_rows(run: Run, task: TaskSpec, split: str) -> pa.Table | str:
 
 def _read_scored(run: Run, name: str, task: TaskSpec, split: str) -> pa.Table:
     source = source_of(run.config, recorded=name, task=task)
+    if split in (HELD_OUT, OUT_OF_FOLD) and run.config.folds is not None:
+        rows = folded(source, task, run.config)
+        if split == OUT_OF_FOLD:
+            return rows.table
+        return rows.table.filter(pa.array(rows.numbers == run.config.fold))
     if split != HELD_OUT:
         return source.read(task, split)
-    train = source.read(task, task.train_split or "train")
+    train = read_train(source, task, run.config)
     return without_held_out(source, train, task, run.config)[1]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from gluetune.core.config import Name, Names, TrainConfig
+from gluetune.core.config import FOLD_SETTINGS, Name, Names, TrainConfig
 from gluetune.core.errors import Findings, with_new_names
 from gluetune.core.published import RECIPES
 from gluetune.core.settings import (
@@ -160,7 +160,12 @@ def split_settings(
     others = {name: value for name, value in given.items() if name not in own}
     rest: dict[str, Any] = {}
     for name, value in with_new_names(others, TrainConfig.former_names).items():
-        if name in TrainConfig.model_fields:
+        if name in FOLD_SETTINGS:
+            findings.add(
+                f"{name}: a {model.__name__.removesuffix('Settings').lower()} has no folds.",
+                "Cross-validate its best settings: gluetune train … --folds 5",
+            )
+        elif name in TrainConfig.model_fields:
             rest[name] = value
         else:
             unknown = unknown_setting(name, [model, TrainConfig])

@@ -42,6 +42,7 @@ from gluetune.inference.exported import ExportedModel, open_session
 from gluetune.inference.loader import OpenedModel, open_model
 from gluetune.models.checkpoints import check_folder_name, find_checkpoint
 from gluetune.models.classifiers import quiet_transformers, write_output_names
+from gluetune.models.ensembles import forward_of
 from gluetune.training.environment import versions
 
 if TYPE_CHECKING:
@@ -86,7 +87,10 @@ def export(
         raise ConfigurationError.of(findings)
     opened, known = _opened(model, how)
     source = evaluation_source(opened.run, known, how.data)
-    tables = {name: source.read(known, name) for name in known.validation_splits}
+    there = source.splits(known)
+    # A cross-validation may have none: any rows show whether the files predict the same.
+    names = [name for name in known.validation_splits if name in there] or [known.train_split or ""]
+    tables = {name: source.read(known, name) for name in names}
     rows, origin = ValidationSet(known, tables, opened), place_of(source, tables)
     # Locked before the long work starts: another process then fails early.
     with write_folder(target.path) as place:
@@ -239,7 +243,7 @@ def write_onnx(
             for values in zip(*encoded.values(), strict=True)
         ]
     )
-    names = tuple(name for name in batch if name in inspect.signature(model.forward).parameters)
+    names = tuple(name for name in batch if name in inspect.signature(forward_of(model)).parameters)
     arrays = tuple(batch[name].cpu() for name in names)
     model = model.cpu().eval()
     try:
@@ -297,7 +301,7 @@ class _LogitsOnly(nn.Module):  # type: ignore[misc]  # torch is not followed
         inputs: dict[str, Any] = dict(zip(self.names, arrays, strict=True))
         if self.float_mask and "attention_mask" in inputs:
             inputs["attention_mask"] = inputs["attention_mask"].to(self.model.dtype)
-        if "use_cache" in inspect.signature(self.model.forward).parameters:
+        if "use_cache" in inspect.signature(forward_of(self.model)).parameters:
             inputs["use_cache"] = False  # past keys and values are not needed
         logits = self.model(**inputs)["logits"]
         return logits.reshape(logits.shape[0], -1)

@@ -31,6 +31,7 @@ from gluetune.data.encoding import Encoded
 from gluetune.inference.loader import BATCH_SIZE, check_finite
 from gluetune.kinds.base import Kind
 from gluetune.models.checkpoints import Checkpoint, check_folder_name
+from gluetune.models.classifiers import stated_temperatures
 from gluetune.models.tokenizers import load_config, load_tokenizer
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class ExportedModel:
     batch_size: int
     session: Any
     """An onnxruntime.InferenceSession, which several threads may call."""
+    temperatures: tuple[float, ...] = ()
+    """What logits are divided by for probabilities."""
 
     @property
     def limit(self) -> int | None:
@@ -134,6 +137,7 @@ def open_exported(
         max_length=record.max_length,
         batch_size=settings.batch_size or (run and run.config.eval_batch_size) or BATCH_SIZE,
         session=open_session(folder.model(variant), threads),
+        temperatures=stated_temperatures(config, spec.labels),
     )
 
 

@@ -113,7 +113,8 @@ def predict(
     The output has the input's columns and order, and the new columns `label`, `score` and
     `probability_CLASS` for each class (in JSON lines one object, `probabilities`); for regression
     only `score`; for several labels per text, `labels` (in CSV separated by `;`) and the
-    probability of each. For lines of plain text the output is JSON lines.
+    probability of each. For lines of plain text the output is JSON lines. With `min_precision` or
+    `coverage` there is also `uncertain`.
 
     Args:
         model: A run, a checkpoint, or what `gluetune.load` returned.
@@ -221,11 +222,13 @@ class _NewColumns:
         return (self._values(prediction) for prediction in found)
 
     def _values(self, prediction: Prediction) -> Mapping[str, Any]:
-        score = {f"{self._prefix}score": round(prediction.score, _DECIMALS)}
+        score: dict[str, Any] = {f"{self._prefix}score": round(prediction.score, _DECIMALS)}
         if prediction.label is None:
             return score
         shares = {name: round(share, _DECIMALS) for name, share in prediction.probabilities.items()}
-        label = {f"{self._prefix}label": prediction.label}
+        label: dict[str, Any] = {f"{self._prefix}label": prediction.label}
+        if prediction.uncertain is not None:
+            score[f"{self._prefix}uncertain"] = self._truth(prediction.uncertain)
         if prediction.labels is not None:
             label = {f"{self._prefix}labels": self._joined(prediction.labels)}
             score = {}
@@ -233,6 +236,10 @@ class _NewColumns:
             return {**label, **score, f"{self._prefix}probabilities": shares}
         columns = {f"{self._prefix}probability_{name}": share for name, share in shares.items()}
         return {**label, **score, **columns}
+
+    def _truth(self, value: bool) -> Any:
+        """Return a truth value, as text if the format has only text."""
+        return value if self.format.holds_lists else str(value).lower()
 
     def _joined(self, labels: tuple[str, ...]) -> Any:
         """Return several labels as a list, or joined by `;` if the format has no lists."""

@@ -62,8 +62,8 @@ class Evaluation:
 
     score: ScoreRecord
     predictions: Mapping[str, Predictions]
-    loss: float
-    """Mean over the examples of `Kind.losses`: cross-entropy, squared error, …"""
+    loss: float | None
+    """Mean over the examples of `Kind.losses`: cross-entropy, squared error; None without any."""
     collapsed: bool
     """Whether the prediction is the same for every row of every split."""
     thresholds: tuple[float, ...] = ()
@@ -160,6 +160,8 @@ def score_predictions(task: TaskSpec, predictions: Mapping[str, Predictions]) ->
 
 
 def _evaluation(task: TaskSpec, predictions: Mapping[str, Predictions]) -> Evaluation:
+    if not predictions:
+        return Evaluation(score_predictions(task, {}), {}, loss=None, collapsed=False)
     losses = np.concatenate(
         [
             task.kind.losses(found.logits.astype(np.float64), found.labels)

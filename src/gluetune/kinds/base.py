@@ -9,7 +9,7 @@ functions: a kind is a part of every task, and they take seconds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import torch
     from numpy.typing import NDArray
+
+    from gluetune.kinds.label_errors import LabelErrors
+    from gluetune.kinds.linear_heads import LinearHead
 
     Predict = Callable[[Any], NDArray[Any]]
     """From features, sparse and of shape (rows, features), to predictions."""
@@ -47,6 +50,8 @@ class Prediction:
     labels: tuple[str, ...] | None = None
     """Every label above its threshold, where an example may have several; else None. `label` is
     then the likeliest, given or not."""
+    uncertain: bool | None = None
+    """Whether the score is below the threshold of confidence; None unless one was requested."""
 
 
 class Kind(ABC):
@@ -206,11 +211,14 @@ class Kind(ABC):
         weights: torch.Tensor | None,
         smoothing: float,
         order: Sequence[int] = (),
+        focal: float = 0.0,
     ) -> torch.Tensor:
         """Return the sum of the loss over examples; see `gluetune.training.trainer`.
 
         Columns, class ids and weights are of the model's outputs; `order` is the output of each of
-        the task's labels, by default the same.
+        the task's labels, by default the same. `focal` is the exponent of the focal loss (Lin et
+        al. 2017, arXiv 1708.02002), which multiplies an example's loss by (1 - p) to that power, p
+        being the probability of the true label.
         """
 
     @abstractmethod
@@ -220,6 +228,17 @@ class Kind(ABC):
     @abstractmethod
     def class_weights(self, labels: NDArray[Any], outputs: Sequence[int]) -> NDArray[np.float64]:
         """Return weights that give every class the same weight in sum."""
+
+    def stated_weights(
+        self, names: Sequence[str], stated: Mapping[str, float], outputs: Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Return weights in the form of `class_weights`, by name; 1 for the labels not named."""
+        import numpy as np
+
+        weights = np.ones(len(outputs))
+        for name, output in zip(names, outputs, strict=True):
+            weights[output] = stated.get(name, 1.0)
+        return weights
 
     # Predictions.
 
@@ -269,6 +288,32 @@ class Kind(ABC):
         """Return the probability of each prediction; None where a prediction has no single one."""
         return None
 
+    def mean_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the mean probabilities of models: shape (models, rows, outputs)."""
+        return logits.mean(dim=0)
+
+    # Calibration: by one temperature, or one for each label; none where there are no probabilities.
+
+    def log_losses(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the negative log-likelihood of labels, a column for each temperature."""
+        import numpy as np
+
+        return np.zeros((len(labels), 0))
+
+    def brier_scores(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return each example's squared error of the probabilities (Brier 1950)."""
+        import numpy as np
+
+        return np.zeros(0)
+
+    def outcomes(
+        self, logits: NDArray[Any], labels: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the probabilities that calibration is of, and whether what they predict is so."""
+        import numpy as np
+
+        return np.zeros(0), np.zeros(0, dtype=bool)
+
     # Errors.
 
     @abstractmethod
@@ -276,6 +321,10 @@ class Kind(ABC):
         self, labels: NDArray[Any], predicted: NDArray[Any], logits: NDArray[Any]
     ) -> NDArray[np.int64]:
         """Return the examples that are predicted incorrectly, the worst first."""
+
+    @abstractmethod
+    def label_errors(self, labels: NDArray[Any], logits: NDArray[Any]) -> LabelErrors:
+        """Return which labels are probably wrong, by logits of models not trained on their rows."""
 
     def class_counts(
         self, labels: NDArray[Any], predicted: NDArray[Any], size: int
@@ -303,6 +352,24 @@ class Kind(ABC):
         self, features: Any, labels: NDArray[Any], size: int, *, balanced: bool
     ) -> Predict:
         """Fit a linear model to sparse features of shape (rows, features)."""
+
+    # The linear head of a frozen encoder.
+
+    @abstractmethod
+    def fit_head(
+        self,
+        features: NDArray[Any],
+        labels: NDArray[Any],
+        size: int,
+        *,
+        weights: NDArray[np.float64] | None = None,
+        with_bias: bool = True,
+    ) -> LinearHead:
+        """Fit a linear head to features of shape (rows, features), one output for each label.
+
+        The regularisation is chosen by cross-validation. `weights` are those of `class_weights`, in
+        the order of the labels.
+        """
 
     # Words for pages.
 

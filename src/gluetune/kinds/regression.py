@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gluetune.kinds.base import Kind, Prediction
+from gluetune.kinds.label_errors import LabelErrors, far_numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gluetune.kinds.base import Predict
+    from gluetune.kinds.linear_heads import LinearHead
 
 
 class Regression(Kind):
@@ -116,6 +118,7 @@ class Regression(Kind):
         weights: torch.Tensor | None,
         smoothing: float,
         order: Sequence[int] = (),
+        focal: float = 0.0,
     ) -> torch.Tensor:
         """Return the squared error."""
         errors = logits.reshape(-1) - labels.to(logits.dtype)
@@ -173,6 +176,10 @@ class Regression(Kind):
 
         return np.argsort(-np.abs(predicted - labels), kind="stable")
 
+    def label_errors(self, labels: NDArray[Any], logits: NDArray[Any]) -> LabelErrors:
+        """Return the numbers with the largest residuals."""
+        return far_numbers(labels, self.decode(logits))
+
     def quality(self, labels: NDArray[Any], predicted: NDArray[Any]) -> float:
         """Return the mean absolute error."""
         import numpy as np
@@ -186,6 +193,23 @@ class Regression(Kind):
         from gluetune.kinds.linear_models import fit_numbers
 
         return fit_numbers(features, labels)
+
+    def fit_head(
+        self,
+        features: NDArray[Any],
+        labels: NDArray[Any],
+        size: int,
+        *,
+        weights: NDArray[np.float64] | None = None,
+        with_bias: bool = True,
+    ) -> LinearHead:
+        """Fit a ridge regression."""
+        from functools import partial
+
+        from gluetune.kinds.linear_heads import fit_linear_head, fit_number_head
+
+        fit = partial(fit_number_head, with_bias=with_bias)
+        return fit_linear_head(features, labels, fit, self.losses, with_bias=with_bias)
 
     def dial(self, label_range: tuple[float, float] | None) -> tuple[float, float] | None:
         """Return the range of the labels, where it is known."""

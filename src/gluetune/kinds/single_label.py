@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gluetune.kinds.base import IGNORED, Kind, Prediction
+from gluetune.kinds.label_errors import LabelErrors, confident_learning
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from gluetune.kinds.base import Predict
+    from gluetune.kinds.linear_heads import LinearHead
 
 
 class SingleLabel(Kind):
@@ -38,18 +40,23 @@ class SingleLabel(Kind):
         weights: torch.Tensor | None,
         smoothing: float,
         order: Sequence[int] = (),
+        focal: float = 0.0,
     ) -> torch.Tensor:
         """Return the cross-entropy, as torch's."""
         from torch.nn import functional
 
-        return functional.cross_entropy(
+        each: torch.Tensor = functional.cross_entropy(
             logits,
             labels,
             weight=weights,
             ignore_index=IGNORED,
-            reduction="sum",
+            reduction="none" if focal else "sum",
             label_smoothing=smoothing,
         )
+        if not focal:
+            return each
+        chances = logits.softmax(dim=1).gather(1, labels.clamp(min=0)[:, None])[:, 0]
+        return (each * (1 - chances) ** focal).sum()
 
     def losses(self, logits: NDArray[np.float64], labels: NDArray[Any]) -> NDArray[np.float64]:
         """Return the negative logarithm of the probability of the true class."""
@@ -137,6 +144,31 @@ class SingleLabel(Kind):
         largest: NDArray[np.float64] = np.max(self.probabilities(logits), axis=-1)
         return largest
 
+    def mean_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the logarithms of the mean softmax."""
+        return logits.log_softmax(dim=-1).logsumexp(dim=0)
+
+    def log_losses(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the cross-entropy: all classes have one temperature."""
+        import numpy as np
+
+        return SingleLabel.losses(self, np.asarray(logits, dtype=np.float64), labels)[:, None]
+
+    def brier_scores(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the sum over the classes."""
+        import numpy as np
+
+        errors = self.probabilities(logits)
+        errors[np.arange(len(labels)), labels.astype(int)] -= 1
+        summed: NDArray[np.float64] = (errors**2).sum(axis=1)
+        return summed
+
+    def outcomes(
+        self, logits: NDArray[Any], labels: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the probability of the likeliest class, and whether it is the label."""
+        return self.probabilities(logits).max(axis=1), self.decode(logits) == labels
+
     def rank_errors(
         self, labels: NDArray[Any], predicted: NDArray[Any], logits: NDArray[Any]
     ) -> NDArray[np.int64]:
@@ -147,6 +179,10 @@ class SingleLabel(Kind):
         wrong = np.flatnonzero(predicted != labels)
         worst: NDArray[np.int64] = wrong[np.argsort(given[wrong], kind="stable")]
         return worst
+
+    def label_errors(self, labels: NDArray[Any], logits: NDArray[Any]) -> LabelErrors:
+        """Return what confident learning finds."""
+        return confident_learning(labels.astype(int), self.probabilities(logits))
 
     def fit_words(
         self, features: Any, labels: NDArray[Any], size: int, *, balanced: bool
@@ -161,6 +197,23 @@ class SingleLabel(Kind):
         members = (labels == number for number in range(size))
         decide = fit_each(features, members, size, balanced)
         return lambda rows: np.concatenate([one.argmax(axis=1) for one in decide(rows)])
+
+    def fit_head(
+        self,
+        features: NDArray[Any],
+        labels: NDArray[Any],
+        size: int,
+        *,
+        weights: NDArray[np.float64] | None = None,
+        with_bias: bool = True,
+    ) -> LinearHead:
+        """Fit a multinomial logistic regression."""
+        from functools import partial
+
+        from gluetune.kinds.linear_heads import fit_class_head, fit_linear_head
+
+        fit = partial(fit_class_head, size=size, weights=weights, with_bias=with_bias)
+        return fit_linear_head(features, labels, fit, self.losses, with_bias=with_bias)
 
 
 SINGLE_LABEL = SingleLabel()

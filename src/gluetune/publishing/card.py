@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gluetune.analysis.evaluation import Evaluation, evaluation_of
+from gluetune.analysis.scores import is_held_out, scored_on
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import FILE_SETTINGS, OWN_SETTINGS, TrainConfig, typed_settings
 from gluetune.core.records import (
@@ -31,7 +32,7 @@ from gluetune.core.records import (
     plural,
     shown,
 )
-from gluetune.core.runs import LocalPaths, Run, base_name, is_local
+from gluetune.core.runs import LocalPaths, Run, base_name, is_local, scored_splits
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.sources import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.metrics.registry import hub_name
@@ -94,7 +95,13 @@ def _values(
         "undefined": best.validation.undefined if best else {},
         "data": _data(record, task, paths),
         "limits": list(_limits(run, task)),
-        "usage": usage(repo, revision, task, trusts_code=config.trust_remote_code),
+        "usage": usage(
+            repo,
+            revision,
+            task,
+            trusts_code=config.trust_remote_code,
+            is_adapter=config.method == "lora",
+        ),
         "interface": interface(task, record),
         "thresholds": threshold_rows(task),
         "settings": {
@@ -204,7 +211,7 @@ def _limits(run: Run, task: TaskSpec) -> Iterator[str]:
     if config.fraction < 1:
         yield f"It was trained on {config.fraction:.4g} of the training set."
     rows = record.data.rows if record.data else {}
-    for split in task.validation_splits:
+    for split in scored_splits(run):
         if split in rows:
             yield f"The score on {split} is computed on {rows[split]:,} examples."
     cut = record.data.truncated if record.data else {}
@@ -311,22 +318,39 @@ _TEXTS = ("A text.", "Another text.")
 
 
 def usage(
-    repo: str, revision: str | None, task: TaskSpec, *, trusts_code: bool = False
+    repo: str,
+    revision: str | None,
+    task: TaskSpec,
+    *,
+    trusts_code: bool = False,
+    is_adapter: bool = False,
 ) -> dict[str, str]:
-    """Return Python snippets that load the model: by `pipeline`, `model` and `gluetune`."""
+    """Return Python snippets that load the model: by `pipeline`, `model` and `gluetune`.
+
+    An adapter's model is loaded by peft, which has to know the number of labels.
+    """
     options = [f"revision={revision!r}"] if revision else []
     options += ["trust_remote_code=True"] if trusts_code else []
     given = "".join(f", {option}" for option in options)
     texts = _TEXTS[: len(task.text_columns)]
     arguments = ", ".join(f'"{text}"' for text in texts)
     named = arguments if len(texts) == 1 else f'{{"text": "{texts[0]}", "text_pair": "{texts[1]}"}}'
+    package, loader, labels = "transformers", "AutoModelForSequenceClassification", ""
+    if is_adapter:
+        package, loader = "peft", "AutoPeftModelForSequenceClassification"
+        labels = f", num_labels={task.num_labels}"
+    imports = f"from {package} import {loader}\nfrom transformers import AutoTokenizer"
+    if not is_adapter:
+        imports = f"from {package} import {loader}, AutoTokenizer"
     return {
-        "pipeline": "from transformers import pipeline\n\n"
+        "pipeline": ""
+        if is_adapter
+        else "from transformers import pipeline\n\n"
         f'classify = pipeline("{task.kind.hub_task[0]}", "{repo}"{given})\n'
         + task.kind.pipeline_call(named, task.thresholds),
-        "model": "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
+        "model": f"{imports}\n\n"
         f'tokenizer = AutoTokenizer.from_pretrained("{repo}"{given})\n'
-        f'model = AutoModelForSequenceClassification.from_pretrained("{repo}"{given})\n'
+        f'model = {loader}.from_pretrained("{repo}"{given}{labels})\n'
         f'logits = model(**tokenizer({arguments}, return_tensors="pt")).logits'
         + task.kind.logits_suffix,
         "gluetune": "import gluetune\n\n"
@@ -357,7 +381,7 @@ def threshold_rows(task: TaskSpec) -> list[tuple[str, str, str]]:
 
 def protocol(record: Record) -> str:
     """Return the evaluation protocol of the score, in a few words."""
-    return f"validation, {epoch_choice(record)}, one seed ({record.seed})"
+    return f"{scored_on(record)}, {epoch_choice(record)}, one seed ({record.seed})"
 
 
 def model_index(name: str, record: Record, task: TaskSpec) -> list[dict[str, Any]]:
@@ -411,7 +435,9 @@ def results_file(
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
     best, data = record.best, record.data
-    if best is None or data is None or best.validation.score is None or not is_glue(data, task):
+    if best is None or data is None or best.validation.score is None or is_held_out(record):
+        return None
+    if not is_glue(data, task):
         return None
     notes = [protocol(record)]
     names = [name for name in best.validation.flat() if name.split(" ")[-1] in task.metrics]

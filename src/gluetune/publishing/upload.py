@@ -27,7 +27,7 @@ from gluetune.core.errors import (
 from gluetune.core.files import weights_digest
 from gluetune.core.inference_settings import InferenceSettings
 from gluetune.core.records import Record, Status, shown
-from gluetune.core.runs import LocalPaths, Run, base_name, open_run
+from gluetune.core.runs import LocalPaths, Run, base_name, is_local, open_run
 from gluetune.core.settings_files import dump_yaml
 from gluetune.core.suites import SuiteResult
 from gluetune.core.tables import FieldsInHtml
@@ -177,6 +177,12 @@ def run_findings(run: Run) -> Iterator[Finding]:
         )
         return
     yield from stray_files(run)
+    if run.config.method == "lora" and record.model and is_local(record.model.name):
+        yield Finding(
+            f"{run.path} is an adapter for {record.model.name}, a folder of this machine: nobody "
+            "else could load it.",
+            "Push that checkpoint, and train with --model owner/name; or train with --method full.",
+        )
     if weights_digest(run.model_path) != record.best_weights_sha256:
         yield Finding(
             f"The weights in {run.model_path} are not those of the record.",

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from gluetune.analysis.audit import audit
 from gluetune.analysis.evaluation import Evaluation, evaluation_of
 from gluetune.analysis.scores import between
 from gluetune.analysis.split_tables import shorten
 from gluetune.analysis.splits import SplitEvaluation
+from gluetune.core.command_lines import command_line
 from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
+from gluetune.core.jobs import counts, jobs_table
 from gluetune.core.plots import Ends, Plot, line_plot, seeds_plot, share_bounds
 from gluetune.core.records import Status, has_collapsed, shown
 from gluetune.core.runs import (
@@ -31,8 +34,6 @@ from gluetune.core.suites import (
     SuiteRecord,
     SuiteResult,
     TaskSummary,
-    counts,
-    jobs_table,
     suite_notes,
     suite_table,
     suite_title,
@@ -92,6 +93,18 @@ class Headline:
 
 
 @dataclass(frozen=True)
+class FoldsView:
+    """A cross-validation, ready for the page."""
+
+    tables: tuple[Table, ...]
+    plots: tuple[Plot, ...]
+    audit: tuple[Table, ...]
+    """Labels that are probably wrong."""
+    command: str
+    """Writes them to a file."""
+
+
+@dataclass(frozen=True)
 class RunView:
     """One run, ready for the page."""
 
@@ -114,6 +127,7 @@ class RunView:
     curve: Table
     """Scores by size of the training set; without rows where no learning curve was trained."""
     plots: tuple[Plot, ...]
+    folds: FoldsView | None
     splits: tuple[SplitView, ...]
     decisions: tuple[str, ...]
     """What was decided during the run."""
@@ -173,6 +187,7 @@ def view(run: Run, number: int, differs: str = "") -> RunView:
         scores=evaluation.scores.matrix() if evaluation else None,
         curve=curve_table(curve),
         plots=(*_plots(run, best), *_curve_plots(run, curve)),
+        folds=_folds(run),
         splits=tuple(
             _split_view(name, split, paths)
             for name, split in (evaluation.splits.items() if evaluation else ())
@@ -241,6 +256,27 @@ def _settings(
     )
     names = {"model": base_name(config.model)} if "model" in values else {}
     return {name: paths.hide_within(value) for name, value in values.items()} | names
+
+
+def _folds(run: Run) -> FoldsView | None:
+    """Return the cross-validation of a run, once it is finished; None for any other run."""
+    folds = run.folds
+    if folds is None or run.record.status is not Status.FINISHED:
+        return None
+    scores = [one.score for one in folds.table.folds if one.score is not None]
+    by_fold = seeds_plot(
+        "Score of each fold",
+        [scores],
+        names=["folds"],
+        across_name="",
+        in_points=run.task.in_points(),
+    )
+    return FoldsView(
+        tables=tuple(folds.tables()),
+        plots=(*([by_fold] if by_fold is not None else []), *folds.plots()),
+        audit=tuple(audit(run).tables()),
+        command=without_folders(command_line("audit", run.path, output="suspects.csv")),
+    )
 
 
 def overview(views: Sequence[RunView]) -> Overview:
@@ -422,7 +458,7 @@ def suite_view(suite: SuiteResult, target: Path) -> SuiteView:
         scores=suite_table(record),
         notes=suite_notes(record),
         plots=_suite_plots(record.table.tasks),
-        unfinished=jobs_table(record),
+        unfinished=jobs_table(record.jobs),
         seeds=suite_seeds_table(record),
         runs=tuple(
             RunLink(run.path.name, _link(run.path / "report.html", target))

@@ -53,6 +53,8 @@ class Prediction(BaseModel):
 
     score: float
     label: str
+    uncertain: bool | None = None
+    """Of the likeliest label, where the server marks uncertain predictions."""
 
 
 class ErrorResponse(BaseModel):
@@ -328,7 +330,7 @@ def _predictions(
     logits = output.logits
     labels = predictor.labels or ("score",)
     scores = logits if raw_scores else predictor.scores(logits)
-    return [
+    rows: list[list[dict[str, Any]]] = [
         sorted(
             (
                 {"label": label, "score": float(score)}
@@ -338,6 +340,10 @@ def _predictions(
         )
         for row in scores
     ]
+    if predictor.threshold is not None:
+        for row, prediction in zip(rows, predictor.predictions(logits), strict=True):
+            row[0]["uncertain"] = prediction.uncertain
+    return rows
 
 
 def _headers(parsed: ParsedRequest, output: RequestLogits, seconds: float) -> dict[str, str]:
@@ -382,4 +388,5 @@ def _info(
         "label_range": backend.task.label_range if backend.task else None,
         "problem_type": predictor.problem_type,
         "thresholds": predictor.thresholds or None,
+        "min_confidence": predictor.threshold and predictor.threshold.confidence,
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gluetune.core.runs import scored_splits
 from gluetune.data.sources import scored_rows
 from gluetune.rendering.pages import html_environment
 
@@ -40,9 +41,9 @@ class Example:
 def find_examples(backend: Backend) -> tuple[list[Example], str]:
     """Return examples of every class; or none, and the reason."""
     task, run = backend.task, backend.run
-    if run is None or task is None or not task.validation_splits:
+    if run is None or task is None or not (splits := scored_splits(run)):
         return [], "No examples are shown: a checkpoint that is not a run has no data."
-    table = scored_rows(run, task, task.validation_splits[0])
+    table = scored_rows(run, task, splits[0])
     if isinstance(table, str):
         return [], table.replace("The texts are not shown", "No examples are shown")
     rows = _candidates(task, table)

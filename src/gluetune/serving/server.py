@@ -83,6 +83,8 @@ def serve(
         _warm_up(predictor)
         if note:
             on_message(note)
+        if predictor.threshold is not None:
+            on_message(predictor.threshold.sentence)
         on_message(f"Serving {predictor.opened.name} on {_address(listener)} (Ctrl-C stops)")
         with _graceful_signals():
             make_server(app, limits).run(sockets=[listener])

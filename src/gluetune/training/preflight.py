@@ -6,35 +6,42 @@ their findings are merged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pyarrow as pa
 import torch
 
-from gluetune.core.config import ComputePath, TrainConfig
+from gluetune.core.config import ALL_ROWS, ComputePath, Quantization, TrainConfig, weights_by_label
 from gluetune.core.errors import ConfigurationError, Findings
 from gluetune.core.records import DataRecord, ModelRecord
+from gluetune.core.settings_files import join_names
 from gluetune.core.tasks import HELD_OUT, TaskSpec, get_task
-from gluetune.data.encoding import Encoded, encode, tokenizer_processes, unknown_note
-from gluetune.data.own.source import TUNING, OwnSource
+from gluetune.data.encoding import Encoded, encode_parts, tokenizer_processes, unknown_note
+from gluetune.data.exclusions import EXCLUDED, read_exclusions
+from gluetune.data.own.source import TRAIN, TUNING, OwnSource
 from gluetune.data.sampling import take_fraction
-from gluetune.data.sources import Source, source_of, without_held_out
-from gluetune.data.tables import fingerprint, label_array, notes_of
+from gluetune.data.sources import Source, folded, read_train, source_of, without_held_out
+from gluetune.data.tables import fingerprint, label_array, notes_of, with_notes
 from gluetune.inference.devices import device, resolve_precision
 from gluetune.inference.logits import ResolvedPrecision
 from gluetune.inference.scoring import ScoredSplit
+from gluetune.models.adapters import base_of
 from gluetune.models.checkpoints import Checkpoint, find_checkpoint
 from gluetune.models.classifiers import Classifier, load_classifier
 from gluetune.models.fast.paths import resolve_compute
 from gluetune.models.tokenizers import check_length
 from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.training.arguments import check_set, training_arguments
+from gluetune.training.auto_recipe import resolve_auto
+from gluetune.training.methods import get_method
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import numpy as np
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -59,6 +66,8 @@ class Prepared:
     class_weights: torch.Tensor | None
     data: DataRecord
     model: ModelRecord
+    notes: Sequence[str] = ()
+    """Why settings were chosen."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,10 @@ class _Tables:
     validation: Mapping[str, pa.Table]
     tuning: Mapping[str, pa.Table]
     """By the name `TUNING`; empty if there is no such split."""
+    whole: pa.Table | None = None
+    """The rows of all folds, which are encoded once for the runs of all."""
+    rows: Mapping[str, NDArray[np.intp]] = field(default_factory=dict)
+    """Which of `whole` are in a split."""
 
     @property
     def all(self) -> dict[str, pa.Table]:
@@ -96,8 +109,11 @@ def prepare(
 def _prepare(
     config: TrainConfig, own_metrics: bool, processes: Processes, progress: bool
 ) -> Prepared:
+    config = _with_defaults(config)
     found = Findings()
     found.attempt(lambda: check_set(config.training_args))
+    found.attempt(lambda: get_method(config.method).check(config))
+    quantization: Quantization = "none" if found.errors else config.quantization
     chosen = device(use_cpu=bool(config.training_args.get("use_cpu")))
     precision = found.attempt(lambda: resolve_precision(config.precision, chosen))
     arguments_can_be_tried = not found.errors
@@ -109,9 +125,10 @@ def _prepare(
     task = tables.task if tables is not None else task
     checkpoint = found.attempt(lambda: _checkpoint(config))
     classifier = None
+    config, notes = _chosen(config, tables, checkpoint)
     if checkpoint is not None and task is not None:
         settled = task
-        classifier = found.attempt(lambda: _classifier(config, settled, checkpoint))
+        classifier = found.attempt(lambda: _classifier(config, settled, checkpoint, quantization))
     compute = None
     if classifier is not None:
         compute = found.attempt(lambda: _compute(config, classifier))
@@ -121,9 +138,32 @@ def _prepare(
     with processes.main_first():
         if found.errors or not (precision and tables and checkpoint and classifier):
             raise found.error()
-        return _prepared(
+        prepared = _prepared(
             resolved, tables.task, precision, chosen, tables, checkpoint, classifier, progress
         )
+    return replace(prepared, notes=notes)
+
+
+def _with_defaults(config: TrainConfig) -> TrainConfig:
+    """Give settings that were not given the defaults of the method."""
+    defaults = get_method(config.method).defaults
+    changed = {name: it for name, it in defaults.items() if name not in config.model_fields_set}
+    return config.model_copy(update=changed)
+
+
+def _chosen(
+    config: TrainConfig, tables: _Tables | None, checkpoint: Checkpoint | None
+) -> tuple[TrainConfig, list[str]]:
+    """Choose the settings that were not given, if they are to be chosen."""
+    if tables is None or checkpoint is None:
+        return config, []
+    classes = len(tables.task.labels) if tables.task.kind.is_weighted else 0
+    return resolve_auto(
+        config,
+        checkpoint=base_of(checkpoint).folder,
+        rows=len(tables.train),
+        classes=classes,
+    )
 
 
 def _known_task(config: TrainConfig) -> TaskSpec | None:
@@ -143,18 +183,25 @@ def _prepared(
     classifier: Classifier,
     progress: bool,
 ) -> Prepared:
-    encoded = {
-        split: encode(
+    def encoded_parts(
+        table: pa.Table, parts: Mapping[str, NDArray[np.intp] | None]
+    ) -> dict[str, Encoded]:
+        workers = tokenizer_processes(len(table), config.threads or 1)
+        return encode_parts(
             table,
+            parts,
             task,
             classifier.tokenizer,
             max_length=config.max_length,
             outputs=classifier.outputs,
-            processes=(workers := tokenizer_processes(len(table), config.threads or 1)),
+            processes=workers,
             progress=progress and workers > 1,
         )
-        for split, table in tables.all.items()
-    }
+
+    encoded = {} if tables.whole is None else encoded_parts(tables.whole, tables.rows)
+    for split, table in tables.all.items():
+        if split not in encoded:
+            encoded |= encoded_parts(table, {split: None})
     return Prepared(
         config=config,
         task=task,
@@ -173,16 +220,22 @@ def _prepared(
             (ScoredSplit.of(table, task, encoded[split]) for split, table in tables.tuning.items()),
             None,
         ),
-        class_weights=(
-            torch.from_numpy(
-                task.kind.class_weights(label_array(tables.train, task), classifier.outputs)
-            )
-            if config.class_weights == "balanced"
-            else None
-        ),
-        data=_data_record(tables, encoded, checkpoint),
+        class_weights=_class_weights(config, task, tables.train, classifier),
+        data=_data_record(config, tables, encoded, checkpoint),
         model=_model_record(config, task, checkpoint, classifier),
     )
+
+
+def _class_weights(
+    config: TrainConfig, task: TaskSpec, train: pa.Table, classifier: Classifier
+) -> torch.Tensor | None:
+    if config.class_weights == "none":
+        return None
+    if config.class_weights == "balanced":
+        labels = label_array(train, task)
+        return torch.from_numpy(task.kind.class_weights(labels, classifier.outputs))
+    stated = weights_by_label(config.class_weights)
+    return torch.from_numpy(task.kind.stated_weights(task.labels, stated, classifier.outputs))
 
 
 def _check_metric(config: TrainConfig, task: TaskSpec, own_metrics: bool) -> None:
@@ -203,16 +256,48 @@ def _read(config: TrainConfig, task: TaskSpec | None) -> _Tables:
     if isinstance(source, OwnSource):
         task = source.task
     assert task is not None, "a task that is not the user's own is known by name"
+    if config.folds is not None:
+        return _read_fold(config, source, task)
     found = Findings()
     validation = () if config.holdout else task.validation_splits
-    names = (task.train_split or "train", *validation)
-    tables = {name: found.attempt(partial(source.read, task, name)) for name in names}
+    names = (task.train_split or TRAIN, *validation)
+    tables = {name: found.attempt(partial(source.read, task, name)) for name in validation}
+    tables[names[0]] = found.attempt(lambda: read_train(source, task, config))
     found.raise_any()
     read = {name: table for name, table in tables.items() if table is not None}
     train = read.pop(names[0])
     if config.holdout:
         train, read[HELD_OUT] = without_held_out(source, train, task, config)
     train = take_fraction(train, task, config.fraction, config.rows_seed)
+    _check_training_rows(config, task, train)
+    tuning = {}
+    if isinstance(source, OwnSource) and TUNING in source.own.tables:
+        tuning = {TUNING: source.own.tables[TUNING]}
+    return _Tables(source, task, train, read, tuning)
+
+
+def _read_fold(config: TrainConfig, source: Source, task: TaskSpec) -> _Tables:
+    """Read the rows of the run on one fold, or on all rows, which is scored on validation rows.
+
+    Of text of the user's own there may be none.
+    """
+    rows = folded(source, task, config)
+    parts = rows.parts(task, config)
+    tables = {name: rows.table.take(pa.array(part)) for name, part in parts.items()}
+    train = tables.pop(TRAIN)
+    if config.fold == ALL_ROWS:
+        there = source.splits(task)
+        tables |= {
+            name: source.read(task, name) for name in task.validation_splits if name in there
+        }
+    tuning = {TUNING: tables.pop(TUNING)} if TUNING in tables else {}
+    train = with_notes(train, notes_of(rows.table))
+    _check_training_rows(config, task, train)
+    return _Tables(source, task, train, tables, tuning, rows.table, parts)
+
+
+def _check_training_rows(config: TrainConfig, task: TaskSpec, train: pa.Table) -> None:
+    """Raise ConfigurationError where no batch is left, or the loss needs what the task lacks."""
     if config.training_args.get("dataloader_drop_last") and len(train) < config.batch_size:
         raise ConfigurationError(
             f"--set dataloader_drop_last: the training set has {len(train)} examples, fewer than "
@@ -220,10 +305,6 @@ def _read(config: TrainConfig, task: TaskSpec | None) -> _Tables:
             hint=f"Leave it out, or type: --batch-size {len(train)}",
         )
     _check_loss(config, task)
-    tuning = {}
-    if isinstance(source, OwnSource) and TUNING in source.own.tables:
-        tuning = {TUNING: source.own.tables[TUNING]}
-    return _Tables(source, task, train, read, tuning)
 
 
 def _check_loss(config: TrainConfig, task: TaskSpec) -> None:
@@ -231,12 +312,21 @@ def _check_loss(config: TrainConfig, task: TaskSpec) -> None:
     given = []
     if config.class_weights != "none":
         given.append(f"--class-weights {config.class_weights}")
+    if config.focal_loss:
+        given.append(f"--focal-loss {config.focal_loss:g}")
     if config.label_smoothing:
         given.append(f"--label-smoothing {config.label_smoothing:g}")
     if given and not task.kind.is_weighted:
         raise ConfigurationError(
             f"{' and '.join(given)}: {task.name} is regression, without classes.",
             hint="Leave it out.",
+        )
+    unknown = sorted({*weights_by_label(config.class_weights)} - {*task.labels})
+    if unknown:
+        raise ConfigurationError(
+            f"--class-weights {config.class_weights}: {task.name} has no label "
+            f"{', '.join(unknown)}.",
+            hint=f"Its labels: {join_names(task.labels)}.",
         )
 
 
@@ -246,15 +336,19 @@ def _checkpoint(config: TrainConfig) -> Checkpoint:
     )
 
 
-def _classifier(config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint) -> Classifier:
+def _classifier(
+    config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint, quantization: Quantization
+) -> Classifier:
     classifier = load_classifier(
         checkpoint,
         task,
         seed=config.seed,
         new_head=config.new_head,
         label_order=None if task.kind.label_order_names_classes else config.label_order,
+        quantization=quantization,
     )
     check_length(config.max_length, classifier.limit, checkpoint.name)
+    get_method(config.method).check_model(config, classifier.model)
     return classifier
 
 
@@ -279,6 +373,7 @@ def _resolved(
 ) -> TrainConfig:
     """Replace every `auto` by its resolved value, as far as it is known."""
     found = {
+        "epochs": tables and _epochs(config, len(tables.train)),
         "precision": precision,
         "compute": compute,
         **_resolved_data(config, tables),
@@ -286,12 +381,22 @@ def _resolved(
         "revision": checkpoint and checkpoint.commit,
         "max_length": config.max_length or (classifier and classifier.limit),
         "micro_batch_size": config.micro_batch_size or -(-config.batch_size // processes.count),
+        "exclude": config.exclude and str(Path(config.exclude).expanduser().resolve()),
         "threads": config.threads or torch.get_num_threads(),
         "processes": processes.count,
     }
     return config.model_copy(
         update={name: value for name, value in found.items() if value is not None}
     )
+
+
+def _epochs(config: TrainConfig, rows: int) -> float:
+    """Return the epochs, of which few rows need more for `min_steps`."""
+    if config.min_steps is None:
+        return config.epochs
+    drops = config.training_args.get("dataloader_drop_last")
+    per_epoch = rows // config.batch_size if drops else -(-rows // config.batch_size)
+    return max(config.epochs, float(-(-config.min_steps // max(1, per_epoch))))
 
 
 def _check_agreement(prepared: Prepared, processes: Processes) -> None:
@@ -337,7 +442,7 @@ def _model_setting(config: TrainConfig, checkpoint: Checkpoint) -> str:
 
 
 def _data_record(
-    tables: _Tables, encoded: Mapping[str, Encoded], checkpoint: Checkpoint
+    config: TrainConfig, tables: _Tables, encoded: Mapping[str, Encoded], checkpoint: Checkpoint
 ) -> DataRecord:
     unknown = [unknown_note(found, split, checkpoint.name) for split, found in encoded.items()]
     return DataRecord(
@@ -349,13 +454,14 @@ def _data_record(
             *(note for table in tables.all.values() for note in notes_of(table)),
             *filter(None, unknown),
         ],
-        left_out=_left_out(tables),
+        left_out=_left_out(config, tables),
     )
 
 
-def _left_out(tables: _Tables) -> dict[str, dict[str, int]]:
+def _left_out(config: TrainConfig, tables: _Tables) -> dict[str, dict[str, int]]:
     if not isinstance(tables.source, OwnSource):
-        return {}
+        excluded = read_exclusions(config)
+        return {tables.source.name: {EXCLUDED: len(excluded.rows)}} if excluded else {}
     counts = tables.source.own.problems.skipped
     return {name: dict(kinds) for name, kinds in counts.items()}
 

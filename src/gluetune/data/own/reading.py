@@ -63,6 +63,7 @@ class Problems:
         self._row_hint = row_hint
         self._rows: dict[tuple[str, str], _Kind] = {}
         self._findings: list[Finding] = []
+        self._left_out: dict[tuple[str, str], int] = {}
         self.remarks: list[str] = []
         """Notes on what is unusual but can be used."""
 
@@ -81,12 +82,17 @@ class Problems:
         """Add a note on something unusual that can be used."""
         self.remarks.append(text)
 
+    def leave_out(self, name: str, kind: str, count: int) -> None:
+        """Count rows of file `name` that the user has chosen to leave out; they are no mistake."""
+        self._left_out[name, kind] = count
+
     @property
     def skipped(self) -> Mapping[str, Mapping[str, int]]:
-        """Number of unusable rows, by file and kind."""
+        """Number of rows that are left out, by file and kind."""
         counts: dict[str, dict[str, int]] = {}
-        for (name, kind), found in self._rows.items():
-            counts.setdefault(name, {})[kind] = found.total
+        totals = {place: found.total for place, found in self._rows.items()}
+        for (name, kind), total in {**self._left_out, **totals}.items():
+            counts.setdefault(name, {})[kind] = total
         return counts
 
     @property

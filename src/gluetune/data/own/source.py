@@ -21,6 +21,7 @@ from gluetune.core.config import DEFAULT_COLUMNS, UNSTATED, FileFormat, TrainCon
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.core.tasks import TaskSpec
 from gluetune.core.text import nearest
+from gluetune.data.exclusions import EXCLUDED, read_exclusions
 from gluetune.data.formats.format import COMPRESSIONS
 from gluetune.data.formats.registry import labelled_endings
 from gluetune.data.own.cells import whole
@@ -34,7 +35,7 @@ from gluetune.data.own.labels import (
     usable,
 )
 from gluetune.data.own.reading import Problems, RawRows, Wanted, from_multi_hot, read_rows
-from gluetune.data.sampling import held_out, other_share
+from gluetune.data.sampling import TUNED_SHARE, held_out, joined, other_share
 from gluetune.data.tables import (
     canonical_schema,
     contained_in,
@@ -48,8 +49,6 @@ from gluetune.kinds import get_kind
 from gluetune.metrics.registry import get_metric
 
 TRAIN, VALIDATION, TEST, TUNING = "train", "validation", "test", "tuning"
-_TUNED_SHARE = 0.1
-"""Share of the training rows that is held out to tune the thresholds of multi-label tasks."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,8 @@ class OwnTask:
     tables: dict[str, pa.Table]
     problems: Problems
     groups: NDArray[np.int32] | None = None
-    """For each training row, the first row of its group or with its text; only for `holdout`."""
+    """For each training row, the first row of its group or with its text; only for `holdout` and
+    `folds`."""
 
 
 class OwnSource:
@@ -166,7 +166,7 @@ def read_own(
     wanted = _wanted(config)
     files = _files(config, problems)
     raw = {split: _read(paths, wanted, problems) for split, paths in files.items()}
-    train = raw.get(TRAIN)
+    raw[TRAIN] = train = _without_excluded(config, raw.get(TRAIN), wanted, problems)
     labels = labels_of(known) if known else None
     if labels is None and train is not None:
         labels = resolve_labels(config, train, problems)
@@ -184,7 +184,9 @@ def read_own(
     task = known or _task(config, labels, tuple(found))
     tables = {split: _canonical(rows, labels, task) for split, rows in found.items()}
     tables[TRAIN] = with_notes(tables[TRAIN], problems.notes())
-    groups = _groups(found[TRAIN]) if config.holdout else None
+    groups = None
+    if config.holdout or config.folds:
+        groups = _groups(found[TRAIN], with_texts=config.folds is not None)
     return OwnTask(task, labels, tables, problems, groups)
 
 
@@ -193,6 +195,19 @@ def _read(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) -> R
     if rows is None or len(wanted.labels) > 1:
         return rows
     return from_multi_hot(rows, wanted.labels[0], problems)
+
+
+def _without_excluded(
+    config: TrainConfig, rows: RawRows | None, wanted: Wanted, problems: Problems
+) -> RawRows | None:
+    """Leave out the training rows that `--exclude` names."""
+    exclusions = read_exclusions(config)
+    if rows is None or exclusions is None:
+        return rows
+    texts = {name: rows.table[f"text_{number}"] for number, name in enumerate(wanted.texts)}
+    mask = exclusions.mask(rows.table["line"].to_numpy(), texts, rows.name)
+    problems.leave_out(rows.name, EXCLUDED, int(mask.sum()))
+    return rows.keep(~mask)
 
 
 def _without_single(
@@ -258,7 +273,8 @@ def _usable_splits(
     config: TrainConfig, labels: Labels, raw: dict[str, RawRows | None], problems: Problems
 ) -> dict[str, RawRows]:
     found = {}
-    splits_itself = VALIDATION not in raw
+    is_divided = config.folds is not None  # by the canonical table, into folds
+    splits_itself = VALIDATION not in raw and not is_divided
     for split, rows in raw.items():
         if rows is not None:
             whose = "" if split == TRAIN else "train"
@@ -270,7 +286,7 @@ def _usable_splits(
             VALIDATION: parts[1],
             **{k: v for k, v in found.items() if k != TRAIN},
         }
-    if labels.kind.has_thresholds and TRAIN in found and len(found[TRAIN]):
+    if labels.kind.has_thresholds and not is_divided and TRAIN in found and len(found[TRAIN]):
         found |= _tuning_part(config, labels, found[TRAIN])
     for split, rows in found.items():
         if not len(rows):
@@ -281,7 +297,7 @@ def _usable_splits(
 def _tuning_part(config: TrainConfig, labels: Labels, rows: RawRows) -> dict[str, RawRows]:
     """Split off the rows to tune thresholds on, where there are enough."""
     seed = config.split_seed + 1
-    held = held_out(_strata(labels, rows, _TUNED_SHARE), _groups(rows), _TUNED_SHARE, seed)
+    held = held_out(_strata(labels, rows, TUNED_SHARE), _groups(rows), TUNED_SHARE, seed)
     if not held.any():
         return {}
     return {TRAIN: rows.keep(~held), TUNING: rows.keep(held)}
@@ -312,11 +328,15 @@ def _strata(labels: Labels, rows: RawRows, fraction: float) -> NDArray[np.int32]
     return labels.kind.strata(lambda: label_arrays(rows, labels), bins)
 
 
-def _groups(rows: RawRows) -> NDArray[np.int32]:
-    """Return for each row the first row of its group, or with the same text."""
-    if "group" in rows.table.column_names:
-        return first_rows(digests((batch["group"] for batch in rows.batches("group")), len(rows)))
-    return first_rows(text_keys(rows.texts(), len(rows)))
+def _groups(rows: RawRows, *, with_texts: bool = False) -> NDArray[np.int32]:
+    """Return for each row the first row of its group, or with the same text.
+
+    `with_texts`: groups that have a text in common are one.
+    """
+    if "group" not in rows.table.column_names:
+        return first_rows(text_keys(rows.texts(), len(rows)))
+    found = first_rows(digests((batch["group"] for batch in rows.batches("group")), len(rows)))
+    return joined(found, first_rows(text_keys(rows.texts(), len(rows)))) if with_texts else found
 
 
 def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskSpec:

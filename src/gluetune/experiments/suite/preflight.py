@@ -35,6 +35,7 @@ _OWN = {
     "config": "the settings as flags",
     "resume": "the same command again",
     "output": "--output",
+    "exclude": "it to gluetune train, whose task has these rows",
 }
 
 
