@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -36,7 +37,7 @@ from gluetune.core.runs import Run, find_run
 from gluetune.core.settings import make_settings
 from gluetune.core.tables import Table, chosen_frame, plain, tables_html
 from gluetune.core.tasks import TaskSpec, get_task
-from gluetune.core.text import from_here
+from gluetune.core.text import from_here, visible
 from gluetune.data.sources import evaluation_source, place_of, scored_rows
 from gluetune.data.tables import fingerprint
 from gluetune.inference.run_predictions import keep_run_predictions
@@ -196,7 +197,9 @@ class Evaluation:
         return f"Evaluation('{self.model}' on {self.title}: {values})"
 
     def _repr_html_(self) -> str:
-        return tables_html(self.tables())
+        verdict = f"<p><strong>{escape(visible(self.scores.verdict))}</strong></p>"
+        splits = (table for split in self.splits.values() for table in split.tables())
+        return verdict + tables_html((self.scores.matrix(), *splits))
 
     def _split_tables(self) -> Iterator[tuple[str, Table]]:
         for name, split in self.splits.items():

@@ -15,6 +15,7 @@ from gluetune.core.config import DEFAULT_COLUMNS, FILE_SETTINGS, TrainConfig, fl
 from gluetune.core.errors import ConfigurationError, DataError, Finding, GluetuneError
 from gluetune.core.keywords import CheckKeywords
 from gluetune.core.long_texts import FIELD, LongTexts
+from gluetune.core.tables import FieldsInHtml
 from gluetune.data.formats.registry import detect
 from gluetune.data.own.columns import FirstRows, find_columns, row_in_place_of_names
 from gluetune.data.own.reading import Problems
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CheckedFiles:
+class CheckedFiles(FieldsInHtml):
     """The result of checking the files of a task."""
 
     findings: tuple[Finding, ...]

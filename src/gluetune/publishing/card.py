@@ -32,11 +32,10 @@ from gluetune.core.records import (
     plural,
     shown,
 )
-from gluetune.core.runs import Run, scored_splits
+from gluetune.core.runs import LocalPaths, Run, base_name, is_local, scored_splits
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.sources import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.metrics.registry import hub_name
-from gluetune.publishing.model_files import LocalPaths, base_name, is_local
 from gluetune.publishing.readme import Markdown, environment, escape, front_matter
 
 if TYPE_CHECKING:
