@@ -12,7 +12,7 @@ import pytest
 from tests.support.imports import SOURCE, imports, modules, reached, room
 
 MOST_FILES = 220
-MOST_LINES = 42237
+MOST_LINES = 42251
 """Of today. Lower them when the package shrinks."""
 
 _KINDS = ("multi_label", "ordinal", "regression", "single_label")
