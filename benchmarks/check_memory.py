@@ -108,7 +108,7 @@ def _row(path: Path, count: int) -> Row:
 
 def _measure(path: Path) -> tuple[float, float, float]:
     """Return the MiB and the seconds of a check, and the private MiB of reading to train."""
-    from gluetune.core.config_checks import make_config
+    from gluetune.core.config import make_config
     from gluetune.data.own.source import OwnSource
     from gluetune.data.tables import fingerprint
     from gluetune.inference.file_checks import check_files

@@ -20,7 +20,7 @@ import scipy
 import torch
 from scipy import stats
 
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.inference.devices import device_name
 from gluetune.statistics.intervals import Method, score_intervals

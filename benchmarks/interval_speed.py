@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.statistics.intervals import score_intervals
 

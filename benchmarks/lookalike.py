@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer
 
 from gluetune.core.tasks import GLUE_TASKS, TaskSpec
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import open_source
 
 LENGTHS = Path(__file__).parent / "results" / "glue-lengths.json"
 Shape = Mapping[str, Any]

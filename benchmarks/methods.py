@@ -224,7 +224,7 @@ def few_rows(options: argparse.Namespace) -> Iterator[FewRows]:
     from gluetune.core.config import TrainConfig
     from gluetune.core.tasks import get_task
     from gluetune.data.sampling import take_fraction
-    from gluetune.data.sources.named import source_of
+    from gluetune.data.sources import source_of
     from gluetune.training.text_baseline import text_baseline
 
     task = get_task("sst2")

@@ -25,9 +25,9 @@ import pyarrow.parquet as pq
 import torch
 
 import gluetune
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.tasks import get_task
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import open_source
 from gluetune.models.checkpoints import find_checkpoint
 from gluetune.training.preflight import prepare
 

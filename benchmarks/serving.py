@@ -93,7 +93,7 @@ def compare_idle(folder: Path, texts: Sequence[str], options: argparse.Namespace
 def sample_texts() -> list[str]:
     """Return the texts of the requests."""
     from gluetune.core.tasks import get_task
-    from gluetune.data.sources.named import open_source
+    from gluetune.data.sources import open_source
 
     table = open_source("sample").read(get_task(TASK), "validation")
     return [str(text) for text in table["sentence"].to_pylist()]

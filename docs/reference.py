@@ -12,6 +12,7 @@ import gluetune
 from gluetune.cli.app import app
 from gluetune.cli.run_glue import FLAGS
 from gluetune.core.config import TrainConfig
+from gluetune.core.folds import FoldsSettings
 from gluetune.core.inference_settings import (
     EvaluateSettings,
     ExportSettings,
@@ -85,6 +86,7 @@ def metrics() -> str:
 
 _MODELS: dict[str, type[Settings]] = {
     "train": TrainConfig,
+    "train --folds": FoldsSettings,
     "search": SearchSettings,
     "suite": SuiteSettings,
     "load": LoadSettings,

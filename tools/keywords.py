@@ -17,7 +17,8 @@ from typing import Annotated, Any
 
 from pydantic.fields import FieldInfo
 
-from gluetune.core.config import FILE_SETTINGS, OWN_SETTINGS, TrainConfig
+from gluetune.core.config import FILE_SETTINGS, FOLD_SETTINGS, OWN_SETTINGS, TrainConfig
+from gluetune.core.folds import FoldsSettings
 from gluetune.core.inference_settings import (
     EvaluateSettings,
     ExportSettings,
@@ -69,19 +70,32 @@ KEYWORDS = {
     "ExportKeywords": Keywords("`gluetune.export`", _of(ExportSettings)),
     "AnyRunKeywords": Keywords(
         "every run, also of several tasks and seeds",
-        _of(TrainConfig, but=("task", "model", "fraction", "seed", "output")),
+        _of(
+            TrainConfig,
+            but=("task", "model", "fraction", "exclude", "seed", "output", *FOLD_SETTINGS),
+        ),
         "ReadKeywords",
     ),
     "SuiteKeywords": Keywords(
         "`gluetune.suite`",
-        _of(TrainConfig, SuiteSettings, but=("task", "model", "seed", "output")),
+        _of(
+            TrainConfig,
+            SuiteSettings,
+            but=("task", "model", "exclude", "seed", "output", *FOLD_SETTINGS),
+        ),
         "AnyRunKeywords",
     ),
-    "RunKeywords": Keywords("a run", _of(TrainConfig, but=["task", "output"]), "AnyRunKeywords"),
-    "SearchKeywords": Keywords(
-        "`gluetune.search`", _of(TrainConfig, SearchSettings, but=["task", "output"]), "RunKeywords"
+    "RunKeywords": Keywords(
+        "a run", _of(TrainConfig, but=("task", "output", *FOLD_SETTINGS)), "AnyRunKeywords"
     ),
-    "TrainKeywords": Keywords("`gluetune.train`", _TRAIN, "RunKeywords"),
+    "SearchKeywords": Keywords(
+        "`gluetune.search`",
+        _of(TrainConfig, SearchSettings, but=("task", "output", *FOLD_SETTINGS)),
+        "RunKeywords",
+    ),
+    "TrainKeywords": Keywords(
+        "`gluetune.train`", _of(TrainConfig, FoldsSettings, but=["task"]), "RunKeywords"
+    ),
 }
 """By the name of the TypedDict."""
 

@@ -11,7 +11,7 @@ from benchmarks.speed.setting import notebook_settings
 from transformers import AutoTokenizer
 
 from gluetune.core.tasks import get_task
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import open_source
 
 PADDED_LENGTH = 128
 """What run_glue.py pads to."""

@@ -12,173 +12,111 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gluetune.analysis.comparison import Comparison, compare, compare_suites
-    from gluetune.analysis.diagnostics import Diagnosis, diagnose
-    from gluetune.analysis.evaluation import Evaluation, evaluate
-    from gluetune.core.config import TrainConfig
-    from gluetune.core.errors import (
-        CheckpointError,
-        ConfigurationError,
-        DataError,
-        Finding,
-        GluetuneError,
-        HubError,
-        LockedError,
-        ProcessLostError,
-        Pruned,
-        RunError,
-        StorageError,
-        TrainingError,
-    )
-    from gluetune.core.exports import ExportRecord
-    from gluetune.core.file_formats import FileFormat
-    from gluetune.core.records import Record
-    from gluetune.core.references import Reference, published
-    from gluetune.core.runs import Run
-    from gluetune.core.suites import SuiteResult
-    from gluetune.core.tasks import GLUE_TASKS, TASKS, TaskSpec, get_task
-    from gluetune.experiments.leaderboard import Leaderboard, leaderboard
-    from gluetune.experiments.learning_curve import CurvePoint, learning_curve
-    from gluetune.experiments.search.result import SearchResult
-    from gluetune.experiments.search.search import search
-    from gluetune.experiments.suite.suite import suite
-    from gluetune.exporting.onnx import export
-    from gluetune.inference.file_checks import CheckedFiles, check_files
-    from gluetune.inference.file_predictions import FilePredictions, predict
-    from gluetune.inference.predictor import Predictor, load
-    from gluetune.kinds.base import Prediction
-    from gluetune.publishing.submission import Submission, submit
-    from gluetune.publishing.upload import PushResult, push, push_suite
-    from gluetune.publishing.verification import Verification
-    from gluetune.rendering.pages import report
-    from gluetune.serving.server import serve
-    from gluetune.serving.settings import Limits
-    from gluetune.training.run import train
-    from gluetune.training.trainer import Trainer
+    from gluetune.analysis.audit import Audit as Audit
+    from gluetune.analysis.audit import audit as audit
+    from gluetune.analysis.comparison import Comparison as Comparison
+    from gluetune.analysis.comparison import compare as compare
+    from gluetune.analysis.comparison import compare_suites as compare_suites
+    from gluetune.analysis.diagnostics import Diagnosis as Diagnosis
+    from gluetune.analysis.diagnostics import diagnose as diagnose
+    from gluetune.analysis.evaluation import Evaluation as Evaluation
+    from gluetune.analysis.evaluation import evaluate as evaluate
+    from gluetune.core.config import FileFormat as FileFormat
+    from gluetune.core.config import TrainConfig as TrainConfig
+    from gluetune.core.errors import CheckpointError as CheckpointError
+    from gluetune.core.errors import ConfigurationError as ConfigurationError
+    from gluetune.core.errors import DataError as DataError
+    from gluetune.core.errors import Finding as Finding
+    from gluetune.core.errors import GluetuneError as GluetuneError
+    from gluetune.core.errors import HubError as HubError
+    from gluetune.core.errors import LockedError as LockedError
+    from gluetune.core.errors import ProcessLostError as ProcessLostError
+    from gluetune.core.errors import Pruned as Pruned
+    from gluetune.core.errors import RunError as RunError
+    from gluetune.core.errors import StorageError as StorageError
+    from gluetune.core.errors import TrainingError as TrainingError
+    from gluetune.core.folds import FoldsResult as FoldsResult
+    from gluetune.core.published import Reference as Reference
+    from gluetune.core.published import published as published
+    from gluetune.core.records import Record as Record
+    from gluetune.core.runs import ExportRecord as ExportRecord
+    from gluetune.core.runs import Run as Run
+    from gluetune.core.suites import SuiteResult as SuiteResult
+    from gluetune.core.tasks import GLUE_TASKS as GLUE_TASKS
+    from gluetune.core.tasks import TASKS as TASKS
+    from gluetune.core.tasks import TaskSpec as TaskSpec
+    from gluetune.core.tasks import get_task as get_task
+    from gluetune.experiments.cross_validation import cross_validate as cross_validate
+    from gluetune.experiments.leaderboard import Leaderboard as Leaderboard
+    from gluetune.experiments.leaderboard import leaderboard as leaderboard
+    from gluetune.experiments.learning_curve import CurvePoint as CurvePoint
+    from gluetune.experiments.learning_curve import learning_curve as learning_curve
+    from gluetune.experiments.search.result import SearchResult as SearchResult
+    from gluetune.experiments.search.search import search as search
+    from gluetune.experiments.suite.suite import suite as suite
+    from gluetune.exporting.onnx import export as export
+    from gluetune.inference.file_checks import CheckedFiles as CheckedFiles
+    from gluetune.inference.file_checks import check_files as check_files
+    from gluetune.inference.file_predictions import FilePredictions as FilePredictions
+    from gluetune.inference.file_predictions import predict as predict
+    from gluetune.inference.predictor import Predictor as Predictor
+    from gluetune.inference.predictor import load as load
+    from gluetune.kinds.base import Prediction as Prediction
+    from gluetune.publishing.submission import Submission as Submission
+    from gluetune.publishing.submission import submit as submit
+    from gluetune.publishing.upload import PushResult as PushResult
+    from gluetune.publishing.upload import Verification as Verification
+    from gluetune.publishing.upload import push as push
+    from gluetune.publishing.upload import push_suite as push_suite
+    from gluetune.rendering.pages import report as report
+    from gluetune.serving.server import serve as serve
+    from gluetune.serving.settings import Limits as Limits
+    from gluetune.training.run import train as train
+    from gluetune.training.trainer import Trainer as Trainer
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "SearchResult": "gluetune.experiments.search.result",
-    "CheckpointError": "gluetune.core.errors",
-    "CheckedFiles": "gluetune.inference.file_checks",
-    "Comparison": "gluetune.analysis.comparison",
-    "ConfigurationError": "gluetune.core.errors",
-    "CurvePoint": "gluetune.experiments.learning_curve",
-    "DataError": "gluetune.core.errors",
-    "ExportRecord": "gluetune.core.exports",
-    "FileFormat": "gluetune.core.file_formats",
-    "Finding": "gluetune.core.errors",
-    "GLUE_TASKS": "gluetune.core.tasks",
-    "GluetuneError": "gluetune.core.errors",
-    "HubError": "gluetune.core.errors",
-    "Leaderboard": "gluetune.experiments.leaderboard",
-    "Limits": "gluetune.serving.settings",
-    "LockedError": "gluetune.core.errors",
-    "Evaluation": "gluetune.analysis.evaluation",
-    "FilePredictions": "gluetune.inference.file_predictions",
-    "Prediction": "gluetune.kinds.base",
-    "Predictor": "gluetune.inference.predictor",
-    "ProcessLostError": "gluetune.core.errors",
-    "Pruned": "gluetune.core.errors",
-    "PushResult": "gluetune.publishing.upload",
-    "Record": "gluetune.core.records",
-    "Reference": "gluetune.core.references",
-    "Run": "gluetune.core.runs",
-    "RunError": "gluetune.core.errors",
-    "StorageError": "gluetune.core.errors",
-    "Submission": "gluetune.publishing.submission",
-    "SuiteResult": "gluetune.core.suites",
-    "TASKS": "gluetune.core.tasks",
-    "TaskSpec": "gluetune.core.tasks",
-    "TrainConfig": "gluetune.core.config",
-    "Trainer": "gluetune.training.trainer",
-    "TrainingError": "gluetune.core.errors",
-    "Diagnosis": "gluetune.analysis.diagnostics",
-    "Verification": "gluetune.publishing.verification",
-    "check_files": "gluetune.inference.file_checks",
-    "compare": "gluetune.analysis.comparison",
-    "compare_suites": "gluetune.analysis.comparison",
-    "diagnose": "gluetune.analysis.diagnostics",
-    "evaluate": "gluetune.analysis.evaluation",
-    "export": "gluetune.exporting.onnx",
-    "get_task": "gluetune.core.tasks",
-    "leaderboard": "gluetune.experiments.leaderboard",
-    "learning_curve": "gluetune.experiments.learning_curve",
-    "load": "gluetune.inference.predictor",
-    "predict": "gluetune.inference.file_predictions",
-    "published": "gluetune.core.references",
-    "push": "gluetune.publishing.upload",
-    "push_suite": "gluetune.publishing.upload",
-    "report": "gluetune.rendering.pages",
-    "search": "gluetune.experiments.search.search",
-    "serve": "gluetune.serving.server",
-    "submit": "gluetune.publishing.submission",
-    "suite": "gluetune.experiments.suite.suite",
-    "train": "gluetune.training.run",
+    name: f"gluetune.{module}"
+    for module, names in {
+        "analysis.audit": "Audit audit",
+        "analysis.comparison": "Comparison compare compare_suites",
+        "analysis.diagnostics": "Diagnosis diagnose",
+        "analysis.evaluation": "Evaluation evaluate",
+        "core.config": "FileFormat TrainConfig",
+        "core.errors": "CheckpointError ConfigurationError DataError Finding GluetuneError "
+        "HubError LockedError ProcessLostError Pruned RunError StorageError "
+        "TrainingError",
+        "core.folds": "FoldsResult",
+        "core.published": "Reference published",
+        "core.records": "Record",
+        "core.runs": "ExportRecord Run",
+        "core.suites": "SuiteResult",
+        "core.tasks": "GLUE_TASKS TASKS TaskSpec get_task",
+        "experiments.cross_validation": "cross_validate",
+        "experiments.leaderboard": "Leaderboard leaderboard",
+        "experiments.learning_curve": "CurvePoint learning_curve",
+        "experiments.search.result": "SearchResult",
+        "experiments.search.search": "search",
+        "experiments.suite.suite": "suite",
+        "exporting.onnx": "export",
+        "inference.file_checks": "CheckedFiles check_files",
+        "inference.file_predictions": "FilePredictions predict",
+        "inference.predictor": "Predictor load",
+        "kinds.base": "Prediction",
+        "publishing.submission": "Submission submit",
+        "publishing.upload": "PushResult Verification push push_suite",
+        "rendering.pages": "report",
+        "serving.server": "serve",
+        "serving.settings": "Limits",
+        "training.run": "train",
+        "training.trainer": "Trainer",
+    }.items()
+    for name in names.split()
 }
+"""The module of each public name."""
 
-__all__ = [
-    "GLUE_TASKS",
-    "TASKS",
-    "CheckedFiles",
-    "CheckpointError",
-    "Comparison",
-    "ConfigurationError",
-    "CurvePoint",
-    "DataError",
-    "Diagnosis",
-    "Evaluation",
-    "ExportRecord",
-    "FileFormat",
-    "FilePredictions",
-    "Finding",
-    "GluetuneError",
-    "HubError",
-    "Leaderboard",
-    "Limits",
-    "LockedError",
-    "Prediction",
-    "Predictor",
-    "ProcessLostError",
-    "Pruned",
-    "PushResult",
-    "Record",
-    "Reference",
-    "Run",
-    "RunError",
-    "SearchResult",
-    "StorageError",
-    "Submission",
-    "SuiteResult",
-    "TaskSpec",
-    "TrainConfig",
-    "Trainer",
-    "TrainingError",
-    "Verification",
-    "__version__",
-    "check_files",
-    "compare",
-    "compare_suites",
-    "diagnose",
-    "evaluate",
-    "export",
-    "get_task",
-    "leaderboard",
-    "learning_curve",
-    "load",
-    "predict",
-    "published",
-    "push",
-    "push_suite",
-    "report",
-    "search",
-    "serve",
-    "submit",
-    "suite",
-    "train",
-]
-
+__all__ = ["__version__", *sorted(_HOMES)]
 
 _RENAMED = {
     "Answer": "Prediction",
@@ -195,7 +133,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if name in _RENAMED:
-        from gluetune.core.deprecations import warn_renamed
+        from gluetune.core.errors import warn_renamed
 
         warn_renamed(f"gluetune.{name}", f"gluetune.{_RENAMED[name]}")
         value = globals()[name] = getattr(importlib.import_module(__name__), _RENAMED[name])

@@ -21,7 +21,7 @@ from transformers import (
 import gluetune
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec, get_task
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import open_source
 from gluetune.models.fast.attention import NAME
 from gluetune.models.fast.paths import disagreement
 

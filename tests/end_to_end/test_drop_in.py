@@ -13,7 +13,7 @@ from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
 import gluetune
 from gluetune.core.tasks import get_task
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import open_source
 
 CELLS = (
     """

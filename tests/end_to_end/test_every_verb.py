@@ -26,8 +26,7 @@ from typer.testing import CliRunner, Result
 
 import gluetune
 from gluetune.cli.app import app
-from gluetune.core.exports import read_export
-from gluetune.core.runs import Run
+from gluetune.core.runs import Run, read_export
 from gluetune.core.text import visible
 from gluetune.kinds.base import Prediction
 

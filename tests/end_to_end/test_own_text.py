@@ -24,7 +24,7 @@ import gluetune
 from gluetune.cli.app import app, main
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.runs import Run
-from gluetune.data.sources.named import scored_rows
+from gluetune.data.sources import scored_rows
 from gluetune.exporting.onnx import export
 
 

@@ -23,7 +23,7 @@ import gluetune
 from gluetune.cli.app import main
 from gluetune.core.runs import Run
 from gluetune.publishing import upload
-from gluetune.publishing.verification import Verification
+from gluetune.publishing.upload import Verification
 
 REPO = "me/my-cola"
 

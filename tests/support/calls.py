@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gluetune.core.errors import ConfigurationError, Finding
-from gluetune.parallel.calls import emit
+from gluetune.parallel.pool import emit
 from gluetune.parallel.signals import stop_on_signal
 
 

@@ -21,6 +21,12 @@ class WeightCasts(TorchDispatchMode):  # type: ignore[misc]  # torch is not foll
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Run the operation, and count it if it casts a weight."""
-        if func is torch.ops.aten._to_copy.default and args[0].data_ptr() in self._names:
-            self.counts[self._names[args[0].data_ptr()]] += 1
+        sources = []
+        if func is torch.ops.aten._to_copy.default:
+            sources = [args[0]]
+        elif func is torch.ops.aten._foreach_copy_.default:
+            sources = args[1]
+        for source in sources:
+            if source.data_ptr() in self._names:
+                self.counts[self._names[source.data_ptr()]] += 1
         return func(*args, **(kwargs or {}))

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gluetune.core.config import TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, make_config
 
 WORDS = ("good", "bad", "dull", "fine", "long", "odd", "grand", "plain")
 

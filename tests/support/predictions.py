@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 
 
 def classified(labels: Any, predicted: Any, *, classes: int = 2, sure: float = 2.0) -> Predictions:

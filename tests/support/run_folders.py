@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.records import (
     BestRecord,
     DataRecord,

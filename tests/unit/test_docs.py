@@ -33,8 +33,7 @@ import gluetune
 from gluetune.cli import run_glue
 from gluetune.cli.app import app
 from gluetune.cli.options import given_settings
-from gluetune.core.config import TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, make_config
 from gluetune.core.errors import ConfigurationError
 
 DOCS = ROOT / "docs"

@@ -13,7 +13,7 @@ import sys
 import pytest
 
 import gluetune
-from gluetune.core.deprecations import RenamedWarning
+from gluetune.core.errors import RenamedWarning
 
 HEAVY = (
     *("torch", "transformers", "datasets", "sklearn", "scipy", "numpy", "pyarrow"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import gluetune
-from gluetune.core.deprecations import RenamedWarning
+from gluetune.core.errors import RenamedWarning
 
 _CALLS: dict[str, tuple[object, ...]] = {
     "export": ("nowhere/model",),

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tools.sample.tables import DISTINCT_ROWS, generate
 
 from gluetune.core.tasks import TASKS
-from gluetune.data.sources.glue_parquet import OFFICIAL_FOLDER, SAMPLE_FOLDER
+from gluetune.data.sources import OFFICIAL_FOLDER, SAMPLE_FOLDER
 
 
 def tables() -> dict[Path, pa.Table]:

@@ -12,14 +12,27 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from gluetune.analysis.comparison_pairs import Pair, Side, SideRuns, compare_pairs, predictions_of
+from gluetune.analysis.comparison_pairs import (
+    FoldPair,
+    Pair,
+    Side,
+    SideRuns,
+    compare_folds,
+    compare_pairs,
+    predictions_of,
+)
 from gluetune.core.command_lines import command_line, options
 from gluetune.core.errors import Finding, RunError
 from gluetune.core.records import Status
-from gluetune.core.runs import Run, open_run, recipe_of
+from gluetune.core.runs import Run, open_run, recipe_of, scored_splits
 from gluetune.core.suites import SuiteResult, is_suite
 from gluetune.core.tables import Column, Table, plain, tables_html, to_frames
 from gluetune.core.tasks import TaskSpec
+
+_BY_FOLD = (
+    "This test is of the recipes, over training rows too; the pairs above compare the models that "
+    "were trained, row by row."
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,6 +51,8 @@ class Comparison:
     """Settings that differ between the sides, in the order of `sides`."""
     notes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    by_fold: tuple[FoldPair, ...] = ()
+    """Of runs that were cross-validated on the same folds: their scores, fold by fold."""
 
     @property
     def verdicts(self) -> tuple[str, ...]:
@@ -92,6 +107,8 @@ class Comparison:
             notes=self.verdicts,
             name="pairs",
         )
+        if self.by_fold:
+            yield self._fold_table()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON has it."""
@@ -100,6 +117,29 @@ class Comparison:
     def to_pandas(self, name: str | None = None) -> Any:
         """Return the tables as data frames by name (`sides`, `differing`, `pairs`), or that one."""
         return to_frames(self.tables(), name)
+
+    def _fold_table(self) -> Table:
+        """Return the tests over the folds."""
+        return Table.of(
+            "The same folds: corrected resampled t-test of the scores",
+            (
+                "first",
+                "second",
+                Column("difference", "number"),
+                Column("95% interval", "interval", key="interval"),
+                Column("p", "number", key="p_value"),
+                Column("folds", "count"),
+            ),
+            [
+                (
+                    *(one.first, one.second, one.result.difference, one.interval),
+                    *(one.result.p_value, one.result.folds),
+                )
+                for one in self.by_fold
+            ],
+            notes=[_BY_FOLD],
+            name="by_fold",
+        )
 
     def __repr__(self) -> str:
         sides = ", ".join(f"{side.name}={side.score:.4f}" for side in self.sides)
@@ -135,6 +175,7 @@ def compare(*runs: str | Path | Run | SuiteResult) -> Comparison:
         sides=tuple(side for side, _ in sides),
         pairs=compare_pairs(task, sides, examples),
         differing=_differing(sides),
+        by_fold=compare_folds(sides),
         notes=tuple(_notes(opened, sides)),
     )
 
@@ -315,17 +356,12 @@ def scored_class(task: TaskSpec) -> str | None:
 def _data_findings(runs: Sequence[Run]) -> list[Finding]:
     """Refuse runs that were scored on other examples: a difference would be of the data."""
     first = runs[0]
-    task = first.task
-    findings = [
-        finding
-        for run in runs
-        for split in task.validation_splits
-        for finding in _lacks(run, split)
-    ]
+    splits = scored_splits(first)
+    findings = [finding for run in runs for split in splits for finding in _lacks(run, split)]
     for run in runs[1:]:
         other = [
             split
-            for split in task.validation_splits
+            for split in splits
             if data_fingerprint(run, split) != data_fingerprint(first, split)
         ]
         if other:

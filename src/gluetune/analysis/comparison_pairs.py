@@ -10,10 +10,12 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from gluetune.core.errors import RunError
-from gluetune.core.predictions import Predictions
-from gluetune.core.runs import Run
+from gluetune.core.records import Predictions
+from gluetune.core.runs import Run, scored_splits
 from gluetune.core.tables import Between
 from gluetune.statistics.paired_tests import (
+    ResampledT,
+    corrected_resampled_t,
     holm,
     is_proportion,
     mcnemar,
@@ -23,6 +25,8 @@ from gluetune.statistics.paired_tests import (
 )
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from gluetune.core.tasks import TaskSpec
 
 _ALPHA = 0.05
@@ -76,6 +80,22 @@ class Pair:
         return Between(self.low, self.high)
 
 
+@dataclass(frozen=True)
+class FoldPair:
+    """Two recipes on the same folds: the second's scores less the first's, fold by fold."""
+
+    first: str
+    second: str
+    differences: tuple[float, ...]
+    """Of each fold, by repeat."""
+    result: ResampledT
+
+    @property
+    def interval(self) -> Between:
+        """The 95% interval as a cell of a table."""
+        return Between(self.result.low, self.result.high)
+
+
 SideRuns = tuple[Side, list[Run]]
 """A side with its runs opened."""
 
@@ -90,6 +110,49 @@ def compare_pairs(task: TaskSpec, sides: Sequence[SideRuns], examples: int) -> t
         )
         for pair, p_value in zip(pairs, adjusted, strict=True)
     )
+
+
+def compare_folds(sides: Sequence[SideRuns]) -> tuple[FoldPair, ...]:
+    """Compare the scores of each two runs that were cross-validated on the same folds."""
+    found = []
+    for (first, ours), (second, theirs) in combinations(sides, 2):
+        if len(ours) == len(theirs) == 1 and _have_same_folds(ours[0], theirs[0]):
+            before, after = (_fold_scores(run) for run in (ours[0], theirs[0]))
+            differences = [
+                b - a for a, b in zip(before, after, strict=True) if a is not None and b is not None
+            ]
+            if len(differences) == len(before):
+                share = 1 / (_count(ours[0]) - 1)
+                result = corrected_resampled_t(differences, share)
+                found.append(FoldPair(first.name, second.name, tuple(differences), result))
+    return tuple(found)
+
+
+def _have_same_folds(first: Run, second: Run) -> bool:
+    """Whether two runs are cross-validations with the same rows in every fold."""
+    sides = (first.folds, second.folds)
+    if None in sides:
+        return False
+    ours, theirs = (
+        [side.out_of_fold(repeat)["fold"] for repeat in range(1, len(side.table.repeats) + 1)]
+        for side in sides
+        if side is not None
+    )
+    return len(ours) == len(theirs) and all(map(_equal, ours, theirs))
+
+
+def _equal(first: pa.ChunkedArray, second: pa.ChunkedArray) -> bool:
+    return bool(first.equals(second))
+
+
+def _fold_scores(run: Run) -> list[float | None]:
+    assert run.folds is not None, "only a cross-validation has folds"
+    return [one.score for one in run.folds.table.folds]
+
+
+def _count(run: Run) -> int:
+    assert run.folds is not None, "only a cross-validation has folds"
+    return run.folds.count
 
 
 def _compare_pair(task: TaskSpec, first: SideRuns, second: SideRuns) -> dict[str, Any]:
@@ -155,7 +218,7 @@ def predictions_of(task: TaskSpec, run: Run) -> dict[str, Predictions]:
     """Return a run's predictions by split, in the order of the examples' index."""
     return {
         split: Predictions.of_table(run.predictions(split).sort_by("idx"))
-        for split in task.validation_splits
+        for split in scored_splits(run)
     }
 
 

@@ -24,7 +24,7 @@ from gluetune.core.keywords import InferenceKeywords
 from gluetune.core.settings import make_settings
 from gluetune.core.tables import Column, Table, plain, tables_html
 from gluetune.core.tasks import TaskSpec, get_task
-from gluetune.data.sources.glue_download import TsvColumns, read_tsv
+from gluetune.data.glue_download import TsvColumns, read_tsv
 from gluetune.data.tables import canonical_table, table_findings
 from gluetune.statistics.intervals import Interval, score_intervals
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from gluetune.core.predictions import Predictions
+    from gluetune.core.records import Predictions
     from gluetune.core.runs import Run
 
 _SPLIT = "test"

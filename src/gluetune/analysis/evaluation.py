@@ -25,21 +25,19 @@ from gluetune.analysis.scores import (
 )
 from gluetune.analysis.splits import SplitEvaluation
 from gluetune.core.command_lines import command_line
-from gluetune.core.deprecations import warn_renamed
-from gluetune.core.errors import ConfigurationError, RunError
-from gluetune.core.file_formats import UNSTATED, FileFormat
+from gluetune.core.config import UNSTATED, FileFormat
+from gluetune.core.errors import ConfigurationError, RunError, warn_renamed
 from gluetune.core.files import UnwritableError
 from gluetune.core.inference_settings import EvaluateSettings
 from gluetune.core.keywords import EvaluateKeywords
 from gluetune.core.plots import Plot
-from gluetune.core.predictions import Predictions, kept_name
-from gluetune.core.records import ScoreRecord, listed
-from gluetune.core.runs import Run
+from gluetune.core.records import Predictions, ScoreRecord, kept_name, listed
+from gluetune.core.runs import Run, find_run
 from gluetune.core.settings import make_settings
 from gluetune.core.tables import Table, chosen_frame, plain, tables_html
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.core.text import from_here
-from gluetune.data.sources.named import evaluation_source, place_of, scored_rows
+from gluetune.data.sources import evaluation_source, place_of, scored_rows
 from gluetune.data.tables import fingerprint
 from gluetune.inference.run_predictions import keep_run_predictions
 from gluetune.statistics.agreement import Agreement
@@ -240,7 +238,8 @@ def evaluate(
             A run's own by default: its predictions are then bit-identical to those of training, on
             the same machine.
 
-    Predictions of a run, with its own settings and data, are kept in its folder.
+    Predictions of a run, with its own settings and data, are kept in its folder. A cross-validation
+    of a file without validation rows is scored on its out-of-fold predictions.
 
     Raises:
         GluetuneError: where there is no task, split, data or trained head, where the head's labels
@@ -250,6 +249,8 @@ def evaluate(
     from gluetune.inference.loader import open_model
 
     how = make_settings(EvaluateSettings, settings)
+    if how.split is None and how.data is None and (kept := _out_of_fold(model)) is not None:
+        return kept
     spec = get_task(how.task) if how.task is not None else None
     opened = open_model(model, spec, how)
     if opened.task is None:
@@ -268,6 +269,15 @@ def evaluate(
     if opened.run is not None and how.are_default and how.data is None:
         _keep(opened.run, spec, found, prints)
     return evaluation
+
+
+def _out_of_fold(model: str | Path | Run) -> Evaluation | None:
+    """Return the evaluation of a cross-validation without validation rows of their own."""
+    run = find_run(model)
+    if run is None or run.folds is None or not run.config.is_own:
+        return None
+    is_alone = run.config.validation_file is None and run.config.data_set is None
+    return evaluation_of(run) if is_alone else None
 
 
 def evaluation_of(run: Run) -> Evaluation | None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from gluetune.core.published import Reference, human, published
 from gluetune.core.records import Record, ScoreRecord, epoch_choice
-from gluetune.core.references import Reference, human, published
 from gluetune.core.tables import Between, Cell, Column, Table, plain
-from gluetune.core.tasks import HELD_OUT, TaskSpec
-from gluetune.data.sources.glue_parquet import SAMPLES
+from gluetune.core.tasks import HELD_OUT, OUT_OF_FOLD, TaskSpec
+from gluetune.data.sources import SAMPLES
 from gluetune.metrics.registry import get_metric
 
 if TYPE_CHECKING:
@@ -201,12 +201,15 @@ def published_results(record: Record) -> tuple[Reference, ...]:
 
 def scored_on(record: Record) -> str:
     """Return what the epochs were scored on."""
+    if record.best is not None and OUT_OF_FOLD in record.best.validation.metrics:
+        return "train, out of fold"
     return "held-out part of train" if is_held_out(record) else "validation"
 
 
 def is_held_out(record: Record) -> bool:
-    """Whether a run was scored on a part of train that was held out."""
-    return record.best is not None and HELD_OUT in record.best.validation.metrics
+    """Whether a run was scored on rows of train that its model was not trained on."""
+    scored = record.best.validation.metrics if record.best is not None else {}
+    return HELD_OUT in scored or OUT_OF_FOLD in scored
 
 
 def between(interval: Interval | None) -> Between | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from gluetune.analysis import split_tables as show
 from gluetune.core.plots import Plot
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.tables import Table, plain
 from gluetune.core.tasks import TaskSpec
 from gluetune.statistics.agreement import Agreement, agreement
@@ -54,7 +54,7 @@ class statistic(Generic[T]):  # noqa: N801  # a decorator, as `property` is
         plots: Callable[[Any, T], Iterable[Plot]],
     ) -> None:
         self.compute, self.tables, self.plots = compute, tables, plots
-        self.name = compute.__name__
+        self.name: str = compute.__name__
         self.__doc__ = compute.__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from gluetune import __version__
 from gluetune.cli import run_glue
+from gluetune.cli.audit import audit
 from gluetune.cli.check import check
 from gluetune.cli.compare import compare
 from gluetune.cli.env import env
@@ -36,8 +37,7 @@ from gluetune.cli.show import show
 from gluetune.cli.submit import submit
 from gluetune.cli.suite import suite
 from gluetune.cli.train import train
-from gluetune.core.deprecations import RenamedWarning
-from gluetune.core.errors import GluetuneError, StorageError
+from gluetune.core.errors import GluetuneError, RenamedWarning, StorageError
 from gluetune.core.settings import shell_settings
 from gluetune.core.terminal import Console, Table, tolerate_encodings
 from gluetune.core.text import from_here, visible_lines
@@ -53,22 +53,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(show)
-app.command()(check)
-app.command()(train)
-app.command()(search)
-app.command()(suite)
-app.command()(evaluate)
-app.command()(predict)
-app.command()(compare)
-app.command()(leaderboard)
-app.command()(report)
-app.command()(references)
-app.command()(submit)
-app.command()(export)
-app.command()(serve)
-app.command()(push)
-app.command()(env)
+for _verb in (
+    *(show, check, train, search, suite, evaluate, predict, compare, leaderboard, audit),
+    *(report, references, submit, export, serve, push, env),
+):
+    app.command()(_verb)
 
 
 @app.callback(invoke_without_command=True)
@@ -157,14 +146,9 @@ def print_error(error: GluetuneError, verb: str = "") -> None:
     """Print what went wrong in `gluetune VERB` and what to type, on standard error."""
     console = Console(stderr=True)
     for finding in error.findings:
-        message, hint = (
-            visible_lines(from_here(finding.message)),
-            visible_lines(hint_for(verb, finding.hint)),
-        )
-        # Soft wrap: a path that is broken over two lines cannot be copied.
-        console.print(Text("error: ", "bold red").append(message, ""), soft_wrap=True)
-        if hint:
-            console.print(Text(f"       {hint}", style="dim"), soft_wrap=True)
+        console.say(f"error: {from_here(finding.message)}", "bold red")
+        if hint := hint_for(verb, finding.hint):
+            console.say(f"       {hint}", "dim")
 
 
 def hint_for(verb: str, hint: str) -> str:

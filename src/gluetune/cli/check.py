@@ -61,9 +61,7 @@ def check(
     _print(console, found)
     if not found.are_good:
         raise typer.Exit(2)
-    console.print(
-        Text(f"\nNext:\n  {_training(files, {**settings, **found.columns})}"), soft_wrap=True
-    )
+    console.say(f"\nNext:\n  {_training(files, {**settings, **found.columns})}")
 
 
 def _training(files: list[Path], given: dict[str, Any]) -> str:
@@ -81,21 +79,19 @@ def _shown(text: str) -> str:
 
 
 def _print(console: Console, found: CheckedFiles) -> None:
-    from gluetune.data.own.problems import counted
+    from gluetune.data.own.reading import counted
 
     for finding in found.findings:
-        console.print(
-            Text("wrong: ", "bold red").append(_shown(finding.message), ""), soft_wrap=True
-        )
+        console.say(f"wrong: {_shown(finding.message)}", "bold red")
         if finding.hint:
-            console.print(Text(f"       {visible(finding.hint)}", style="dim"), soft_wrap=True)
+            console.say(f"       {visible(finding.hint)}", "dim")
     for name, kinds in found.left_out.items():
         if found.are_good:
             rows = ", ".join(counted(kind, count) for kind, count in kinds.items())
             text = f"left out of {_shown(name)}: {rows}"
-            console.print(Text(text, style="yellow"), soft_wrap=True)
+            console.say(text, "yellow")
     for remark in found.remarks:
-        console.print(Text("note:  ", "yellow").append(_shown(remark), ""), soft_wrap=True)
+        console.say(f"note:  {_shown(remark)}", "yellow")
     if not found.are_good:
         return
     console.print(Text(found.title))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from gluetune.core.terminal import Console, json_text
 
@@ -50,6 +49,6 @@ def _compare_suites(suites: list[Path], *, as_json: bool) -> None:
     for task, one in found.items():
         if isinstance(one, RunError):
             for finding in one.findings:
-                console.print(Text(f"{task}: {finding.message}", style="yellow"), soft_wrap=True)
+                console.say(f"{task}: {finding.message}", "yellow")
         else:
             console.show_result(one)

@@ -11,8 +11,7 @@ import typer
 
 from gluetune.cli.options import Model, file_options, given_settings, options_of, typed_format
 from gluetune.core.command_lines import options as typed_options
-from gluetune.core.deprecations import warn_renamed
-from gluetune.core.errors import ConfigurationError
+from gluetune.core.errors import ConfigurationError, warn_renamed
 from gluetune.core.files import write_text
 from gluetune.core.inference_settings import EvaluateSettings, InferenceSettings
 from gluetune.core.terminal import Console, json_text

@@ -16,7 +16,7 @@ from gluetune.core.terminal import Console, Table
 from gluetune.core.text import from_here, visible
 
 if TYPE_CHECKING:
-    from gluetune.core.exports import ExportRecord
+    from gluetune.core.runs import ExportRecord
 
 
 @options_of(ExportSettings)
@@ -36,7 +36,7 @@ def export(
     progress = Console(stderr=True)
     record = write_export(
         model,
-        on_message=lambda line: progress.print(Text(from_here(line), style="dim"), soft_wrap=True),
+        on_message=lambda line: progress.say(from_here(line), "dim"),
         **given_settings(options),
     )
     _render(Console(), record)

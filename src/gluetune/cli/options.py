@@ -16,11 +16,9 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
-from gluetune.core.config import FORMAT_SETTINGS, TrainConfig
-from gluetune.core.config_checks import make_file_format
+from gluetune.core.config import FORMAT_SETTINGS, FileFormat, TrainConfig, make_file_format
 from gluetune.core.errors import ConfigurationError, Finding
-from gluetune.core.file_formats import FileFormat
-from gluetune.core.recipes import RECIPES
+from gluetune.core.published import RECIPES
 from gluetune.core.settings import (
     Settings,
     choices_of,
@@ -169,8 +167,7 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
             findings += error.findings
         else:
             values[name] = value
-    if findings:
-        raise ConfigurationError.of(findings)
+    ConfigurationError.raise_any(findings)
     return values
 
 

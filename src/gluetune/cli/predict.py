@@ -55,6 +55,9 @@ def predict(
     from gluetune.inference.predictor import load
 
     predictor = load(model, **given_settings(options, LoadSettings))
+    if predictor.threshold is not None:
+        sentence = Text(predictor.threshold.sentence)
+        Console(stderr=True).print(sentence, soft_wrap=True)
     if texts:
         _check_count(predictor, texts, model)
         _predict_typed(Console(), predictor, texts, as_json)
@@ -120,20 +123,22 @@ def _predict_typed(console: Console, predictor: Predictor, texts: list[str], as_
     if encoded.truncated:
         length, limit = predictor.opened.max_length, predictor.opened.limit
         note = f"The text was cut to {length} tokens: {cut_advice(length, limit)}"
-        Console(stderr=True).print(Text(note, "yellow"), soft_wrap=True)
+        Console(stderr=True).say(note, "yellow")
     if as_json:
         typer.echo(json_text(_plain(found)))
         return
     if found.label is None:
         console.print(Text(f"{found.score:.4f}"))
+    if found.uncertain:
+        console.print(Text("uncertain", "yellow"))
     if found.labels is not None:
         named = ", ".join(map(visible, found.labels)) or "none of the labels"
-        console.print(Text(f"predicted: {named}", "bold"), soft_wrap=True)
+        console.say(f"predicted: {named}", "bold")
     for name, share in sorted(found.probabilities.items(), key=lambda each: -each[1]):
         given = found.label == name if found.labels is None else name in found.labels
         why = _limit(predictor.thresholds[name], given) if found.labels is not None else ""
         line = f"{share:.4f}  {visible(name)}{why}"
-        console.print(Text(line, "bold" if given else ""), soft_wrap=True)
+        console.say(line, "bold" if given else "")
 
 
 def _limit(threshold: float, given: bool) -> str:
@@ -146,7 +151,13 @@ def _plain(found: Prediction) -> dict[str, Any]:
         return {"score": found.score}
     if found.labels is not None:
         return {"labels": list(found.labels), "probabilities": found.probabilities}
-    return {"label": found.label, "score": found.score, "probabilities": found.probabilities}
+    uncertain = {} if found.uncertain is None else {"uncertain": found.uncertain}
+    return {
+        "label": found.label,
+        "score": found.score,
+        **uncertain,
+        "probabilities": found.probabilities,
+    }
 
 
 def _predict_file(
@@ -164,14 +175,14 @@ def _predict_file(
     )
     sys.stdout.buffer.flush()
     for note in found.notes:
-        console.print(Text("note: ", "yellow").append(visible(note), ""), soft_wrap=True)
+        console.say(f"note: {visible(note)}", "yellow")
     for problem in found.problems:
-        console.print(Text("left out: ", "yellow").append(problem, ""), soft_wrap=True)
+        console.say(f"left out: {problem}", "yellow")
     if found.skipped > len(found.problems):
         console.print(Text(f"… and {found.skipped - len(found.problems):,} more"))
-    console.print(Text(_summary(found)), soft_wrap=True)
+    console.say(_summary(found))
     if found.cut_note:
-        console.print(Text(found.cut_note, "yellow"), soft_wrap=True)
+        console.say(found.cut_note, "yellow")
 
 
 def _summary(found: FilePredictions) -> str:
@@ -192,4 +203,4 @@ class _Progress:
         """Print a line, unless one was printed just now."""
         if done.seconds >= self._next:
             self._next = done.seconds + _FIRST_LINE_AFTER
-            self._console.print(Text(_summary(done)), soft_wrap=True)
+            self._console.say(_summary(done))

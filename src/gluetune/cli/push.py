@@ -38,9 +38,19 @@ def push(
     ] = None,
 ) -> None:
     """Publish a run's best model on the Hugging Face Hub, with a card made from its record."""
-    options = {"private": private, "revision": revision, "message": message, "dry_run": dry_run}
+    options: dict[str, Any] = {
+        "private": private,
+        "revision": revision,
+        "message": message,
+        "dry_run": dry_run,
+    }
     if is_suite(run):
-        _publish_suite(run, repo, seed=seed, collection=collection, **options)
+        from gluetune.publishing.upload import push_suite
+
+        say = Console(stderr=True).say
+        options |= {"seed": seed, "collection": collection, "on_message": say}
+        for pushed in push_suite(run, repo, **options):
+            render_pushed(Console(), pushed)
         return
     if seed is not None or collection is not None:
         raise ConfigurationError(
@@ -49,39 +59,23 @@ def push(
     publish_and_print(run, repo, **options)
 
 
-def _publish_suite(suite: Path, repo: str, **options: Any) -> None:
-    from gluetune.publishing.upload import push_suite
-
-    progress, console = Console(stderr=True), Console()
-    for pushed in push_suite(
-        suite, repo, on_message=lambda line: progress.print(Text(line), soft_wrap=True), **options
-    ):
-        render_pushed(console, pushed)
-
-
 def publish_and_print(run: Path, repo: str, **options: Any) -> None:
     """Publish a run as `gluetune.push` does, and print the result."""
     from gluetune.publishing.upload import push as publish
 
-    progress = Console(stderr=True)
-    pushed = publish(
-        run, repo, on_message=lambda line: progress.print(Text(line), soft_wrap=True), **options
-    )
-    render_pushed(Console(), pushed)
+    render_pushed(Console(), publish(run, repo, on_message=Console(stderr=True).say, **options))
 
 
 def render_pushed(console: Console, pushed: PushResult) -> None:
     """Print what was published, or what would be."""
     if pushed.status == "dry run":
-        console.print(Text(pushed.card), soft_wrap=True)
+        console.say(pushed.card)
         console.print(_files(pushed))
         visibility = "a private repository" if pushed.private else "the repository"
-        console.print(
-            Text(f"Nothing was sent. It would go to {visibility} {pushed.url}."), soft_wrap=True
-        )
+        console.say(f"Nothing was sent. It would go to {visibility} {pushed.url}.")
         return
     for line in _lines(pushed):
-        console.print(Text(line), soft_wrap=True)
+        console.say(line)
 
 
 def _files(pushed: PushResult) -> Table:

@@ -11,7 +11,7 @@ import typer
 
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError, RunError
-from gluetune.core.references import Reference, published
+from gluetune.core.published import Reference, published
 from gluetune.core.tables import Column, Table
 from gluetune.core.terminal import Console
 

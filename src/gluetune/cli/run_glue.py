@@ -144,8 +144,7 @@ def translate(arguments: Sequence[str]) -> list[str]:
             translated += _translate_one(flag, name, value)
     translated += _batch_flags(sizes, translated, findings)
     translated += _push_flags(hub, findings)
-    if findings:
-        raise ConfigurationError.of(findings)
+    ConfigurationError.raise_any(findings)
     return ["train", *translated]
 
 

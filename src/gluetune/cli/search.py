@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from gluetune.cli.options import Task, given_settings, options_of
 from gluetune.core.command_lines import command_line, typed
-from gluetune.core.config import TrainConfig
+from gluetune.core.config import FOLD_SETTINGS, TrainConfig
 from gluetune.core.events import TrialState
 from gluetune.core.records import shown
 from gluetune.core.terminal import Console
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from gluetune.experiments.search.result import SearchResult
 
 
-@options_of(TrainConfig, but=("task",))
+@options_of(TrainConfig, but=("task", *FOLD_SETTINGS))
 @options_of(SearchSettings)
 def search(
     task: Task = None,
@@ -58,7 +57,7 @@ def render_search(console: Console, result: SearchResult) -> None:
     task = result.run.task
     table.title = f"{task.name}: {task.metric_title(result.objective)} on {_tuned_on(result)}"
     console.print(table)
-    console.print(Text("\n".join(_lines(result))), soft_wrap=True)
+    console.say("\n".join(_lines(result)))
 
 
 def _tuned_on(result: SearchResult) -> str:

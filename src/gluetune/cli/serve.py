@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.text import Text
-
 from gluetune.cli.options import Model, given_settings, options_of
 from gluetune.core.inference_settings import LoadSettings
 from gluetune.core.settings import make_settings
@@ -25,6 +23,6 @@ def serve(model: Model, **options: Any) -> None:
     serve_model(
         model,
         limits=limits,
-        on_message=lambda line: console.print(Text(line), soft_wrap=True),
+        on_message=console.say,
         **given_settings(options, LoadSettings, ServeSettings),
     )

@@ -113,6 +113,7 @@ def _bars(console: Console, rows: Sequence[tuple[str, int]], total: int) -> Tabl
     taken = max(cell_len(name) for name, _ in rows) + len(f"{most:,} 100.0%") + 2
     width = min(_BAR_WIDTH, console.width - taken)
     width = width if width >= _SHORTEST_BAR else 0
+    block = "\u2588" if console.encoding.startswith("utf") else "#"
     chart = Table.grid(padding=(0, 1))
     chart.add_column(overflow="fold")
     chart.add_column(no_wrap=True)
@@ -120,13 +121,9 @@ def _bars(console: Console, rows: Sequence[tuple[str, int]], total: int) -> Tabl
     chart.add_column(justify="right", no_wrap=True)
     for name, count in rows:
         length = max(round(width * count / most), min(1, width)) if count else 0
-        bar = Text(_block(console) * length, style="cyan")
+        bar = Text(block * length, style="cyan")
         chart.add_row(_plain(name), bar, f"{count:,}", f"{100 * count / total:.1f}%")
     return chart
-
-
-def _block(console: Console) -> str:
-    return "\u2588" if console.encoding.startswith("utf") else "#"
 
 
 def _range(low: int, high: int | None) -> str:

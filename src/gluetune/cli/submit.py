@@ -56,7 +56,7 @@ def submit(
         fill_missing=fill_missing,
         data=data,
         seed=seed,
-        on_message=lambda line: progress.print(Text(line), soft_wrap=True),
+        on_message=progress.say,
     )
     _render(console, found)
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from gluetune.cli.options import given_settings, options_of
 from gluetune.core.command_lines import command_line
-from gluetune.core.config import TrainConfig
+from gluetune.core.config import FOLD_SETTINGS, TrainConfig
 from gluetune.core.terminal import Console, json_text
 from gluetune.core.text import visible
 from gluetune.experiments.settings import SuiteSettings
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from gluetune.core.suites import SuiteResult
 
 
-@options_of(TrainConfig, but=("task", "seed", "output", "fraction"))
+@options_of(TrainConfig, but=("task", "seed", "output", "fraction", "exclude", *FOLD_SETTINGS))
 @options_of(SuiteSettings)
 def suite(
     output: Annotated[
@@ -36,7 +35,7 @@ def suite(
     The same command resumes where it was stopped; nothing that was finished is redone.
     """
     settings = given_settings(options)
-    from gluetune.experiments.suite.suite import default_jobs
+    from gluetune.experiments.jobs import default_jobs
     from gluetune.experiments.suite.suite import suite as run_suite
 
     if "ray" not in settings:
@@ -60,21 +59,21 @@ def _print(result: SuiteResult, *, as_markdown: bool, as_json: bool) -> None:
 
 
 def _render(console: Console, result: SuiteResult) -> None:
+    from gluetune.core.jobs import jobs_table
     from gluetune.core.suites import (
-        jobs_table,
         suite_notes,
         suite_table,
         suite_title,
         suite_warnings,
     )
 
-    console.print(Text(visible(suite_title(result.record)), style="bold"), soft_wrap=True)
+    console.say(visible(suite_title(result.record)), "bold")
     console.show(suite_table(result.record))
     for warning in suite_warnings(result.record):
-        console.print(Text(visible(warning), style="yellow"), soft_wrap=True)
+        console.say(visible(warning), "yellow")
     for note in suite_notes(result.record):
-        console.print(Text(f"note: {visible(note)}"), soft_wrap=True)
-    console.show(jobs_table(result.record))
+        console.say(f"note: {visible(note)}")
+    console.show(jobs_table(result.record.jobs))
     lines = [
         "",
         f"suite    {result.path}",
@@ -85,4 +84,4 @@ def _render(console: Console, result: SuiteResult) -> None:
         f"  {command_line('submit', result.path)}",
         f"  {command_line('compare', result.path, 'OTHER_SUITE')}",
     ]
-    console.print(Text("\n".join(lines)), soft_wrap=True)
+    console.say("\n".join(lines))

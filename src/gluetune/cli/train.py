@@ -13,6 +13,7 @@ from gluetune.cli.options import CLUSTER_PANEL, Recipe, Task, given_settings, op
 from gluetune.core.command_lines import command_line, typed
 from gluetune.core.config import TrainConfig
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError
+from gluetune.core.folds import FoldsSettings
 from gluetune.core.records import best_epoch
 from gluetune.core.tables import Column, Table
 from gluetune.core.terminal import Console
@@ -31,6 +32,7 @@ class PushError(GluetuneError):
 
 
 @options_of(TrainConfig, but=("task",))
+@options_of(FoldsSettings)
 def train(
     task: Task = None,
     config: Annotated[
@@ -77,6 +79,11 @@ def train(
     """Fine-tune a checkpoint on a GLUE task or your own labelled text; the best epoch is kept."""
     settings = given_settings(options)
     _check_push(push, push_private)
+    has_folds = resume is not None and (resume / "folds.json").exists()
+    if has_folds or ("folds" in settings and "fold" not in settings):
+        from gluetune.experiments.jobs import default_jobs
+
+        settings.setdefault("jobs", default_jobs())
     from gluetune.parallel.collectives import current_processes
     from gluetune.training.run import train as run_training
 
@@ -122,8 +129,7 @@ def _check_push(repo: str | None, private: bool) -> None:
     from gluetune.hub.uploads import require_token
     from gluetune.publishing.upload import name_findings
 
-    if findings := list(name_findings(repo)):
-        raise ConfigurationError.of(findings)
+    ConfigurationError.raise_any(name_findings(repo))
     require_token()
 
 
@@ -145,7 +151,11 @@ def render_run(console: Console, run: Run) -> None:
 
     record, found = run.record, evaluation_of(run)
     assert found is not None, "a finished run has scored"
-    console.show(_epochs(record))
+    if run.folds is not None:
+        for table in run.folds.tables():
+            console.show(table)
+    else:
+        console.show(_epochs(record))
     console.show(found.scores.baseline_table())
     for note in record.notes:
         console.print(Text(f"note: {visible_lines(note)}"))

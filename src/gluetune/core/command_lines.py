@@ -14,6 +14,7 @@ from typing import Any, Literal
 from gluetune.core.settings_files import join_names, parse_assignment
 
 Verb = Literal[
+    "audit",
     "check",
     "compare",
     "env",

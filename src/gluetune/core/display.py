@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import singledispatch
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -42,63 +41,44 @@ _TRIALS = 12
 """Maximum number of trials in the live table: the best, and the last ones."""
 
 
-@singledispatch
 def line_of(event: object) -> str | None:
     """Return what is printed of an event; None where it only moves a bar or a table."""
+    match event:
+        case events.Message():
+            return event.text
+        case events.EvaluationCompleted():
+            return _evaluation_line(event)
+        case events.TrialStarted(trial):
+            verb = " resumes" if trial.evaluations else ""
+            return f"{trial.name}{verb}: {describe_parameters(trial.parameters)}"
+        case events.TrialEnded(trial):
+            result = f" ({trial.error})" if trial.error else f": {shown(trial.value)}"
+            return f"{trial.name} {trial.state}{result}{', best so far' if event.is_best else ''}"
+        case events.FinalRunStarted():
+            return f"best parameters on all of train, {event.name}"
+        case events.JobStarted():
+            return f"start   {event.name}"
+        case events.JobEnded():
+            return _job_line(event)
+        case events.JobEvent(job, events.TrialReported() as inner):
+            # The only one: of many runs, every line would be too many.
+            return f"{job}, epoch {inner.epoch:.3g}: {shown(inner.value)}"
     return None
 
 
-@line_of.register
-def _(event: events.Message) -> str:
-    return event.text
-
-
-@line_of.register
-def _(event: events.EvaluationCompleted) -> str:
+def _evaluation_line(event: events.EvaluationCompleted) -> str:
     metrics = ", ".join(f"{name} {shown(value)}" for name, value in event.metrics.items())
     loss = "" if event.train_loss is None else f", loss {event.train_loss:.4f}"
     flags = ", the same for every example" if event.is_collapsed else ""
     return f"epoch {event.epoch:.3g}: {metrics}{loss}{flags}{', best' if event.is_best else ''}"
 
 
-@line_of.register
-def _(event: events.TrialStarted) -> str:
-    verb = " resumes" if event.trial.evaluations else ""
-    return f"{event.trial.name}{verb}: {describe_parameters(event.trial.parameters)}"
-
-
-@line_of.register
-def _(event: events.TrialEnded) -> str:
-    trial = event.trial
-    result = f" ({trial.error})" if trial.error else f": {shown(trial.value)}"
-    return f"{trial.name} {trial.state}{result}{', best so far' if event.is_best else ''}"
-
-
-@line_of.register
-def _(event: events.FinalRunStarted) -> str:
-    return f"best parameters on all of train, {event.name}"
-
-
-@line_of.register
-def _(event: events.JobStarted) -> str:
-    return f"start   {event.name}"
-
-
-@line_of.register
-def _(event: events.JobEnded) -> str:
+def _job_line(event: events.JobEnded) -> str:
     seconds = "" if event.seconds is None else f" in {event.seconds:.0f} s"
     if event.state != "finished":
         return f"{event.state:7} {event.name}{seconds}: {event.error}"
     score = "undefined" if event.score is None else f"{100 * event.score:.1f}"
-    return f"done    {event.name}  {score}{seconds}; {event.counts}"
-
-
-@line_of.register
-def _(event: events.JobEvent) -> str | None:
-    inner = event.event
-    if not isinstance(inner, events.TrialReported):
-        return None  # of many runs, every line would be too many
-    return f"{event.job}, epoch {inner.epoch:.3g}: {shown(inner.value)}"
+    return f"done    {event.name}{f'  {score}' * event.is_scored}{seconds}; {event.counts}"
 
 
 class PlainDisplay:
@@ -232,45 +212,39 @@ class LiveDisplay(PlainDisplay):
 
     def _apply(self, event: Event) -> None:
         """Change what is drawn."""
-        if isinstance(event, events.SearchStarted | events.SuiteStarted):
-            self._started = time.monotonic()
-        if isinstance(event, events.SearchStarted):
-            self._search = event
-            self._trials = {trial.number: trial for trial in event.ended}
-            self._ended = {trial.name for trial in event.ended}
-        elif isinstance(event, events.SuiteStarted):
-            self._suite, self._ended = event, set(event.ended)
-            self._counts = f"{len(event.ended)} of {len(event.costs)} finished"
-            self._bars = self._make_bars(several=True)
-        elif isinstance(event, events.TrialStarted | events.FinalRunStarted | events.JobStarted):
-            self._apply_start(event)
-        elif isinstance(event, events.TrialEnded | events.JobEnded):
-            self._apply_end(event)
-        elif isinstance(event, events.ExperimentEnded):
-            self._search = self._suite = None
-            self._jobs.clear()
-        elif isinstance(event, events.JobEvent):
-            self._apply_run(event.job, event.event)
-        else:
-            self._apply_run(_ALONE, event)
+        match event:
+            case events.SearchStarted():
+                self._started, self._search = time.monotonic(), event
+                self._trials = {trial.number: trial for trial in event.ended}
+                self._ended = {trial.name for trial in event.ended}
+            case events.SuiteStarted():
+                self._started, self._suite = time.monotonic(), event
+                self._ended = set(event.ended)
+                self._counts = f"{len(event.ended)} of {len(event.costs)} finished"
+                self._bars = self._make_bars(several=True)
+            case events.TrialStarted(trial):
+                self._trials[trial.number] = trial
+                self._job(trial.name)
+            case events.FinalRunStarted():
+                self._job(event.name)
+                self._finals.append(event.name)
+            case events.JobStarted(name):
+                self._job(name)
+            case events.TrialEnded(trial):
+                self._trials[trial.number] = trial
+                self._end(trial.name)
+            case events.JobEnded():
+                self._counts = event.counts
+                self._end(event.name)
+            case events.ExperimentEnded():
+                self._search = self._suite = None
+                self._jobs.clear()
+            case events.JobEvent(job, inner):
+                self._apply_run(job, inner)
+            case _:
+                self._apply_run(_ALONE, event)
 
-    def _apply_start(
-        self, event: events.TrialStarted | events.FinalRunStarted | events.JobStarted
-    ) -> None:
-        if isinstance(event, events.TrialStarted):
-            self._trials[event.trial.number] = event.trial
-            self._job(event.trial.name)
-            return
-        self._job(event.name)
-        if isinstance(event, events.FinalRunStarted):
-            self._finals.append(event.name)
-
-    def _apply_end(self, event: events.TrialEnded | events.JobEnded) -> None:
-        if isinstance(event, events.TrialEnded):
-            name = event.trial.name
-            self._trials[event.trial.number] = event.trial
-        else:
-            name, self._counts = event.name, event.counts
+    def _end(self, name: str) -> None:
         self._ended.add(name)
         self._forget(name)
 

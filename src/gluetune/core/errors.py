@@ -1,4 +1,4 @@
-"""Every exception that gluetune raises, in one tree.
+"""Every exception that gluetune raises, in one tree, and the warning of a former name.
 
 ```
 GluetuneError                 base: a message, the next thing to type, an exit code
@@ -15,17 +15,21 @@ GluetuneError                 base: a message, the next thing to type, an exit c
 ```
 
 A message names the value and the place; `hint` says what to type next. Mistakes that can be found
-together are raised together, as one exception whose `findings` lists them all.
-
-Optional dependencies are extras: `pip install 'gluetune[EXTRA]'`.
+together are raised together, as one exception whose `findings` lists them all. Optional
+dependencies are extras: `pip install 'gluetune[EXTRA]'`. Former names keep working for one release,
+with one warning that gives the new name.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 T = TypeVar("T")
 
@@ -53,6 +57,12 @@ class GluetuneError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         self.findings: tuple[Finding, ...] = (Finding(message, hint),)
         super().__init__(str(self.findings[0]))
+
+    @classmethod
+    def raise_any(cls, findings: Iterable[Finding]) -> None:
+        """Raise one exception that reports all `findings`, if there are any."""
+        if found := list(findings):
+            raise cls.of(found)
 
     @classmethod
     def of(cls, findings: Sequence[Finding]) -> GluetuneError:
@@ -173,3 +183,68 @@ def require_extra(extra: str, needed_for: str, *modules: str) -> None:
             "installed.",
             hint=f"Type: pip install 'gluetune[{extra}]'",
         )
+
+
+P = ParamSpec("P")
+
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+class RenamedWarning(FutureWarning):
+    """A former name is used, which the next release will refuse."""
+
+
+def warn_renamed(old: str, new: str) -> None:
+    """Warn that `old` is now called `new`, at the line outside the package that used it.
+
+    Python shows the same warning once per line. The command line prints it as one plain line.
+    """
+    warnings.warn(
+        f"{old} is now called {new}; the old name will stop working in the next release.",
+        RenamedWarning,
+        stacklevel=_level_of_caller(),
+    )
+
+
+def with_new_names(values: Mapping[str, T], renamed: Mapping[str, str]) -> dict[str, T]:
+    """Return `values` under their new names (`renamed`: old name -> new), warning of each old one.
+
+    Raises:
+        ConfigurationError: a value is given under both names.
+    """
+    named: dict[str, T] = {}
+    for given, value in values.items():
+        name = renamed.get(given, given)
+        if name != given:
+            if name in values:
+                raise ConfigurationError(
+                    f"{given} and {name} are the same setting, and both are given.",
+                    hint=f"Leave {given} out.",
+                )
+            warn_renamed(given, name)
+        named[name] = value
+    return named
+
+
+def renamed_parameters(**renamed: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorate a function to accept former names of keyword arguments: old name=new name."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            if renamed.keys() & kwargs.keys():
+                named = with_new_names(kwargs, renamed)
+                return function(*args, **named)  # type: ignore[arg-type]  # as they are declared
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def _level_of_caller() -> int:
+    """Return the stack level, for `warnings.warn` in the caller, of the first frame of others."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
+    return level

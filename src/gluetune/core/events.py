@@ -12,18 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-OnEvent = Callable[["Event"], object]
+
+class Event:
+    """Base of events."""
+
+
+OnEvent = Callable[[Event], object]
 
 
 @dataclass(frozen=True)
-class Message:
+class Message(Event):
     """A line for the user."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class RunStarted:
+class RunStarted(Event):
     """Training starts at `step` of `steps`: 0, or where a checkpoint resumes."""
 
     steps: int
@@ -31,7 +36,7 @@ class RunStarted:
 
 
 @dataclass(frozen=True)
-class StepCompleted:
+class StepCompleted(Event):
     """Training has completed `step` of `steps`."""
 
     step: int
@@ -40,7 +45,7 @@ class StepCompleted:
 
 
 @dataclass(frozen=True)
-class EvaluationCompleted:
+class EvaluationCompleted(Event):
     """An epoch, or a part of one, was evaluated."""
 
     epoch: float
@@ -53,12 +58,12 @@ class EvaluationCompleted:
 
 
 @dataclass(frozen=True)
-class TrainingCompleted:
+class TrainingCompleted(Event):
     """The last step is done; the best model is still to be saved and scored again."""
 
 
 @dataclass(frozen=True)
-class RunEnded:
+class RunEnded(Event):
     """A run has ended. `status` is its record's: finished, pruned, interrupted or failed."""
 
     status: str
@@ -91,7 +96,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class SearchStarted:
+class SearchStarted(Event):
     """A search starts or resumes: `trials` in all, of which `ended` need no more training."""
 
     title: str
@@ -101,14 +106,14 @@ class SearchStarted:
 
 
 @dataclass(frozen=True)
-class TrialStarted:
+class TrialStarted(Event):
     """A trial starts; one that has evaluations resumes."""
 
     trial: Trial
 
 
 @dataclass(frozen=True)
-class TrialReported:
+class TrialReported(Event):
     """A trial, or a final run, has reported evaluation `step` (from 1) to the study."""
 
     step: int
@@ -118,7 +123,7 @@ class TrialReported:
 
 
 @dataclass(frozen=True)
-class TrialEnded:
+class TrialEnded(Event):
     """A trial is finished, pruned or failed."""
 
     trial: Trial
@@ -126,7 +131,7 @@ class TrialEnded:
 
 
 @dataclass(frozen=True)
-class FinalRunStarted:
+class FinalRunStarted(Event):
     """The best parameters are trained on all of train with a seed."""
 
     seed: int
@@ -138,8 +143,8 @@ class FinalRunStarted:
 
 
 @dataclass(frozen=True)
-class SuiteStarted:
-    """A suite starts or resumes."""
+class SuiteStarted(Event):
+    """A suite, or a cross-validation, starts or resumes."""
 
     costs: Mapping[str, float]
     """Relative cost of every job, by name."""
@@ -148,14 +153,14 @@ class SuiteStarted:
 
 
 @dataclass(frozen=True)
-class JobStarted:
+class JobStarted(Event):
     """A job of a suite starts or resumes."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class JobEnded:
+class JobEnded(Event):
     """A job of a suite is finished, has failed, or is blocked by one that failed."""
 
     name: str
@@ -165,41 +170,23 @@ class JobEnded:
     score: float | None = None
     error: str = ""
     seconds: float | None = None
+    is_scored: bool = True
+    """Whether there were rows to score it on."""
 
 
 @dataclass(frozen=True)
-class ExperimentEnded:
+class ExperimentEnded(Event):
     """A search or a suite has ended; `completed` unless it was interrupted or failed."""
 
     completed: bool
 
 
 @dataclass(frozen=True)
-class JobEvent:
+class JobEvent(Event):
     """An event of a run inside a search or a suite."""
 
     job: str
     event: Event
-
-
-Event = (
-    Message
-    | RunStarted
-    | StepCompleted
-    | EvaluationCompleted
-    | TrainingCompleted
-    | RunEnded
-    | SearchStarted
-    | TrialStarted
-    | TrialReported
-    | TrialEnded
-    | FinalRunStarted
-    | SuiteStarted
-    | JobStarted
-    | JobEnded
-    | ExperimentEnded
-    | JobEvent
-)
 
 
 def ignore(event: Event) -> None:

@@ -1,4 +1,9 @@
-"""Atomic writes of files and folders, locks of folders, and fingerprints."""
+"""Atomic writes of files and folders, locks, and fingerprints.
+
+A lock is held by a process, and released when it ends, however it ends. It is `flock`'s, on Windows
+`msvcrt`'s. Its file names the holder, for messages. A process that is forked while a lock is held
+(a data loader's worker) does not keep it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from os import PathLike
@@ -21,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 from gluetune.core.errors import LockedError, RunError, StorageError
-from gluetune.core.locks import LockHeldError, held
 from gluetune.core.text import nearest_of
 
 _FULL_DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
@@ -269,7 +274,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises LockedError where another process has the lock, StorageError where there are no locks.
     """
-    with _not_held(f"is working in {folder}"), held(folder / ".lock"):
+    with held(folder / ".lock", f"is working in {folder}"):
         yield
 
 
@@ -277,20 +282,8 @@ def locked(folder: Path) -> Iterator[None]:
 def _writing(path: Path) -> Iterator[None]:
     """Keep other processes from replacing the folder `path` meanwhile."""
     lock = path.parent / f".{path.name}.lock"
-    with _not_held(f"is writing {path}"), held(lock, temporary=True):
+    with held(lock, f"is writing {path}", temporary=True):
         yield
-
-
-@contextmanager
-def _not_held(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except LockHeldError as error:
-        holder = f" ({error.holder})" if error.holder else ""
-        raise LockedError(
-            f"Another process{holder} {doing}.",
-            hint="Wait for it, stop it, or choose another folder with --output DIR.",
-        ) from error
 
 
 def sha256(path: Path) -> str:
@@ -441,3 +434,155 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+_HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
+"""Error numbers of a lock that another process holds."""
+_LOCKED_BYTE = 1 << 30
+"""Windows locks bytes, which then cannot be read: one far behind the holder's name."""
+
+
+@dataclass(eq=False)
+class _Lock:
+    path: Path
+    descriptor: int
+
+    def release(self) -> None:
+        """Free the lock, also where a process that was just forked still has its file open."""
+        if self.descriptor >= 0 and sys.platform != "win32":
+            import fcntl
+
+            with suppress(OSError):
+                fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+        self.close()
+
+    def close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+_locks: set[_Lock] = set()
+"""The locks of this process."""
+
+
+def _forget_locks() -> None:
+    """Close the copies in a process that was just forked: they would keep the locks held."""
+    for lock in _locks:
+        with suppress(OSError):
+            lock.close()
+    _locks.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_locks)
+
+
+@contextmanager
+def held(path: Path, doing: str = "holds a lock", *, temporary: bool = False) -> Iterator[None]:
+    """Hold the lock file `path` for this process alone, as long as the block lasts.
+
+    `temporary` removes the file at the end. Raises LockedError immediately where another process
+    holds it (`doing` what, for the message), and StorageError where the file cannot be made or its
+    file system has no locks.
+    """
+    lock = _take(path, doing)
+    _locks.add(lock)
+    try:
+        _write_holder(lock)
+        yield
+    finally:
+        # Removed while it is held: a process that has opened it meanwhile sees that it has no name.
+        if temporary and lock.descriptor >= 0:
+            with suppress(OSError):
+                path.unlink()
+        _locks.discard(lock)
+        lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Whether another process holds the lock file `path`."""
+    if not path.exists():
+        return False
+    try:
+        with held(path):
+            return False
+    except LockedError:
+        return True
+
+
+def _take(path: Path, doing: str) -> _Lock:
+    while True:
+        lock = _Lock(path, _open(path))
+        try:
+            if not _try_lock(lock.descriptor):
+                raise _locked_error(path, doing)
+        except BaseException as error:
+            lock.close()
+            if isinstance(error, OSError):
+                raise _without_locks(path, error) from error
+            raise
+        if _is_named(lock):
+            return lock
+        lock.close()  # its holder has removed it between the two
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise StorageError(
+            f"{path.parent} cannot be written: {error.strerror}.",
+            hint="Choose a place that you may write to: --output PATH",
+        ) from error
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        raise
+    return True
+
+
+def _is_named(lock: _Lock) -> bool:
+    try:
+        return os.path.samestat(os.fstat(lock.descriptor), lock.path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _write_holder(lock: _Lock) -> None:
+    with suppress(OSError):  # a full disk: the name is for messages only
+        os.ftruncate(lock.descriptor, 0)
+        os.lseek(lock.descriptor, 0, os.SEEK_SET)
+        os.write(lock.descriptor, f"process {os.getpid()}".encode())
+
+
+def _locked_error(path: Path, doing: str) -> LockedError:
+    """Return the error for a lock that another process, which its file names, holds."""
+    holder = ""
+    with suppress(OSError):
+        holder = path.read_text(encoding="utf-8", errors="replace").strip()
+    return LockedError(
+        f"Another process{holder and f' ({holder})'} {doing}.",
+        hint="Wait for it, stop it, or choose another folder with --output DIR.",
+    )
+
+
+def _without_locks(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path.parent} cannot be locked: {error.strerror}. Its file system has no locks, which "
+        "keep two processes from writing to one folder.",
+        hint="Choose a folder on another disk: --output DIR",
+    )

@@ -66,6 +66,9 @@ class LoadKeywords(InferenceKeywords, total=False):
 
     task: str | None
     backend: Literal["torch", "onnx", "onnx-int8"]
+    uncalibrated: bool
+    min_precision: float | None
+    coverage: float | None
 
 
 class EvaluateKeywords(InferenceKeywords, total=False):
@@ -181,6 +184,7 @@ class RunKeywords(AnyRunKeywords, total=False):
 
     model: str | PathLike[str]
     fraction: float
+    exclude: str | PathLike[str] | None
     seed: int
 
 
@@ -204,4 +208,10 @@ class SearchKeywords(RunKeywords, total=False):
 class TrainKeywords(RunKeywords, total=False):
     """Settings of `gluetune.train`."""
 
+    folds: int | None
+    fold: int | None
+    fold_seed: int
     output: str | PathLike[str] | None
+    fold_repeats: int
+    final: Literal["all", "ensemble", "none"]
+    jobs: int | None

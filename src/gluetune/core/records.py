@@ -1,7 +1,9 @@
-"""What happened in a run: `record.json`, versioned and typed.
+"""What happened in a run: `record.json`, versioned and typed, and its predictions on each split.
 
 Everything after training (reports, comparisons, cards) reads this record and never needs the
-process that wrote it. A score that is undefined is null, and its reason is recorded.
+process that wrote it. A score that is undefined is null, and its reason is recorded. Scores,
+intervals, comparisons and reports are computed from `predictions/SPLIT.parquet`, and need neither
+the model nor the text.
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -27,11 +30,15 @@ from pydantic import (
     model_validator,
 )
 
-from gluetune.core.deprecations import warn_renamed
-from gluetune.core.errors import RunError
-from gluetune.core.files import hint_of_runs, is_unused, write_json
+from gluetune.core.errors import RunError, warn_renamed
+from gluetune.core.files import hint_of_runs, is_unused, write_atomically, write_json
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.kinds import kind_of_record
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
 
 RECORD_VERSION = 2
 
@@ -56,7 +63,9 @@ class Status(StrEnum):
     """The job that it starts from failed."""
 
 
-class _Part(BaseModel):
+class RecordPart(BaseModel):
+    """Base of records and their parts."""
+
     model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid",
         validate_assignment=True,
@@ -74,7 +83,7 @@ def shown(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
-class ScoreRecord(_Part):
+class ScoreRecord(RecordPart):
     """A task's score with the metrics that it is the mean of, by validation split."""
 
     score: float | None
@@ -92,7 +101,7 @@ class ScoreRecord(_Part):
         }
 
 
-class EpochRecord(_Part):
+class EpochRecord(RecordPart):
     """One evaluation, at the end of an epoch."""
 
     epoch: float
@@ -119,7 +128,7 @@ class EpochRecord(_Part):
         }
 
 
-class BestRecord(_Part):
+class BestRecord(RecordPart):
     """The best epoch, and the score of the saved model after reloading it."""
 
     epoch: float
@@ -130,7 +139,7 @@ class BestRecord(_Part):
     """Whether both scores are the same, metric by metric."""
 
 
-class ModelRecord(_Part):
+class ModelRecord(RecordPart):
     """Which checkpoint was trained, and how its head was initialised."""
 
     name: str
@@ -143,7 +152,7 @@ class ModelRecord(_Part):
     max_length: int | None
 
 
-class DataRecord(_Part):
+class DataRecord(RecordPart):
     """Which examples were used. A fingerprint is of the rows' content, not of the file."""
 
     source: str
@@ -156,7 +165,7 @@ class DataRecord(_Part):
     notes: list[str] = Field(default_factory=list)
 
 
-class EnvironmentRecord(_Part):
+class EnvironmentRecord(RecordPart):
     """The software and hardware that a bit-identical repeat needs."""
 
     versions: dict[str, str]
@@ -169,7 +178,7 @@ class EnvironmentRecord(_Part):
     git_commit: str | None
 
 
-class TimingRecord(_Part):
+class TimingRecord(RecordPart):
     """Seconds and rates, summed over resumptions."""
 
     train_seconds: float = 0.0
@@ -179,7 +188,7 @@ class TimingRecord(_Part):
     """Real tokens, padding not counted."""
 
 
-class ComputeRecord(_Part):
+class ComputeRecord(RecordPart):
     """How computation was saved."""
 
     path: str
@@ -188,7 +197,7 @@ class ComputeRecord(_Part):
     """Rows of the word embeddings that were trained, where not all were."""
 
 
-class MethodRecord(_Part):
+class MethodRecord(RecordPart):
     """How the checkpoint was fitted to the task."""
 
     name: str
@@ -199,7 +208,7 @@ class MethodRecord(_Part):
     """Bytes that the process (on a GPU: the device) used at most; None where unknown."""
 
 
-class ErrorRecord(_Part):
+class ErrorRecord(RecordPart):
     """Why a run failed."""
 
     type: str
@@ -224,7 +233,7 @@ OwnTask = Annotated[TaskSpec, BeforeValidator(_with_new_names)]
 """A task of the user's own, as records have it."""
 
 
-class Record(_Part):
+class Record(RecordPart):
     """The whole of `record.json`."""
 
     version: int = RECORD_VERSION
@@ -332,6 +341,8 @@ def best_epoch(record: Record) -> EpochRecord:
 def epoch_choice(record: Record) -> str:
     """Return the rule that chose the epoch that is scored."""
     count = len(record.epochs)
+    if count == 1 and record.epochs[0].epoch > 1:
+        return f"last of {record.epochs[0].epoch:g} epochs"
     return "one epoch" if count == 1 else f"best of {count} epochs"
 
 
@@ -431,3 +442,97 @@ def _version(content: bytes) -> Any:
     except ValueError:
         return None
     return value.get("version") if isinstance(value, dict) else None
+
+
+_FINGERPRINT_KEY = b"gluetune.data"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's predictions on one split, in the order of its rows."""
+
+    index: NDArray[Any]
+    labels: NDArray[Any]
+    """Class ids of the task, or numbers; -1 where they are hidden. Where an example may have
+    several labels: shape (rows, labels), 0 or 1."""
+    predicted: NDArray[Any]
+    """The same, as predicted."""
+    logits: NDArray[np.float32]
+    """Shape (rows, classes) in the order of the task's classes, or (rows, 1)."""
+
+    def rows(self, chosen: NDArray[Any]) -> Predictions:
+        """Return the predictions on some of the rows, by number."""
+        return Predictions(
+            self.index[chosen], self.labels[chosen], self.predicted[chosen], self.logits[chosen]
+        )
+
+    def table(self) -> pa.Table:
+        """Return the rows of `predictions/SPLIT.parquet`: idx, label, prediction, logits."""
+        import pyarrow as pa
+
+        return pa.table(
+            {
+                "idx": pa.array(self.index),
+                "label": _column(self.labels),
+                "prediction": _column(self.predicted),
+                "logits": pa.array(list(self.logits), pa.list_(pa.float32())),
+            }
+        )
+
+    @classmethod
+    def of_table(cls, table: pa.Table) -> Predictions:
+        """Return what `table` wrote, read back."""
+        import numpy as np
+
+        width = len(table["logits"][0]) if len(table) else 0
+        flat = table["logits"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return cls(
+            index=table["idx"].to_numpy(),
+            labels=_values(table["label"]),
+            predicted=_values(table["prediction"]),
+            logits=np.asarray(flat, dtype=np.float32).reshape(len(table), width),
+        )
+
+
+def _column(values: NDArray[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(values) if values.ndim == 1 else pa.array(list(values))
+
+
+def _values(column: pa.ChunkedArray) -> NDArray[Any]:
+    import numpy as np
+    import pyarrow as pa
+
+    if not pa.types.is_list(column.type):
+        values: NDArray[Any] = column.to_numpy()
+        return values
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    width = len(flat) // len(column) if len(column) else 0
+    rows: NDArray[Any] = np.reshape(flat, (len(column), width))
+    return rows
+
+
+def kept_name(task: TaskSpec, split: str) -> str:
+    """Return the name of a split's predictions in a run: AX's are `ax`, in an MNLI run."""
+    return task.name if task.trained_as else split
+
+
+def keep_predictions(
+    path: Path, predictions: Predictions, fingerprint: str, **columns: NDArray[Any]
+) -> None:
+    """Write predictions atomically, with the fingerprint of the data, and further `columns`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = predictions.table()
+    for name, values in columns.items():
+        table = table.append_column(name, pa.array(values))
+    table = table.replace_schema_metadata({_FINGERPRINT_KEY: fingerprint})
+    write_atomically(path, partial(pq.write_table, table))
+
+
+def kept_fingerprint(table: pa.Table) -> str | None:
+    """Return the fingerprint of the data of a stored table; None where it has none."""
+    raw = (table.schema.metadata or {}).get(_FINGERPRINT_KEY)
+    return None if raw is None else raw.decode()

@@ -9,8 +9,11 @@ runs/cola-all-minilm-l6-v2-s42-20260101-120000/
   intervals.json   intervals of the scores, computed once for the same predictions
   baseline/        validation.parquet: what a bag of words predicts, for text of the user's own
   report.html      the run as one page
-  onnx/            the model as `gluetune export` made it
+  onnx/            the model as `gluetune export` made it: model.onnx in float32, model_int8.onnx
+                   with 8-bit weights if requested, config and tokenizer as save_pretrained writes
+                   them, and export.json: how its predictions compare with PyTorch's
   checkpoints/     what `--resume` needs, while the run is unfinished
+  folds.json       the cross-validation that the run is made of: see `gluetune.core.folds`
 ```
 """
 
@@ -22,25 +25,41 @@ import time
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
+
+from pydantic import BaseModel, ConfigDict
 
 from gluetune.core.command_lines import command_line
-from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import MACHINE_SETTINGS, TrainConfig, make_config
 from gluetune.core.errors import RunError
-from gluetune.core.files import hint_of_runs, make_folder, names_hub_model, restore_folder
-from gluetune.core.predictions import Predictions, kept_fingerprint
-from gluetune.core.records import DataRecord, Record, Status, read_record
+from gluetune.core.files import (
+    hint_of_runs,
+    make_folder,
+    names_hub_model,
+    restore_folder,
+    write_json,
+)
+from gluetune.core.records import (
+    DataRecord,
+    OwnTask,
+    Predictions,
+    Record,
+    Status,
+    kept_fingerprint,
+    read_record,
+    read_versioned,
+)
 from gluetune.core.settings_files import read_settings
 from gluetune.core.tables import Column, Table
-from gluetune.core.tasks import TaskSpec
+from gluetune.core.tasks import TaskSpec, get_task
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from gluetune.analysis.audit import Audit
     from gluetune.analysis.comparison import Comparison
     from gluetune.analysis.evaluation import Evaluation
-    from gluetune.core.exports import ExportRecord
+    from gluetune.core.folds import FoldsResult
     from gluetune.core.keywords import (
         EvaluateKeywords,
         ExportKeywords,
@@ -67,6 +86,7 @@ class RunFolder:
         self.checkpoints: Path = path / "checkpoints"
         self.onnx: Path = path / "onnx"
         self.curve: Path = path / "curve"
+        self.folds: Path = path / "folds.json"
 
     def predictions_on(self, split: str) -> Path:
         """Return the file of the predictions on a split."""
@@ -114,12 +134,12 @@ class Run:
 
     def load(self, **options: Unpack[LoadKeywords]) -> Predictor:
         """Load the best model, to be called with text: `gluetune.load` of this run."""
-        loaded: Predictor = _verb("load")(self, **options)
+        loaded: Predictor = verb("load")(self, **options)
         return loaded
 
     def evaluate(self, **options: Unpack[EvaluateKeywords]) -> Evaluation:
         """Score the run on labelled splits: `gluetune.evaluate` of this run."""
-        found: Evaluation = _verb("evaluate")(self, **options)
+        found: Evaluation = verb("evaluate")(self, **options)
         return found
 
     def predict(
@@ -130,32 +150,42 @@ class Run:
         **options: Unpack[PredictKeywords],
     ) -> FilePredictions:
         """Predict every row of a file: `gluetune.predict` with this run."""
-        found: FilePredictions = _verb("predict")(self, file, output=output, **options)
+        found: FilePredictions = verb("predict")(self, file, output=output, **options)
         return found
 
     def report(self, output: str | PathLike[str] | None = None) -> Path:
         """Write the run's page and return its path: `gluetune.report` of this run."""
-        page: Path = _verb("report")(self, output=output)
+        page: Path = verb("report")(self, output=output)
         return page
 
     def compare(self, *others: str | Path | Run) -> Comparison:
         """Compare the run with others: `gluetune.compare`, this run first."""
-        found: Comparison = _verb("compare")(self, *others)
+        found: Comparison = verb("compare")(self, *others)
+        return found
+
+    def audit(self, *, output: str | PathLike[str] | None = None) -> Audit:
+        """Find labels that are probably wrong: `gluetune.audit` of this run, trained with folds."""
+        found: Audit = verb("audit")(self, output=output)
         return found
 
     def export(self, **options: Unpack[ExportKeywords]) -> ExportRecord:
         """Export the model to ONNX: `gluetune.export` of this run."""
-        exported: ExportRecord = _verb("export")(self, **options)
+        exported: ExportRecord = verb("export")(self, **options)
         return exported
 
     def push(self, repo: str, **options: Any) -> PushResult:
         """Publish the model on the Hub: `gluetune.push` of this run."""
-        pushed: PushResult = _verb("push")(self, repo, **options)
+        pushed: PushResult = verb("push")(self, repo, **options)
         return pushed
 
     def serve(self, **options: Unpack[ServeKeywords]) -> None:
         """Serve the model over HTTP until Ctrl-C: `gluetune.serve` of this run."""
-        _verb("serve")(self, **options)
+        verb("serve")(self, **options)
+
+    @property
+    def folds(self) -> FoldsResult | None:
+        """The cross-validation that the run is made of; None for any other run."""
+        return verb("FoldsResult")(self.path) if self.folder.folds.exists() else None
 
     @property
     def record(self) -> Record:
@@ -206,6 +236,12 @@ class Run:
     @property
     def model_path(self) -> Path:
         """Folder of the best model. Raises RunError while there is none."""
+        if not self.folder.model.is_dir() and self.folder.folds.exists():
+            raise RunError(
+                f"{self.path} has no model: only its folds have been trained.",
+                hint="To train one on all rows: "
+                + command_line("train", config=self.folder.config, final="all"),
+            )
         if not self.folder.model.is_dir() and self._record.status is Status.FINISHED:
             raise RunError(
                 f"{self.path} has no model: a search keeps only that of its best trial.",
@@ -266,8 +302,8 @@ class Run:
         return Predictions.of_table(table) if same else None
 
 
-def _verb(name: str) -> Any:
-    """Return a public function of the package, whose rooms are above this one.
+def verb(name: str) -> Any:
+    """Return a public function or class of the package, whose module imports this one.
 
     `gluetune` itself is always imported before its modules, and finds the function by its name: so
     a run has the verbs as methods, and nothing here imports what is above.
@@ -301,6 +337,12 @@ def recipe_of(run: Run, *, machine: bool = False) -> dict[str, Any]:
     return settings
 
 
+def scored_splits(run: Run) -> tuple[str, ...]:
+    """Return the splits that a run was scored on: of a run in folds, its training set."""
+    best = run.record.best
+    return tuple(best.validation.metrics) if best is not None else run.task.validation_splits
+
+
 def described_data(config: TrainConfig, data: DataRecord) -> str:
     """Return where the examples of a run are, and how many of each split."""
     places: dict[str, list[str]] = {}
@@ -332,3 +374,115 @@ def default_folder(task: str, model: str, seed: int) -> Path:
         count += 1
         path = Path("runs") / f"{stem}-{count}"
     return path
+
+
+EXPORT_VERSION = 1
+
+Variant = Literal["onnx", "onnx-int8"]
+"""What runs: float32, or 8-bit weights."""
+
+EXPORTED_FILES: dict[Variant, str] = {"onnx": "model.onnx", "onnx-int8": "model_int8.onnx"}
+
+
+class ExportFolder:
+    """Names of the files in an export's folder. Nothing is read or created."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record: Path = path / "export.json"
+
+    def model(self, variant: Variant) -> Path:
+        """Return the model's file."""
+        return self.path / EXPORTED_FILES[variant]
+
+
+class _Part(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+
+class Checked(_Part):
+    """Comparison of one exported file with PyTorch in float32, on the validation set."""
+
+    variant: Variant
+    megabytes: float
+    largest_difference: float
+    """Over all logits of all rows."""
+    changed: int
+    """Rows whose predicted label, or set of labels, is not PyTorch's; 0 for regression."""
+    changed_beyond_ties: int
+    """Those of them in which a label changed although PyTorch's logit was further than the
+    tolerance from the others, or, of several labels, from its threshold.
+    """
+    score: float | None
+    rows_per_second: float
+    """Encoded rows, predicted in batches."""
+    good: bool
+    verdict: str
+    """Why it is good, or why not."""
+
+
+class ExportRecord(_Part):
+    """The whole of `export.json`."""
+
+    version: int = EXPORT_VERSION
+    model: str
+    weights_sha256: str
+    """Of the model.safetensors that it was made from."""
+    task: str
+    own_task: OwnTask | None = None
+    """A task of the user's own, whole."""
+    outputs: list[int]
+    """The model's output for each class."""
+    inputs: list[str]
+    """Names of the arrays that the model takes, each of shape (batch, tokens)."""
+    max_length: int | None
+    data: str
+    rows: dict[str, int]
+    """Rows that it was checked on, by split."""
+    fingerprints: dict[str, str]
+    score: float | None
+    """PyTorch's."""
+    rows_per_second: float
+    """PyTorch's."""
+    max_loss: float
+    """Loss of score that is allowed for int8."""
+    threads: int
+    device: str
+    versions: dict[str, str]
+    checked: list[Checked]
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What the task is."""
+        return self.own_task or get_task(self.task)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every file passed."""
+        return all(one.good for one in self.checked)
+
+    def of(self, variant: Variant) -> Checked | None:
+        """Return the check of a variant; None where it was not exported."""
+        return next((one for one in self.checked if one.variant == variant), None)
+
+    def save(self, path: Path) -> None:
+        """Write the record as JSON, atomically."""
+        write_json(path, self.model_dump(mode="json"))
+
+
+def read_export(path: Path) -> ExportRecord:
+    """Read an `export.json`. Raises RunError when it is missing, damaged, or of a newer version."""
+
+    def absent() -> RunError:
+        return RunError(
+            f"{path.parent} holds no exported model: it has no {path.name}.",
+            hint="Export it first: " + command_line("export", path.parent.parent, onnx=True),
+        )
+
+    return read_versioned(
+        path,
+        ExportRecord,
+        EXPORT_VERSION,
+        absent=absent,
+        remedy="Export it again: gluetune export RUN --onnx",
+    )

@@ -76,6 +76,7 @@ class Settings(BaseModel):
         frozen=True,
         allow_inf_nan=False,
         ser_json_inf_nan="constants",
+        use_attribute_docstrings=True,  # the docstring of a field is its description
         defer_build=True,  # help reads the fields alone, and building validators takes long
     )
 
@@ -83,6 +84,12 @@ class Settings(BaseModel):
     """Fields by the title of their group in the help, in the order of the help."""
     former_names: ClassVar[Mapping[str, str]] = {}
     """Former names that are still read: old -> new."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **more: Any) -> None:
+        """Put each description on one line."""
+        for field in cls.model_fields.values():
+            field.description = " ".join((field.description or "").split())
 
     @classmethod
     def contradictions(cls, values: Mapping[str, Any]) -> Iterable[Finding]:
@@ -132,8 +139,9 @@ def split_settings(
 ) -> tuple[dict[str, Any], ...]:
     """Return the settings of each model. Raises ConfigurationError listing those of none."""
     known = {name for model in models for name in model.model_fields}
-    if unknown := [unknown_setting(name, models) for name in values if name not in known]:
-        raise ConfigurationError.of(unknown)
+    ConfigurationError.raise_any(
+        unknown_setting(name, models) for name in values if name not in known
+    )
     return tuple(
         {name: value for name, value in values.items() if name in model.model_fields}
         for model in models

@@ -16,16 +16,16 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from string import ascii_lowercase
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-from gluetune.core.config import TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, make_config
 from gluetune.core.errors import RunError
 from gluetune.core.files import write_json
-from gluetune.core.recipes import recipe_fields
-from gluetune.core.records import Status, absent_folder, now, read_versioned
+from gluetune.core.jobs import JobState, finished_run, jobs_table
+from gluetune.core.published import recipe_fields
+from gluetune.core.records import RecordPart, Status, absent_folder, now, read_versioned
 from gluetune.core.runs import Run
 from gluetune.core.tables import Column, Table, tables_html
 from gluetune.core.tasks import get_task
@@ -43,10 +43,10 @@ class SuiteFolder:
     """Names of what is in a suite's folder. Nothing is read or created."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self.record = self.path / "suite.json"
-        self.markdown = self.path / "suite.md"
-        self.page = self.path / "report.html"
+        self.path: Path = Path(path)
+        self.record: Path = self.path / "suite.json"
+        self.markdown: Path = self.path / "suite.md"
+        self.page: Path = self.path / "report.html"
 
     def run(self, job: JobRecord) -> Path:
         """Return the run folder of a job."""
@@ -57,19 +57,13 @@ class SuiteFolder:
         return self.path / f"{job.name}.traceback.txt"
 
 
-class _Part(BaseModel):
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        extra="forbid", validate_assignment=True, defer_build=True
-    )
-
-
 def _by_new_names(settings: Any) -> Any:
     """Read settings that a former version has written."""
     former = TrainConfig.former_names
     return {former.get(name, name): value for name, value in settings.items()}
 
 
-class SuiteRequest(_Part):
+class SuiteRequest(RecordPart):
     """What was requested, as far as it affects scores: the same request is the same suite.
 
     Seeds may be added to a suite, so they do not distinguish suites.
@@ -106,17 +100,11 @@ class SuiteRequest(_Part):
         )
 
 
-class JobRecord(_Part):
+class JobRecord(JobState):
     """One task with one seed."""
 
     task: str
     seed: int
-    after: str | None = None
-    """Name of the job whose model it starts from."""
-    state: Status = Status.WAITING
-    error: str | None = None
-    hint: str = ""
-    notes: list[str] = Field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -124,7 +112,7 @@ class JobRecord(_Part):
         return f"{self.task}-s{self.seed}"
 
 
-class Spread(_Part):
+class Spread(RecordPart):
     """A value over seeds."""
 
     mean: float
@@ -138,7 +126,7 @@ class Spread(_Part):
         return len(self.by_seed)
 
 
-class PublishedCell(_Part):
+class PublishedCell(RecordPart):
     """A published result of the same checkpoint. In points, as its source writes it."""
 
     metric: str | None
@@ -149,7 +137,7 @@ class PublishedCell(_Part):
     source: str
 
 
-class TaskSummary(_Part):
+class TaskSummary(RecordPart):
     """The results of one task over its finished runs."""
 
     task: str
@@ -175,7 +163,7 @@ class TaskSummary(_Part):
     tokens_per_second: float | None
 
 
-class SuiteTable(_Part):
+class SuiteTable(RecordPart):
     """The suite's result."""
 
     tasks: list[TaskSummary] = Field(default_factory=list)
@@ -186,7 +174,7 @@ class SuiteTable(_Part):
     notes: list[str] = Field(default_factory=list)
 
 
-class SuiteRecord(_Part):
+class SuiteRecord(RecordPart):
     """The whole of `suite.json`."""
 
     version: int = SUITE_VERSION
@@ -247,7 +235,7 @@ class SuiteResult:
     @property
     def tables(self) -> tuple[Table, ...]:
         """The scores over seeds, the scores by seed, and the jobs that are not finished."""
-        return suite_table(self.record), seeds_table(self.record), jobs_table(self.record)
+        return suite_table(self.record), seeds_table(self.record), jobs_table(self.record.jobs)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it: the request, the jobs and the scores."""
@@ -312,15 +300,6 @@ class SuiteResult:
 def is_suite(path: str | PathLike[str]) -> bool:
     """Whether a folder is a suite's."""
     return SuiteFolder(path).record.exists()
-
-
-def finished_run(path: Path) -> Run | None:
-    """Return the run at `path`, None unless there is one and it is finished."""
-    try:
-        run = Run(path)
-    except RunError:
-        return None
-    return run if run.record.status is Status.FINISHED else None
 
 
 _PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
@@ -393,16 +372,6 @@ def suite_notes(record: SuiteRecord) -> tuple[str, ...]:
     return (*notes, *table.notes)
 
 
-def jobs_table(record: SuiteRecord) -> Table:
-    """Return how each job that is not finished ended, and what to do."""
-    rows = [
-        (job.name, job.state.value, job.error or "", job.hint)
-        for job in record.jobs
-        if job.state is not Status.FINISHED
-    ]
-    return Table.of("Jobs that are not finished.", ("job", "state", "why", "what to do"), rows)
-
-
 def seeds_table(record: SuiteRecord) -> Table:
     """Return the score of each task with each seed."""
     seeds = record.request.seeds
@@ -422,7 +391,7 @@ def markdown(record: SuiteRecord) -> str:
     lines += [
         f"- {markdown_text(note)}" for note in (*suite_warnings(record), *suite_notes(record))
     ]
-    unfinished = jobs_table(record)
+    unfinished = jobs_table(record.jobs)
     if unfinished.rows:
         lines += ["", unfinished.title, "", unfinished.to_markdown()]
     return "\n".join([*lines, "", f"Made by `{markdown_text(record.command)}`.", ""])
@@ -434,13 +403,6 @@ def spread_text(value: Spread | None, *, in_points: bool = True) -> str:
         return "none"
     known = [one for one in (value.mean, value.sd) if one is not None]
     return f" {_PLUS_MINUS} ".join(_points(one) if in_points else f"{one:.3f}" for one in known)
-
-
-def counts(jobs: Sequence[JobRecord]) -> str:
-    """Return how many jobs are in which state: `4 of 18 finished, 1 failed`."""
-    finished = sum(job.state is Status.FINISHED for job in jobs)
-    failed = sum(job.state in (Status.FAILED, Status.BLOCKED) for job in jobs)
-    return f"{finished} of {len(jobs)} finished" + (f", {failed} failed" if failed else "")
 
 
 class Legend:

@@ -15,8 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from gluetune.core.command_lines import options
-from gluetune.core.deprecations import warn_renamed
-from gluetune.core.errors import ConfigurationError, Finding
+from gluetune.core.errors import ConfigurationError, Finding, warn_renamed
 from gluetune.core.text import nearest, visible
 from gluetune.kinds import REGRESSION, SINGLE_LABEL
 from gluetune.kinds.base import Kind
@@ -24,6 +23,9 @@ from gluetune.metrics.registry import METRICS, is_of_one_class, metrics_of, shor
 
 HELD_OUT = "holdout"
 """Name of the part of a training set that is held out and scored instead of validation."""
+
+OUT_OF_FOLD = "oof"
+"""Name of a training set whose rows are predicted by models of the folds without them."""
 
 _LONGEST_LABEL = 40
 """Characters of a class's name in the title of a metric."""
@@ -154,8 +156,8 @@ class TaskSpec:
 
         Raises ConfigurationError that lists the names that are no metrics of its kind.
         """
-        if findings := unfit_metrics("extra_metrics", names, self.kind, self.num_labels):
-            raise ConfigurationError.of(findings)
+        unfit = unfit_metrics("extra_metrics", names, self.kind, self.num_labels)
+        ConfigurationError.raise_any(unfit)
         further = (name for name in names if name not in self.metrics)
         return replace(self, extra_metrics=tuple(dict.fromkeys((*self.extra_metrics, *further))))
 

@@ -86,14 +86,18 @@ class Console(rich.console.Console):
             renderable = _encodable(_made_visible(renderable), self.encoding)
         return super().render(renderable, options)
 
+    def say(self, text: str, style: str = "") -> None:
+        """Print a text without wrapping it: a command or a path stays whole."""
+        self.print(Text(text, style), soft_wrap=True)
+
     def show_result(self, result: Tabulated) -> None:
         """Print a result: its main table, notes and warnings, then the other tables."""
         main, *others = result.tables()
         self.show(main)
         for note in result.notes:
-            self.print(Text(note), soft_wrap=True)
+            self.say(note)
         for warning in result.warnings:
-            self.print(Text(warning, style="yellow"), soft_wrap=True)
+            self.say(warning, "yellow")
         for table in others:
             self.show(table)
 
@@ -104,7 +108,7 @@ class Console(rich.console.Console):
             self.print(Text(shown.title, "table.title"))
             self.print(_rich(shown, self.width))
         for note in shown.notes:
-            self.print(Text(note), soft_wrap=True)
+            self.say(note)
 
 
 class Table(rich.table.Table):

@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,10 +74,35 @@ def encode(
     processes: int = 1,
     progress: bool = False,
 ) -> Encoded:
-    """Tokenize the rows of `table`, or load their tokens from the cache.
+    """Tokenize the rows of `table`: see `encode_parts`."""
+    return encode_parts(
+        table,
+        {"": None},
+        task,
+        tokenizer,
+        max_length=max_length,
+        outputs=outputs,
+        processes=processes,
+        progress=progress,
+    )[""]
+
+
+def encode_parts(
+    table: pa.Table,
+    parts: Mapping[str, npt.NDArray[np.intp] | None],
+    task: TaskSpec,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int | None,
+    outputs: tuple[int, ...],
+    processes: int = 1,
+    progress: bool = False,
+) -> dict[str, Encoded]:
+    """Tokenize the rows of `table`, or load their tokens from the cache, and return parts of them.
 
     Args:
         table: A canonical table.
+        parts: The rows of each part, by name; None for all.
         task: The task.
         tokenizer: The model's tokenizer.
         max_length: Longest input in tokens; None: no truncation.
@@ -106,23 +131,38 @@ def encode(
                 num_proc=processes if processes > 1 else None,
                 desc="tokenizing",
             )
-        labels = datasets.Dataset(pa.table({"labels": _labels(table, task, outputs)}))
+        targets = task.kind.targets(table.column(task.label_column), outputs)
+        labels = datasets.Dataset(pa.table({"labels": targets}))
         examples = datasets.concatenate_datasets(
             [tokens.remove_columns(list(_COUNTED)), labels], axis=1
         )
-    lengths = tokens.data.column("length").to_numpy().astype(np.int64, copy=False)
-    of_texts = int(lengths.sum()) - len(lengths) * _special_tokens(task, tokenizer)
+    special = _special_tokens(task, tokenizer)
+    counts = tokens.data.table.select(_COUNTED)
+    window = window_of(tokenizer, max_length)
+    return {
+        name: replace(_part(examples, counts, rows, special), window=window)
+        for name, rows in parts.items()
+    }
+
+
+def _part(
+    examples: Dataset, counts: pa.Table, rows: npt.NDArray[np.intp] | None, special: int
+) -> Encoded:
+    """Return some of the encoded examples, or all."""
+    if rows is not None:
+        examples, counts = examples.select(rows), counts.take(pa.array(rows))
+    lengths = counts["length"].to_numpy().astype(np.int64, copy=False)
+    of_texts = int(lengths.sum()) - len(lengths) * special
     return Encoded(
         examples=examples,
         lengths=lengths,
-        truncated=_total(tokens, "truncated"),
-        unknown_share=_total(tokens, "unknown") / max(of_texts, 1),
-        window=window_of(tokenizer, max_length),
+        truncated=_total(counts, "truncated"),
+        unknown_share=_total(counts, "unknown") / max(of_texts, 1),
     )
 
 
-def _total(tokens: Dataset, column: str) -> int:
-    total: int = pc.sum(tokens.data.column(column), min_count=0).as_py()
+def _total(counts: pa.Table, column: str) -> int:
+    total: int = pc.sum(counts[column], min_count=0).as_py()
     return total
 
 
@@ -312,10 +352,6 @@ def _unknown_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
     taken = {getattr(tokenizer, f"{name}_token_id", None) for name in others}
     unknown: int | None = tokenizer.unk_token_id
     return None if unknown in taken else unknown
-
-
-def _labels(table: pa.Table, task: TaskSpec, outputs: tuple[int, ...]) -> pa.Array:
-    return task.kind.targets(table.column(task.label_column), outputs)
 
 
 def _cache_key(texts: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> str:

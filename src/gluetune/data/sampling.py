@@ -1,4 +1,4 @@
-"""Seeded, stratified samples of a split: a fraction of it, or rows to hold out.
+"""Seeded, stratified samples of a split: a fraction of it, rows to hold out, or folds.
 
 A group (a user, a document) is never on both sides of a split; without groups, neither is the same
 text (`gluetune.core.text.normalized`). Each stratum (a class, or a decile of numbers) is divided to
@@ -14,12 +14,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gluetune.core.errors import ConfigurationError
+from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.tasks import TaskSpec
-from gluetune.data.own.stored import BATCH, kept_batches, store
-from gluetune.data.tables import label_array, with_notes
+from gluetune.core.text import visible
+from gluetune.data.tables import BATCH, kept_batches, label_array, store, with_notes
 
 _REGRESSION_BINS = 10
+TUNED_SHARE = 0.1
+"""Share of the training rows that is held out to tune the thresholds of multi-label tasks."""
 _SMALL = 2**23
 """Bytes of a table up to which its samples stay in memory."""
 _CHUNK_ROWS = 2**18
@@ -37,6 +39,12 @@ def take_fraction(table: pa.Table, task: TaskSpec, fraction: float, seed: int) -
 
     Raises ConfigurationError unless 0 < fraction <= 1 and `seed` is not negative.
     """
+    chosen = fraction_rows(table, task, fraction, seed)
+    return table if chosen.all() else kept_rows(table, chosen)
+
+
+def fraction_rows(table: pa.Table, task: TaskSpec, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Return which rows `take_fraction` takes."""
     if not 0 < fraction <= 1:
         raise ConfigurationError(
             f"The fraction of the data must be above 0 and at most 1, not {fraction:g}.",
@@ -44,15 +52,11 @@ def take_fraction(table: pa.Table, task: TaskSpec, fraction: float, seed: int) -
         )
     if seed < 0:
         raise ConfigurationError(f"The seed must not be negative: {seed}.")
-    if fraction == 1:
-        return table
-    chosen = [
-        rows[: max(1, round(fraction * len(rows)))] for rows in _drawn_strata(table, task, seed)
-    ]
-    mask = np.zeros(table.num_rows, dtype=bool)
-    for rows in chosen:
-        mask[rows] = True
-    return _kept(table, mask)
+    mask = np.full(table.num_rows, fraction == 1)
+    if fraction < 1:
+        for rows in _drawn_strata(table, task, seed):
+            mask[rows[: max(1, round(fraction * len(rows)))]] = True
+    return mask
 
 
 def hold_out(
@@ -89,10 +93,37 @@ def hold_out(
             hint="Leave --holdout out.",
         )
     note = other_share(held, share, groups, "of train")
-    return _kept(table, ~held), with_notes(_kept(table, held), [note] if note else [])
+    return kept_rows(table, ~held), with_notes(kept_rows(table, held), [note] if note else [])
 
 
-def _kept(table: pa.Table, mask: NDArray[np.bool_]) -> pa.Table:
+def tuning_rows(
+    table: pa.Table, task: TaskSpec, seed: int, groups: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Return which training rows the thresholds of several labels are tuned on; maybe none."""
+    return held_out(_strata(table, task).astype(np.int32), groups, TUNED_SHARE, seed)
+
+
+def renumbered(groups: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return for each row the first row of its group, after other rows have been removed."""
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    return first[group].astype(np.int32)
+
+
+def joined(first: NDArray[np.int32], second: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return for each row the first row of its group, where the groups of either belong together.
+
+    Each argument is the first row of each row's group.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    rows = np.arange(len(first))
+    ends = np.concatenate([first, second])
+    edges = coo_array((np.ones(len(ends), bool), (np.tile(rows, 2), ends)), shape=(len(rows),) * 2)
+    return renumbered(connected_components(edges, directed=False)[1])
+
+
+def kept_rows(table: pa.Table, mask: NDArray[np.bool_]) -> pa.Table:
     """Return the rows that `mask` selects; of a large table memory-mapped from disk."""
     if table.nbytes < _SMALL:
         return table.filter(pa.array(mask))
@@ -232,3 +263,89 @@ def _taken(reached: NDArray[np.int64], wanted: float, count: int) -> int:
     taken = max(1, min(int(np.searchsorted(reached, wanted)), count - 1))
     short = wanted - reached[taken - 1]
     return taken + int(short > 0 and taken < count - 1 and reached[taken] - wanted < short)
+
+
+# Folds --------------------------------------------------------------------------------------------
+
+
+def fold_numbers(
+    table: pa.Table,
+    task: TaskSpec,
+    count: int,
+    seed: int,
+    groups: NDArray[np.int32] | None = None,
+) -> NDArray[np.int32]:
+    """Return the fold of each row of a canonical table, from 1 to `count`.
+
+    Each stratum (a class, the rarest label of a row, or a bin of numbers) is dealt to the folds as
+    evenly as groups allow, the largest groups first, then in the order of the draw. `groups` is the
+    first row of each row's group, by default the row itself; a group belongs to the rarest stratum
+    of its rows. The folds depend on `seed` and the rows alone.
+
+    Raises ConfigurationError, with every reason, where a group is larger than a fold, or a class
+    has fewer groups than there are folds.
+    """
+    groups = np.arange(len(table), dtype=np.int32) if groups is None else groups
+    bins = max(1, min(_REGRESSION_BINS, len(table) // count))
+    strata = task.kind.strata(lambda: _label_batches(table, task), bins).astype(np.int32)
+    _check_folds(table, task, count, groups, strata)
+    sizes = np.bincount(groups, minlength=len(table))
+    strata = _rarest(strata, groups)
+    draw = np.random.PCG64(seed).random_raw(len(table))
+    numbers = np.zeros(len(table), dtype=np.int32)
+    totals = [0] * count
+    for stratum in np.unique(strata):
+        first = np.flatnonzero((strata == stratum) & (sizes > 0))
+        of_stratum = [0] * count
+        for row in first[np.lexsort((draw[first], -sizes[first]))].tolist():
+            _, _, fold = min(zip(of_stratum, totals, range(count), strict=True))
+            numbers[row] = fold + 1
+            of_stratum[fold] += int(sizes[row])
+            totals[fold] += int(sizes[row])
+    return numbers[groups]
+
+
+def _rarest(strata: NDArray[np.int32], groups: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return, at the first row of each group, the rarest stratum of its rows."""
+    by_rarity = np.argsort(np.bincount(strata), kind="stable").astype(np.int32)
+    found = np.full(len(strata), len(by_rarity) - 1, dtype=np.int32)
+    np.minimum.at(found, groups, np.argsort(by_rarity).astype(np.int32)[strata])
+    return by_rarity[found]
+
+
+def _check_folds(
+    table: pa.Table,
+    task: TaskSpec,
+    count: int,
+    groups: NDArray[np.int32],
+    strata: NDArray[np.int32],
+) -> None:
+    """Raise ConfigurationError where there cannot be so many folds."""
+    sizes = np.bincount(groups, minlength=len(table))
+    findings = []
+    largest, room = int(sizes.max(initial=0)), -(-len(table) // count)
+    if largest > room:
+        line = table[task.index_column][int(sizes.argmax())].as_py()
+        most = len(table) // largest
+        findings.append(
+            Finding(
+                f"--folds {count}: a fold has {room:,} of the {len(table):,} rows, and {largest:,} "
+                "rows stay together, which have the same text or --group as the one with the "
+                f"{task.index_column} {line}.",
+                f"Type: --folds {most}" if most > 1 else "They are more than half of the rows.",
+            )
+        )
+    pairs = np.unique(np.stack([strata, groups]), axis=1)
+    of_each = np.bincount(pairs[0], minlength=task.num_labels)
+    if task.kind.cell == "name" and (rarest := int(of_each.min())) < count:
+        name = task.labels[int(of_each.argmin())]
+        findings.append(
+            Finding(
+                f"--folds {count}: the rarest class, '{visible(name)}', has {rarest} "
+                f"{'row' if rarest == 1 else 'rows'} with different texts or groups, and every "
+                "fold needs one.",
+                f"Type: --folds {rarest}" if rarest > 1 else "Add rows of it, or leave it out.",
+            )
+        )
+    if findings:
+        raise ConfigurationError.of(findings)

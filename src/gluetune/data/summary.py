@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.tasks import TaskSpec, get_task
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import open_source
 from gluetune.data.tables import hidden_labels, notes_of, require_split
 
 HIDDEN_NAME = "hidden"

@@ -9,10 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from gluetune.core.config import Name, Names, TrainConfig
-from gluetune.core.deprecations import with_new_names
-from gluetune.core.errors import Finding, Findings
-from gluetune.core.recipes import RECIPES
+from gluetune.core.config import FOLD_SETTINGS, Name, Names, TrainConfig
+from gluetune.core.errors import Finding, Findings, with_new_names
+from gluetune.core.published import RECIPES
 from gluetune.core.settings import (
     Accepts,
     AnySettings,
@@ -110,13 +109,15 @@ class LeaderboardSettings(Settings):
 
     models: Annotated[
         Names, Option(metavar="NAME,NAME,…", example="--models minilm,google/electra-small")
-    ] = Field(min_length=1, description="Checkpoints: Hub ids, folders, or `minilm`, with commas.")
+    ] = Field(min_length=1)
+    """Checkpoints: Hub ids, folders, or `minilm`, with commas."""
     seeds: Annotated[
         int | tuple[int, ...],
         BeforeValidator(_seeds),
         Accepts(("int", "str", "Sequence[int]")),
         Option(metavar="NUMBER", example="--seeds 3, or --seeds 1,2,3"),
-    ] = Field(3, description="How many seeds, from 42 on; or which, with commas: 1,2,3.")
+    ] = 3
+    """How many seeds, from 42 on; or which, with commas: 1,2,3."""
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -189,7 +190,12 @@ def split_settings(
     others = {name: value for name, value in given.items() if name not in own}
     rest: dict[str, Any] = {}
     for name, value in with_new_names(others, TrainConfig.former_names).items():
-        if name in TrainConfig.model_fields:
+        if name in FOLD_SETTINGS:
+            findings.add(
+                f"{name}: a {model.__name__.removesuffix('Settings').lower()} has no folds.",
+                "Cross-validate its best settings: gluetune train … --folds 5",
+            )
+        elif name in TrainConfig.model_fields:
             rest[name] = value
         else:
             unknown = unknown_setting(name, [model, TrainConfig])

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gluetune.core.exports import Checked, Variant
 from gluetune.core.records import shown
+from gluetune.core.runs import Checked, Variant
 from gluetune.data.encoding import Encoded
 from gluetune.inference.scoring import encoded_splits, predictions_of, score_predictions
 from gluetune.kinds import kind_of_head

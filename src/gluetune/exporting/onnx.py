@@ -20,17 +20,21 @@ import torch
 from torch import nn
 from transformers import DataCollatorWithPadding
 
-from gluetune.core.deprecations import renamed_parameters
-from gluetune.core.errors import CheckpointError, ConfigurationError, Finding, require_extra
-from gluetune.core.exports import ExportFolder, ExportRecord, Variant
+from gluetune.core.errors import (
+    CheckpointError,
+    ConfigurationError,
+    Finding,
+    renamed_parameters,
+    require_extra,
+)
 from gluetune.core.files import check_writable, restore_folder, weights_digest, write_folder
 from gluetune.core.inference_settings import ExportSettings, InferenceSettings
 from gluetune.core.keywords import ExportKeywords
-from gluetune.core.runs import find_run
+from gluetune.core.runs import ExportFolder, ExportRecord, Variant, find_run
 from gluetune.core.settings import validated
 from gluetune.core.tasks import get_task, is_task
 from gluetune.core.text import first_line
-from gluetune.data.sources.named import evaluation_source, place_of
+from gluetune.data.sources import evaluation_source, place_of
 from gluetune.data.tables import fingerprint
 from gluetune.exporting.checks import ValidationSet, check
 from gluetune.inference.devices import device_name
@@ -38,6 +42,7 @@ from gluetune.inference.exported import ExportedModel, open_session
 from gluetune.inference.loader import OpenedModel, open_model
 from gluetune.models.checkpoints import check_folder_name, find_checkpoint
 from gluetune.models.classifiers import quiet_transformers, write_output_names
+from gluetune.models.ensembles import forward_of
 from gluetune.training.environment import versions
 
 if TYPE_CHECKING:
@@ -82,7 +87,10 @@ def export(
         raise ConfigurationError.of(findings)
     opened, known = _opened(model, how)
     source = evaluation_source(opened.run, known, how.data)
-    tables = {name: source.read(known, name) for name in known.validation_splits}
+    there = source.splits(known)
+    # A cross-validation may have none: any rows show whether the files predict the same.
+    names = [name for name in known.validation_splits if name in there] or [known.train_split or ""]
+    tables = {name: source.read(known, name) for name in names}
     rows, origin = ValidationSet(known, tables, opened), place_of(source, tables)
     # Locked before the long work starts: another process then fails early.
     with write_folder(target.path) as place:
@@ -235,7 +243,7 @@ def write_onnx(
             for values in zip(*encoded.values(), strict=True)
         ]
     )
-    names = tuple(name for name in batch if name in inspect.signature(model.forward).parameters)
+    names = tuple(name for name in batch if name in inspect.signature(forward_of(model)).parameters)
     arrays = tuple(batch[name].cpu() for name in names)
     model = model.cpu().eval()
     try:
@@ -293,7 +301,7 @@ class _LogitsOnly(nn.Module):  # type: ignore[misc]  # torch is not followed
         inputs: dict[str, Any] = dict(zip(self.names, arrays, strict=True))
         if self.float_mask and "attention_mask" in inputs:
             inputs["attention_mask"] = inputs["attention_mask"].to(self.model.dtype)
-        if "use_cache" in inspect.signature(self.model.forward).parameters:
+        if "use_cache" in inspect.signature(forward_of(self.model)).parameters:
             inputs["use_cache"] = False  # past keys and values are not needed
         logits = self.model(**inputs)["logits"]
         return logits.reshape(logits.shape[0], -1)

@@ -81,8 +81,9 @@ def explained_upload(error: Exception, request: HubRequest) -> GluetuneError:
     response = next((link.response for link in _chain(error) if hasattr(link, "response")), None)
     if response is None:
         if "metadata in README.md" in str(error):
+            reason = " ".join(str(error).split()).rstrip(".")
             return HubError(
-                f"The Hub rejects the model card of {request.place}: {_in_one_line(error)}.",
+                f"The Hub rejects the model card of {request.place}: {reason}.",
                 hint="Please report this bug: gluetune wrote the card.",
             )
         return explained(error, request)
@@ -105,10 +106,6 @@ def explained_upload(error: Exception, request: HubRequest) -> GluetuneError:
             hint=f"{request.fallback[0].upper()}{request.fallback[1:]}.",
         )
     return explained(error, request)
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
 
 
 def _refusal(response: Any, request: HubRequest) -> GluetuneError:

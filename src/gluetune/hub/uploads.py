@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gluetune.core.errors import ConfigurationError, HubError
 from gluetune.hub.downloads import bounded_retries
@@ -61,7 +61,7 @@ class ModelRepository:
 
     def __init__(self, repo: str, branch: str | None, again: str) -> None:
         self.repo = repo
-        self.branch = branch or "main"
+        self.branch: str = branch or "main"
         self._request = HubRequest("model", repo, branch, again)
 
     @property
@@ -77,10 +77,10 @@ class ModelRepository:
         A repository or branch that does not exist is created. Raises ConfigurationError if a
         private one is requested and it is public, HubError if the Hub refuses or fails.
         """
-        from huggingface_hub import errors
+        from huggingface_hub import HfApi, errors
 
         with _explained(self._request):
-            api = _api()
+            api = HfApi()
             try:
                 api.model_info(self.repo)
                 made = False
@@ -108,7 +108,7 @@ class ModelRepository:
 
         The commit is atomic. Raises HubError.
         """
-        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
         operations: list[CommitOperationAdd | CommitOperationDelete] = [
             CommitOperationAdd(path_in_repo=name, path_or_fileobj=content)
@@ -116,7 +116,7 @@ class ModelRepository:
         ]
         operations += [CommitOperationDelete(path_in_repo=name) for name in deleted]
         with _explained(self._request):
-            info = _api().create_commit(
+            info = HfApi().create_commit(
                 self.repo,
                 operations,
                 commit_message=message,
@@ -171,11 +171,13 @@ def collect(owner: str, title: str, repos: Sequence[str], private: bool) -> str:
 
     Raises HubError.
     """
+    from huggingface_hub import HfApi
+
     request = HubRequest(
         "model", repos[0], None, "repeat the command, which adds only what is missing"
     )
     with _explained(request):
-        api = _api()
+        api = HfApi()
         made = api.create_collection(title, namespace=owner, private=private, exists_ok=True)
         for repo in repos:
             api.add_collection_item(made.slug, repo, "model", exists_ok=True)
@@ -197,9 +199,3 @@ def _explained(request: HubRequest) -> Iterator[None]:
     # ValueError: a response that lacks a field. RuntimeError: a file that did not arrive.
     except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:  # type: ignore[attr-defined]  # httpx's or httpx2's
         raise explained_upload(error, request) from error
-
-
-def _api() -> Any:
-    from huggingface_hub import HfApi
-
-    return HfApi()

@@ -51,6 +51,10 @@ class Backend(Protocol):
         """The logit above which each label is predicted; empty for 0, a probability of 0.5."""
 
     @property
+    def temperatures(self) -> tuple[float, ...]:
+        """What logits are divided by for probabilities: one, one for each label, or none."""
+
+    @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The checkpoint's tokenizer."""
 

@@ -15,16 +15,24 @@ from transformers import DataCollatorWithPadding
 
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError, Finding, RunError, require_extra
-from gluetune.core.exports import ExportFolder, ExportRecord, Variant, read_export
 from gluetune.core.files import restore_folder, weights_digest
 from gluetune.core.inference_settings import InferenceSettings
-from gluetune.core.runs import Run, RunFolder, find_run
+from gluetune.core.runs import (
+    ExportFolder,
+    ExportRecord,
+    Run,
+    RunFolder,
+    Variant,
+    find_run,
+    read_export,
+)
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.encoding import Encoded
 from gluetune.inference.loader import BATCH_SIZE, check_finite
 from gluetune.inference.logits import by_window
 from gluetune.kinds.base import Kind
 from gluetune.models.checkpoints import Checkpoint, check_folder_name
+from gluetune.models.classifiers import stated_temperatures
 from gluetune.models.tokenizers import load_config, load_tokenizer
 
 if TYPE_CHECKING:
@@ -48,6 +56,8 @@ class ExportedModel:
     batch_size: int
     session: Any
     """An onnxruntime.InferenceSession, which several threads may call."""
+    temperatures: tuple[float, ...] = ()
+    """What logits are divided by for probabilities."""
 
     @property
     def limit(self) -> int | None:
@@ -130,6 +140,7 @@ def open_exported(
         max_length=record.max_length,
         batch_size=settings.batch_size or (run and run.config.eval_batch_size) or BATCH_SIZE,
         session=open_session(folder.model(variant), threads),
+        temperatures=stated_temperatures(config, spec.labels),
     )
 
 

@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import pyarrow as pa
 
-from gluetune.core.config import DEFAULT_COLUMNS, FILE_SETTINGS, TrainConfig, flag_of
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import DEFAULT_COLUMNS, FILE_SETTINGS, TrainConfig, flag_of, make_config
 from gluetune.core.errors import ConfigurationError, DataError, Finding, GluetuneError
 from gluetune.core.keywords import CheckKeywords
 from gluetune.core.long_texts import FIELD, LongTexts
-from gluetune.data.formats.detection import detect
+from gluetune.data.formats.registry import detect
 from gluetune.data.own.columns import FirstRows, find_columns, row_in_place_of_names
-from gluetune.data.own.problems import Problems
+from gluetune.data.own.reading import Problems
 from gluetune.data.own.source import OwnTask, read_own
-from gluetune.data.own.stored import as_file
-from gluetune.data.tables import label_array
+from gluetune.data.tables import as_file, label_array
 
 if TYPE_CHECKING:
     from datasets import Dataset

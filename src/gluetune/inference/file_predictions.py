@@ -16,8 +16,8 @@ from typing import Any, BinaryIO, Literal, Unpack, cast
 import numpy as np
 
 from gluetune.core.command_lines import options
+from gluetune.core.config import UNSTATED, FileFormat, FormatName
 from gluetune.core.errors import ConfigurationError, DataError, Finding
-from gluetune.core.file_formats import UNSTATED, FileFormat, FormatName
 from gluetune.core.files import write_atomically
 from gluetune.core.inference_settings import LoadSettings, PredictSettings
 from gluetune.core.keywords import PredictKeywords
@@ -25,7 +25,6 @@ from gluetune.core.records import plural
 from gluetune.core.runs import Run
 from gluetune.core.settings import make_settings, split_settings
 from gluetune.core.text import nearest
-from gluetune.data.formats.detection import detect, detect_stream
 from gluetune.data.formats.format import (
     BadRow,
     Detected,
@@ -37,14 +36,15 @@ from gluetune.data.formats.format import (
 )
 from gluetune.data.formats.registry import (
     FORMATS,
+    detect,
+    detect_stream,
     format_of,
     no_stream_error,
     open_rows,
     writing_rows,
     written_as,
 )
-from gluetune.data.own.columns import FirstRows
-from gluetune.data.own.headers import first_line_finding, stated_wrongly
+from gluetune.data.own.columns import FirstRows, first_line_finding, stated_wrongly
 from gluetune.data.own.source import format_of_other
 from gluetune.data.tables import SHOWN
 from gluetune.inference.predictor import WINDOW, Predictor, Text, load
@@ -112,7 +112,8 @@ def predict(
     The output has the input's columns and order, and the new columns `label`, `score` and
     `probability_CLASS` for each class (in JSON lines one object, `probabilities`); for regression
     only `score`; for several labels per text, `labels` (in CSV separated by `;`) and the
-    probability of each. For lines of plain text the output is JSON lines.
+    probability of each. For lines of plain text the output is JSON lines. With `min_precision` or
+    `coverage` there is also `uncertain`.
 
     Args:
         model: A run, a checkpoint, or what `gluetune.load` returned.
@@ -220,11 +221,13 @@ class _NewColumns:
         return (self._values(prediction) for prediction in found)
 
     def _values(self, prediction: Prediction) -> Mapping[str, Any]:
-        score = {f"{self._prefix}score": round(prediction.score, _DECIMALS)}
+        score: dict[str, Any] = {f"{self._prefix}score": round(prediction.score, _DECIMALS)}
         if prediction.label is None:
             return score
         shares = {name: round(share, _DECIMALS) for name, share in prediction.probabilities.items()}
-        label = {f"{self._prefix}label": prediction.label}
+        label: dict[str, Any] = {f"{self._prefix}label": prediction.label}
+        if prediction.uncertain is not None:
+            score[f"{self._prefix}uncertain"] = self._truth(prediction.uncertain)
         if prediction.labels is not None:
             label = {f"{self._prefix}labels": self._joined(prediction.labels)}
             score = {}
@@ -232,6 +235,10 @@ class _NewColumns:
             return {**label, **score, f"{self._prefix}probabilities": shares}
         columns = {f"{self._prefix}probability_{name}": share for name, share in shares.items()}
         return {**label, **score, **columns}
+
+    def _truth(self, value: bool) -> Any:
+        """Return a truth value, as text if the format has only text."""
+        return value if self.format.holds_lists else str(value).lower()
 
     def _joined(self, labels: tuple[str, ...]) -> Any:
         """Return several labels as a list, or joined by `;` if the format has no lists."""

@@ -37,7 +37,9 @@ from gluetune.models.classifiers import (
     load_trained,
     quiet_transformers,
     stated_task,
+    stated_temperatures,
 )
+from gluetune.models.ensembles import Ensemble
 from gluetune.models.fast.paths import computing, resolve_compute
 from gluetune.models.tokenizers import check_length
 
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from gluetune.core.config import TrainConfig
-    from gluetune.core.predictions import Predictions
+    from gluetune.core.records import Predictions
 
 BATCH_SIZE = 32
 """Examples per forward pass, unless a run or the user sets it."""
@@ -110,6 +112,11 @@ class OpenedModel:
             return self.task.thresholds
         by_name = getattr(self.classifier.model.config, THRESHOLDS, None) or {}
         return tuple(float(by_name.get(name, 0.0)) for name in self.labels) if by_name else ()
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """What logits are divided by for probabilities, from the model's config."""
+        return stated_temperatures(self.classifier.model.config, self.labels)
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -184,7 +191,7 @@ def open_model(
         classifier=classifier,
         device=where,
         precision=precision,
-        path=resolve_compute(config.compute, classifier.model) if config else "padded",
+        path=_path(config, classifier),
         batch_size=settings.batch_size or (config.eval_batch_size if config else BATCH_SIZE),
         threads=settings.threads or (config and config.threads) or torch.get_num_threads(),
         max_length=_max_length(settings, config, classifier, checkpoint),
@@ -199,6 +206,13 @@ def check_finite(logits: NDArray[np.float32], name: str) -> None:
             f"{name} predicts values that are not finite.",
             hint="Use --precision fp32, or train it again with a lower --learning-rate.",
         )
+
+
+def _path(config: TrainConfig | None, classifier: Classifier) -> ComputePath:
+    """Return the execution path: the run's own, `padded` for other checkpoints and ensembles."""
+    if config is None or isinstance(classifier.model, Ensemble):
+        return "padded"
+    return resolve_compute(config.compute, classifier.model)
 
 
 def _precision(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gluetune.core.deprecations import warn_renamed
-from gluetune.core.errors import ConfigurationError
+from gluetune.core.errors import ConfigurationError, warn_renamed
 from gluetune.core.inference_settings import LoadSettings
 from gluetune.core.keywords import LoadKeywords
 from gluetune.core.long_texts import window_of
@@ -19,10 +19,13 @@ from gluetune.core.runs import Run
 from gluetune.core.settings import make_settings
 from gluetune.core.tasks import get_task
 from gluetune.data.encoding import Encoded, cut_rows, tokenize
+from gluetune.inference.abstention import chosen_threshold
 from gluetune.inference.backends import Backend
 from gluetune.inference.exported import open_exported
 from gluetune.inference.loader import open_model
-from gluetune.kinds.base import Prediction
+from gluetune.kinds.base import Kind, Prediction
+from gluetune.statistics.abstention import Threshold
+from gluetune.statistics.calibration import with_temperatures
 
 Text = str | tuple[str, str]
 """One text, or a pair of texts."""
@@ -46,11 +49,17 @@ class Predictor:
     'positive'
     """
 
-    def __init__(self, opened: Backend) -> None:
+    def __init__(
+        self, opened: Backend, *, uncalibrated: bool = False, threshold: Threshold | None = None
+    ) -> None:
         self.opened = opened
-        self.labels = opened.labels
-        self.kind = opened.kind
-        self.texts_per_example = len(opened.task.text_columns) if opened.task else None
+        self.threshold: Threshold | None = threshold
+        """Below which confidence a prediction is uncertain; None unless one was requested."""
+        self.temperatures: tuple[float, ...] = () if uncalibrated else opened.temperatures
+        """What logits are divided by for probabilities: one, one for each label, or none."""
+        self.labels: tuple[str, ...] = opened.labels
+        self.kind: Kind = opened.kind
+        self.texts_per_example: int | None = len(opened.task.text_columns) if opened.task else None
         """1 or 2; None if unknown."""
 
     def __repr__(self) -> str:
@@ -90,7 +99,12 @@ class Predictor:
 
     def predictions(self, logits: NDArray[np.float32]) -> list[Prediction]:
         """Turn logits into predictions."""
-        return self.kind.predictions(self.labels, logits, self.opened.thresholds)
+        scaled = with_temperatures(logits, self.temperatures)
+        found = self.kind.predictions(self.labels, scaled, self._thresholds)
+        least = self.threshold
+        if least is None:
+            return found
+        return [replace(one, uncertain=one.score < least.confidence) for one in found]
 
     def answers(self, logits: NDArray[np.float32]) -> list[Prediction]:
         """Return `predictions(logits)`: the former name."""
@@ -102,7 +116,15 @@ class Predictor:
 
         Probabilities of classes sum to 1; those of several labels per text are independent.
         """
-        return self.kind.probabilities(logits)
+        return self.kind.probabilities(with_temperatures(logits, self.temperatures))
+
+    @property
+    def _thresholds(self) -> tuple[float, ...]:
+        """The thresholds, of logits that are divided by the temperatures."""
+        thresholds = np.asarray(self.opened.thresholds, dtype=np.float64)
+        if not len(thresholds):
+            return ()
+        return tuple(with_temperatures(thresholds, self.temperatures).tolist())
 
     @property
     def problem_type(self) -> str:
@@ -112,7 +134,7 @@ class Predictor:
     @property
     def thresholds(self) -> dict[str, float]:
         """The probability above which each label is predicted, for several labels per text."""
-        return self.kind.probability_thresholds(self.labels, self.opened.thresholds)
+        return self.kind.probability_thresholds(self.labels, self._thresholds)
 
     def encode(self, texts: Sequence[Text], *, cut: bool = True) -> Encoded:
         """Encode texts in memory, without a cache.
@@ -154,16 +176,20 @@ def load(model: str | Path | Run, **settings: Unpack[LoadKeywords]) -> Predictor
     Args:
         model: A run's folder, a checkpoint's folder, or a Hub id.
         settings: Fields of `LoadSettings`: `task`, `backend`, `precision`, `batch_size`, `threads`,
-            `max_length`, `label_order`, `revision`, `trust_remote_code`.
+            `max_length`, `label_order`, `revision`, `trust_remote_code`, `uncalibrated`,
+            `min_precision`, `coverage`.
 
     Raises:
         GluetuneError: RunError, CheckpointError, HubError or ConfigurationError.
     """
     how = make_settings(LoadSettings, settings)
     spec = get_task(how.task) if how.task else None
+    threshold = chosen_threshold(model, how)
     if how.backend != "torch":
-        return Predictor(open_exported(model, how.backend, spec, how))
-    return Predictor(open_model(model, spec, how))
+        opened: Backend = open_exported(model, how.backend, spec, how)
+    else:
+        opened = open_model(model, spec, how)
+    return Predictor(opened, uncalibrated=how.uncalibrated, threshold=threshold)
 
 
 def _readable(count: int | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gluetune.core.config import Precision
 from gluetune.core.files import UnwritableError
-from gluetune.core.predictions import Predictions, keep_predictions, kept_name
+from gluetune.core.records import Predictions, keep_predictions, kept_name
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.tables import fingerprint

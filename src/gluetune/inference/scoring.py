@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gluetune.core.errors import TrainingError
-from gluetune.core.predictions import Predictions
-from gluetune.core.records import ScoreRecord
+from gluetune.core.records import Predictions, ScoreRecord
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.encoding import Encoded, encode
 from gluetune.data.tables import label_array
@@ -63,8 +62,8 @@ class Evaluation:
 
     score: ScoreRecord
     predictions: Mapping[str, Predictions]
-    loss: float
-    """Mean over the examples of `Kind.losses`: cross-entropy, squared error, …"""
+    loss: float | None
+    """Mean over the examples of `Kind.losses`: cross-entropy, squared error; None without any."""
     collapsed: bool
     """Whether the prediction is the same for every row of every split."""
     thresholds: tuple[float, ...] = ()
@@ -161,6 +160,8 @@ def score_predictions(task: TaskSpec, predictions: Mapping[str, Predictions]) ->
 
 
 def _evaluation(task: TaskSpec, predictions: Mapping[str, Predictions]) -> Evaluation:
+    if not predictions:
+        return Evaluation(score_predictions(task, {}), {}, loss=None, collapsed=False)
     losses = np.concatenate(
         [
             task.kind.losses(found.logits.astype(np.float64), found.labels)

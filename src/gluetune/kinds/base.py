@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from gluetune.kinds.label_errors import LabelErrors
     from gluetune.kinds.linear_heads import LinearHead
 
     Predict = Callable[[Any], NDArray[Any]]
@@ -49,6 +50,8 @@ class Prediction:
     labels: tuple[str, ...] | None = None
     """Every label above its threshold, where an example may have several; else None. `label` is
     then the likeliest, given or not."""
+    uncertain: bool | None = None
+    """Whether the score is below the threshold of confidence; None unless one was requested."""
 
 
 class Kind(ABC):
@@ -285,6 +288,32 @@ class Kind(ABC):
         """Return the probability of each prediction; None where a prediction has no single one."""
         return None
 
+    def mean_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the mean probabilities of models: shape (models, rows, outputs)."""
+        return logits.mean(dim=0)
+
+    # Calibration: by one temperature, or one for each label; none where there are no probabilities.
+
+    def log_losses(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the negative log-likelihood of labels, a column for each temperature."""
+        import numpy as np
+
+        return np.zeros((len(labels), 0))
+
+    def brier_scores(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return each example's squared error of the probabilities (Brier 1950)."""
+        import numpy as np
+
+        return np.zeros(0)
+
+    def outcomes(
+        self, logits: NDArray[Any], labels: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the probabilities that calibration is of, and whether what they predict is so."""
+        import numpy as np
+
+        return np.zeros(0), np.zeros(0, dtype=bool)
+
     # Errors.
 
     @abstractmethod
@@ -292,6 +321,10 @@ class Kind(ABC):
         self, labels: NDArray[Any], predicted: NDArray[Any], logits: NDArray[Any]
     ) -> NDArray[np.int64]:
         """Return the examples that are predicted incorrectly, the worst first."""
+
+    @abstractmethod
+    def label_errors(self, labels: NDArray[Any], logits: NDArray[Any]) -> LabelErrors:
+        """Return which labels are probably wrong, by logits of models not trained on their rows."""
 
     def class_counts(
         self, labels: NDArray[Any], predicted: NDArray[Any], size: int

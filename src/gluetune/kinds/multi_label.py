@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gluetune.kinds.base import Kind, Prediction, round_robin
+from gluetune.kinds.label_errors import LabelErrors, wrong_labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -215,6 +216,31 @@ class MultiLabel(Kind):
         margins = np.abs(self.margins(logits, thresholds)[changed])
         return int(changed.any(axis=1).sum()), float(margins.max(initial=0.0))
 
+    def mean_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the log-odds of the mean sigmoid."""
+        from torch.nn import functional
+
+        given = functional.logsigmoid(logits).logsumexp(dim=0)
+        return given - functional.logsigmoid(-logits).logsumexp(dim=0)
+
+    def log_losses(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the binary cross-entropy: each label has a temperature."""
+        import numpy as np
+
+        each: NDArray[np.float64] = np.logaddexp(0.0, np.where(labels > 0, -1.0, 1.0) * logits)
+        return each
+
+    def brier_scores(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the mean over the labels."""
+        squared: NDArray[np.float64] = ((self.probabilities(logits) - labels) ** 2).mean(axis=1)
+        return squared
+
+    def outcomes(
+        self, logits: NDArray[Any], labels: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the probability of each label of each example, and whether it is given."""
+        return self.probabilities(logits).reshape(-1), labels.reshape(-1) > 0
+
     def rank_errors(
         self, labels: NDArray[Any], predicted: NDArray[Any], logits: NDArray[Any]
     ) -> NDArray[np.int64]:
@@ -225,6 +251,10 @@ class MultiLabel(Kind):
         wrong = np.flatnonzero((predicted != labels).any(axis=1))
         worst: NDArray[np.int64] = wrong[np.argsort(-losses[wrong], kind="stable")]
         return worst
+
+    def label_errors(self, labels: NDArray[Any], logits: NDArray[Any]) -> LabelErrors:
+        """Return what confident learning of each label finds."""
+        return wrong_labels(labels, self.probabilities(logits))
 
     def class_counts(
         self, labels: NDArray[Any], predicted: NDArray[Any], size: int

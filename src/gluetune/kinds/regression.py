@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gluetune.kinds.base import Kind, Prediction
+from gluetune.kinds.label_errors import LabelErrors, far_numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,6 +175,10 @@ class Regression(Kind):
         import numpy as np
 
         return np.argsort(-np.abs(predicted - labels), kind="stable")
+
+    def label_errors(self, labels: NDArray[Any], logits: NDArray[Any]) -> LabelErrors:
+        """Return the numbers with the largest residuals."""
+        return far_numbers(labels, self.decode(logits))
 
     def quality(self, labels: NDArray[Any], predicted: NDArray[Any]) -> float:
         """Return the mean absolute error."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gluetune.kinds.base import IGNORED, Kind, Prediction
+from gluetune.kinds.label_errors import LabelErrors, confident_learning
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,6 +144,31 @@ class SingleLabel(Kind):
         largest: NDArray[np.float64] = np.max(self.probabilities(logits), axis=-1)
         return largest
 
+    def mean_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the logarithms of the mean softmax."""
+        return logits.log_softmax(dim=-1).logsumexp(dim=0)
+
+    def log_losses(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the cross-entropy: all classes have one temperature."""
+        import numpy as np
+
+        return SingleLabel.losses(self, np.asarray(logits, dtype=np.float64), labels)[:, None]
+
+    def brier_scores(self, logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the sum over the classes."""
+        import numpy as np
+
+        errors = self.probabilities(logits)
+        errors[np.arange(len(labels)), labels.astype(int)] -= 1
+        summed: NDArray[np.float64] = (errors**2).sum(axis=1)
+        return summed
+
+    def outcomes(
+        self, logits: NDArray[Any], labels: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the probability of the likeliest class, and whether it is the label."""
+        return self.probabilities(logits).max(axis=1), self.decode(logits) == labels
+
     def rank_errors(
         self, labels: NDArray[Any], predicted: NDArray[Any], logits: NDArray[Any]
     ) -> NDArray[np.int64]:
@@ -153,6 +179,10 @@ class SingleLabel(Kind):
         wrong = np.flatnonzero(predicted != labels)
         worst: NDArray[np.int64] = wrong[np.argsort(given[wrong], kind="stable")]
         return worst
+
+    def label_errors(self, labels: NDArray[Any], logits: NDArray[Any]) -> LabelErrors:
+        """Return what confident learning finds."""
+        return confident_learning(labels.astype(int), self.probabilities(logits))
 
     def fit_words(
         self, features: Any, labels: NDArray[Any], size: int, *, balanced: bool

@@ -24,8 +24,10 @@ from gluetune.core.long_texts import FIELD, LongTexts
 from gluetune.core.settings_files import typed_names
 from gluetune.core.tasks import TaskSpec, get_task, is_task
 from gluetune.core.text import first_line, normalized
+from gluetune.kinds import kind_of_head
 from gluetune.models.adapters import base_of, head_names, with_adapter
 from gluetune.models.checkpoints import Checkpoint
+from gluetune.models.ensembles import MEMBERS, load_members
 from gluetune.models.layers import initialize_again
 from gluetune.models.tokenizers import input_limit, load_config, load_tokenizer, skeleton
 
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 THRESHOLDS = "thresholds"
 """Field of config.json with the logit above which each label is predicted, by name."""
+CALIBRATION = "calibration"
+"""Field of config.json with the temperatures of logits: `temperature`, a number, or by label."""
 _STATED_TASK = "finetuning_task"
 """Field of config.json with the GLUE task that the model was fine-tuned for."""
 
@@ -174,6 +178,8 @@ def load_trained(
             may_restart=False,
         )
     model, missing = _load(checkpoint, config)
+    kind = task.kind if task is not None else kind_of_head(config.problem_type, config.num_labels)
+    model = load_members(model, checkpoint.folder, kind)
     limit = input_limit(config, tokenizer, trust_remote_code=checkpoint.trust_remote_code)
     return Classifier(model, tokenizer, outputs, tuple(sorted(missing)), limit)
 
@@ -233,13 +239,24 @@ def write_output_names(folder: Path, config: PretrainedConfig) -> None:
         write_json(path, saved)
 
 
+def stated_temperatures(config: PretrainedConfig, labels: Sequence[str]) -> tuple[float, ...]:
+    """Return the temperatures of a model's config.json: one, one for each label, or none."""
+    stated = (getattr(config, CALIBRATION, None) or {}).get("temperature")
+    if stated is None:
+        return ()
+    if isinstance(stated, Mapping):
+        return tuple(float(stated.get(name, 1.0)) for name in labels)
+    return (float(stated),)
+
+
 def _name_outputs(config: PretrainedConfig, task: TaskSpec, outputs: tuple[int, ...]) -> None:
     names = task.labels or ("score",)
     config.id2label = dict(sorted(zip(outputs, names, strict=True)))
     config.label2id = {name: output for output, name in config.id2label.items()}
     setattr(config, _STATED_TASK, task.name if is_task(task.name) else None)
-    if hasattr(config, THRESHOLDS):  # those of an earlier task
-        delattr(config, THRESHOLDS)
+    for name in (THRESHOLDS, CALIBRATION, MEMBERS):
+        if hasattr(config, name):  # of an earlier task
+            delattr(config, name)
     _name_activation(config, task)
     config.problem_type = task.kind.problem_type
 
@@ -321,7 +338,7 @@ def _check_loaded(
     checkpoint: Checkpoint, model: PreTrainedModel, mismatched: set[str], missing: set[str]
 ) -> None:
     """Refuse a checkpoint whose body did not load: training would start from random weights."""
-    if strange := mismatched - output_weights(
+    if strange := mismatched and mismatched - output_weights(
         model.config, trust_remote_code=checkpoint.trust_remote_code
     ):
         raise CheckpointError(

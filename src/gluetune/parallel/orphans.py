@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gluetune.core.errors import LockedError, RunError
-from gluetune.core.files import locked
-from gluetune.core.locks import held, holder_of
+from gluetune.core.files import held, is_held, locked
 
 PATIENCE = 60.0
 """Seconds that orphans may take to save their state before they are killed."""
@@ -37,7 +36,7 @@ class _Orphan:
 
     def is_alive(self) -> bool:
         """Whether its process still holds the lock: a process id may have been reused."""
-        return holder_of(self.lock) is not None
+        return is_held(self.lock)
 
     def __str__(self) -> str:
         where = "" if self.host == socket.gethostname() else f" on {self.host}"

@@ -1,5 +1,7 @@
 """A pool of processes that each run one call at a time, for searches and suites.
 
+A call is picklable; it has an outcome, and emits events on its way.
+
 `open_pool(1)` runs calls in this process, with no second import of torch; `open_pool(n)` in n
 spawned processes. The caller decides which call is next whenever a process is free:
 
@@ -24,6 +26,7 @@ import pickle
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -32,15 +35,91 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from gluetune.core.errors import Finding
-from gluetune.parallel.calls import Call, Failure, OnValue, Outcome, emitting_to, failure_of
+from gluetune.core.errors import Finding, GluetuneError
 from gluetune.parallel.orphans import registered
 from gluetune.parallel.signals import deferring_signals, exiting_on_sigterm
 
 if TYPE_CHECKING:
     from gluetune.parallel.ray import Cluster
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a call has no value."""
+
+    kind: Literal["raised", "died", "interrupted"]
+    """`died`: the worker exited. `interrupted`: the worker, and not this process, was stopped."""
+    type: str
+    """The exception's class."""
+    findings: tuple[Finding, ...]
+    traceback: str = ""
+    """Of an exception other than a GluetuneError."""
+
+    @property
+    def message(self) -> str:
+        """What went wrong, in one line."""
+        return " ".join(finding.message for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Result of one call: its value, or a failure."""
+
+    key: Hashable
+    value: Any = None
+    failure: Failure | None = None
+
+
+OnValue = Callable[[Hashable, Any], object]
+"""Called in the submitting process with a call's key and each value that the call emits."""
+
+_emit_to: Callable[[Any], object] | None = None
+"""Receives what the running call of this process emits; None outside of a call."""
+
+
+def emit(value: Any) -> None:
+    """Send `value` from inside a call to the submitting process; do nothing outside of a call."""
+    if _emit_to is not None:
+        _emit_to(value)
+
+
+@contextmanager
+def emitting_to(to: Callable[[Any], object] | None) -> Iterator[None]:
+    """Pass what is emitted inside the block to `to`."""
+    global _emit_to
+    before, _emit_to = _emit_to, to
+    try:
+        yield
+    finally:
+        _emit_to = before
+
+
+def failure_of(error: Exception) -> Failure:
+    """Describe an exception as a Failure, with a traceback unless it is a GluetuneError."""
+    name = type(error).__name__
+    if isinstance(error, GluetuneError):
+        return Failure("raised", name, error.findings)
+    text = "".join(traceback.format_exception(error))
+    return Failure("raised", name, (Finding(f"{name}: {error}"),), text)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A picklable call of a function. Its outcome carries its key."""
+
+    key: Hashable
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+    def outcome(self) -> Outcome:
+        """Run the call. Only KeyboardInterrupt and SystemExit propagate."""
+        try:
+            return Outcome(self.key, self.function(*self.arguments))
+        except Exception as error:  # noqa: BLE001  # any error fails this call, not the worker
+            return Outcome(self.key, failure=failure_of(error))
+
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _POLL_SECONDS = 1.0
@@ -84,7 +163,7 @@ def open_pool(
             may set PyTorch's threads itself, as `train(threads=…)` does.
         devices: Values of CUDA_VISIBLE_DEVICES, given to the processes in turn; none: every process
             sees all devices.
-        on_event: Called with what calls emit (`gluetune.parallel.calls.emit`).
+        on_event: Called with what calls emit (`gluetune.parallel.pool.emit`).
         cluster: A Ray cluster to run calls on instead: as many in parallel as fit, and at most
             `count` if that is more than one. The cluster then determines threads and devices.
         restarts: How often to restart a call of the cluster whose worker died.
@@ -94,10 +173,8 @@ def open_pool(
     a second Ctrl-C kills them.
     """
     if cluster is not None:
-        from gluetune.parallel.ray import open_ray_pool
-
         limit = count if count > 1 else None
-        with open_ray_pool(cluster, limit, restarts=restarts, on_event=on_event) as ray_pool:
+        with cluster.open_pool(limit, restarts=restarts, on_event=on_event) as ray_pool:
             yield ray_pool
         return
     if count == 1:

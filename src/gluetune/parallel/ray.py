@@ -19,31 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from gluetune.core.errors import ConfigurationError, Finding, LockedError
-from gluetune.parallel.calls import Call, Failure, OnValue, Outcome, emitting_to
+from gluetune.parallel.pool import Call, Failure, OnValue, Outcome, emitting_to
 
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 120.0
 """How long workers may take to save their state."""
 _LOCKED_SECONDS = 120.0
 """How long an attempt that Ray reports as ended may still lock the run's folder."""
-
-
-@contextmanager
-def open_ray_pool(
-    cluster: Cluster, limit: int | None = None, *, restarts: int, on_event: OnValue | None = None
-) -> Iterator[RayPool]:
-    """Open a pool of the cluster's workers: as many as fit, and at most `limit`.
-
-    A call whose worker dies is restarted, up to `restarts` times. At the end of the block, running
-    calls are stopped as by Ctrl-C and waited for; a second Ctrl-C kills them.
-
-    Raises ConfigurationError where the cluster cannot be reached.
-    """
-    pool = RayPool(connect(cluster), cluster, limit, restarts, on_event)
-    try:
-        yield pool
-    finally:
-        pool.stop()
 
 
 @dataclass
@@ -202,6 +184,23 @@ class Cluster:
         """How many threads a job uses: one per core."""
         return max(1, int(self.cpus))
 
+    @contextmanager
+    def open_pool(
+        self, limit: int | None, *, restarts: int, on_event: OnValue | None
+    ) -> Iterator[RayPool]:
+        """Open a pool of the cluster's workers: as many as fit, and at most `limit`.
+
+        A call whose worker dies is restarted, up to `restarts` times. At the end of the block,
+        running calls are stopped as by Ctrl-C and waited for; a second Ctrl-C kills them.
+
+        Raises ConfigurationError where the cluster cannot be reached.
+        """
+        pool = RayPool(connect(self), self, limit, restarts, on_event)
+        try:
+            yield pool
+        finally:
+            pool.stop()
+
 
 def make_cluster(
     address: str | None, cpus: Any = None, gpus: Any = None, *, each: str = "trial"
@@ -232,8 +231,7 @@ def make_cluster(
             numbers[name] = -1.0
         if numbers[name] < 0 or (name == "cpus" and not numbers[name]):
             findings.append(Finding(f"{flag} {given} is not a valid amount.", f"Type: {flag} 1"))
-    if findings:
-        raise ConfigurationError.of(findings)
+    ConfigurationError.raise_any(findings)
     return None if address is None else Cluster(address, **numbers)
 
 

@@ -40,9 +40,7 @@ def check_submission(path: str | Path) -> None:
     Raises DataError that lists every mistake in the zip, and each kind of mistake in each file
     once, with its first line and its count.
     """
-    findings = faults(Path(path))
-    if findings:
-        raise DataError.of(findings)
+    DataError.raise_any(faults(Path(path)))
 
 
 def faults(path: Path) -> list[Finding]:

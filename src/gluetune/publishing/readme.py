@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gluetune.core.settings_files import read_yaml
 from gluetune.core.text import markdown_text, visible_lines
-from gluetune.data.sources.glue_parquet import HUB_REPOSITORY
+from gluetune.data.sources import HUB_REPOSITORY
 from gluetune.metrics.registry import METRICS, hub_name
 from gluetune.publishing.model_files import PublishedFile
 

@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from gluetune.core.command_lines import REST, command_line
 from gluetune.core.config import Precision
-from gluetune.core.deprecations import renamed_parameters
-from gluetune.core.errors import ConfigurationError, DataError, Finding, GluetuneError
+from gluetune.core.errors import (
+    ConfigurationError,
+    DataError,
+    Finding,
+    Findings,
+    GluetuneError,
+    renamed_parameters,
+)
 from gluetune.core.files import write_atomically
-from gluetune.core.predictions import Predictions
 from gluetune.core.runs import Run
 from gluetune.core.suites import SuiteResult, is_suite
 from gluetune.core.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task
-from gluetune.data.sources.glue_parquet import OFFICIAL_SAMPLE
-from gluetune.data.sources.named import Source, open_source
+from gluetune.data.sources import OFFICIAL_SAMPLE, Source, open_source
 from gluetune.inference.run_predictions import run_predictions
 from gluetune.publishing.leaderboard_files import HEADER, check_submission
 
@@ -85,14 +89,15 @@ def submit(
         GluetuneError: with every problem of the submission: tasks without a run or with two, runs
             without a model, test sets of another size than the leaderboard's.
     """
-    opened = list(_opened(runs, seed, on_message or (lambda line: None)))
+    say = on_message or (lambda line: None)
+    opened = list(_opened(runs, seed, say))
     chosen = _by_task(opened, fill_missing)
     if not chosen and data is None:
         raise ConfigurationError(
             "No run and no data are given to make the submission from.",
             hint="Type: gluetune submit RUN RUN …",
         )
-    writer = _Writer(chosen, data, precision, on_message or (lambda line: None))
+    writer = _Writer(chosen, data, precision, say)
     tables = writer.read_tests()
     predicted = [writer.predict(task, tables[task.name]) for task in LEADERBOARD_TASKS.values()]
     contents = {name: text for texts, _ in predicted for name, text in texts.items()}
@@ -133,8 +138,7 @@ class _Writer:
                 }
             except GluetuneError as error:
                 findings |= dict.fromkeys(error.findings)
-        if findings:
-            raise DataError.of(list(findings))
+        DataError.raise_any(findings)
         return tables | {name: {} for name in LEADERBOARD_TASKS if name not in tables}
 
     def predict(
@@ -143,29 +147,14 @@ class _Writer:
         """Return the text of each of a task's files, with its origin."""
         run = self._run(task)
         if run is None:
-            return self._filled(task)
-        predictions = self._predictions(run, task, tables)
-        texts = {
-            file.name: _text(task, file, predictions[file.split].predicted)
-            for file in task.submission
-        }
-        files = [
-            SubmittedFile(file.name, task.rows[file.split], str(run.path))
-            for file in task.submission
-        ]
-        return texts, files
-
-    def _filled(self, task: TaskSpec) -> tuple[dict[str, str], list[SubmittedFile]]:
-        constant, words = self._constant(get_task(task.trained_as or task.name))
-        texts = {
-            file.name: _text(task, file, [constant] * task.rows[file.split])
-            for file in task.submission
-        }
-        files = [
-            SubmittedFile(file.name, task.rows[file.split], words, filled=True)
-            for file in task.submission
-        ]
-        return texts, files
+            constant, words = self._constant(get_task(task.trained_as or task.name))
+            splits = (file.split for file in task.submission)
+            constants = {split: [constant] * task.rows[split] for split in splits}
+            return _files(task, constants, words, filled=True)
+        # Saved predictions on the same data, otherwise new ones.
+        found = run_predictions(run, task, tables, precision=self.precision, say=self.on_message)
+        predicted = {split: one.predicted for split, one in found.items()}
+        return _files(task, predicted, str(run.path), filled=False)
 
     def _constant(self, task: TaskSpec) -> tuple[float, str]:
         """Return the constant prediction of a task, and its description."""
@@ -173,12 +162,6 @@ class _Writer:
         constant = task.kind.constant(labels, task.num_labels)
         what = f"the {task.kind.constant_description}, {task.label_text(constant)}"
         return constant, what
-
-    def _predictions(
-        self, run: Run, task: TaskSpec, tables: Mapping[str, pa.Table]
-    ) -> dict[str, Predictions]:
-        """Return the run's predictions: saved ones on the same data, otherwise new ones."""
-        return run_predictions(run, task, tables, precision=self.precision, say=self.on_message)
 
     def _run(self, task: TaskSpec) -> Run | None:
         return self.runs.get(task.trained_as or task.name)
@@ -221,50 +204,38 @@ def _opened(
 def _by_task(runs: Sequence[Run], fill_missing: bool) -> dict[str, Run]:
     """Return the run of each task. Raises ConfigurationError with every problem."""
     chosen: dict[str, Run] = {}
-    findings: list[Finding] = []
+    findings = Findings()
     for run in runs:
         if not run.task.is_published:
-            findings.append(
-                Finding(
-                    f"{run.path} was trained on your own data ({run.task.name}), not on a task of "
-                    "the leaderboard.",
-                    "Give runs on GLUE's tasks.",
-                )
+            findings.add(
+                f"{run.path} was trained on your own data ({run.task.name}), not on a task of the "
+                "leaderboard.",
+                "Give runs on GLUE's tasks.",
             )
             continue
-        name = _leaderboard_task(run.task).name
+        known = LEADERBOARD_TASKS.values()  # `mnli` for a run on `mnli-mm`
+        name = next(task.name for task in known if task.hub_config == run.task.hub_config)
         if name in chosen:
-            findings.append(
-                Finding(
-                    f"{chosen[name].path} and {run.path} are both runs on {name}.",
-                    "Give one run per task.",
-                )
+            findings.add(
+                f"{chosen[name].path} and {run.path} are both runs on {name}.",
+                "Give one run per task.",
             )
         chosen[name] = run
         try:
             _ = run.model_path
         except GluetuneError as error:
-            findings += error.findings
+            for each in error.findings:
+                findings.add(each.message, each.hint)
     wanted = [task.name for task in LEADERBOARD_TASKS.values() if not task.trained_as]
     missing = [name for name in wanted if name not in chosen]
     if missing and not fill_missing:
-        findings.append(
-            Finding(
-                f"No run is on {', '.join(missing)}; the leaderboard takes all tasks or none.",
-                f"Train them ({command_line('train', missing[0], REST)}), or predict their most "
-                "frequent class: --fill-missing",
-            )
+        findings.add(
+            f"No run is on {', '.join(missing)}; the leaderboard takes all tasks or none.",
+            f"Train them ({command_line('train', missing[0], REST)}), or predict their most "
+            "frequent class: --fill-missing",
         )
-    if findings:
-        raise ConfigurationError.of(findings)
+    findings.raise_any()
     return chosen
-
-
-def _leaderboard_task(task: TaskSpec) -> TaskSpec:
-    """Return the leaderboard's task of a run on `task`: `mnli` for `mnli-mm`."""
-    return next(
-        known for known in LEADERBOARD_TASKS.values() if known.hub_config == task.hub_config
-    )
 
 
 def _checked(table: pa.Table, task: TaskSpec, file: SubmissionFile, place: str) -> pa.Table:
@@ -289,6 +260,16 @@ def _checked(table: pa.Table, task: TaskSpec, file: SubmissionFile, place: str) 
             f"from 0 to {wanted - 1}, so its rows cannot be matched to the leaderboard's."
         )
     return table.take(order)
+
+
+def _files(
+    task: TaskSpec, predicted: Mapping[str, Iterable[Any]], origin: str, *, filled: bool
+) -> tuple[dict[str, str], list[SubmittedFile]]:
+    """Return the text of each of a task's files, and its origin."""
+    texts = {file.name: _text(task, file, predicted[file.split]) for file in task.submission}
+    return texts, [
+        SubmittedFile(file.name, task.rows[file.split], origin, filled) for file in task.submission
+    ]
 
 
 def _text(task: TaskSpec, file: SubmissionFile, predicted: Iterable[Any]) -> str:

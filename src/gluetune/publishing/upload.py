@@ -2,6 +2,8 @@
 
 `gluetune.push_suite`: publish a suite's runs of one seed, a repository per task, in a collection.
 The seed is the suite's first by default: the best of several would overstate the recipe.
+
+A push is verified: it is downloaded, and its bytes and predictions are compared with the run's.
 """
 
 from __future__ import annotations
@@ -11,28 +13,42 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gluetune.core.command_lines import command_line, typed
-from gluetune.core.deprecations import renamed_parameters
-from gluetune.core.errors import ConfigurationError, Finding, GluetuneError, HubError, RunError
+from gluetune.core.errors import (
+    ConfigurationError,
+    Finding,
+    GluetuneError,
+    HubError,
+    RunError,
+    renamed_parameters,
+)
+from gluetune.core.files import weights_digest
+from gluetune.core.inference_settings import InferenceSettings
 from gluetune.core.records import Record, Status, shown
 from gluetune.core.runs import Run, open_run
 from gluetune.core.settings_files import dump_yaml
 from gluetune.core.suites import SuiteResult
+from gluetune.core.tasks import TaskSpec
 from gluetune.hub.uploads import ModelRepository, RemoteBranch, collect, known_tokens, require_token
-from gluetune.publishing.card import make_card
-from gluetune.publishing.evaluation_results import results_file
+from gluetune.publishing.card import make_card, results_file
 from gluetune.publishing.model_files import (
+    LocalPaths,
     PublishedFile,
+    base_name,
+    is_local,
     model_files,
     secret_findings,
     stray_files,
 )
-from gluetune.publishing.private_text import LocalPaths, base_name, is_local
 from gluetune.publishing.readme import NAME as MANIFEST
 from gluetune.publishing.readme import Manifest, is_ours, merge_readme, metadata_of, read_manifest
-from gluetune.publishing.verification import Verification, check_files, check_predictions
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from gluetune.core.records import Predictions
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _BRANCH = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
@@ -111,9 +127,7 @@ def push(
             downloaded files or predictions differ.
     """
     run = open_run(run)
-    findings = [*name_findings(repo, revision), *run_findings(run)]
-    if findings:
-        raise ConfigurationError.of(findings)
+    ConfigurationError.raise_any([*name_findings(repo, revision), *run_findings(run)])
     say = on_message or (lambda line: None)
     card, model = _package(run, repo, revision)
     files = _all_files(card, model, _RemoteContent())
@@ -171,8 +185,6 @@ def run_findings(run: Run) -> Iterator[Finding]:
             "else could load it.",
             "Push that checkpoint, and train with --model owner/name; or train with --method full.",
         )
-    from gluetune.core.files import weights_digest
-
     if weights_digest(run.model_path) != record.best_weights_sha256:
         yield Finding(
             f"The weights in {run.model_path} are not those of the record.",
@@ -191,9 +203,7 @@ def _package(run: Run, repo: str, revision: str | None) -> tuple[str, list[Publi
         name, entries = results
         files.append(PublishedFile(name, dump_yaml(entries).encode()))
     whole = [PublishedFile(_README, card.text.encode()), *files]
-    findings = list(secret_findings(whole, run.model_path, known_tokens()))
-    if findings:
-        raise ConfigurationError.of(findings)
+    ConfigurationError.raise_any(secret_findings(whole, run.model_path, known_tokens()))
     return card.text, files
 
 
@@ -263,7 +273,8 @@ def _send(
     there = _read_remote(branch, found)
     files = _all_files(card, model, there)
     names = [file.name for file in files]
-    changed = [file for file in files if not _is_there(file, found)]
+    there_now = found.digests.get
+    changed = [one for one in files if there_now(one.name) not in (one.sha256, one.git_blob)]
     removed = there.stale(found.digests, names)
     kept = [
         name for name in found.digests if name not in (*names, *removed) and _LOADED.fullmatch(name)
@@ -286,10 +297,6 @@ def _send(
         {file.name: file.content for file in changed}, removed, message, found.head
     )
     return replace(opened, status="uploaded", commit=commit), files
-
-
-def _is_there(file: PublishedFile, there: RemoteBranch) -> bool:
-    return there.digests.get(file.name) in (file.sha256, file.git_blob)
 
 
 def _read_back(
@@ -380,9 +387,7 @@ def push_suite(
             hint=f"Resume it: {opened.record.command}",
         )
     names = {f"{repo}-{run.record.task}": run for run in runs}
-    findings = _findings(names, repo, revision)
-    if findings:
-        raise ConfigurationError.of(findings)
+    ConfigurationError.raise_any(_findings(names, repo, revision))
     say = on_message or (lambda line: None)
     say(f"{len(runs)} runs of seed {runs[0].record.seed}, a repository each")
     pushed = [
@@ -411,3 +416,93 @@ def _findings(names: dict[str, Run], repo: str, revision: str | None) -> list[Fi
         for name, run in names.items()
         for finding in (*name_findings(name), *run_findings(run))
     ]
+
+
+ROWS = 256
+"""Validation rows that are predicted again, at most."""
+
+_TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2, "fp16": 5e-3}
+"""Largest difference of a logit, relative to the largest: batches and execution paths differ."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The result of a verification. Everything else was found equal."""
+
+    rows: int
+    """Validation rows whose logits were compared; 0 if that was not possible."""
+    largest_difference: float | None
+    """Of a logit, from the run's saved one."""
+    not_compared: str = ""
+    """Why no logits were compared."""
+
+
+def check_files(files: Sequence[PublishedFile], folder: Path, place: str) -> None:
+    """Raise HubError unless `folder` contains each of `files`, byte for byte."""
+    for file in files:
+        path = folder / file.name
+        if not path.is_file() or PublishedFile(file.name, path).sha256 != file.sha256:
+            state = "differs from" if path.is_file() else "is missing from"
+            raise HubError(
+                f"{file.name} {state} what was sent to {place}.",
+                hint="Push again. If this persists, a proxy may be changing files.",
+            )
+
+
+def check_predictions(run: Run, folder: Path, place: str) -> Verification:
+    """Run the model in `folder` on validation rows, and compare its logits with the run's.
+
+    If the rows or the saved logits are missing, `Verification.not_compared` says so. Raises
+    HubError if the logits differ by more than rounding.
+    """
+    task = run.task
+    split = task.validation_splits[0]
+    try:
+        kept = Predictions.of_table(run.predictions(split).slice(0, ROWS))
+        rows = _rows(run, task, split)
+    except GluetuneError as error:
+        return Verification(0, None, error.findings[0].message)
+    if rows is None:
+        return Verification(0, None, f"the data of '{split}' have changed since the run.")
+    return _compared(run, task, folder, place, kept, rows)
+
+
+def _rows(run: Run, task: TaskSpec, split: str) -> pa.Table | None:
+    """Return the first validation rows of the run; None if the data have changed."""
+    from gluetune.data.sources import source_of
+    from gluetune.data.tables import fingerprint
+
+    data = run.record.data
+    source = source_of(run.config, recorded=data.source if data else None, task=task)
+    table = source.read(task, split)
+    if data is not None and data.fingerprints.get(split) != fingerprint(table):
+        return None
+    return table.slice(0, ROWS)
+
+
+def _compared(
+    run: Run, task: TaskSpec, folder: Path, place: str, kept: Predictions, rows: pa.Table
+) -> Verification:
+    import numpy as np
+
+    from gluetune.inference.loader import open_model
+
+    config = run.config
+    settings = InferenceSettings(
+        precision=config.precision,
+        batch_size=config.eval_batch_size,
+        threads=config.threads,
+        max_length=config.max_length,
+        trust_remote_code=config.trust_remote_code,
+    )
+    opened = open_model(folder, task, settings)
+    found = opened.predict(task, {"validation": rows})["validation"]
+    largest = float(np.abs(found.logits - kept.logits).max(initial=0.0))
+    scale = max(1.0, float(np.abs(kept.logits).max(initial=0.0)))
+    if not largest <= _TOLERANCES[opened.precision] * scale:
+        raise HubError(
+            f"The model on {place} does not predict as the run does: a logit differs by "
+            f"{largest:.3g}.",
+            hint=f"Check whether {run.path} itself does: {command_line('evaluate', run.path)}",
+        )
+    return Verification(len(rows), largest)

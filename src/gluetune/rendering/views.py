@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from gluetune.analysis.audit import audit
 from gluetune.analysis.evaluation import Evaluation, evaluation_of
+from gluetune.core.command_lines import command_line
+from gluetune.core.jobs import counts, jobs_table
 from gluetune.core.plots import Plot, line_plot, seeds_plot
 from gluetune.core.records import EpochRecord, Status, has_collapsed
 from gluetune.core.runs import Run, described_data, recipe_of
@@ -16,8 +19,6 @@ from gluetune.core.suites import (
     SuiteRecord,
     SuiteResult,
     TaskSummary,
-    counts,
-    jobs_table,
     suite_notes,
     suite_table,
     suite_title,
@@ -38,6 +39,18 @@ class SplitView:
 
 
 @dataclass(frozen=True)
+class FoldsView:
+    """A cross-validation, ready for the page."""
+
+    tables: tuple[Table, ...]
+    plots: tuple[Plot, ...]
+    audit: tuple[Table, ...]
+    """Labels that are probably wrong."""
+    command: str
+    """Writes them to a file."""
+
+
+@dataclass(frozen=True)
 class RunView:
     """One run, ready for the page."""
 
@@ -52,6 +65,7 @@ class RunView:
     curve: Table
     """Scores by size of the training set; without rows where no learning curve was trained."""
     plots: tuple[Plot, ...]
+    folds: FoldsView | None
     splits: tuple[SplitView, ...]
     time: Table
     details: tuple[Table, ...]
@@ -90,6 +104,7 @@ def view(run: Run, number: int) -> RunView:
         scores=tuple(evaluation.score_tables()) if evaluation else (),
         curve=curve_table(curve),
         plots=(*_plots(record.epochs, best), *_curve_plots(curve)),
+        folds=_folds(run),
         splits=tuple(
             SplitView(name, tuple(split.tables()), tuple(split.plots()))
             for name, split in (evaluation.splits.items() if evaluation else ())
@@ -99,6 +114,27 @@ def view(run: Run, number: int) -> RunView:
             pairs_table("Configuration.", ("setting", "value"), settings),
             pairs_table("Versions.", ("package", "version"), versions),
         ),
+    )
+
+
+def _folds(run: Run) -> FoldsView | None:
+    """Return the cross-validation of a run, once it is finished; None for any other run."""
+    folds = run.folds
+    if folds is None or run.record.status is not Status.FINISHED:
+        return None
+    scores = [one.score for one in folds.table.folds if one.score is not None]
+    by_fold = seeds_plot(
+        "Score of each fold",
+        [scores],
+        names=["folds"],
+        across_name="",
+        in_points=run.task.in_points(),
+    )
+    return FoldsView(
+        tables=tuple(folds.tables()),
+        plots=(*([by_fold] if by_fold is not None else []), *folds.plots()),
+        audit=tuple(audit(run).tables()),
+        command=command_line("audit", run.path, output="suspects.csv"),
     )
 
 
@@ -236,7 +272,7 @@ def suite_view(suite: SuiteResult, target: Path) -> SuiteView:
         scores=suite_table(record),
         notes=suite_notes(record),
         plots=_suite_plots(record.table.tasks),
-        unfinished=jobs_table(record),
+        unfinished=jobs_table(record.jobs),
         seeds=suite_seeds_table(record),
         runs=tuple(
             RunLink(run.path.name, _link(run.path / "report.html", target))

@@ -28,8 +28,7 @@ from gluetune.core.long_texts import window_of
 from gluetune.data.encoding import Encoded
 from gluetune.inference.logits import keep_cast_weights
 from gluetune.models.fast.batches import cheapest_parts
-from gluetune.serving.logs import without_message
-from gluetune.serving.refusals import Refusal, malformed, overloaded, too_large
+from gluetune.serving.guards import Refusal, malformed, overloaded, too_large, without_message
 
 if TYPE_CHECKING:
     from gluetune.inference.predictor import Predictor, Text

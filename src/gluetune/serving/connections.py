@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from gluetune.core.errors import ConfigurationError
-from gluetune.serving.refusals import Refusal, malformed
+from gluetune.serving.guards import Refusal, malformed
 
 if TYPE_CHECKING:
     from gluetune.serving.settings import Limits
@@ -79,7 +79,7 @@ class ConnectionState(ServerState):
     def __init__(self, limits: Limits) -> None:
         super().__init__()
         self.limits = limits
-        self.places = Connections(most_connections(limits))
+        self.places: Connections = Connections(most_connections(limits))
 
 
 class Connection(H11Protocol):

@@ -1,28 +1,81 @@
-"""Middleware before every route: the Host check, the API key, the headers that isolate the page.
+"""What protects a server: refusals, the Host check, the API key, headers, bounded logs.
+
+A request is refused as Text Embeddings Inference does: `{"error": …, "error_type": …}`,
+with the types and statuses of its router (router/src/lib.rs, router/src/http/server.rs in
+huggingface/text-embeddings-inference).
 
 A page of another site can make a browser send requests to 127.0.0.1, and by rebinding its own name
 to that address can even read the responses; but then the Host header still has its name. An address
 cannot be rebound, so a Host that is an address is always allowed.
 
 The API key is read from a file: other users of the machine can see command-line arguments.
+
+The message of an exception may quote a client's text, so logs have its type and traceback alone.
+Clients can cause records, so each logger writes only so many.
 """
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
+import logging
+import math
 import os
 import re
 import stat
-from collections.abc import Sequence
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
 from gluetune.core.errors import ConfigurationError
-from gluetune.serving.refusals import Refusal, malformed
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ErrorType = Literal["Unhealthy", "Backend", "Overloaded", "Validation", "Tokenizer", "Empty"]
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class Refusal(Exception):  # noqa: N818  # most are the client's errors, none is the server's
+    """A request is refused."""
+
+    def __init__(
+        self,
+        status: int,
+        error_type: ErrorType,
+        message: str,
+        headers: Mapping[str, str] = _NONE,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_type = error_type
+        self.headers = headers
+
+    @property
+    def body(self) -> dict[str, str]:
+        """The JSON of the response."""
+        return {"error": str(self), "error_type": self.error_type}
+
+
+def overloaded(seconds: int) -> Refusal:
+    """Return status 429, with `Retry-After: seconds`."""
+    return Refusal(429, "Overloaded", "Model is overloaded", {"Retry-After": str(seconds)})
+
+
+def too_large(message: str) -> Refusal:
+    """Return status 413. The connection is closed, so that the rest of the body is not read."""
+    return Refusal(413, "Validation", message, {"Connection": "close"})
+
+
+def malformed(status: int, message: str) -> Refusal:
+    """Return a client error, such as 400 or 422."""
+    return Refusal(status, "Validation", message)
+
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -192,3 +245,65 @@ def _warning(file: Path, mode: int) -> str:
     if os.name == "nt" or not mode & (stat.S_IRGRP | stat.S_IROTH):
         return ""
     return f"warning: others can read the API key in {file}; type: chmod 600 {file}"
+
+
+_LOGGERS = ("asyncio", "uvicorn.error", "gluetune.serving.batching")
+"""Loggers in which clients can cause records."""
+_MOST_RECORDS = 10
+_WINDOW = 60.0
+"""Seconds in which a logger writes at most `_MOST_RECORDS`."""
+
+
+def without_message(error: BaseException) -> str:
+    """Return an exception's type and traceback, without its message."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    return f"{type(error).__name__}\n{frames}"
+
+
+def drop_message(record: logging.LogRecord) -> bool:
+    """Replace a record's exception by its type and traceback: a filter that passes every record."""
+    if record.exc_info and record.exc_info[1] is not None:
+        record.msg, record.args = f"{record.msg}: {without_message(record.exc_info[1])}", ()
+        record.exc_info = record.exc_text = None
+    return True
+
+
+class Bounded:
+    """A filter that drops messages of exceptions, and limits the warnings per minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._begin = -math.inf
+        self._passed = 0
+        self._left_out = 0
+
+    def __call__(self, record: logging.LogRecord) -> bool:
+        """Return whether to write a record; the first after a flood counts the dropped ones."""
+        if record.levelno >= logging.WARNING and not self._has_room():
+            self._left_out += 1
+            return False
+        if self._left_out:
+            count, self._left_out = self._left_out, 0
+            record.msg = f"{record.getMessage()} ({count:,} records before this were left out)"
+            record.args = ()
+        return drop_message(record)
+
+    def _has_room(self) -> bool:
+        now = self._clock()
+        if now - self._begin >= _WINDOW:
+            self._begin, self._passed = now, 0
+        self._passed += 1
+        return self._passed <= _MOST_RECORDS
+
+
+@contextmanager
+def bounded_logs() -> Iterator[None]:
+    """Filter the loggers of a server inside the block."""
+    filters = [(logging.getLogger(name), Bounded()) for name in _LOGGERS]
+    for logger, bounded in filters:
+        logger.addFilter(bounded)
+    try:
+        yield
+    finally:
+        for logger, bounded in filters:
+            logger.removeFilter(bounded)

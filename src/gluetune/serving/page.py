@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gluetune.data.sources.named import scored_rows
+from gluetune.core.runs import scored_splits
+from gluetune.data.sources import scored_rows
 from gluetune.rendering.pages import html_environment
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ class Example:
 def find_examples(backend: Backend) -> tuple[list[Example], str]:
     """Return examples of every class; or none, and the reason."""
     task, run = backend.task, backend.run
-    if run is None or task is None or not task.validation_splits:
+    if run is None or task is None or not (splits := scored_splits(run)):
         return [], "No examples are shown: a checkpoint that is not a run has no data."
-    table = scored_rows(run, task, task.validation_splits[0])
+    table = scored_rows(run, task, splits[0])
     if isinstance(table, str):
         return [], table.replace("The texts are not shown", "No examples are shown")
     rows = _candidates(task, table)
@@ -78,13 +79,13 @@ def render_page(
     """Return the page. `note` explains why there are no examples, if there are none."""
     from markupsafe import escape
 
-    backend = predictor.opened
+    backend, task = predictor.opened, predictor.opened.task
     return str(
         html_environment("gluetune.serving")
         .get_template("page.html")
         .render(
             title=Path(backend.name).name,
-            question=backend.task.title if backend.task else "",
+            question=task.title if task else "",
             fields=_fields(predictor),
             examples=[
                 {
@@ -96,7 +97,7 @@ def render_page(
                 for example in examples
             ],
             note=note,
-            dial=_dial(backend),
+            dial=backend.kind.dial(task.label_range) if task else None,
             widget=predictor.kind.widget,
             # Exactly as they are: the script looks labels up by name.
             thresholds=escape(json.dumps(predictor.thresholds)),
@@ -137,10 +138,6 @@ def _in_words(column: str) -> str:
     """Return `sentence1` as "Sentence 1"."""
     words = re.sub(r"(\D)(\d+)$", r"\1 \2", column).replace("_", " ").strip()
     return words[:1].upper() + words[1:]
-
-
-def _dial(backend: Backend) -> tuple[float, float] | None:
-    return backend.kind.dial(backend.task.label_range) if backend.task else None
 
 
 def _facts(backend: Backend) -> list[str]:

@@ -12,8 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from gluetune.core.deprecations import renamed_parameters
-from gluetune.core.errors import ConfigurationError, Finding, require_extra
+from gluetune.core.errors import (
+    ConfigurationError,
+    Finding,
+    Findings,
+    renamed_parameters,
+    require_extra,
+)
 from gluetune.core.inference_settings import LoadSettings
 from gluetune.core.keywords import ServeKeywords
 from gluetune.core.settings import make_settings, split_settings
@@ -78,6 +83,8 @@ def serve(
         _warm_up(predictor)
         if note:
             on_message(note)
+        if predictor.threshold is not None:
+            on_message(predictor.threshold.sentence)
         on_message(f"Serving {predictor.opened.name} on {_address(listener)} (Ctrl-C stops)")
         with _graceful_signals():
             make_server(app, limits).run(sockets=[listener])
@@ -89,7 +96,7 @@ def make_server(app: Any, limits: Limits) -> uvicorn.Server:
     import uvicorn
 
     from gluetune.serving.connections import ACCEPT_BATCH, Connection, ConnectionState
-    from gluetune.serving.logs import bounded_logs
+    from gluetune.serving.guards import bounded_logs
 
     class Server(uvicorn.Server):
         """uvicorn with our limits on connections and logs."""
@@ -170,19 +177,13 @@ def _check_options(limits: Limits, how: ServeSettings) -> tuple[str | None, str]
     """Return the API key and a warning about its file. Raises one error with every mistake."""
     from gluetune.serving.connections import check_connections
 
-    wrong = _wrong_names(how.allowed_hosts, how.cors_origins)
-    key, warning = None, ""
-    try:
-        check_connections(limits)
-    except ConfigurationError as error:
-        wrong += error.findings
-    try:
-        key, warning = read_key(Path(how.api_key_file)) if how.api_key_file else (None, "")
-    except ConfigurationError as error:
-        wrong += error.findings
-    if wrong:
-        raise ConfigurationError.of(wrong)
-    return key, warning
+    findings, file = Findings(), how.api_key_file
+    for wrong in _wrong_names(how.allowed_hosts, how.cors_origins):
+        findings.add(wrong.message, wrong.hint)
+    findings.attempt(lambda: check_connections(limits))
+    key = findings.attempt(lambda: read_key(Path(file))) if file else None
+    findings.raise_any()
+    return key or (None, "")
 
 
 def _wrong_names(hosts: Sequence[str], origins: Sequence[str]) -> list[Finding]:

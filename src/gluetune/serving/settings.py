@@ -26,28 +26,22 @@ class ServeSettings(Settings):
         "Access control": ("allowed_hosts", "api_key_file", "cors_origins"),
     }
 
-    host: Name = Field(
-        default="127.0.0.1", description="Address to listen on. 0.0.0.0 listens on every network."
-    )
-    port: int = Field(default=8000, ge=0, le=65535, description="Port; 0 takes a free one.")
-    auto_truncate: bool = Field(
-        default=False,
-        description="Cut texts that are too long, where a request does not set `truncate`.",
-    )
+    host: Name = "127.0.0.1"
+    """Address to listen on. 0.0.0.0 listens on every network."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port; 0 takes a free one."""
+    auto_truncate: bool = False
+    """Cut texts that are too long, where a request does not set `truncate`."""
     allowed_hosts: Annotated[
         Repeated, Option(flag="--allowed-host", metavar="NAME", repeated=True)
-    ] = Field(
-        default=(), description="Allowed Host header, besides addresses and localhost; repeatable."
-    )
-    api_key_file: Source | None = Field(
-        default=None,
-        description="File with an API key; requests then need `Authorization: Bearer KEY`.",
-    )
+    ] = ()
+    """Allowed Host header, besides addresses and localhost; repeatable."""
+    api_key_file: Source | None = None
+    """File with an API key; requests then need `Authorization: Bearer KEY`."""
     cors_origins: Annotated[
         Repeated, Option(flag="--cors-origin", metavar="ORIGIN", repeated=True)
-    ] = Field(
-        default=(), description="Allowed CORS origin, or * for all; repeatable. Default: none."
-    )
+    ] = ()
+    """Allowed CORS origin, or * for all; repeatable. Default: none."""
 
 
 class Limits(Settings):
@@ -69,49 +63,28 @@ class Limits(Settings):
         )
     }
 
-    max_batch_tokens: int = Field(
-        default=4096,
-        gt=0,
-        description="Tokens per forward pass, padding included; never fewer than one longest text.",
-    )
-    max_batch_requests: int | None = Field(
-        default=None,
-        gt=0,
-        description="Texts per forward pass; 1 turns batching off. Default: the model's batch "
-        "size.",
-    )
-    max_wait_ms: float = Field(
-        default=2.0,
-        ge=0,
-        le=1000,
-        description="Milliseconds that the first text of a batch waits for others.",
-    )
-    max_queue: int = Field(
-        default=512, gt=0, description="Queue size in texts; requests beyond it get status 429."
-    )
-    max_client_batch_size: int = Field(default=32, gt=0, description="Texts per request.")
-    max_characters: int = Field(
-        default=100_000, gt=0, description="Characters per text, or per pair of texts."
-    )
-    max_body_bytes: int = Field(default=2_000_000, gt=0, description="Bytes per request body.")
-    timeout: float = Field(
-        default=30.0,
-        gt=0,
-        description="Seconds per request: reading the body, inference, the response.",
-    )
-    max_connections: int | None = Field(
-        default=None,
-        gt=0,
-        description="Open connections. Default: 1,000, or as many files as the process may open.",
-    )
-    header_timeout: float = Field(
-        default=10.0,
-        gt=0,
-        description="Seconds until the headers are complete, from connecting or the first byte.",
-    )
-    keep_alive: float = Field(
-        default=30.0, gt=0, description="Seconds that an idle connection is kept open."
-    )
+    max_batch_tokens: int = Field(default=4096, gt=0)
+    """Tokens per forward pass, padding included; never fewer than one longest text."""
+    max_batch_requests: int | None = Field(default=None, gt=0)
+    """Texts per forward pass; 1 turns batching off. Default: the model's batch size."""
+    max_wait_ms: float = Field(default=2.0, ge=0, le=1000)
+    """Milliseconds that the first text of a batch waits for others."""
+    max_queue: int = Field(default=512, gt=0)
+    """Queue size in texts; requests beyond it get status 429."""
+    max_client_batch_size: int = Field(default=32, gt=0)
+    """Texts per request."""
+    max_characters: int = Field(default=100_000, gt=0)
+    """Characters per text, or per pair of texts."""
+    max_body_bytes: int = Field(default=2_000_000, gt=0)
+    """Bytes per request body."""
+    timeout: float = Field(default=30.0, gt=0)
+    """Seconds per request: reading the body, inference, the response."""
+    max_connections: int | None = Field(default=None, gt=0)
+    """Open connections. Default: 1,000, or as many files as the process may open."""
+    header_timeout: float = Field(default=10.0, gt=0)
+    """Seconds until the headers are complete, from connecting or the first byte."""
+    keep_alive: float = Field(default=30.0, gt=0)
+    """Seconds that an idle connection is kept open."""
 
     @classmethod
     def contradictions(cls, values: Mapping[str, Any]) -> Iterator[Finding]:

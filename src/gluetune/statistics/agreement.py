@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gluetune.core.predictions import Predictions
+    from gluetune.core.records import Predictions
     from gluetune.core.tasks import TaskSpec
 
 

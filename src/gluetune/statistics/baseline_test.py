@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.statistics.paired_tests import is_proportion, mcnemar, paired_difference
 
 if TYPE_CHECKING:

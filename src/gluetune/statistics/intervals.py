@@ -34,7 +34,7 @@ from gluetune.statistics.resampling import Resampled, resample
 from gluetune.statistics.scores import needs_probabilities, score_predictions
 
 if TYPE_CHECKING:
-    from gluetune.core.predictions import Predictions
+    from gluetune.core.records import Predictions
     from gluetune.core.tasks import TaskSpec
 
 Method = Literal["percentile", "bca"]

@@ -1,8 +1,8 @@
 """Two models on the same examples, or over seeds: is one better?
 
 McNemar's test and a paired bootstrap compare two models on examples; an exact permutation test
-compares two groups of scores over seeds. Holm's correction covers several comparisons, and
-`smallest_visible` is the power of a comparison.
+compares two groups of scores over seeds, the corrected resampled t-test scores of the same folds.
+Holm's correction covers several comparisons, and `smallest_visible` is the power of a comparison.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gluetune.core.predictions import Predictions
+    from gluetune.core.records import Predictions
     from gluetune.core.tasks import TaskSpec
 
 
@@ -157,6 +157,42 @@ def permutation_test(
     p_value = extreme / ways if ways <= _EXACT else (extreme + 1) / (_EXACT + 1)
     smallest = (2 if 2 * size == total else 1) / ways
     return Permutation(difference, p_value, smallest)
+
+
+@dataclass(frozen=True)
+class ResampledT:
+    """The mean difference over folds, by the corrected resampled t-test."""
+
+    difference: float
+    low: float
+    high: float
+    """95% interval."""
+    p_value: float
+    folds: int
+    """Of all repeats."""
+
+
+def corrected_resampled_t(
+    differences: Sequence[float], tested_share: float, *, level: float = 0.95
+) -> ResampledT:
+    """Test whether the mean difference of two models over the same folds is 0, two-sided.
+
+    Nadeau & Bengio 2003 (Machine Learning 52). Training sets of folds overlap, so differences are
+    correlated and the usual t-test finds far too many. The variance of the mean is the sample
+    variance times 1/folds + tested/trained rows. `tested_share` is that ratio: 1 / (folds - 1) of
+    one repeat. At least two differences are needed.
+    """
+    import numpy as np
+    from scipy.stats import t
+
+    values = np.asarray(differences, dtype=np.float64)
+    mean, count = float(values.mean()), len(values)
+    spread = float(values.std(ddof=1)) * (1 / count + tested_share) ** 0.5
+    if spread == 0:
+        return ResampledT(mean, mean, mean, 1.0 if mean == 0 else 0.0, count)
+    reach = float(t.ppf((1 + level) / 2, count - 1)) * spread
+    p_value = float(2 * t.sf(abs(mean) / spread, count - 1))
+    return ResampledT(mean, mean - reach, mean + reach, p_value, count)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gluetune.core.predictions import Predictions
+    from gluetune.core.records import Predictions
     from gluetune.core.tasks import TaskSpec
 
     Floats = NDArray[np.float64]

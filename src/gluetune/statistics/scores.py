@@ -20,7 +20,7 @@ from gluetune.metrics.metric import Inputs, Measure, Metric
 from gluetune.metrics.registry import get_metric
 
 if TYPE_CHECKING:
-    from gluetune.core.predictions import Predictions
+    from gluetune.core.records import Predictions
     from gluetune.metrics.metric import Floats, Numbers
 
 HIDDEN_LABEL = -1

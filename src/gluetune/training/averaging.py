@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from gluetune.training.flow import within_epoch
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,13 +19,22 @@ FILE = "average.pt"
 """The mean in a checkpoint, next to the optimiser's state."""
 
 
-class WeightAverage:
-    """A running mean of the trained weights of `model`."""
+class WeightAverage(TrainerCallback):
+    """A running mean of the trained weights of `model` at the end of each of the last epochs."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, last_epochs: int) -> None:
         self.model = model
+        self.last_epochs = last_epochs
         self.count = 0
         self._mean: dict[str, torch.Tensor] = {}
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Add the weights of an epoch that is one of the last, also if it is not evaluated."""
+        left = args.num_train_epochs - (state.epoch or 0.0)
+        if round(left, 6) < self.last_epochs and not within_epoch(state, kwargs):
+            self.add()
 
     def add(self) -> None:
         """Add the current weights to the mean."""

@@ -32,8 +32,9 @@ class Flow(TrainerCallback):
     """Evaluates and saves after every epoch, and saves at intervals within an epoch.
 
     A checkpoint is never saved right before an epoch's evaluation: the resumed run would skip it.
-    `early_stopping` counts epochs without a better one. Several processes agree on every decision,
-    since a signal reaches them in different steps, and their clocks differ.
+    `early_stopping` counts epochs without a better one. With `last_only` only the last epoch is
+    evaluated, and an epoch before it is saved only on request. Several processes agree on every
+    decision, since a signal reaches them in different steps, and their clocks differ.
     """
 
     def __init__(
@@ -42,10 +43,12 @@ class Flow(TrainerCallback):
         *,
         checkpoint_minutes: float,
         early_stopping: int | None,
+        last_only: bool = False,
         processes: Processes = ALONE,
     ) -> None:
         self.stop = stop
-        self.interval = 60 * checkpoint_minutes
+        self.last_only: bool = last_only
+        self.interval: float = 60 * checkpoint_minutes
         self.early_stopping = early_stopping
         self.processes = processes
         self._saved_at = self._agreed_at = time.monotonic()
@@ -61,7 +64,7 @@ class Flow(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Save, or save and stop, between two steps of an epoch."""
-        if not _within_epoch(state, kwargs):
+        if not within_epoch(state, kwargs):
             # The end of the epoch does both in order; other callbacks may have requested them.
             control.should_evaluate = control.should_save = False
             return
@@ -75,8 +78,10 @@ class Flow(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Evaluate and save, unless training stops within the epoch."""
-        left = self.stopping and _within_epoch(state, kwargs)
-        control.should_evaluate = control.should_save = not left
+        left = self.stopping and within_epoch(state, kwargs)
+        is_skipped = self.last_only and state.global_step < state.max_steps
+        control.should_evaluate = not (left or is_skipped)
+        control.should_save = self.stopping and not left if is_skipped else not left
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -116,7 +121,7 @@ class Flow(TrainerCallback):
         return bool(due)
 
 
-def _within_epoch(state: TrainerState, given: Mapping[str, Any]) -> bool:
+def within_epoch(state: TrainerState, given: Mapping[str, Any]) -> bool:
     """Return whether steps of the epoch are left; `given` are a callback's keyword arguments."""
     steps: int = len(given["train_dataloader"])
     step: int = state.global_step

@@ -8,14 +8,15 @@ import numpy as np
 
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import RunError
-from gluetune.core.predictions import Predictions, keep_predictions
 from gluetune.core.records import (
     BestRecord,
     EpochRecord,
+    Predictions,
     Record,
     ScoreRecord,
     Status,
     TimingRecord,
+    keep_predictions,
     now,
 )
 from gluetune.core.runs import RunFolder

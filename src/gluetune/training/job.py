@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallback, TrainerState
 
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import Pruned
 from gluetune.core.events import OnEvent, RunEnded, as_messages
 from gluetune.core.files import weights_digest, write_folder, write_json
-from gluetune.core.predictions import keep_predictions
 from gluetune.core.records import (
     BestRecord,
     EpochRecord,
@@ -29,6 +28,7 @@ from gluetune.core.records import (
     MethodRecord,
     Record,
     Status,
+    keep_predictions,
 )
 from gluetune.core.runs import Run, RunFolder
 from gluetune.core.settings_files import read_settings
@@ -47,6 +47,7 @@ from gluetune.training.environment import peak_memory, reset_peak_memory
 from gluetune.training.flow import Flow, uses_all_weights
 from gluetune.training.history import fit_text_baseline, timing
 from gluetune.training.methods import get_method
+from gluetune.training.methods.method import Method
 from gluetune.training.methods.probe import frozen_baseline
 from gluetune.training.preflight import Prepared
 from gluetune.training.progress import ProgressCallback, evaluation_event
@@ -90,8 +91,8 @@ class Job:
         self.on_event = on_event
         self.say = as_messages(on_event)
         self.processes = processes
-        self.store = CheckpointStore(folder.checkpoints)
-        self.method = get_method(prepared.config.method)
+        self.store: CheckpointStore = CheckpointStore(folder.checkpoints)
+        self.method: Method = get_method(prepared.config.method)
         self.trainer: RunTrainer | None = None
 
     def run(self, checkpoint: Path | None) -> Run:
@@ -116,7 +117,9 @@ class Job:
 
     def _fit_baselines(self) -> None:
         """Score the bag of words and the frozen encoder once per run, and save the record."""
-        if not self.prepared.config.is_own or self.record.text_baseline is not None:
+        prepared = self.prepared
+        is_done = self.record.text_baseline is not None or not prepared.validation
+        if is_done or not prepared.config.is_own:
             return
         self.record.text_baseline = self.processes.broadcast_from_main(
             partial(fit_text_baseline, self.prepared, self.folder)
@@ -134,6 +137,7 @@ class Job:
             stop,
             checkpoint_minutes=self.prepared.config.checkpoint_minutes,
             early_stopping=self.prepared.config.early_stopping,
+            last_only=self.prepared.config.folds is not None,
             processes=self.processes,
         )
         start = time.monotonic()

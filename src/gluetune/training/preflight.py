@@ -7,23 +7,25 @@ their findings are merged.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pyarrow as pa
 import torch
 
-from gluetune.core.config import ComputePath, Quantization, TrainConfig, weights_by_label
+from gluetune.core.config import ALL_ROWS, ComputePath, Quantization, TrainConfig, weights_by_label
 from gluetune.core.errors import ConfigurationError, Findings
 from gluetune.core.records import DataRecord, ModelRecord
 from gluetune.core.settings_files import join_names
 from gluetune.core.tasks import HELD_OUT, TaskSpec, get_task
-from gluetune.data.encoding import Encoded, encode, tokenizer_processes, unknown_note
-from gluetune.data.own.source import TUNING, OwnSource
+from gluetune.data.encoding import Encoded, encode_parts, tokenizer_processes, unknown_note
+from gluetune.data.exclusions import EXCLUDED, read_exclusions
+from gluetune.data.own.source import TRAIN, TUNING, OwnSource
 from gluetune.data.sampling import take_fraction
-from gluetune.data.sources.named import Source, source_of, without_held_out
-from gluetune.data.tables import fingerprint, label_array, notes_of
+from gluetune.data.sources import Source, folded, read_train, source_of, without_held_out
+from gluetune.data.tables import fingerprint, label_array, notes_of, with_notes
 from gluetune.inference.devices import device, resolve_precision
 from gluetune.inference.logits import ResolvedPrecision
 from gluetune.inference.scoring import ScoredSplit
@@ -38,7 +40,8 @@ from gluetune.training.auto_recipe import resolve_auto
 from gluetune.training.methods import get_method
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import numpy as np
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -78,6 +81,10 @@ class _Tables:
     validation: Mapping[str, pa.Table]
     tuning: Mapping[str, pa.Table]
     """By the name `TUNING`; empty if there is no such split."""
+    whole: pa.Table | None = None
+    """The rows of all folds, which are encoded once for the runs of all."""
+    rows: Mapping[str, NDArray[np.intp]] = field(default_factory=dict)
+    """Which of `whole` are in a split."""
 
     @property
     def all(self) -> dict[str, pa.Table]:
@@ -181,18 +188,25 @@ def _prepared(
     classifier: Classifier,
     progress: bool,
 ) -> Prepared:
-    encoded = {
-        split: encode(
+    def encoded_parts(
+        table: pa.Table, parts: Mapping[str, NDArray[np.intp] | None]
+    ) -> dict[str, Encoded]:
+        workers = tokenizer_processes(len(table), config.threads or 1)
+        return encode_parts(
             table,
+            parts,
             task,
             classifier.tokenizer,
             max_length=config.max_length,
             outputs=classifier.outputs,
-            processes=(workers := tokenizer_processes(len(table), config.threads or 1)),
+            processes=workers,
             progress=progress and workers > 1,
         )
-        for split, table in tables.all.items()
-    }
+
+    encoded = {} if tables.whole is None else encoded_parts(tables.whole, tables.rows)
+    for split, table in tables.all.items():
+        if split not in encoded:
+            encoded |= encoded_parts(table, {split: None})
     return Prepared(
         config=config,
         task=task,
@@ -212,7 +226,7 @@ def _prepared(
             None,
         ),
         class_weights=_class_weights(config, task, tables.train, classifier),
-        data=_data_record(tables, encoded, checkpoint),
+        data=_data_record(config, tables, encoded, checkpoint),
         model=_model_record(config, task, checkpoint, classifier),
     )
 
@@ -258,16 +272,48 @@ def _read(config: TrainConfig, task: TaskSpec | None) -> _Tables:
     if isinstance(source, OwnSource):
         task = source.task
     assert task is not None, "a task that is not the user's own is known by name"
+    if config.folds is not None:
+        return _read_fold(config, source, task)
     found = Findings()
     validation = () if config.holdout else task.validation_splits
-    names = (task.train_split or "train", *validation)
-    tables = {name: found.attempt(partial(source.read, task, name)) for name in names}
+    names = (task.train_split or TRAIN, *validation)
+    tables = {name: found.attempt(partial(source.read, task, name)) for name in validation}
+    tables[names[0]] = found.attempt(lambda: read_train(source, task, config))
     found.raise_any()
     read = {name: table for name, table in tables.items() if table is not None}
     train = read.pop(names[0])
     if config.holdout:
         train, read[HELD_OUT] = without_held_out(source, train, task, config)
     train = take_fraction(train, task, config.fraction, config.rows_seed)
+    _check_training_rows(config, task, train)
+    tuning = {}
+    if isinstance(source, OwnSource) and TUNING in source.own.tables:
+        tuning = {TUNING: source.own.tables[TUNING]}
+    return _Tables(source, task, train, read, tuning)
+
+
+def _read_fold(config: TrainConfig, source: Source, task: TaskSpec) -> _Tables:
+    """Read the rows of the run on one fold, or on all rows, which is scored on validation rows.
+
+    Of text of the user's own there may be none.
+    """
+    rows = folded(source, task, config)
+    parts = rows.parts(task, config)
+    tables = {name: rows.table.take(pa.array(part)) for name, part in parts.items()}
+    train = tables.pop(TRAIN)
+    if config.fold == ALL_ROWS:
+        there = source.splits(task)
+        tables |= {
+            name: source.read(task, name) for name in task.validation_splits if name in there
+        }
+    tuning = {TUNING: tables.pop(TUNING)} if TUNING in tables else {}
+    train = with_notes(train, notes_of(rows.table))
+    _check_training_rows(config, task, train)
+    return _Tables(source, task, train, tables, tuning, rows.table, parts)
+
+
+def _check_training_rows(config: TrainConfig, task: TaskSpec, train: pa.Table) -> None:
+    """Raise ConfigurationError where no batch is left, or the loss needs what the task lacks."""
     if config.training_args.get("dataloader_drop_last") and len(train) < config.batch_size:
         raise ConfigurationError(
             f"--set dataloader_drop_last: the training set has {len(train)} examples, fewer than "
@@ -275,10 +321,6 @@ def _read(config: TrainConfig, task: TaskSpec | None) -> _Tables:
             hint=f"Leave it out, or type: --batch-size {len(train)}",
         )
     _check_loss(config, task)
-    tuning = {}
-    if isinstance(source, OwnSource) and TUNING in source.own.tables:
-        tuning = {TUNING: source.own.tables[TUNING]}
-    return _Tables(source, task, train, read, tuning)
 
 
 def _check_loss(config: TrainConfig, task: TaskSpec) -> None:
@@ -385,6 +427,7 @@ def _resolved(
         "revision": checkpoint and checkpoint.commit,
         "max_length": config.max_length or (classifier and classifier.limit),
         "micro_batch_size": config.micro_batch_size or -(-config.batch_size // processes.count),
+        "exclude": config.exclude and str(Path(config.exclude).expanduser().resolve()),
         "threads": config.threads or torch.get_num_threads(),
         "processes": processes.count,
     }
@@ -445,7 +488,7 @@ def _model_setting(config: TrainConfig, checkpoint: Checkpoint) -> str:
 
 
 def _data_record(
-    tables: _Tables, encoded: Mapping[str, Encoded], checkpoint: Checkpoint
+    config: TrainConfig, tables: _Tables, encoded: Mapping[str, Encoded], checkpoint: Checkpoint
 ) -> DataRecord:
     unknown = [unknown_note(found, split, checkpoint.name) for split, found in encoded.items()]
     return DataRecord(
@@ -457,13 +500,14 @@ def _data_record(
             *(note for table in tables.all.values() for note in notes_of(table)),
             *filter(None, unknown),
         ],
-        left_out=_left_out(tables),
+        left_out=_left_out(config, tables),
     )
 
 
-def _left_out(tables: _Tables) -> dict[str, dict[str, int]]:
+def _left_out(config: TrainConfig, tables: _Tables) -> dict[str, dict[str, int]]:
     if not isinstance(tables.source, OwnSource):
-        return {}
+        excluded = read_exclusions(config)
+        return {tables.source.name: {EXCLUDED: len(excluded.rows)}} if excluded else {}
     counts = tables.source.own.problems.skipped
     return {name: dict(kinds) for name, kinds in counts.items()}
 

@@ -9,15 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from gluetune.core.command_lines import REST, command_line, in_processes
-from gluetune.core.config import TrainConfig
-from gluetune.core.deprecations import warn_renamed
+from gluetune.core.config import FOLD_SETTINGS, TrainConfig
 from gluetune.core.display import Display, open_display
-from gluetune.core.errors import ConfigurationError, GluetuneError, RunError
+from gluetune.core.errors import ConfigurationError, GluetuneError, RunError, warn_renamed
 from gluetune.core.events import OnEvent, fan_out
 from gluetune.core.files import check_writable, is_unused, locked, make_folder
+from gluetune.core.folds import FoldsSettings
 from gluetune.core.keywords import TrainKeywords
 from gluetune.core.records import EpochRecord, Record, Status, plural
-from gluetune.core.runs import Run, RunFolder, claim_default_folder, default_folder, described_data
+from gluetune.core.runs import (
+    Run,
+    RunFolder,
+    claim_default_folder,
+    default_folder,
+    described_data,
+    verb,
+)
+from gluetune.core.settings_files import read_settings
 from gluetune.core.text import from_here
 from gluetune.inference.devices import cpu_threads
 from gluetune.models.checkpoints import display_name
@@ -77,6 +85,7 @@ def train(
             start one. All machines must share the run's folder, the data and the model.
         cpus_per_process, gpus_per_process: Resources of each process; 1 and 0 by default.
         settings: Fields of TrainConfig, e.g. `model="minilm", epochs=3`; they override `config`.
+            With `folds=5` the run is a cross-validation: see `gluetune.cross_validate`.
             `train_file`, `validation_file` and `test_file` may also be a pandas DataFrame, a
             datasets.Dataset or a pyarrow.Table.
 
@@ -90,13 +99,24 @@ def train(
     extras = Extras(
         tuple(callbacks), data_collator, compute_metrics, on_epoch, select, on_finished=write_report
     )
-    if resume is not None and (
-        task is not None or config is not None or recipe is not None or settings
-    ):
+    changed = task or config or recipe or settings.keys() - {"jobs"}
+    if resume is not None and changed:
         raise ConfigurationError(
             "A resumed run keeps its settings, so none can be given.",
             hint="Type: " + command_line("train", resume=resume),
         )
+    if _is_cross_validation(config, resume, settings):
+        _check_extras(extras, ray)
+        run: Run = verb("cross_validate")(
+            task,
+            config=config,
+            recipe=recipe,
+            resume=resume,
+            on_event=on_event,
+            progress=progress,
+            **settings,
+        )
+        return run
 
     def merge() -> tuple[TrainConfig, list[str]]:
         return merge_settings(task, config, recipe, settings)
@@ -109,6 +129,34 @@ def train(
     if resume is not None:
         return _resume(RunFolder(Path(resume)), extras, showing)
     return _start(merge, extras, showing)
+
+
+def _is_cross_validation(
+    config: str | Path | TrainConfig | None,
+    resume: str | Path | Run | None,
+    settings: Mapping[str, Any],
+) -> bool:
+    """Whether a run for each fold is requested, which `cross_validate` trains."""
+    if resume is not None:
+        return RunFolder(Path(resume)).folds.exists()
+    values: Mapping[str, Any] = {}
+    if isinstance(config, TrainConfig):
+        values = config.model_dump()
+    elif config is not None:
+        values = read_settings(Path(config))
+    of_run = {name: values.get(name) for name in FOLD_SETTINGS} | dict(settings)
+    is_whole = of_run.get("folds") is not None and of_run.get("fold") is None
+    return is_whole or not FoldsSettings.model_fields.keys().isdisjoint(settings)
+
+
+def _check_extras(extras: Extras, ray: str | None) -> None:
+    """Refuse what the processes of the folds cannot be given."""
+    given = [name for name, value in vars(extras).items() if value and name != "on_finished"]
+    given += ["ray"] if ray is not None else []
+    if given:
+        raise ConfigurationError(
+            f"{', '.join(given)}: a cross-validation takes none.", hint="Leave it out."
+        )
 
 
 def write_report(run: Run) -> str | None:

@@ -93,8 +93,8 @@ class RunTrainer(Trainer):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.layer_decay = layer_decay
-        self.average_epochs = average_epochs
-        self._average = WeightAverage(self.model)
+        self._average = WeightAverage(self.model, average_epochs)
+        self.add_callback(self._average)
         if window is not None:
             pool_windows(self.model, window)
         self.validation = validation
@@ -197,8 +197,6 @@ class RunTrainer(Trainer):
         """Evaluate the task. Returns its metrics with a prefix, as Trainer does."""
         train_seconds = self._read_clock()
         self._check_path_once()
-        if self.average_epochs and self._is_averaged():
-            self._average.add()
         with self._average.applied():
             evaluation = self.score(self.model)
         extra = self.processes.broadcast_from_main(lambda: self._user_metrics(evaluation))
@@ -227,11 +225,6 @@ class RunTrainer(Trainer):
             True  # or the best model would be lost after an evaluation within an epoch
         )
         return metrics
-
-    def _is_averaged(self) -> bool:
-        """Whether this epoch is one of the last, whose weights are averaged."""
-        left = self.args.num_train_epochs - (self.state.epoch or 0.0)
-        return bool(round(left, 6) < self.average_epochs)
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Create the optimiser, with a learning rate for each layer."""
@@ -387,6 +380,8 @@ def _selection(epoch: EpochRecord, how: Validation) -> float | None:
     if how.select is not None:
         return _mean([how.select(_flat(epoch))])
     metric, extra, splits = how.metric, epoch.extra, epoch.validation.metrics
+    if not splits:
+        return None
     if metric == "score":
         score = epoch.validation.score
         return None if score is None else how.task.sign * score

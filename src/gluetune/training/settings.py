@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gluetune.core.config import FILE_SETTINGS, TrainConfig
-from gluetune.core.config_checks import make_config
-from gluetune.core.deprecations import with_new_names
-from gluetune.core.errors import ConfigurationError, Finding, GluetuneError
-from gluetune.core.recipes import Recipe, get_recipe
+from gluetune.core.config import FILE_SETTINGS, TrainConfig, make_config
+from gluetune.core.errors import ConfigurationError, Finding, GluetuneError, with_new_names
+from gluetune.core.published import Recipe, get_recipe
 from gluetune.core.settings_files import read_settings
-from gluetune.data.own.stored import as_file
+from gluetune.data.tables import as_file
 from gluetune.training.arguments import check_set
 
 

@@ -24,8 +24,17 @@ from gluetune.core.errors import TrainingError
 from gluetune.kinds import SINGLE_LABEL, kind_of_head
 from gluetune.kinds.base import IGNORED, Kind
 from gluetune.models.fast import attempt
-from gluetune.models.fast.batches import is_mixed, sample, split, split_by_length
+from gluetune.models.fast.architectures import architecture_of
+from gluetune.models.fast.batches import (
+    is_mixed,
+    sample,
+    split,
+    split_by_length,
+    with_padding,
+)
 from gluetune.models.fast.dropout import DropoutMasks
+from gluetune.models.fast.layout import send
+from gluetune.models.fast.packed import weights_kept
 from gluetune.models.fast.paths import computing, disagreement, dropping, resolve_compute
 from gluetune.models.fast.vocabulary import CompactVocabulary, compact_vocabulary, occurring_rows
 from gluetune.training.flow import Shares, share_batches
@@ -61,7 +70,7 @@ class ClassificationLoss:
         self.kind = kind
         self.label_smoothing = label_smoothing
         self.weights = weights
-        self.order = tuple(order)
+        self.order: tuple[int, ...] = tuple(order)
 
     def __call__(
         self,
@@ -150,7 +159,7 @@ class Trainer(transformers.Trainer):
         self._masks = DropoutMasks() if self.args.device.type == "cpu" else None
         self._path_context = ExitStack()
         self._path: ComputePath = "padded"
-        self._is_checked = False
+        self._is_checked = self._is_packed = False
         self._agreed: tuple[weakref.ref[nn.Module], ComputePath] | None = None
         self._weights: int | None = None
         self._shares: Shares | None = None
@@ -175,6 +184,7 @@ class Trainer(transformers.Trainer):
     def get_train_dataloader(self) -> Any:
         """Return the loader of the training set; each process has its share of every batch."""
         loader = super().get_train_dataloader()
+        loader.device = None  # batches stay on the CPU until a micro-batch is sent
         if self.args.world_size > 1:
             process, processes = self.args.process_index, self.args.world_size
             self._shares = share_batches(loader, process=process, processes=processes)
@@ -208,6 +218,12 @@ class Trainer(transformers.Trainer):
             return batch  # a custom loss: labels are counted as Trainer does
         counts = self.compute_loss_func.kind.is_labelled(labels)
         return {**batch, "labels": torch.where(counts, 0, IGNORED)}
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        if not self.is_deepspeed_enabled and isinstance(inputs, Mapping):
+            inputs = send(inputs, self.args.device)
+        prepared: dict[str, Any] = super()._prepare_inputs(inputs)
+        return prepared
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
@@ -365,14 +381,19 @@ class Trainer(transformers.Trainer):
             self._vocabulary.load_state(json.loads(path.read_text(encoding="utf-8")))
 
     def _set_path(self, path: ComputePath) -> None:
-        """Switch to `path`, from the first batch with padding on; see `_check_path`."""
+        """Switch to `path`, from the batch on which it is checked; see `_check_path`."""
         self._path_context.close()
         self._path, self._is_checked = path, path == "padded"
+        self._is_packed = path == "unpadded" and architecture_of(self.model) is not None
         self._path_context.enter_context(dropping(self.model, path, self._masks))
 
     def _check_path(self, inputs: Mapping[str, Any]) -> None:
-        """Compare the path's logits with the padded ones once; fall back if they differ."""
-        while not self._is_checked and is_mixed(inputs):
+        """Compare the path's logits with the padded ones once; fall back if they differ.
+
+        That is at the first batch with padding. The packed encoder computes other batches too, so
+        it is checked at the first batch, which is given padding.
+        """
+        while not self._is_checked and (self._is_packed or is_mixed(inputs)):
             problem = self._problem(inputs)
             if not problem:
                 self._is_checked = True
@@ -393,7 +414,8 @@ class Trainer(transformers.Trainer):
         ):
             return ""
         some = sample(inputs, min(_CHECKED, max(2, self.micro_batch_size)))
-        problem = disagreement(self.model, self._prepare_inputs(some), self._path)
+        some = with_padding(some) if self._is_packed else some
+        problem = disagreement(self.model, self._prepare_inputs(dict(some)), self._path)
         if not problem:
             self._agreed = weakref.ref(self.model), self._path
         return problem
@@ -414,14 +436,17 @@ class Trainer(transformers.Trainer):
             losses.append(super().training_step(model, micro_batches[-1], num_items_in_batch))
         return torch.stack(losses).sum()
 
-    def _cast_weights_kept(self) -> Any:
-        """Keep autocast's cache of cast weights for all forward passes inside the context.
+    @contextmanager
+    def _cast_weights_kept(self) -> Iterator[None]:
+        """Keep cast weights for all forward passes inside the context.
 
-        Autocast clears it at the end of its outermost context, so this is a disabled outer one.
+        Autocast clears them at the end of its outermost context, so this is a disabled outer one.
         """
         halves = self.args.bf16 or self.args.fp16
         device = self.args.device.type
-        return torch.autocast(device, enabled=False) if halves else nullcontext()
+        outer = torch.autocast(device, enabled=False) if halves else nullcontext()
+        with outer, weights_kept(self.model):
+            yield
 
     def _shrink_micro_batch(self, model: nn.Module, error: RuntimeError) -> None:
         """Halve the micro-batch size and discard the step's partial gradients, or raise."""
@@ -446,7 +471,8 @@ class Trainer(transformers.Trainer):
         unchecked = self._losses_unchecked
         self._losses_unchecked = loss if unchecked is None else unchecked + loss
         steps = self.state.logging_steps or 1
-        if loss.device.type == "cpu" or (self.state.global_step + 1) % steps == 0:
+        logs = self.accelerator.sync_gradients and (self.state.global_step + 1) % steps == 0
+        if loss.device.type == "cpu" or logs:
             self.check_losses()
 
 

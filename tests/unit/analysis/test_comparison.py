@@ -16,10 +16,17 @@ from typer.testing import CliRunner
 import gluetune
 from gluetune.analysis.comparison import compare
 from gluetune.cli.app import app
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import RunError
-from gluetune.core.predictions import Predictions
-from gluetune.core.records import BestRecord, DataRecord, Record, ScoreRecord, Status, now
+from gluetune.core.records import (
+    BestRecord,
+    DataRecord,
+    Predictions,
+    Record,
+    ScoreRecord,
+    Status,
+    now,
+)
 from gluetune.core.runs import Run
 from gluetune.core.tasks import get_task
 from gluetune.statistics.scores import score_task

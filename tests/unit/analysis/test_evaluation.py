@@ -20,11 +20,9 @@ from tests.support.run_folders import write_run
 from gluetune.analysis.evaluation import Evaluation, _suspicion
 from gluetune.analysis.scores import Baseline, Scores
 from gluetune.analysis.splits import SplitEvaluation, statistic
-from gluetune.core.deprecations import RenamedWarning
-from gluetune.core.errors import ConfigurationError
+from gluetune.core.errors import ConfigurationError, RenamedWarning
 from gluetune.core.plots import Plot, line_plot
-from gluetune.core.predictions import Predictions, keep_predictions
-from gluetune.core.records import ScoreRecord
+from gluetune.core.records import Predictions, ScoreRecord, keep_predictions
 from gluetune.core.runs import Run
 from gluetune.core.tables import Column, Table
 from gluetune.core.tasks import TaskSpec, get_task

@@ -13,7 +13,7 @@ from benchmarks.peers.notebook import minilm_folder
 from transformers import AutoTokenizer
 
 from gluetune.core.tasks import GLUE_TASKS
-from gluetune.data.sources.named import open_source
+from gluetune.data.sources import open_source
 
 SHAPE = {
     "tokens": 40,

@@ -15,13 +15,12 @@ from gluetune.analysis.evaluation import evaluate
 from gluetune.cli.app import app, main
 from gluetune.cli.predict import _refuse_file
 from gluetune.cli.run_glue import translate
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import FileFormat, make_config
 from gluetune.core.errors import ConfigurationError, DataError, GluetuneError
-from gluetune.core.file_formats import FileFormat
 from gluetune.core.files import nearest_file
 from gluetune.core.settings import shell_settings
 from gluetune.core.settings_files import read_settings, split_names
-from gluetune.data.formats.detection import detect
+from gluetune.data.formats.registry import detect
 from gluetune.data.own.source import OwnFile, OwnSource
 from gluetune.publishing.leaderboard_files import faults
 from gluetune.serving.server import _address_hint

@@ -10,8 +10,7 @@ from typer.testing import CliRunner
 
 from gluetune.cli.options import given_settings, options_of
 from gluetune.cli.train import train
-from gluetune.core.config import TrainConfig, flag_of
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, flag_of, make_config
 from gluetune.core.errors import ConfigurationError
 
 seen: dict[str, Any] = {}
@@ -81,10 +80,14 @@ OWN_VALUES = {
 BESIDE = {
     name: {"data_set": "user/name"} if name.endswith("_split") else {"train_file": "x.csv"}
     for name in OWN_VALUES
-} | {"train_file": {}, "data_set": {}}
+} | {"train_file": {}, "data_set": {}, "fold": {"task": "cola", "folds": 3}}
 """What a setting of the user's own text needs beside it; all others a task."""
 VALUES = {
     **OWN_VALUES,
+    "folds": ("5", 5),
+    "exclude": ("wrong.csv", "wrong.csv"),
+    "fold": ("2", 2),
+    "fold_seed": ("7", 7),
     "class_weights": ("balanced", "balanced"),
     "focal_loss": ("2", 2.0),
     "min_steps": ("500", 500),

@@ -112,10 +112,10 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_two_at_a_time_on_a_cpu_and_one_on_a_gpu(
     asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, kind: str, cores: int, jobs: int
 ) -> None:
-    from gluetune.experiments.suite import suite as run_suite
+    from gluetune.experiments import jobs as run_jobs
 
-    monkeypatch.setattr(run_suite, "device", lambda: SimpleNamespace(type=kind))
-    monkeypatch.setattr(run_suite, "cores", lambda: cores)
+    monkeypatch.setattr(run_jobs, "device", lambda: SimpleNamespace(type=kind))
+    monkeypatch.setattr(run_jobs, "cores", lambda: cores)
     CliRunner().invoke(app, ["suite"])
     CliRunner().invoke(app, ["suite", "--ray", "auto"])
     first, on_cluster = asked

@@ -17,8 +17,7 @@ from tests.unit.test_docs import parse
 
 from gluetune.analysis.scores import Scores
 from gluetune.cli.train import render_run
-from gluetune.core.config_checks import make_config
-from gluetune.core.predictions import keep_predictions
+from gluetune.core.config import make_config
 from gluetune.core.records import (
     BestRecord,
     DataRecord,
@@ -28,6 +27,7 @@ from gluetune.core.records import (
     ScoreRecord,
     Status,
     TimingRecord,
+    keep_predictions,
     now,
 )
 from gluetune.core.runs import Run, RunFolder

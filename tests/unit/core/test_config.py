@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gluetune.core.command_lines import options
-from gluetune.core.config import TrainConfig, own_name, typed_settings
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, make_config, own_name, typed_settings
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.settings import shell_settings
 from gluetune.core.settings_files import join_names, parse_assignment, read_settings, split_names
@@ -349,6 +348,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "revision": st.none() | _TEXT | _WORDLIKE,
     "data": st.none() | _TEXT | _WORDLIKE,
     "fraction": _numbers(0, 1),
+    "exclude": st.none() | _TEXT | _WORDLIKE,
+    "fold_seed": st.integers(0, 2**32 - 1),
     "holdout": st.floats(0, 1, exclude_max=True),
     "sampling_seed": st.none() | st.integers(0, 2**32 - 1),
     "processes": st.none() | st.integers(1, 64),
@@ -413,6 +414,10 @@ _OWN = {
 }
 _OF_FILES = {name: st.none() | _TEXT for name in ("validation_file", "test_file")}
 _OF_HUB = {name: st.none() | _TEXT for name in ("train_split", "validation_split")}
+_FOLDS: dict[str, st.SearchStrategy[Any]] = {
+    "folds": st.integers(3, 100),
+    "fold": st.none() | st.integers(0, 3),
+}
 OWN_FIELDS = {"train_file", "data_set", *_OWN, *_OF_FILES, *_OF_HUB}
 CONFIGS = st.one_of(
     st.fixed_dictionaries({"task": st.sampled_from([*GLUE_TASKS, "mnli-mm"])}, optional=FIELDS),
@@ -425,6 +430,7 @@ CONFIGS = st.one_of(
         )
         for source, more in (("train_file", _OF_FILES), ("data_set", _OF_HUB))
     ),
+    st.fixed_dictionaries({"task": st.sampled_from([*GLUE_TASKS]), **_FOLDS}),
 )
 
 
@@ -469,7 +475,7 @@ def test_a_delimiter_is_one_character(delimiter: str) -> None:
 
 
 def test_the_round_trip_covers_every_field() -> None:
-    assert {*FIELDS, *OWN_FIELDS} == set(TrainConfig.model_fields) - {"task", "output"}
+    assert {*FIELDS, *OWN_FIELDS, *_FOLDS} == set(TrainConfig.model_fields) - {"task", "output"}
 
 
 def test_a_saved_configuration_explains_itself_and_leaves_the_output_out(tmp_path: Path) -> None:

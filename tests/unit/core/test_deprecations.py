@@ -4,8 +4,7 @@ import warnings
 
 import pytest
 
-from gluetune.core.deprecations import RenamedWarning, warn_renamed, with_new_names
-from gluetune.core.errors import ConfigurationError
+from gluetune.core.errors import ConfigurationError, RenamedWarning, warn_renamed, with_new_names
 
 
 def test_the_warning_names_both_names_and_the_line_that_used_the_old_one() -> None:

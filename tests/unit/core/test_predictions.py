@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 
 
 @pytest.mark.parametrize("width", [1, 3])

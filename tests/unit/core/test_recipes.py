@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import ConfigurationError
-from gluetune.core.recipes import RECIPES, SMALL_TASKS, get_recipe
+from gluetune.core.published import RECIPES, SMALL_TASKS, get_recipe
 from gluetune.core.tasks import GLUE_TASKS
 from gluetune.training.arguments import check_set
 

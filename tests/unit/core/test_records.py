@@ -10,8 +10,7 @@ import pytest
 from pydantic import ValidationError
 from tests.support.run_folders import write_run
 
-from gluetune.core.deprecations import RenamedWarning
-from gluetune.core.errors import RunError
+from gluetune.core.errors import RenamedWarning, RunError
 from gluetune.core.records import (
     RECORD_VERSION,
     BestRecord,

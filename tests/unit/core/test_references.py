@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from gluetune.core.errors import ConfigurationError
-from gluetune.core.references import AVERAGE, HUMAN, LEADERBOARD_TOP, REFERENCES, published
+from gluetune.core.published import AVERAGE, HUMAN, LEADERBOARD_TOP, REFERENCES, published
 from gluetune.core.tasks import TASKS
 
 

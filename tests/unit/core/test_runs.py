@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gluetune
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.records import BestRecord, EpochRecord, Record, ScoreRecord, Status, now
 from gluetune.core.runs import Run, default_folder

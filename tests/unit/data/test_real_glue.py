@@ -8,9 +8,8 @@ import pytest
 from tests.support.glue_folders import write_download
 
 from gluetune.core.tasks import TASKS, get_task
-from gluetune.data.sources.glue_download import GlueDownload
-from gluetune.data.sources.glue_parquet import ParquetFolder
-from gluetune.data.sources.named import open_source
+from gluetune.data.glue_download import GlueDownload
+from gluetune.data.sources import ParquetFolder, open_source
 from gluetune.data.summary import summarise
 from gluetune.data.tables import fingerprint
 

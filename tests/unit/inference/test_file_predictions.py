@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from tests.support.tiny_runs import Bench
 
+from gluetune.core.config import FileFormat
 from gluetune.core.errors import ConfigurationError, DataError
-from gluetune.core.file_formats import FileFormat
 from gluetune.inference import file_predictions
 from gluetune.inference.file_predictions import FilePredictions, predict
 from gluetune.inference.predictor import Predictor, load

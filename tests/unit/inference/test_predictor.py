@@ -13,8 +13,7 @@ import pytest
 from tests.support.tiny_runs import Bench
 
 import gluetune
-from gluetune.core.deprecations import RenamedWarning
-from gluetune.core.errors import ConfigurationError
+from gluetune.core.errors import ConfigurationError, RenamedWarning
 from gluetune.core.runs import Run
 from gluetune.inference import predictor as module
 from gluetune.inference.predictor import Predictor, load
@@ -37,7 +36,7 @@ def predictor(run: Run) -> Predictor:
 
 def validation_texts(run: Run) -> list[str]:
     from gluetune.core.tasks import get_task
-    from gluetune.data.sources.named import open_source
+    from gluetune.data.sources import open_source
 
     table = open_source(run.config.data).read(get_task("cola"), "validation")
     return [str(text) for text in table["sentence"].to_pylist()]

@@ -14,9 +14,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gluetune.core.config import TrainConfig
-from gluetune.core.config_checks import make_config
-from gluetune.core.deprecations import RenamedWarning
+from gluetune.core.config import TrainConfig, make_config
+from gluetune.core.errors import RenamedWarning
 from gluetune.core.records import Record
 from gluetune.core.tasks import get_task
 from gluetune.kinds import FORMER_NAMES, KINDS, MULTI_LABEL, REGRESSION, Kind, KindName, get_kind

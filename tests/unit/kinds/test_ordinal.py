@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.own_files import write_csv
 
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import DataError
 from gluetune.data.own.source import OwnSource
 from gluetune.kinds import ORDINAL, SINGLE_LABEL

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gluetune
-from gluetune.core.references import REFERENCES
+from gluetune.core.published import REFERENCES
 from gluetune.core.tasks import TASKS
 from gluetune.kinds import KINDS
 from gluetune.metrics.registry import METRICS

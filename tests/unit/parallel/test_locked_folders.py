@@ -10,7 +10,7 @@ import pytest
 
 from gluetune.core.errors import LockedError, RunError
 from gluetune.core.files import locked
-from gluetune.parallel.calls import Outcome, failure_of
+from gluetune.parallel.pool import Outcome, failure_of
 from gluetune.parallel.ray import _is_locked
 
 

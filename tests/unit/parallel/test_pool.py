@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 from tests.support import calls
 
-from gluetune.parallel.calls import Outcome, emit
-from gluetune.parallel.pool import Pool, open_pool, threads_each
+from gluetune.parallel.pool import Outcome, Pool, emit, open_pool, threads_each
 
 ROOT = Path(__file__).parents[3]
 

@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from tests.support.tiny_runs import Bench
 
-from gluetune.core.config import OWN_SETTINGS
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import OWN_SETTINGS, make_config
 from gluetune.core.records import Record, read_record
 from gluetune.core.runs import Run
 from gluetune.core.text import visible
 from gluetune.publishing.card import make_card, repeat_command
-from gluetune.publishing.private_text import LocalPaths, base_name
+from gluetune.publishing.model_files import LocalPaths, base_name
 from gluetune.publishing.upload import name_findings
 
 REPO = "me/my-model"

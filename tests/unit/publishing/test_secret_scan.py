@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gluetune.publishing.private_text import find_secrets
+from gluetune.publishing.model_files import find_secrets
 
 SECRETS = {
     "a Hugging Face token": "hf_" + "aB3" * 11 + "x",
@@ -29,7 +29,7 @@ def test_each_kind_is_found_with_its_line(kind: str) -> None:
 
 
 def test_every_pattern_has_an_example() -> None:
-    from gluetune.publishing.private_text import _KINDS
+    from gluetune.publishing.model_files import _KINDS
 
     assert [kind for kind, _ in _KINDS] == list(SECRETS)
 

@@ -16,8 +16,7 @@ from tests.support.run_folders import write_run
 from gluetune.analysis.splits import SplitEvaluation
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.plots import line_plot, plot_letter
-from gluetune.core.predictions import Predictions, keep_predictions
-from gluetune.core.records import Status, read_record
+from gluetune.core.records import Predictions, Status, keep_predictions, read_record
 from gluetune.core.runs import Run
 from gluetune.core.tasks import get_task
 from gluetune.core.text import visible

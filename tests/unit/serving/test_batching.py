@@ -18,7 +18,7 @@ from tests.support.servers import watched
 from gluetune.data.encoding import Encoded
 from gluetune.inference.predictor import Predictor, Text
 from gluetune.serving.batching import Batcher, RequestLogits
-from gluetune.serving.refusals import Refusal
+from gluetune.serving.guards import Refusal
 from gluetune.serving.settings import Limits
 
 _WORDS = ("a", "quick", "brown", "fox", "jumps", "over", "it")

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gluetune.core.errors import ConfigurationError
-from gluetune.serving.refusals import Refusal
-from gluetune.serving.requests import parse
+from gluetune.serving.app import parse
+from gluetune.serving.guards import Refusal
 from gluetune.serving.settings import Limits
 
 LIMITS = Limits(max_client_batch_size=3, max_characters=20)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from tests.support.predictions import classified, estimated, random_classified, random_estimated
 
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.tasks import get_task
 from gluetune.kinds import MULTI_LABEL, REGRESSION
 from gluetune.statistics.baseline_test import compare_with_words

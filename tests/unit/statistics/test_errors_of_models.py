@@ -8,7 +8,7 @@ from sklearn.metrics import confusion_matrix as sklearns
 from sklearn.metrics import precision_recall_fscore_support
 from tests.support.predictions import classified, estimated, random_classified
 
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.tasks import get_task
 from gluetune.kinds.single_label import softmax
 from gluetune.statistics.calibration import calibration

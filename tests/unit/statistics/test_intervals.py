@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from tests.support.predictions import classified, random_classified, random_estimated
 
 from gluetune.core.errors import ConfigurationError
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.kinds import REGRESSION
 from gluetune.metrics.metric import Inputs, OfWeights

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.unit.metrics.test_registry import PAIRS, classes_of, inputs, taken, value
 
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.tasks import TaskSpec
 from gluetune.kinds import get_kind
 from gluetune.metrics.metric import Inputs

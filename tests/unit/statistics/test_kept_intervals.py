@@ -11,7 +11,7 @@ from tests.support.predictions import random_classified, random_estimated
 from tests.support.run_folders import write_run
 
 from gluetune.analysis.evaluation import evaluation_of
-from gluetune.core.predictions import Predictions, keep_predictions
+from gluetune.core.records import Predictions, keep_predictions
 from gluetune.core.runs import Run
 from gluetune.core.tasks import get_task
 from gluetune.rendering.pages import report

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.kinds import MULTI_LABEL, SINGLE_LABEL
 from gluetune.statistics.agreement import agreement

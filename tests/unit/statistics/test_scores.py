@@ -373,7 +373,7 @@ def test_collapsed_is_one_class_for_all() -> None:
 
 def test_importing_metrics_and_references_costs_no_heavy_library() -> None:
     code = (
-        "import sys, gluetune.statistics.scores, gluetune.core.references;"
+        "import sys, gluetune.statistics.scores, gluetune.core.published;"
         "print({'numpy', 'scipy', 'sklearn', 'torch', 'pyarrow'} & set(sys.modules))"
     )
     result = subprocess.run(

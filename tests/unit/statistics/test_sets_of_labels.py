@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
 from gluetune.core.errors import ConfigurationError, DataError
-from gluetune.core.predictions import Predictions
+from gluetune.core.records import Predictions
 from gluetune.core.tasks import TaskSpec
 from gluetune.kinds import MULTI_LABEL
 from gluetune.statistics.agreement import agreement

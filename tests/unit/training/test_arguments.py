@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from transformers import TrainingArguments
 
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import ConfigurationError
 from gluetune.training.arguments import _DECIDED, _HAS_FLAG, check_set, training_arguments
 

@@ -11,7 +11,7 @@ from tests.support.tiny_runs import Bench, outcome, resumed
 from transformers import AutoModel
 
 import gluetune
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.training.auto_recipe import choose, count_weights, resolve_auto
 
 

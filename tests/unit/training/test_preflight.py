@@ -12,7 +12,7 @@ from tests.support.own_files import write_csv
 from tests.support.tiny_runs import Bench
 
 import gluetune
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import ConfigurationError, GluetuneError
 from gluetune.inference import devices
 from gluetune.training.preflight import prepare

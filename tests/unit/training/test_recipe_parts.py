@@ -234,3 +234,12 @@ def test_class_weights_of_ones_own(tmp_path: Path) -> None:
     assert "neg,pos" in str(caught.value)
     with pytest.raises(ConfigurationError, match="label=weight"):
         _own(tmp_path, class_weights="balancd", output=tmp_path / "wrong")
+
+
+def test_a_fold_averages_epochs_that_are_not_evaluated(bench: Bench) -> None:
+    """In a cross-validation only the last epoch is evaluated, so that no rows choose an epoch."""
+    averaged = bench.train(folds=3, fold=1, average_epochs=2).record
+    plain = bench.train(folds=3, fold=1).record
+    assert len(averaged.epochs) == 1
+    assert averaged.final_weights_sha256 == plain.final_weights_sha256
+    assert averaged.best_weights_sha256 != plain.best_weights_sha256

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import gluetune
-from gluetune.core.config_checks import make_config
-from gluetune.core.deprecations import RenamedWarning
+from gluetune.core.config import make_config
+from gluetune.core.errors import RenamedWarning
 from gluetune.core.settings_files import read_settings
 from gluetune.training.settings import merge_settings
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,51 +121,46 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 _MAGIC = b"ARROW1"
-
-
-class ArrowReader(ColumnarReader):
-    """Reads an Arrow file or stream. Raises DataError where it is not one."""
-
-    def __init__(self, path: Path, name: str, wanted: Collection[str] | None = None) -> None:
-        import pyarrow as pa
-
-        try:
-            with path.open("rb") as file:
-                is_file = file.read(len(_MAGIC)) == _MAGIC
-            mapped = pa.memory_map(str(path))
-            opened: Any = (pa.ipc.open_file if is_file else pa.ipc.open_stream)(mapped)
-            batches: Iterable[Any] = _arrow_batches(opened) if is_file else opened
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(
-                f"{name} cannot be read as Arrow: {error}",
-                hint="Leave --format out if it is typed; otherwise write the file again.",
-            ) from error
-        super().__init__(name, opened.schema, batches, wanted)
-
-
-def _arrow_batches(file: Any) -> Iterator[pa.RecordBatch]:
-    return (file.get_batch(number) for number in range(file.num_record_batches))
-
-
 _BUFFER = 2**20
 """Buffer of each column in bytes; by default it is a whole row group, of any size."""
 
 
-class ParquetReader(ColumnarReader):
-    """Reads a Parquet file. Raises DataError where it is not one."""
+_Read = Callable[[Path], "tuple[pa.Schema, Iterable[pa.RecordBatch]]"]
 
-    def __init__(self, path: Path, name: str, wanted: Collection[str] | None = None) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        try:
-            file = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(
-                f"{name} cannot be read as Parquet: {error}",
-                hint="Leave --format out if it is typed; otherwise write the file again.",
-            ) from error
-        super().__init__(name, file.schema_arrow, _batches(file), wanted)
+def _opened(source: Source, title: str, read: _Read) -> ColumnarReader:
+    """Return a reader of the file. Raises DataError where it is not in this format."""
+    import pyarrow as pa
+
+    try:
+        schema, batches = read(source.path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{source.name} cannot be read as {title}: {error}",
+            hint="Leave --format out if it is typed; otherwise write the file again.",
+        ) from error
+    return ColumnarReader(source.name, schema, batches, source.wanted)
+
+
+def _arrow_batches(path: Path) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
+    """Return the schema and the batches of an Arrow file or stream."""
+    import pyarrow as pa
+
+    with path.open("rb") as file:
+        is_file = file.read(len(_MAGIC)) == _MAGIC
+    mapped = pa.memory_map(str(path))
+    if not is_file:
+        stream = pa.ipc.open_stream(mapped)
+        return stream.schema, stream
+    opened = pa.ipc.open_file(mapped)
+    return opened.schema, map(opened.get_batch, range(opened.num_record_batches))
+
+
+def _parquet_batches(path: Path) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
+    return file.schema_arrow, file.iter_batches(BATCH_ROWS)
 
 
 class ParquetWriter:
@@ -210,16 +205,7 @@ class ParquetWriter:
         self._more.clear()
 
 
-def _batches(file: Any) -> Iterator[pa.RecordBatch]:
-    # A generator, so that errors are raised where rows are read.
-    yield from file.iter_batches(BATCH_ROWS)
-
-
 # The formats --------------------------------------------------------------------------------------
-
-
-def _read_arrow(source: Source) -> ArrowReader:
-    return ArrowReader(source.path, source.name, source.wanted)
 
 
 def _write_parquet(target: Target) -> ParquetWriter:
@@ -230,7 +216,7 @@ def _write_parquet(target: Target) -> ParquetWriter:
 PARQUET = Format(
     "parquet",
     (".parquet",),
-    lambda source: ParquetReader(source.path, source.name, source.wanted),
+    lambda source: _opened(source, "Parquet", _parquet_batches),
     _write_parquet,
     title="Parquet, by its content",
     recognise=lambda path, head: head.startswith(b"PAR1"),
@@ -241,7 +227,7 @@ PARQUET = Format(
 ARROW = Format(
     "arrow",
     (".arrow",),
-    _read_arrow,
+    lambda source: _opened(source, "Arrow", _arrow_batches),
     written_as="parquet",  # one writer of columns with types is enough
     title="Arrow, by its content",
     recognise=lambda path, head: head.startswith(_MAGIC),

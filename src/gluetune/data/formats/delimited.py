@@ -16,9 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from gluetune.core.config import FileFormat, delimiter_name
 from gluetune.core.errors import DataError
-from gluetune.core.file_formats import FileFormat, delimiter_name
-from gluetune.data.formats.compression import opened
 from gluetune.data.formats.csv_file import (
     COMMAS,
     TAB,
@@ -30,7 +29,7 @@ from gluetune.data.formats.csv_file import (
     separator_of,
     write_delimited,
 )
-from gluetune.data.formats.format import BadRow, Fault, Format, Opening, Row
+from gluetune.data.formats.format import BadRow, Fault, Format, Opening, Row, opened
 from gluetune.data.formats.plain_text import whole_lines
 
 _DELIMITERS = (TAB, ";", "|", ",")

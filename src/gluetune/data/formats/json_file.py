@@ -20,7 +20,6 @@ from gluetune.data.formats.format import (
     Format,
     NestedValues,
     Row,
-    Source,
     nested_names,
     read_lines,
     rows_of_lines,
@@ -305,14 +304,10 @@ def _beginning(head: bytes) -> str:
     return head.decode("utf-8-sig", "replace").lstrip()
 
 
-def _read_lines(source: Source) -> JsonLinesReader:
-    return JsonLinesReader(source.stream, source.name)
-
-
 JSON_LINES = Format(
     "jsonl",
     (".jsonl", ".ndjson"),
-    _read_lines,
+    lambda source: JsonLinesReader(source.stream, source.name),
     lambda target: JsonLinesWriter(target.stream),
     title="JSON lines: one object per line",
     recognise=_looks_like_lines,

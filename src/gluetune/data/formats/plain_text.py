@@ -134,10 +134,6 @@ def _read_fasttext(source: Source) -> LabelFirstReader:
     return LabelFirstReader(source.stream, source.name, PREFIX, several=several)
 
 
-def _read_text(source: Source) -> TextReader:
-    return TextReader(source.stream, source.name, source.text_columns)
-
-
 def _looks_like_trec(path: Path, head: bytes) -> bool:
     return path.suffix.lower() == ".label" and label_share(whole_lines(head)) > _SURE
 
@@ -162,4 +158,10 @@ TREC = Format(
     recognise=_looks_like_trec,
     needs_label=True,
 )
-TEXT = Format("text", (".txt",), _read_text, written_as="jsonl", has_columns=False)
+TEXT = Format(
+    "text",
+    (".txt",),
+    lambda source: TextReader(source.stream, source.name, source.text_columns),
+    written_as="jsonl",
+    has_columns=False,
+)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gluetune.data.own.stored import digests
+from gluetune.data.tables import digests
 from gluetune.kinds import REGRESSION, SINGLE_LABEL
 from gluetune.kinds.base import Kind
 

@@ -1,7 +1,8 @@
 """A user's own labelled text as a source: files, or a data set of the Hub as its files.
 
 Its task is a TaskSpec like GLUE's. The configuration determines the rows of each split: the split
-depends on its own seed and the file alone.
+depends on its own seed and the file alone. Duplicates, overlap of splits, rare classes and leaking
+labels are warned of.
 """
 
 from __future__ import annotations
@@ -9,31 +10,45 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gluetune.core.config import DEFAULT_COLUMNS, TrainConfig
+from gluetune.core.config import DEFAULT_COLUMNS, UNSTATED, FileFormat, TrainConfig
 from gluetune.core.errors import ConfigurationError, DataError
-from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.core.tasks import TaskSpec
 from gluetune.core.text import nearest
-from gluetune.data.formats.compression import COMPRESSIONS
+from gluetune.data.exclusions import EXCLUDED, read_exclusions
+from gluetune.data.formats.format import COMPRESSIONS
 from gluetune.data.formats.registry import labelled_endings
-from gluetune.data.own.data_warnings import add_warnings
-from gluetune.data.own.kinds import Labels, label_counts, resolve_labels
-from gluetune.data.own.labelling import label_arrays, label_column, usable
-from gluetune.data.own.problems import Problems
-from gluetune.data.own.reading import RawRows, Wanted, from_multi_hot, read_rows
-from gluetune.data.own.stored import digests, first_rows, text_keys
-from gluetune.data.sampling import held_out, other_share
-from gluetune.data.tables import canonical_schema, require_split, with_notes
+from gluetune.data.own.cells import whole
+from gluetune.data.own.labels import (
+    Labels,
+    label_arrays,
+    label_column,
+    label_counts,
+    label_totals,
+    resolve_labels,
+    usable,
+)
+from gluetune.data.own.reading import Problems, RawRows, Wanted, from_multi_hot, read_rows
+from gluetune.data.sampling import TUNED_SHARE, held_out, joined, other_share
+from gluetune.data.tables import (
+    canonical_schema,
+    contained_in,
+    digests,
+    first_rows,
+    require_split,
+    text_keys,
+    with_notes,
+)
 from gluetune.kinds import get_kind
+from gluetune.metrics.registry import get_metric
 
 TRAIN, VALIDATION, TEST, TUNING = "train", "validation", "test", "tuning"
-_TUNED_SHARE = 0.1
-"""Share of the training rows that is held out to tune the thresholds of multi-label tasks."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,8 @@ class OwnTask:
     tables: dict[str, pa.Table]
     problems: Problems
     groups: NDArray[np.int32] | None = None
-    """For each training row, the first row of its group or with its text; only for `holdout`."""
+    """For each training row, the first row of its group or with its text; only for `holdout` and
+    `folds`."""
 
 
 class OwnSource:
@@ -55,7 +71,7 @@ class OwnSource:
         self._config = config
         self._known = task
         self._own: OwnTask | None = None
-        self.name = _name(config)
+        self.name: str = _name(config)
 
     @property
     def own(self) -> OwnTask:
@@ -98,7 +114,7 @@ class OwnFile:
         self._file_format = format_of_other(config, path, file_format)
         self._path = path
         self._task = task
-        self.name = str(path.resolve())
+        self.name: str = str(path.resolve())
 
     def splits(self, task: TaskSpec) -> tuple[str, ...]:
         """Return the split that the file is read as: validation."""
@@ -150,7 +166,7 @@ def read_own(
     wanted = _wanted(config)
     files = _files(config, problems)
     raw = {split: _read(paths, wanted, problems) for split, paths in files.items()}
-    train = raw.get(TRAIN)
+    raw[TRAIN] = train = _without_excluded(config, raw.get(TRAIN), wanted, problems)
     labels = labels_of(known) if known else None
     if labels is None and train is not None:
         labels = resolve_labels(config, train, problems)
@@ -168,7 +184,9 @@ def read_own(
     task = known or _task(config, labels, tuple(found))
     tables = {split: _canonical(rows, labels, task) for split, rows in found.items()}
     tables[TRAIN] = with_notes(tables[TRAIN], problems.notes())
-    groups = _groups(found[TRAIN]) if config.holdout else None
+    groups = None
+    if config.holdout or config.folds:
+        groups = _groups(found[TRAIN], with_texts=config.folds is not None)
     return OwnTask(task, labels, tables, problems, groups)
 
 
@@ -177,6 +195,19 @@ def _read(paths: Path | Sequence[Path], wanted: Wanted, problems: Problems) -> R
     if rows is None or len(wanted.labels) > 1:
         return rows
     return from_multi_hot(rows, wanted.labels[0], problems)
+
+
+def _without_excluded(
+    config: TrainConfig, rows: RawRows | None, wanted: Wanted, problems: Problems
+) -> RawRows | None:
+    """Leave out the training rows that `--exclude` names."""
+    exclusions = read_exclusions(config)
+    if rows is None or exclusions is None:
+        return rows
+    texts = {name: rows.table[f"text_{number}"] for number, name in enumerate(wanted.texts)}
+    mask = exclusions.mask(rows.table["line"].to_numpy(), texts, rows.name)
+    problems.leave_out(rows.name, EXCLUDED, int(mask.sum()))
+    return rows.keep(~mask)
 
 
 def _without_single(
@@ -242,7 +273,8 @@ def _usable_splits(
     config: TrainConfig, labels: Labels, raw: dict[str, RawRows | None], problems: Problems
 ) -> dict[str, RawRows]:
     found = {}
-    splits_itself = VALIDATION not in raw
+    is_divided = config.folds is not None  # by the canonical table, into folds
+    splits_itself = VALIDATION not in raw and not is_divided
     for split, rows in raw.items():
         if rows is not None:
             whose = "" if split == TRAIN else "train"
@@ -254,7 +286,7 @@ def _usable_splits(
             VALIDATION: parts[1],
             **{k: v for k, v in found.items() if k != TRAIN},
         }
-    if labels.kind.has_thresholds and TRAIN in found and len(found[TRAIN]):
+    if labels.kind.has_thresholds and not is_divided and TRAIN in found and len(found[TRAIN]):
         found |= _tuning_part(config, labels, found[TRAIN])
     for split, rows in found.items():
         if not len(rows):
@@ -265,7 +297,7 @@ def _usable_splits(
 def _tuning_part(config: TrainConfig, labels: Labels, rows: RawRows) -> dict[str, RawRows]:
     """Split off the rows to tune thresholds on, where there are enough."""
     seed = config.split_seed + 1
-    held = held_out(_strata(labels, rows, _TUNED_SHARE), _groups(rows), _TUNED_SHARE, seed)
+    held = held_out(_strata(labels, rows, TUNED_SHARE), _groups(rows), TUNED_SHARE, seed)
     if not held.any():
         return {}
     return {TRAIN: rows.keep(~held), TUNING: rows.keep(held)}
@@ -296,11 +328,15 @@ def _strata(labels: Labels, rows: RawRows, fraction: float) -> NDArray[np.int32]
     return labels.kind.strata(lambda: label_arrays(rows, labels), bins)
 
 
-def _groups(rows: RawRows) -> NDArray[np.int32]:
-    """Return for each row the first row of its group, or with the same text."""
-    if "group" in rows.table.column_names:
-        return first_rows(digests((batch["group"] for batch in rows.batches("group")), len(rows)))
-    return first_rows(text_keys(rows.texts(), len(rows)))
+def _groups(rows: RawRows, *, with_texts: bool = False) -> NDArray[np.int32]:
+    """Return for each row the first row of its group, or with the same text.
+
+    `with_texts`: groups that have a text in common are one.
+    """
+    if "group" not in rows.table.column_names:
+        return first_rows(text_keys(rows.texts(), len(rows)))
+    found = first_rows(digests((batch["group"] for batch in rows.batches("group")), len(rows)))
+    return joined(found, first_rows(text_keys(rows.texts(), len(rows)))) if with_texts else found
 
 
 def _task(config: TrainConfig, labels: Labels, splits: tuple[str, ...]) -> TaskSpec:
@@ -391,3 +427,164 @@ def _hub_split(
             hint=nearest(split, files) + "Type: --train-split or --validation-split NAME",
         )
     return files[split]
+
+
+_LEAK = 0.9
+"""Share of a class's texts that contain its name from which it is reported as a leak."""
+_FEWEST_ROWS = 20
+_FEW_ROWS = 10
+_FEW_OF_EVEN = 0.1
+"""A class is rare with fewer than _FEW_ROWS rows and less than half of an even share of all rows,
+or with less than this part of an even share."""
+_LISTED = 5
+_MOST_ROWS = 100_000
+"""Rows that are searched for leaks, and up to which the labels of duplicates are compared."""
+
+
+def add_warnings(
+    splits: dict[str, RawRows],
+    labels: Labels,
+    wanted: Wanted,
+    problems: Problems,
+    *,
+    are_weighted: bool = False,
+) -> None:
+    """Add warnings about the splits to `problems`. `are_weighted`: the loss weights classes."""
+    train = splits["train"]
+    known = text_keys(train.texts(), len(train))
+    _duplicates(train, known, problems)
+    known.sort()
+    for split, rows in splits.items():
+        if split != "train":
+            _overlap(rows, split, known, problems)
+    _text_columns(train, wanted, problems)
+    if labels.kind.cell == "name":
+        _leaks(train, labels, problems)
+    if labels.names:
+        _rare_classes(label_totals(train, labels), labels, are_weighted, problems)
+
+
+def _duplicates(rows: RawRows, keys: NDArray[np.uint64], problems: Problems) -> None:
+    first = first_rows(keys)
+    again = np.flatnonzero(first != np.arange(len(first), dtype=np.int32))
+    if not len(again):
+        return
+    where = f"{_place(rows, int(again[0]))}, which repeats {_short_place(rows, first[again[0]])}"
+    repeat = "row of train repeats" if len(again) == 1 else "rows of train repeat"
+    problems.remark(f"{len(again):,} {repeat} an earlier text, first {where}.")
+    if len(first) > _MOST_ROWS:
+        return
+    labels = rows.table["labels"].to_pylist()
+    other = [row for row in again if _plain(labels[row]) != _plain(labels[first[row]])]
+    if other:
+        row = int(other[0])
+        line = _short_place(rows, first[row])
+        problems.remark(
+            f"{len(other):,} of them {'has' if len(other) == 1 else 'have'} another label, "
+            f"first {_place(rows, row)} "
+            f"({_shown(labels[row])}; {line}: {_shown(labels[first[row]])})."
+        )
+
+
+def _rare_classes(
+    counts: NDArray[np.int64], labels: Labels, are_weighted: bool, problems: Problems
+) -> None:
+    """Warn of classes with few training rows, which the score hardly reflects."""
+    even = counts.sum() / max(len(counts), 1)
+    few = (counts < _FEW_ROWS) & (counts < even / 2)
+    rare = np.flatnonzero(few | (counts < _FEW_OF_EVEN * even))
+    if not len(rare):
+        return
+    rarest = rare[np.argsort(counts[rare], kind="stable")]
+    listed = ", ".join(
+        f"{labels.names[row]!r:.40} ({counts[row]:,} {'row' if counts[row] == 1 else 'rows'})"
+        for row in rarest[:_LISTED]
+    )
+    more = f" and {len(rare) - _LISTED:,} more" if len(rare) > _LISTED else ""
+    remedies = []
+    if not are_weighted:
+        remedies.append("--class-weights balanced weights all equally in training")
+    if not any(get_metric(name).balances_classes for name in labels.metrics):
+        remedies.append("--metric f1_macro in the score")
+    are, them = ("is", "it") if len(rare) == 1 else ("are", "them")
+    problems.remark(
+        f"{len(rare):,} of {len(counts):,} {labels.kind.units} {are} rare in train: {listed}{more}."
+        f" A model may never predict {them}{': ' if remedies else ''}{', '.join(remedies)}."
+    )
+
+
+def _plain(labels: list[str]) -> list[str]:
+    return [whole(label) or label for label in labels]
+
+
+def _place(rows: RawRows, row: int) -> str:
+    return rows.place(rows.line(row))
+
+
+def _short_place(rows: RawRows, row: int) -> str:
+    return rows.short_place(rows.line(row))
+
+
+def _shown(label: list[str]) -> str:
+    return ", ".join(label) or "none"
+
+
+def _overlap(rows: RawRows, split: str, known: NDArray[np.uint64], problems: Problems) -> None:
+    hit = np.flatnonzero(contained_in(text_keys(rows.texts(), len(rows)), known))
+    if len(hit):
+        problems.remark(
+            f"{len(hit):,} of {len(rows):,} texts of {split} are also in train, first "
+            f"{_place(rows, int(hit[0]))}: the score is too high because of it."
+        )
+
+
+def _text_columns(rows: RawRows, wanted: Wanted, problems: Problems) -> None:
+    if len(rows) < _FEWEST_ROWS:
+        return
+    for number, name in enumerate(wanted.texts):
+        column = f"text_{number}"
+        first = rows.table[column][0]
+        if all(pc.all(pc.equal(batch[column], first)).as_py() for batch in rows.batches(column)):
+            problems.remark(f"Every '{name}' of train is the same text.")
+        elif _are_ids(rows, column):
+            problems.remark(f"Every '{name}' of train is one word that occurs once: is it an id?")
+
+
+def _are_ids(rows: RawRows, column: str) -> bool:
+    """Whether every text is one ASCII word and unique. Many scripts write text without spaces."""
+    for batch in rows.batches(column):
+        if not pc.all(pc.match_substring_regex(batch[column], r"^[!-~]+$")).as_py():
+            return False
+    keys = digests((batch[column] for batch in rows.batches(column)), len(rows))
+    return bool((first_rows(keys) == np.arange(len(keys), dtype=np.int32)).all())
+
+
+def _leaks(rows: RawRows, labels: Labels, problems: Problems) -> None:
+    """Warn of classes whose name is in nearly all of their texts and in few others."""
+    part = rows.table.slice(0, _MOST_ROWS)
+    if len(part) < _FEWEST_ROWS:
+        return
+    # Objects: an array of text would use the size of the longest label for every row.
+    label = np.array([one[0] for one in part["labels"].to_pylist()], dtype=object)
+    texts = [part[name] for name in part.column_names if name.startswith("text_")]
+    for name in labels.names:
+        if len(name) < 3 or name.isdecimal():
+            continue
+        inside = _holds(texts, name)
+        own = label == name
+        if own.sum() < 5 or not inside[own].mean() >= _LEAK:
+            continue
+        if not (~own).any() or inside[~own].mean() <= 1 - _LEAK:
+            problems.remark(
+                f"The label '{name}' is in {inside[own].mean():.0%} of its own texts and in "
+                f"{inside[~own].mean() if (~own).any() else 0:.0%} of the others: it may leak."
+            )
+
+
+def _holds(texts: list[Any], name: str) -> NDArray[np.bool_]:
+    found = [
+        pc.match_substring(column, name, ignore_case=True).to_numpy().astype(bool)
+        for column in texts
+    ]
+    result: NDArray[np.bool_] = np.any(found, axis=0)
+    return result

@@ -25,8 +25,8 @@ from gluetune.core.events import OnEvent, Throttle, TrialReported, as_messages, 
 from gluetune.core.records import EpochRecord, Record, Status
 from gluetune.core.runs import Run, RunFolder
 from gluetune.experiments.search.study import get_trial, make_pruner, open_storage, quiet_optuna
-from gluetune.parallel.calls import emit
 from gluetune.parallel.orphans import wait_until_free
+from gluetune.parallel.pool import emit
 from gluetune.training.run import train
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from gluetune.core.errors import ConfigurationError, Finding, Findings, Gluetune
 from gluetune.core.settings_files import split_names
 from gluetune.core.tasks import get_task
 from gluetune.data.own.source import OwnSource
-from gluetune.data.sources.named import source_of
+from gluetune.data.sources import source_of
 from gluetune.experiments.search.request import SearchRequest
 from gluetune.experiments.search.space import (
     Choice,

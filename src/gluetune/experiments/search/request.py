@@ -23,8 +23,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from gluetune.core.config import TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, make_config
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.files import is_unused, write_text
 from gluetune.core.runs import model_slug
@@ -151,9 +150,9 @@ class SearchFolder:
     """Paths in a search's folder. Nothing is read or created."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self.settings = self.path / "search.yaml"
-        self.page = self.path / "search.html"
+        self.path: Path = Path(path)
+        self.settings: Path = self.path / "search.yaml"
+        self.page: Path = self.path / "search.html"
 
     def trial(self, number: int) -> Path:
         """Return the run folder of a trial."""

@@ -41,8 +41,7 @@ from gluetune.experiments.search.study import (
     trials_of,
     unfinished,
 )
-from gluetune.parallel.calls import Failure, Outcome
-from gluetune.parallel.pool import Pool, run_all
+from gluetune.parallel.pool import Failure, Outcome, Pool, run_all
 
 if TYPE_CHECKING:
     import optuna

@@ -17,8 +17,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from gluetune.core.config import TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, make_config
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.settings_files import read_settings
 from gluetune.core.text import nearest

@@ -1,17 +1,17 @@
-"""The jobs of a suite, which of them may start, and which should start first."""
+"""The jobs of a suite, their settings and their costs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from gluetune.core.config import TrainConfig
-from gluetune.core.recipes import get_recipe
+from gluetune.core.published import get_recipe
 from gluetune.core.records import Status
 from gluetune.core.runs import model_slug
 from gluetune.core.suites import JobRecord, SuiteFolder, SuiteRecord, SuiteRequest
 from gluetune.core.tasks import get_task
-from gluetune.data.sources.glue_parquet import SAMPLES, sample_rows
+from gluetune.data.sources import SAMPLES, sample_rows
 from gluetune.experiments.folders import digest
 from gluetune.training.settings import over
 
@@ -110,34 +110,6 @@ def train_arguments(
     }
 
 
-def next_job(jobs: Sequence[JobRecord], costs: Mapping[str, float]) -> JobRecord | None:
-    """Return the waiting job that should start now; None where none can.
-
-    The longest is first, including jobs that can only start after it, so that no long job is left
-    to the end, when other workers are idle.
-    """
-    by_name = {job.name: job for job in jobs}
-    ready = [job for job in jobs if job.state is Status.WAITING and _may_start(job, by_name)]
-    return max(ready, key=lambda job: _chain(job, jobs, costs), default=None)
-
-
-def block(jobs: Sequence[JobRecord]) -> list[JobRecord]:
-    """Mark the waiting jobs that start from the model of a failed job, and return them."""
-    by_name = {job.name: job for job in jobs}
-    blocked = [
-        job
-        for job in jobs
-        if job.state is Status.WAITING
-        and job.after is not None
-        and by_name[job.after].state in (Status.FAILED, Status.BLOCKED)
-    ]
-    for job in blocked:
-        job.state = Status.BLOCKED
-        job.error = f"It starts from the model of {job.after}, which failed."
-        job.hint = "The same command tries both again."
-    return blocked
-
-
 def costs(request: SuiteRequest) -> dict[str, float]:
     """Estimate each job's cost, to order them: words in training and, weighted, in evaluation."""
     return {job.name: _cost(request, job.task) for job in plan(request)}
@@ -158,13 +130,3 @@ def _rows(data: str, task: str) -> Mapping[str, int]:
     if data in SAMPLES:
         return {split: sample_rows(spec, split) for split in spec.splits}
     return spec.rows
-
-
-def _may_start(job: JobRecord, by_name: Mapping[str, JobRecord]) -> bool:
-    return job.after is None or by_name[job.after].state is Status.FINISHED
-
-
-def _chain(job: JobRecord, jobs: Sequence[JobRecord], costs: Mapping[str, float]) -> float:
-    """Return the cost of a job plus that of the longest job that waits for it."""
-    later = [costs[other.name] for other in jobs if other.after == job.name]
-    return costs[job.name] + max(later, default=0.0)

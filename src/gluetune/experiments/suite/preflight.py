@@ -8,14 +8,12 @@ from functools import partial
 from typing import Any
 
 from gluetune.core.command_lines import command_line, options
-from gluetune.core.config import MACHINE_SETTINGS, TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import MACHINE_SETTINGS, TrainConfig, make_config
 from gluetune.core.errors import ConfigurationError, Finding, Findings, GluetuneError, HubError
-from gluetune.core.recipes import get_recipe
+from gluetune.core.published import get_recipe
 from gluetune.core.suites import SuiteRequest
 from gluetune.core.tasks import GLUE_TASKS, get_task
-from gluetune.data.sources.glue_parquet import SAMPLES
-from gluetune.data.sources.named import Source, open_source
+from gluetune.data.sources import SAMPLES, Source, open_source
 from gluetune.data.tables import require_split
 from gluetune.experiments.settings import SuiteSettings, check_settings, split_settings
 from gluetune.experiments.suite.plan import FROM_MNLI, SOURCE_TASK
@@ -37,6 +35,7 @@ _OWN = {
     "config": "the settings as flags",
     "resume": "the same command again",
     "output": "--output",
+    "exclude": "it to gluetune train, whose task has these rows",
 }
 
 

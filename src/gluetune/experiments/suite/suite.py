@@ -13,10 +13,11 @@ from gluetune.core.command_lines import command_line
 from gluetune.core.config import typed_settings
 from gluetune.core.display import Display, open_display
 from gluetune.core.errors import ConfigurationError, GluetuneError, RunError
-from gluetune.core.events import ExperimentEnded, OnEvent
+from gluetune.core.events import OnEvent
 from gluetune.core.files import check_writable, is_unused, locked, make_folder, write_text
+from gluetune.core.jobs import counts
 from gluetune.core.keywords import SuiteKeywords
-from gluetune.core.recipes import get_recipe
+from gluetune.core.published import get_recipe
 from gluetune.core.records import Status, now
 from gluetune.core.runs import Run
 from gluetune.core.suites import (
@@ -24,27 +25,23 @@ from gluetune.core.suites import (
     SuiteRecord,
     SuiteRequest,
     SuiteResult,
-    counts,
     is_suite,
     markdown,
     read_suite,
     suite_title,
 )
 from gluetune.experiments.folders import differences, find_folder
+from gluetune.experiments.jobs import threads_of
 from gluetune.experiments.suite.plan import default_name, plan, replan
-from gluetune.experiments.suite.preflight import Checked, check
+from gluetune.experiments.suite.preflight import check
 from gluetune.experiments.suite.scheduler import SuiteScheduler
-from gluetune.inference.devices import device, visible_devices
 from gluetune.models.checkpoints import Checkpoint
 from gluetune.parallel.orphans import end_orphans
-from gluetune.parallel.pool import cores, open_pool, threads_each
-from gluetune.parallel.ray import Cluster, connect, make_cluster
+from gluetune.parallel.ray import connect, make_cluster
 from gluetune.rendering.pages import report
 from gluetune.training.settings import recipe_notes
 
 _CLUSTER = ("ray", "cpus_per_job", "gpus_per_job")
-_RESTARTS = 2
-"""How often to restart a job whose worker on a cluster died."""
 
 
 def suite(
@@ -93,50 +90,13 @@ def suite(
         with open_display(progress, on_event) as display:
             _introduce(record, folder, display)
             end_orphans(path, display.say)
-            _run(record, folder, display, checked, cluster)
+            jobs = checked.settings.jobs or 1
+            threads = threads_of(jobs, checked.machine.get("threads"), cluster)
+            machine = {**checked.machine, "threads": threads}
+            scheduler = SuiteScheduler(record, folder, display.emit, machine)
+            scheduler.run(jobs, threads, cluster=cluster)
         _write_pages(record, folder)
     return SuiteResult(path)
-
-
-def default_jobs() -> int:
-    """Return the command's default of parallel runs: one on a GPU, two on several cores.
-
-    From Python it is one, since more need a script that can be imported again.
-    """
-    return 1 if device().type != "cpu" else min(2, cores())
-
-
-def _run(
-    record: SuiteRecord,
-    folder: SuiteFolder,
-    display: Display,
-    checked: Checked,
-    cluster: Cluster | None,
-) -> None:
-    jobs = checked.settings.jobs or 1
-    share = threads_each(jobs) if jobs > 1 else None
-    threads = checked.machine.get("threads") or (cluster.threads if cluster is not None else share)
-    machine = {**checked.machine, "threads": threads}
-    scheduler = SuiteScheduler(record, folder, display.emit, machine)
-    try:
-        with open_pool(
-            jobs,
-            threads=threads,
-            devices=visible_devices(),
-            on_event=scheduler.forward,
-            cluster=cluster,
-            restarts=_RESTARTS,
-            folder=folder.path.absolute(),
-        ) as pool:
-            scheduler.run_jobs(pool)
-    except (KeyboardInterrupt, SystemExit):
-        scheduler.close(Status.INTERRUPTED)
-        display.say(f"Stopped, {counts(record.jobs)}. To resume: {record.command}")
-        display.emit(ExperimentEnded(completed=False))
-        raise
-    done = all(job.state is Status.FINISHED for job in record.jobs)
-    scheduler.close(Status.FINISHED if done else Status.FAILED)
-    display.emit(ExperimentEnded(completed=True))
 
 
 def _find(root: Path, request: SuiteRequest, checkpoint: Checkpoint) -> Path:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
+from gluetune.core.published import published
 from gluetune.core.records import Record, epoch_choice, has_collapsed
-from gluetune.core.references import published
 from gluetune.core.runs import Run
 from gluetune.core.suites import (
     PublishedCell,
@@ -21,7 +21,7 @@ from gluetune.core.suites import (
     TaskSummary,
 )
 from gluetune.core.tasks import GLUE_TASKS, get_task
-from gluetune.data.sources.glue_parquet import SAMPLES
+from gluetune.data.sources import SAMPLES
 from gluetune.statistics.scores import glue_average
 
 

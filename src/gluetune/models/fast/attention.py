@@ -1,21 +1,13 @@
 """Attention on the real tokens of a padded batch, within each sequence.
 
-A layout, made once per batch, describes which tokens are real and which sequences have similar
-lengths. The encoder runs on the real tokens only, in one row, the shortest sequence first;
-attention runs on groups of sequences with similar lengths, so that it has little padding too. The
-layout is computed on the CPU and then sent, so that the accelerator is synchronised once per batch,
-when its mask is read.
-
 The attention function is registered with transformers' AttentionInterface, so every architecture
 that calls attention through it can use it. `begin_attending` sets the layout for one forward pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -23,188 +15,8 @@ from torch.nn import functional
 from transformers import AttentionInterface
 
 from gluetune.models.fast import UnsupportedError
-from gluetune.models.fast.dropout import DropoutMasks, at_least_single, drop
-
-_CLOSE = 0.75
-"""A group's shortest sequence is at least this part of its longest …"""
-_SHORT = 24
-"""… unless all are this short: one matrix product is then cheaper than several."""
-_VECTOR = 16
-"""Numbers from which on torch's softmax on a CPU is vectorised."""
-_SLOW = range(8, _VECTOR)
-"""Over these sizes softmax takes longer than over 16, up to six times."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Adjacent sequences of similar length in a layout, padded to the longest for attention."""
-
-    start: int
-    """First token of the group in the layout's order."""
-    lengths: tuple[int, ...]
-    device: torch.device
-
-    @property
-    def count(self) -> int:
-        """Number of sequences."""
-        return len(self.lengths)
-
-    @property
-    def longest(self) -> int:
-        """Tokens of the longest sequence."""
-        return self.lengths[-1]
-
-    @property
-    def width(self) -> int:
-        """Padded length: that of the longest sequence, or more if that is faster."""
-        return _VECTOR if self.longest in _SLOW and self.device.type == "cpu" else self.longest
-
-    @property
-    def tokens(self) -> int:
-        """Real tokens in the group."""
-        return sum(self.lengths)
-
-    @property
-    def is_even(self) -> bool:
-        """Whether no sequence is padded."""
-        return self.lengths[0] == self.width
-
-    @cached_property
-    def real(self) -> torch.Tensor:
-        """Mask of the real tokens: bool, shape (count, width)."""
-        return self._send(self._real)
-
-    @cached_property
-    def sources(self) -> torch.Tensor:
-        """Index in the group of the token at each padded position: shape (count * width,).
-
-        Padding repeats the sequence's last token; nothing attends to it.
-        """
-        lengths = torch.tensor(self.lengths)
-        starts = lengths.cumsum(0) - lengths
-        positions = torch.arange(self.width)
-        return self._send(
-            (starts[:, None] + torch.minimum(positions, lengths[:, None] - 1)).flatten()
-        )
-
-    @cached_property
-    def positions(self) -> torch.Tensor:
-        """The padded position of each of the group's tokens: shape (tokens,)."""
-        return self._send(self._real.flatten().nonzero().squeeze(1))
-
-    @cached_property
-    def _real(self) -> torch.Tensor:
-        return torch.arange(self.width) < torch.tensor(self.lengths)[:, None]
-
-    @cached_property
-    def _allowed(self) -> dict[tuple[bool, int | None], torch.Tensor | None]:
-        return {}
-
-    def allowed(self, *, causal: bool, window: int | None) -> torch.Tensor | None:
-        """Return the attention mask: bool, shape (count or 1, 1, width, width), None for no mask.
-
-        A position attends to others at a distance below `window`. Padding attends to everything:
-        its output is not used, and a row without any position would be NaN.
-        """
-        key = (causal, window if window is not None and window < self.width else None)
-        if key not in self._allowed:
-            made = self._make_allowed(*key)
-            self._allowed[key] = None if made is None else self._send(made)
-        return self._allowed[key]
-
-    def _make_allowed(self, causal: bool, window: int | None) -> torch.Tensor | None:
-        if self.is_even and not causal and window is None:
-            return None
-        positions = torch.arange(self.width)
-        offset = positions[:, None] - positions
-        near = offset.abs() < window if window is not None else torch.ones_like(offset).bool()
-        if causal:
-            near = near & (offset >= 0)
-        if self.is_even:
-            return near[None, None]
-        real = self._real[:, None, :]
-        return ((near & real) | ~real.transpose(1, 2))[:, None]
-
-    def _send(self, made: torch.Tensor) -> torch.Tensor:
-        return made.to(self.device, non_blocking=True)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The real tokens of a batch of shape (rows, width), sequences in order of length."""
-
-    rows: int
-    width: int
-    tokens: torch.Tensor
-    """Index of each real token in the flattened batch: shape (tokens,), int64."""
-    groups: tuple[Group, ...]
-
-    @classmethod
-    def of(cls, mask: torch.Tensor) -> Layout | None:
-        """Make the layout of an attention mask of shape (rows, width): 1 for tokens, 0 for padding.
-
-        None if a sequence is empty or has padding between its tokens.
-        """
-        if mask.dim() != 2:
-            return None
-        real = mask.cpu() != 0
-        lengths = real.sum(dim=1)
-        order = torch.argsort(lengths, stable=True)
-        lengths = lengths[order]
-        found, columns = real[order].nonzero(as_tuple=True)
-        sizes = lengths.tolist()
-        if not sizes or sizes[0] == 0 or _has_holes(columns, lengths):
-            return None
-        tokens = order[found] * mask.shape[1] + columns
-        sent = tokens.to(mask.device, non_blocking=True)
-        return cls(mask.shape[0], mask.shape[1], sent, _groups(sizes, mask.device))
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there is no padding."""
-        return len(self.tokens) == self.rows * self.width
-
-    def holds(self, value: torch.Tensor) -> bool:
-        """Return whether a tensor has the shape (rows or 1, width, …)."""
-        return (
-            value.dim() >= 2 and value.shape[1] == self.width and value.shape[0] in (1, self.rows)
-        )
-
-    def drop_padding(self, value: torch.Tensor) -> torch.Tensor:
-        """Select the real tokens of a padded tensor: shape (1, tokens, …)."""
-        shared = value.shape[0] == 1 and self.rows > 1
-        index = self.tokens % self.width if shared else self.tokens
-        return value.flatten(0, 1).index_select(0, index)[None]
-
-    def restore_padding(self, value: torch.Tensor) -> torch.Tensor:
-        """Put tokens of shape (1, tokens, …) back into (rows, width, …); padding becomes 0."""
-        padded = value.new_zeros(self.rows * self.width, *value.shape[2:])
-        return padded.index_copy(0, self.tokens, value[0]).unflatten(0, (self.rows, self.width))
-
-
-def _has_holes(columns: torch.Tensor, lengths: torch.Tensor) -> bool:
-    """Return whether a sequence has padding between its tokens."""
-    ends = lengths.cumsum(0) - 1
-    spans = columns[ends] - columns[ends - lengths + 1] + 1
-    return bool((spans != lengths).any())
-
-
-def _groups(lengths: Sequence[int], device: torch.device) -> tuple[Group, ...]:
-    """Cut ascending lengths into groups of similar ones."""
-    groups: list[Group] = []
-    last, start = len(lengths), sum(lengths)
-    while last:
-        longest = lengths[last - 1]
-        close = 1 if longest <= _SHORT else _CLOSE * longest
-        first = last - 1
-        while first and lengths[first - 1] >= close:
-            first -= 1
-        members = tuple(lengths[first:last])
-        start -= sum(members)
-        groups.append(Group(start, members, device))
-        last = first
-    return tuple(reversed(groups))
-
+from gluetune.models.fast.dropout import DropoutMasks, at_least_single, draw, drop
+from gluetune.models.fast.layout import Group, Layout
 
 NAME = "gluetune_unpadded"
 """Name of the function in transformers' AttentionInterface."""
@@ -279,14 +91,18 @@ def unpadded_attention(
         key, value = (states.repeat_interleave(repeats, dim=1) for states in (key, value))
     causal = is_causal if is_causal is not None else getattr(module, "is_causal", True)
     rule = _Rule(scaling or query.shape[-1] ** -0.5, causal, sliding_window, dropout)
+    layout = attending.layout
     states = [_by_token(each) for each in (query, key, value)]
-    sizes = [group.tokens for group in attending.layout.groups]
-    parts = zip(*(each.split(sizes) for each in states), strict=True)
     outputs = [
-        _attend(part, group, rule, attending.masks)
-        for part, group in zip(parts, attending.layout.groups, strict=True)
+        _attend(tuple(each[group.rows] for each in states), group, rule, attending.masks)
+        for group in layout.groups
     ]
-    return torch.cat(outputs)[None], None
+    return torch.cat([*outputs, _spare(outputs[0], layout)])[None], None
+
+
+def _spare(output: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """Return zeros for the rows that nothing reads."""
+    return output.new_zeros(len(layout.tokens) - layout.count, *output.shape[1:])
 
 
 _UNSUPPORTED = ("softcap", "s_aux", "position_bias", "cache", "output_attentions")
@@ -351,6 +167,171 @@ def _unpad(states: torch.Tensor, group: Group) -> torch.Tensor:
     """Turn (count, heads, width, size) into (tokens, heads, size)."""
     flat = states.transpose(1, 2).flatten(0, 1)
     return flat if group.is_even else flat.index_select(0, group.positions)
+
+
+def attend_packed(
+    states: torch.Tensor,
+    query: torch.Tensor | None,
+    layout: Layout,
+    heads: int,
+    probability: float,
+    masks: DropoutMasks | None,
+) -> torch.Tensor:
+    """Compute attention in both directions within each sequence.
+
+    `states` are queries, keys and values side by side, of shape (tokens, 3 x size), and the result
+    has the shape (tokens, size). With `query`, of shape (sequences, size) for the first token of
+    each sequence, `states` are keys and values, and the result has the shape of `query`.
+    """
+    parts = 3 if query is None else 2
+    apart = states.unflatten(1, (parts, heads, -1))
+    of_first = None if query is None else query.unflatten(1, (heads, -1))
+    if _is_for_flash(apart):
+        return _by_flash(apart, of_first, layout, probability).flatten(1)
+    keeps_probabilities = torch.is_grad_enabled() or probability > 0
+    is_alone = layout.rows == 1  # then the kernel's one call is faster than many small ones
+    is_slow = not is_alone and all(_is_slow(states, group) for group in layout.groups)
+    if not keeps_probabilities and not is_slow:
+        return _by_kernel(apart, of_first, layout).flatten(1)
+    found: torch.Tensor = _PackedAttention.apply(apart, of_first, layout, probability, masks)
+    return found.flatten(1)
+
+
+_FLASH_SIZES = range(8, 257, 8)
+"""Sizes of a head that the flash kernel takes."""
+
+
+def _is_for_flash(states: torch.Tensor) -> bool:
+    """Return whether torch's flash kernel takes these states: half precision on a CUDA device."""
+    half = states.dtype in (torch.bfloat16, torch.float16)
+    return half and states.device.type == "cuda" and states.shape[-1] in _FLASH_SIZES
+
+
+def _by_flash(
+    states: torch.Tensor, query: torch.Tensor | None, layout: Layout, probability: float
+) -> torch.Tensor:
+    """Compute attention over packed sequences by the flash kernel, with dropout.
+
+    `torch.nn.attention.varlen.varlen_attn` has no dropout; this is the operation under it.
+    """
+    *own, key, value = states.unbind(1)
+    queries = own[0] if query is None else query
+    bounds = layout.bounds
+    of_queries = bounds if query is None else layout.single_bounds
+    longest = layout.longest
+    found: torch.Tensor = torch.ops.aten._flash_attention_forward(
+        queries,
+        key,
+        value,
+        of_queries,
+        bounds,
+        longest if query is None else 1,
+        longest,
+        probability,
+        is_causal=False,
+        return_debug_mask=False,
+    )[0]
+    return found
+
+
+def _by_kernel(states: torch.Tensor, query: torch.Tensor | None, layout: Layout) -> torch.Tensor:
+    """Compute attention by torch's kernel, which keeps no probabilities: for inference."""
+    outputs = []
+    for group in layout.groups:
+        *own, key, value = (_pad(each, group) for each in states[group.rows].unbind(1))
+        queries = own[0] if query is None else query[group.sequences].unsqueeze(2)
+        allowed = _allowed(group, first_only=query is not None)
+        padded = functional.scaled_dot_product_attention(queries, key, value, attn_mask=allowed)
+        outputs.append(_unpad(padded, group) if query is None else padded.squeeze(2))
+    if query is None:
+        outputs.append(_spare(outputs[0], layout))
+    return torch.cat(outputs)
+
+
+def _allowed(group: Group, *, first_only: bool) -> torch.Tensor | None:
+    """Return the attention mask of all positions, or of the first one."""
+    if not first_only:
+        return group.allowed(causal=False, window=None)
+    return None if group.is_even else group.real[:, None, None, :]
+
+
+class _PackedAttention(torch.autograd.Function):  # type: ignore[misc]  # torch is not followed
+    """Attention of all groups as matrix products; see `attend_packed`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: torch.Tensor,
+        query: torch.Tensor | None,
+        layout: Layout,
+        probability: float,
+        masks: DropoutMasks | None,
+    ) -> torch.Tensor:
+        _, _, heads, size = states.shape
+        ctx.layout, ctx.size = layout, size
+        output = states.new_zeros(len(states) if query is None else len(query), heads, size)
+        saved, scales = [], []
+        for group in layout.groups:
+            *own, key, value = _side_by_side(states, group)
+            queries = own[0] if query is None else query[group.sequences].reshape(-1, 1, size)
+            scores = torch.bmm(queries, key.transpose(1, 2)).mul_(size**-0.5)
+            apart = scores.unflatten(0, (group.count, heads))
+            allowed = _allowed(group, first_only=query is not None)
+            if allowed is not None:
+                apart.masked_fill_(~allowed, float("-inf"))
+            probabilities = scores.softmax(dim=-1, dtype=at_least_single(scores))
+            kept, scale = draw(masks, probabilities, probability)
+            dropped = drop(probabilities, kept, scale).to(scores.dtype)
+            found = torch.bmm(dropped, value).unflatten(0, (group.count, heads))
+            if query is None:
+                output[group.rows] = _unpad(found, group)
+            else:
+                output[group.sequences] = found.squeeze(2)
+            saved += [queries, key, value, probabilities, dropped, kept]
+            scales.append(scale)
+        ctx.save_for_backward(*saved)
+        ctx.scales, ctx.first_only, ctx.shape = scales, query is not None, states.shape
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        layout: Layout = ctx.layout
+        saved = ctx.saved_tensors
+        of_states = gradient.new_zeros(ctx.shape)
+        of_first = torch.empty_like(gradient) if ctx.first_only else None
+        for index, group in enumerate(layout.groups):
+            query, key, value, probabilities, dropped, kept = saved[6 * index : 6 * index + 6]
+            if ctx.first_only:
+                outer = gradient[group.sequences].reshape(-1, 1, ctx.size)
+            else:
+                outer = _pad_gradient(gradient[group.rows], group).flatten(0, 1)
+            single = probabilities.dtype
+            of_dropped = torch.bmm(outer, value.transpose(1, 2)).to(single)
+            of_probabilities = drop(of_dropped, kept, ctx.scales[index])
+            of_scores = torch._softmax_backward_data(of_probabilities, probabilities, -1, single)
+            of_scores = of_scores.mul_(ctx.size**-0.5).to(query.dtype)
+            of_query = torch.bmm(of_scores, key)
+            found = [
+                torch.bmm(of_scores.transpose(1, 2), query),
+                torch.bmm(dropped.transpose(1, 2), outer),
+            ]
+            if of_first is not None:
+                of_first[group.sequences] = of_query.view(group.count, -1, ctx.size)
+            else:
+                found.insert(0, of_query)
+            for part, each in enumerate(found):
+                apart = each.unflatten(0, (group.count, -1))
+                of_states[group.rows, part] = _unpad(apart, group)
+        return of_states, of_first, None, None, None
+
+
+def _side_by_side(states: torch.Tensor, group: Group) -> torch.Tensor:
+    """Pad a group's rows of (tokens, parts, heads, size): (parts, count * heads, width, size)."""
+    rows = states[group.rows]
+    if not group.is_even:
+        rows = rows.index_select(0, group.sources)
+    apart = rows.unflatten(0, (group.count, group.width))
+    return apart.permute(2, 0, 3, 1, 4).flatten(1, 2).contiguous()
 
 
 class _ComposedAttention(torch.autograd.Function):  # type: ignore[misc]  # torch is not followed

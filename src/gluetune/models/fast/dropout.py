@@ -54,6 +54,29 @@ def drop(value: torch.Tensor, kept: torch.Tensor | None, scale: float) -> torch.
     return found.to(value.dtype)
 
 
+def dropout_of(module: nn.Module | None) -> float:
+    """Return the probability with which a dropout module drops now; 0 outside training."""
+    return float(module.p) if isinstance(module, nn.Dropout) and module.training else 0.0
+
+
+def draw(
+    masks: DropoutMasks | None, like: torch.Tensor, probability: float, shape: Any = None
+) -> tuple[torch.Tensor | None, float]:
+    """Return a mask of kept elements of the shape of `like`, or `shape`, and their scale.
+
+    None and 1 where nothing is dropped. Without `masks` torch's generator draws.
+    """
+    if not probability:
+        return None, 1.0
+    shape = like.shape if shape is None else torch.Size(shape)
+    if masks is not None and like.device.type == "cpu":
+        return masks.draw(shape, probability)
+    if probability == 1:
+        return torch.zeros(shape, dtype=torch.bool, device=like.device), 0.0
+    drawn = torch.rand(shape, device=like.device)
+    return drawn >= probability, 1 / (1 - probability)
+
+
 class _Dropout(torch.autograd.Function):  # type: ignore[misc]  # torch is not followed
     """Dropout with a given mask; its gradient is the same product."""
 

@@ -21,8 +21,10 @@ import torch
 from gluetune.core.config import Compute, ComputePath
 from gluetune.core.errors import ConfigurationError
 from gluetune.models.fast import attempt
+from gluetune.models.fast.architectures import architecture_of
 from gluetune.models.fast.batches import count_examples, split_by_length
 from gluetune.models.fast.dropout import DropoutMasks, fast_dropout
+from gluetune.models.fast.packed import packed
 from gluetune.models.fast.unpadded import can_be_unpadded, computes_layers_twice, unpadded
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def resolve_compute(compute: Compute, model: PreTrainedModel) -> ComputePath:
 
     Raises ConfigurationError if the model does not support the path.
     """
-    able = can_be_unpadded(model)
+    able = architecture_of(model) is not None or can_be_unpadded(model)
     if compute == "auto":
         return "unpadded" if able else "grouped"
     if compute == "unpadded" and not able:
@@ -60,7 +62,9 @@ def computing(
     """
     if path != "padded" and model.device.type == "cpu":
         keep_freed_memory()
-    return unpadded(model, masks) if path == "unpadded" else nullcontext()
+    if path != "unpadded":
+        return nullcontext()
+    return unpadded(model, masks) if architecture_of(model) is None else packed(model, masks)
 
 
 def dropping(
@@ -130,7 +134,7 @@ def _logits(model: PreTrainedModel, inputs: Mapping[str, Any], path: ComputePath
     parts = list(split_by_length({**inputs, "row": rows}, len(rows)))
     order = torch.cat([part.pop("row") for part in parts])  # type: ignore[attr-defined]  # dicts
     logits = torch.cat([model(**part)["logits"] for part in parts])
-    return logits[torch.argsort(order)]
+    return logits[torch.argsort(order).to(logits.device)]
 
 
 # Of malloc.h. The threshold of mmap may not be higher than this on 64 bits.

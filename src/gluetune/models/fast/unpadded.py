@@ -17,8 +17,9 @@ from torch import nn
 from transformers.utils import ModelOutput
 
 from gluetune.models.fast import UnsupportedError
-from gluetune.models.fast.attention import NAME, Layout, begin_attending, end_attending
+from gluetune.models.fast.attention import NAME, begin_attending, end_attending
 from gluetune.models.fast.dropout import DropoutMasks
+from gluetune.models.fast.layout import Layout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -111,7 +112,7 @@ class _Pass:
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """Make the layout of the batch, and switch attention to it."""
         mask = kwargs.get("attention_mask")
-        if mask is None or _wants_inner_states(self.config, kwargs):
+        if mask is None or wants_inner_states(self.config, kwargs):
             return None
         layout = Layout.of(mask)
         # Without padding the padded path is used, as before the path has been checked.
@@ -182,7 +183,8 @@ def _hidden_states(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tenso
     return None
 
 
-def _wants_inner_states(config: Any, kwargs: dict[str, Any]) -> bool:
+def wants_inner_states(config: Any, kwargs: dict[str, Any]) -> bool:
+    """Return whether a call asks for the hidden states or attentions of every layer."""
     names = ("output_hidden_states", "output_attentions")
     return any(kwargs.get(name) or getattr(config, name, False) for name in names)
 

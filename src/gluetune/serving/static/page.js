@@ -87,7 +87,8 @@ function predictedLabels(found) {
 function summary(found) {
   const best = found[0];
   if (isNumber) return best.score.toFixed(2);
-  return isSeveral ? predictedLabels(found) : `${best.label}, ${percent(best.score)}`;
+  const doubt = best.uncertain ? ", uncertain" : "";
+  return isSeveral ? predictedLabels(found) : `${best.label}, ${percent(best.score)}${doubt}`;
 }
 
 function showTime(headers) {

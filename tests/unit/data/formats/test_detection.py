@@ -13,12 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gluetune.core.config import UNSTATED, FileFormat
 from gluetune.core.errors import ConfigurationError, DataError
-from gluetune.core.file_formats import UNSTATED, FileFormat
 from gluetune.data.formats.csv_file import CsvWriter, Dialect
-from gluetune.data.formats.detection import detect
 from gluetune.data.formats.format import BadRow, Detected, Fault, Row
-from gluetune.data.formats.registry import FORMATS, open_rows
+from gluetune.data.formats.registry import FORMATS, detect, open_rows
 
 _WORDS = (
     *("the", "film", "was", "really", "good", "and", "we", "laughed", "a", "lot", "at", "it"),

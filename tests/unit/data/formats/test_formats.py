@@ -12,11 +12,10 @@ import pytest
 from tests.support.tiny_runs import Bench
 
 import gluetune
+from gluetune.core.config import UNSTATED, FileFormat, FormatName
 from gluetune.core.errors import ConfigurationError
-from gluetune.core.file_formats import UNSTATED, FileFormat, FormatName
-from gluetune.data.formats.compression import COMPRESSIONS
-from gluetune.data.formats.detection import detect
 from gluetune.data.formats.format import (
+    COMPRESSIONS,
     BadRow,
     Fault,
     Format,
@@ -25,7 +24,7 @@ from gluetune.data.formats.format import (
     read_lines,
     rows_of_lines,
 )
-from gluetune.data.formats.registry import FORMATS, format_of, open_rows
+from gluetune.data.formats.registry import FORMATS, detect, format_of, open_rows
 from gluetune.inference.file_predictions import predict
 from gluetune.inference.predictor import Predictor, load
 

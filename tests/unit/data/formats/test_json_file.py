@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gluetune.core.config import UNSTATED
 from gluetune.core.errors import DataError
-from gluetune.core.file_formats import UNSTATED
-from gluetune.data.formats.detection import detect
 from gluetune.data.formats.format import BadRow, Row
 from gluetune.data.formats.json_file import JsonLinesReader, JsonLinesWriter
-from gluetune.data.formats.registry import FORMATS, open_rows
+from gluetune.data.formats.registry import FORMATS, detect, open_rows
 
 VALUES = (
     st.none()

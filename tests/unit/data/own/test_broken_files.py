@@ -297,7 +297,7 @@ def test_a_full_disk_is_not_reported_as_a_mistake_in_the_file(
 
     path = tmp_path / "train.csv"
     path.write_text(GOOD)
-    monkeypatch.setattr("gluetune.data.own.stored.mmap.mmap", full)
+    monkeypatch.setattr("gluetune.data.tables.mmap.mmap", full)
     with pytest.raises(StorageError, match="no room to write"):
         check_files(path)
 

@@ -11,10 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import UNSTATED, make_config
 from gluetune.core.errors import DataError
-from gluetune.core.file_formats import UNSTATED
-from gluetune.data.formats.detection import detect
+from gluetune.data.formats.registry import detect
 from gluetune.data.own.columns import FirstRows, FoundColumns, find_columns, row_in_place_of_names
 from gluetune.data.own.source import read_own
 from gluetune.inference.file_checks import check_files

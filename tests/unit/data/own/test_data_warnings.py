@@ -21,10 +21,9 @@ from tests.support.own_files import own_config, write_csv
 from tests.unit.data.own.test_broken_files import BROKEN, check
 
 from gluetune.data.own.source import OwnSource
-from gluetune.data.own.stored import contained_in, digests, first_rows
 from gluetune.data.sampling import take_fraction
-from gluetune.data.sources.named import without_held_out
-from gluetune.data.tables import fingerprint
+from gluetune.data.sources import without_held_out
+from gluetune.data.tables import contained_in, digests, fingerprint, first_rows
 from gluetune.inference.file_checks import check_files
 
 TEXTS = ("one", "One ", " one  two", "one two", "ONE\ttwo", "third", "Élan 😀", "élan 😀", "i3")
@@ -59,8 +58,8 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 def cut_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let rows pass through memory three at a time."""
     monkeypatch.setattr("gluetune.data.own.reading.BATCH", 3)
-    monkeypatch.setattr("gluetune.data.own.stored._KEPT_PAGES", 2)
-    monkeypatch.setattr("gluetune.data.own.stored._CHUNK", 2)
+    monkeypatch.setattr("gluetune.data.tables._KEPT_PAGES", 2)
+    monkeypatch.setattr("gluetune.data.tables._CHUNK", 2)
     monkeypatch.setattr("gluetune.data.tables._HASHED_ROWS", 2)
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.support.hub_server import Hub
 from tests.support.own_files import reviews, write_csv
 
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import DataError, HubError
 from gluetune.data.own.source import OwnSource
 from gluetune.data.tables import fingerprint, notes_of

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gluetune.data.own.problems import Problems
-from gluetune.data.own.reading import Wanted, read_rows
+from gluetune.data.own.reading import Problems, Wanted, read_rows
 
 GOOD = (
     "text,label,more\n"

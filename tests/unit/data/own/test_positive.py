@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support.own_files import write_csv
 
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import ConfigurationError, DataError, GluetuneError
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.data.own.source import OwnSource, read_own

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from gluetune.core.tasks import get_task
-from gluetune.data.own.problems import Problems
-from gluetune.data.own.reading import Wanted, read_rows
-from gluetune.data.sources.named import open_source
+from gluetune.data.own.reading import Problems, Wanted, read_rows
+from gluetune.data.sources import open_source
 
 pytestmark = [
     pytest.mark.real,

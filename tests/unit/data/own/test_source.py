@@ -17,10 +17,9 @@ from tests.support.own_files import own_config, reviews, write_csv
 
 from gluetune.core.errors import ConfigurationError, DataError
 from gluetune.data.own.source import OwnFile, OwnSource
-from gluetune.data.own.stored import first_rows
 from gluetune.data.sampling import held_out
-from gluetune.data.sources.named import without_held_out
-from gluetune.data.tables import fingerprint, label_array, notes_of
+from gluetune.data.sources import without_held_out
+from gluetune.data.tables import fingerprint, first_rows, label_array, notes_of
 from gluetune.kinds import MULTI_LABEL, REGRESSION
 
 

@@ -10,8 +10,7 @@ import pytest
 from tests.support.tiny_runs import Bench, outcome
 
 import gluetune
-from gluetune.core.config import TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, make_config
 from gluetune.core.errors import ConfigurationError, Pruned, TrainingError
 from gluetune.core.records import EpochRecord, Record, now
 from gluetune.core.runs import Run

@@ -16,7 +16,7 @@ from tests.support.run_folders import write_run
 from tests.support.trials import trial
 from tests.unit.rendering.test_browser import CHROMIUM, console_of
 
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.events import Trial
 from gluetune.core.runs import Run
 from gluetune.experiments.search.request import SearchFolder, SearchRequest

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from gluetune.core.config import TrainConfig
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import TrainConfig, make_config
 from gluetune.core.errors import Findings, RunError
 from gluetune.core.settings import make_settings
 from gluetune.core.settings_files import dump_yaml, read_settings

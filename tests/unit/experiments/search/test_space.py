@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gluetune.core.config_checks import make_config
+from gluetune.core.config import make_config
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.settings_files import dump_yaml
 from gluetune.experiments.search.space import (

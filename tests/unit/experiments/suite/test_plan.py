@@ -9,11 +9,10 @@ from tests.support.suites import record_of, request
 from gluetune.core.records import Status
 from gluetune.core.suites import SuiteFolder
 from gluetune.core.tasks import GLUE_TASKS
+from gluetune.experiments.jobs import block, next_job
 from gluetune.experiments.suite.plan import (
-    block,
     costs,
     default_name,
-    next_job,
     plan,
     replan,
     train_arguments,

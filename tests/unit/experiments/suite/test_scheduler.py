@@ -15,7 +15,7 @@ from gluetune.core.events import ignore
 from gluetune.core.records import Status
 from gluetune.core.suites import SuiteFolder, SuiteRecord, SuiteResult
 from gluetune.experiments.suite.scheduler import SuiteScheduler
-from gluetune.parallel.calls import Failure, Outcome
+from gluetune.parallel.pool import Failure, Outcome
 
 
 class Pretended:

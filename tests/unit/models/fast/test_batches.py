@@ -17,6 +17,7 @@ from gluetune.models.fast.batches import (
     sample,
     split,
     split_by_length,
+    with_padding,
 )
 
 
@@ -117,3 +118,14 @@ def test_a_mask_of_pairs_is_left_alone() -> None:
     assert sum(len(part["input_ids"]) for part in parts) == 3
     assert {part["input_ids"].shape[1] for part in parts} == {5}
     assert not is_mixed(batch)
+
+
+def test_a_batch_is_given_padding_where_it_has_none() -> None:
+    full = {"input_ids": torch.arange(6).view(2, 3), "attention_mask": torch.ones(2, 3).long()}
+    made = with_padding(full)
+    assert made["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
+    assert bool(full["attention_mask"].all()), "the batch itself is not changed"
+    assert with_padding(made) is made
+    narrow = {"input_ids": torch.zeros(2, 1), "attention_mask": torch.ones(2, 1).long()}
+    assert with_padding(narrow) is narrow
+    assert with_padding({"input_ids": full["input_ids"]}) == {"input_ids": full["input_ids"]}

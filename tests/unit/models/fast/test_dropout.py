@@ -13,8 +13,9 @@ from tests.support.mixed_batches import load_tiny, make_batch, take_step
 from torch import nn
 from torch.nn import functional
 
-from gluetune.models.fast.attention import Layout, _ComposedAttention
+from gluetune.models.fast.attention import _ComposedAttention
 from gluetune.models.fast.dropout import DropoutMasks, drop, fast_dropout
+from gluetune.models.fast.layout import Layout
 from gluetune.models.fast.unpadded import unpadded
 
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gluetune.models.fast.attention import Group, Layout
+from gluetune.models.fast.layout import Group, Layout, rounded_up
 
 LENGTHS = st.lists(st.integers(1, 90), min_size=2, max_size=20).filter(lambda it: len(set(it)) > 1)
 
@@ -25,6 +25,11 @@ def _layout(lengths: list[int], *, left: bool = False) -> Layout:
     return layout
 
 
+def _first_tokens(values: torch.Tensor, left: bool, lengths: list[int]) -> torch.Tensor:
+    columns = [values.shape[1] - length if left else 0 for length in lengths]
+    return values[torch.arange(len(lengths)), torch.tensor(columns)]
+
+
 @settings(max_examples=60, deadline=None)
 @given(LENGTHS, st.booleans())
 def test_dropping_and_restoring_keep_every_token_in_its_place(
@@ -34,7 +39,8 @@ def test_dropping_and_restoring_keep_every_token_in_its_place(
     values = torch.randn(*mask.shape, 3) * mask[..., None]
     layout = _layout(lengths, left=left)
     flat = layout.drop_padding(values)
-    assert flat.shape == (1, sum(lengths), 3)
+    assert flat.shape == (1, rounded_up(sum(lengths)), 3)
+    assert torch.equal(flat[0, layout.firsts][layout.ranks], _first_tokens(values, left, lengths))
     assert torch.equal(layout.restore_padding(flat), values)
 
 
@@ -47,7 +53,7 @@ def test_groups_hold_each_sequence_once_and_lengths_that_are_close(lengths: list
     for group in layout.groups:
         assert group.start == start
         start += group.tokens
-        assert group.lengths[0] >= 0.75 * group.longest or group.longest <= 24
+        assert group.lengths[0] >= 0.75 * group.longest or group.longest <= 32
         flat = torch.arange(group.tokens)
         padded = flat[group.sources].view(group.count, group.width)
         assert torch.equal(padded[group.real], flat)
@@ -80,10 +86,24 @@ def test_an_accelerator_is_waited_for_once() -> None:
 
 
 def test_where_nothing_is_padded_all_is_one_group() -> None:
-    layout = _layout([20, 20, 20])
+    layout = _layout([24, 24, 24])
     (group,) = layout.groups
     assert group.is_even
-    assert layout.tokens.tolist() == list(range(60))
+    assert layout.is_full
+    assert layout.tokens[: layout.count].tolist() == list(range(72))
+
+
+def test_rows_come_from_a_small_set_and_few_are_spare() -> None:
+    sizes = {rounded_up(count) for count in range(1, 8193)}
+    assert len(sizes) < 80
+    assert all(0 <= rounded_up(count) - count < max(8, count / 7) for count in range(1, 8193))
+    assert rounded_up(8192) == 8192
+
+
+def test_spare_rows_repeat_a_token_that_is_there() -> None:
+    layout = _layout([2, 3])
+    assert layout.tokens.tolist() == [0, 1, 3, 4, 5, 5, 5, 5]
+    assert (layout.count, layout.is_full) == (5, False)
 
 
 def test_short_groups_are_as_wide_as_a_vector_on_a_cpu() -> None:
@@ -91,14 +111,15 @@ def test_short_groups_are_as_wide_as_a_vector_on_a_cpu() -> None:
     assert (group.longest, group.width, group.is_even) == (9, 16, False)
     assert group.real.sum(1).tolist() == [3, 9, 9]
     assert Group(0, (9, 9), torch.device("meta")).width == 9
-    assert Group(0, (5, 5), torch.device("cpu")).width == 5
+    assert Group(0, (5, 5), torch.device("cpu")).width == 16
+    assert Group(0, (17, 17), torch.device("cpu")).width == 24
 
 
 def test_what_one_row_holds_for_all_is_taken_by_place() -> None:
     layout = _layout([2, 3])
     places = torch.tensor([[10, 11, 12]])
     assert layout.holds(places)
-    assert layout.drop_padding(places).tolist() == [[10, 11, 10, 11, 12]]
+    assert layout.drop_padding(places)[0, : layout.count].tolist() == [10, 11, 10, 11, 12]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +151,7 @@ def test_who_may_look_at_whom(causal: bool, window: int | None) -> None:
 
 
 def test_a_group_of_one_length_needs_no_mask() -> None:
-    (short, long) = _layout([30, 30, 80]).groups
+    (short, long) = _layout([40, 40, 80]).groups
     assert short.is_even
     assert long.is_even
     assert short.allowed(causal=False, window=None) is None

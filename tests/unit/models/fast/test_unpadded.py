@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AttentionInterface
 
 from gluetune.models.fast import attention
-from gluetune.models.fast.attention import Group, Layout
+from gluetune.models.fast.layout import Group, Layout
 from gluetune.models.fast.paths import computing, disagreement, resolve_compute
 from gluetune.models.fast.unpadded import can_be_unpadded, unpadded
 
@@ -213,7 +213,13 @@ def _shift(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "architecture"),
-    [(_leak, "bert"), (_leak, "gpt2"), (_swap, "bert"), (_shift, "modernbert"), (_shift, "qwen2")],
+    [
+        (_leak, "bert"),
+        (_leak, "gpt2"),
+        (_swap, "albert"),
+        (_shift, "modernbert"),
+        (_shift, "qwen2"),
+    ],
 )
 def test_a_planted_fault_is_seen(
     models: Any, fault: Any, architecture: str, monkeypatch: pytest.MonkeyPatch
@@ -316,7 +322,7 @@ def test_attention_that_asks_for_more_is_no_match(
         attention.NAME,
         lambda *args, **kwargs: honest(*args, **kwargs, softcap=30.0),
     )
-    model = models("bert")
+    model = models("albert")
     assert "softcap" in disagreement(model, make_batch(model, MIXED), "unpadded")
 
 
@@ -327,7 +333,7 @@ def test_attention_that_asks_for_more_is_no_match(
 def test_whatever_a_path_raises_is_a_reason_against_it(
     models: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, path: Any
 ) -> None:
-    model = models("bert")
+    model = models("albert")
     hooks = [len(module._forward_hooks) for module in model.modules()]
     _fail_on(path, error, monkeypatch)
     problem = disagreement(model, make_batch(model, MIXED), path)
@@ -362,7 +368,7 @@ def _fail_on(path: str, error: BaseException, monkeypatch: pytest.MonkeyPatch) -
 def test_a_lack_of_memory_and_the_user_are_not(
     models: Any, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    model = models("bert")
+    model = models("albert")
     _fail_on("unpadded", error, monkeypatch)
     with pytest.raises(type(error)):
         disagreement(model, make_batch(model, MIXED), "unpadded")
