@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from gluetune.core.errors import StorageError as StorageError
     from gluetune.core.errors import TrainingError as TrainingError
     from gluetune.core.folds import FoldsResult as FoldsResult
+    from gluetune.core.listing import ListedRun as ListedRun
+    from gluetune.core.listing import list_runs as list_runs
     from gluetune.core.published import Reference as Reference
     from gluetune.core.published import published as published
     from gluetune.core.records import Record as Record
@@ -87,6 +89,7 @@ _HOMES = {
         "core.errors": "CheckpointError ConfigurationError DataError Finding GluetuneError "
         "HubError LockedError ProcessLostError Pruned RunError StorageError "
         "TrainingError",
+        "core.listing": "ListedRun list_runs",
         "core.folds": "FoldsResult",
         "core.published": "Reference published",
         "core.records": "Record",

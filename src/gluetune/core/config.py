@@ -113,6 +113,7 @@ HowLong = Literal["cut", "head-tail", "windows"]
 Quantization = Literal["none", "4bit"]
 MethodName = Literal["full", "probe", "lp-ft", "lora"]
 OnBadRow = Literal["stop", "skip"]
+TrackerName = Literal["tensorboard", "trackio", "mlflow", "wandb"]
 
 
 def _weights_text(value: Any) -> Any:
@@ -197,7 +198,7 @@ Label = Annotated[str, StringConstraints(min_length=1), BeforeValidator(_written
 """Name of a class, as the file has it."""
 
 MACHINE_SETTINGS = frozenset(
-    {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes"}
+    {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes", "track"}
 )
 """Settings of the machine, which change a score by rounding only: recipes have none of them."""
 
@@ -300,8 +301,15 @@ class TrainConfig(Settings):
             "threads",
             "processes",
             "checkpoint_minutes",
+            "track",
         ),
     }
+    common: ClassVar[tuple[str, ...]] = (
+        *("model", "data", "output", "train_file", "validation_file", "test_file"),
+        *("text", "text_pair", "label", "kind", "metrics"),
+        *("learning_rate", "batch_size", "epochs", "max_length", "seed", "early_stopping"),
+        "track",
+    )
 
     task: Annotated[
         Name,
@@ -507,6 +515,8 @@ class TrainConfig(Settings):
     processes: int | None = Field(default=None, ge=1)
     """Number of processes started by torchrun that share every step; any other number is refused.
     Default: as many as were started."""
+    track: TrackerName | None = None
+    """Experiment tracker that settings, losses, metrics, intervals and links are logged to."""
     training_args: Annotated[
         dict[str, Any], Option(flag="--set", metavar="NAME=VALUE", repeated=True)
     ] = Field(default_factory=dict)

@@ -162,6 +162,7 @@ class AnyRunKeywords(ReadKeywords, total=False):
     checkpoint_minutes: float
     threads: int | None
     processes: int | None
+    track: Literal["tensorboard", "trackio", "mlflow", "wandb"] | None
     training_args: Mapping[str, Any]
 
 

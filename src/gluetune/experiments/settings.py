@@ -66,6 +66,7 @@ class SearchSettings(Settings):
         ),
         _CLUSTER: ("ray", "cpus_per_trial", "gpus_per_trial"),
     }
+    common: ClassVar[tuple[str, ...]] = ("trials", "timeout", "jobs", "seeds")
 
     trials: int = Field(20, ge=1, description="Trials in all, those of earlier calls included.")
     timeout: Annotated[
@@ -139,6 +140,7 @@ class SuiteSettings(Settings):
         "The suite": ("seeds", "tasks", "fraction", "recipe", "mnli_init", "jobs"),
         _CLUSTER: ("ray", "cpus_per_job", "gpus_per_job"),
     }
+    common: ClassVar[tuple[str, ...]] = ("seeds", "tasks", "fraction", "recipe", "jobs")
 
     seeds: Annotated[
         int | tuple[int, ...],

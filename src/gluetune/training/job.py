@@ -19,7 +19,7 @@ from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallba
 
 from gluetune.core.config import make_config
 from gluetune.core.errors import Pruned
-from gluetune.core.events import OnEvent, RunEnded, as_messages
+from gluetune.core.events import OnEvent, RunEnded, as_messages, fan_out
 from gluetune.core.files import weights_digest, write_folder, write_json
 from gluetune.core.records import (
     BestRecord,
@@ -52,6 +52,7 @@ from gluetune.training.methods.probe import frozen_baseline
 from gluetune.training.preflight import Prepared
 from gluetune.training.progress import ProgressCallback, evaluation_event
 from gluetune.training.run_trainer import RunTrainer, Validation
+from gluetune.training.tracking import Tracking
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction, PreTrainedModel
@@ -89,6 +90,9 @@ class Job:
         self.record = record
         self.extras = extras
         self.on_event = on_event
+        if prepared.config.track is not None and processes.is_first:
+            tracking = Tracking(prepared.config, folder, self._keep_note)
+            self.on_event = fan_out(on_event, tracking.on_event)
         self.say = as_messages(on_event)
         self.processes = processes
         self.store: CheckpointStore = CheckpointStore(folder.checkpoints)
@@ -223,6 +227,10 @@ class Job:
     def _on_note(self, note: str) -> None:
         self.record.notes.append(note)
         self.say(f"note: {note}")
+
+    def _keep_note(self, note: str) -> None:
+        self._on_note(note)
+        self._save_record()
 
     def _on_epoch(self, epoch: EpochRecord, best: bool) -> None:
         self.record.epochs.append(epoch)

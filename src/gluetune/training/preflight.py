@@ -38,6 +38,7 @@ from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.training.arguments import check_set, training_arguments
 from gluetune.training.auto_recipe import resolve_auto
 from gluetune.training.methods import get_method
+from gluetune.training.tracking import require_tracker
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,6 +121,9 @@ def _prepare(
     chosen = device(use_cpu=bool(config.training_args.get("use_cpu")))
     precision = found.attempt(lambda: resolve_precision(config.precision, chosen))
     arguments_can_be_tried = not found.errors
+    if config.track is not None:
+        tracker = config.track
+        found.attempt(lambda: require_tracker(tracker))
     task = _known_task(config)
     if task is not None:
         known = task

@@ -375,6 +375,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "label_order": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
     "trust_remote_code": st.booleans(),
     "checkpoint_minutes": _numbers(0, 1e3),
+    "track": st.sampled_from(["tensorboard", "trackio", "mlflow", "wandb"]),
     "compute": st.sampled_from(["auto", "unpadded", "grouped", "padded"]),
     "compact_vocabulary": st.booleans(),
     "threads": st.none() | st.integers(1, 64),
