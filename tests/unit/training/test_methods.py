@@ -125,10 +125,6 @@ def test_lp_ft_starts_from_a_linear_head(tmp_path: Path) -> None:
     assert tuned.record.frozen_baseline is not None
     assert tuned.score == tuned.record.frozen_baseline.score == 1.0
     assert full.score != 1.0
-    losses = [run.record.epochs[0].train_loss for run in (tuned, full)]
-    assert losses[0] is not None
-    assert losses[1] is not None
-    assert losses[0] < 0.9 * losses[1], "also with dropout, for which the head was fitted"
 
 
 def test_a_head_for_dropout_is_fitted_with_its_regularisation() -> None:
