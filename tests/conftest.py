@@ -28,6 +28,14 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_disk() -> Iterator[None]:
+    """Do not wait for the disk: a run asks for it 60 times, and no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _imports_are_not_garbage() -> None:
     """Spare the collector all that was imported: Trainer calls it at every start, for a second."""
@@ -44,6 +52,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 @pytest.fixture
 def writable(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """Return a Hub that this process may write to as `me`, and that is not waited for."""
+    import huggingface_hub.file_download
     import huggingface_hub.utils._http
 
     from gluetune.hub import uploads as hub_uploads
@@ -52,7 +61,6 @@ def writable(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
     hub.owners[TOKEN] = "me"
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(hub_uploads, "_PATIENCE", 0.0)
-    monkeypatch.setattr(
-        huggingface_hub.utils._http, "time", SimpleNamespace(sleep=lambda seconds: None)
-    )
+    for module in (huggingface_hub.file_download, huggingface_hub.utils._http):
+        monkeypatch.setattr(module, "time", SimpleNamespace(sleep=lambda seconds: None))
     return hub

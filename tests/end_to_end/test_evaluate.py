@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss, matthews_corrcoef
+from tests.support.processes import finish, fork_code
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.tiny_runs import Bench
 from transformers import AutoModelForSequenceClassification
@@ -41,7 +40,8 @@ def test_a_run_evaluated_in_another_process_gives_the_same_bits(run: Run, tmp_pa
         f"np.savez({str(tmp_path / 'logits.npz')!r}, "
         "**{split: one.logits for split, one in found.predictions.items()})"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    ended, _, err = finish(fork_code(code))
+    assert ended == 0, err
     logits = np.load(tmp_path / "logits.npz")
     assert set(logits) == {"validation_matched", "validation_mismatched"}
     for split in logits:

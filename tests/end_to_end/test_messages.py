@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.processes import finish, start
+from tests.support.processes import ProcessLimits, finish, fork, start
 from tests.support.tiny_runs import At, Bench, checkpoints_of, outcome, write_task
 
 import gluetune
@@ -139,9 +139,8 @@ def test_a_full_disk_while_a_checkpoint_is_written(bench: Bench) -> None:
     largest = sorted(path.stat().st_size for path in checkpoint.iterdir() if path.is_file())
     assert largest[-1] > largest[-2]
 
-    code, out, err = finish(
-        start(["train", "--resume", str(output)], largest_file=(largest[-1] + largest[-2]) // 2)
-    )
+    limits = ProcessLimits(largest_file=(largest[-1] + largest[-2]) // 2)
+    code, out, err = finish(fork(["train", "--resume", str(output)], limits=limits))
 
     assert code == 2, err
     assert "no room to write" in _said(out, err)

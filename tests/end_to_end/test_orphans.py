@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.support.processes import finish, start, wait_until
+from tests.support.processes import finish, fork, start, wait_until
 from tests.support.tiny_runs import Bench
 
 import gluetune
@@ -45,6 +45,11 @@ def _words(bench: Bench, verb: str, folder: Path) -> list[str]:
     space.write_text(yaml.safe_dump({"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}))
     words += ["--space", str(space), "--pruner", "none", "--no-final"]
     return ["search", "cola", "--trials", "2", *words]
+
+
+def _alone(words: list[str]) -> list[str]:
+    """Return the command with one job at a time, which its own process does."""
+    return ["1" if before == "--jobs" else word for before, word in pairwise(["", *words])]
 
 
 def _workers(folder: Path) -> list[int]:
@@ -124,8 +129,7 @@ def test_a_search_waits_until_they_have_saved_their_state(
     leave: Callable[[str], Left], tmp_path: Path
 ) -> None:
     left = leave("search")
-    again = start(left.words)
-    assert again.stderr is not None
+    again = fork(_alone(left.words))
     seen = ""
     while "Workers of a killed command" not in seen:
         assert again.poll() is None
@@ -152,7 +156,7 @@ def test_a_suite_kills_those_that_do_not_end(
     left = leave("suite")
     monkeypatch.setattr(orphans, "PATIENCE", 0.5)
     with pytest.raises(SystemExit) as ended:
-        main(["1" if before == "--jobs" else word for before, word in pairwise(["", *left.words])])
+        main(_alone(left.words))
     assert ended.value.code == 0
     messages = capfd.readouterr().err
     assert all(f"Process {pid} has not exited and is killed." in messages for pid in left.workers)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.support.processes import finish, fork
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from typer.testing import CliRunner
 
@@ -49,25 +48,18 @@ def test_a_number_is_printed_alone(number: Path) -> None:
     assert json.loads(out).keys() == {"score"}
 
 
-def piped(model: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
-    code = "from gluetune.cli.app import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, "predict", str(model), *options],
-        input="a b\n\nc — é\n".encode(),
-        capture_output=True,
-        check=False,
-    )
+def piped(model: Path, *options: str) -> tuple[int, str, str]:
+    return finish(fork(["predict", str(model), *options]), "a b\n\nc — é\n")
 
 
 def test_lines_of_standard_input_are_predicted_to_standard_output(model: Path) -> None:
-    stopped = piped(model)
-    assert stopped.returncode == 2
-    assert b"standard input:2 has an empty 'text'." in stopped.stderr
-    done = piped(model, "--on-error", "skip")
-    assert done.returncode == 0
-    rows = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    code, _, messages = piped(model)
+    assert code == 2
+    assert "standard input:2 has an empty 'text'." in messages
+    code, out, messages = piped(model, "--on-error", "skip")
+    assert code == 0
+    rows = [json.loads(line) for line in out.splitlines()]
     assert [row["text"] for row in rows] == ["a b", "c — é"]
-    messages = done.stderr.decode()
     assert "left out: standard input:2 has an empty 'text'." in messages
     assert "2 rows predicted, 1 left out" in messages
     assert "Traceback" not in messages

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.support.killed_runs import MOMENTS, train_and_die
-from tests.support.processes import finish, start, wait_until
+from tests.support.processes import finish, fork, wait_until
 from tests.support.tiny_runs import Bench, checkpoints_of, outcome, resumed
 
 import gluetune
@@ -87,7 +87,7 @@ def test_the_command_line_interrupted_terminated_and_resumed(
 
     for words, number, code in ((arguments, signal.SIGINT, 130), (resume, signal.SIGTERM, 143)):
         before = _steps_saved(output)
-        process = start(words)
+        process = fork(words)
         wait_until(process, lambda before=before: _steps_saved(output) > before)  # type: ignore[misc]  # a default binds the loop's value
         process.send_signal(number)
         ended, _, err = finish(process)

@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 import pytest
 from tests.support.killed_runs import SEARCH_MOMENTS, search_and_die
-from tests.support.processes import finish, start, wait_until
+from tests.support.processes import finish, fork, wait_until
 from tests.support.tiny_runs import Bench, outcome
 
 import gluetune
@@ -236,7 +236,7 @@ def test_after_ctrl_c_the_same_command_resumes_the_search(
 ) -> None:
     output = bench.new_output()
     words = _arguments(bench, tmp_path / "space.yaml", "--output", str(output))
-    process = start(words)
+    process = fork(words)
     wait_until(process, lambda: (output / "trials" / "0001" / "record.json").exists())
     process.send_signal(signal.SIGINT)
     code, _, err = finish(process)

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tests.support.leaderboard import is_taken
-from tests.support.processes import start, wait_until
+from tests.support.processes import fork, wait_until
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.tiny_runs import Bench, outcome
 from typer.testing import CliRunner
@@ -77,7 +77,7 @@ def test_a_killed_suite_is_resumed_without_repeating_finished_jobs(
         statuses = [_status(path.parent) for path in suite.glob("*/record.json")]
         return "finished" in statuses and bool(running())
 
-    process = start(words)
+    process = fork(words)
     wait_until(process, in_the_middle)
     process.kill()
     process.communicate()

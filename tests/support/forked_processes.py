@@ -1,11 +1,10 @@
-"""Several processes that train one run, as torchrun starts them, but forked in a second.
+"""Several processes that train one run, as torchrun starts them, but forked.
 
-Each writes its output to a separate file. They are forked from one that has imported torch.
+Each writes its output to a separate file.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.support.forks import FORKS
 from tests.support.tiny_runs import At
 from torch.distributed import TCPStore
 
@@ -26,9 +26,6 @@ from gluetune.cli import app as cli
 from gluetune.core.errors import StorageError
 from gluetune.models.classifiers import load_classifier
 
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["gluetune.training.run", "tests.support.forked_processes"])
-"""Starts processes in a second, from one that has imported torch."""
 _PATIENCE = 120.0
 
 

@@ -1,21 +1,16 @@
-"""Runs that kill their own process at a chosen moment, as SIGKILL or a power cut would.
-
-The processes are forked from one that has imported torch already, so that they cost a second.
-"""
+"""Runs that kill their own process at a chosen moment, as SIGKILL or a power cut would."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pkgutil
 import signal
 from collections.abc import Callable
 from typing import Any
 
-import gluetune
+from tests.support.forks import FORKS
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["gluetune.experiments.search.search"])
+import gluetune
 
 _PLACES = {
     "step": "gluetune.training.run_trainer.RunTrainer.training_step",
@@ -61,7 +56,7 @@ def search_and_die(moment: str, count: int, arguments: dict[str, Any]) -> int:
 
 
 def _die(verb: str, moment: str, count: int, arguments: dict[str, Any]) -> int:
-    process = _CONTEXT.Process(target=_run, args=(verb, moment, count, arguments))
+    process = FORKS.Process(target=_run, args=(verb, moment, count, arguments))
     process.start()
     process.join()
     assert process.exitcode is not None

@@ -1,4 +1,4 @@
-"""A run for `torchrun`; each process writes the examples that it saw and its final weights.
+"""A run for several processes; each writes the examples that it saw and its final weights.
 
 torchrun --nproc-per-node 2 -m tests.support.two_processes MODEL OUTPUT BATCH ROWS
 """

@@ -54,7 +54,7 @@ class statistic(Generic[T]):  # noqa: N801  # a decorator, as `property` is
         plots: Callable[[Any, T], Iterable[Plot]],
     ) -> None:
         self.compute, self.tables, self.plots = compute, tables, plots
-        self.name = compute.__name__
+        self.name: str = compute.__name__
         self.__doc__ = compute.__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:

@@ -43,10 +43,10 @@ class SuiteFolder:
     """Names of what is in a suite's folder. Nothing is read or created."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self.record = self.path / "suite.json"
-        self.markdown = self.path / "suite.md"
-        self.page = self.path / "report.html"
+        self.path: Path = Path(path)
+        self.record: Path = self.path / "suite.json"
+        self.markdown: Path = self.path / "suite.md"
+        self.page: Path = self.path / "report.html"
 
     def run(self, job: JobRecord) -> Path:
         """Return the run folder of a job."""

@@ -181,7 +181,7 @@ class GlueDownload:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
-        self.name = str(self._folder)
+        self.name: str = str(self._folder)
 
     def splits(self, task: TaskSpec) -> tuple[str, ...]:
         """Return the splits of `task` that have a file here, in the task's order."""

@@ -61,7 +61,7 @@ class ModelRepository:
 
     def __init__(self, repo: str, branch: str | None, again: str) -> None:
         self.repo = repo
-        self.branch = branch or "main"
+        self.branch: str = branch or "main"
         self._request = HubRequest("model", repo, branch, again)
 
     @property

@@ -13,6 +13,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from numpy.typing import NDArray
 
 from gluetune.core.errors import TrainingError
+from gluetune.models.fast.layout import send
 from gluetune.parallel.collectives import ALONE, Processes
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ def _batches(
 
 
 def _forward(model: PreTrainedModel, batch: dict[str, Any]) -> torch.Tensor:
-    inputs = {name: value.to(model.device) for name, value in batch.items() if name != "labels"}
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    inputs = send(inputs, model.device)
     logits = model(**inputs)["logits"].float()
     return logits.reshape(len(logits), -1)
 

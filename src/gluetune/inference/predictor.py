@@ -22,7 +22,7 @@ from gluetune.inference.abstention import chosen_threshold
 from gluetune.inference.backends import Backend
 from gluetune.inference.exported import open_exported
 from gluetune.inference.loader import open_model
-from gluetune.kinds.base import Prediction
+from gluetune.kinds.base import Kind, Prediction
 from gluetune.statistics.abstention import Threshold
 from gluetune.statistics.calibration import with_temperatures
 
@@ -52,13 +52,13 @@ class Predictor:
         self, opened: Backend, *, uncalibrated: bool = False, threshold: Threshold | None = None
     ) -> None:
         self.opened = opened
-        self.threshold = threshold
+        self.threshold: Threshold | None = threshold
         """Below which confidence a prediction is uncertain; None unless one was requested."""
-        self.temperatures = () if uncalibrated else opened.temperatures
+        self.temperatures: tuple[float, ...] = () if uncalibrated else opened.temperatures
         """What logits are divided by for probabilities: one, one for each label, or none."""
-        self.labels = opened.labels
-        self.kind = opened.kind
-        self.texts_per_example = len(opened.task.text_columns) if opened.task else None
+        self.labels: tuple[str, ...] = opened.labels
+        self.kind: Kind = opened.kind
+        self.texts_per_example: int | None = len(opened.task.text_columns) if opened.task else None
         """1 or 2; None if unknown."""
 
     def __repr__(self) -> str:

@@ -281,7 +281,7 @@ def _check_loaded(
     checkpoint: Checkpoint, model: PreTrainedModel, mismatched: set[str], missing: set[str]
 ) -> None:
     """Refuse a checkpoint whose body did not load: training would start from random weights."""
-    if strange := mismatched - output_weights(
+    if strange := mismatched and mismatched - output_weights(
         model.config, trust_remote_code=checkpoint.trust_remote_code
     ):
         raise CheckpointError(

@@ -38,8 +38,8 @@ class Processes:
 
     def __init__(self, group: dist.ProcessGroup | None = None) -> None:
         self._group = group
-        self.index = 0 if group is None else dist.get_rank(group)
-        self.count = 1 if group is None else dist.get_world_size(group)
+        self.index: int = 0 if group is None else dist.get_rank(group)
+        self.count: int = 1 if group is None else dist.get_world_size(group)
 
     @property
     def is_first(self) -> bool:

@@ -79,7 +79,7 @@ class ConnectionState(ServerState):
     def __init__(self, limits: Limits) -> None:
         super().__init__()
         self.limits = limits
-        self.places = Connections(most_connections(limits))
+        self.places: Connections = Connections(most_connections(limits))
 
 
 class Connection(H11Protocol):

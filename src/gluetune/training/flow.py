@@ -48,7 +48,7 @@ class Flow(TrainerCallback):
     ) -> None:
         self.stop = stop
         self.last_only = last_only
-        self.interval = 60 * checkpoint_minutes
+        self.interval: float = 60 * checkpoint_minutes
         self.early_stopping = early_stopping
         self.processes = processes
         self._saved_at = self._agreed_at = time.monotonic()

@@ -85,7 +85,7 @@ class Job:
         self.on_event = on_event
         self.say = as_messages(on_event)
         self.processes = processes
-        self.store = CheckpointStore(folder.checkpoints)
+        self.store: CheckpointStore = CheckpointStore(folder.checkpoints)
         self.trainer: RunTrainer | None = None
 
     def run(self, checkpoint: Path | None) -> Run:

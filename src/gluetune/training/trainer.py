@@ -33,6 +33,7 @@ from gluetune.models.fast.batches import (
     with_padding,
 )
 from gluetune.models.fast.dropout import DropoutMasks
+from gluetune.models.fast.layout import send
 from gluetune.models.fast.packed import weights_kept
 from gluetune.models.fast.paths import computing, disagreement, dropping, resolve_compute
 from gluetune.models.fast.vocabulary import CompactVocabulary, compact_vocabulary, occurring_rows
@@ -66,7 +67,7 @@ class ClassificationLoss:
         self.kind = kind
         self.label_smoothing = label_smoothing
         self.weights = weights
-        self.order = tuple(order)
+        self.order: tuple[int, ...] = tuple(order)
 
     def __call__(
         self,
@@ -175,6 +176,7 @@ class Trainer(transformers.Trainer):
     def get_train_dataloader(self) -> Any:
         """Return the loader of the training set; each process has its share of every batch."""
         loader = super().get_train_dataloader()
+        loader.device = None  # batches stay on the CPU until a micro-batch is sent
         if self.args.world_size > 1:
             process, processes = self.args.process_index, self.args.world_size
             self._shares = share_batches(loader, process=process, processes=processes)
@@ -208,6 +210,12 @@ class Trainer(transformers.Trainer):
             return batch  # a custom loss: labels are counted as Trainer does
         counts = self.compute_loss_func.kind.is_labelled(labels)
         return {**batch, "labels": torch.where(counts, 0, IGNORED)}
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        if not self.is_deepspeed_enabled and isinstance(inputs, Mapping):
+            inputs = send(inputs, self.args.device)
+        prepared: dict[str, Any] = super()._prepare_inputs(inputs)
+        return prepared
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
@@ -399,7 +407,7 @@ class Trainer(transformers.Trainer):
             return ""
         some = sample(inputs, min(_CHECKED, max(2, self.micro_batch_size)))
         some = with_padding(some) if self._is_packed else some
-        problem = disagreement(self.model, self._prepare_inputs(some), self._path)
+        problem = disagreement(self.model, self._prepare_inputs(dict(some)), self._path)
         if not problem:
             self._agreed = weakref.ref(self.model), self._path
         return problem
@@ -455,7 +463,8 @@ class Trainer(transformers.Trainer):
         unchecked = self._losses_unchecked
         self._losses_unchecked = loss if unchecked is None else unchecked + loss
         steps = self.state.logging_steps or 1
-        if loss.device.type == "cpu" or (self.state.global_step + 1) % steps == 0:
+        logs = self.accelerator.sync_gradients and (self.state.global_step + 1) % steps == 0
+        if loss.device.type == "cpu" or logs:
             self.check_losses()
 
 

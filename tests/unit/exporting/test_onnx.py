@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.support.processes import finish, fork_code
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.tiny_runs import Bench
 from typer.testing import CliRunner
@@ -87,13 +86,7 @@ def tell(line):
 
 export(sys.argv[1], output=sys.argv[2], on_message=tell)
 """
-    first = subprocess.Popen(
-        [sys.executable, "-c", waiting, str(run.path), str(target)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert first.stdout is not None
+    first = fork_code(waiting, run.path, target)
     while "ONNX Runtime" not in first.stdout.readline():
         assert first.poll() is None
     told: list[str] = []
@@ -135,8 +128,8 @@ def counted(self, target):
 Path.rename = counted
 export(sys.argv[1])
 """
-    done = subprocess.run([sys.executable, "-c", deadly, str(copied)], check=False)
-    assert done.returncode == -signal.SIGKILL
+    code, _, err = finish(fork_code(deadly, copied))
+    assert code == -signal.SIGKILL, err
     assert (copied / "onnx").exists() == (call == 1)
     assert load(Run(copied), backend="onnx").labels == ("not_equivalent", "equivalent")
     assert (copied / "onnx" / "export.json").read_bytes() == before

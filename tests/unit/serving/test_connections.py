@@ -10,7 +10,6 @@ import resource
 import selectors
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.processes import finish, start
+from tests.support.processes import Forked, ProcessLimits, finish, fork
 from tests.support.servers import Served, serving, watched
 
 from gluetune.core.errors import ConfigurationError
@@ -36,12 +35,12 @@ PATIENCE = 60
 @contextmanager
 def served_by_a_process(
     predictor: Predictor, *options: str, most_files: int
-) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+) -> Iterator[tuple[int, Forked]]:
     """Run `gluetune serve` where a process may have few files open; yield its port."""
-    process = start(
-        ["serve", predictor.opened.name, "--port", "0", *options], most_files=most_files
+    process = fork(
+        ["serve", predictor.opened.name, "--port", "0", *options],
+        limits=ProcessLimits(most_files=most_files),
     )
-    assert process.stdout is not None
     told = ""
     while "Serving" not in told:
         line = process.stdout.readline()

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from tests.support import two_processes
+from tests.support.forked_processes import run_together
 from tests.support.mixed_batches import is_key_bias
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
@@ -25,6 +28,8 @@ from gluetune.training.flow import Shares, uses_all_weights
 from gluetune.training.trainer import ClassificationLoss
 
 ROOT = Path(__file__).parents[3]
+Launch = Callable[[list[str], Path], int]
+"""Trains with the words of `two_processes.main`; returns how many processes did."""
 
 
 @settings(max_examples=60, deadline=None)
@@ -65,41 +70,57 @@ def test_an_example_that_does_not_count_adds_nothing() -> None:
     assert none.item() == 0.0
 
 
-def _train(folder: Path, model: Path, processes: int, batch: int, rows: int) -> list[Any]:
-    output = folder / f"{processes}-processes"
+def _train(folder: Path, model: Path, batch: int, rows: int, launch: Launch) -> list[Any]:
+    output = folder / launch.__name__
     output.mkdir()
-    command = [sys.executable, "-m"]
-    if processes > 1:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        command += ["torch.distributed.run", "--nproc-per-node", str(processes)]
-        command += ["--master-addr", "127.0.0.1", "--master-port", str(port), "-m"]
-    command += ["tests.support.two_processes", str(model), str(output), str(batch), str(rows)]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    count = launch([str(model), str(output), str(batch), str(rows)], folder)
     return [
         {
             **json.loads((output / f"{process}.json").read_text()),
             "weights": load_file(output / f"{process}.safetensors"),
         }
-        for process in range(processes)
+        for process in range(count)
     ]
 
 
+def one_process(words: list[str], folder: Path) -> int:
+    two_processes.main(*words)
+    return 1
+
+
+def forked(words: list[str], folder: Path) -> int:
+    ends = run_together(folder, two_processes.main, *words)
+    assert [end.code for end in ends] == [0, 0], ends
+    return 2
+
+
+def torchrun(words: list[str], folder: Path) -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command += ["--master-addr", "127.0.0.1", "--master-port", str(port), "-m"]
+    command += ["tests.support.two_processes", *words]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return 2
+
+
 @pytest.mark.parametrize(
-    ("num_labels", "rows"),
-    [(3, 103), (1, 49), (3, 17)],
+    ("num_labels", "rows", "launch"),
+    [(3, 103, forked), (1, 49, forked), (3, 17, torchrun)],
     ids=["103 rows", "an empty share, regression", "an empty share, classes"],
 )
-def test_two_processes_end_where_one_does(tmp_path: Path, num_labels: int, rows: int) -> None:
+def test_two_processes_end_where_one_does(
+    tmp_path: Path, num_labels: int, rows: int, launch: Launch
+) -> None:
     """After two epochs in float64, to 1% of the learning rate; 49 leaves one for the last step."""
     model = write_tiny_checkpoint(tmp_path / "model", "bert", num_labels=num_labels)
-    (one,) = _train(tmp_path, model, 1, 16, rows)
-    two = _train(tmp_path, model, 2, 8, rows)
+    (one,) = _train(tmp_path, model, 16, rows, one_process)
+    two = _train(tmp_path, model, 8, rows, launch)
     assert one["steps"] == two[0]["steps"] == two[1]["steps"]
     seen = sorted(two[0]["seen"] + two[1]["seen"])
     stand_ins = len(seen) - len(one["seen"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.forks import FORKS
 from tests.support.killed_runs import FIRST_MOMENTS, train_and_die
 from tests.support.own_files import reviews, write_csv
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
@@ -121,10 +121,9 @@ def _claim(folder: str, barrier: Any, found: Any) -> None:
 
 
 def test_runs_that_begin_in_the_same_second_get_folders_of_their_own(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    barrier, found = context.Barrier(3), context.Queue()
+    barrier, found = FORKS.Barrier(3), FORKS.Queue()
     processes = [
-        context.Process(target=_claim, args=(str(tmp_path), barrier, found)) for _ in range(3)
+        FORKS.Process(target=_claim, args=(str(tmp_path), barrier, found)) for _ in range(3)
     ]
     for process in processes:
         process.start()

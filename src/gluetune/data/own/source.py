@@ -71,7 +71,7 @@ class OwnSource:
         self._config = config
         self._known = task
         self._own: OwnTask | None = None
-        self.name = _name(config)
+        self.name: str = _name(config)
 
     @property
     def own(self) -> OwnTask:
@@ -114,7 +114,7 @@ class OwnFile:
         self._file_format = format_of_other(config, path, file_format)
         self._path = path
         self._task = task
-        self.name = str(path.resolve())
+        self.name: str = str(path.resolve())
 
     def splits(self, task: TaskSpec) -> tuple[str, ...]:
         """Return the split that the file is read as: validation."""

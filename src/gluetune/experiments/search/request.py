@@ -150,9 +150,9 @@ class SearchFolder:
     """Paths in a search's folder. Nothing is read or created."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self.settings = self.path / "search.yaml"
-        self.page = self.path / "search.html"
+        self.path: Path = Path(path)
+        self.settings: Path = self.path / "search.yaml"
+        self.page: Path = self.path / "search.html"
 
     def trial(self, number: int) -> Path:
         """Return the run folder of a trial."""

@@ -186,11 +186,52 @@ def attend_packed(
     parts = 3 if query is None else 2
     apart = states.unflatten(1, (parts, heads, -1))
     of_first = None if query is None else query.unflatten(1, (heads, -1))
+    if _is_for_flash(apart):
+        return _by_flash(apart, of_first, layout, probability).flatten(1)
     keeps_probabilities = torch.is_grad_enabled() or probability > 0
-    if not keeps_probabilities and not all(_is_slow(states, group) for group in layout.groups):
+    is_alone = layout.rows == 1  # then the kernel's one call is faster than many small ones
+    is_slow = not is_alone and all(_is_slow(states, group) for group in layout.groups)
+    if not keeps_probabilities and not is_slow:
         return _by_kernel(apart, of_first, layout).flatten(1)
     found: torch.Tensor = _PackedAttention.apply(apart, of_first, layout, probability, masks)
     return found.flatten(1)
+
+
+_FLASH_SIZES = range(8, 257, 8)
+"""Sizes of a head that the flash kernel takes."""
+
+
+def _is_for_flash(states: torch.Tensor) -> bool:
+    """Return whether torch's flash kernel takes these states: half precision on a CUDA device."""
+    half = states.dtype in (torch.bfloat16, torch.float16)
+    return half and states.device.type == "cuda" and states.shape[-1] in _FLASH_SIZES
+
+
+def _by_flash(
+    states: torch.Tensor, query: torch.Tensor | None, layout: Layout, probability: float
+) -> torch.Tensor:
+    """Compute attention over packed sequences by the flash kernel, with dropout.
+
+    `torch.nn.attention.varlen.varlen_attn` has no dropout; this is the operation under it.
+    """
+    *own, key, value = states.unbind(1)
+    queries = own[0] if query is None else query
+    bounds = layout.bounds
+    of_queries = bounds if query is None else layout.single_bounds
+    longest = layout.longest
+    found: torch.Tensor = torch.ops.aten._flash_attention_forward(
+        queries,
+        key,
+        value,
+        of_queries,
+        bounds,
+        longest if query is None else 1,
+        longest,
+        probability,
+        is_causal=False,
+        return_debug_mask=False,
+    )[0]
+    return found
 
 
 def _by_kernel(states: torch.Tensor, query: torch.Tensor | None, layout: Layout) -> torch.Tensor:

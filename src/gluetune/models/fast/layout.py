@@ -2,23 +2,24 @@
 
 The encoder runs on the real tokens only, in one row, the shortest sequence first; attention runs on
 groups of sequences with similar lengths, so that it has little padding too. The layout is computed
-on the CPU and then sent, so that the accelerator is synchronised once per batch, when its mask is
-read.
+on the CPU: `send` makes it before the batch is sent, so that the accelerator is never waited for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
+from torch.utils.weak import WeakTensorKeyDictionary
 
 _CLOSE = 0.75
 """A group's shortest sequence is at least this part of its longest …"""
-_SHORT = 24
+_SHORT = 32
 """… unless all are this short: one matrix product is then cheaper than several."""
-_STEP = 32
+_STEP = 8
 """Rows are rounded up to multiples of this number …"""
 _PARTS = 4
 """… or of a power of two: at most 2 ** (this - 1) sizes between one power and the next."""
@@ -155,16 +156,30 @@ class Layout:
     """Index in `tokens` of the first token of each sequence: shape (rows,)."""
     starts_left: bool
     """Whether every sequence starts in the first column."""
+    bounds: torch.Tensor
+    """First row of each sequence and of the spare ones, and their number: (rows + 2,), int32."""
+    single_bounds: torch.Tensor
+    """The same for one row of each sequence, and no spare rows."""
     groups: tuple[Group, ...]
 
+    @property
+    def longest(self) -> int:
+        """Rows of the longest sequence, or of the spare rows."""
+        return max(self.groups[-1].longest, len(self.tokens) - self.count)
+
     @classmethod
-    def of(cls, mask: torch.Tensor) -> Layout | None:
+    def of(cls, mask: torch.Tensor, device: torch.device | None = None) -> Layout | None:
         """Make the layout of an attention mask of shape (rows, width): 1 for tokens, 0 for padding.
 
-        None if a sequence is empty or has padding between its tokens.
+        Its tensors are on `device`, by default that of the mask. None if a sequence is empty or has
+        padding between its tokens. The mask of a batch that `send` has sent is not read.
         """
+        if mask in _sent:
+            known: Layout | None = _sent[mask]
+            return known
         if mask.dim() != 2:
             return None
+        device = device or mask.device
         real = mask.cpu() != 0
         lengths = real.sum(dim=1)
         order = torch.argsort(lengths, stable=True)
@@ -179,7 +194,7 @@ class Layout:
         starts_left = not bool(columns[firsts].any())
 
         def send(made: torch.Tensor) -> torch.Tensor:
-            return made.to(mask.device, non_blocking=True)
+            return made.to(device, non_blocking=True)
 
         spare = tokens[-1:].expand(rounded_up(count) - count)
         return cls(
@@ -190,7 +205,9 @@ class Layout:
             ranks=send(torch.argsort(order)),
             firsts=send(firsts),
             starts_left=starts_left,
-            groups=_groups(sizes, mask.device),
+            bounds=send(torch.cat([firsts, torch.tensor([count, rounded_up(count)])]).int()),
+            single_bounds=send(torch.arange(len(sizes) + 2).clamp(max=len(sizes)).int()),
+            groups=_groups(sizes, device),
         )
 
     @property
@@ -218,8 +235,24 @@ class Layout:
         return padded.index_copy(0, places, real).unflatten(0, (self.rows, self.width))
 
 
+_sent: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+"""The layouts of masks on an accelerator that were on the CPU before."""
+
+
+def send(inputs: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """Send a batch to a device without waiting for it: its layout is made before, on the CPU."""
+    sent = {
+        name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        for name, value in inputs.items()
+    }
+    mask = inputs.get("attention_mask")
+    if isinstance(mask, torch.Tensor) and mask.device.type == "cpu" != device.type:
+        _sent[sent["attention_mask"]] = Layout.of(mask, device)
+    return sent
+
+
 def rounded_up(count: int) -> int:
-    """Return the number of rows for so many tokens: a multiple of 32, of 64 from 512, and so on.
+    """Return the number of rows for so many tokens: a multiple of 8, of 16 from 128 on, and so on.
 
     oneDNN generates a kernel for every shape of a product that it has not met: 2 to 21 ms each.
     """

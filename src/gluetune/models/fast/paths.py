@@ -134,7 +134,7 @@ def _logits(model: PreTrainedModel, inputs: Mapping[str, Any], path: ComputePath
     parts = list(split_by_length({**inputs, "row": rows}, len(rows)))
     order = torch.cat([part.pop("row") for part in parts])  # type: ignore[attr-defined]  # dicts
     logits = torch.cat([model(**part)["logits"] for part in parts])
-    return logits[torch.argsort(order)]
+    return logits[torch.argsort(order).to(logits.device)]
 
 
 # Of malloc.h. The threshold of mmap may not be higher than this on 64 bits.

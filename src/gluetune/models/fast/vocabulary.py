@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from transformers import DataCollatorWithPadding, default_data_collator
 from transformers.training_args import OptimizerNames
 
@@ -86,17 +87,14 @@ def look_up(model: PreTrainedModel, table: nn.Embedding, inputs: Mapping[str, An
     finally:
         model.train(training)
         handle.remove()
-    looked_up = {_address(ids) for ids in seen}
+    looked_up = {StorageWeakRef(ids.untyped_storage()) for ids in seen}
     names = (name for name, value in inputs.items() if isinstance(value, torch.Tensor))
     return Lookups(
-        frozenset(name for name in names if _address(inputs[name]) in looked_up),
+        frozenset(
+            name for name in names if StorageWeakRef(inputs[name].untyped_storage()) in looked_up
+        ),
         torch.cat([ids.flatten() for ids in seen]).unique() if seen else torch.empty(0).long(),
     )
-
-
-def _address(tensor: torch.Tensor) -> int:
-    """Return the address of a tensor's storage, which its views share."""
-    return int(tensor.untyped_storage().data_ptr())
 
 
 class CompactVocabulary:
@@ -108,8 +106,8 @@ class CompactVocabulary:
     def __init__(self, table: nn.Embedding, rows: torch.Tensor) -> None:
         """`rows` are the ids that occur, in ascending order, padding among them."""
         self.table = table
-        self.rows = rows.to(table.weight.device)
-        self.decay = 1.0
+        self.rows: torch.Tensor = rows.to(table.weight.device)
+        self.decay: float = 1.0
         """Factor by which weight decay has multiplied the rows that do not occur."""
         self._first = table.weight.data
         """The initial table; its rows that occur are outdated."""

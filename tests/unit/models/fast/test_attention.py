@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from gluetune.models.fast.attention import (
     _LONG,
+    _by_flash,
     begin_attending,
     end_attending,
     unpadded_attention,
@@ -66,3 +67,23 @@ def test_elsewhere_torchs_kernel_computes(
     monkeypatch.setattr(functional, "scaled_dot_product_attention", counted)
     _attend([length], dtype, is_causal=False)
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("first_only", [False, True])
+def test_the_flash_kernel_is_given_every_sequence(first_only: bool) -> None:
+    """On meta tensors, which have shapes alone; the operation has a gradient."""
+    lengths = [3, 9, 13]
+    layout = Layout.of(torch.arange(13) < torch.tensor(lengths)[:, None], torch.device("meta"))
+    on_cpu = Layout.of(torch.arange(13) < torch.tensor(lengths)[:, None])
+    assert layout is not None
+    assert on_cpu is not None
+    assert on_cpu.bounds.tolist() == [0, 3, 12, 25, 32]
+    assert on_cpu.single_bounds.tolist() == [0, 1, 2, 3, 3]
+    assert layout.longest == 13
+    parts, rows = (2, 3) if first_only else (3, 32)
+    states = torch.empty(32, parts, 4, 8, dtype=torch.bfloat16, device="meta", requires_grad=True)
+    query = torch.empty(3, 4, 8, dtype=torch.bfloat16, device="meta", requires_grad=True)
+    found = _by_flash(states, query if first_only else None, layout, 0.1)
+    assert found.shape == (rows, 4, 8)
+    found.sum().backward()
+    assert states.grad.shape == states.shape
