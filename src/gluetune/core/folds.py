@@ -61,22 +61,14 @@ class FoldsSettings(Settings):
         "Cross-validation": ("fold_repeats", "final", "jobs")
     }
 
-    fold_repeats: int = Field(
-        1,
-        ge=1,
-        description="How often to repeat the cross-validation with other folds.",
-    )
-    final: Final = Field(
-        "all",
-        description="The model at the end: all (trained on all rows), ensemble (the mean of the "
-        "folds' models, as many times slower), or none.",
-    )
-    jobs: int | None = Field(
-        None,
-        ge=1,
-        description="Parallel runs of the folds; they divide the cores, or share the GPU. Default "
-        "of the command: 1 on a GPU, 2 on a CPU of several cores.",
-    )
+    fold_repeats: int = Field(1, ge=1)
+    """How often to repeat the cross-validation with other folds."""
+    final: Final = "all"
+    """The model at the end: all (trained on all rows), ensemble (the mean of the folds' models, as
+    many times slower), or none."""
+    jobs: int | None = Field(None, ge=1)
+    """Parallel runs of the folds; they divide the cores, or share the GPU. Default of the command:
+    1 on a GPU, 2 on a CPU of several cores."""
 
 
 class FoldsFolder:

@@ -194,5 +194,5 @@ class TrainKeywords(RunKeywords, total=False):
     fold_seed: int
     output: str | PathLike[str] | None
     fold_repeats: int
-    final: Literal["all", "none"]
+    final: Literal["all", "ensemble", "none"]
     jobs: int | None
