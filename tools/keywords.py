@@ -52,7 +52,8 @@ def _of(*models: type[Settings], but: Iterable[str] = ()) -> dict[str, FieldInfo
 _FILES = {*FILE_SETTINGS, "train_split", "validation_split"}
 _TRAIN = _of(TrainConfig, but=["task"])
 _READ = {name: _TRAIN[name] for name in (*OWN_SETTINGS, "extra_metrics") if name not in _FILES}
-_CHECKED = ("model", "revision", "trust_remote_code", "max_length")
+_LONG = ("long_texts", "window_overlap", "most_windows")
+_CHECKED = ("model", "revision", "trust_remote_code", "max_length", *_LONG)
 
 KEYWORDS = {
     "ReadKeywords": Keywords("everything that reads labelled text", _READ),

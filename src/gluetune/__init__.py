@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from gluetune.core.errors import StorageError as StorageError
     from gluetune.core.errors import TrainingError as TrainingError
     from gluetune.core.folds import FoldsResult as FoldsResult
+    from gluetune.core.listing import ListedRun as ListedRun
+    from gluetune.core.listing import list_runs as list_runs
     from gluetune.core.published import Reference as Reference
     from gluetune.core.published import published as published
     from gluetune.core.records import Record as Record
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from gluetune.core.tasks import TaskSpec as TaskSpec
     from gluetune.core.tasks import get_task as get_task
     from gluetune.experiments.cross_validation import cross_validate as cross_validate
+    from gluetune.experiments.leaderboard import Leaderboard as Leaderboard
+    from gluetune.experiments.leaderboard import leaderboard as leaderboard
     from gluetune.experiments.learning_curve import CurvePoint as CurvePoint
     from gluetune.experiments.learning_curve import learning_curve as learning_curve
     from gluetune.experiments.search.result import SearchResult as SearchResult
@@ -85,6 +89,7 @@ _HOMES = {
         "core.errors": "CheckpointError ConfigurationError DataError Finding GluetuneError "
         "HubError LockedError ProcessLostError Pruned RunError StorageError "
         "TrainingError",
+        "core.listing": "ListedRun list_runs",
         "core.folds": "FoldsResult",
         "core.published": "Reference published",
         "core.records": "Record",
@@ -92,6 +97,7 @@ _HOMES = {
         "core.suites": "SuiteResult",
         "core.tasks": "GLUE_TASKS TASKS TaskSpec get_task",
         "experiments.cross_validation": "cross_validate",
+        "experiments.leaderboard": "Leaderboard leaderboard",
         "experiments.learning_curve": "CurvePoint learning_curve",
         "experiments.search.result": "SearchResult",
         "experiments.search.search": "search",

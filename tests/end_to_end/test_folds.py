@@ -483,6 +483,7 @@ MISTAKES: Mapping[str, tuple[dict[str, Any], str]] = {
     "no such fold": ({"fold": 4}, r"--fold 4: there are 3 folds"),
     "a fold of none": ({"folds": None, "fold": 1}, r"--fold 1 goes with --folds"),
     "repeats of none": ({"folds": None, "fold_repeats": 2}, r"--fold-repeats goes with --folds"),
+    "adapters": ({"final": "ensemble", "method": "lora"}, r"--final ensemble and --method lora"),
     "no repeat": ({"fold_repeats": 0}, r"fold_repeats=0: must be at least 1"),
 }
 

@@ -56,7 +56,7 @@ def test_a_missing_column(bench: Bench, tell: Tell, tmp_path: Path) -> None:
     (file,) = (tmp_path / "cola").glob("validation-*")
     table = pq.read_table(file)
     pq.write_table(table.rename_columns(["text", *table.column_names[1:]]), file)
-    said = tell(*bench.arguments(data=str(tmp_path)))
+    said = tell(*bench.arguments(data=str(tmp_path)), code=3)
     assert "sentence" in said
     assert str(file.name) in said
 
@@ -65,13 +65,13 @@ def test_a_missing_split(bench: Bench, tell: Tell, tmp_path: Path) -> None:
     write_task(tmp_path, "cola")
     for file in (tmp_path / "cola").glob("validation-*"):
         file.unlink()
-    said = tell(*bench.arguments(data=str(tmp_path)))
+    said = tell(*bench.arguments(data=str(tmp_path)), code=3)
     assert "'validation'" in said
     assert "--data" in said
 
 
 def test_a_missing_checkpoint(bench: Bench, tell: Tell) -> None:
-    said = tell(*bench.arguments(model="./nowhere"))
+    said = tell(*bench.arguments(model="./nowhere"), code=3)
     assert "./nowhere" in said
     assert "minilm" in said
 
@@ -142,7 +142,7 @@ def test_a_full_disk_while_a_checkpoint_is_written(bench: Bench) -> None:
     limits = ProcessLimits(largest_file=(largest[-1] + largest[-2]) // 2)
     code, out, err = finish(fork(["train", "--resume", str(output)], limits=limits))
 
-    assert code == 2, err
+    assert code == 5, err
     assert "no room to write" in _said(out, err)
     assert "gluetune train --resume" in err
     run = Run(output)
@@ -161,7 +161,7 @@ def test_a_hub_that_cannot_be_reached(bench: Bench, tmp_path: Path) -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
     code, out, err = finish(start(words, environment=environment))
-    assert code == 2, err
+    assert code == 4, err
     said = _said(out, err)
     assert "nobody/nothing" in said
     assert "--model" in said

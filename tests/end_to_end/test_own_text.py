@@ -307,7 +307,7 @@ def test_mistakes_of_data_and_checkpoint_are_reported_together(
     words = ["train", "--train-file", str(own.file), "--text", "reviw", "--label", "star"]
     with pytest.raises(SystemExit) as ended:
         main([*words, "--model", str(own.folder / "nothing")])
-    assert ended.value.code == 2
+    assert ended.value.code == 3
     messages = capsys.readouterr().err
     assert "has no column 'reviw'. Its columns: review, stars." in messages
     assert "Did you mean 'review'? Type: --text review" in messages

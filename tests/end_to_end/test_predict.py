@@ -54,7 +54,7 @@ def piped(model: Path, *options: str) -> tuple[int, str, str]:
 
 def test_lines_of_standard_input_are_predicted_to_standard_output(model: Path) -> None:
     code, _, messages = piped(model)
-    assert code == 2
+    assert code == 3
     assert "standard input:2 has an empty 'text'." in messages
     code, out, messages = piped(model, "--on-error", "skip")
     assert code == 0

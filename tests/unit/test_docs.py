@@ -430,3 +430,29 @@ def test_the_two_commands_of_the_page_of_flags_are_the_same() -> None:
     first, second = [arguments for page, arguments in COMMANDS if page == FROM_RUN_GLUE][:2]
     assert first != second
     assert parse(first) == parse(second)
+
+
+TROUBLESHOOTING = DOCS / "how-to" / "troubleshooting.md"
+
+
+@cache
+def messages() -> frozenset[str]:
+    """Return every text of the package; … stands for the values in it."""
+    trees = (ast.parse(file.read_text("utf-8")) for file in (ROOT / "src").rglob("*.py"))
+    return frozenset(_text(node) for tree in trees for node in ast.walk(tree)) - {""}
+
+
+def _text(node: ast.AST) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part) or "…" for part in node.values)
+    return str(node.value) if isinstance(node, ast.Constant) and node.value else ""
+
+
+def test_every_message_of_the_troubleshooting_page_is_one_of_the_package() -> None:
+    found = [row[0] for rows in tables(TROUBLESHOOTING) for row in rows[1:]]
+    assert len(found) >= 20
+    assert [one for one in found if not any(one in text for text in messages())] == []
+
+
+def test_a_message_that_is_not_the_packages_would_be_found() -> None:
+    assert not any("There is no such message: …." in text for text in messages())

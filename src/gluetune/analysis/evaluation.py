@@ -11,10 +11,19 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from gluetune.analysis.scores import MAJORITY, WORDS, Baseline, Scores, bag_of_words
+from gluetune.analysis.scores import (
+    FROZEN,
+    MAJORITY,
+    WORDS,
+    Baseline,
+    Scores,
+    bag_of_words,
+    frozen_encoder,
+)
 from gluetune.analysis.splits import SplitEvaluation
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import UNSTATED, FileFormat
@@ -28,7 +37,7 @@ from gluetune.core.runs import Run, find_run
 from gluetune.core.settings import make_settings
 from gluetune.core.tables import Table, chosen_frame, plain, tables_html
 from gluetune.core.tasks import TaskSpec, get_task
-from gluetune.core.text import from_here
+from gluetune.core.text import from_here, visible
 from gluetune.data.sources import evaluation_source, place_of, scored_rows
 from gluetune.data.tables import fingerprint
 from gluetune.inference.run_predictions import keep_run_predictions
@@ -188,7 +197,9 @@ class Evaluation:
         return f"Evaluation('{self.model}' on {self.title}: {values})"
 
     def _repr_html_(self) -> str:
-        return tables_html(self.tables())
+        verdict = f"<p><strong>{escape(visible(self.scores.verdict))}</strong></p>"
+        splits = (table for split in self.splits.values() for table in split.tables())
+        return verdict + tables_html((self.scores.matrix(), *splits))
 
     def _split_tables(self) -> Iterator[tuple[str, Table]]:
         for name, split in self.splits.items():
@@ -331,8 +342,10 @@ def _evaluation(
     words = words_of(run, found) if run is not None else {}
     test = compare_with_words(task, found, words)
     baselines = {MAJORITY: _majority(task, found)}
-    if words:
+    if words and run is not None:
         baselines[WORDS] = bag_of_words(score_predictions(task, words))
+        if run.record.frozen_baseline and [*found] == [*run.record.frozen_baseline.metrics]:
+            baselines[FROZEN] = frozen_encoder(run.record.frozen_baseline)
     suspicion = _suspicion(task, intervals.get("score"), baselines[MAJORITY].score.score)
     worse = test.sentence if test is not None and test.is_worse else ""
     return Evaluation(

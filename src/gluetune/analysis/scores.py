@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from gluetune.metrics.registry import get_metric
 if TYPE_CHECKING:
     from gluetune.statistics.intervals import Interval
 
-MAJORITY, WORDS = "majority", "bag_of_words"
+MAJORITY, WORDS, FROZEN = "majority", "bag_of_words", "frozen_encoder"
 """Keys of the two baselines."""
 
 MOST_FULL_NAMES = 4
@@ -66,6 +66,13 @@ class Scores:
         """Return the score and each metric by name; a single metric is the score."""
         return named_values(self.score)
 
+    @property
+    def scored_names(self) -> list[str]:
+        """The metric that is the score, or the score and the metrics that it is the mean of."""
+        names = list(self.score.flat())
+        scored = [name for name in names if name.rpartition(" ")[2] in self.task.metrics] or names
+        return scored if len(scored) == 1 else ["score", *scored]
+
     def table(self, title: str) -> Table:
         """Return each metric with its interval and the baselines."""
         baselines = [named_values(one.score) for one in self.baselines.values()]
@@ -113,6 +120,61 @@ class Scores:
             name="baselines",
             bold=frozenset({0}),
         )
+
+    def matrix(self) -> Table:
+        """Return every source by every metric: the model with its intervals, then the others."""
+        table = self.baseline_table()
+        own, *others = table.rows
+        found = [self._interval_of(name) for name in self.score.flat()]
+        intervals = [("95% interval", *found, "over the examples")] if any(found) else []
+        return replace(
+            table,
+            title="Scores, baselines and published results" if self.published else "Scores",
+            rows=(own, *intervals, *others),
+            notes=tuple(self._notes()),
+            name="matrix",
+        )
+
+    def compared(self, name: str) -> Iterator[tuple[str, list[float]]]:
+        """Yield what `score` or a metric is compared with, each with its values."""
+        for one in self.baselines.values():
+            value = one.score.score if name == "score" else one.score.flat().get(name)
+            if value is not None:
+                yield one.name, [value]
+        by_model: dict[str, list[float]] = {}
+        for reference in self.published:
+            if _is_of(reference, name):
+                by_model.setdefault(reference.model, []).append(reference.value / 100)
+        yield from by_model.items()
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: the score, and whether it is better than the baselines."""
+        value = self.score.score
+        name = self.scored_names[0]
+        title = "The score" if name == "score" else self.task.metric_title(name)
+        if value is None:
+            return f"{title} is undefined."
+        compared = [
+            (self._relation(value, one.score.score), one)
+            for one in self.baselines.values()
+            if one.score.score is not None
+        ]
+        parts = [f"{relation} the {one.name} ({one.score.score:.4f})" for relation, one in compared]
+        return f"{title} is {value:.4f}{': ' if parts else ''}{', and '.join(parts)}."
+
+    def _relation(self, value: float, other: float | None) -> str:
+        """Return how the score compares with another on the same rows, given its interval."""
+        assert other is not None, "the caller leaves undefined scores out"
+        interval = self.intervals.get("score")
+        if interval is not None and interval.low <= other <= interval.high:
+            return "not shown to differ from"
+        if value == other:
+            return "equal to"
+        return "better than" if self.task.is_better(value, other) else "worse than"
+
+    def _interval_of(self, name: str) -> Between | None:
+        return between(self.intervals.get(name))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scores as JSON has them."""
@@ -171,12 +233,20 @@ def recorded_baselines(record: Record) -> dict[str, Baseline]:
         found[MAJORITY] = Baseline(kind.constant_name, protocol, score)
     if record.text_baseline:
         found[WORDS] = bag_of_words(record.text_baseline)
+    if record.frozen_baseline:
+        found[FROZEN] = frozen_encoder(record.frozen_baseline)
     return found
 
 
 def bag_of_words(score: ScoreRecord) -> Baseline:
     """Return the bag of words as a baseline."""
     return Baseline("bag of words", "TF-IDF and a linear model, of train", score)
+
+
+def frozen_encoder(score: ScoreRecord) -> Baseline:
+    """Return the linear head on the frozen encoder as a baseline."""
+    protocol = "a linear head on the encoder before fine-tuning, of train"
+    return Baseline("frozen encoder", protocol, score)
 
 
 def published_results(record: Record) -> tuple[Reference, ...]:

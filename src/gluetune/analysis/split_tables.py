@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from gluetune.core.plots import Plot, histogram, line_plot, scatter_plot
@@ -50,7 +51,7 @@ def confusion_tables(split: SplitEvaluation, matrix: Any) -> Iterator[Table]:
         f"{split.split}: confusion matrix, true class by predicted class",
         (
             Column("true class", key="true_class"),
-            *(Column(name, "count", key=name) for name in labels),
+            *(Column(name, "count", key=name, shade="heat") for name in labels),
         ),
         [(name, *map(int, counts)) for name, counts in zip(labels, matrix, strict=True)],
         name="confusion",
@@ -89,7 +90,7 @@ def class_tables(split: SplitEvaluation, found: list[ClassRow]) -> Iterator[Tabl
     is_confused = any(row.confused_with is not None for row in found)
     noun = split.task.kind.unit
     rates = (
-        Column(name, "number", missing="-", key=name.lower())
+        Column(name, "number", missing="-", key=name.lower(), shade="bar" if name == "F1" else "")
         for name in ("precision", "recall", "F1")
     )
     confused = (Column("confused with", shorten=True), Column("times", "count"))
@@ -140,6 +141,7 @@ def calibration_plots(split: SplitEvaluation, found: Calibration) -> Iterator[Pl
     yield Plot(
         title="Calibration: accuracy by probability",
         across="probability of the predicted class",
+        down="accuracy",
         lines=drawn.lines,
         diagonal=True,
         x_ends=ends,
@@ -167,8 +169,9 @@ def residual_tables(split: SplitEvaluation, found: Residuals) -> Iterator[Table]
 def residual_plots(split: SplitEvaluation, found: Residuals) -> Iterator[Plot]:
     """Yield each prediction over its label."""
     predictions = split.predictions
-    dots = scatter_plot("Prediction by label", "label", predictions.labels, predictions.predicted)
-    yield dots.named("residuals")
+    yield scatter_plot(
+        "Prediction by label", "label", "prediction", predictions.labels, predictions.predicted
+    ).named("residuals")
 
 
 def length_tables(split: SplitEvaluation, found: ByLength) -> Iterator[Table]:
@@ -195,8 +198,21 @@ def length_tables(split: SplitEvaluation, found: ByLength) -> Iterator[Table]:
 
 
 def length_plots(split: SplitEvaluation, found: ByLength) -> Iterator[Plot]:
-    """Yield how many examples there are of each length."""
+    """Yield how well examples of each length are predicted, and how many there are."""
+    if len(found.groups) > 1:
+        yield _length_plot(split, found)
     yield histogram("Examples by length", "words", split.words).named("by_length")
+
+
+def _length_plot(split: SplitEvaluation, found: ByLength) -> Plot:
+    return Plot(
+        title=f"{found.measure.capitalize()} by length",
+        across="words",
+        down=found.measure,
+        bars=tuple((one.low, one.high + 1, one.value) for one in found.groups),
+        bounds=(0.0, 1.0) if split.task.labels else (0.0, inf),
+        name="quality_by_length",
+    )
 
 
 def worst_tables(split: SplitEvaluation, found: list[WorstError]) -> Iterator[Table]:
@@ -217,7 +233,7 @@ def worst_tables(split: SplitEvaluation, found: list[WorstError]) -> Iterator[Ta
             (
                 *(str(one.index), one.label, one.prediction),
                 *([one.probability] if has_probability else []),
-                *(_cut(one.texts[name]) for name in columns),
+                *(shorten(one.texts[name]) for name in columns),
             )
             for one in found
         ],
@@ -226,5 +242,6 @@ def worst_tables(split: SplitEvaluation, found: list[WorstError]) -> Iterator[Ta
     )
 
 
-def _cut(text: str) -> str:
+def shorten(text: str) -> str:
+    """Return a text as a table shows it."""
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"

@@ -97,6 +97,17 @@ class WorstError:
 
 
 @dataclass(frozen=True)
+class Example(WorstError):  # noqa: N818  # what it extends is no exception
+    """An example with its loss, right or wrong."""
+
+    loss: float
+    is_right: bool | None
+    """None where labels are numbers, which no prediction hits exactly."""
+    classes: tuple[int, ...]
+    """The classes that it has or was predicted to have, by number."""
+
+
+@dataclass(frozen=True)
 class LengthGroup:
     """Examples of similar length, in words."""
 
@@ -190,16 +201,60 @@ class SplitEvaluation:
         chosen = hardest(task, found, self.worst)
         confidence = task.kind.confidence(found.logits[chosen])
         return [
-            WorstError(
-                row=int(row),
-                index=found.index[row].item(),
-                label=task.label_text(found.labels[row]),
-                prediction=task.label_text(found.predicted[row]),
-                probability=None if confidence is None else float(confidence[place]),
-                texts={name: values[row] for name, values in self.texts.items()},
-            )
+            WorstError(*self._shown(row, None if confidence is None else confidence[place]))
             for place, row in enumerate(chosen)
         ]
+
+    def examples(self, most: int) -> list[Example]:
+        """Return wrong and right examples, each of the highest loss, the highest first.
+
+        Up to two thirds of `most` are wrong ones, where there are right ones.
+        """
+        import numpy as np
+
+        found, task = self.predictions, self.task
+        losses = task.kind.losses(found.logits.astype(np.float64), found.labels)
+        right = (found.predicted == found.labels).reshape(len(losses), -1).all(axis=1)
+        order = np.argsort(-losses, kind="stable")
+        if task.labels:
+            is_right = right[order]
+            wrong = order[~is_right][: max(2 * most // 3, most - int(right.sum()))]
+            chosen = np.concatenate([wrong, order[is_right][: most - len(wrong)]])
+            order = chosen[np.argsort(-losses[chosen], kind="stable")]
+        order = order[:most]
+        confidence = task.kind.confidence(found.logits[order])
+        return [
+            Example(
+                *self._shown(row, None if confidence is None else confidence[place]),
+                loss=float(losses[row]),
+                is_right=bool(right[row]) if task.labels else None,
+                classes=self._classes(row),
+            )
+            for place, row in enumerate(order)
+        ]
+
+    def _shown(
+        self, row: Any, probability: Any
+    ) -> tuple[int, Any, str, str, float | None, dict[str, str]]:
+        """Return the fields of a `WorstError` for a row."""
+        found, task = self.predictions, self.task
+        return (
+            int(row),
+            found.index[row].item(),
+            task.label_text(found.labels[row]),
+            task.label_text(found.predicted[row]),
+            None if probability is None else float(probability),
+            {name: values[row] for name, values in self.texts.items()},
+        )
+
+    def _classes(self, row: Any) -> tuple[int, ...]:
+        import numpy as np
+
+        if not self.task.labels:
+            return ()
+        pair = (self.predictions.labels[row], self.predictions.predicted[row])
+        sets = [np.flatnonzero(each) if np.ndim(each) else [each] for each in pair]
+        return tuple(sorted({int(one) for each in sets for one in each}))
 
     @cached_property
     def rows(self) -> pa.Table | str:

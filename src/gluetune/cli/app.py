@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from gluetune.cli.compare import compare
 from gluetune.cli.env import env
 from gluetune.cli.evaluate import evaluate
 from gluetune.cli.export import export
+from gluetune.cli.leaderboard import leaderboard
+from gluetune.cli.list import list_folder
 from gluetune.cli.predict import predict
 from gluetune.cli.push import push
 from gluetune.cli.references import references
@@ -36,9 +39,10 @@ from gluetune.cli.show import show
 from gluetune.cli.submit import submit
 from gluetune.cli.suite import suite
 from gluetune.cli.train import train
+from gluetune.cli.verb import Verb, with_shared_options
 from gluetune.core.errors import GluetuneError, RenamedWarning, StorageError
 from gluetune.core.settings import shell_settings
-from gluetune.core.terminal import Console, Table, tolerate_encodings
+from gluetune.core.terminal import Console, Table, is_verbose, set_verbosity, tolerate_encodings
 from gluetune.core.text import from_here, visible_lines
 
 _GRACE = 5.0
@@ -53,17 +57,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _verb in (
-    *(show, check, train, search, suite, evaluate, predict, compare, audit),
+    *(show, check, train, search, suite, evaluate, predict, compare, leaderboard, audit),
     *(report, references, submit, export, serve, push, env),
 ):
-    app.command()(_verb)
+    app.command(cls=Verb)(with_shared_options(_verb))
+app.command("list", cls=Verb)(with_shared_options(list_folder))
 
 
 @app.callback(invoke_without_command=True)
 def gluetune(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+        bool, typer.Option("--version", "-V", help="Print the version and exit.", is_eager=True)
     ] = False,
 ) -> None:
     """Fine-tune any Transformers checkpoint on GLUE, with honest scores."""
@@ -76,10 +81,12 @@ def gluetune(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. A GluetuneError ends it with its findings and its exit code."""
     tolerate_encodings()
+    set_verbosity("normal")  # of the call before, in one process
     given = list(sys.argv[1:] if arguments is None else arguments)
     silent = os.environ.get("RANK", "0") != "0"
+    given = given or ["--help"]
     words = given
-    if {"-h", "--help"} & {*given}:
+    if {"-h", "--help", "--help-all"} & {*given}:
         use_options_table()
     try:
         words = run_glue.translate(given)
@@ -144,6 +151,8 @@ def _run_silently(words: list[str]) -> int:
 def print_error(error: GluetuneError, verb: str = "") -> None:
     """Print what went wrong in `gluetune VERB` and what to type, on standard error."""
     console = Console(stderr=True)
+    if is_verbose():
+        console.say("".join(traceback.format_exception(error)).rstrip(), "dim")
     for finding in error.findings:
         console.say(f"error: {from_here(finding.message)}", "bold red")
         if hint := hint_for(verb, finding.hint):

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from gluetune.core.command_lines import REST, command_line
-from gluetune.core.terminal import Console, json_text
+from gluetune.core.terminal import Console, print_json
 
 
 def audit(
@@ -32,7 +32,7 @@ def audit(
 
     found = find(run, output=output)
     if as_json:
-        typer.echo(json_text(found.to_dict(), indent=2))
+        print_json(found.to_dict())
         return
     console = Console()
     console.show_result(replace(found, most=most))

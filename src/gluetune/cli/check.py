@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import given_settings, options_of
+from gluetune.cli.options import AsJson, given_settings, options_of
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import FILE_SETTINGS, FORMAT_SETTINGS, TrainConfig, typed_settings
-from gluetune.core.terminal import Console, Table
+from gluetune.core.errors import DataError
+from gluetune.core.terminal import Console, Table, print_json
 from gluetune.core.text import from_here, visible
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ _SHOWN = 30
 """Classes that are printed."""
 
 
+@loads
 @options_of(
     TrainConfig,
     only=(
@@ -33,6 +36,9 @@ _SHOWN = 30
         "label_separator",
         "group",
         "on_bad_row",
+        "long_texts",
+        "window_overlap",
+        "most_windows",
     ),
 )
 def check(
@@ -47,6 +53,7 @@ def check(
     max_length: Annotated[
         int | None, typer.Option(help="Maximum length in tokens. Default: the checkpoint's limit.")
     ] = None,
+    as_json: AsJson = False,
     **options: Any,
 ) -> None:
     """Check files of labelled text as `gluetune train` does, without training."""
@@ -54,11 +61,14 @@ def check(
 
     settings = given_settings({**options, "model": model, "max_length": max_length})
     found = check_files(*files, **settings)
-    console = Console()
-    _print(console, found)
+    if as_json:
+        print_json(found)
+    else:
+        _print(Console(), found)
     if not found.are_good:
-        raise typer.Exit(2)
-    console.say(f"\nNext:\n  {_training(files, {**settings, **found.columns})}")
+        raise typer.Exit(DataError.exit_code)
+    if not as_json:
+        Console().say(f"\nNext:\n  {_training(files, {**settings, **found.columns})}")
 
 
 def _training(files: list[Path], given: dict[str, Any]) -> str:

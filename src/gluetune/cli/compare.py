@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
-from gluetune.core.terminal import Console, json_text
+from gluetune.cli.options import AsJson
+from gluetune.cli.verb import loads
+from gluetune.core.terminal import Console, print_json
 
 
+@loads
 def compare(
     runs: Annotated[
         list[Path], typer.Argument(help="Folders of finished runs of one task, or of suites.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare runs on the same examples; runs that differ only in the seed are one group.
 
@@ -28,7 +31,7 @@ def compare(
         return
     found = compare_runs(*runs)
     if as_json:
-        typer.echo(json_text(found.to_dict(), indent=2))
+        print_json(found.to_dict())
     else:
         Console().show_result(found)
 
@@ -43,7 +46,7 @@ def _compare_suites(suites: list[Path], *, as_json: bool) -> None:
             task: {"error": one.findings[0].message} if isinstance(one, RunError) else one.to_dict()
             for task, one in found.items()
         }
-        typer.echo(json_text(plain, indent=2))
+        print_json(plain)
         return
     console = Console()
     for task, one in found.items():

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
+from typing import Any
 
+import typer
 from rich.text import Text
 
+from gluetune.cli.options import AsJson
+from gluetune.cli.verb import loads, project_defaults
 from gluetune.core.errors import CheckpointError
-from gluetune.core.terminal import Console, Table
+from gluetune.core.terminal import Console, Table, print_json
 
 
-def env() -> None:
-    """Print versions, devices, native bf16, and whether the Hub is reachable."""
-    console = Console()
+@loads
+def env(context: typer.Context, as_json: AsJson = False) -> None:
+    """Print versions, devices, native bf16, whether the Hub is reachable, and defaults."""
+    assert context.parent is not None, "a verb has the group above it"
+    group: Any = context.parent.command
+    defaults = project_defaults(group.commands)
+    facts = _facts()
+    if as_json:
+        print_json({**facts, "defaults": {name: asdict(one) for name, one in defaults.items()}})
+        return
+    for name, one in defaults.items():
+        facts[f"default {name}"] = f"{one.value} ({one.place})"
     table = Table.grid(padding=(0, 2))
-    for name, value in _facts().items():
+    for name, value in facts.items():
         table.add_row(Text(name, style="bold"), Text(value))
-    console.print(table)
+    Console().print(table)
 
 
 def _facts() -> dict[str, str]:

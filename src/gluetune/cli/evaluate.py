@@ -9,18 +9,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gluetune.cli.options import Model, file_options, given_settings, options_of, typed_format
+from gluetune.cli.options import (
+    AsJson,
+    Model,
+    file_options,
+    given_settings,
+    options_of,
+    typed_format,
+)
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import options as typed_options
 from gluetune.core.errors import ConfigurationError, warn_renamed
 from gluetune.core.files import write_text
 from gluetune.core.inference_settings import EvaluateSettings, InferenceSettings
-from gluetune.core.terminal import Console, json_text
+from gluetune.core.terminal import Console, print_json
 
 if TYPE_CHECKING:
     from gluetune.analysis.diagnostics import Diagnosis
     from gluetune.analysis.evaluation import Evaluation
 
 
+@loads
 @options_of(EvaluateSettings)
 @file_options
 def evaluate(
@@ -38,7 +47,7 @@ def evaluate(
         ),
     ] = 5,
     hardest: Annotated[int | None, typer.Option(min=0, hidden=True)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
     output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
     **options: Any,
 ) -> None:
@@ -79,6 +88,6 @@ def _print(found: Evaluation | Diagnosis, as_json: bool, output: Path | None) ->
         text = json.dumps(found.to_dict(), indent=2, ensure_ascii=False)
         write_text(output, text + "\n")
     if as_json:
-        typer.echo(json_text(found.to_dict(), indent=2))
+        print_json(found.to_dict())
     else:
         Console().show_result(found)

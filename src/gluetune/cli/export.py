@@ -7,22 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import Model, given_settings, options_of
+from gluetune.cli.options import AsJson, Model, given_settings, options_of
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.inference_settings import ExportSettings
 from gluetune.core.records import plural, shown
-from gluetune.core.terminal import Console, Table
+from gluetune.core.terminal import Console, Table, print_json, progress_console
 from gluetune.core.text import from_here, visible
 
 if TYPE_CHECKING:
     from gluetune.core.runs import ExportRecord
 
 
+@loads
 @options_of(ExportSettings)
 def export(
     model: Model,
     onnx: Annotated[bool, typer.Option("--onnx", help="Export to ONNX (required).")] = False,
+    as_json: AsJson = False,
     **options: Any,
 ) -> None:
     """Export a model to ONNX, and compare its predictions on the whole validation set."""
@@ -33,13 +36,16 @@ def export(
         )
     from gluetune.exporting.onnx import export as write_export
 
-    progress = Console(stderr=True)
+    progress = progress_console()
     record = write_export(
         model,
         on_message=lambda line: progress.say(from_here(line), "dim"),
         **given_settings(options),
     )
-    _render(Console(), record)
+    if as_json:
+        print_json(record)
+    else:
+        _render(Console(), record)
     if not record.is_good:
         raise typer.Exit(1)
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
+from gluetune.cli.verb import CLUSTER_PANEL as CLUSTER_PANEL
 from gluetune.core.config import FORMAT_SETTINGS, FileFormat, TrainConfig, make_file_format
 from gluetune.core.errors import ConfigurationError, Finding
 from gluetune.core.published import RECIPES
@@ -29,8 +30,6 @@ from gluetune.core.settings import (
 )
 from gluetune.core.settings_files import parse_assignment, split_names
 from gluetune.core.tasks import GLUE_TASKS
-
-CLUSTER_PANEL = "A cluster"
 
 _WIDEST = 20
 """Characters of a placeholder that lists the choices, at most."""
@@ -67,6 +66,8 @@ def options_of(
         parameters = [*own, *options]
         command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # how inspect documents it
         command.__annotations__ = {each.name: each.annotation for each in parameters}
+        rare = {each.name for each in options if model.common and each.name not in model.common}
+        command.rare_options = {*getattr(command, "rare_options", ()), *rare}  # type: ignore[attr-defined]  # `Verb` reads it
         return command
 
     return with_options
@@ -87,6 +88,18 @@ def given_settings(options: Mapping[str, Any], *models: type[Settings]) -> dict[
     return settings
 
 
+def listening(as_events: bool) -> dict[str, Any]:
+    """Return the keyword arguments by which a function that trains reports its progress."""
+    if not as_events:
+        return {}
+    from gluetune.core.display import print_event
+    from gluetune.core.events import Throttle
+    from gluetune.core.terminal import stop_waiting
+
+    stop_waiting()
+    return {"progress": False, "on_event": Throttle(print_event)}
+
+
 def suggest(words: Iterable[str]) -> Callable[[str], list[str]]:
     """Return what completes the value of an option from `words`."""
 
@@ -94,6 +107,18 @@ def suggest(words: Iterable[str]) -> Callable[[str], list[str]]:
         return [word for word in words if word.startswith(incomplete)]
 
     return complete
+
+
+def suggest_runs(incomplete: str) -> list[str]:
+    """Return the folders of runs, searches and suites that complete a path."""
+    records = ("record.json", "search.yaml", "suite.json")
+    found = {
+        str(file.parent)
+        for record in records
+        for depth in ("", "*/", "*/*/")
+        for file in Path().glob(f"{depth}{record}")
+    }
+    return sorted(path for path in found if path.startswith(incomplete))
 
 
 def metavar(field: FieldInfo) -> str:
@@ -186,7 +211,20 @@ Task = Annotated[
         autocompletion=suggest(GLUE_TASKS),
     ),
 ]
-Model = Annotated[str, typer.Argument(help="A run's folder, a checkpoint folder, or a Hub id.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="A run's folder, a checkpoint folder, or a Hub id.", autocompletion=suggest_runs
+    ),
+]
+
+AsEvents = Annotated[
+    bool,
+    typer.Option(
+        "--json-events", help="Print each event as a line of JSON, and the result as the last one."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 file_options = options_of(TrainConfig, only=FORMAT_SETTINGS, group="File format")
 """Gives a command the options of the format of the file that it reads."""

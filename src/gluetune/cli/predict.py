@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import Model, file_options, given_settings, options_of, typed_format
+from gluetune.cli.options import (
+    AsJson,
+    Model,
+    file_options,
+    given_settings,
+    options_of,
+    typed_format,
+)
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line
 from gluetune.core.command_lines import options as typed_options
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.inference_settings import LoadSettings, PredictSettings
-from gluetune.core.terminal import Console, json_text
+from gluetune.core.terminal import Console, json_text, print_json, progress_console, stop_waiting
 from gluetune.core.text import visible
 
 if TYPE_CHECKING:
@@ -26,6 +34,7 @@ _FIRST_LINE_AFTER = 10.0
 """Interval in seconds between two lines on the progress of a long file."""
 
 
+@loads
 @options_of(LoadSettings)
 @options_of(PredictSettings)
 @file_options
@@ -44,9 +53,7 @@ def predict(
         Path | None,
         typer.Option(help="File to write the predictions to. Default: standard output."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print predictions of typed text as JSON.")
-    ] = False,
+    as_json: AsJson = False,
     **options: Any,
 ) -> None:
     """Predict with a trained model: text typed here, in a file, or on standard input."""
@@ -63,7 +70,9 @@ def predict(
         _predict_typed(Console(), predictor, texts, as_json)
         return
     how = given_settings(options, PredictSettings)
-    _predict_file(predictor, file, output, {**how, "file_format": stated})
+    found = _predict_file(predictor, file, output, {**how, "file_format": stated})
+    if as_json and output is not None:
+        print_json(found)
 
 
 def _check_inputs(texts: list[str] | None, file: Path | None, output: Path | None) -> None:
@@ -125,7 +134,8 @@ def _predict_typed(console: Console, predictor: Predictor, texts: list[str], as_
         note = f"The text was cut to {length} tokens: {cut_advice(length, limit)}"
         Console(stderr=True).say(note, "yellow")
     if as_json:
-        typer.echo(json_text(_plain(found)))
+        stop_waiting()
+        print(json_text(_plain(found)))
         return
     if found.label is None:
         console.print(Text(f"{found.score:.4f}"))
@@ -162,15 +172,16 @@ def _plain(found: Prediction) -> dict[str, Any]:
 
 def _predict_file(
     predictor: Predictor, file: Path | None, output: Path | None, options: dict[str, Any]
-) -> None:
+) -> FilePredictions:
     from gluetune.inference.file_predictions import predict as predict_file
 
     console = Console(stderr=True)
+    stop_waiting()
     found = predict_file(
         predictor,
         file or sys.stdin.buffer,
         output=output or sys.stdout.buffer,
-        progress=_Progress(console),
+        progress=_Progress(progress_console()),
         **options,
     )
     sys.stdout.buffer.flush()
@@ -183,6 +194,7 @@ def _predict_file(
     console.say(_summary(found))
     if found.cut_note:
         console.say(found.cut_note, "yellow")
+    return found
 
 
 def _summary(found: FilePredictions) -> str:

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from gluetune.cli.options import AsJson
+from gluetune.cli.verb import loads
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.suites import is_suite
-from gluetune.core.terminal import Console, Table
+from gluetune.core.terminal import Console, Table, print_json, progress_console
 
 if TYPE_CHECKING:
     from gluetune.publishing.upload import PushResult
 
 
+@loads
 def push(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run or a suite.")],
     repo: Annotated[
@@ -36,6 +39,7 @@ def push(
     collection: Annotated[
         str | None, typer.Option(help="For a suite: title of a collection for its models.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Publish a run's best model on the Hugging Face Hub, with a card made from its record."""
     options: dict[str, Any] = {
@@ -47,23 +51,31 @@ def push(
     if is_suite(run):
         from gluetune.publishing.upload import push_suite
 
-        say = Console(stderr=True).say
+        say = progress_console().say
         options |= {"seed": seed, "collection": collection, "on_message": say}
-        for pushed in push_suite(run, repo, **options):
+        every = push_suite(run, repo, **options)
+        if as_json:
+            print_json(list(every))
+            return
+        for pushed in every:
             render_pushed(Console(), pushed)
         return
     if seed is not None or collection is not None:
         raise ConfigurationError(
             f"--seed and --collection are for suites, and {run} is a run.", hint="Leave them out."
         )
-    publish_and_print(run, repo, **options)
+    publish_and_print(run, repo, as_json=as_json, **options)
 
 
-def publish_and_print(run: Path, repo: str, **options: Any) -> None:
+def publish_and_print(run: Path, repo: str, *, as_json: bool = False, **options: Any) -> None:
     """Publish a run as `gluetune.push` does, and print the result."""
     from gluetune.publishing.upload import push as publish
 
-    render_pushed(Console(), publish(run, repo, on_message=Console(stderr=True).say, **options))
+    pushed = publish(run, repo, on_message=progress_console().say, **options)
+    if as_json:
+        print_json(pushed)
+    else:
+        render_pushed(Console(), pushed)
 
 
 def render_pushed(console: Console, pushed: PushResult) -> None:

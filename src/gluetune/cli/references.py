@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gluetune.cli.options import AsJson
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.published import Reference, published
 from gluetune.core.tables import Column, Table
-from gluetune.core.terminal import Console
+from gluetune.core.terminal import Console, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ def references(
             help="Compare this run with published results of its task and checkpoint, and humans."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print published GLUE results with metric, protocol and source."""
     if run is not None:
@@ -36,7 +36,7 @@ def references(
         return
     found = published(task, model)
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
+        print_json([dataclasses.asdict(one) for one in found])
         return
     Console().show(_table(found))
 
@@ -58,8 +58,7 @@ def _compare(run: Path, task: str | None, model: str | None, as_json: bool) -> N
         )
     scores = Scores.of_record(opened.record)
     if as_json:
-        plain = [dataclasses.asdict(one) for one in scores.published]
-        typer.echo(json.dumps(plain, indent=2))
+        print_json([dataclasses.asdict(one) for one in scores.published])
         return
     Console().show(scores.baseline_table())
 

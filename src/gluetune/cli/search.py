@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gluetune.cli.options import Task, given_settings, options_of
+from gluetune.cli.options import AsEvents, AsJson, Task, given_settings, listening, options_of
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line, typed
 from gluetune.core.config import FOLD_SETTINGS, TrainConfig
+from gluetune.core.display import print_result_event
 from gluetune.core.events import TrialState
 from gluetune.core.records import shown
-from gluetune.core.terminal import Console
+from gluetune.core.terminal import Console, print_json
 from gluetune.experiments.settings import SearchSettings
 
 if TYPE_CHECKING:
     from gluetune.experiments.search.result import SearchResult
 
 
+@loads
 @options_of(TrainConfig, but=("task", *FOLD_SETTINGS))
 @options_of(SearchSettings)
 def search(
@@ -36,17 +39,26 @@ def search(
     objective: Annotated[
         str | None, typer.Option(help="`score` (the task's own), one of its metrics, or `loss`.")
     ] = None,
+    as_json: AsJson = False,
+    as_events: AsEvents = False,
     **options: Any,
 ) -> None:
     """Search for the best hyperparameters, then train with them on all of the training set."""
     settings = given_settings(options)
     from gluetune.experiments.search.search import search as run_search
 
-    try:
-        result = run_search(task, config=config, space=space, objective=objective, **settings)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    render_search(Console(), result)
+    result = run_search(
+        task,
+        config=config,
+        space=space,
+        objective=objective,
+        **listening(as_events),
+        **settings,
+    )
+    if as_json or as_events:
+        (print_result_event if as_events else print_json)(result.to_dict())
+    else:
+        render_search(Console(), result)
 
 
 def render_search(console: Console, result: SearchResult) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from gluetune.cli.options import Model, given_settings, options_of
+from gluetune.cli.verb import loads
 from gluetune.core.inference_settings import LoadSettings
 from gluetune.core.settings import make_settings
 from gluetune.core.terminal import Console
 from gluetune.serving.settings import Limits, ServeSettings
 
 
+@loads
 @options_of(LoadSettings)
 @options_of(ServeSettings)
 @options_of(Limits)

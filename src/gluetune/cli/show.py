@@ -9,8 +9,10 @@ import typer
 from rich.cells import cell_len
 from rich.text import Text
 
+from gluetune.cli.options import AsJson
+from gluetune.cli.verb import loads
 from gluetune.core.tasks import TaskSpec
-from gluetune.core.terminal import Console, Table
+from gluetune.core.terminal import Console, Table, print_json
 from gluetune.core.text import visible
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ _BAR_WIDTH = 30
 _SHORTEST_BAR = 5
 
 
+@loads
 def show(
     task: Annotated[
         str,
@@ -40,11 +43,15 @@ def show(
     model: Annotated[
         str | None, typer.Option(help="Also show one example as tokenized for this checkpoint.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show random examples of a task, its label balance, and how long its texts are."""
     from gluetune.data.summary import describe_split
 
     summary = describe_split(task, data, split, rows, seed)
+    if as_json:
+        print_json({**vars(summary), "task": summary.task.name})
+        return
     console = Console()
     render_summary(console, summary)
     if model is not None and summary.examples:

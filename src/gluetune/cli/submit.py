@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from gluetune.cli.options import AsJson
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError
-from gluetune.core.terminal import Console, Table
+from gluetune.core.terminal import Console, Table, print_json, progress_console
 
 if TYPE_CHECKING:
     from gluetune.publishing.submission import Submission
 
 
+@loads
 def submit(
     runs: Annotated[
         list[Path] | None,
@@ -36,6 +39,7 @@ def submit(
         int | None, typer.Option(help="For a suite: seed of the runs to take. Default: the first.")
     ] = None,
     check: Annotated[Path | None, typer.Option(help="Only check this zip file.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a submission to the GLUE leaderboard from runs, or check one."""
     console = Console()
@@ -45,11 +49,11 @@ def submit(
                 "--check takes a zip and no runs.",
                 hint="Type: " + command_line("submit", check=check),
             )
-        _check(console, check)
+        _check(console, check, as_json=as_json)
         return
     from gluetune.publishing.submission import submit as write_submission
 
-    progress = Console(stderr=True)
+    progress = progress_console()
     found = write_submission(
         *(runs or ()),
         output=output,
@@ -58,13 +62,19 @@ def submit(
         seed=seed,
         on_message=progress.say,
     )
-    _render(console, found)
+    if as_json:
+        print_json(found)
+    else:
+        _render(console, found)
 
 
-def _check(console: Console, path: Path) -> None:
+def _check(console: Console, path: Path, *, as_json: bool) -> None:
     from gluetune.publishing.leaderboard_files import check_submission
 
     check_submission(path)
+    if as_json:
+        print_json({"path": str(path), "valid": True})
+        return
     console.print(Text(f"{path}: all eleven files have the leaderboard's format."))
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gluetune.cli.options import given_settings, options_of
+from gluetune.cli.options import AsEvents, AsJson, given_settings, listening, options_of
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line
 from gluetune.core.config import FOLD_SETTINGS, TrainConfig
-from gluetune.core.terminal import Console, json_text
+from gluetune.core.display import print_result_event
+from gluetune.core.terminal import Console, print_json
 from gluetune.core.text import visible
 from gluetune.experiments.settings import SuiteSettings
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from gluetune.core.suites import SuiteResult
 
 
+@loads
 @options_of(TrainConfig, but=("task", "seed", "output", "fraction", "exclude", *FOLD_SETTINGS))
 @options_of(SuiteSettings)
 def suite(
@@ -27,7 +30,8 @@ def suite(
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the result as Markdown.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
+    as_events: AsEvents = False,
     **options: Any,
 ) -> None:
     """Train a checkpoint on all nine tasks with several seeds: mean and spread, in one table.
@@ -40,18 +44,20 @@ def suite(
 
     if "ray" not in settings:
         settings.setdefault("jobs", default_jobs())
-    try:
-        result = run_suite(settings.pop("model", "minilm"), output=output, **settings)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    _print(result, as_markdown=as_markdown, as_json=as_json)
+    result = run_suite(
+        settings.pop("model", "minilm"), output=output, **listening(as_events), **settings
+    )
+    if as_events:
+        print_result_event(result.record)
+    else:
+        _print(result, as_markdown=as_markdown, as_json=as_json)
     if result.failed:
         raise typer.Exit(1)
 
 
 def _print(result: SuiteResult, *, as_markdown: bool, as_json: bool) -> None:
     if as_json:
-        typer.echo(json_text(result.record.model_dump(mode="json"), indent=2))
+        print_json(result.record.model_dump(mode="json"))
     elif as_markdown:
         typer.echo(result.folder.markdown.read_text(encoding="utf-8"), nl=False)
     else:

@@ -9,14 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gluetune.cli.options import CLUSTER_PANEL, Recipe, Task, given_settings, options_of
+from gluetune.cli.options import (
+    CLUSTER_PANEL,
+    AsEvents,
+    AsJson,
+    Recipe,
+    Task,
+    given_settings,
+    listening,
+    options_of,
+    suggest_runs,
+)
+from gluetune.cli.verb import loads
 from gluetune.core.command_lines import command_line, typed
 from gluetune.core.config import TrainConfig
+from gluetune.core.display import print_result_event
 from gluetune.core.errors import ConfigurationError, Finding, GluetuneError
 from gluetune.core.folds import FoldsSettings
 from gluetune.core.records import best_epoch
 from gluetune.core.tables import Column, Table
-from gluetune.core.terminal import Console
+from gluetune.core.terminal import Console, print_json
 from gluetune.core.text import visible_lines
 
 if TYPE_CHECKING:
@@ -28,9 +40,8 @@ if TYPE_CHECKING:
 class PushError(GluetuneError):
     """The run is finished, and publishing it failed."""
 
-    exit_code = 1
 
-
+@loads
 @options_of(TrainConfig, but=("task",))
 @options_of(FoldsSettings)
 def train(
@@ -39,7 +50,10 @@ def train(
         Path | None, typer.Option(help="YAML file of settings, such as a run's config.yaml.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Resume an unfinished run from its last checkpoint.")
+        Path | None,
+        typer.Option(
+            help="Resume an unfinished run from its last checkpoint.", autocompletion=suggest_runs
+        ),
     ] = None,
     recipe: Recipe = None,
     ray: Annotated[
@@ -74,6 +88,8 @@ def train(
         bool,
         typer.Option("--learning-curve", help="Afterwards also train on 10, 25 and 50% of train."),
     ] = False,
+    as_json: AsJson = False,
+    as_events: AsEvents = False,
     **options: Any,
 ) -> None:
     """Fine-tune a checkpoint on a GLUE task or your own labelled text; the best epoch is kept."""
@@ -87,26 +103,36 @@ def train(
     from gluetune.parallel.collectives import current_processes
     from gluetune.training.run import train as run_training
 
-    try:
-        run = run_training(
-            task,
-            config=config,
-            resume=resume,
-            recipe=recipe,
-            ray=ray,
-            cpus_per_process=cpus_per_process,
-            gpus_per_process=gpus_per_process,
-            **settings,
-        )
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    run = run_training(
+        task,
+        config=config,
+        resume=resume,
+        recipe=recipe,
+        ray=ray,
+        cpus_per_process=cpus_per_process,
+        gpus_per_process=gpus_per_process,
+        **listening(as_events),
+        **settings,
+    )
     if not current_processes().is_first:
         return
-    render_run(Console(), run)
+    if as_json or as_events:
+        (print_result_event if as_events else print_json)(_plain(run))
+    else:
+        render_run(Console(), run)
     if learning_curve:
         _print_curve(Console(), run)
     if push is not None:
         _push(run, push, push_private)
+
+
+def _plain(run: Run) -> dict[str, Any]:
+    """Return a run's result: its folder, scores with intervals and baselines, and its record."""
+    from gluetune.analysis.evaluation import evaluation_of
+
+    found = evaluation_of(run)
+    scores = {} if found is None else found.scores.to_dict()
+    return {"run": str(run.path), **scores, "record": run.record}
 
 
 def _print_curve(console: Console, run: Run) -> None:
@@ -142,7 +168,9 @@ def _push(run: Run, repo: str, private: bool) -> None:
     except GluetuneError as error:
         again = command_line("push", run.path, repo, private=private)
         more = Finding(f"{run.path} is finished, and is not on the Hub.", f"Type: {again}")
-        raise PushError.of([*error.findings, more]) from error
+        failed = PushError.of([*error.findings, more])
+        failed.exit_code = error.exit_code
+        raise failed from error
 
 
 def render_run(console: Console, run: Run) -> None:
@@ -156,7 +184,10 @@ def render_run(console: Console, run: Run) -> None:
             console.show(table)
     else:
         console.show(_epochs(record))
-    console.show(found.scores.baseline_table())
+        if found.scores.intervals:
+            console.show(found.scores.table(f"{record.task}: best epoch"))
+    if found.scores.published or not found.scores.intervals or run.folds is not None:
+        console.show(found.scores.baseline_table())
     for note in record.notes:
         console.print(Text(f"note: {visible_lines(note)}"))
     test = found.baseline_test
@@ -186,7 +217,9 @@ def _warning(record: Record, test: WordTest | None) -> str:
         )
     else:
         return ""
-    return f"{found} Try another --seed, more --epochs, --warmup 0.1, or another --learning-rate."
+    if any(note.startswith("Recipe auto") for note in record.notes):
+        return f"{found} Try another --seed, another --learning-rate, or another checkpoint."
+    return f"{found} Try --recipe auto, another --seed, or another --learning-rate."
 
 
 def _is_beaten(record: Record, baseline: float | None) -> bool:
@@ -235,7 +268,12 @@ def _epochs(record: Record) -> Table:
 
 def _next_steps(run: Run) -> Text:
     record = run.record
-    lines = [f"run      {run.path}", f"model    {run.path}/model  (loads with transformers)"]
+    loader = (
+        "an adapter: loads with peft" if run.config.method == "lora" else "loads with transformers"
+    )
+    lines = [f"run      {run.path}", f"model    {run.path}/model  ({loader})"]
+    if (run.path / "report.html").exists():
+        lines.append(f"page     {run.path}/report.html  (open it in a browser)")
     rate = record.timing.examples_per_second
     if rate:
         seconds = record.timing.train_seconds + record.timing.evaluation_seconds
@@ -255,9 +293,10 @@ def _commands(run: Run) -> list[str]:
         f'print(pipeline("text-classification", {folder})({json.dumps(example)}))'
     )
     return [
+        command_line("evaluate", run.path),
         command_line("predict", run.path, *texts),
         command_line("serve", run.path),
-        typed("python", "-c", code),
+        *([] if run.config.method == "lora" else [typed("python", "-c", code)]),
         *_show_again(run),
         run.config.command_with(config=run.folder.config, seed=record.seed + 1),
     ]

@@ -21,8 +21,9 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from gluetune.core.command_lines import command_line, in_processes, options
 from gluetune.core.errors import ConfigurationError, Finding, warn_renamed
 from gluetune.core.files import write_text
+from gluetune.core.long_texts import LongTexts
 from gluetune.core.settings import Accepts, Option, Settings, flag_for, stated, validated
-from gluetune.core.settings_files import dump_yaml, split_names
+from gluetune.core.settings_files import dump_yaml, join_names, split_names
 from gluetune.core.tasks import GLUE_TASKS, get_task, is_task, unfit_metrics
 from gluetune.kinds import FORMER_NAMES, KindName
 from gluetune.metrics.registry import METRICS, metrics_of
@@ -108,8 +109,47 @@ def _kind_name(value: Any) -> Any:
 
 
 Kind = Annotated[Literal["auto", KindName], BeforeValidator(_kind_name)]
+HowLong = Literal["cut", "head-tail", "windows"]
+Quantization = Literal["none", "4bit"]
+MethodName = Literal["full", "probe", "lp-ft", "lora"]
 OnBadRow = Literal["stop", "skip"]
-ClassWeights = Literal["none", "balanced"]
+TrackerName = Literal["tensorboard", "trackio", "mlflow", "wandb"]
+
+
+def _weights_text(value: Any) -> Any:
+    """Return class weights as text, "label=weight,…"; Python may also give a mapping."""
+    if isinstance(value, Mapping):
+        value = join_names(f"{name}={weight}" for name, weight in value.items())
+    if isinstance(value, str) and value not in ("none", "balanced"):
+        weights_by_label(value)
+    return value
+
+
+def weights_by_label(text: str) -> dict[str, float]:
+    """Return the weights in "label=weight,…"; a label with a comma is quoted with its weight.
+
+    None for `none` and `balanced`. Raises ValueError.
+    """
+    if text in ("none", "balanced"):
+        return {}
+    found = {}
+    for part in split_names(text):
+        name, equals, weight = part.rpartition("=")
+        try:
+            found[name] = float(weight)
+        except ValueError:
+            equals = ""
+        if not equals or not name or not 0 <= found[name] < float("inf"):
+            raise ValueError("must be none, balanced, or label=weight,… such as spam=5,other=1")
+    return found
+
+
+ClassWeights = Annotated[
+    str,
+    BeforeValidator(_weights_text),
+    Accepts(("str", "Mapping[str, float]")),
+    Option(suggestions=("none", "balanced"), example="--class-weights balanced"),
+]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Source = Annotated[Name, BeforeValidator(_path_text), Accepts(("str", "PathLike[str]"))]
 """A path, or another name of a source."""
@@ -158,7 +198,7 @@ Label = Annotated[str, StringConstraints(min_length=1), BeforeValidator(_written
 """Name of a class, as the file has it."""
 
 MACHINE_SETTINGS = frozenset(
-    {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes"}
+    {"micro_batch_size", "eval_batch_size", "checkpoint_minutes", "threads", "processes", "track"}
 )
 """Settings of the machine, which change a score by rounding only: recipes have none of them."""
 
@@ -221,19 +261,35 @@ class TrainConfig(Settings):
         "Your own labelled text": ("train_file", "data_set", *OWN_SETTINGS),
         "Cross-validation": FOLD_SETTINGS,
         "Training": (
+            "method",
+            "auto_settings",
+            "lora_rank",
+            "lora_alpha",
+            "lora_dropout",
+            "lora_targets",
+            "quantization",
             "learning_rate",
             "batch_size",
             "epochs",
             "weight_decay",
             "warmup",
             "max_length",
+            "long_texts",
+            "window_overlap",
+            "most_windows",
             "seed",
             "precision",
             "metric",
             "extra_metrics",
             "early_stopping",
             "class_weights",
+            "focal_loss",
             "label_smoothing",
+            "min_steps",
+            "layer_decay",
+            "restart_layers",
+            "freeze_layers",
+            "average_epochs",
             "training_args",
         ),
         "The checkpoint's head and code": ("new_head", "label_order", "trust_remote_code"),
@@ -245,8 +301,15 @@ class TrainConfig(Settings):
             "threads",
             "processes",
             "checkpoint_minutes",
+            "track",
         ),
     }
+    common: ClassVar[tuple[str, ...]] = (
+        *("model", "data", "output", "train_file", "validation_file", "test_file"),
+        *("text", "text_pair", "label", "kind", "metrics"),
+        *("learning_rate", "batch_size", "epochs", "max_length", "seed", "early_stopping"),
+        "track",
+    )
 
     task: Annotated[
         Name,
@@ -342,6 +405,10 @@ class TrainConfig(Settings):
     rows."""
     fold_seed: int = Field(default=42, ge=0, lt=2**32)
     """Seed of the folds alone: runs with other seeds have the same folds."""
+    method: MethodName = "full"
+    """How the checkpoint is fitted: full (all weights), probe (a linear head on the frozen encoder,
+    fitted in seconds), lp-ft (full, starting from that head), lora (low-rank adapters; needs the
+    extra `lora`)."""
     learning_rate: float = Field(default=2e-5, gt=0)
     """Peak learning rate of AdamW."""
     batch_size: Annotated[int, Option(aliases=("per_device_train_batch_size",))] = Field(
@@ -364,16 +431,54 @@ class TrainConfig(Settings):
     )
     """Warmup: below 1 a fraction of all steps, from 1 on a number of steps."""
     class_weights: ClassWeights = "none"
-    """Weights of the classes in the loss: none, or balanced (every class has the same total
-    weight)."""
+    """Weights of the classes in the loss: none, balanced (every class has the same total weight),
+    or your own as label=weight,… (labels that are not named weigh 1)."""
+    focal_loss: float = Field(default=0.0, ge=0)
+    """Focal loss: exponent that lowers the weight of examples that the model is sure of, e.g. 2.
+    0: the loss as it is."""
     label_smoothing: Annotated[float, Option(aliases=("label_smoothing_factor",))] = Field(
         default=0.0, ge=0, lt=1
     )
     """Label smoothing: fraction of the target spread evenly over all classes."""
+    auto_settings: bool = False
+    """Choose settings that are not given by the size of the model, the training rows and the
+    classes, as `--recipe auto` does. The reasons are in the record."""
+    min_steps: int | None = Field(default=None, ge=1)
+    """Optimiser steps at least: where there are few rows, epochs are added."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Layer-wise decay of the learning rate: each layer has this factor of the one above it. 1: all
+    have the same."""
+    restart_layers: int = Field(default=0, ge=0)
+    """Top layers of the encoder that are initialised anew, with the pooler."""
+    freeze_layers: int = Field(default=0, ge=0)
+    """Lowest layers of the encoder that are not trained, nor the embeddings."""
+    average_epochs: int = Field(default=0, ge=0)
+    """Average the weights at the end of this many last epochs: each of these epochs is evaluated
+    and kept with the mean so far."""
+    lora_rank: int = Field(default=8, ge=1)
+    """LoRA: rank of the adapters. The learning rate is then 5e-4 by default."""
+    lora_alpha: float | None = Field(default=None, gt=0)
+    """LoRA: the adapters are scaled by alpha / rank. Default: twice the rank."""
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """LoRA: dropout before the adapters."""
+    lora_targets: Names | None = None
+    """LoRA: last parts of the names of the layers that get adapters, such as query,value. Default:
+    all linear layers of the model's blocks."""
+    quantization: Quantization = "none"
+    """Precision of the frozen weights with LoRA: none (fp32), or 4bit (QLoRA's; needs a CUDA GPU
+    and bitsandbytes)."""
     max_length: Annotated[int | None, Option(aliases=("max_seq_length",))] = Field(
         default=None, ge=3
     )
     """Maximum length in tokens; longer examples are truncated. Default: the model's limit."""
+    long_texts: HowLong = "cut"
+    """What is read of longer texts: cut (their beginning), head-tail (the first quarter of the
+    length from their beginning, the rest from their end), windows (all, in parts of the maximum
+    length, whose logits are averaged)."""
+    window_overlap: int = Field(default=32, ge=0)
+    """Tokens that two neighbouring windows share."""
+    most_windows: int = Field(default=16, ge=2)
+    """Windows of a text at most; the rest is not read."""
     seed: int = Field(default=42, ge=0, lt=2**32)
     """Seed of the new head, the order of the examples and dropout."""
     precision: Precision = "auto"
@@ -410,6 +515,8 @@ class TrainConfig(Settings):
     processes: int | None = Field(default=None, ge=1)
     """Number of processes started by torchrun that share every step; any other number is refused.
     Default: as many as were started."""
+    track: TrackerName | None = None
+    """Experiment tracker that settings, losses, metrics, intervals and links are logged to."""
     training_args: Annotated[
         dict[str, Any], Option(flag="--set", metavar="NAME=VALUE", repeated=True)
     ] = Field(default_factory=dict)
@@ -426,6 +533,15 @@ class TrainConfig(Settings):
     def command_with(self, **settings: object) -> str:
         """Return the command that starts a run in as many processes, all on one machine."""
         return in_processes(self.processes, command_line("train", **settings))
+
+    @property
+    def reading(self) -> LongTexts | None:
+        """How long texts are read; None: they are cut."""
+        if self.long_texts == "cut":
+            return None
+        if self.long_texts == "head-tail":
+            return LongTexts("head-tail")
+        return LongTexts("windows", self.window_overlap, self.most_windows)
 
     @property
     def rows_seed(self) -> int:

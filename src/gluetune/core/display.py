@@ -29,14 +29,17 @@ from rich.text import Text
 
 from gluetune.core import events
 from gluetune.core.events import Event, Trial, best_trial
-from gluetune.core.records import shown
-from gluetune.core.terminal import Console, Table
+from gluetune.core.records import now, shown
+from gluetune.core.tables import plain
+from gluetune.core.terminal import Console, Table, json_text, progress_console
 from gluetune.core.text import visible_lines
 
 _LINE_SECONDS = 15.0
 """Minimum interval between two plain lines on a run's steps."""
 _ALONE = "training"
 """Name of a run's bar outside a search or a suite."""
+_SPEED_SECONDS = 120.0
+"""Seconds whose steps the time left is estimated from: shorter ones make it jump."""
 _TRIALS = 12
 """Maximum number of trials in the live table: the best, and the last ones."""
 
@@ -153,6 +156,7 @@ class LiveDisplay(PlainDisplay):
         self._finals: list[str] = []
         self._ended: set[str] = set()
         self._counts = ""
+        self._best: dict[str, float] = {}
         self._bars = self._make_bars(several=False)
         self._live: Live | None = None
 
@@ -187,7 +191,9 @@ class LiveDisplay(PlainDisplay):
             if self._suite is None:
                 return self._bars.get_renderable()
             left = len(self._suite.costs) - len(self._ended)
-            footer = f"{self._counts}; {left} left{self._time_left()}"
+            best = "".join(f", {task} {100 * score:.1f}" for task, score in self._best.items())
+            best = best.replace(",", "; best so far:", 1)
+            footer = f"{self._counts}; {left} left{self._time_left()}{best}"
             return Group(self._bars.get_renderable(), Text(footer, style="dim"))
 
     def _start(self) -> None:
@@ -202,13 +208,20 @@ class LiveDisplay(PlainDisplay):
         rate = TextColumn("{task.fields[rate]}", markup=False)
         time_left = (MofNCompleteColumn(), rate, TimeRemainingColumn(), TextColumn("left"))
         if not several:
-            return Progress(name, BarColumn(), *time_left, console=self.console)
+            loss = TextColumn("{task.fields[loss]}", markup=False)
+            bar = BarColumn(bar_width=6)
+            columns = (name, bar, TimeElapsedColumn(), loss, *time_left)
+            return Progress(*columns, console=self.console, speed_estimate_period=_SPEED_SECONDS)
         message = TextColumn(
             "{task.fields[message]}",
             markup=False,
             table_column=Column(overflow="ellipsis", no_wrap=True),
         )
-        return Progress(name, TimeElapsedColumn(), *time_left, message, console=self.console)
+        return Progress(
+            *(name, TimeElapsedColumn(), *time_left, message),
+            console=self.console,
+            speed_estimate_period=_SPEED_SECONDS,
+        )
 
     def _apply(self, event: Event) -> None:
         """Change what is drawn."""
@@ -235,6 +248,7 @@ class LiveDisplay(PlainDisplay):
                 self._end(trial.name)
             case events.JobEnded():
                 self._counts = event.counts
+                self._keep_best(event)
                 self._end(event.name)
             case events.ExperimentEnded():
                 self._search = self._suite = None
@@ -243,6 +257,12 @@ class LiveDisplay(PlainDisplay):
                 self._apply_run(job, inner)
             case _:
                 self._apply_run(_ALONE, event)
+
+    def _keep_best(self, event: events.JobEnded) -> None:
+        """Keep the best score of each task, of which GLUE's are all better where greater."""
+        if event.score is not None:
+            task = event.name.rpartition("-s")[0]
+            self._best[task] = max(event.score, self._best.get(task, event.score))
 
     def _end(self, name: str) -> None:
         self._ended.add(name)
@@ -263,7 +283,7 @@ class LiveDisplay(PlainDisplay):
 
     def _job(self, name: str) -> _Job:
         if name not in self._jobs:
-            bar = self._bars.add_task(name, total=None, rate="", message="")
+            bar = self._bars.add_task(name, total=None, rate="", loss="", message="")
             self._jobs[name] = _Job(bar, time.monotonic())
         return self._jobs[name]
 
@@ -279,7 +299,16 @@ class LiveDisplay(PlainDisplay):
             self._bars.reset(job.bar, total=event.steps, completed=event.step)
         else:
             rate = f"{event.examples_per_second:.0f} examples/s"
-            self._bars.update(job.bar, total=event.steps, completed=event.step, rate=rate)
+            loss = "" if event.loss is None else f"loss {event.loss:.3f}"
+            is_alone = self._suite is None and event.epoch is not None
+            self._bars.update(
+                job.bar,
+                total=event.steps,
+                completed=event.step,
+                description=f"epoch {event.epoch:.2f}" if is_alone else None,
+                rate=rate,
+                loss=loss,
+            )
 
     def _report(self, name: str, event: events.TrialReported) -> None:
         for number, trial in self._trials.items():
@@ -382,12 +411,28 @@ def describe_parameters(parameters: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {_short(value)}" for name, value in parameters.items())
 
 
+def print_event(event: Event) -> None:
+    """Print an event as one line of JSON on standard output."""
+    print(json_text({"time": now(), **_event_values(event)}), flush=True)
+
+
+def print_result_event(value: Any) -> None:
+    """Print a result as the last of the events."""
+    print(json_text({"time": now(), "event": "Result", "result": plain(value)}), flush=True)
+
+
+def _event_values(event: Event) -> dict[str, Any]:
+    if isinstance(event, events.JobEvent):
+        return {"job": event.job, **_event_values(event.event)}
+    return {"event": type(event).__name__, **plain(event)}
+
+
 @contextmanager
 def open_display(progress: bool, on_event: events.OnEvent | None = None) -> Iterator[Display]:
     """Show events where the output goes, and pass them on to `on_event`."""
     display = None
     if progress:
-        console = Console(stderr=True)
+        console = progress_console()
         display = LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
     try:
         yield Display(

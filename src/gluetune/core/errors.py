@@ -49,7 +49,7 @@ class GluetuneError(Exception):
     """Base class of the errors that gluetune raises."""
 
     exit_code = 2
-    """Exit code of the command line: 2 for a mistake of the user, 1 for a failure."""
+    """Exit code of the command line: 1 the work failed, 2 usage, 3 data, 4 network, 5 storage."""
 
     reported_elsewhere: bool | None = None
     """Whether another process of the same run reports the error; None while that is undecided."""
@@ -80,13 +80,19 @@ class ConfigurationError(GluetuneError):
 class DataError(GluetuneError):
     """A data set, a split, a file or a row is missing or wrong."""
 
+    exit_code = 3
+
 
 class CheckpointError(GluetuneError):
     """A model cannot be found, loaded, or fitted to the task."""
 
+    exit_code = 3
+
 
 class HubError(GluetuneError):
     """The Hub refused, failed, or cannot be reached."""
+
+    exit_code = 4
 
 
 class RunError(GluetuneError):
@@ -99,6 +105,8 @@ class LockedError(RunError):
 
 class StorageError(GluetuneError):
     """The disk is full, or the file cannot be written."""
+
+    exit_code = 5
 
 
 class TrainingError(GluetuneError):
@@ -171,7 +179,10 @@ def merged(
     if len({error.findings for error in errors}) == 1:
         return errors[0]
     findings = dict.fromkeys(finding for error in errors for finding in error.findings)
-    return kind.of(list(findings))
+    found = kind.of(list(findings))
+    codes = {error.exit_code for error in errors}
+    found.exit_code = codes.pop() if len(codes) == 1 else kind.exit_code
+    return found
 
 
 def require_extra(extra: str, needed_for: str, *modules: str) -> None:

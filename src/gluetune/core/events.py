@@ -42,6 +42,9 @@ class StepCompleted(Event):
     step: int
     steps: int
     examples_per_second: float
+    epoch: float | None = None
+    loss: float | None = None
+    """Mean loss of the last steps that were logged."""
 
 
 @dataclass(frozen=True)

@@ -306,6 +306,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gluetune"
 
 
+def remove_oldest(folder: Path, pattern: str, count: int) -> None:
+    """Delete all but the newest `count` files of a cache."""
+    files = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime)
+    for path in files[:-count]:
+        path.unlink(missing_ok=True)
+
+
 def cache_part(name: str) -> Path:
     """Return a folder of gluetune's cache, made if need be. Raises StorageError where it cannot."""
     folder = cache_folder() / name

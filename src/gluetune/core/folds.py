@@ -64,8 +64,8 @@ class FoldsSettings(Settings):
     fold_repeats: int = Field(1, ge=1)
     """How often to repeat the cross-validation with other folds."""
     final: Final = "all"
-    """The model at the end: all (trained on all rows), ensemble (the mean of the folds' models, as
-    many times slower), or none."""
+    """The model at the end: all (trained on all rows), ensemble (the mean of the folds'
+    models, as many times slower), or none."""
     jobs: int | None = Field(None, ge=1)
     """Parallel runs of the folds; they divide the cores, or share the GPU. Default of the command:
     1 on a GPU, 2 on a CPU of several cores."""
@@ -75,8 +75,8 @@ class FoldsFolder:
     """Names of what is in the folder of a cross-validation, apart from what every run has."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self.record = RunFolder(self.path).folds
+        self.path: Path = Path(path)
+        self.record: Path = RunFolder(self.path).folds
 
     def run(self, job: FoldJob) -> Path:
         """Return the run folder of a fold, or of the run on all rows."""

@@ -31,6 +31,7 @@ class InferenceSettings(Settings):
             "trust_remote_code",
         )
     }
+    common: ClassVar[tuple[str, ...]] = ("task", "split", "data", "extra_metrics", "batch_size")
 
     precision: Precision = "auto"
     """Floating-point precision: auto is the run's own, else bf16 where the hardware multiplies it

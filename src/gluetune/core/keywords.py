@@ -44,6 +44,9 @@ class CheckKeywords(ReadKeywords, total=False):
     revision: str | None
     trust_remote_code: bool
     max_length: int | None
+    long_texts: Literal["cut", "head-tail", "windows"]
+    window_overlap: int
+    most_windows: int
 
 
 class InferenceKeywords(TypedDict, total=False):
@@ -122,6 +125,7 @@ class AnyRunKeywords(ReadKeywords, total=False):
     validation_split: str | None
     holdout: float
     sampling_seed: int | None
+    method: Literal["full", "probe", "lp-ft", "lora"]
     learning_rate: float
     batch_size: int
     micro_batch_size: int | None
@@ -129,9 +133,24 @@ class AnyRunKeywords(ReadKeywords, total=False):
     epochs: float
     weight_decay: float
     warmup: float
-    class_weights: Literal["none", "balanced"]
+    class_weights: str | Mapping[str, float]
+    focal_loss: float
     label_smoothing: float
+    auto_settings: bool
+    min_steps: int | None
+    layer_decay: float
+    restart_layers: int
+    freeze_layers: int
+    average_epochs: int
+    lora_rank: int
+    lora_alpha: float | None
+    lora_dropout: float
+    lora_targets: str | Sequence[str] | None
+    quantization: Literal["none", "4bit"]
     max_length: int | None
+    long_texts: Literal["cut", "head-tail", "windows"]
+    window_overlap: int
+    most_windows: int
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     compute: Literal["auto", "unpadded", "grouped", "padded"]
     compact_vocabulary: bool
@@ -143,6 +162,7 @@ class AnyRunKeywords(ReadKeywords, total=False):
     checkpoint_minutes: float
     threads: int | None
     processes: int | None
+    track: Literal["tensorboard", "trackio", "mlflow", "wandb"] | None
     training_args: Mapping[str, Any]
 
 

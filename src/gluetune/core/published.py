@@ -383,11 +383,15 @@ class Recipe:
     """Settings of a task that replace the common ones, or add to them."""
     tasks: tuple[str, ...] = tuple(GLUE_TASKS)
     """The tasks that the source has settings for."""
+    for_own_text: bool = False
+    """Whether it is for any task, also the user's own."""
     omitted: tuple[str, ...] = ()
     """What the source does and these settings cannot express."""
 
     def settings(self, task: str) -> dict[str, Any]:
         """Return the settings of `task`. Raises ConfigurationError where the source has none."""
+        if self.for_own_text:
+            return dict(self.common)
         name = get_task(task).name
         known = get_task(name).hub_config  # mnli-mm is trained as mnli is
         if known not in self.tasks:
@@ -424,13 +428,13 @@ def _each(tasks: tuple[str, ...], **settings: Any) -> dict[str, Mapping[str, Any
     return dict.fromkeys(tasks, _settings(**settings))
 
 
-_LAYERWISE = "It lowers the learning rate from layer to layer ({}); here all layers have the same."
+_HEAD_RATE = "Its top layer has one more step of the layer-wise decay below its head than here."
 _BOTH_ORDERS = "It trains MRPC and STS-B on both orders of each pair; here on the order given."
 _WNLI_APART = "It trains WNLI in another way; here WNLI has the small tasks' settings."
 _MODERNBERT_TASKS = tuple(name for name in GLUE_TASKS if name != "wnli")
 
 
-def _electra(name: str, size: str, learning_rate: float, decay: str) -> Recipe:
+def _electra(name: str, size: str, learning_rate: float, decay: float) -> Recipe:
     return Recipe(
         name=name,
         about=f"ELECTRA {size}'s",
@@ -441,10 +445,11 @@ def _electra(name: str, size: str, learning_rate: float, decay: str) -> Recipe:
             epochs=3.0,
             warmup=0.1,
             weight_decay=0.01,
+            layer_decay=decay,
             max_length=128,
         ),
         by_task=_each(("rte", "stsb"), epochs=10.0),
-        omitted=(_LAYERWISE.format(f"by {decay} a layer"), _BOTH_ORDERS),
+        omitted=(_HEAD_RATE, _BOTH_ORDERS),
     )
 
 
@@ -493,8 +498,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 ),
                 by_task=_each(SMALL_TASKS, epochs=20.0),
             ),
-            _electra("electra", "small and base", 1e-4, "0.8"),
-            _electra("electra-large", "large", 5e-5, "0.9"),
+            _electra("electra", "small and base", 1e-4, 0.8),
+            _electra("electra-large", "large", 5e-5, 0.9),
             Recipe(
                 name="roberta",
                 about="RoBERTa-large's",
@@ -519,8 +524,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             Recipe(
                 name="modernbert",
                 about="ModernBERT-base's, the best of 48 settings of each task",
-                source="Warner et al. 2024, arXiv 2412.13663",
-                common=_settings(),
+                source="Warner et al. 2024, arXiv 2412.13663; batch size: AnswerDotAI/ModernBERT "
+                "issue 196",
+                common=_settings(batch_size=64),
                 by_task={
                     name: _settings(learning_rate=learning_rate, epochs=epochs)
                     for name, learning_rate, epochs in (
@@ -538,9 +544,17 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 omitted=(
                     "It starts RTE, MRPC and STS-B from MNLI's model: --mnli-init does so in a "
                     "suite.",
-                    "Its batch size, weight decay and warmup are not given here: they stay as they "
-                    "are typed, or the default.",
+                    "Its weight decay and warmup are not given here: they stay as they are typed, "
+                    "or the default.",
                 ),
+            ),
+            Recipe(
+                name="auto",
+                about="chosen by the size of the model, the rows and the classes; also for your "
+                "own text",
+                source="measured with benchmarks/methods.py; each setting's reason follows",
+                common=_settings(auto_settings=True),
+                for_own_text=True,
             ),
         )
     }

@@ -197,6 +197,17 @@ class ComputeRecord(RecordPart):
     """Rows of the word embeddings that were trained, where not all were."""
 
 
+class MethodRecord(RecordPart):
+    """How the checkpoint was fitted to the task."""
+
+    name: str
+    trained_parameters: int
+    regularisation: float | None = None
+    """Strength of the regularisation of a linear head, as cross-validation chose it."""
+    peak_memory: int | None = None
+    """Bytes that the process (on a GPU: the device) used at most; None where unknown."""
+
+
 class ErrorRecord(RecordPart):
     """Why a run failed."""
 
@@ -241,11 +252,15 @@ class Record(RecordPart):
     data: DataRecord | None = None
     environment: EnvironmentRecord | None = None
     compute: ComputeRecord | None = None
+    method: MethodRecord | None = None
+    """None in records before there were methods: all weights were trained."""
     epochs: list[EpochRecord] = Field(default_factory=list)
     best: BestRecord | None = None
     majority_baseline: ScoreRecord | None = None
     text_baseline: ScoreRecord | None = None
     """TF-IDF with a linear model, for text of the user's own."""
+    frozen_baseline: ScoreRecord | None = None
+    """A linear head on the frozen encoder, for text of the user's own."""
     timing: TimingRecord = Field(default_factory=TimingRecord)
     steps: int = 0
     """Optimiser steps done."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from os import PathLike
@@ -486,3 +487,68 @@ def read_export(path: Path) -> ExportRecord:
         absent=absent,
         remedy="Export it again: gluetune export RUN --onnx",
     )
+
+
+_ABSOLUTE = re.compile(r"(?<![\w./:~<-])/(?:[^\s/'\",;:|<>]+/)+(?P<name>[^\s/'\",;:|<>]*)")
+_HIDDEN = "…"
+
+
+def without_folders(text: str) -> str:
+    """Return `text` with the last components of its absolute paths alone."""
+    return _ABSOLUTE.sub(rf"{_HIDDEN}/\g<name>", text)
+
+
+class LocalPaths:
+    """Removes the local folders that a run's record and config may name."""
+
+    def __init__(self, run: Run) -> None:
+        record = run.record
+        named = [record.data.source] if record.data else []
+        if (
+            record.own_task is not None
+        ):  # a file, whose name the command that reproduces the run has too
+            named = [str(Path(source).parent) for source in named]
+        named += [record.model.name] if record.model else []
+        roots = {
+            run.path.resolve(),
+            Path.cwd(),
+            Path.home(),
+            Path(tempfile.gettempdir()),
+            *(Path(name) for name in named if Path(name).is_absolute()),
+        }
+        texts = {str(root) for root in roots} | {str(root.resolve()) for root in roots}
+        longest_first = sorted(texts - {"/"}, key=len, reverse=True)
+        self._roots = re.compile(
+            r"(?<![\w.-])(?:" + "|".join(map(re.escape, longest_first)) + r")(?![\w-]|\.\w)"
+        )
+
+    def hide(self, text: str) -> str:
+        """Return `text` without local folders; the last components of paths stay."""
+        return without_folders(self._roots.sub(_HIDDEN, text))
+
+    def within(self, text: str) -> bool:
+        """Return whether `text` names one of the folders."""
+        return self._roots.search(text) is not None
+
+    def hide_within(self, value: Any) -> Any:
+        """Apply `hide` to every string in a value of JSON or YAML."""
+        if isinstance(value, str):
+            return self.hide(value)
+        if isinstance(value, dict):
+            return {name: self.hide_within(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [self.hide_within(each) for each in value]
+        return value
+
+
+def base_name(name: str) -> str:
+    """Return the public name of a checkpoint: its Hub id, or the name of its folder."""
+    path = Path(name)
+    if not path.is_absolute():
+        return name
+    return path.parent.name if path.name == "model" and path.parent.name else path.name
+
+
+def is_local(name: str) -> bool:
+    """Return whether a checkpoint's recorded name is a local folder."""
+    return Path(name).is_absolute()

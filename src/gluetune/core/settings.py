@@ -82,6 +82,8 @@ class Settings(BaseModel):
 
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Fields by the title of their group in the help, in the order of the help."""
+    common: ClassVar[tuple[str, ...]] = ()
+    """Fields that the short help shows, the first ones first; all where none are named."""
     former_names: ClassVar[Mapping[str, str]] = {}
     """Former names that are still read: old -> new."""
 

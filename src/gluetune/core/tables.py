@@ -62,6 +62,8 @@ class Column:
     """Everything but text is on the right by default."""
     shorten: bool = False
     """Whether a terminal may cut values in the middle rather than wrap them: for names."""
+    shade: Literal["", "heat", "bar"] = ""
+    """On pages: `heat` colours a cell by its share of the row, `bar` draws a share as a bar."""
 
     @property
     def is_right(self) -> bool:
@@ -214,7 +216,10 @@ class Table:
             else "<td></td>"
             for column in shown.columns
         ]
-        rows = [_html_row(shown.columns, row) for row in shown.texts()]
+        rows = [
+            _html_row(shown.columns, row, texts)
+            for row, texts in zip(shown.rows, shown.texts(), strict=True)
+        ]
         return "\n".join(
             (
                 f'<div class="box" role="region" tabindex="0" aria-label="{_html(label)}">',
@@ -229,6 +234,35 @@ class Table:
 
     def _repr_html_(self) -> str:
         return self.to_html()
+
+
+_LONGEST_FIELD = 500
+"""Characters of a field that a notebook shows."""
+
+
+class FieldsInHtml:
+    """Base of results that a notebook shows as a table of their fields."""
+
+    def _repr_html_(self) -> str:
+        result: Any = self
+        values = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+        rows = [
+            (name.replace("_", " "), _field_text(value))
+            for name, value in values.items()
+            if value not in (None, "", (), {}, [])
+        ]
+        return Table.of(type(self).__name__, (Column(""), Column("value")), rows).to_html()
+
+
+def _field_text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_field_text(each)}" for name, each in value.items())
+    if isinstance(value, tuple | list):
+        return "\n".join(map(_field_text, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = f"{value:,}" if type(value) is int else str(value)
+    return text if len(text) <= _LONGEST_FIELD else f"{text[:_LONGEST_FIELD]}…"
 
 
 def tables_html(tables: Iterable[Table]) -> str:
@@ -285,9 +319,38 @@ def _class(column: Column) -> str:
     return ' class="number"' if column.is_right else ""
 
 
-def _html_row(columns: Sequence[Column], row: Sequence[str]) -> str:
-    first, *others = (f"<bdi>{_html(cell)}</bdi>" for cell in row)
+_SHADE = "rgba(46, 125, 209, {:.2f})"
+_DARKEST = 0.55
+"""Opacity of a cell with the whole of its row: text stays readable on it, in both schemes."""
+
+
+def _html_row(columns: Sequence[Column], row: Sequence[Cell], texts: Sequence[str]) -> str:
+    first, *others = (f"<bdi>{_html(cell)}</bdi>" for cell in texts)
+    heats = [
+        cell
+        for column, cell in zip(columns, row, strict=True)
+        if column.shade == "heat" and isinstance(cell, int | float)
+    ]
     cells = [
-        f"<td{_class(column)}>{cell}</td>" for column, cell in zip(columns[1:], others, strict=True)
+        f"<td{_class(column)}{_style(column, value, sum(heats))}>{cell}"
+        f"{_share(column, value, sum(heats))}</td>"
+        for column, value, cell in zip(columns[1:], row[1:], others, strict=True)
     ]
     return f'<tr><th scope="row">{first}</th>{"".join(cells)}</tr>'
+
+
+def _style(column: Column, value: Cell, total: float) -> str:
+    """Return how a shaded cell is coloured: in the cell itself, so that notebooks show it too."""
+    if not column.shade or not isinstance(value, int | float):
+        return ""
+    if column.shade == "heat":
+        share = value / total if total else 0.0
+        return f' style="background: {_SHADE.format(_DARKEST * share)}"'
+    colour, end = _SHADE.format(_DARKEST / 2), f"{100 * min(max(value, 0.0), 1.0):.0f}%"
+    return f' style="background: linear-gradient(to right, {colour} {end}, transparent {end})"'
+
+
+def _share(column: Column, value: Cell, total: float) -> str:
+    if column.shade != "heat" or not isinstance(value, int | float) or not total:
+        return ""
+    return f" <small>{value / total:.0%}</small>"

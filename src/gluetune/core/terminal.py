@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, ClassVar, Literal, Protocol, cast
 
 import rich.console
 import rich.table
@@ -73,6 +73,11 @@ class Tabulated(Protocol):
 
 class Console(rich.console.Console):
     """rich's console, for which a string is text: no markup, no emoji codes, no control codes."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print, in place of the line that a verb waits with."""
+        stop_waiting()
+        super().print(*objects, **how)
 
     def __init__(self, *, stderr: bool = False, file: IO[str] | None = None, **more: Any) -> None:
         plain = {"markup": False, "emoji": False, "highlight": False}
@@ -146,6 +151,59 @@ class Table(rich.table.Table):
             if any(_growth(one, other) > _MOST_GROWTH for one, other in pairs):
                 column.no_wrap = False  # else it would take the room of all others
                 column.overflow = "fold"
+
+
+Verbosity = Literal["quiet", "normal", "verbose"]
+
+
+class _State:
+    """What the verb that runs has been given, and whether it waits."""
+
+    verbosity: ClassVar[Verbosity] = "normal"
+    is_waiting: ClassVar[bool] = False
+
+
+def set_verbosity(verbosity: Verbosity) -> None:
+    """Set how much is printed besides results."""
+    _State.verbosity = verbosity
+
+
+def is_quiet() -> bool:
+    """Whether only results, warnings and errors are printed."""
+    return _State.verbosity == "quiet"
+
+
+def is_verbose() -> bool:
+    """Whether the libraries' logs and tracebacks are printed too."""
+    return _State.verbosity == "verbose"
+
+
+def progress_console() -> Console:
+    """Return a console on standard error for progress, which `--quiet` silences."""
+    return Console(stderr=True, quiet=is_quiet())
+
+
+def start_waiting(text: str) -> None:
+    """Show a line on a terminal until something is printed: what is loaded takes seconds."""
+    console = progress_console()
+    if console.is_terminal and not console.quiet:
+        console.print(Text(text, "dim"), end="")
+        console.file.flush()
+        _State.is_waiting = True
+
+
+def stop_waiting() -> None:
+    """Erase the line of `start_waiting`, if it is there."""
+    if _State.is_waiting:
+        _State.is_waiting = False
+        sys.stderr.write("\r\x1b[2K")
+        sys.stderr.flush()
+
+
+def print_json(value: Any) -> None:
+    """Print a result as JSON on standard output."""
+    stop_waiting()
+    print(json_text(tables.plain(value), indent=2))
 
 
 def tolerate_encodings() -> None:

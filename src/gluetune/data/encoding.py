@@ -16,15 +16,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from transformers import BatchEncoding
 
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.files import cache_part, disk_errors
+from gluetune.core.long_texts import long_texts_of, window_of
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.tables import fingerprint
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import BatchEncoding, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 _ROWS_PER_PROCESS = 50_000
 """Rows from which tokenizing in one more process saves more time than it takes to start."""
@@ -51,6 +53,8 @@ class Encoded:
     """How many examples were truncated."""
     unknown_share: float = 0.0
     """Share of the texts' tokens that are the unknown token."""
+    window: int | None = None
+    """Length of the windows that long examples consist of; None without windows."""
 
     def rows(self, numbers: npt.NDArray[np.intp]) -> list[dict[str, Any]]:
         """Return examples by index; reading many together is much faster than one by one."""
@@ -134,11 +138,16 @@ def encode_parts(
         )
     special = _special_tokens(task, tokenizer)
     counts = tokens.data.table.select(_COUNTED)
-    return {name: _part(examples, counts, rows, special) for name, rows in parts.items()}
+    window = window_of(tokenizer, max_length)
+    return {name: _part(examples, counts, rows, special, window) for name, rows in parts.items()}
 
 
 def _part(
-    examples: Dataset, counts: pa.Table, rows: npt.NDArray[np.intp] | None, special: int
+    examples: Dataset,
+    counts: pa.Table,
+    rows: npt.NDArray[np.intp] | None,
+    special: int,
+    window: int | None,
 ) -> Encoded:
     """Return some of the encoded examples, or all."""
     if rows is not None:
@@ -150,6 +159,7 @@ def _part(
         lengths=lengths,
         truncated=_total(counts, "truncated"),
         unknown_share=_total(counts, "unknown") / max(of_texts, 1),
+        window=window,
     )
 
 
@@ -272,11 +282,36 @@ def tokenize(
 ) -> BatchEncoding:
     """Tokenize texts, given as one column, or two for pairs.
 
-    With `verbose`, transformers would warn of indexing errors for texts that are truncated later.
+    Long texts are truncated, unless the tokenizer has another way to read them. With `verbose`,
+    transformers would warn of indexing errors for texts that are truncated later.
     """
-    return tokenizer(
-        *columns, truncation=max_length is not None, max_length=max_length, verbose=False
+    found = long_texts_of(tokenizer)
+    if found is None or max_length is None:
+        return tokenizer(
+            *columns, truncation=max_length is not None, max_length=max_length, verbose=False
+        )
+    whole = tokenizer(*columns, truncation=False, verbose=False)
+    special = special_places(tokenizer)
+    places = [found.places(len(ids), max_length, special) for ids in whole["input_ids"]]
+    return BatchEncoding(
+        {
+            name: [
+                list(map(row.__getitem__, chosen))
+                for row, chosen in zip(whole[name], places, strict=True)
+            ]
+            for name in whole
+        }
     )
+
+
+def special_places(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
+    """Return the numbers of special tokens before and after a text."""
+    whole = tokenizer("a")["input_ids"]
+    text = tokenizer("a", add_special_tokens=False)["input_ids"]
+    before = next(
+        (start for start in range(len(whole)) if whole[start : start + len(text)] == text), 0
+    )
+    return before, len(whole) - len(text) - before
 
 
 def cut_rows(
@@ -287,11 +322,17 @@ def cut_rows(
 ) -> list[bool]:
     """Return which rows of `encoded`, the tokens of `columns`, were truncated to `max_length`.
 
+    With head and tail or windows, these are the rows that are not read whole.
+
     Only rows of that length can have been. A fast tokenizer returns the overflowing tokens; with a
     slow one these rows are tokenized again.
     """
     lengths = [len(ids) for ids in encoded["input_ids"]]
     cut = [False] * len(lengths)
+    if (found := long_texts_of(tokenizer)) is not None and max_length is not None:
+        whole = tokenizer(*columns, truncation=False, verbose=False)["input_ids"]
+        special = special_places(tokenizer)
+        return [not found.reads_all(len(ids), max_length, special) for ids in whole]
     full = [row for row, length in enumerate(lengths) if length == max_length]
     if encoded.encodings is not None:
         for row in full:
@@ -332,6 +373,7 @@ def _cache_key(texts: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: 
         repr(tokenizer.model_input_names),
         tokenizer.truncation_side,
         str(max_length),
+        *([repr(found)] if (found := long_texts_of(tokenizer)) is not None else []),
         *_COUNTED,  # tokens that were cached without one of these counts are not used
         transformers.__version__,
     )

@@ -80,6 +80,13 @@ def cross_validate(
         merged, notes = merge_settings(task, config, recipe, given)
         if not merged.is_cross_validation:
             findings.append(_without_folds(set(settings) - set(given), merged))
+        if how.final == "ensemble" and merged.method == "lora":
+            findings.append(
+                Finding(
+                    "--final ensemble and --method lora: adapters are no whole models.",
+                    "Type: --final all",
+                )
+            )
         if findings:
             raise ConfigurationError.of(findings)
         request = _request(merged, how)
@@ -162,7 +169,7 @@ def _create(
     run = RunFolder(folder.path)
     prepared.config.model_copy(update=own).save(run.config)
     record = new_record(prepared, run)
-    record.notes += notes
+    record.notes += [*notes, *prepared.notes]
     extra = {"fold_repeats": request.fold_repeats, "final": request.final}
     extra = {name: value for name, value in extra.items() if value not in (1, "all")}
     record.command = command_line("train", config=run.config, **extra)
@@ -192,9 +199,8 @@ def _run(record: FoldsRecord, folder: FoldsFolder, how: FoldsSettings, display: 
     config = Run(folder.path).config
     threads = threads_of(jobs, config.threads)
     scheduler = FoldsScheduler(record, folder, display.emit)
-    scheduler.settings = config.model_dump(mode="json", exclude_defaults=True) | {
-        "threads": threads
-    }
+    # Those that are the default too: methods have other defaults for what is not given.
+    scheduler.settings = config.model_dump(mode="json", exclude_none=True) | {"threads": threads}
     scheduler.run(jobs, threads, complete=lambda: collect(folder, record))
     run = Run(folder.path)
     failed = [job for job in record.jobs if job.state is Status.FAILED]

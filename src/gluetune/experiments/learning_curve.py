@@ -11,6 +11,7 @@ from gluetune.core.command_lines import command_line
 from gluetune.core.errors import ConfigurationError, RunError
 from gluetune.core.records import Status
 from gluetune.core.runs import Run, RunFolder, open_run
+from gluetune.core.tables import FieldsInHtml
 from gluetune.rendering.pages import report
 from gluetune.training.run import train
 
@@ -19,7 +20,7 @@ SHARES = (0.1, 0.25, 0.5)
 
 
 @dataclass(frozen=True)
-class CurvePoint:
+class CurvePoint(FieldsInHtml):
     """The score of a run on a part of the training set."""
 
     share: float

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from gluetune.core.config import FOLD_SETTINGS, Name, Names, TrainConfig
-from gluetune.core.errors import Findings, with_new_names
+from gluetune.core.errors import Finding, Findings, with_new_names
 from gluetune.core.published import RECIPES
 from gluetune.core.settings import (
     Accepts,
@@ -66,6 +66,7 @@ class SearchSettings(Settings):
         ),
         _CLUSTER: ("ray", "cpus_per_trial", "gpus_per_trial"),
     }
+    common: ClassVar[tuple[str, ...]] = ("trials", "timeout", "jobs", "seeds")
 
     trials: int = Field(20, ge=1, description="Trials in all, those of earlier calls included.")
     timeout: Annotated[
@@ -102,6 +103,36 @@ class SearchSettings(Settings):
     )
 
 
+class LeaderboardSettings(Settings):
+    """What a leaderboard ranks."""
+
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {"The leaderboard": ("models", "seeds")}
+
+    models: Annotated[
+        Names, Option(metavar="NAME,NAME,…", example="--models minilm,google/electra-small")
+    ] = Field(min_length=1)
+    """Checkpoints: Hub ids, folders, or `minilm`, with commas."""
+    seeds: Annotated[
+        int | tuple[int, ...],
+        BeforeValidator(_seeds),
+        Accepts(("int", "str", "Sequence[int]")),
+        Option(metavar="NUMBER", example="--seeds 3, or --seeds 1,2,3"),
+    ] = 3
+    """How many seeds, from 42 on; or which, with commas: 1,2,3."""
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The seeds."""
+        count = self.seeds
+        return tuple(range(42, 42 + count)) if isinstance(count, int) else count
+
+    @classmethod
+    def contradictions(cls, values: Mapping[str, Any]) -> Iterable[Finding]:
+        """Refuse less than one seed."""
+        if values.get("seeds") in (0, (), "0", [], ","):
+            yield Finding("--seeds: at least one is needed.", "Type: --seeds 3")
+
+
 class SuiteSettings(Settings):
     """How a suite is run."""
 
@@ -109,6 +140,7 @@ class SuiteSettings(Settings):
         "The suite": ("seeds", "tasks", "fraction", "recipe", "mnli_init", "jobs"),
         _CLUSTER: ("ray", "cpus_per_job", "gpus_per_job"),
     }
+    common: ClassVar[tuple[str, ...]] = ("seeds", "tasks", "fraction", "recipe", "jobs")
 
     seeds: Annotated[
         int | tuple[int, ...],

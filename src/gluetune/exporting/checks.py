@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -148,8 +148,8 @@ def _in_memory(encoded: Encoded) -> Encoded:
     """Return the examples as a list: reading Arrow row by row must not be timed."""
     columns = [name for name in encoded.examples.column_names if name != "labels"]
     rows = encoded.examples.select_columns(columns).to_list()
-    return Encoded(rows, encoded.lengths, encoded.truncated)
+    return replace(encoded, examples=rows)
 
 
 def _head(encoded: Encoded, count: int) -> Encoded:
-    return Encoded(encoded.examples[:count], encoded.lengths[:count], 0)
+    return replace(encoded, examples=encoded.examples[:count], lengths=encoded.lengths[:count])

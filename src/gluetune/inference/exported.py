@@ -29,6 +29,7 @@ from gluetune.core.runs import (
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.encoding import Encoded
 from gluetune.inference.loader import BATCH_SIZE, check_finite
+from gluetune.inference.logits import by_window
 from gluetune.kinds.base import Kind
 from gluetune.models.checkpoints import Checkpoint, check_folder_name
 from gluetune.models.classifiers import stated_temperatures
@@ -88,6 +89,8 @@ class ExportedModel:
 
         Raises TrainingError if they are not finite.
         """
+        if encoded.window is not None:
+            return by_window(encoded, self.logits)
         collate = DataCollatorWithPadding(self.tokenizer, return_tensors="np")
         order = np.argsort(-encoded.lengths, kind="stable")
         logits = np.empty((len(order), len(self.outputs)), dtype=np.float32)

@@ -14,6 +14,8 @@ import pyarrow as pa
 from gluetune.core.config import DEFAULT_COLUMNS, FILE_SETTINGS, TrainConfig, flag_of, make_config
 from gluetune.core.errors import ConfigurationError, DataError, Finding, GluetuneError
 from gluetune.core.keywords import CheckKeywords
+from gluetune.core.long_texts import FIELD, LongTexts
+from gluetune.core.tables import FieldsInHtml
 from gluetune.data.formats.registry import detect
 from gluetune.data.own.columns import FirstRows, find_columns, row_in_place_of_names
 from gluetune.data.own.reading import Problems
@@ -23,10 +25,11 @@ from gluetune.data.tables import as_file, label_array
 if TYPE_CHECKING:
     from datasets import Dataset
     from pandas import DataFrame
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
-class CheckedFiles:
+class CheckedFiles(FieldsInHtml):
     """The result of checking the files of a task."""
 
     findings: tuple[Finding, ...]
@@ -151,6 +154,7 @@ def _of_model(config: TrainConfig, own: OwnTask) -> Iterator[str]:
     limit = input_limit(described, tokenizer, trust_remote_code=trusted)
     check_length(config.max_length, limit, checkpoint.name)
     length = config.max_length or limit
+    setattr(tokenizer, FIELD, config.reading if length else None)
     for split, table in own.tables.items():
         found = encode(
             table,
@@ -164,7 +168,43 @@ def _of_model(config: TrainConfig, own: OwnTask) -> Iterator[str]:
             yield (
                 f"{found.truncated:,} of {len(table):,} texts of {split} "
                 f"({found.truncated / len(table):.1%}) are longer than {length} tokens of "
-                f"{checkpoint.name}, and are cut."
+                f"{checkpoint.name}, and are {_READ[config.long_texts]}."
+                + ("" if config.reading else _whole(config, own, table, tokenizer, length))
             )
         if note := unknown_note(found, split, checkpoint.name):
             yield note
+
+
+_READ = {
+    "cut": "cut",
+    "head-tail": "read at their head and tail",
+    "windows": "cut to the windows of --most-windows",
+}
+
+
+def _whole(
+    config: TrainConfig,
+    own: OwnTask,
+    table: pa.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    length: int | None,
+) -> str:
+    """Return what `--long-texts windows` would read, and at what cost; "" for pairs."""
+    from gluetune.data.encoding import encode, special_places
+
+    if len(own.task.text_columns) == 2 or length is None:
+        return ""
+    found = encode(
+        table, own.task, tokenizer, max_length=None, outputs=tuple(range(own.task.num_labels))
+    )
+    special = special_places(tokenizer)
+    reading = LongTexts("windows", config.window_overlap, config.most_windows)
+    if reading.overlap >= length - sum(special):
+        return ""
+    needed = [reading.count(int(size), length, special) for size in found.lengths]
+    windows = sum(min(count, reading.most) for count in needed) / len(needed)
+    left = sum(count > reading.most for count in needed)
+    return (
+        f" --long-texts windows reads all but {left:,} of them, in {windows:.1f} windows per text; "
+        "--long-texts head-tail their beginning and end at no more cost."
+    )

@@ -24,6 +24,7 @@ from gluetune.core.keywords import PredictKeywords
 from gluetune.core.records import plural
 from gluetune.core.runs import Run
 from gluetune.core.settings import make_settings, split_settings
+from gluetune.core.tables import FieldsInHtml
 from gluetune.core.text import nearest
 from gluetune.data.formats.format import (
     BadRow,
@@ -60,7 +61,7 @@ _DECIMALS = 6
 
 
 @dataclass
-class FilePredictions:
+class FilePredictions(FieldsInHtml):
     """The result of predicting a file: output path, counts and notes."""
 
     output: Path | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,13 +14,12 @@ from accelerate.utils.memory import should_reduce_batch_size
 from numpy.typing import NDArray
 
 from gluetune.core.errors import TrainingError
+from gluetune.data.encoding import Encoded
 from gluetune.models.fast.layout import send
 from gluetune.parallel.collectives import ALONE, Processes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-    from gluetune.data.encoding import Encoded
 
 Collator = Callable[[list[dict[str, Any]]], dict[str, Any]]
 
@@ -47,6 +47,9 @@ def compute_logits(
     evaluation does not affect training. Raises TrainingError if a single example does not fit into
     memory.
     """
+    if split.window is not None:
+        how = {"batch_size": batch_size, "precision": precision, "processes": processes}
+        return by_window(split, lambda windows: compute_logits(model, windows, collate, **how))  # type: ignore[arg-type]  # of a dict
     order = np.argsort(-split.lengths, kind="stable")
     positions = batch_size * int(split.lengths.max(initial=1))
     mine = _batches(order, split.lengths, positions)[processes.index :: processes.count]
@@ -64,6 +67,50 @@ def compute_logits(
     found = np.concatenate([logits for _, logits in shares if logits is not None])
     in_order: NDArray[np.float32] = found[np.argsort(rows)]
     return in_order
+
+
+def by_window(
+    split: Encoded, compute: Callable[[Encoded], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Return the mean logits of the windows of each example; `compute` takes windows as rows.
+
+    Memory is that of windows, however long the examples are.
+    """
+    if split.window is None or not len(split.lengths):
+        return compute(replace(split, window=None))
+    counts = np.maximum(1, -(-split.lengths // split.window))
+    first = np.cumsum(counts) - counts
+    owner = np.repeat(np.arange(len(counts)), counts)
+    starts = split.window * (np.arange(len(owner)) - first[owner])
+    lengths = np.minimum(split.window, split.lengths[owner] - starts)
+    logits = compute(_Windows(split.examples, lengths, 0, owner=owner, starts=starts, whole=split))
+    means = np.add.reduceat(logits, first) / counts[:, None]
+    return means.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Windows(Encoded):
+    """The windows of examples, as examples."""
+
+    owner: NDArray[np.intp] = field(kw_only=True)
+    """The example of each window."""
+    starts: NDArray[np.intp] = field(kw_only=True)
+    """Its first token in that example."""
+    whole: Encoded = field(kw_only=True)
+
+    def rows(self, numbers: NDArray[np.intp]) -> list[dict[str, Any]]:
+        """Return windows by index."""
+        owners, places = np.unique(self.owner[numbers], return_inverse=True)
+        examples = self.whole.rows(owners)
+        return [
+            _window(examples[place], int(self.starts[number]), int(self.lengths[number]))
+            for number, place in zip(numbers, places, strict=True)
+        ]
+
+
+def _window(example: dict[str, Any], start: int, length: int) -> dict[str, Any]:
+    end = start + length
+    return {name: it if name == "labels" else it[start:end] for name, it in example.items()}
 
 
 def autocast(device: torch.device, precision: ResolvedPrecision) -> AbstractContextManager[Any]:

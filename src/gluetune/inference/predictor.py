@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gluetune.core.errors import ConfigurationError, warn_renamed
 from gluetune.core.inference_settings import LoadSettings
 from gluetune.core.keywords import LoadKeywords
+from gluetune.core.long_texts import window_of
 from gluetune.core.records import listed
 from gluetune.core.runs import Run
 from gluetune.core.settings import make_settings
@@ -151,7 +152,8 @@ class Predictor:
         ]
         lengths = np.fromiter((len(ids) for ids in tokens["input_ids"]), dtype=np.int64)
         truncated = sum(cut_rows(tokens, self.opened.tokenizer, columns, limit))
-        return Encoded(examples, lengths, truncated)
+        window = window_of(self.opened.tokenizer, limit)
+        return Encoded(examples, lengths, truncated, window=window)
 
     def _columns(self, texts: Sequence[Text]) -> list[list[str]]:
         """Return the texts by column: one, or two for pairs."""

@@ -9,7 +9,7 @@ functions: a kind is a part of every task, and they take seconds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gluetune.kinds.label_errors import LabelErrors
+    from gluetune.kinds.linear_heads import LinearHead
 
     Predict = Callable[[Any], NDArray[Any]]
     """From features, sparse and of shape (rows, features), to predictions."""
@@ -210,11 +211,14 @@ class Kind(ABC):
         weights: torch.Tensor | None,
         smoothing: float,
         order: Sequence[int] = (),
+        focal: float = 0.0,
     ) -> torch.Tensor:
         """Return the sum of the loss over examples; see `gluetune.training.trainer`.
 
         Columns, class ids and weights are of the model's outputs; `order` is the output of each of
-        the task's labels, by default the same.
+        the task's labels, by default the same. `focal` is the exponent of the focal loss (Lin et
+        al. 2017, arXiv 1708.02002), which multiplies an example's loss by (1 - p) to that power, p
+        being the probability of the true label.
         """
 
     @abstractmethod
@@ -224,6 +228,17 @@ class Kind(ABC):
     @abstractmethod
     def class_weights(self, labels: NDArray[Any], outputs: Sequence[int]) -> NDArray[np.float64]:
         """Return weights that give every class the same weight in sum."""
+
+    def stated_weights(
+        self, names: Sequence[str], stated: Mapping[str, float], outputs: Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Return weights in the form of `class_weights`, by name; 1 for the labels not named."""
+        import numpy as np
+
+        weights = np.ones(len(outputs))
+        for name, output in zip(names, outputs, strict=True):
+            weights[output] = stated.get(name, 1.0)
+        return weights
 
     # Predictions.
 
@@ -337,6 +352,24 @@ class Kind(ABC):
         self, features: Any, labels: NDArray[Any], size: int, *, balanced: bool
     ) -> Predict:
         """Fit a linear model to sparse features of shape (rows, features)."""
+
+    # The linear head of a frozen encoder.
+
+    @abstractmethod
+    def fit_head(
+        self,
+        features: NDArray[Any],
+        labels: NDArray[Any],
+        size: int,
+        *,
+        weights: NDArray[np.float64] | None = None,
+        with_bias: bool = True,
+    ) -> LinearHead:
+        """Fit a linear head to features of shape (rows, features), one output for each label.
+
+        The regularisation is chosen by cross-validation. `weights` are those of `class_weights`, in
+        the order of the labels.
+        """
 
     # Words for pages.
 

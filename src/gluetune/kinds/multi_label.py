@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gluetune.kinds.base import Kind, Prediction, round_robin
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from gluetune.kinds.base import Predict
+    from gluetune.kinds.linear_heads import LinearHead
 
 
 class MultiLabel(Kind):
@@ -107,6 +108,7 @@ class MultiLabel(Kind):
         weights: torch.Tensor | None,
         smoothing: float,
         order: Sequence[int] = (),
+        focal: float = 0.0,
     ) -> torch.Tensor:
         """Return the binary cross-entropy, summed over the labels too.
 
@@ -120,6 +122,9 @@ class MultiLabel(Kind):
         each = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
         if weights is not None:
             each = each * torch.where(given > 0, weights[1], weights[0])
+        if focal:
+            chances = logits.sigmoid()
+            each = each * torch.where(given > 0, 1 - chances, chances) ** focal
         return each.masked_fill(~self.is_labelled(labels), 0.0).sum()
 
     def losses(self, logits: NDArray[np.float64], labels: NDArray[Any]) -> NDArray[np.float64]:
@@ -142,6 +147,15 @@ class MultiLabel(Kind):
         ordered = np.empty_like(weights)
         ordered[:, list(outputs)] = weights
         return ordered
+
+    def stated_weights(
+        self, names: Sequence[str], stated: Mapping[str, float], outputs: Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Return weights of labels that are given; those that are not weigh 1."""
+        import numpy as np
+
+        present = super().stated_weights(names, stated, outputs)
+        return np.stack([np.ones_like(present), present])
 
     def decode(self, logits: NDArray[Any], thresholds: Sequence[float] = ()) -> NDArray[Any]:
         """Return 0 or 1 for each label: 1 above its threshold."""
@@ -272,6 +286,23 @@ class MultiLabel(Kind):
         members = (labels[:, number] == 1 for number in range(size))
         decide = fit_each(features, members, size, balanced)
         return lambda rows: np.concatenate([(one > 0).astype(np.int64) for one in decide(rows)])
+
+    def fit_head(
+        self,
+        features: NDArray[Any],
+        labels: NDArray[Any],
+        size: int,
+        *,
+        weights: NDArray[np.float64] | None = None,
+        with_bias: bool = True,
+    ) -> LinearHead:
+        """Fit a logistic regression for each label, all with the same regularisation."""
+        from functools import partial
+
+        from gluetune.kinds.linear_heads import fit_label_heads, fit_linear_head
+
+        fit = partial(fit_label_heads, weights=weights, with_bias=with_bias)
+        return fit_linear_head(features, labels, fit, self.losses, with_bias=with_bias)
 
     def outputs_text(self, names: str, label_range: tuple[float, float] | None) -> str:
         """Return what the model predicts, with the names of the labels."""

@@ -51,6 +51,7 @@ class Ordinal(SingleLabel):
         weights: torch.Tensor | None,
         smoothing: float,
         order: Sequence[int] = (),
+        focal: float = 0.0,
     ) -> torch.Tensor:
         """Return the cross-entropy and the ranked probability score, in the order of the classes.
 
@@ -64,7 +65,9 @@ class Ordinal(SingleLabel):
             labels = torch.where(labels == IGNORED, labels, outputs.argsort()[ranks])
             logits = logits[:, outputs]
             weights = None if weights is None else weights[outputs]
-        cross_entropy = super().loss(logits, labels, weights=weights, smoothing=smoothing)
+        cross_entropy = super().loss(
+            logits, labels, weights=weights, smoothing=smoothing, focal=focal
+        )
         classes = torch.arange(logits.shape[1], device=logits.device)
         reached = (classes >= labels[:, None]).to(logits.dtype)
         evenly = (classes + 1) / logits.shape[1]

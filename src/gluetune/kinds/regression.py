@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gluetune.kinds.base import Predict
+    from gluetune.kinds.linear_heads import LinearHead
 
 
 class Regression(Kind):
@@ -117,6 +118,7 @@ class Regression(Kind):
         weights: torch.Tensor | None,
         smoothing: float,
         order: Sequence[int] = (),
+        focal: float = 0.0,
     ) -> torch.Tensor:
         """Return the squared error."""
         errors = logits.reshape(-1) - labels.to(logits.dtype)
@@ -191,6 +193,23 @@ class Regression(Kind):
         from gluetune.kinds.linear_models import fit_numbers
 
         return fit_numbers(features, labels)
+
+    def fit_head(
+        self,
+        features: NDArray[Any],
+        labels: NDArray[Any],
+        size: int,
+        *,
+        weights: NDArray[np.float64] | None = None,
+        with_bias: bool = True,
+    ) -> LinearHead:
+        """Fit a ridge regression."""
+        from functools import partial
+
+        from gluetune.kinds.linear_heads import fit_linear_head, fit_number_head
+
+        fit = partial(fit_number_head, with_bias=with_bias)
+        return fit_linear_head(features, labels, fit, self.losses, with_bias=with_bias)
 
     def dial(self, label_range: tuple[float, float] | None) -> tuple[float, float] | None:
         """Return the range of the labels, where it is known."""

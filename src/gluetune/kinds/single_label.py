@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from gluetune.kinds.base import Predict
+    from gluetune.kinds.linear_heads import LinearHead
 
 
 class SingleLabel(Kind):
@@ -39,18 +40,23 @@ class SingleLabel(Kind):
         weights: torch.Tensor | None,
         smoothing: float,
         order: Sequence[int] = (),
+        focal: float = 0.0,
     ) -> torch.Tensor:
         """Return the cross-entropy, as torch's."""
         from torch.nn import functional
 
-        return functional.cross_entropy(
+        each: torch.Tensor = functional.cross_entropy(
             logits,
             labels,
             weight=weights,
             ignore_index=IGNORED,
-            reduction="sum",
+            reduction="none" if focal else "sum",
             label_smoothing=smoothing,
         )
+        if not focal:
+            return each
+        chances = logits.softmax(dim=1).gather(1, labels.clamp(min=0)[:, None])[:, 0]
+        return (each * (1 - chances) ** focal).sum()
 
     def losses(self, logits: NDArray[np.float64], labels: NDArray[Any]) -> NDArray[np.float64]:
         """Return the negative logarithm of the probability of the true class."""
@@ -191,6 +197,23 @@ class SingleLabel(Kind):
         members = (labels == number for number in range(size))
         decide = fit_each(features, members, size, balanced)
         return lambda rows: np.concatenate([one.argmax(axis=1) for one in decide(rows)])
+
+    def fit_head(
+        self,
+        features: NDArray[Any],
+        labels: NDArray[Any],
+        size: int,
+        *,
+        weights: NDArray[np.float64] | None = None,
+        with_bias: bool = True,
+    ) -> LinearHead:
+        """Fit a multinomial logistic regression."""
+        from functools import partial
+
+        from gluetune.kinds.linear_heads import fit_class_head, fit_linear_head
+
+        fit = partial(fit_class_head, size=size, weights=weights, with_bias=with_bias)
+        return fit_linear_head(features, labels, fit, self.losses, with_bias=with_bias)
 
 
 SINGLE_LABEL = SingleLabel()

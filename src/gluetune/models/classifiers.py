@@ -9,26 +9,32 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import nn
 from transformers import AutoModelForSequenceClassification, set_seed
 from transformers.utils import logging as transformers_logging
 
 from gluetune.core.command_lines import command_line
 from gluetune.core.errors import CheckpointError, Finding
 from gluetune.core.files import write_json
+from gluetune.core.long_texts import FIELD, LongTexts
 from gluetune.core.settings_files import typed_names
 from gluetune.core.tasks import TaskSpec, get_task, is_task
 from gluetune.core.text import first_line, normalized
 from gluetune.kinds import kind_of_head
+from gluetune.models.adapters import base_of, head_names, with_adapter
 from gluetune.models.checkpoints import Checkpoint
 from gluetune.models.ensembles import MEMBERS, load_members
+from gluetune.models.layers import initialize_again
 from gluetune.models.tokenizers import input_limit, load_config, load_tokenizer, skeleton
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from gluetune.core.config import Quantization
 
 
 THRESHOLDS = "thresholds"
@@ -72,14 +78,19 @@ def load_classifier(
     seed: int,
     new_head: bool = False,
     label_order: tuple[str, ...] | None = None,
+    quantization: Quantization = "none",
+    long_texts: LongTexts | None = None,
 ) -> Classifier:
     """Load a checkpoint as a classifier for `task`, in float32.
+
+    The adapter of a LoRA run is merged into its weights.
 
     A trained head of the checkpoint is kept, and its outputs are matched to the task's classes by
     name; `new_head` initialises its output layer anew, from `seed` as all new weights. Raises
     CheckpointError.
     """
     config, tokenizer, has_head = _read_parts(checkpoint)
+    _read_long_texts(config, tokenizer, long_texts)
     trusted = checkpoint.trust_remote_code
     keeps_head = has_head and not new_head
     if label_order and not keeps_head:
@@ -94,11 +105,22 @@ def load_classifier(
         outputs = tuple(range(task.num_labels))
     _name_outputs(config, task, outputs)
     set_seed(seed)
-    model, missing = _load(checkpoint, config)
+    model, missing = _load(checkpoint, config, quantization=quantization)
     if has_head and new_head:
         missing |= _restart_output_layer(model, trusted)
     limit = input_limit(config, tokenizer, trust_remote_code=trusted)
     return Classifier(model, tokenizer, outputs, tuple(sorted(missing)), limit)
+
+
+def _read_long_texts(
+    config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, found: LongTexts | None
+) -> None:
+    """Set how long texts are read, in place of what an earlier run has set."""
+    setattr(tokenizer, FIELD, found)
+    if found is not None:
+        setattr(config, FIELD, found.to_dict())
+    elif hasattr(config, FIELD):
+        delattr(config, FIELD)
 
 
 def check_heads(
@@ -132,6 +154,8 @@ def load_trained(
     label_order: tuple[str, ...] | None = None,
 ) -> Classifier:
     """Load a checkpoint with its trained head for inference, in float32.
+
+    The adapter of a LoRA run is merged into its weights.
 
     The head's outputs are matched to the classes of `task` by name; without a task they keep their
     own names (`model.config.id2label`) and order. No random number is drawn. Raises
@@ -189,10 +213,16 @@ def _read_parts(
     return config, tokenizer, head <= _weight_names(checkpoint.folder)
 
 
-def reload_classifier(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedModel:
-    """Load a saved model with `from_pretrained`. Raises CheckpointError."""
+def reload_classifier(
+    folder: Path, *, trust_remote_code: bool = False, quantization: Quantization = "none"
+) -> PreTrainedModel:
+    """Load a saved model with `from_pretrained`, an adapter as it was trained, unmerged.
+
+    Raises CheckpointError.
+    """
     checkpoint = Checkpoint(str(folder), folder, trust_remote_code=trust_remote_code)
-    return _load(checkpoint, load_config(checkpoint))[0]
+    config = load_config(checkpoint)
+    return _load(checkpoint, config, quantization=quantization, merge=False)[0]
 
 
 def write_output_names(folder: Path, config: PretrainedConfig) -> None:
@@ -243,17 +273,25 @@ def _name_activation(config: PretrainedConfig, task: TaskSpec) -> None:
         setattr(config, _OLD_CROSS_ENCODER, activation)
 
 
-def _load(checkpoint: Checkpoint, config: PretrainedConfig) -> tuple[PreTrainedModel, set[str]]:
+def _load(
+    checkpoint: Checkpoint,
+    config: PretrainedConfig,
+    *,
+    quantization: Quantization = "none",
+    merge: bool = True,
+) -> tuple[PreTrainedModel, set[str]]:
+    base = base_of(checkpoint)
     try:
         with quiet_transformers():
             model, report = AutoModelForSequenceClassification.from_pretrained(
-                checkpoint.folder,
+                base.folder,
                 config=config,
                 use_safetensors=True,
                 trust_remote_code=checkpoint.trust_remote_code,
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
+                **_quantized(quantization),
             )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
         raise CheckpointError(
@@ -262,8 +300,27 @@ def _load(checkpoint: Checkpoint, config: PretrainedConfig) -> tuple[PreTrainedM
         ) from error
     mismatched = {name for name, *_ in report["mismatched_keys"]}
     _check_loaded(checkpoint, model, mismatched, set(report["missing_keys"]))
+    missing = set(report["missing_keys"]) | mismatched
+    if base is not checkpoint:
+        model = with_adapter(model, checkpoint.folder, merge=merge)
+        missing -= _weight_names(checkpoint.folder)
     _align(model)
-    return model, set(report["missing_keys"]) | mismatched
+    return model, missing
+
+
+def _quantized(quantization: Quantization) -> dict[str, Any]:
+    """Return the arguments of `from_pretrained` for weights of 4 bits, as QLoRA's."""
+    if quantization == "none":
+        return {}
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {"quantization_config": config, "device_map": {"": torch.cuda.current_device()}}
 
 
 def _align(model: PreTrainedModel) -> None:
@@ -299,19 +356,9 @@ def _check_loaded(
 
 
 def _restart_output_layer(model: PreTrainedModel, trusted: bool) -> set[str]:
-    """Initialise the output layer anew, as the architecture does.
-
-    transformers marks the weights and modules that it has loaded, and does not initialise them. The
-    marks are removed from the output layer and from the modules around it only (an architecture may
-    initialise its head as a whole).
-    """
+    """Initialise the output layer anew; return the names of its weights."""
     names = output_weights(model.config, trust_remote_code=trusted)
-    for name in names:
-        model.get_parameter(name)._is_hf_initialized = False
-        parts = name.split(".")[:-1]
-        for depth in range(len(parts) + 1):
-            model.get_submodule(".".join(parts[:depth]))._is_hf_initialized = False
-    model.initialize_weights()
+    initialize_again(model, names)
     return set(names)
 
 
@@ -320,7 +367,7 @@ def _weight_names(folder: Path) -> set[str]:
     for file in sorted(folder.glob("*.safetensors")):
         try:
             with safe_open(file, framework="pt") as weights:
-                names |= set(weights.keys())
+                names |= head_names(weights.keys())
         except (SafetensorError, OSError) as error:
             raise CheckpointError(
                 f"{file} is damaged: {first_line(error)}", hint="Get the checkpoint again."
@@ -366,6 +413,23 @@ def output_weights(config: PretrainedConfig, *, trust_remote_code: bool) -> froz
         for count in (config.num_labels, config.num_labels + 1)
     )
     return frozenset(name for name in here if here[name].shape != wider[name].shape)
+
+
+def output_layer(model: PreTrainedModel) -> tuple[str, nn.Linear]:
+    """Return the output layer with its name.
+
+    Raises CheckpointError unless it is one linear layer, with an output for each label.
+    """
+    names = {
+        name.rpartition(".")[0] for name in output_weights(model.config, trust_remote_code=True)
+    }
+    layers = [(name, model.get_submodule(name)) for name in names]
+    if len(layers) == 1 and isinstance(layers[0][1], nn.Linear):
+        return layers[0]
+    raise CheckpointError(
+        f"The output layer of {type(model).__name__} is not one linear layer.",
+        hint="Train all weights: leave --method out.",
+    )
 
 
 def match_labels(

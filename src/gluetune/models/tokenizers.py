@@ -12,6 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from gluetune.core.errors import CheckpointError, ConfigurationError
+from gluetune.core.long_texts import FIELD, long_texts_of
 from gluetune.core.text import first_line
 from gluetune.models.checkpoints import Checkpoint
 
@@ -76,6 +77,7 @@ def load_tokenizer(
     # padding. (Their heads find the last real token by the pad id.)
     reads_last = getattr(config, "summary_type", None) == "last"
     tokenizer.padding_side = "left" if reads_last else "right"
+    setattr(tokenizer, FIELD, long_texts_of(config))
     return tokenizer
 
 

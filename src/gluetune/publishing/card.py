@@ -32,11 +32,10 @@ from gluetune.core.records import (
     plural,
     shown,
 )
-from gluetune.core.runs import Run, scored_splits
+from gluetune.core.runs import LocalPaths, Run, base_name, is_local, scored_splits
 from gluetune.core.tasks import TaskSpec
 from gluetune.data.sources import HUB_REPOSITORY, SAMPLES, is_glue
 from gluetune.metrics.registry import hub_name
-from gluetune.publishing.model_files import LocalPaths, base_name, is_local
 from gluetune.publishing.readme import Markdown, environment, escape, front_matter
 
 if TYPE_CHECKING:
@@ -96,7 +95,13 @@ def _values(
         "undefined": best.validation.undefined if best else {},
         "data": _data(record, task, paths),
         "limits": list(_limits(run, task)),
-        "usage": usage(repo, revision, task, trusts_code=config.trust_remote_code),
+        "usage": usage(
+            repo,
+            revision,
+            task,
+            trusts_code=config.trust_remote_code,
+            is_adapter=config.method == "lora",
+        ),
         "interface": interface(task, record),
         "thresholds": threshold_rows(task),
         "settings": {
@@ -313,22 +318,39 @@ _TEXTS = ("A text.", "Another text.")
 
 
 def usage(
-    repo: str, revision: str | None, task: TaskSpec, *, trusts_code: bool = False
+    repo: str,
+    revision: str | None,
+    task: TaskSpec,
+    *,
+    trusts_code: bool = False,
+    is_adapter: bool = False,
 ) -> dict[str, str]:
-    """Return Python snippets that load the model: by `pipeline`, `model` and `gluetune`."""
+    """Return Python snippets that load the model: by `pipeline`, `model` and `gluetune`.
+
+    An adapter's model is loaded by peft, which has to know the number of labels.
+    """
     options = [f"revision={revision!r}"] if revision else []
     options += ["trust_remote_code=True"] if trusts_code else []
     given = "".join(f", {option}" for option in options)
     texts = _TEXTS[: len(task.text_columns)]
     arguments = ", ".join(f'"{text}"' for text in texts)
     named = arguments if len(texts) == 1 else f'{{"text": "{texts[0]}", "text_pair": "{texts[1]}"}}'
+    package, loader, labels = "transformers", "AutoModelForSequenceClassification", ""
+    if is_adapter:
+        package, loader = "peft", "AutoPeftModelForSequenceClassification"
+        labels = f", num_labels={task.num_labels}"
+    imports = f"from {package} import {loader}\nfrom transformers import AutoTokenizer"
+    if not is_adapter:
+        imports = f"from {package} import {loader}, AutoTokenizer"
     return {
-        "pipeline": "from transformers import pipeline\n\n"
+        "pipeline": ""
+        if is_adapter
+        else "from transformers import pipeline\n\n"
         f'classify = pipeline("{task.kind.hub_task[0]}", "{repo}"{given})\n'
         + task.kind.pipeline_call(named, task.thresholds),
-        "model": "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
+        "model": f"{imports}\n\n"
         f'tokenizer = AutoTokenizer.from_pretrained("{repo}"{given})\n'
-        f'model = AutoModelForSequenceClassification.from_pretrained("{repo}"{given})\n'
+        f'model = {loader}.from_pretrained("{repo}"{given}{labels})\n'
         f'logits = model(**tokenizer({arguments}, return_tensors="pt")).logits'
         + task.kind.logits_suffix,
         "gluetune": "import gluetune\n\n"

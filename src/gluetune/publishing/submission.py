@@ -25,6 +25,7 @@ from gluetune.core.errors import (
 from gluetune.core.files import write_atomically
 from gluetune.core.runs import Run
 from gluetune.core.suites import SuiteResult, is_suite
+from gluetune.core.tables import FieldsInHtml
 from gluetune.core.tasks import LEADERBOARD_TASKS, SubmissionFile, TaskSpec, get_task
 from gluetune.data.sources import OFFICIAL_SAMPLE, Source, open_source
 from gluetune.inference.run_predictions import run_predictions
@@ -50,7 +51,7 @@ class SubmittedFile:
 
 
 @dataclass(frozen=True)
-class Submission:
+class Submission(FieldsInHtml):
     """A zip that was written and has passed the check."""
 
     path: Path

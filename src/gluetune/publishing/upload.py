@@ -27,16 +27,15 @@ from gluetune.core.errors import (
 from gluetune.core.files import weights_digest
 from gluetune.core.inference_settings import InferenceSettings
 from gluetune.core.records import Record, Status, shown
-from gluetune.core.runs import Run, open_run
+from gluetune.core.runs import LocalPaths, Run, base_name, is_local, open_run
 from gluetune.core.settings_files import dump_yaml
 from gluetune.core.suites import SuiteResult
+from gluetune.core.tables import FieldsInHtml
 from gluetune.core.tasks import TaskSpec
 from gluetune.hub.uploads import ModelRepository, RemoteBranch, collect, known_tokens, require_token
 from gluetune.publishing.card import make_card, results_file
 from gluetune.publishing.model_files import (
-    LocalPaths,
     PublishedFile,
-    base_name,
     model_files,
     secret_findings,
     stray_files,
@@ -63,7 +62,7 @@ _RESULTS = re.compile(r"\.eval_results/glue-[^/]+\.yaml")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PushResult:
+class PushResult(FieldsInHtml):
     """The result of a push."""
 
     status: Literal["uploaded", "unchanged", "dry run"]
@@ -178,6 +177,12 @@ def run_findings(run: Run) -> Iterator[Finding]:
         )
         return
     yield from stray_files(run)
+    if run.config.method == "lora" and record.model and is_local(record.model.name):
+        yield Finding(
+            f"{run.path} is an adapter for {record.model.name}, a folder of this machine: nobody "
+            "else could load it.",
+            "Push that checkpoint, and train with --model owner/name; or train with --method full.",
+        )
     if weights_digest(run.model_path) != record.best_weights_sha256:
         yield Finding(
             f"The weights in {run.model_path} are not those of the record.",
@@ -419,7 +424,7 @@ _TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2, "fp16": 5e-3}
 
 
 @dataclass(frozen=True)
-class Verification:
+class Verification(FieldsInHtml):
     """The result of a verification. Everything else was found equal."""
 
     rows: int

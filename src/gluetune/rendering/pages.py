@@ -5,8 +5,11 @@ Every text from outside is escaped, and its control characters are made visible.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from gluetune.core.runs import Run
 from gluetune.core.suites import SuiteResult, is_suite
 from gluetune.core.text import visible
 from gluetune.rendering import plots
-from gluetune.rendering.views import RunView, overview, run_folders, suite_view, view
+from gluetune.rendering.views import RunView, overview, run_folders, suite_view, views_of
 
 
 @cache
@@ -32,7 +35,11 @@ def html_environment(package: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["html"] = _table_html
+    environment.globals |= {
+        "html": _table_html,
+        "version": version("gluetune"),
+        "script_source": "",
+    }
     return environment
 
 
@@ -66,7 +73,7 @@ def report(*runs: str | Path | Run | SuiteResult, output: str | Path | None = No
         write_text(target, render_suite(SuiteResult(paths[0]), target))
         return target
     folders = list(dict.fromkeys(found for path in paths for found in run_folders(path)))
-    views = [view(Run(folder), number) for number, folder in enumerate(folders, start=1)]
+    views = views_of([Run(folder) for folder in folders])
     place = paths[0] if len(paths) == 1 else Path()
     target = place / "report.html" if output is None else Path(output)
     write_text(target, render(views))
@@ -75,8 +82,20 @@ def report(*runs: str | Path | Run | SuiteResult, output: str | Path | None = No
 
 def render(views: Sequence[RunView]) -> str:
     """Return the page: every text from outside is escaped, its control characters made visible."""
+    from markupsafe import Markup
+
     title = views[0].name if len(views) == 1 else f"Report of {len(views)} runs"
-    return _render("report.html", title=title, views=views, overview=overview(views))
+    environment = html_environment("gluetune.rendering")
+    script, _, _ = environment.loader.get_source(environment, "examples.js")
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    return _render(
+        "report.html",
+        title=title,
+        views=views,
+        overview=overview(views),
+        script=Markup(script),  # our own file
+        script_source=Markup(f"; script-src 'sha256-{digest}'"),
+    )
 
 
 def render_suite(suite: SuiteResult, target: Path) -> str:

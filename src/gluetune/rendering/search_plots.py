@@ -8,8 +8,8 @@ from math import log
 from typing import Any
 
 from gluetune.core.events import Trial
-from gluetune.core.plots import data_ends
-from gluetune.rendering.plots import Point, Tick
+from gluetune.core.plots import data_ends, round_ticks
+from gluetune.rendering.plots import Point, Tick, tick_text
 
 WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 62, 30, 30, 44
@@ -82,7 +82,8 @@ def history(trials: Sequence[Trial], *, maximize: bool) -> History | None:
     if not ended:
         return None
     last = max(max(trial.number for trial, _ in ended), 1)
-    low, high = data_ends([value for _, value in ended])
+    marks = round_ticks(data_ends([value for _, value in ended]))
+    low, high = marks[0], marks[-1]
 
     def place(number: float, value: float) -> Point:
         return Point(_across(number / last), _down((value - low) / (high - low)))
@@ -103,9 +104,7 @@ def history(trials: Sequence[Trial], *, maximize: bool) -> History | None:
         pruned=tuple(place(one.number, value) for one, value in _values(trials, "pruned")),
         best=tuple(best),
         x_ticks=tuple(Tick(_across(n / last), str(n)) for n in range(0, last + 1, step)),
-        y_ticks=tuple(
-            Tick(_down(share), f"{low + share * (high - low):.3g}") for share in (0, 0.5, 1)
-        ),
+        y_ticks=tuple(Tick(_down((mark - low) / (high - low)), tick_text(mark)) for mark in marks),
     )
 
 

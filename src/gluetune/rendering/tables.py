@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from gluetune.core.plots import plot_letter
+from gluetune.core.runs import base_name
 from gluetune.core.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -53,22 +54,24 @@ def _shown(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def runs_table(runs: Sequence[tuple[str, Run, Evaluation | None]]) -> Table:
-    """Return one row for each run: name, score with interval, majority, and what it was."""
+def runs_table(runs: Sequence[tuple[str, str, Run, Evaluation | None]]) -> Table:
+    """Return one row for each run: name, what sets it apart, score, interval, and what it was."""
     from gluetune.analysis.scores import between
 
     rows = []
-    for name, run, evaluation in runs:
+    have_differences = any(differs for _, differs, _, _ in runs)
+    for name, differs, run, evaluation in runs:
         record = run.record
         baseline = record.majority_baseline
         rows.append(
             (
                 name,
+                *([differs] if have_differences else []),
                 "none" if evaluation is None else evaluation.score.score,
                 between(evaluation.intervals.get("score")) if evaluation else None,
                 baseline.score if baseline else None,
                 record.task,
-                record.model.name if record.model else str(run.config.model),
+                base_name(record.model.name if record.model else run.config.model),
                 str(record.seed),
                 record.status.value,
                 f"{record.timing.train_seconds:.0f}",
@@ -78,6 +81,7 @@ def runs_table(runs: Sequence[tuple[str, Run, Evaluation | None]]) -> Table:
         "Runs",
         (
             "run",
+            *(["differs in"] if have_differences else []),
             Column("score", "number", missing="undefined"),
             Column("95% interval", "interval"),
             Column("majority", "number"),

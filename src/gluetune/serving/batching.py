@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from gluetune.core.errors import ConfigurationError
+from gluetune.core.long_texts import window_of
 from gluetune.data.encoding import Encoded
 from gluetune.inference.logits import keep_cast_weights
 from gluetune.models.fast.batches import cheapest_parts
@@ -67,6 +68,8 @@ class Batcher:
     def __init__(self, predictor: Predictor, limits: Limits) -> None:
         self._predictor = predictor
         self._limits = limits
+        opened = predictor.opened
+        self._window = window_of(opened.tokenizer, opened.max_length)
         self.most_tokens = max(limits.max_batch_tokens, predictor.opened.max_length or 0)
         self.most_texts = limits.max_batch_requests or predictor.opened.batch_size
         self._waiting: deque[_Item] = deque()
@@ -167,13 +170,13 @@ class Batcher:
             encoded = self._encoded(text, cut=False)
             length = int(encoded.lengths[0])
             if limit is not None and length > limit:
-                if not truncate:
+                encoded = self._encoded(text, cut=True)
+                if encoded.truncated and not truncate:
                     raise too_large(
                         f"`inputs` must have at most {limit} tokens. Given: {length}. "
                         "Send `truncate: true` to have it cut"
                     )
-                encoded = self._encoded(text, cut=True)
-                truncated += 1
+                truncated += encoded.truncated
             examples.append(encoded.examples[0])
             lengths.append(int(encoded.lengths[0]))
         return examples, lengths, truncated
@@ -225,7 +228,8 @@ class Batcher:
         begin = time.perf_counter()
         done = asyncio.wrap_future(
             self._computing.submit(
-                self._predictor.opened.logits, Encoded(examples, lengths, truncated=0)
+                self._predictor.opened.logits,
+                Encoded(examples, lengths, truncated=0, window=self._window),
             )
         )
         await asyncio.wait([done])

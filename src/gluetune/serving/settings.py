@@ -25,6 +25,7 @@ class ServeSettings(Settings):
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Access control": ("allowed_hosts", "api_key_file", "cors_origins"),
     }
+    common: ClassVar[tuple[str, ...]] = ("host", "port", "api_key_file", "allowed_hosts")
 
     host: Name = "127.0.0.1"
     """Address to listen on. 0.0.0.0 listens on every network."""
@@ -62,6 +63,7 @@ class Limits(Settings):
             "keep_alive",
         )
     }
+    common: ClassVar[tuple[str, ...]] = ("timeout",)
 
     max_batch_tokens: int = Field(default=4096, gt=0)
     """Tokens per forward pass, padding included; never fewer than one longest text."""

@@ -7,6 +7,7 @@ checkpoints/step-000120/
   meter.json                                    loss and time of the current epoch so far
                                                 (rng_state_N.pth, meter_N.json for each process)
   vocabulary.json                               the decay of the word embeddings that never occur
+  average.pt                                    the mean weights of the last epochs so far
   best/                                         the best model so far (hard links where possible)
   manifest.json                                 SHA-256 of every file above
 ```
@@ -27,9 +28,11 @@ from gluetune.core.command_lines import command_line, typed
 from gluetune.core.errors import RunError
 from gluetune.core.files import link_or_copy, sha256, write_folder, write_json
 
+AVERAGE = "average"
+"""Folder of the model with the mean weights, which becomes `best`."""
 _STATE_FILES = re.compile(
     r"optimizer\.pt|scheduler\.pt|scaler\.pt|rng_state.*\.pth|trainer_state\.json|meter.*\.json"
-    r"|vocabulary\.json"
+    r"|vocabulary\.json|average\.pt"
 )
 _MANIFEST = "manifest.json"
 
@@ -112,7 +115,11 @@ def step_of(checkpoint: Path) -> int:
 
 def _carry_best(staging: Path, previous: Path | None) -> None:
     best = staging / "best"
+    averaged = staging / AVERAGE
     source = staging if previous is None else previous / "best"
+    if previous is None and averaged.is_dir():
+        averaged.rename(best)
+        return
     files = [file for file in source.iterdir() if file.is_file()]
     best.mkdir()
     for file in files:

@@ -47,7 +47,7 @@ class Flow(TrainerCallback):
         processes: Processes = ALONE,
     ) -> None:
         self.stop = stop
-        self.last_only = last_only
+        self.last_only: bool = last_only
         self.interval: float = 60 * checkpoint_minutes
         self.early_stopping = early_stopping
         self.processes = processes
@@ -64,7 +64,7 @@ class Flow(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Save, or save and stop, between two steps of an epoch."""
-        if not _within_epoch(state, kwargs):
+        if not within_epoch(state, kwargs):
             # The end of the epoch does both in order; other callbacks may have requested them.
             control.should_evaluate = control.should_save = False
             return
@@ -78,7 +78,7 @@ class Flow(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Evaluate and save, unless training stops within the epoch."""
-        left = self.stopping and _within_epoch(state, kwargs)
+        left = self.stopping and within_epoch(state, kwargs)
         is_skipped = self.last_only and state.global_step < state.max_steps
         control.should_evaluate = not (left or is_skipped)
         control.should_save = self.stopping and not left if is_skipped else not left
@@ -121,7 +121,7 @@ class Flow(TrainerCallback):
         return bool(due)
 
 
-def _within_epoch(state: TrainerState, given: Mapping[str, Any]) -> bool:
+def within_epoch(state: TrainerState, given: Mapping[str, Any]) -> bool:
     """Return whether steps of the epoch are left; `given` are a callback's keyword arguments."""
     steps: int = len(given["train_dataloader"])
     step: int = state.global_step

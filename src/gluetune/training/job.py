@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,12 +19,13 @@ from transformers import DataCollatorWithPadding, PrinterCallback, TrainerCallba
 
 from gluetune.core.config import make_config
 from gluetune.core.errors import Pruned
-from gluetune.core.events import OnEvent, RunEnded, as_messages
+from gluetune.core.events import OnEvent, RunEnded, as_messages, fan_out
 from gluetune.core.files import weights_digest, write_folder, write_json
 from gluetune.core.records import (
     BestRecord,
     EpochRecord,
     ErrorRecord,
+    MethodRecord,
     Record,
     Status,
     keep_predictions,
@@ -41,14 +43,19 @@ from gluetune.parallel.collectives import Processes
 from gluetune.parallel.signals import StopRequest, stop_on_signal
 from gluetune.training.arguments import training_arguments
 from gluetune.training.checkpoints import CheckpointStore
+from gluetune.training.environment import peak_memory, reset_peak_memory
 from gluetune.training.flow import Flow, uses_all_weights
 from gluetune.training.history import fit_text_baseline, timing
+from gluetune.training.methods import get_method
+from gluetune.training.methods.method import Method
+from gluetune.training.methods.probe import frozen_baseline
 from gluetune.training.preflight import Prepared
 from gluetune.training.progress import ProgressCallback, evaluation_event
 from gluetune.training.run_trainer import RunTrainer, Validation
+from gluetune.training.tracking import Tracking
 
 if TYPE_CHECKING:
-    from transformers import EvalPrediction
+    from transformers import EvalPrediction, PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -83,9 +90,13 @@ class Job:
         self.record = record
         self.extras = extras
         self.on_event = on_event
+        if prepared.config.track is not None and processes.is_first:
+            tracking = Tracking(prepared.config, folder, self._keep_note)
+            self.on_event = fan_out(on_event, tracking.on_event)
         self.say = as_messages(on_event)
         self.processes = processes
         self.store: CheckpointStore = CheckpointStore(folder.checkpoints)
+        self.method: Method = get_method(prepared.config.method)
         self.trainer: RunTrainer | None = None
 
     def run(self, checkpoint: Path | None) -> Run:
@@ -96,7 +107,8 @@ class Job:
             self._recorded(),
             self.processes.propagate_failures(),
         ):
-            self._fit_text_baseline()
+            self._fit_baselines()
+            reset_peak_memory(self.prepared.device)
             with stop_on_signal(self.say, alone=alone) as stop:
                 self._train_and_finish(stop, checkpoint)
         # Outside `_recorded`: a failure in the callback leaves the run finished.
@@ -107,8 +119,8 @@ class Job:
                 self._save_record()
         return Run(self.folder.path)
 
-    def _fit_text_baseline(self) -> None:
-        """Score the bag of words once per run, and save the record."""
+    def _fit_baselines(self) -> None:
+        """Score the bag of words and the frozen encoder once per run, and save the record."""
         prepared = self.prepared
         is_done = self.record.text_baseline is not None or not prepared.validation
         if is_done or not prepared.config.is_own:
@@ -116,6 +128,10 @@ class Job:
         self.record.text_baseline = self.processes.broadcast_from_main(
             partial(fit_text_baseline, self.prepared, self.folder)
         )
+        if self.prepared.config.method != "probe":  # which is the frozen encoder
+            self.record.frozen_baseline = self.processes.broadcast_from_main(
+                partial(frozen_baseline, self.prepared)
+            )
         self._save_record()
 
     def _train_and_finish(self, stop: StopRequest, checkpoint: Path | None) -> None:
@@ -128,23 +144,37 @@ class Job:
             last_only=self.prepared.config.folds is not None,
             processes=self.processes,
         )
-        self.trainer = trainer = self._make_trainer(flow)
+        start = time.monotonic()
+        model = self._fit_before_training(resumed=checkpoint is not None)
+        seconds = time.monotonic() - start
+        self.trainer = trainer = self._make_trainer(flow, model)
+        trainer.count_seconds(seconds)
         self._train(trainer, flow, checkpoint)
         self._end_if_stopped(stop, flow, trainer)
         self.processes.broadcast_from_main(partial(self._finish, trainer))
 
-    def _make_trainer(self, flow: Flow) -> RunTrainer:
+    def _fit_before_training(self, *, resumed: bool) -> PreTrainedModel:
+        """Let the method make the model that is trained, and record what it is."""
+        fitted = self.method.prepare(self.prepared, self.processes, resumed=resumed)
+        before = self.record.method.regularisation if self.record.method else None
+        self.record.method = MethodRecord(
+            name=self.method.name,
+            trained_parameters=self.method.count_trained(fitted.model),
+            regularisation=fitted.regularisation or before,
+        )
+        self._save_record()
+        return fitted.model
+
+    def _make_trainer(self, flow: Flow, model: PreTrainedModel) -> RunTrainer:
         prepared, config = self.prepared, self.prepared.config
         tokenizer = prepared.classifier.tokenizer
         collator = self.extras.data_collator or DataCollatorWithPadding(tokenizer)
         arguments = training_arguments(config, self.folder.path)
         if self.processes.count > 1 and arguments.ddp_find_unused_parameters is None:
             some = collator([prepared.train.examples[0]])
-            arguments.ddp_find_unused_parameters = not uses_all_weights(
-                prepared.classifier.model, some
-            )
+            arguments.ddp_find_unused_parameters = not uses_all_weights(model, some)
         trainer = RunTrainer(
-            model=prepared.classifier.model,
+            model=model,
             args=arguments,
             train_dataset=prepared.train.examples,
             processing_class=tokenizer,
@@ -155,6 +185,10 @@ class Job:
             compact_vocabulary=config.compact_vocabulary,
             class_weights=prepared.class_weights,
             label_smoothing=config.label_smoothing,
+            focal_loss=config.focal_loss,
+            layer_decay=config.layer_decay,
+            average_epochs=config.average_epochs,
+            window=prepared.train.window,
             kind=prepared.task.kind,
             outputs=prepared.classifier.outputs,
             validation=Validation(
@@ -185,7 +219,7 @@ class Job:
                 trainer.state = state
                 return
         try:
-            trainer.train(checkpoint)
+            self.method.train(trainer, checkpoint)
         finally:
             self._keep_path(trainer)
         self._note_micro_batch(trainer)
@@ -193,6 +227,10 @@ class Job:
     def _on_note(self, note: str) -> None:
         self.record.notes.append(note)
         self.say(f"note: {note}")
+
+    def _keep_note(self, note: str) -> None:
+        self._on_note(note)
+        self._save_record()
 
     def _on_epoch(self, epoch: EpochRecord, best: bool) -> None:
         self.record.epochs.append(epoch)
@@ -251,6 +289,7 @@ class Job:
         assert checkpoint is not None, "training ends with a checkpoint"
         with write_folder(self.folder.model) as staging:
             shutil.copytree(checkpoint / "best", staging, dirs_exist_ok=True)
+            self.method.finish(staging, self.prepared)
             write_output_names(staging, self.prepared.classifier.model.config)
         evaluation = self._check_reloaded(trainer)
         for split, predictions in evaluation.predictions.items():
@@ -259,6 +298,8 @@ class Job:
         self._keep_thresholds(evaluation)
         self.record.final_weights_sha256 = weights_digest(checkpoint)
         self.record.best_weights_sha256 = weights_digest(self.folder.model)
+        if self.record.method is not None:
+            self.record.method.peak_memory = peak_memory(self.prepared.device)
         self.record.status = Status.FINISHED
         self._save_record()
         self.store.remove()
@@ -276,7 +317,9 @@ class Job:
 
     def _check_reloaded(self, trainer: RunTrainer) -> Evaluation:
         model = reload_classifier(
-            self.folder.model, trust_remote_code=self.prepared.config.trust_remote_code
+            self.folder.model,
+            trust_remote_code=self.prepared.config.trust_remote_code,
+            quantization=self.prepared.config.quantization,
         ).to(trainer.args.device)
         evaluation = trainer.score(model)
         best = self.record.best

@@ -6,8 +6,8 @@ their findings are merged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 import torch
 
-from gluetune.core.config import ALL_ROWS, ComputePath, TrainConfig
+from gluetune.core.config import ALL_ROWS, ComputePath, Quantization, TrainConfig, weights_by_label
 from gluetune.core.errors import ConfigurationError, Findings
 from gluetune.core.records import DataRecord, ModelRecord
+from gluetune.core.settings_files import join_names
 from gluetune.core.tasks import HELD_OUT, TaskSpec, get_task
 from gluetune.data.encoding import Encoded, encode_parts, tokenizer_processes, unknown_note
 from gluetune.data.exclusions import EXCLUDED, read_exclusions
@@ -28,18 +29,25 @@ from gluetune.data.tables import fingerprint, label_array, notes_of, with_notes
 from gluetune.inference.devices import device, resolve_precision
 from gluetune.inference.logits import ResolvedPrecision
 from gluetune.inference.scoring import ScoredSplit
+from gluetune.models.adapters import base_of
 from gluetune.models.checkpoints import Checkpoint, find_checkpoint
 from gluetune.models.classifiers import Classifier, load_classifier
 from gluetune.models.fast.paths import resolve_compute
 from gluetune.models.tokenizers import check_length
 from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.training.arguments import check_set, training_arguments
+from gluetune.training.auto_recipe import resolve_auto
+from gluetune.training.methods import get_method
+from gluetune.training.tracking import require_tracker
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 T = TypeVar("T")
+
+_TOKENS = 4096
+"""Tokens that a micro-batch of windows may have in any case."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,8 @@ class Prepared:
     class_weights: torch.Tensor | None
     data: DataRecord
     model: ModelRecord
+    notes: Sequence[str] = ()
+    """Why settings were chosen."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +113,17 @@ def prepare(
 def _prepare(
     config: TrainConfig, own_metrics: bool, processes: Processes, progress: bool
 ) -> Prepared:
+    config = _with_defaults(config)
     found = Findings()
     found.attempt(lambda: check_set(config.training_args))
+    found.attempt(lambda: get_method(config.method).check(config))
+    quantization: Quantization = "none" if found.errors else config.quantization
     chosen = device(use_cpu=bool(config.training_args.get("use_cpu")))
     precision = found.attempt(lambda: resolve_precision(config.precision, chosen))
     arguments_can_be_tried = not found.errors
+    if config.track is not None:
+        tracker = config.track
+        found.attempt(lambda: require_tracker(tracker))
     task = _known_task(config)
     if task is not None:
         known = task
@@ -116,9 +132,10 @@ def _prepare(
     task = tables.task if tables is not None else task
     checkpoint = found.attempt(lambda: _checkpoint(config))
     classifier = None
+    config, notes = _chosen(config, tables, checkpoint)
     if checkpoint is not None and task is not None:
         settled = task
-        classifier = found.attempt(lambda: _classifier(config, settled, checkpoint))
+        classifier = found.attempt(lambda: _classifier(config, settled, checkpoint, quantization))
     compute = None
     if classifier is not None:
         compute = found.attempt(lambda: _compute(config, classifier))
@@ -128,9 +145,34 @@ def _prepare(
     with processes.main_first():
         if found.errors or not (precision and tables and checkpoint and classifier):
             raise found.error()
-        return _prepared(
+        prepared = _prepared(
             resolved, tables.task, precision, chosen, tables, checkpoint, classifier, progress
         )
+    if config.micro_batch_size is None:
+        prepared = replace(prepared, config=_bounded(prepared.config, prepared.train))
+    return replace(prepared, notes=notes)
+
+
+def _with_defaults(config: TrainConfig) -> TrainConfig:
+    """Give settings that were not given the defaults of the method."""
+    defaults = get_method(config.method).defaults
+    changed = {name: it for name, it in defaults.items() if name not in config.model_fields_set}
+    return config.model_copy(update=changed)
+
+
+def _chosen(
+    config: TrainConfig, tables: _Tables | None, checkpoint: Checkpoint | None
+) -> tuple[TrainConfig, list[str]]:
+    """Choose the settings that were not given, if they are to be chosen."""
+    if tables is None or checkpoint is None:
+        return config, []
+    classes = len(tables.task.labels) if tables.task.kind.is_weighted else 0
+    return resolve_auto(
+        config,
+        checkpoint=base_of(checkpoint).folder,
+        rows=len(tables.train),
+        classes=classes,
+    )
 
 
 def _known_task(config: TrainConfig) -> TaskSpec | None:
@@ -187,16 +229,33 @@ def _prepared(
             (ScoredSplit.of(table, task, encoded[split]) for split, table in tables.tuning.items()),
             None,
         ),
-        class_weights=(
-            torch.from_numpy(
-                task.kind.class_weights(label_array(tables.train, task), classifier.outputs)
-            )
-            if config.class_weights == "balanced"
-            else None
-        ),
+        class_weights=_class_weights(config, task, tables.train, classifier),
         data=_data_record(config, tables, encoded, checkpoint),
         model=_model_record(config, task, checkpoint, classifier),
     )
+
+
+def _bounded(config: TrainConfig, train: Encoded) -> TrainConfig:
+    """Let a micro-batch of windows have no more tokens than a batch of texts that are cut."""
+    if train.window is None:
+        return config
+    windows = -(-int(train.lengths.max(initial=1)) // train.window)
+    tokens = max(config.batch_size * train.window, _TOKENS)
+    size = max(1, tokens // (windows * train.window))
+    assert config.micro_batch_size is not None, "a resolved setting"
+    return config.model_copy(update={"micro_batch_size": min(config.micro_batch_size, size)})
+
+
+def _class_weights(
+    config: TrainConfig, task: TaskSpec, train: pa.Table, classifier: Classifier
+) -> torch.Tensor | None:
+    if config.class_weights == "none":
+        return None
+    if config.class_weights == "balanced":
+        labels = label_array(train, task)
+        return torch.from_numpy(task.kind.class_weights(labels, classifier.outputs))
+    stated = weights_by_label(config.class_weights)
+    return torch.from_numpy(task.kind.stated_weights(task.labels, stated, classifier.outputs))
 
 
 def _check_metric(config: TrainConfig, task: TaskSpec, own_metrics: bool) -> None:
@@ -273,12 +332,21 @@ def _check_loss(config: TrainConfig, task: TaskSpec) -> None:
     given = []
     if config.class_weights != "none":
         given.append(f"--class-weights {config.class_weights}")
+    if config.focal_loss:
+        given.append(f"--focal-loss {config.focal_loss:g}")
     if config.label_smoothing:
         given.append(f"--label-smoothing {config.label_smoothing:g}")
     if given and not task.kind.is_weighted:
         raise ConfigurationError(
             f"{' and '.join(given)}: {task.name} is regression, without classes.",
             hint="Leave it out.",
+        )
+    unknown = sorted({*weights_by_label(config.class_weights)} - {*task.labels})
+    if unknown:
+        raise ConfigurationError(
+            f"--class-weights {config.class_weights}: {task.name} has no label "
+            f"{', '.join(unknown)}.",
+            hint=f"Its labels: {join_names(task.labels)}.",
         )
 
 
@@ -288,16 +356,50 @@ def _checkpoint(config: TrainConfig) -> Checkpoint:
     )
 
 
-def _classifier(config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint) -> Classifier:
+def _classifier(
+    config: TrainConfig, task: TaskSpec, checkpoint: Checkpoint, quantization: Quantization
+) -> Classifier:
     classifier = load_classifier(
         checkpoint,
         task,
         seed=config.seed,
         new_head=config.new_head,
         label_order=None if task.kind.label_order_names_classes else config.label_order,
+        quantization=quantization,
+        long_texts=config.reading,
     )
     check_length(config.max_length, classifier.limit, checkpoint.name)
+    _check_long_texts(config, task, classifier)
+    get_method(config.method).check_model(config, classifier.model)
     return classifier
+
+
+def _check_long_texts(config: TrainConfig, task: TaskSpec, classifier: Classifier) -> None:
+    """Refuse head and tail or windows where a text cannot be read so."""
+    if config.reading is None:
+        return
+    flag = f"--long-texts {config.long_texts}"
+    limit = config.max_length or classifier.limit
+    if len(task.text_columns) == 2:
+        raise ConfigurationError(
+            f"{flag}: {task.name} has pairs of texts, and only one text can be read so.",
+            hint="Leave it out.",
+        )
+    if limit is None:
+        raise ConfigurationError(
+            f"{flag}: the model has no maximum length.", hint="Type for instance: --max-length 512"
+        )
+    if config.long_texts == "windows" and classifier.tokenizer.padding_side == "left":
+        raise ConfigurationError(
+            f"{flag}: {type(classifier.model).__name__} is padded on the left.",
+            hint="Type: --long-texts head-tail",
+        )
+    room = limit - classifier.tokenizer.num_special_tokens_to_add(pair=False)
+    if config.long_texts == "windows" and config.window_overlap >= room:
+        raise ConfigurationError(
+            f"--window-overlap {config.window_overlap}: a window has room for {room} tokens.",
+            hint=f"Type for instance: --window-overlap {room // 4}",
+        )
 
 
 def _compute(config: TrainConfig, classifier: Classifier) -> ComputePath:
@@ -321,6 +423,7 @@ def _resolved(
 ) -> TrainConfig:
     """Replace every `auto` by its resolved value, as far as it is known."""
     found = {
+        "epochs": tables and _epochs(config, len(tables.train)),
         "precision": precision,
         "compute": compute,
         **_resolved_data(config, tables),
@@ -335,6 +438,15 @@ def _resolved(
     return config.model_copy(
         update={name: value for name, value in found.items() if value is not None}
     )
+
+
+def _epochs(config: TrainConfig, rows: int) -> float:
+    """Return the epochs, of which few rows need more for `min_steps`."""
+    if config.min_steps is None:
+        return config.epochs
+    drops = config.training_args.get("dataloader_drop_last")
+    per_epoch = rows // config.batch_size if drops else -(-rows // config.batch_size)
+    return max(config.epochs, float(-(-config.min_steps // max(1, per_epoch))))
 
 
 def _check_agreement(prepared: Prepared, processes: Processes) -> None:

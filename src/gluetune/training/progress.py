@@ -29,6 +29,7 @@ class ProgressCallback(TrainerCallback):
         self._first_step = 0
         self._seconds = 0.0
         self._resumed_at = 0.0
+        self._loss: float | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -50,7 +51,21 @@ class ProgressCallback(TrainerCallback):
         seconds = self._seconds + time.monotonic() - self._resumed_at
         steps = state.global_step - self._first_step
         examples = steps * args.train_batch_size * args.world_size
-        self.on_event(StepCompleted(state.global_step, state.max_steps, examples / seconds))
+        rate = examples / seconds
+        self.on_event(
+            StepCompleted(state.global_step, state.max_steps, rate, state.epoch, self._loss)
+        )
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Keep the loss, which the next steps are shown with."""
+        self._loss = (logs or {}).get("loss", self._loss)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

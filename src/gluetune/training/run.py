@@ -216,7 +216,7 @@ def _start(
         )
         folder, record = processes.broadcast_from_main(lambda: _open_new(prepared, held, notes))
         _introduce(prepared, folder, display.say)
-        for note in notes:
+        for note in (*notes, *prepared.notes):
             display.say(f"        {note}")
         return Job(folder, prepared, record, extras, display.emit, processes).run(None)
 
@@ -235,7 +235,7 @@ def _open_new(
     folder = RunFolder(path)
     config.save(folder.config)
     record = new_record(prepared, folder)
-    record.notes += notes
+    record.notes += [*notes, *prepared.notes]
     record.save(folder.record)
     return folder, record
 
@@ -362,6 +362,16 @@ def _workers(config: TrainConfig) -> str:
     return f"{config.processes} processes of {threads}" if several else threads
 
 
+def _reading(config: TrainConfig) -> str:
+    """Return what is read of a text that is too long, and how more would be."""
+    length = f"{config.max_length} tokens"
+    if config.long_texts == "windows":
+        return f"{config.most_windows} windows of {length}"
+    if config.long_texts == "head-tail":
+        return f"the head and the tail, together {length}"
+    return f"{length} (--long-texts windows reads up to {config.most_windows} times as many)"
+
+
 def _introduce(prepared: Prepared, folder: RunFolder, say: Callable[[str], None]) -> None:
     config, model, rows = prepared.config, prepared.model, prepared.data.rows
     say(f"{prepared.task.title}")
@@ -376,7 +386,7 @@ def _introduce(prepared: Prepared, folder: RunFolder, say: Callable[[str], None]
     for split, count in prepared.data.truncated.items():
         if count:
             share = f"{count / rows[split]:.1%}"
-            say(f"        {split}: {count} ({share}) cut to {model.max_length} tokens")
+            say(f"        {split}: {count} ({share}) cut to {_reading(config)}")
     for note in prepared.data.notes:
         say(f"        {from_here(note)}")
     say(f"run     {folder.path}")

@@ -26,10 +26,14 @@ from gluetune.inference.scoring import (
     predict_splits,
 )
 from gluetune.metrics.registry import get_metric
+from gluetune.models.adapters import is_adapter, load_adapter_weights
 from gluetune.models.fast.paths import computing, resolve_compute
+from gluetune.models.layers import scale_rates
+from gluetune.models.windows import pool_windows
 from gluetune.parallel.collectives import ALONE, Processes
 from gluetune.statistics.calibration import best_thresholds
-from gluetune.training.checkpoints import CheckpointStore
+from gluetune.training.averaging import WeightAverage
+from gluetune.training.checkpoints import AVERAGE, CheckpointStore
 from gluetune.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -82,9 +86,17 @@ class RunTrainer(Trainer):
         on_epoch: Callable[[EpochRecord, bool], None],
         on_note: Callable[[str], None],
         processes: Processes = ALONE,
+        layer_decay: float = 1.0,
+        average_epochs: int = 0,
+        window: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.layer_decay = layer_decay
+        self._average = WeightAverage(self.model, average_epochs)
+        self.add_callback(self._average)
+        if window is not None:
+            pool_windows(self.model, window)
         self.validation = validation
         self.store = store
         self.on_epoch = on_epoch
@@ -160,6 +172,18 @@ class RunTrainer(Trainer):
         self._clock = time.monotonic()
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
+    def count_seconds(self, seconds: float) -> None:
+        """Count time that was spent on the model before training; a resumed run has counted it."""
+        self._meter.seconds += seconds
+
+    def keep_untrained(self) -> None:
+        """Evaluate the model as it is, and save it as one epoch without a step."""
+        self.args.save_only_model = True  # there is no optimiser
+        self.state.epoch = 1.0
+        with self._on_path():
+            self._determine_best_metric(self.evaluate(), None)
+            self._save_checkpoint(self.model, None)
+
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """Train on one batch, and add its loss to the epoch's mean."""
         loss = super().training_step(*args, **kwargs)
@@ -173,13 +197,14 @@ class RunTrainer(Trainer):
         """Evaluate the task. Returns its metrics with a prefix, as Trainer does."""
         train_seconds = self._read_clock()
         self._check_path_once()
-        evaluation = self.score(self.model)
+        with self._average.applied():
+            evaluation = self.score(self.model)
         extra = self.processes.broadcast_from_main(lambda: self._user_metrics(evaluation))
         epoch = EpochRecord(
             epoch=round(self.state.epoch or 0.0, 6),
             step=self.state.global_step,
             train_loss=self._train_loss(),
-            learning_rate=self._get_learning_rate(),
+            learning_rate=self._get_learning_rate() if self.lr_scheduler else None,
             validation=evaluation.score,
             validation_loss=evaluation.loss,
             selection=None,
@@ -200,6 +225,13 @@ class RunTrainer(Trainer):
             True  # or the best model would be lost after an evaluation within an epoch
         )
         return metrics
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """Create the optimiser, with a learning rate for each layer."""
+        optimizer = super().create_optimizer(*args, **kwargs)
+        if self.layer_decay != 1:
+            scale_rates(optimizer, self.model, self.layer_decay)
+        return optimizer
 
     def _train_loss(self) -> float | None:
         """Return the epoch's mean loss over all processes."""
@@ -246,6 +278,7 @@ class RunTrainer(Trainer):
             self._staging = folder
             super()._save_checkpoint(model, trial)
             written = folder / f"checkpoint-{step}"
+            self._save_average(written)
             (written / self._meter_name).write_text(
                 json.dumps(asdict(self._meter)), encoding="utf-8"
             )
@@ -255,6 +288,18 @@ class RunTrainer(Trainer):
         # Before the next step, whose collectives have a shorter timeout.
         self.processes.wait()
         self._read_clock()  # writing is not training
+
+    def _save_average(self, folder: Path) -> None:
+        """Write the mean weights, and the model that has them if it is the best so far."""
+        if not self._average.count:
+            return
+        if self.processes.is_first:
+            self._average.save(folder)
+        if self.state.best_global_step in (None, self.state.global_step):
+            with self._average.applied():
+                self.save_model(str(folder / AVERAGE), _internal_call=True)
+            if self.processes.is_first:
+                (folder / AVERAGE / "training_args.bin").unlink(missing_ok=True)
 
     @contextmanager
     def _checkpoint_folder(self, step: int) -> Iterator[Path]:
@@ -286,6 +331,14 @@ class RunTrainer(Trainer):
 
     def _name_of_meter(self, process: int) -> str:
         return f"meter_{process}.json" if self.processes.count > 1 else "meter.json"
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load the state's weights; transformers would also load the best adapter, below it."""
+        self._average.load(Path(resume_from_checkpoint))
+        if is_adapter(Path(resume_from_checkpoint)):
+            load_adapter_weights(model or self.model, Path(resume_from_checkpoint))
+            return
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._staging)

@@ -41,7 +41,8 @@ def merge_settings(
         try:
             chosen = get_recipe(recipe)
             notes = recipe_notes(chosen)
-            if named := {**values, **settings}.get("task"):
+            named = {**values, **settings}.get("task")
+            if named or chosen.for_own_text:
                 values = over(values, chosen.settings(str(named)))
         except ConfigurationError as error:
             found += error.findings

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gluetune.core.errors import StorageError
-from gluetune.core.files import cache_part, write_atomically
+from gluetune.core.files import cache_part, remove_oldest, write_atomically
 from gluetune.data.sampling import take_fraction
 from gluetune.data.tables import label_array
 from gluetune.kinds.linear_models import FEW_CLASSES
@@ -222,7 +222,7 @@ def kept_baseline(
     made = fit()
     with suppress(OSError, StorageError):  # the cache is optional
         write_atomically(path, lambda temporary: _write(temporary, made))
-        _remove_oldest(path.parent)
+        remove_oldest(path.parent, "*.npz", _MOST_FILES)
     return made
 
 
@@ -243,9 +243,3 @@ def _read(path: Path) -> Arrays | None:
 def _write(path: Path, arrays: Arrays) -> None:
     with path.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
-
-
-def _remove_oldest(folder: Path) -> None:
-    files = sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)
-    for path in files[:-_MOST_FILES]:
-        path.unlink(missing_ok=True)

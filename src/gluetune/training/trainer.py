@@ -53,7 +53,8 @@ class ClassificationLoss:
     `weights` are class weights of shape (outputs,), or for several labels (2, outputs): of absent
     and of present labels. The weighted sum is divided by the number of examples, not by the sum of
     weights as torch's mean does: the weight of an example must not depend on the rest of its batch.
-    `order` is the output of each of the task's labels, for ordinal kinds.
+    `order` is the output of each of the task's labels, for ordinal kinds. `focal` is the exponent
+    of the focal loss.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class ClassificationLoss:
         label_smoothing: float = 0.0,
         weights: torch.Tensor | None = None,
         order: Sequence[int] = (),
+        focal: float = 0.0,
     ) -> None:
+        self.focal = focal
         self.kind = kind
         self.label_smoothing = label_smoothing
         self.weights = weights
@@ -87,7 +90,9 @@ class ClassificationLoss:
             num_items_in_batch = self.kind.is_labelled(labels).sum().clamp(min=1)
         weights = None if self.weights is None else self.weights.to(logits)
         smoothing, order = self.label_smoothing, self.order
-        total = self.kind.loss(logits, labels, weights=weights, smoothing=smoothing, order=order)
+        total = self.kind.loss(
+            logits, labels, weights=weights, smoothing=smoothing, order=order, focal=self.focal
+        )
         return total / num_items_in_batch
 
 
@@ -108,6 +113,7 @@ class Trainer(transformers.Trainer):
     - `micro_batch_size`: examples per forward pass; the batch size of the step is unchanged. If
       memory runs out, it is halved, and the step is repeated.
     - `class_weights`: weights of the outputs in the loss; see `ClassificationLoss`.
+    - `focal_loss`: exponent of the focal loss; 0 for the loss as it is.
     - `kind`, `outputs`: the kind of task, and the model's output for each label; by default from
       the model's config.
     - `label_smoothing`: replaces the arguments' own, which transformers refuses for several labels
@@ -125,6 +131,7 @@ class Trainer(transformers.Trainer):
         compact_vocabulary: bool = True,
         class_weights: torch.Tensor | None = None,
         label_smoothing: float | None = None,
+        focal_loss: float = 0.0,
         kind: Kind | None = None,
         outputs: Sequence[int] = (),
         **kwargs: Any,
@@ -142,6 +149,7 @@ class Trainer(transformers.Trainer):
                 ),
                 weights=class_weights,
                 order=outputs,
+                focal=focal_loss,
             )
         # The loss above divides by the number of items; heads do not, though they take **kwargs.
         self.model_accepts_loss_kwargs = False

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,18 @@ import pytest
 
 import gluetune
 from gluetune.cli.app import main, print_error
-from gluetune.core.errors import ConfigurationError, DataError, Finding, StorageError, TrainingError
+from gluetune.core.errors import (
+    CheckpointError,
+    ConfigurationError,
+    DataError,
+    Finding,
+    GluetuneError,
+    HubError,
+    RunError,
+    StorageError,
+    TrainingError,
+    merged,
+)
 
 
 def exit_code(*arguments: str) -> object:
@@ -59,15 +71,92 @@ def test_refused_flags_leave_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert "secret" not in errors
 
 
-@pytest.mark.parametrize(("error", "code"), [(TrainingError, 1), (ConfigurationError, 2)])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (TrainingError, 1),
+        (ConfigurationError, 2),
+        (RunError, 2),
+        (DataError, 3),
+        (CheckpointError, 3),
+        (HubError, 4),
+        (StorageError, 5),
+    ],
+)
 def test_the_error_says_the_exit_code(
-    error: type[TrainingError], code: int, monkeypatch: pytest.MonkeyPatch
+    error: type[GluetuneError], code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error("no")
 
     monkeypatch.setattr("gluetune.cli.app.app", fail)
     assert exit_code("train", "cola") == code
+
+
+@pytest.mark.parametrize("verb", ["train", "search", "suite", "evaluate"])
+def test_ctrl_c_exits_with_130(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"gluetune.cli.{verb}.given_settings", stop)
+    assert exit_code(verb, "cola" if verb != "suite" else "--seeds=1") == 130
+
+
+def test_a_bug_is_a_traceback_not_one_of_our_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("gluetune.cli.train.given_settings", fail)
+    with pytest.raises(ZeroDivisionError):  # Python prints it and exits with 1
+        main(["train", "cola"])
+
+
+def test_every_exit_code_is_documented() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "command-line.md"
+    codes = {error.exit_code for error in _below(GluetuneError)} | {0, 1, 130}
+    assert set(re.findall(r"^\| (\d+) \|", page.read_text(encoding="utf-8"), re.M)) == {
+        str(code) for code in codes
+    }
+
+
+def _below(error: type[GluetuneError]) -> set[type[GluetuneError]]:
+    return {error, *(one for each in error.__subclasses__() for one in _below(each))}
+
+
+def test_mistakes_of_one_sort_keep_its_code_and_others_are_usage() -> None:
+    data, network = DataError("no file"), HubError("no network")
+    assert merged([data, CheckpointError("no model")]).exit_code == 3
+    assert merged([data, network]).exit_code == ConfigurationError.exit_code
+
+
+def test_without_a_verb_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code() == 0
+    alone = capsys.readouterr().out
+    assert exit_code("--help") == 0
+    assert capsys.readouterr().out == alone
+    assert "<bool>" not in alone
+
+
+def test_the_short_help_has_common_options_and_names_the_long_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert exit_code("train", "--help") == 0
+    short = capsys.readouterr().out
+    assert exit_code("train", "--help-all") == 0
+    whole = capsys.readouterr().out
+    assert "--epochs" in short
+    assert "--label-smoothing" not in short
+    assert "gluetune train --help-all" in short
+    assert {"--label-smoothing", "--epochs"} <= {*whole.split()}
+    assert exit_code("train", "--help") == 0
+    assert capsys.readouterr().out == short, "showing all leaves nothing behind"
+
+
+def test_verbose_adds_the_traceback_of_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("train", "kola") == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert exit_code("train", "kola", "--verbose") == 2
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_a_folder_that_may_not_be_entered_is_named_without_a_traceback(
@@ -84,8 +173,9 @@ def test_a_folder_that_may_not_be_entered_is_named_without_a_traceback(
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code("--version") == 0
-    assert capsys.readouterr().out == f"gluetune {gluetune.__version__}\n"
+    for flag in ("--version", "-V"):
+        assert exit_code(flag) == 0
+        assert capsys.readouterr().out == f"gluetune {gluetune.__version__}\n"
     for flag in ("--help", "-h"):
         assert exit_code(flag) == 0
         text = capsys.readouterr().out

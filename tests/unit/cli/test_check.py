@@ -29,12 +29,12 @@ def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
     assert "50.0%" in told
 
 
-def test_a_broken_file_ends_with_2_and_everything_that_is_wrong(tmp_path: Path) -> None:
+def test_a_broken_file_ends_with_3_and_everything_that_is_wrong(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "reviews.csv", reviews())
     with path.open("a") as file:
         file.write(",pos\nalone\n")
     code, told = typed(path)
-    assert code == 2
+    assert code == 3
     assert ":42 has an empty 'text'." in told
     assert ":43 has 1 field, the header 2." in told
     assert "--on-bad-row skip" in told
@@ -104,7 +104,7 @@ def test_no_name_of_a_column_drives_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / "reviews.csv"
     path.write_text("te\x1b[2Jxt,label\na,b\n")
     code, told = typed(path)
-    assert code == 2
+    assert code == 3
     assert "\x1b" not in told
     assert "Type: --text 'te\u241b[2Jxt'" in told
 
@@ -127,7 +127,7 @@ def test_a_file_is_checked_as_it_is_typed_to_be_and_trained_on_so(tmp_path: Path
     path = tmp_path / "my rows"
     path.write_text("".join(f"{'ab'[n % 2]}\tfilm {n} is so, they say\n" for n in range(40)))
     code, told = typed(path)
-    assert code == 2
+    assert code == 3
     assert "the first line looks like a row, not like column names" in told
     advised = re.search(r"Type: (--no-header --columns \S+);", told)
     assert advised is not None

@@ -35,7 +35,7 @@ def test_no_name_of_an_option_is_cut_in_80_columns(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
-        main([verb, "--help"])
+        main([verb, "--help-all"])
     shown = capsys.readouterr().out
     words = set(re.findall(r"--[a-z0-9-]+", shown))
     command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]

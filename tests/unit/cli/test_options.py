@@ -89,7 +89,22 @@ VALUES = {
     "fold": ("2", 2),
     "fold_seed": ("7", 7),
     "class_weights": ("balanced", "balanced"),
+    "focal_loss": ("2", 2.0),
+    "min_steps": ("500", 500),
+    "long_texts": ("windows", "windows"),
+    "window_overlap": ("16", 16),
+    "most_windows": ("8", 8),
+    "layer_decay": ("0.9", 0.9),
+    "restart_layers": ("1", 1),
+    "freeze_layers": ("2", 2),
+    "average_epochs": ("3", 3),
     "label_smoothing": ("0.1", 0.1),
+    "method": ("lora", "lora"),
+    "lora_rank": ("4", 4),
+    "lora_alpha": ("8", 8.0),
+    "lora_dropout": ("0.1", 0.1),
+    "lora_targets": ("query,value", ("query", "value")),
+    "quantization": ("4bit", "4bit"),
     "learning_rate": ("3e-5", 3e-5),
     "epochs": ("5", 5.0),
     "batch_size": ("8", 8),
@@ -133,9 +148,16 @@ def test_the_values_cover_all_but_switches_and_the_output() -> None:
         for name, field in TrainConfig.model_fields.items()
         if field.annotation in (bool, bool | None)
     }
-    assert switches == {"new_head", "trust_remote_code", "compact_vocabulary", "header"}
+    named = {"auto_settings", "new_head", "trust_remote_code", "compact_vocabulary", "header"}
+    assert switches == named
     assert set(VALUES) == set(TrainConfig.model_fields) - switches - {"task", "output"}
-    every = ("--new-head", "--trust-remote-code", "--compact-vocabulary", "--header")
+    every = (
+        "--auto-settings",
+        "--new-head",
+        "--trust-remote-code",
+        "--compact-vocabulary",
+        "--header",
+    )
     assert given(*every) == dict.fromkeys(switches, True)
     assert given("--no-header") == {"header": False}
     assert given("--no-compact-vocabulary") == {"compact_vocabulary": False}

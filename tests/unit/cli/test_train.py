@@ -299,7 +299,7 @@ def test_the_commands_that_follow_are_quoted_and_parse(tmp_path: Path) -> None:
     lines = shown.partition("Next:\n")[2].splitlines()
     commands = [shlex.split(line) for line in lines if line.strip()]
     read = {words[1]: parse(words[1:]) for words in commands if words[0] == "gluetune"}
-    assert set(read) == {"predict", "serve", "show", "train"}
+    assert set(read) == {"evaluate", "predict", "serve", "show", "train"}
     assert read["predict"]["model"] == read["serve"]["model"] == str(folder)
     assert read["predict"]["texts"] == ["Some text.", "Some other text."]
     assert read["show"]["data"] == "/my data"

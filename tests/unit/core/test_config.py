@@ -163,9 +163,19 @@ def test_an_unknown_setting_is_corrected_also_from_initials_and_other_programs_n
 
 
 def test_a_misspelt_choice_is_answered_with_the_nearest_and_all_of_them() -> None:
-    (finding,) = refused({"task": "cola", "class_weights": "balance"}).findings
-    assert finding.message == "class_weights='balance': choose from none, balanced."
-    assert finding.hint == "Did you mean balanced? Type: class_weights='balanced'"
+    (finding,) = refused({"task": "cola", "compute": "groupd"}).findings
+    assert finding.message == "compute='groupd': choose from auto, unpadded, grouped, padded."
+    assert finding.hint == "Did you mean grouped? Type: compute='grouped'"
+
+
+@pytest.mark.parametrize("given", ["balance", "spam=", "=2", "spam=-1", "spam=inf", "spam=5,other"])
+def test_class_weights_that_are_none_are_refused_with_the_form(given: str) -> None:
+    (finding,) = refused({"task": "cola", "class_weights": given}).findings
+    assert finding.message == (
+        f"class_weights={given!r}: must be none, balanced, or label=weight,… such as "
+        "spam=5,other=1."
+    )
+    assert "--class-weights balanced" in finding.hint
 
 
 def test_a_missing_task_is_told_with_an_example() -> None:
@@ -343,6 +353,12 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "holdout": st.floats(0, 1, exclude_max=True),
     "sampling_seed": st.none() | st.integers(0, 2**32 - 1),
     "processes": st.none() | st.integers(1, 64),
+    "method": st.sampled_from(["full", "probe", "lp-ft", "lora"]),
+    "lora_rank": st.integers(1, 64),
+    "lora_alpha": st.none() | _numbers(0, 100),
+    "lora_dropout": st.floats(0, 0.9),
+    "lora_targets": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
+    "quantization": st.sampled_from(["none", "4bit"]),
     "learning_rate": _numbers(0, 1),
     "batch_size": st.integers(1, 10**6),
     "micro_batch_size": st.none() | st.integers(1, 64),
@@ -359,11 +375,23 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "label_order": st.none() | st.lists(_TEXT | _WORDLIKE, min_size=1).map(tuple),
     "trust_remote_code": st.booleans(),
     "checkpoint_minutes": _numbers(0, 1e3),
+    "track": st.sampled_from(["tensorboard", "trackio", "mlflow", "wandb"]),
     "compute": st.sampled_from(["auto", "unpadded", "grouped", "padded"]),
     "compact_vocabulary": st.booleans(),
     "threads": st.none() | st.integers(1, 64),
-    "class_weights": st.sampled_from(["none", "balanced"]),
+    "class_weights": st.sampled_from(["none", "balanced", 'a=2,"b, c=0.5"'])
+    | st.dictionaries(_TEXT, st.floats(0, 9), min_size=1),
     "label_smoothing": st.floats(0, 0.9),
+    "focal_loss": st.floats(0, 5),
+    "long_texts": st.sampled_from(["cut", "head-tail", "windows"]),
+    "window_overlap": st.integers(0, 128),
+    "most_windows": st.integers(2, 64),
+    "auto_settings": st.booleans(),
+    "min_steps": st.none() | st.integers(1, 10**6),
+    "layer_decay": _numbers(0, 1),
+    "restart_layers": st.integers(0, 12),
+    "freeze_layers": st.integers(0, 12),
+    "average_epochs": st.integers(0, 12),
     "training_args": st.dictionaries(_TEXT, _VALUE | st.lists(_VALUE, max_size=3), max_size=3),
 }
 _OWN = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from tests.support.trials import TRIALS, trial
@@ -15,6 +17,8 @@ from gluetune.core.display import (
     PlainDisplay,
     describe_parameters,
     open_display,
+    print_event,
+    print_result_event,
     trials_table,
 )
 from gluetune.core.events import Event, JobEvent
@@ -97,6 +101,28 @@ def test_the_live_bar_follows_a_run_and_goes_with_it(live: LiveDisplay) -> None:
     live.on_event(events.TrainingCompleted())
     assert not live._live
     assert "epoch 1: accuracy 0.5000" in live.console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+
+
+def test_the_live_bar_has_epoch_loss_and_times_in_80_columns(live: LiveDisplay) -> None:
+    live.on_event(events.RunStarted(120000))
+    live.on_event(events.StepCompleted(30000, 120000, 1288.4, epoch=1.25, loss=0.51234))
+    console = Console(file=StringIO(), width=80)
+    with console.capture() as shown:
+        console.print(live.render())
+    (drawn,) = shown.get().splitlines()
+    for part in ("epoch 1.25", "loss 0.512", "30000/120000", "1288 examples/s", "0:00:00", "left"):
+        assert part in drawn, part
+    assert "…" not in drawn
+
+
+def test_events_are_lines_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    print_event(events.StepCompleted(3, 12, 8.0, loss=float("nan")))
+    print_event(JobEvent("cola-s42", events.Message("a\nb")))
+    print_result_event({"score": 0.5, "path": Path("runs/a")})
+    step, message, result = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (step["event"], step["step"], step["loss"]) == ("StepCompleted", 3, None)
+    assert (message["event"], message["job"], message["text"]) == ("Message", "cola-s42", "a\nb")
+    assert result["result"] == {"score": 0.5, "path": "runs/a"}
 
 
 def test_lines_of_a_search_say_each_thing_once() -> None:
@@ -197,6 +223,7 @@ def test_the_live_table_has_the_running_jobs_and_what_is_left(live: LiveDisplay)
     live.on_event(JobEvent("cola-s43", events.StepCompleted(120, 120, 88.0)))
     assert "cola-s43" not in _drawn(live), "a late event starts nothing"
     assert "2 of 4 finished; 2 left" in _drawn(live)
+    assert "best so far: cola 50.0" in _drawn(live)
 
 
 def test_events_reach_the_display_and_whoever_listens(capsys: pytest.CaptureFixture[str]) -> None:

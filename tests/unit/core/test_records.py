@@ -19,6 +19,7 @@ from gluetune.core.records import (
     EnvironmentRecord,
     EpochRecord,
     ErrorRecord,
+    MethodRecord,
     ModelRecord,
     Record,
     ScoreRecord,
@@ -87,6 +88,8 @@ def full_record() -> Record:
         best=BestRecord(epoch=1.0, step=10, validation=SCORE, reloaded=SCORE, agrees=True),
         majority_baseline=SCORE,
         text_baseline=SCORE,
+        frozen_baseline=SCORE,
+        method=MethodRecord(name="probe", trained_parameters=4, regularisation=0.1, peak_memory=9),
         timing=TimingRecord(train_seconds=1.5, examples_per_second=3.0),
         extra_metrics=("accuracy",),
         own_task=TaskSpec(

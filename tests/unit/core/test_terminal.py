@@ -34,7 +34,7 @@ PACKAGE = Path(gluetune.__file__).parent
 
 def printed(*values: object, **options: object) -> str:
     out = io.StringIO()
-    Console(file=out, width=200, force_terminal=True, color_system=None).print(*values, **options)  # type: ignore[arg-type]  # as they are given
+    Console(file=out, width=200, force_terminal=True, color_system=None).print(*values, **options)
     return out.getvalue()
 
 

@@ -18,10 +18,9 @@ from tests.support.tiny_runs import Bench
 
 from gluetune.core.config import OWN_SETTINGS, make_config
 from gluetune.core.records import Record, read_record
-from gluetune.core.runs import Run
+from gluetune.core.runs import LocalPaths, Run, base_name
 from gluetune.core.text import visible
 from gluetune.publishing.card import make_card, repeat_command
-from gluetune.publishing.model_files import LocalPaths, base_name
 from gluetune.publishing.upload import name_findings
 
 REPO = "me/my-model"

@@ -151,7 +151,7 @@ def test_the_command_checks_anybodys_zip(
     bad = write_zip(tmp_path / "bad.zip", FAULTS["a folder"][0])
     with pytest.raises(SystemExit) as caught:
         main(["submit", "--check", str(bad)])
-    assert caught.value.code == 2
+    assert caught.value.code == 3
     errors = capsys.readouterr().err
     assert "sub/AX.tsv is in a folder" in errors
     assert "AX.tsv is missing" in errors

@@ -37,6 +37,7 @@ METHODS: dict[str, tuple[str, ...]] = {
     "_load_optimizer_and_scheduler": ("checkpoint",),
     "_determine_best_metric": ("metrics", "trial"),
     "_save_checkpoint": ("model", "trial"),
+    "_load_from_checkpoint": ("resume_from_checkpoint", "model"),
     "_get_output_dir": ("trial",),
     "train": ("resume_from_checkpoint", "trial", "ignore_keys_for_eval"),
     "evaluate": ("eval_dataset", "ignore_keys", "metric_key_prefix"),

@@ -226,7 +226,8 @@ def test_a_recipe_is_resolved_in_the_configuration_and_noted(bench: Bench) -> No
     assert (
         run.record.notes[0] == "Recipe electra: google-research/electra, configure_finetuning.py."
     )
-    assert any("learning rate from layer to layer" in note for note in run.record.notes)
+    assert run.config.layer_decay == 0.8
+    assert any("both orders of each pair" in note for note in run.record.notes)
 
 
 def test_a_resumed_run_takes_no_settings(bench: Bench) -> None:

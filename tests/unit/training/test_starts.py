@@ -141,7 +141,7 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(
     words = ["suite"] if verb == "suite" else [verb, "cola"]
     with pytest.raises(SystemExit) as ended:
         main([*words, "--model", "nowhere/at/all", "--output", str(tmp_path / "file" / "run")])
-    assert ended.value.code == 2
+    assert ended.value.code == 5
     assert "file is not a folder" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.access", lambda *_: False)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING, Any
 
 from gluetune.core.errors import RunError
 from gluetune.core.events import Trial, TrialState, best_trial
 from gluetune.core.files import write_text
-from gluetune.core.runs import Run, RunFolder
+from gluetune.core.runs import Run, RunFolder, base_name, without_folders
 from gluetune.core.tables import Cell, Column, Table, plain, tables_html
 from gluetune.core.tasks import HELD_OUT
 from gluetune.experiments.search.request import SearchFolder, SearchRequest, read_request
@@ -232,15 +232,20 @@ def trials_table(trials: Sequence[Trial], best: Trial | None, objective: str) ->
     )
 
 
-def finals_table(finals: Sequence[Run]) -> Table:
-    """Return the final runs as a table; scores in points, unless the metric is not in points."""
+def finals_table(finals: Sequence[Run], root: Path = Path()) -> Table:
+    """Return the final runs as a table, their folders as seen from `root`.
+
+    Scores are in points, unless the metric is not in points.
+    """
     in_points = all(run.task.in_points() for run in finals)
     score = Column("score", "points" if in_points else "number", missing="undefined")
     rows: list[tuple[Cell, ...]] = []
     for run in finals:
         baseline = run.record.majority_baseline
         majority = "" if baseline is None else baseline.score
-        rows.append((f"seed {run.record.seed}", run.score, majority, str(run.path)))
+        rows.append(
+            (f"seed {run.record.seed}", run.score, majority, str(_relative(run.path, root)))
+        )
     scores = [run.score for run in finals if run.score is not None]
     if len(scores) > 1:
         mean = f"{score.text(fmean(scores))} ± {score.text(stdev(scores))}"
@@ -251,6 +256,10 @@ def finals_table(finals: Sequence[Run]) -> Table:
         ("", score, replace(score, title="majority"), "run"),
         rows,
     )
+
+
+def _relative(path: Path, root: Path) -> Path:
+    return path.relative_to(root) if path.is_relative_to(root) else path
 
 
 def _number(value: float | None) -> str:
@@ -281,8 +290,8 @@ def write_page(
             warnings=_warnings(request, trials),
             objective=title,
             canvas=search_plots,
-            best=best_table(best, title),
-            finals=finals_table(finals),
+            best=_compared_table(request, best, title),
+            finals=finals_table(finals, folder.path),
             history=search_plots.history(trials, maximize=maximize),
             importances=search_plots.importance_bars(importances(study, request.base.seed)),
             parallel=search_plots.parallel(trials, _logarithmic(request), title, maximize=maximize),
@@ -303,9 +312,10 @@ def _summary(request: SearchRequest, trials: Sequence[Trial]) -> list[str]:
     share = request.base.holdout
     tuned_on = f"{share:.3g} of train, held out" if share else "the validation set"
     return [
-        f"Model {request.base.model}. {len(trials)} trials: {counts or 'none'}.",
+        f"Model {base_name(request.base.model)}. {len(trials)} trials: {counts or 'none'}.",
         f"Objective: {request.direction} {request.objective_title} on {tuned_on}; "
         f"a trial's value is that of its best epoch.",
+        *_versus_defaults(request, trials),
     ]
 
 
@@ -324,12 +334,49 @@ def _warnings(request: SearchRequest, trials: Sequence[Trial]) -> list[str]:
     return warnings
 
 
+def _compared_table(request: SearchRequest, best: Trial | None, objective: str) -> Table:
+    """Return the best trial next to the values that its parameters have without a search."""
+    table = best_table(best, objective)
+    if best is None:
+        return table
+    settings = request.base.model_dump(mode="json")
+    defaults = {name: settings.get(name) for name in best.parameters}
+    values = {name: "" if value is None else _text(value) for name, value in defaults.items()}
+    return replace(
+        table,
+        title="The best trial, and the settings without a search.",
+        columns=(*table.columns, Column("default")),
+        rows=tuple((*row, values.get(str(row[0]), "")) for row in table.rows),
+    )
+
+
+def _versus_defaults(request: SearchRequest, trials: Sequence[Trial]) -> list[str]:
+    """Return how the best trial compares with one of the default settings, and with the others."""
+    best = best_trial(trials, request.direction)
+    values = [one.value for one in trials if one.state == "finished" and one.value is not None]
+    if best is None or best.value is None or len(values) < 2:
+        return []
+    settings = request.base.model_dump(mode="json")
+    same = [
+        one
+        for one in trials
+        if one.value is not None
+        and all(settings.get(name) == value for name, value in one.parameters.items())
+    ]
+    middle = f"the median of {len(values)} finished trials is {median(values):.4f}"
+    found = f"The best trial ({best.number}) has {best.value:.4f}; {middle}"
+    if not same:
+        return [f"{found}. No trial had the default settings, so the gain over them is unknown."]
+    first = same[0]
+    return [f"{found}; with the default settings (trial {first.number}) it is {first.value:.4f}."]
+
+
 def _requested_table(request: SearchRequest) -> Table:
     requested = request.requested()
     space = {f"space: {name}": value for name, value in requested["space"].items()}
     rest = {name: requested[name] for name in requested if name not in ("fixed", "space")}
     rows = [
-        (name, _setting_text(value))
+        (name, without_folders(_setting_text(value)))
         for name, value in {**space, **rest, **requested["fixed"]}.items()
         if value not in ({}, [])
     ]

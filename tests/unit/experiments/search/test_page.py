@@ -97,6 +97,30 @@ def test_the_page_shows_all_trials_and_escapes_text(tmp_path: Path) -> None:
     assert "optimistic" not in page.text
 
 
+def test_the_best_trial_is_compared_with_the_default_settings(tmp_path: Path) -> None:
+    study = optuna.create_study(direction="maximize")
+    base = make_config({"task": "cola", "holdout": 0.2})
+    request = replace(SETTINGS, base=base)
+    for rate, value in ((1e-4, 0.4), (base.learning_rate, 0.3), (3e-4, 0.2)):
+        asked = study.ask()
+        asked.set_user_attr(PARAMETERS, {"learning_rate": rate})
+        asked.report(value, 1)
+        study.tell(asked, value)
+        folder = SearchFolder(tmp_path)
+        write_page(folder, request, study, read_trials(study, folder), ())
+        text = Page(folder.page.read_text(encoding="utf-8")).text
+        assert ("with the default settings (trial 1) it is 0.3000" in text) is (value < 0.4)
+    assert "The best trial (0) has 0.4000; the median of 3 finished trials is 0.3000" in text
+    assert f"learning_rate0.0001{base.learning_rate:.3g}" in "".join(text.split())
+
+
+def test_the_best_trial_is_compared_with_the_median_without_one_of_the_defaults(
+    tmp_path: Path,
+) -> None:
+    text = Page(_page(tmp_path).read_text(encoding="utf-8")).text
+    assert "No trial had the default settings, so the gain over them is unknown." in text
+
+
 def test_an_empty_search_has_a_page(tmp_path: Path) -> None:
     folder = SearchFolder(tmp_path)
     settings = SearchRequest(base=make_config({"task": "cola"}), space=SETTINGS.space)
