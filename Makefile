@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt
 
 # The rest, on top of it.
 $(INSTALLED): $(READY)
-	$(PIP_INSTALL) '.[offline,onnx,ray,serve,docs,dev]'
+	$(PIP_INSTALL) '.[offline,onnx,ray,lora,serve,docs,dev]'
 	@touch $@
 
 quickstart: $(READY)

@@ -364,11 +364,12 @@ class Kind(ABC):
         *,
         weights: NDArray[np.float64] | None = None,
         with_bias: bool = True,
+        for_dropout: bool = False,
     ) -> LinearHead:
         """Fit a linear head to features of shape (rows, features), one output for each label.
 
         The regularisation is chosen by cross-validation. `weights` are those of `class_weights`, in
-        the order of the labels.
+        the order of the labels. `for_dropout`: see `linear_heads.fit_linear_head`.
         """
 
     # Words for pages.

@@ -7,7 +7,7 @@ head is fitted; its weights are of the features as they are, so that it is an or
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Strengths of the regularisation: factors of half the squared weights, next to the mean loss."""
+_STRENGTHS_FOR_DROPOUT = (3e-2, 1e-1, 1.0, 10.0)
 _FOLDS, _FOLDS_OF_MANY = 5, 3
 _MANY_CLASSES = 10
 _MOST_ROWS = 2_000
@@ -57,8 +58,14 @@ def fit_linear_head(
     losses: Callable[[Floats, NDArray[Any]], Floats],
     *,
     with_bias: bool,
+    for_dropout: bool = False,
 ) -> LinearHead:
     """Fit a head with the strength of the lowest cross-validated loss.
+
+    Dropout of features is to a first approximation a regularisation of weights by the features'
+    second moments (Wager et al. 2013, arXiv 1307.1493). With `for_dropout`, features are scaled by
+    those and not centred, and the strength is at least that of dropout 0.1. A head that is fitted
+    without can have large weights on features that hardly vary: with dropout, its loss is large.
 
     Args:
         features: Shape (rows, features).
@@ -66,17 +73,20 @@ def fit_linear_head(
         fit: Fits a head with one strength.
         losses: The loss of each row, from logits and labels.
         with_bias: Whether the head has a bias.
+        for_dropout: Whether the features will be dropped out in training.
     """
     import numpy as np
 
     wide = features.astype(np.float64)
-    centre = wide.mean(axis=0) if with_bias else np.zeros(wide.shape[1])
-    scale = wide.std(axis=0)
+    is_centred = with_bias and not for_dropout
+    centre = wide.mean(axis=0) if is_centred else np.zeros(wide.shape[1])
+    scale = np.sqrt(np.square(wide - centre).mean(axis=0)) if for_dropout else wide.std(axis=0)
     scale[scale < 1e-6 * max(1.0, float(scale.max(initial=0.0)))] = 1.0
     standard = (wide - centre) / scale
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a weak fit has not converged: it will not be chosen
-        strength = _best_strength(standard, labels, fit, losses)
+        strengths = _STRENGTHS_FOR_DROPOUT if for_dropout else _STRENGTHS
+        strength = _best_strength(standard, labels, fit, losses, strengths)
         fitted = fit(standard, labels, strength)
     weights = fitted.weights / scale
     return LinearHead(weights, fitted.bias - weights @ centre, strength)
@@ -87,6 +97,7 @@ def _best_strength(
     labels: NDArray[Any],
     fit: Fit,
     losses: Callable[[Floats, NDArray[Any]], Floats],
+    strengths: Sequence[float],
 ) -> float:
     """Return the strength of the lowest cross-validated loss, the strongest of equals."""
     import numpy as np
@@ -95,18 +106,18 @@ def _best_strength(
     many = labels.ndim > 1 or len(np.unique(labels)) > _MANY_CLASSES
     folds = min(_FOLDS_OF_MANY if many else _FOLDS, len(order))
     if folds < 2:
-        return _STRENGTHS[-1]
+        return strengths[-1]
     if labels.ndim == 1:  # rows of a class go to all folds in turn; numbers do by their size
         order = order[np.argsort(labels[order], kind="stable")]
     fold = np.empty(len(order), dtype=int)
     fold[:] = np.arange(len(order)) % folds
-    totals = dict.fromkeys(_STRENGTHS, 0.0)
+    totals = dict.fromkeys(strengths, 0.0)
     for number in range(folds):
         inside, outside = order[fold != number], order[fold == number]
-        for strength in _STRENGTHS:
+        for strength in strengths:
             head = fit(features[inside], labels[inside], strength)
             totals[strength] += float(losses(head.logits(features[outside]), labels[outside]).sum())
-    return min(reversed(_STRENGTHS), key=totals.__getitem__)
+    return min(reversed(strengths), key=totals.__getitem__)
 
 
 def fit_class_head(

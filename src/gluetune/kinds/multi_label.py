@@ -295,6 +295,7 @@ class MultiLabel(Kind):
         *,
         weights: NDArray[np.float64] | None = None,
         with_bias: bool = True,
+        for_dropout: bool = False,
     ) -> LinearHead:
         """Fit a logistic regression for each label, all with the same regularisation."""
         from functools import partial
@@ -302,7 +303,9 @@ class MultiLabel(Kind):
         from gluetune.kinds.linear_heads import fit_label_heads, fit_linear_head
 
         fit = partial(fit_label_heads, weights=weights, with_bias=with_bias)
-        return fit_linear_head(features, labels, fit, self.losses, with_bias=with_bias)
+        return fit_linear_head(
+            features, labels, fit, self.losses, with_bias=with_bias, for_dropout=for_dropout
+        )
 
     def outputs_text(self, names: str, label_range: tuple[float, float] | None) -> str:
         """Return what the model predicts, with the names of the labels."""

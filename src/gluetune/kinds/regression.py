@@ -202,6 +202,7 @@ class Regression(Kind):
         *,
         weights: NDArray[np.float64] | None = None,
         with_bias: bool = True,
+        for_dropout: bool = False,
     ) -> LinearHead:
         """Fit a ridge regression."""
         from functools import partial
@@ -209,7 +210,9 @@ class Regression(Kind):
         from gluetune.kinds.linear_heads import fit_linear_head, fit_number_head
 
         fit = partial(fit_number_head, with_bias=with_bias)
-        return fit_linear_head(features, labels, fit, self.losses, with_bias=with_bias)
+        return fit_linear_head(
+            features, labels, fit, self.losses, with_bias=with_bias, for_dropout=for_dropout
+        )
 
     def dial(self, label_range: tuple[float, float] | None) -> tuple[float, float] | None:
         """Return the range of the labels, where it is known."""

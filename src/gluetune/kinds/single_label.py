@@ -206,6 +206,7 @@ class SingleLabel(Kind):
         *,
         weights: NDArray[np.float64] | None = None,
         with_bias: bool = True,
+        for_dropout: bool = False,
     ) -> LinearHead:
         """Fit a multinomial logistic regression."""
         from functools import partial
@@ -213,7 +214,9 @@ class SingleLabel(Kind):
         from gluetune.kinds.linear_heads import fit_class_head, fit_linear_head
 
         fit = partial(fit_class_head, size=size, weights=weights, with_bias=with_bias)
-        return fit_linear_head(features, labels, fit, self.losses, with_bias=with_bias)
+        return fit_linear_head(
+            features, labels, fit, self.losses, with_bias=with_bias, for_dropout=for_dropout
+        )
 
 
 SINGLE_LABEL = SingleLabel()

@@ -113,6 +113,7 @@ VALUES = {
     "weight_decay": ("0", 0.0),
     "warmup": ("0", 0.0),
     "fraction": ("0.5", 0.5),
+    "track": ("tensorboard", "tensorboard"),
     "holdout": ("0.2", 0.2),
     "sampling_seed": ("7", 7),
     "max_length": ("128", 128),

@@ -19,6 +19,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import gluetune
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.runs import Run
+from gluetune.kinds import SINGLE_LABEL
 from gluetune.training.methods import METHODS, probe
 
 _KINDS = [
@@ -115,19 +116,27 @@ def test_pooled_states_are_computed_once(tmp_path: Path, monkeypatch: pytest.Mon
         _train(tmp_path, train_file=file, method="probe", max_length=5, output=tmp_path / "third")
 
 
-def test_lp_ft_starts_from_the_probes_head(tmp_path: Path) -> None:
-    file = write_csv(tmp_path / "train.csv", reviews(50))
-    probed = _train(tmp_path, train_file=file, method="probe", output=tmp_path / "probe")
+def test_lp_ft_starts_from_a_linear_head(tmp_path: Path) -> None:
+    settings = {"train_file": write_csv(tmp_path / "train.csv", reviews(50)), "epochs": 1}
     tuned = _train(
-        tmp_path, train_file=file, method="lp-ft", learning_rate=1e-12, output=tmp_path / "lp-ft"
+        tmp_path, **settings, method="lp-ft", learning_rate=1e-12, output=tmp_path / "lp-ft"
     )
-    assert tuned.record.best is not None
-    assert probed.record.best is not None
-    assert tuned.record.best.validation == probed.record.best.validation
-    logits = [run.predictions("validation").column("logits").to_pylist() for run in (probed, tuned)]
-    assert np.allclose(logits[0], logits[1], atol=1e-4)
-    full = _train(tmp_path, train_file=file, learning_rate=1e-12, output=tmp_path / "full")
-    assert not np.allclose(logits[0], full.predictions("validation").column("logits").to_pylist())
+    full = _train(tmp_path, **settings, learning_rate=1e-12, output=tmp_path / "full")
+    assert tuned.record.frozen_baseline is not None
+    assert tuned.score == tuned.record.frozen_baseline.score == 1.0
+    assert full.score != 1.0
+
+
+def test_a_head_for_dropout_is_fitted_with_its_regularisation() -> None:
+    draw = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    features = 1 + 1e-3 * draw.normal(size=(200, 8))  # nearly constant, as pooled states may be
+    features[:, 0] += 2e-3 * labels
+    plain = SINGLE_LABEL.fit_head(features, labels, 2)
+    careful = SINGLE_LABEL.fit_head(features, labels, 2, for_dropout=True)
+    assert np.abs(plain.weights).max() > 100
+    assert np.abs(careful.weights).max() < 1
+    assert careful.strength >= 3e-2
 
 
 def test_the_frozen_encoder_is_a_baseline_that_changes_no_bit(

@@ -54,6 +54,8 @@ class Probe(Method):
     """A linear head on the frozen encoder, without a step of an optimiser."""
 
     name = "probe"
+    for_dropout: ClassVar[bool] = False
+    """Whether the head is trained with dropout afterwards."""
     ignored: ClassVar[tuple[str, ...]] = (
         *("label_smoothing", "early_stopping", "weight_decay", "warmup", "epochs"),
         *("learning_rate", "batch_size", "focal_loss", "min_steps", "layer_decay"),
@@ -65,7 +67,9 @@ class Probe(Method):
         model = prepared.classifier.model
         if resumed:
             return Fitted(model)
-        head = processes.broadcast_from_main(partial(fit_head, prepared))
+        head = processes.broadcast_from_main(
+            partial(fit_head, prepared, for_dropout=self.for_dropout)
+        )
         _put(head, model, prepared)
         return Fitted(model, head.strength)
 
@@ -82,6 +86,7 @@ class LinearThenFull(Probe):
     """Full fine-tuning that starts from the linear head (LP-FT, Kumar et al. 2022)."""
 
     name = "lp-ft"
+    for_dropout: ClassVar[bool] = True
     ignored: ClassVar[tuple[str, ...]] = ("restart_layers",)
 
     def prepare(self, prepared: Prepared, processes: Processes, *, resumed: bool) -> Fitted:
@@ -116,7 +121,9 @@ def frozen_baseline(prepared: Prepared) -> ScoreRecord | None:
     return score_predictions(prepared.task, found)
 
 
-def fit_head(prepared: Prepared, *, most_rows: int | None = None) -> LinearHead:
+def fit_head(
+    prepared: Prepared, *, most_rows: int | None = None, for_dropout: bool = False
+) -> LinearHead:
     """Fit a linear head to the pooled states of the training rows, or of `most_rows` of them.
 
     Outputs are in the order of the task's labels. Raises CheckpointError if the model's output
@@ -139,6 +146,7 @@ def fit_head(prepared: Prepared, *, most_rows: int | None = None) -> LinearHead:
         len(classifier.outputs),
         weights=weights,
         with_bias=layer.bias is not None,
+        for_dropout=for_dropout,
     )
 
 
