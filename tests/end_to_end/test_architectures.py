@@ -12,7 +12,6 @@ import torch
 from tests.support.tiny_checkpoints import ARCHITECTURES, write_tiny_checkpoint
 from tests.support.tiny_runs import Bench
 from transformers import (
-    AttentionInterface,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     pipeline,
@@ -22,7 +21,6 @@ import gluetune
 from gluetune.core.runs import Run
 from gluetune.core.tasks import TaskSpec, get_task
 from gluetune.data.sources import open_source
-from gluetune.models.fast.attention import NAME
 from gluetune.models.fast.paths import disagreement
 
 
@@ -92,7 +90,7 @@ def test_a_fast_path_that_fails_is_recorded_and_reported(
     def fail(*_: Any, **__: Any) -> None:
         raise IndexError("index out of range in self")
 
-    monkeypatch.setitem(AttentionInterface._global_mapping, NAME, fail)
+    monkeypatch.setattr("gluetune.models.fast.packed.attend_packed", fail)
     output = bench.new_output()
     gluetune.train(**bench.settings("rte", epochs=1, output=output), progress=True)
     run = Run(output)
