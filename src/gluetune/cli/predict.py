@@ -22,7 +22,14 @@ from gluetune.core.command_lines import command_line
 from gluetune.core.command_lines import options as typed_options
 from gluetune.core.errors import ConfigurationError
 from gluetune.core.inference_settings import LoadSettings, PredictSettings
-from gluetune.core.terminal import Console, json_text, print_json, progress_console, stop_waiting
+from gluetune.core.terminal import (
+    Console,
+    json_text,
+    print_json,
+    print_line,
+    progress_console,
+    stop_waiting,
+)
 from gluetune.core.text import visible
 
 if TYPE_CHECKING:
@@ -134,8 +141,7 @@ def _predict_typed(console: Console, predictor: Predictor, texts: list[str], as_
         note = f"The text was cut to {length} tokens: {cut_advice(length, limit)}"
         Console(stderr=True).say(note, "yellow")
     if as_json:
-        stop_waiting()
-        print(json_text(_plain(found)))
+        print_line(json_text(_plain(found)))
         return
     if found.label is None:
         console.print(Text(f"{found.score:.4f}"))

@@ -20,6 +20,7 @@ Verb = Literal[
     "env",
     "evaluate",
     "export",
+    "leaderboard",
     "list",
     "predict",
     "push",

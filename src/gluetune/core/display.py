@@ -31,7 +31,7 @@ from gluetune.core import events
 from gluetune.core.events import Event, Trial, best_trial
 from gluetune.core.records import now, shown
 from gluetune.core.tables import plain
-from gluetune.core.terminal import Console, Table, json_text, progress_console
+from gluetune.core.terminal import Console, Table, json_text, print_line, progress_console
 from gluetune.core.text import visible_lines
 
 _LINE_SECONDS = 15.0
@@ -413,12 +413,12 @@ def describe_parameters(parameters: Mapping[str, Any]) -> str:
 
 def print_event(event: Event) -> None:
     """Print an event as one line of JSON on standard output."""
-    print(json_text({"time": now(), **_event_values(event)}), flush=True)
+    print_line(json_text({"time": now(), **_event_values(event)}))
 
 
 def print_result_event(value: Any) -> None:
     """Print a result as the last of the events."""
-    print(json_text({"time": now(), "event": "Result", "result": plain(value)}), flush=True)
+    print_line(json_text({"time": now(), "event": "Result", "result": plain(value)}))
 
 
 def _event_values(event: Event) -> dict[str, Any]:

@@ -202,8 +202,13 @@ def stop_waiting() -> None:
 
 def print_json(value: Any) -> None:
     """Print a result as JSON on standard output."""
+    print_line(json_text(tables.plain(value), indent=2))
+
+
+def print_line(text: str) -> None:
+    """Print a line for programs on standard output at once, as it is."""
     stop_waiting()
-    print(json_text(tables.plain(value), indent=2))
+    print(text, flush=True)
 
 
 def tolerate_encodings() -> None:
