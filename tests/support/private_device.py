@@ -17,16 +17,30 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils.backend_registration import (
     _DummyBackendModule,
+    _DummyPrivateUse1Hook,
     _setup_privateuseone_for_python_backend,
 )
 
 
+class _Hook(_DummyPrivateUse1Hook):  # type: ignore[misc]  # torch is not followed
+    """Other tests in the process must not find an accelerator."""
+
+    def is_available(self) -> bool:
+        return False
+
+
 class _Module(_DummyBackendModule):  # type: ignore[misc]  # torch is not followed
+    def is_available(self) -> bool:
+        return False
+
+    def device_count(self) -> int:
+        return 0
+
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.bfloat16, torch.float16]
 
 
-_setup_privateuseone_for_python_backend("testdevice", backend_module=_Module())
+_setup_privateuseone_for_python_backend("testdevice", backend_module=_Module(), hook=_Hook())
 
 DEVICE = torch.device("testdevice:0")
 

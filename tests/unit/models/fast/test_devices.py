@@ -126,3 +126,9 @@ def test_a_part_that_stays_on_the_cpu_is_seen(twins: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr(Layout, "of", lambda mask, device=None: honest(mask))
     with PrivateDevice(), pytest.raises(RuntimeError, match="same device"):
         _step(moved, make_batch(model, LENGTHS), "unpadded", DEVICE)
+
+
+def test_other_tests_of_the_process_find_no_accelerator() -> None:
+    assert torch.accelerator.is_available() == torch.cuda.is_available()
+    current = torch.accelerator.current_accelerator(check_available=True)
+    assert current is None or current.type != DEVICE.type
