@@ -12,7 +12,7 @@ import pytest
 from tests.support.imports import SOURCE, imports, modules, reached, room
 
 MOST_FILES = 215
-MOST_LINES = 46955
+MOST_LINES = 46954
 """Of today. Lower them when the package shrinks."""
 
 _KINDS = ("multi_label", "ordinal", "regression", "single_label")

@@ -206,7 +206,7 @@ def print_json(value: Any) -> None:
 
 
 def print_line(text: str) -> None:
-    """Print a line for programs on standard output at once, as it is."""
+    """Print a line for programs on standard output, unchanged and without waiting."""
     stop_waiting()
     print(text, flush=True)
 

@@ -26,7 +26,7 @@ from gluetune.core.errors import (
 )
 from gluetune.core.files import weights_digest
 from gluetune.core.inference_settings import InferenceSettings
-from gluetune.core.records import Record, Status, shown
+from gluetune.core.records import Predictions, Record, Status, shown
 from gluetune.core.runs import LocalPaths, Run, base_name, is_local, open_run
 from gluetune.core.settings_files import dump_yaml
 from gluetune.core.suites import SuiteResult
@@ -46,7 +46,6 @@ from gluetune.publishing.readme import Manifest, is_ours, merge_readme, metadata
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from gluetune.core.records import Predictions
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _BRANCH = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")

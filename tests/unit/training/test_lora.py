@@ -118,7 +118,8 @@ def test_an_adapter_is_pushed_and_loaded_by_name(
     loaded = gluetune.load("me/adapter", precision="fp32")
     ours = gluetune.load(run.path)
     pairs = list(zip(_TEXTS, _TEXTS[::-1], strict=True))
-    assert np.array_equal(loaded.logits(pairs), ours.logits(pairs))
+    # A checkpoint by name is computed with padding, a run as it was trained.
+    np.testing.assert_allclose(loaded.logits(pairs), ours.logits(pairs), rtol=1e-5, atol=1e-6)
 
 
 @needs_peft
