@@ -145,7 +145,7 @@ def test_the_process_that_fails_reports_and_the_others_stop(
     output = bench.new_output()
     settings = bench.settings(epochs=2, output=output)
     ends = run_together(tmp_path, train_and_fail, settings, 2, failing)
-    assert [end.code for end in ends] == [2, 2], ends
+    assert [end.code for end in ends] == [5, 5], ends
     assert "error: There is no room at all." in ends[failing].said
     assert "error" not in ends[1 - failing].said
     assert "Traceback" not in ends[0].said + ends[1].said

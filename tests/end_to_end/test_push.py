@@ -457,7 +457,7 @@ def test_the_token_is_written_and_printed_nowhere(
     writable: Hub, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     writable.fail("POST .*/commit", status=503, times=1)
-    assert typed("push", str(run.path), REPO) == 2
+    assert typed("push", str(run.path), REPO) == 4
     assert typed("push", str(run.path), REPO) == 0
     printed = capsys.readouterr()
     assert REPO in printed.out
@@ -532,7 +532,7 @@ def test_train_pushes_at_its_end_and_a_failed_push_leaves_the_run_finished(
 
     output = tmp_path / "pushed"
     writable.fail("PUT /lfs", status=403)
-    assert typed(*words, "--output", str(output), "--push", REPO) == 1
+    assert typed(*words, "--output", str(output), "--push", REPO) == 4
     assert Run(output).status == "finished"
     printed = capsys.readouterr().err
     assert "no write access" in printed
