@@ -323,8 +323,8 @@ def test_rows_are_reported_with_their_own_file(own: Own, capfd: pytest.CaptureFi
     said = capfd.readouterr().err
     files = f"{own.file} (train 40 examples), {more} (validation 12 examples)"
     assert f"data    {files}" in said
-    named = f"{own.file.name} (train 40 examples), {more.name} (validation 12 examples)"
-    assert f"Data: {named}." in (run.path / "report.html").read_text(), "no folder of the machine"
+    shown = f"…/{own.file.name} (train 40 examples), …/{more.name} (validation 12 examples)"
+    assert f"Data: {shown}." in (run.path / "report.html").read_text("utf-8")
     assert gluetune.evaluate(run.path).data == str(more)
     assert gluetune.evaluate(run.path, split="test").data == str(last)
     printed = "".join(typed("evaluate", str(run.path)).split())
