@@ -62,7 +62,7 @@ def test_a_report_states_that_the_score_is_of_a_part_of_train(whole: Run) -> Non
     assert "Predictions on holdout" in text
     assert "by length" in text
     assert "texts are not shown" not in text
-    assert "Baselines" in text
+    assert "majority class" in text
     assert "people" not in text
 
 
