@@ -93,7 +93,7 @@ def test_every_gradient_is_the_plain_models(
     num_labels=st.sampled_from([1, 3]),
     seed=st.integers(0, 99),
 )
-@example(architecture="bert", lengths=[1], spare=0, pairs=False, num_labels=3, seed=0)
+@example(architecture="bert", lengths=[1], spare=1, pairs=False, num_labels=1, seed=0)
 @example(architecture="roberta", lengths=[7, 7, 7], spare=0, pairs=False, num_labels=1, seed=0)
 @example(architecture="electra", lengths=[3, 5], spare=3, pairs=True, num_labels=3, seed=0)
 @example(architecture="distilbert", lengths=[32], spare=9, pairs=False, num_labels=3, seed=0)
@@ -106,10 +106,19 @@ def test_lengths_of_every_kind(
     num_labels: int,
     seed: int,
 ) -> None:
-    """One token, one example, equal lengths, as many tokens as the batch is wide, and others."""
-    model = models(architecture, num_labels)
+    """One token, one example, equal lengths, as many tokens as the batch is wide, and others.
+
+    In float64: of a text of one token some gradients are 0, and rounding is all that they are.
+    """
+    model = models(architecture, num_labels).double()
     width = min(max(lengths) + spare, LONGEST)
-    _assert_same(*_both(model, make_batch(model, lengths, seed=seed, pairs=pairs, width=width)))
+    try:
+        batch = make_batch(model, lengths, seed=seed, pairs=pairs, width=width)
+        found, plain = _both(model, batch)
+    finally:
+        model.float()
+    torch.testing.assert_close(found.logits, plain.logits, rtol=0, atol=1e-11)
+    assert distance(found, plain) < 1e-9
 
 
 @pytest.mark.parametrize("architecture", PACKED)
