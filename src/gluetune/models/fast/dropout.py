@@ -60,20 +60,19 @@ def dropout_of(module: nn.Module | None) -> float:
 
 
 def draw(
-    masks: DropoutMasks | None, like: torch.Tensor, probability: float, shape: Any = None
+    masks: DropoutMasks | None, like: torch.Tensor, probability: float
 ) -> tuple[torch.Tensor | None, float]:
-    """Return a mask of kept elements of the shape of `like`, or `shape`, and their scale.
+    """Return a mask of kept elements of the shape of `like`, and their scale.
 
     None and 1 where nothing is dropped. Without `masks` torch's generator draws.
     """
     if not probability:
         return None, 1.0
-    shape = like.shape if shape is None else torch.Size(shape)
     if masks is not None and like.device.type == "cpu":
-        return masks.draw(shape, probability)
+        return masks.draw(like.shape, probability)
     if probability == 1:
-        return torch.zeros(shape, dtype=torch.bool, device=like.device), 0.0
-    drawn = torch.rand(shape, device=like.device)
+        return torch.zeros(like.shape, dtype=torch.bool, device=like.device), 0.0
+    drawn = torch.rand(like.shape, device=like.device)
     return drawn >= probability, 1 / (1 - probability)
 
 

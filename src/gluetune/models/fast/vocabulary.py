@@ -33,7 +33,6 @@ from gluetune.models.fast import UnsupportedError
 
 if TYPE_CHECKING:
     import transformers
-    from torch import nn
     from transformers import PreTrainedModel
 
 
